@@ -1,0 +1,1 @@
+"""Distribution -> bits -> the same distribution. No models, no sockets."""

@@ -1,0 +1,69 @@
+"""Distributions in fixed point: b_p bits per probability, exact on both ends.
+
+The whole of q is put on the lattice ℓ = 2^b_p - 1, so each probability is an integer of b_p bits
+and Σ = 1 holds exactly. DSD sends all V of them; DSSD only the one of the drawn token, which needs
+no normalisation at the receiver because ℓ is known. Rounding that scalar alone, as floats invite
+one to do, would bias the output law.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from testbed.codecs.bits import BitReader, BitWriter, PayloadError
+from testbed.decoding.lattice import Lattice, quantise
+from testbed.decoding.sampling import Probabilities
+
+Precision = Literal["fixed16", "fixed32"]
+
+
+@dataclass(frozen=True)
+class FixedPoint:
+    """Codec for one precision, named in scenarios: `fixed16` or `fixed32`."""
+
+    precision: Precision
+
+    @property
+    def bits(self) -> int:
+        """b_p, bits per probability."""
+        return int(self.precision.removeprefix("fixed"))
+
+    @property
+    def total(self) -> int:
+        """ℓ, the denominator."""
+        return (1 << self.bits) - 1
+
+    def quantise(self, q: Probabilities) -> Lattice:
+        """The distribution that is drawn from, sent and verified against in place of `q`."""
+        return quantise(q, self.total)
+
+    def write(self, writer: BitWriter, distribution: Lattice) -> None:
+        """Append all V probabilities: V·b_p bits."""
+        writer.write_bytes(distribution.counts.astype(self._dtype).tobytes())
+
+    def read(self, reader: BitReader, vocabulary_size: int) -> Lattice:
+        """Read V probabilities. Raises PayloadError unless they sum to exactly 1."""
+        data = reader.read_bytes(vocabulary_size * self.bits // 8)
+        counts = np.frombuffer(data, self._dtype).astype(np.int64)
+        try:
+            return Lattice(counts, self.total)
+        except ValueError as error:
+            raise PayloadError(f"a distribution arrived damaged: {error}") from None
+
+    def write_scalar(self, writer: BitWriter, distribution: Lattice, token: int) -> None:
+        """Append q̂(token) alone: b_p bits."""
+        writer.write(int(distribution.counts[token]), self.bits)
+
+    def read_scalar(self, reader: BitReader) -> float:
+        """Read one probability. Raises PayloadError on zero: such a token cannot be drawn."""
+        count = reader.read(self.bits)
+        if count == 0:
+            raise PayloadError("a drafted token arrived with probability 0")
+        return count / self.total
+
+    @property
+    def _dtype(self) -> str:
+        return f">u{self.bits // 8}"

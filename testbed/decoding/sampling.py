@@ -1,0 +1,58 @@
+"""From logits to the distribution a token is drawn from: temperature, top-k, top-p.
+
+One function serves draft and target. Filtering only one side breaks losslessness, so nothing else
+in the project may turn logits into probabilities.
+"""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+Probabilities = NDArray[np.float64]
+
+
+class Sampling(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How both models sample. `temperature` 0 is greedy; `top_k` 0 and `top_p` 1 switch off."""
+
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.temperature < float("inf")):
+            raise ValueError(f"temperature is {self.temperature}; it must be 0 or more")
+        if self.top_k < 0:
+            raise ValueError(f"top_k is {self.top_k}; it must be 0 (off) or more")
+        if not (0 < self.top_p <= 1):
+            raise ValueError(f"top_p is {self.top_p}; it must be above 0 and at most 1 (off)")
+
+
+def distribution(logits: NDArray[np.floating], sampling: Sampling) -> Probabilities:
+    """Probabilities, shape [V], float64, from logits, shape [V].
+
+    Order as in transformers: temperature, then top-k (ties with the k-th logit stay), then top-p
+    (the smallest set of likeliest tokens whose mass reaches top_p). Temperature 0 puts all mass on
+    the likeliest token, the lowest id among equals. Raises ValueError on NaN or all -inf logits.
+    """
+    x: Probabilities = logits.astype(np.float64)
+    top = x.max()
+    if not np.isfinite(top):
+        raise ValueError("logits hold NaN, +inf or nothing but -inf")
+    if sampling.temperature == 0:
+        greedy = np.zeros_like(x)
+        greedy[int(x.argmax())] = 1.0
+        return greedy
+    x = (x - top) / sampling.temperature
+    if 0 < sampling.top_k < x.size:
+        kth = np.partition(x, x.size - sampling.top_k)[x.size - sampling.top_k]
+        x[x < kth] = -np.inf
+    p: Probabilities = np.exp(x)
+    p /= p.sum()
+    if sampling.top_p < 1:
+        order = np.argsort(-p, kind="stable")
+        before = np.cumsum(p[order]) - p[order]  # mass of all likelier tokens
+        p[order[before >= sampling.top_p]] = 0.0
+        p /= p.sum()
+    return p

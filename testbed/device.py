@@ -1,0 +1,118 @@
+"""Running one text on the device, whatever the method."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from testbed.decoding.randomness import KeyedRandomness, Randomness
+from testbed.decoding.sampling import Sampling
+from testbed.methods.base import method_class, parse_options
+from testbed.methods.sides import Counts, DeviceSide
+from testbed.models.base import Model
+from testbed.models.reader import Reader
+from testbed.traces.events import Tracer
+from testbed.transport.channel import Channel
+from testbed.transport.client import Traffic, VerifierClient
+from testbed.transport.messages import VERSION, Open
+
+
+class Task(msgspec.Struct, frozen=True, kw_only=True):
+    """One text to decode."""
+
+    method: str
+    options: dict[str, Any]
+    sampling: Sampling
+    seed: int
+    repetition: int
+    stream: str
+    """Names the text within a repetition; the same for every method."""
+    max_new_tokens: int
+    ignore_eos: bool
+    """Decode to max_new_tokens even when the model ends the text earlier."""
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What came of it."""
+
+    tokens: list[int]
+    """The new tokens."""
+    times: list[float]
+    """Seconds from the start at which each of them was certain on the device."""
+    start: float
+    """CLOCK_MONOTONIC in s at which the prompt was handed over."""
+    counts: Counts
+    traffic: Traffic
+
+
+def decode(
+    task: Task,
+    prompt: Sequence[int],
+    draft: Model,
+    channel: Channel,
+    *,
+    timeout: float,
+    trace: Tracer,
+    progress: Callable[[list[int]], None] = lambda tokens: None,
+    randomiser: Callable[[int, int, str], Randomness] = KeyedRandomness,
+) -> Decoded:
+    """Decode one text. Raises TestbedError when the verifier refuses or stays silent."""
+    kind = method_class(task.method)
+    method = kind(parse_options(kind, task.options, task.method), draft.vocabulary_size)
+    limit = len(prompt) + task.max_new_tokens
+    end_tokens = frozenset() if task.ignore_eos else draft.end_tokens
+    opening = Open(
+        VERSION,
+        session=0,
+        method=task.method,
+        options=task.options,
+        sampling=task.sampling,
+        seed=task.seed,
+        repetition=task.repetition,
+        stream=task.stream,
+        limit=limit,
+        end_tokens=sorted(end_tokens),
+        vocabulary_id=draft.vocabulary_id,
+        vocabulary_size=draft.vocabulary_size,
+        draft=draft.name,
+        length=len(prompt),
+    )
+    verifier = VerifierClient(channel, opening, timeout, trace)
+    device = DeviceSide(
+        text=list(prompt),
+        limit=limit,
+        draft=Reader(draft.session()),
+        sampling=task.sampling,
+        random=randomiser(task.seed, task.repetition, task.stream),
+        verifier=verifier,
+        trace=trace,
+        stream=task.stream,
+    )
+    start = time.monotonic()
+    times: list[float] = []
+    if kind.uses_verifier:
+        verifier.open(device.text)
+    for tokens in method.device(device):
+        new = _usable(tokens, limit - len(device.text), end_tokens)
+        device.text += new
+        times += [time.monotonic() - start] * len(new)
+        trace.event("commit", task.stream, tokens=len(new))
+        progress(new)
+        if len(device.text) >= limit or new[-1] in end_tokens:
+            break
+    if kind.uses_verifier:
+        verifier.close()
+    return Decoded(device.text[len(prompt) :], times, start, device.counts, verifier.traffic)
+
+
+def _usable(tokens: list[int], room: int, end_tokens: frozenset[int]) -> list[int]:
+    """What of `tokens` still belongs to the text."""
+    for i, token in enumerate(tokens[:room]):
+        if token in end_tokens:
+            return tokens[: i + 1]
+    return tokens[:room]

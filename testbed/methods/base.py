@@ -1,0 +1,90 @@
+"""What a method is: a device half and a verifier half."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
+
+import msgspec
+
+from testbed.errors import TestbedError
+from testbed.methods.sides import Answer, DeviceSide, VerifierSide
+
+
+class NoOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Options of a method that has none."""
+
+
+class Method(ABC):
+    """A way to split decoding between a device and a verifier.
+
+    One instance serves one half of one text, so it may keep state between rounds. A subclass in a
+    module of its own in this package is found by its `name`; nothing else has to be registered.
+    """
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    """One line for `testbed methods`."""
+    paper: ClassVar[str]
+    uses_verifier: ClassVar[bool] = True
+    Options: ClassVar[type[msgspec.Struct]] = NoOptions
+
+    def __init__(self, options: Any, vocabulary_size: int) -> None:
+        """`options` is an instance of this class's Options."""
+        self.options = options
+        self.vocabulary_size = vocabulary_size
+
+    @abstractmethod
+    def device(self, device: DeviceSide) -> Iterator[list[int]]:
+        """Decode on the device: yield tokens as they become certain.
+
+        The caller appends what is yielded to `device.text`, cuts it at the end of the text, and
+        stops asking when the text is finished; a method may run on forever.
+        """
+
+    def verifier(self, verifier: VerifierSide, drafts: int, upload: bytes) -> Iterator[Answer]:
+        """Answer one round: extend `verifier.text`, yield each part of the answer up to the last.
+
+        `drafts` is the number of drafted tokens in the upload. Raises PayloadError when the upload
+        is damaged.
+        """
+        raise NotImplementedError(f"{self.name} never asks the verifier")
+
+
+def methods() -> dict[str, type[Method]]:
+    """Every method of this package by name, sorted."""
+    package = importlib.import_module("testbed.methods")
+    found: dict[str, type[Method]] = {}
+    for info in pkgutil.iter_modules(package.__path__):
+        module = importlib.import_module(f"testbed.methods.{info.name}")
+        for value in vars(module).values():
+            if (
+                isinstance(value, type)
+                and issubclass(value, Method)
+                and not inspect.isabstract(value)
+                and value.__module__ == module.__name__
+            ):
+                found[value.name] = value
+    return dict(sorted(found.items()))
+
+
+def method_class(name: str, where: str = "method") -> type[Method]:
+    """The method called `name`. `where` names the place it came from in the error."""
+    known = methods()
+    if name not in known:
+        raise TestbedError(f"{where}: '{name}' is not a method; choose from {', '.join(known)}")
+    return known[name]
+
+
+def parse_options(method: type[Method], options: Mapping[str, Any], where: str) -> msgspec.Struct:
+    """Options of a method from a mapping, defaults filled in. `where` starts the error."""
+    try:
+        parsed = msgspec.convert(dict(options), method.Options)
+    except msgspec.ValidationError as error:
+        allowed = ", ".join(method.Options.__struct_fields__) or "none"
+        raise TestbedError(f"{where}: {error}; options of {method.name}: {allowed}") from None
+    return parsed

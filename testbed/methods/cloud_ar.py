@@ -1,0 +1,37 @@
+"""Autoregressive decoding by the target alone: the baseline every split must beat.
+
+The prompt goes up once; each token comes down as soon as it is decoded, so the round-trip time is
+paid once and not per token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from testbed.codecs.bits import Payload
+from testbed.codecs.tokens import decode_tokens, encode_tokens
+from testbed.methods.base import Method
+from testbed.methods.sides import Answer, DeviceSide, VerifierSide
+
+
+class CloudAR(Method):
+    """The target decodes and streams."""
+
+    name = "cloud_ar"
+    summary = "target decodes alone; prompt up once, tokens stream down"
+    paper = "baseline"
+
+    def device(self, device: DeviceSide) -> Iterator[list[int]]:
+        """Ask once; pass on what arrives."""
+        for download in device.stream_answers(Payload(b"", 0)):
+            yield decode_tokens(download, 1, self.vocabulary_size)
+
+    def verifier(self, verifier: VerifierSide, drafts: int, upload: bytes) -> Iterator[Answer]:
+        """Decode to the end of the text, one token an answer."""
+        last = False
+        while not last:
+            p = verifier.target_after([])(0)
+            token = verifier.random.choose(p, "target", len(verifier.text))
+            verifier.text.append(token)
+            last = len(verifier.text) >= verifier.limit or token in verifier.end_tokens
+            yield Answer(encode_tokens([token], self.vocabulary_size), last)

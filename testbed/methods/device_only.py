@@ -1,0 +1,28 @@
+"""The draft model decodes by itself: no network, and the draft's quality instead of the target's.
+
+The only method here whose output does not follow the target's distribution.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from testbed.methods.base import Method
+from testbed.methods.sides import DeviceSide
+
+
+class DeviceOnly(Method):
+    """The draft decodes."""
+
+    name = "device_only"
+    summary = "draft decodes alone; nothing is sent, quality is the draft's"
+    paper = "baseline"
+    uses_verifier = False
+
+    def device(self, device: DeviceSide) -> Iterator[list[int]]:
+        """One token after the other."""
+        while True:
+            with device.trace.span("draft", device.stream):
+                q = device.next_draft(device.text)
+                token = device.random.choose(q, "draft", len(device.text))
+            yield [token]

@@ -1,0 +1,96 @@
+"""DSSD: split verification (arXiv 2507.12000).
+
+The device sends, per draft, its id and the one probability it was drawn with. The verifier accepts
+or rejects; on a rejection the target's distribution comes down and the *device* draws the residual,
+since only it has q̂. The resampled id travels up with the next round.
+
+Per round: uplink γ (b_id + b_p) (+ b_id after a rejection), downlink ⌈log2(γ + 1)⌉ plus V b_p on a
+rejection or b_id otherwise. The paper's latency table leaves the downlink out; here it is sent.
+Acceptance and residual both use p̂, the p that the wire carries: the output law is exactly p̂, and
+TV(p, p̂) is reported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated
+
+import msgspec
+
+from testbed.codecs.bits import BitReader, BitWriter, width
+from testbed.codecs.fixed_point import FixedPoint, Precision
+from testbed.codecs.tokens import read_tokens, write_tokens
+from testbed.decoding.acceptance import accepted_prefix, residual
+from testbed.methods.base import Method
+from testbed.methods.sides import Answer, DeviceSide, VerifierSide
+
+
+class DssdOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`draft_length` is γ; `precision` that of the scalars, `target_precision` that of p̂."""
+
+    draft_length: Annotated[int, msgspec.Meta(ge=1)] = 4
+    precision: Precision = "fixed16"
+    target_precision: Precision = "fixed16"
+
+
+class Dssd(Method):
+    """Scalars up; p̂ down on a rejection."""
+
+    name = "dssd"
+    summary = "ids and scalars up; on a rejection p comes down and the device resamples"
+    paper = "arXiv 2507.12000"
+    Options = DssdOptions
+
+    def __init__(self, options: DssdOptions, vocabulary_size: int) -> None:
+        super().__init__(options, vocabulary_size)
+        self._draft_codec = FixedPoint(options.precision)
+        self._target_codec = FixedPoint(options.target_precision)
+
+    def device(self, device: DeviceSide) -> Iterator[list[int]]:
+        """Draft γ tokens, send ids and scalars; resample here when one is rejected."""
+        v = self.vocabulary_size
+        while True:
+            block = device.propose(self.options.draft_length, self._draft_codec.quantise)
+            drafts = len(block.tokens)
+            upload = BitWriter()
+            write_tokens(upload, block.tokens, v)
+            for q, token in zip(block.q, block.tokens, strict=True):
+                self._draft_codec.write_scalar(upload, q, token)
+
+            verdict = BitReader(device.ask(upload.payload(), drafts))
+            accepted = verdict.read(width(drafts + 1))
+            device.record(drafts, accepted)
+            if accepted < drafts:
+                with device.trace.span("resample", device.stream):
+                    p_hat = self._target_codec.read(verdict, v)
+                    law = residual(p_hat.probabilities, block.q[accepted].probabilities)
+                    token = device.random.choose(law, "target", len(device.text) + accepted)
+            else:
+                (token,) = read_tokens(verdict, 1, v)
+            verdict.finish()
+            yield [*block.tokens[:accepted], token]
+
+    def verifier(self, verifier: VerifierSide, drafts: int, upload: bytes) -> Iterator[Answer]:
+        """Accept or reject; a bonus token or p̂ goes down."""
+        v = self.vocabulary_size
+        reader = BitReader(upload)
+        tokens = read_tokens(reader, drafts, v)
+        q_drawn = [self._draft_codec.read_scalar(reader) for _ in tokens]
+        reader.finish()
+
+        p_hat = verifier.quantised(verifier.target_after(tokens), self._target_codec.quantise)
+        position = len(verifier.text)
+        accepted = accepted_prefix(
+            tokens, q_drawn, lambda i: p_hat(i).probabilities, verifier.random, position
+        )
+        verifier.text += tokens[:accepted]
+
+        verdict = BitWriter()
+        verdict.write(accepted, width(drafts + 1))
+        if accepted < drafts:
+            self._target_codec.write(verdict, p_hat(accepted))
+        else:
+            token = verifier.random.choose(p_hat(accepted).counts, "target", position + accepted)
+            verifier.text.append(token)
+            write_tokens(verdict, [token], v)
+        yield Answer(verdict.payload())

@@ -1,0 +1,72 @@
+"""Event traces: one JSON object per line, one file per node and run.
+
+Every event has `t` (CLOCK_MONOTONIC, ns), `node`, `event` and `stream` (which text); spans have
+`dur` (ns). All nodes of an emulated run share one clock, so times of different files compare.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import msgspec
+
+
+class Tracer:
+    """Writes the events of one node. Without a path it keeps nothing."""
+
+    def __init__(self, node: str, path: Path | None = None) -> None:
+        self._node = node
+        self._encoder = msgspec.json.Encoder()
+        self._file = path.open("ab") if path else None
+
+    def event(self, event: str, stream: str, **fields: Any) -> None:
+        """Record that something happened now."""
+        self._write({"t": time.monotonic_ns(), "event": event, "stream": stream, **fields})
+
+    @contextmanager
+    def span(self, event: str, stream: str, **fields: Any) -> Iterator[None]:
+        """Record how long the body took, also when it fails."""
+        start = time.monotonic_ns()
+        try:
+            yield
+        finally:
+            duration = time.monotonic_ns() - start
+            self._write(
+                {"t": start, "event": event, "stream": stream, "dur": duration, **fields},
+            )
+
+    def flush(self) -> None:
+        """Hand everything to the operating system, so that another process can read it."""
+        if self._file:
+            self._file.flush()
+
+    def close(self) -> None:
+        """Finish the file."""
+        if self._file:
+            self._file.close()
+
+    def __enter__(self) -> Tracer:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _write(self, event: dict[str, Any]) -> None:
+        if self._file:
+            self._file.write(self._encoder.encode({"node": self._node, **event}) + b"\n")
+
+
+def read_events(path: Path) -> list[dict[str, Any]]:
+    """All events of one file, in the order they were written."""
+    decoder = msgspec.json.Decoder(dict[str, Any])
+    return [decoder.decode(line) for line in path.read_bytes().splitlines()]

@@ -1,0 +1,169 @@
+"""The device's end of the protocol: ask, wait, and survive a line that breaks."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from testbed.codecs.bits import Payload, width
+from testbed.codecs.tokens import encode_tokens
+from testbed.errors import TestbedError
+from testbed.traces.events import Tracer
+from testbed.transport.channel import Channel, LinkTimeout, Reconnected
+from testbed.transport.messages import (
+    VERSION,
+    Close,
+    Message,
+    Open,
+    Opened,
+    ProtocolError,
+    Refused,
+    Reply,
+    Resync,
+    Round,
+    Unknown,
+    from_frames,
+    to_frames,
+)
+
+REPAIRS_PER_ROUND = 8
+"""Resends, resyncs and re-openings in a row, without any answer, before giving up."""
+
+
+@dataclass
+class Traffic:
+    """What went over the line for one text, resends included."""
+
+    up_messages: int = 0
+    up_bytes: int = 0
+    """Frames as handed to the transport: header and payload."""
+    up_payload_bits: int = 0
+    down_messages: int = 0
+    down_bytes: int = 0
+    resends: int = 0
+
+
+class VerifierClient:
+    """One text's conversation with the verifier.
+
+    A message is sent again only when the line was re-established: TCP repairs everything else. The
+    verifier answers a repeated round from memory, so a resend never changes the text.
+    """
+
+    def __init__(self, channel: Channel, opening: Open, timeout: float, trace: Tracer) -> None:
+        """`opening` says what text this is; `timeout` is the longest wait for any answer, in s."""
+        self._channel = channel
+        self._opening = opening
+        self._timeout = timeout
+        self._trace = trace
+        self._known = 0  # tokens of the text that the verifier has
+        self._round = -1
+        self._received = 0  # parts of this round's answer
+        self.traffic = Traffic()
+
+    def open(self, text: list[int]) -> None:
+        """Send the text so far. Does not wait: a refusal shows at the first round."""
+        # A new number each time: answers that are still on their way to the old one are not ours.
+        self._opening.session = secrets.randbelow(2**32 - 1) + 1
+        self._opening.length = self._known = len(text)
+        self._received = 0
+        self._send(self._opening, encode_tokens(text, self._opening.vocabulary_size))
+
+    def ask(self, text: list[int], drafts: int, upload: Payload) -> Iterator[bytes]:
+        """One round: yield each part of the verifier's answer.
+
+        `text` is everything certain on the device, kept up to date by the caller between parts;
+        what the verifier lacks of it travels along. Raises LinkTimeout when no answer comes,
+        TestbedError when the verifier refuses.
+        """
+        self._round += 1
+        self._received = 0
+        repairs = 0
+        self._send_round(text, drafts, upload)
+        while True:
+            try:
+                message, payload = self._receive()
+            except Reconnected:
+                message, payload = None, b""
+                self.traffic.resends += 1
+            match message:
+                case Reply() if message.round == self._round:
+                    if message.part == self._received:
+                        self._received += 1
+                        self._known = message.length
+                        repairs = 0
+                        yield payload
+                        if message.last:
+                            return
+                        continue
+                    if message.part < self._received:
+                        continue  # a part that was sent twice
+                case Resync() if message.round == self._round:
+                    self._known = message.length
+                    if message.length > len(text):
+                        self.open(text)  # it is ahead of us: start the text again
+                case Unknown() if message.round == self._round:
+                    self.open(text)
+                case None:
+                    pass
+                case _:
+                    continue  # belongs to an earlier round
+            repairs += 1
+            if repairs > REPAIRS_PER_ROUND:
+                raise ProtocolError(
+                    f"{self._channel.peer}: round {self._round} could not be agreed on after "
+                    f"{REPAIRS_PER_ROUND} attempts"
+                )
+            self._send_round(text, drafts, upload)
+
+    def close(self) -> None:
+        """Tell the verifier that the text is finished."""
+        self._send(Close(VERSION, self._opening.session), Payload(b"", 0))
+
+    def _send_round(self, text: list[int], drafts: int, upload: Payload) -> None:
+        catch_up = text[self._known :]
+        message = Round(
+            VERSION,
+            self._opening.session,
+            round=self._round,
+            base=self._known,
+            catch_up=catch_up,
+            drafts=drafts,
+            received=self._received,
+        )
+        id_bits = len(catch_up) * width(self._opening.vocabulary_size)
+        self._send(message, Payload(upload.data, upload.bits + id_bits))
+
+    def _send(self, message: Message, payload: Payload) -> None:
+        frames = to_frames(message, payload.data)
+        size = sum(map(len, frames))
+        self.traffic.up_messages += 1
+        self.traffic.up_bytes += size
+        self.traffic.up_payload_bits += payload.bits
+        self._trace.event(
+            "send", self._opening.stream, round=self._round, bytes=size, payload_bits=payload.bits
+        )
+        self._channel.send(frames)
+
+    def _receive(self) -> tuple[Message, bytes]:
+        deadline = time.monotonic() + self._timeout
+        while True:
+            frames = self._channel.receive(max(0.0, deadline - time.monotonic()))
+            if frames is None:
+                raise LinkTimeout(
+                    f"{self._channel.peer} did not answer round {self._round} within "
+                    f"{self._timeout:g} s"
+                )
+            message, payload = from_frames(frames)
+            if message.session != self._opening.session:
+                continue  # an answer to an earlier text
+            size = sum(map(len, frames))
+            self.traffic.down_messages += 1
+            self.traffic.down_bytes += size
+            self._trace.event("receive", self._opening.stream, round=self._round, bytes=size)
+            if isinstance(message, Refused):
+                raise TestbedError(f"{self._channel.peer} refused: {message.reason}")
+            if not isinstance(message, Opened):
+                return message, payload

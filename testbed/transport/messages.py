@@ -1,0 +1,122 @@
+"""What device and verifier say to each other. Types only, no I/O.
+
+A message is two frames: a header (one of the structs below, MessagePack arrays) and the payload
+that the method's codec wrote. Every header carries the protocol version and the session; rounds
+carry their number and the *base*: how many tokens of the text the verifier must already have.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from testbed.decoding.sampling import Sampling
+from testbed.errors import TestbedError
+
+VERSION = 1
+
+
+class Header(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
+    """What every message starts with."""
+
+    version: int
+    session: int
+
+
+class Open(Header, tag=1, kw_only=True):
+    """Device: start a text, or start it again. Payload: its first `length` token ids."""
+
+    method: str
+    options: dict[str, str | int | float | bool]
+    sampling: Sampling
+    seed: int
+    repetition: int
+    stream: str
+    limit: int
+    """Tokens wanted in all, prompt included; a verifier that streams stops there."""
+    end_tokens: list[int]
+    """Ids that finish the text; none when it is to be decoded to its limit regardless."""
+    vocabulary_id: str
+    vocabulary_size: int
+    draft: str
+    """Name of the draft model, for messages."""
+    length: int
+
+
+class Opened(Header, tag=2, kw_only=True):
+    """Verifier: the text is known."""
+
+    length: int
+
+
+class Round(Header, tag=3, kw_only=True):
+    """Device: a round of the method. Payload: the method's upload."""
+
+    round: int
+    base: int
+    catch_up: list[int]
+    """Tokens that stand in the text at `base` and that the verifier has not seen."""
+    drafts: int
+    received: int = 0
+    """On a resend: how many parts of the answer have arrived."""
+
+
+class Reply(Header, tag=4, kw_only=True):
+    """Verifier: one part of the answer to a round. Payload: the method's download."""
+
+    round: int
+    part: int
+    last: bool
+    length: int
+    """Tokens of the text that the verifier has after this round."""
+
+
+class Resync(Header, tag=5, kw_only=True):
+    """Verifier: the base of this round is not where I am; I have `length` tokens."""
+
+    round: int
+    length: int
+
+
+class Unknown(Header, tag=6, kw_only=True):
+    """Verifier: I do not know this session; open it again."""
+
+    round: int
+
+
+class Refused(Header, tag=7, kw_only=True):
+    """Verifier: this cannot be done, for the reason given."""
+
+    reason: str
+
+
+class Close(Header, tag=8):
+    """Device: the text is finished."""
+
+
+Message = Open | Opened | Round | Reply | Resync | Unknown | Refused | Close
+
+
+class ProtocolError(TestbedError):
+    """The other side does not speak this protocol."""
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)
+
+
+def to_frames(message: Message, payload: bytes = b"") -> list[bytes]:
+    """Header frame and payload frame."""
+    return [_encoder.encode(message), payload]
+
+
+def from_frames(frames: list[bytes]) -> tuple[Message, bytes]:
+    """Inverse of `to_frames`. Raises ProtocolError on anything else or another version."""
+    if len(frames) != 2:
+        raise ProtocolError(f"a message of {len(frames)} frames arrived; expected 2")
+    try:
+        message = _decoder.decode(frames[0])
+    except msgspec.MsgspecError as error:
+        raise ProtocolError(f"a message could not be read: {error}") from None
+    if message.version != VERSION:
+        raise ProtocolError(f"the other side speaks version {message.version}, this is {VERSION}")
+    return message, frames[1]

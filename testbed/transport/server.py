@@ -1,0 +1,196 @@
+"""The verifier's end of the protocol, without sockets: messages in, messages out.
+
+Resends are answered from memory, a round on the wrong base gets a resync, a session it has never
+heard of gets told so; damage is refused and never decided on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from testbed.codecs.bits import PayloadError
+from testbed.codecs.tokens import decode_tokens
+from testbed.decoding.randomness import KeyedRandomness, Randomness
+from testbed.errors import TestbedError
+from testbed.methods.base import Method, method_class, parse_options
+from testbed.methods.sides import VerifierSide
+from testbed.models.base import Model
+from testbed.models.reader import Reader
+from testbed.traces.events import Tracer
+from testbed.transport.messages import (
+    VERSION,
+    Close,
+    Open,
+    Opened,
+    ProtocolError,
+    Refused,
+    Reply,
+    Resync,
+    Round,
+    Unknown,
+    from_frames,
+    to_frames,
+)
+
+Key = tuple[bytes, int]
+"""Which text: the peer's identity and its session number."""
+Randomiser = Callable[[int, int, str], Randomness]
+
+
+@dataclass
+class Session:
+    """One text at the verifier."""
+
+    side: VerifierSide
+    method: Method
+    round: int = -1
+    answers: list[list[bytes]] = field(default_factory=list)
+    """What has been answered to the current round, for resends."""
+
+
+class VerifierServer:
+    """Serves any number of texts with one target model."""
+
+    def __init__(self, target: Model, randomiser: Randomiser = KeyedRandomness) -> None:
+        self.target = target
+        self.trace = Tracer("verifier")
+        self._randomiser = randomiser
+        self._sessions: dict[Key, Session] = {}
+        self._work: dict[Key, Iterator[list[bytes]]] = {}
+
+    @property
+    def busy(self) -> bool:
+        """Whether `step` has something to do."""
+        return bool(self._work)
+
+    def handle(self, peer: bytes, frames: list[bytes]) -> Iterator[list[bytes]]:
+        """Take in one message; yield the frames to send to `peer` at once."""
+        try:
+            message, payload = from_frames(frames)
+        except ProtocolError as error:
+            # The session cannot be known; 0 is never used by a device.
+            yield to_frames(Refused(VERSION, 0, reason=str(error)))
+            return
+        key = (peer, message.session)
+        match message:
+            case Open():
+                self._forget(peer)
+                yield from self._open(key, message, payload)
+            case Round():
+                yield from self._round(key, message, payload)
+            case Close():
+                self._forget(peer)
+            case _:
+                yield to_frames(
+                    Refused(VERSION, message.session, reason="a verifier takes no such message")
+                )
+
+    def step(self) -> Iterator[tuple[bytes, list[bytes]]]:
+        """Do one piece of work for every text that has some; yield (peer, frames) to send."""
+        for key, work in list(self._work.items()):
+            answer = next(work, None)
+            if answer is not None:
+                yield key[0], answer
+            elif self._work.get(key) is work:
+                del self._work[key]
+
+    def _forget(self, peer: bytes) -> None:
+        # A device works on one text at a time, so a new one ends the one before.
+        for sessions in (self._sessions, self._work):
+            for key in [key for key in sessions if key[0] == peer]:
+                del sessions[key]
+
+    def _open(self, key: Key, message: Open, payload: bytes) -> Iterator[list[bytes]]:
+        try:
+            session = self._session(message, payload)
+        except (TestbedError, PayloadError) as error:
+            yield to_frames(Refused(VERSION, message.session, reason=str(error)))
+            return
+        self._sessions[key] = session
+        self.trace.event("open", message.stream, bytes=len(payload))
+        yield to_frames(Opened(VERSION, message.session, length=message.length))
+        self._work[key] = self._prefill(session)
+
+    def _session(self, message: Open, payload: bytes) -> Session:
+        v = self.target.vocabulary_size
+        if message.vocabulary_id != self.target.vocabulary_id or message.vocabulary_size != v:
+            raise TestbedError(
+                f"draft model {message.draft} and target model {self.target.name} have different "
+                f"vocabularies ({message.vocabulary_size} and {v} entries)"
+            )
+        kind = method_class(message.method)
+        side = VerifierSide(
+            text=decode_tokens(payload, message.length, v),
+            limit=message.limit,
+            target=Reader(self.target.session()),
+            sampling=message.sampling,
+            random=self._randomiser(message.seed, message.repetition, message.stream),
+            trace=self.trace,
+            stream=message.stream,
+            end_tokens=frozenset(message.end_tokens),
+        )
+        return Session(side, kind(parse_options(kind, message.options, message.method), v))
+
+    def _round(self, key: Key, message: Round, payload: bytes) -> Iterator[list[bytes]]:
+        session = self._sessions.get(key)
+        if session is None:
+            yield to_frames(Unknown(VERSION, message.session, round=message.round))
+            return
+        if message.round == session.round:
+            yield from session.answers[message.received :]  # unfinished work goes on by itself
+            return
+        if message.round < session.round:
+            return  # overtaken by a later round
+        length = len(session.side.text)
+        if message.base != length:
+            yield to_frames(Resync(VERSION, message.session, round=message.round, length=length))
+            return
+        side = session.side
+        self.trace.event("receive", side.stream, round=message.round, bytes=len(payload))
+        side.text += message.catch_up
+        session.round = message.round
+        session.answers = []
+        self._work[key] = self._answers(session, message, payload)
+
+    def _answers(self, session: Session, message: Round, payload: bytes) -> Iterator[list[bytes]]:
+        """Run the method's verifier half and wrap each part of its answer."""
+        side = session.side
+        parts = session.method.verifier(side, message.drafts, payload)
+        part, last = 0, False
+        while not last:
+            try:
+                with self.trace.span("verify", side.stream, round=message.round, part=part):
+                    answer = next(parts)
+            except PayloadError as error:
+                yield to_frames(Refused(VERSION, message.session, reason=str(error)))
+                return
+            last = answer.last
+            frames = to_frames(
+                Reply(
+                    VERSION,
+                    message.session,
+                    round=message.round,
+                    part=part,
+                    last=last,
+                    length=len(side.text),
+                ),
+                answer.payload.data,
+            )
+            self.trace.event(
+                "send",
+                side.stream,
+                round=message.round,
+                part=part,
+                bytes=sum(map(len, frames)),
+                payload_bits=answer.payload.bits,
+            )
+            session.answers.append(frames)
+            yield frames
+            part += 1
+
+    def _prefill(self, session: Session) -> Iterator[list[bytes]]:
+        """Read the prompt while the device drafts."""
+        with self.trace.span("prefill", session.side.stream):
+            session.side.target.logits(session.side.text)
+        yield from ()

@@ -1,0 +1,87 @@
+"""A device's line to its verifier over ZeroMQ: one DEALER socket with a fixed identity."""
+
+from __future__ import annotations
+
+import math
+import time
+
+import zmq
+from zmq.utils.monitor import recv_monitor_message
+
+from testbed.transport.channel import LinkTimeout, Reconnected
+
+MAX_MESSAGE = 64 << 20
+"""Bytes; the largest frame either side takes in."""
+HEARTBEAT = 5.0
+"""Seconds between heartbeats of an idle line."""
+QUEUE = 1000
+"""Messages that may wait in a socket, each way."""
+
+
+def harden(socket: zmq.Socket[bytes], timeout: float) -> None:
+    """Settings of both ends, before bind or connect.
+
+    A line is given up when nothing at all has come back for `timeout` seconds: a heartbeat queues
+    behind a large message, so a shorter limit would break slow links that work.
+    """
+    socket.linger = 0
+    socket.sndhwm = socket.rcvhwm = QUEUE
+    socket.maxmsgsize = MAX_MESSAGE
+    socket.heartbeat_ivl = round(HEARTBEAT * 1000)
+    socket.heartbeat_timeout = round(max(timeout, HEARTBEAT) * 1000)
+
+
+class ZmqChannel:
+    """See Channel."""
+
+    def __init__(self, endpoint: str, identity: str, peer: str, timeout: float) -> None:
+        """Connect to `endpoint` (tcp://host:port).
+
+        `timeout` is the longest silence in seconds. Raises LinkTimeout when nobody answers there.
+        """
+        self.peer = f"{peer} at {endpoint}"
+        self._timeout = timeout
+        self._context = zmq.Context()
+        self._socket = self._context.socket(zmq.DEALER)
+        self._socket.routing_id = identity.encode()
+        self._socket.immediate = True  # no queueing for a line that is down
+        self._socket.sndtimeo = round(timeout * 1000)
+        harden(self._socket, timeout)
+        self._monitor = self._socket.get_monitor_socket(
+            zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
+        )
+        self._poller = zmq.Poller()
+        self._poller.register(self._socket, zmq.POLLIN)
+        self._poller.register(self._monitor, zmq.POLLIN)
+        self._socket.connect(endpoint)
+        if not self._monitor.poll(round(timeout * 1000)):
+            self.close()
+            raise LinkTimeout(f"{self.peer} did not answer within {timeout:g} s")
+        recv_monitor_message(self._monitor)
+
+    def send(self, frames: list[bytes]) -> None:
+        """See Channel."""
+        try:
+            self._socket.send_multipart(frames)
+        except zmq.Again:
+            raise LinkTimeout(
+                f"the line to {self.peer} did not come back within {self._timeout:g} s"
+            ) from None
+
+    def receive(self, timeout: float) -> list[bytes] | None:
+        """See Channel."""
+        deadline = time.monotonic() + timeout
+        while True:
+            left = max(0.0, deadline - time.monotonic())
+            ready = dict(self._poller.poll(math.ceil(left * 1000)))
+            if self._socket in ready:
+                return self._socket.recv_multipart()
+            if not ready:
+                return None
+            if recv_monitor_message(self._monitor)["event"] == zmq.EVENT_HANDSHAKE_SUCCEEDED:
+                raise Reconnected
+
+    def close(self) -> None:
+        """See Channel."""
+        self._socket.disable_monitor()
+        self._context.destroy(linger=0)

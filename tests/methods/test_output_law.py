@@ -1,0 +1,228 @@
+"""The output law of each lossless method, exactly: every path through the real code is walked.
+
+One round is enumerated; the tokens after it are continued by the target's own law. By induction
+over rounds the whole text then follows the target.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import numpy as np
+import pytest
+
+from testbed.codecs.fixed_point import FixedPoint
+from testbed.decoding import acceptance
+from testbed.decoding.sampling import Sampling, distribution
+from testbed.methods import dsd as dsd_module
+from testbed.methods import dssd as dssd_module
+from testbed.methods.dsd import Dsd
+from tests.enumeration import law
+from tests.toy import ToyModel, decode_locally, first_round, target_law, task, with_method
+
+SAMPLINGS = [
+    Sampling(),
+    Sampling(temperature=0.6),
+    Sampling(temperature=1.3, top_k=3),
+    Sampling(top_p=0.8),
+    Sampling(temperature=0),
+]
+
+
+def round_law_error(the_task, draft, target, tokens: int, quantise=None) -> float:
+    """Largest deviation of the law of `tokens` tokens from the target's, over all texts."""
+    rounds = law(lambda random: first_round(the_task, draft, target, lambda *_: random))
+    wanted = target_law(target, the_task.sampling, tokens, quantise)
+    reach = {n: target_law(target, the_task.sampling, n, quantise) for n in range(1, tokens + 1)}
+    got: dict[tuple[int, ...], float] = defaultdict(float)
+    for emitted, mass in rounds.items():
+        head = emitted[:tokens]
+        for text, total in wanted.items():
+            if text[: len(head)] == head and reach[len(head)][head] > 0:
+                got[text] += mass * total / reach[len(head)][head]
+            elif text == head + text[len(head) :] and reach[len(head)][head] == 0:
+                got[text] += mass  # emitted what the target never says
+    assert sum(rounds.values()) == pytest.approx(1, abs=1e-12)
+    return max(abs(got[text] - mass) for text, mass in wanted.items())
+
+
+@pytest.mark.parametrize("sampling", SAMPLINGS, ids=str)
+@pytest.mark.parametrize(("v", "gamma"), [(2, 3), (3, 2), (4, 3), (5, 1), (5, 3)])
+def test_dsd_emits_the_target_law(v, gamma, sampling):
+    draft, target = ToyModel(v, 1), ToyModel(v, 2)
+    the_task = task("dsd", gamma + 1, sampling, draft_length=gamma)
+    assert round_law_error(the_task, draft, target, gamma + 1) < 1e-12
+
+
+@pytest.mark.parametrize("precision", ["fixed16", "fixed32"])
+@pytest.mark.parametrize("sampling", SAMPLINGS, ids=str)
+@pytest.mark.parametrize(("v", "gamma"), [(2, 3), (3, 2), (5, 1), (4, 3)])
+def test_dssd_emits_the_law_that_the_wire_carries(v, gamma, sampling, precision):
+    draft, target = ToyModel(v, 1), ToyModel(v, 2)
+    the_task = task("dssd", gamma + 1, sampling, draft_length=gamma, target_precision=precision)
+    codec = FixedPoint(precision)
+    assert round_law_error(the_task, draft, target, gamma + 1, codec.quantise) < 1e-12
+
+
+@pytest.mark.parametrize("precision", ["fixed16", "fixed32"])
+def test_the_lattice_stays_within_its_bound(precision):
+    target, codec = ToyModel(5, 2), FixedPoint(precision)
+    for a in range(5):
+        p = distribution(target.after([a, a]), Sampling())
+        distance = 0.5 * abs(codec.quantise(p).probabilities - p).sum()
+        assert distance <= 5 / (4 * codec.total)
+
+
+@pytest.mark.parametrize("method", ["dsd", "dssd", "cloud_ar"])
+def test_whole_texts_over_several_rounds(method):
+    """No induction: two tokens a round at most, four tokens, every path of every round."""
+    draft, target = ToyModel(2, 1), ToyModel(2, 2)
+    options = {} if method == "cloud_ar" else {"draft_length": 2}
+    the_task = task(method, 4, **options)
+    got = law(
+        lambda random: tuple(
+            decode_locally(the_task, draft, target, randomiser=lambda *_: random).tokens
+        )
+    )
+    quantise = FixedPoint("fixed16").quantise if method == "dssd" else None
+    wanted = target_law(target, the_task.sampling, 4, quantise)
+    assert max(abs(got[text] - mass) for text, mass in wanted.items()) < 1e-12
+
+
+# Negative controls: each mistake that papers, code and libraries have made must be caught here.
+
+
+def inverted(p: float, q: float) -> float:
+    return min(1.0, q / p) if p > 0 else 0.0
+
+
+class RawQ(Dsd):
+    """Draws from q itself and verifies against q̂ (here a coarse one, so that it shows)."""
+
+    name = "raw_q"
+
+    def device(self, device):
+        quantise = self._codec.quantise
+        choose = device.random.choose
+        raw = {}
+
+        def coarse(q):
+            q_hat = quantise(np.ceil(q * 4) / np.ceil(q * 4).sum())
+            raw[id(q_hat.counts)] = q
+            return q_hat
+
+        self._codec = _Coarse(coarse)
+        device.random.choose = lambda weights, role, position: choose(
+            raw.get(id(weights), weights), role, position
+        )
+        try:
+            yield from super().device(device)
+        finally:
+            device.random.choose = choose
+
+
+class _Coarse:
+    def __init__(self, quantise):
+        self.quantise = quantise
+        self.write = FixedPoint("fixed16").write
+
+
+class ArgmaxDraft(Dsd):
+    """Drafts the likeliest token but reports q̂ as if it had been drawn."""
+
+    name = "argmax_draft"
+
+    def device(self, device):
+        choose = device.random.choose
+        device.random.choose = lambda weights, role, position: (
+            int(np.argmax(weights)) if role == "draft" else choose(weights, role, position)
+        )
+        try:
+            yield from super().device(device)
+        finally:
+            device.random.choose = choose
+
+
+class KeptTail(Dsd):
+    """Keeps the drafts after the rejected one."""
+
+    name = "kept_tail"
+
+    def device(self, device):
+        record, propose = device.record, device.propose
+        seen = {}
+
+        def spy(length, quantise):
+            seen["block"] = propose(length, quantise)
+            return seen["block"]
+
+        def count(drafted, accepted):
+            seen["accepted"] = accepted
+            record(drafted, accepted)
+
+        device.propose, device.record = spy, count
+        for tokens in super().device(device):
+            tail = seen["block"].tokens[seen["accepted"] + 1 :]
+            yield tokens + tail
+
+
+class OneSided(Dsd):
+    """Filters the target with top-k but not the draft's verification distribution."""
+
+    name = "one_sided"
+
+    def verifier(self, verifier, drafts, upload):
+        verifier.sampling = Sampling()
+        yield from super().verifier(verifier, drafts, upload)
+
+
+@pytest.mark.parametrize("method", [RawQ, ArgmaxDraft, KeptTail, OneSided])
+def test_broken_methods_are_caught(method):
+    draft, target = ToyModel(3, 1), ToyModel(3, 2)
+    sampling = Sampling(top_k=2) if method is OneSided else Sampling()
+    with with_method(method):
+        the_task = task(method.name, 3, sampling, draft_length=2)
+        assert round_law_error(the_task, draft, target, 3) > 1e-3
+
+
+@pytest.mark.parametrize(("module", "method"), [(dsd_module, "dsd"), (dssd_module, "dssd")])
+def test_an_inverted_ratio_is_caught(monkeypatch, module, method):
+    monkeypatch.setattr(acceptance, "acceptance_probability", inverted)
+    draft, target = ToyModel(3, 1), ToyModel(3, 2)
+    the_task = task(method, 3, draft_length=2)
+    assert round_law_error(the_task, draft, target, 3) > 1e-3
+
+
+def test_rounding_only_the_scalar_is_caught(monkeypatch):
+    """DSSD with a scalar that is not the probability the token was drawn with."""
+    monkeypatch.setattr(
+        FixedPoint,
+        "write_scalar",
+        lambda self, writer, q, token: writer.write(
+            max(1, round(q.probability(token) * 8) * self.total // 8), self.bits
+        ),
+    )
+    draft, target = ToyModel(3, 1), ToyModel(3, 2)
+    the_task = task("dssd", 3, draft_length=2)
+    assert round_law_error(the_task, draft, target, 3, FixedPoint("fixed16").quantise) > 1e-3
+
+
+def test_equal_precision_and_seed_give_equal_tokens():
+    draft, target = ToyModel(50, 1), ToyModel(50, 2)
+    for precision in ("fixed16", "fixed32"):
+        options = {"precision": precision, "target_precision": precision}
+        texts = [
+            decode_locally(task(name, 200, draft_length=4, **options), draft, target).tokens
+            for name in ("dsd", "dssd")
+        ]
+        assert texts[0] == texts[1]
+
+
+def test_temperature_0_is_the_targets_own_greedy_text():
+    draft, target = ToyModel(30, 1), ToyModel(30, 2)
+    text = [0, 1]
+    for _ in range(100):
+        text.append(int(target.after(text).argmax()))
+    for name in ("cloud_ar", "dsd", "dssd"):
+        got = decode_locally(task(name, 100, Sampling(temperature=0)), draft, target)
+        assert got.tokens == text[2:]

@@ -1,0 +1,128 @@
+"""The protocol under a line that loses, repeats and resets: the text must not notice."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from testbed.errors import TestbedError
+from testbed.transport.channel import LinkTimeout, Reconnected
+from testbed.transport.inprocess import InProcessChannel
+from testbed.transport.messages import (
+    VERSION,
+    Close,
+    Refused,
+    Round,
+    from_frames,
+    to_frames,
+)
+from testbed.transport.server import VerifierServer
+from tests.toy import ToyModel, decode_locally, task
+
+DRAFT, TARGET = ToyModel(20, 1), ToyModel(20, 2)
+
+
+class FaultyChannel(InProcessChannel):
+    """Breaks the line now and then, in both directions, and repeats messages."""
+
+    def __init__(self, server, faults, restart=False):
+        super().__init__(server)
+        self.random = random.Random(5)
+        self.faults = faults
+        self.restart = restart
+        self.broken = False
+        self.breaks = 0
+
+    def send(self, frames):
+        if self.random.random() < self.faults:
+            self.broken = True  # lost on the way up
+            return
+        super().send(frames)
+        if self.random.random() < self.faults:
+            super().send(frames)  # and once more, for good measure
+
+    def receive(self, timeout):
+        frames = super().receive(timeout)
+        if self.broken or frames is None or self.random.random() < self.faults:
+            self.broken = False
+            self.breaks += 1
+            self._answers.clear()  # lost on the way down
+            if self.restart:
+                self._server._sessions.clear()
+                self._server._work.clear()
+            raise Reconnected
+        return frames
+
+
+@pytest.mark.parametrize("restart", [False, True], ids=["line breaks", "verifier restarts"])
+@pytest.mark.parametrize("method", ["cloud_ar", "dsd", "dssd"])
+def test_faults_leave_the_text_alone(method, restart):
+    the_task = task(method, 120)
+    wanted = decode_locally(the_task, DRAFT, TARGET)
+    channels = []
+
+    def channel(server):
+        channels.append(FaultyChannel(server, 0.05, restart))
+        return channels[0]
+
+    got = decode_locally(the_task, DRAFT, TARGET, channel=channel)
+    assert got.tokens == wanted.tokens
+    assert channels[0].breaks >= 3
+    assert got.traffic.resends == channels[0].breaks
+    assert got.traffic.up_bytes > wanted.traffic.up_bytes
+
+
+class DeafChannel(InProcessChannel):
+    def send(self, frames):
+        pass
+
+
+def test_a_silent_verifier_is_a_timeout_that_names_it():
+    with pytest.raises(LinkTimeout, match="verifier did not answer round 0 within 5 s"):
+        decode_locally(task("dsd", 5), DRAFT, TARGET, channel=DeafChannel)
+
+
+class DamagingChannel(InProcessChannel):
+    """Cuts the last byte off each upload."""
+
+    def send(self, frames):
+        message, payload = from_frames(frames)
+        super().send(to_frames(message, payload[:-1]) if isinstance(message, Round) else frames)
+
+
+@pytest.mark.parametrize("method", ["dsd", "dssd"])
+def test_a_damaged_upload_is_refused(method):
+    with pytest.raises(TestbedError, match=r"refused: payload of .* ends inside"):
+        decode_locally(task(method, 5), DRAFT, TARGET, channel=DamagingChannel)
+
+
+def test_different_vocabularies_are_refused_by_name():
+    with pytest.raises(TestbedError, match="draft model toy-1 and target model toy-2 have diff"):
+        decode_locally(task("dsd", 5), ToyModel(19, 1), TARGET)
+
+
+def refusal(frames):
+    answers = list(VerifierServer(TARGET).handle(b"peer", frames))
+    message, _ = from_frames(answers[0])
+    assert isinstance(message, Refused)
+    return message.reason
+
+
+def test_strangers_are_refused():
+    header, payload = to_frames(Close(VERSION + 1, 1))
+    assert "version 2" in refusal([header, payload])
+    assert "could not be read" in refusal([b"GET / HTTP/1.1", b""])
+    assert "frames" in refusal([header])
+
+
+def test_an_unfinished_text_is_forgotten_when_the_device_starts_another():
+    server = VerifierServer(TARGET)
+
+    class Same(InProcessChannel):
+        def __init__(self, _):
+            super().__init__(server)
+
+    for _ in range(3):
+        decode_locally(task("dsd", 5), DRAFT, TARGET, channel=Same)
+    assert len(server._sessions) == 0

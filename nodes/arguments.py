@@ -1,0 +1,55 @@
+"""Command-line arguments that all nodes share."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+
+import msgspec
+
+from testbed.errors import TestbedError
+from testbed.models.spec import ModelSpec
+
+
+def parser(description: str | None) -> argparse.ArgumentParser:
+    """A parser with what every node takes."""
+    result = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    result.add_argument(
+        "--model",
+        required=True,
+        help="name, folder, .gguf file or Hugging Face id (see `testbed models`), or a JSON "
+        'description such as {"type":"synthetic","vocabulary_size":1000,"acceptance":0.8}',
+    )
+    result.add_argument(
+        "--timeout", type=float, default=60.0, help="longest silence in seconds (default 60)"
+    )
+    result.add_argument(
+        "--control", action="store_true", help="take commands from the runner on stdin"
+    )
+    return result
+
+
+def model_spec(reference: str) -> ModelSpec:
+    """What --model names."""
+    if reference.startswith("{"):
+        try:
+            spec: ModelSpec = msgspec.json.decode(reference, type=ModelSpec)
+        except msgspec.MsgspecError as error:
+            raise TestbedError(f"--model: {error}") from None
+        return spec
+    from testbed.models.catalog import resolve  # noqa: PLC0415  not needed under the runner
+
+    return resolve(reference)
+
+
+def run(main: Callable[[], None]) -> None:
+    """Call `main`; an error the user can act on is one line, Ctrl-C none."""
+    try:
+        main()
+    except TestbedError as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)

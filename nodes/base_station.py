@@ -1,0 +1,12 @@
+"""The verifier at the base station: holds the target model, answers devices.
+
+By hand:
+
+    python -m nodes.base_station --model smollm2-135m-instruct --listen tcp://*:5555
+"""
+
+from nodes.arguments import run
+from nodes.verifier import main
+
+if __name__ == "__main__":
+    run(lambda: main("base_station", __doc__))

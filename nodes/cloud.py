@@ -1,0 +1,12 @@
+"""The verifier at the cloud: holds the target model, answers devices.
+
+By hand:
+
+    python -m nodes.cloud --model smollm2-135m-instruct --listen tcp://*:5555
+"""
+
+from nodes.arguments import run
+from nodes.verifier import main
+
+if __name__ == "__main__":
+    run(lambda: main("cloud", __doc__))

@@ -1,0 +1,177 @@
+"""The device: drafts tokens, asks the verifier, prints the text.
+
+By hand, with a verifier running elsewhere (python -m nodes.base_station --help):
+
+    python -m nodes.device --connect tcp://192.0.2.1:5555 --model smollm2-135m-instruct-skip14-18 \\
+        --method dssd --option draft_length=4 --prompt "Speculative decoding is" --seed 1
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from nodes.arguments import model_spec, parser, run
+from testbed.control import Begin, Decode, Failed, NodeEnd, Progress, Ready, Result
+from testbed.decoding.sampling import Sampling
+from testbed.device import Task, decode
+from testbed.errors import TestbedError
+from testbed.methods.base import method_class
+from testbed.models.base import Model
+from testbed.models.load import load_model
+from testbed.traces.events import Tracer
+from testbed.transport.channel import Channel, NoChannel
+from testbed.transport.zmq_client import ZmqChannel
+
+
+def main() -> None:
+    """Run one device."""
+    arguments = parser(__doc__)
+    arguments.add_argument("--connect", help="the verifier, tcp://host:port")
+    arguments.add_argument("--name", default="device", help="identity at the verifier")
+    arguments.add_argument("--peer", default="verifier", help="what to call it in messages")
+    arguments.add_argument("--method", default="dssd", help="see `testbed methods`")
+    arguments.add_argument("--option", action="append", default=[], metavar="KEY=VALUE")
+    arguments.add_argument("--prompt", help="text to continue")
+    arguments.add_argument("--max-new-tokens", type=int, default=64)
+    arguments.add_argument("--temperature", type=float, default=0.7)
+    arguments.add_argument("--top-k", type=int, default=0)
+    arguments.add_argument("--top-p", type=float, default=1.0)
+    arguments.add_argument("--seed", type=int, default=0)
+    args = arguments.parse_args()
+
+    def connect() -> Channel:
+        if not args.connect:
+            return NoChannel()
+        return ZmqChannel(args.connect, args.name, args.peer, args.timeout)
+
+    if args.control:
+        draft = load_model(model_spec(args.model), "draft")
+        Follower(draft, args.name, args.timeout, connect).run()
+        return
+    if not args.prompt:
+        raise TestbedError("--prompt: a text to continue is needed")
+    kind = method_class(args.method, "--method")
+    if kind.uses_verifier and not args.connect:
+        raise TestbedError(f"--connect: {args.method} needs a verifier, tcp://host:port")
+    try:
+        sampling = Sampling(args.temperature, args.top_k, args.top_p)
+    except ValueError as error:
+        raise TestbedError(str(error)) from None
+    task = Task(
+        method=args.method,
+        options=dict(option(text) for text in args.option),
+        sampling=sampling,
+        seed=args.seed,
+        repetition=0,
+        stream=f"{args.name}/0",
+        max_new_tokens=args.max_new_tokens,
+        ignore_eos=False,
+    )
+    draft = load_model(model_spec(args.model), "draft")
+    by_hand(task, args.prompt, draft, connect(), args.timeout)
+
+
+def by_hand(task: Task, prompt: str, draft: Model, channel: Channel | None, timeout: float) -> None:
+    """Decode one text and print it as it comes."""
+    print(prompt, end="", flush=True)
+    decoded = decode(
+        task,
+        draft.encode(prompt),
+        draft,
+        channel,
+        timeout=timeout,
+        trace=Tracer("device"),
+        progress=lambda tokens: print(draft.decode(tokens), end="", flush=True),
+    )
+    counts, traffic = decoded.counts, decoded.traffic
+    print(
+        f"\n\n{len(decoded.tokens)} tokens in {decoded.times[-1]:.2f} s; {counts.rounds} rounds, "
+        f"{counts.accepted} of {counts.drafted} drafts accepted; "
+        f"{traffic.up_bytes} B up, {traffic.down_bytes} B down"
+    )
+
+
+class Follower:
+    """Does what the runner says until it goes."""
+
+    def __init__(
+        self, draft: Model, name: str, timeout: float, connect: Callable[[], Channel]
+    ) -> None:
+        self._draft = draft
+        self._name = name
+        self._timeout = timeout
+        self._connect = connect
+        self._line = NodeEnd()
+        self._channel: Channel = NoChannel()
+        self._trace = Tracer(name)
+
+    def run(self) -> None:
+        """Take commands; a failure is reported and the next command awaited."""
+        self._line.send(Ready())
+        while (command := self._line.receive()) is not None:
+            try:
+                if isinstance(command, Begin):
+                    self._begin(Path(command.trace))
+                else:
+                    self._decode(command)
+            except TestbedError as error:
+                self._line.send(Failed(str(error)))
+        self._channel.close()
+        self._trace.close()
+
+    def _begin(self, trace: Path) -> None:
+        self._trace.close()
+        self._trace = Tracer(self._name, trace)
+        self._channel.close()
+        self._channel = self._connect()
+        self._line.send(Ready())
+
+    def _decode(self, command: Decode) -> None:
+        prompt = self._draft.encode(command.prompt)
+        begin = time.monotonic()
+        decoded = decode(
+            command.task,
+            prompt,
+            self._draft,
+            self._channel,
+            timeout=self._timeout,
+            trace=self._trace,
+            progress=lambda tokens: self._line.send(
+                Progress(len(tokens), time.monotonic() - begin)
+            ),
+        )
+        self._trace.flush()
+        self._line.send(
+            Result(
+                prompt_tokens=len(prompt),
+                tokens=decoded.tokens,
+                text=self._draft.decode(decoded.tokens),
+                times=decoded.times,
+                start=decoded.start,
+                rounds=decoded.counts.rounds,
+                drafted=decoded.counts.drafted,
+                accepted=decoded.counts.accepted,
+                rejected_rounds=decoded.counts.rejected_rounds,
+                up_bytes=decoded.traffic.up_bytes,
+                up_payload_bits=decoded.traffic.up_payload_bits,
+                down_bytes=decoded.traffic.down_bytes,
+                resends=decoded.traffic.resends,
+            )
+        )
+
+
+def option(text: str) -> tuple[str, Any]:
+    """KEY=VALUE, the value read as YAML would."""
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise TestbedError(f"--option {text}: write it as KEY=VALUE")
+    return key, yaml.safe_load(value)
+
+
+if __name__ == "__main__":
+    run(main)

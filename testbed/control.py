@@ -1,0 +1,96 @@
+"""How the runner speaks with the node processes it starts: JSON lines over stdin and stdout."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import msgspec
+
+from testbed.device import Task
+
+
+class Begin(msgspec.Struct, tag=True):
+    """To a node: a run starts; write its events to `trace`. The device connects anew."""
+
+    trace: str
+
+
+class Decode(msgspec.Struct, tag=True):
+    """To the device: decode one text."""
+
+    task: Task
+    prompt: str
+
+
+Command = Begin | Decode
+
+
+class Ready(msgspec.Struct, tag=True):
+    """From a node: the model is loaded, and `Begin` has been followed."""
+
+
+class Progress(msgspec.Struct, tag=True):
+    """From the device: `tokens` new tokens are certain, `seconds` after the start."""
+
+    tokens: int
+    seconds: float
+
+
+class Result(msgspec.Struct, tag=True):
+    """From the device: the text is decoded. See testbed.device.Decoded."""
+
+    prompt_tokens: int
+    tokens: list[int]
+    text: str
+    times: list[float]
+    start: float
+    rounds: int
+    drafted: int
+    accepted: int
+    rejected_rounds: int
+    up_bytes: int
+    up_payload_bits: int
+    down_bytes: int
+    resends: int
+
+
+class Failed(msgspec.Struct, tag=True):
+    """From a node: it could not be done, and why in one sentence."""
+
+    reason: str
+
+
+Report = Ready | Progress | Result | Failed
+
+
+class NodeEnd:
+    """The node's end of the line.
+
+    Whatever else writes to stdout, libraries included, goes to stderr from now on.
+    """
+
+    def __init__(self) -> None:
+        self._out = os.fdopen(os.dup(1), "wb", buffering=0)
+        os.dup2(2, 1)
+        self._decoder: msgspec.json.Decoder[Command] = msgspec.json.Decoder(Command)
+        self._pending = b""
+
+    def fileno(self) -> int:
+        """What to poll for commands."""
+        return sys.stdin.fileno()
+
+    def receive(self) -> Command | None:
+        """The next command; None when the runner is gone."""
+        while b"\n" not in self._pending:
+            # os.read, not sys.stdin: a buffer would hide commands from whoever polls.
+            chunk = os.read(self.fileno(), 1 << 16)
+            if not chunk:
+                return None
+            self._pending += chunk
+        line, self._pending = self._pending.split(b"\n", 1)
+        return self._decoder.decode(line)
+
+    def send(self, report: Report) -> None:
+        """Report to the runner."""
+        self._out.write(msgspec.json.encode(report) + b"\n")

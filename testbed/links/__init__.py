@@ -1,0 +1,1 @@
+"""What a link does to packets, as data and pure logic; no I/O."""

@@ -1,0 +1,20 @@
+"""Random numbers that depend on which packet it is, never on when it came."""
+
+import hashlib
+
+
+class KeyedUniform:
+    """Uniform numbers on [0, 1), one per packet number, fixed by a seed and a purpose.
+
+    The same seed, link, direction, purpose and packet always give the same number, so that two
+    runs of one seed lose the same packets however their timing differs.
+    """
+
+    def __init__(self, seed: int, link: str, direction: str, purpose: str) -> None:
+        key = repr((seed, link, direction, purpose)).encode()
+        self._key = hashlib.blake2b(key, digest_size=32).digest()
+
+    def __call__(self, number: int) -> float:
+        """Return the number of packet `number`, counted from 0."""
+        digest = hashlib.blake2b(number.to_bytes(8, "big"), key=self._key, digest_size=8).digest()
+        return (int.from_bytes(digest, "big") >> 11) * 2.0**-53

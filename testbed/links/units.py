@@ -1,0 +1,93 @@
+"""Quantities with units: '10mbit', '20ms', '1%', '64KiB' to numbers and back.
+
+A number without a unit is refused (only a bare 0 needs none), because guessing between
+10 ms and 10 s is how experiments go wrong. Every `format_*` is exact: parsing what it wrote
+returns the same value, so that a resolved scenario means what the original meant.
+"""
+
+import math
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+
+_RATES = {"bit": Decimal(1), "kbit": Decimal(10) ** 3, "mbit": Decimal(10) ** 6}
+_RATES["gbit"] = Decimal(10) ** 9
+_TIMES = {"us": Decimal("1e-6"), "ms": Decimal("1e-3"), "s": Decimal(1)}
+_FRACTIONS = {"%": Decimal("0.01")}
+_SIZES = {"B": Decimal(1), "KB": Decimal(10) ** 3, "KiB": Decimal(2) ** 10}
+_SIZES |= {"MB": Decimal(10) ** 6, "MiB": Decimal(2) ** 20}
+
+_QUANTITY = re.compile(r"(?P<number>\d+(?:\.\d+)?) ?(?P<unit>[A-Za-z]+|%)", re.ASCII)
+
+
+def parse_rate(text: str) -> float:
+    """Bit rate such as '10mbit', in bit/s; ValueError unless positive with a known unit."""
+    rate = float(_parse(text, "rate", _RATES, "10mbit"))
+    if rate == 0:
+        raise ValueError(f"{text!r} is not a rate; it must be more than 0")
+    return rate
+
+
+def parse_time(text: str) -> float:
+    """Duration such as '20ms', in seconds; ValueError unless it has a known unit."""
+    return float(_parse(text, "time", _TIMES, "20ms"))
+
+
+def parse_fraction(text: str) -> float:
+    """Percentage such as '1%', as a fraction of one; ValueError outside 0% to 100%."""
+    fraction = float(_parse(text, "percentage", _FRACTIONS, "1%"))
+    if fraction > 1:
+        raise ValueError(f"{text!r} is not a percentage; it must lie between 0% and 100%")
+    return fraction
+
+
+def parse_size(text: str) -> int:
+    """Size such as '64KiB', in bytes; ValueError unless it is a whole number of bytes."""
+    size = _parse(text, "size", _SIZES, "64KiB")
+    if size != size.to_integral_value():
+        raise ValueError(f"{text!r} is not a size; it must be a whole number of bytes")
+    return int(size)
+
+
+def format_rate(rate: float) -> str:
+    """Write a rate in bit/s with the largest unit that keeps it at least one: '10mbit'."""
+    return _format(Decimal(repr(rate)), _RATES)
+
+
+def format_time(seconds: float) -> str:
+    """Write a duration in seconds with the largest unit that keeps it at least one: '20ms'."""
+    return _format(Decimal(repr(seconds)), _TIMES)
+
+
+def format_fraction(fraction: float) -> str:
+    """Write a fraction of one as a percentage: '1%'."""
+    return _format(Decimal(repr(fraction)), _FRACTIONS)
+
+
+def format_size(size: int) -> str:
+    """Write a size in bytes with the largest unit that divides it: '64KiB'."""
+    dividing = {unit: scale for unit, scale in _SIZES.items() if size % int(scale) == 0}
+    return _format(Decimal(size), dividing)
+
+
+def _parse(text: str, kind: str, units: Mapping[str, Decimal], example: str) -> Decimal:
+    if text == "0":
+        return Decimal(0)
+    match = _QUANTITY.fullmatch(text)
+    if match is None or match["unit"] not in units:
+        allowed = f"one of {', '.join(units)}" if len(units) > 1 else "".join(units)
+        raise ValueError(f"{text!r} is not a {kind}; write a number and {allowed}, e.g. {example}")
+    value = Decimal(match["number"]) * units[match["unit"]]
+    if not math.isfinite(float(value)):
+        raise ValueError(f"{text!r} is not a {kind}; it is too large")
+    return value
+
+
+def _format(value: Decimal, units: Mapping[str, Decimal]) -> str:
+    by_scale = sorted(units.items(), key=lambda item: item[1])
+    fitting = [(unit, scale) for unit, scale in by_scale if scale <= value]
+    unit, scale = fitting[-1] if fitting else by_scale[0]
+    number = f"{value / scale:f}"  # exact: at most 17 digits, and scaling them needs no more
+    if "." in number:
+        number = number.rstrip("0").rstrip(".")
+    return number + unit

@@ -1,0 +1,120 @@
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from testbed.links import units
+
+PARSERS = {
+    "rate": units.parse_rate,
+    "time": units.parse_time,
+    "fraction": units.parse_fraction,
+    "size": units.parse_size,
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "value"),
+    [
+        ("rate", "10mbit", 10e6),
+        ("rate", "1.5 gbit", 1.5e9),
+        ("rate", "300kbit", 300e3),
+        ("rate", "1bit", 1.0),
+        ("time", "20ms", 0.02),
+        ("time", "0.1ms", 0.0001),
+        ("time", "7us", 7e-6),
+        ("time", "2s", 2.0),
+        ("time", "0", 0.0),
+        ("fraction", "1%", 0.01),
+        ("fraction", "100%", 1.0),
+        ("fraction", "0.1%", 0.001),
+        ("fraction", "0", 0.0),
+        ("size", "64KiB", 65536),
+        ("size", "1.5KB", 1500),
+        ("size", "2MiB", 2**21),
+        ("size", "3MB", 3_000_000),
+        ("size", "9B", 9),
+    ],
+)
+def test_reads(kind, text, value):
+    assert PARSERS[kind](text) == value
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("rate", "10mb"),
+        ("rate", "10Mbit"),
+        ("rate", "10"),
+        ("rate", "0"),
+        ("rate", "0mbit"),
+        ("rate", "-1mbit"),
+        ("rate", "nanmbit"),
+        ("rate", "1e3mbit"),
+        ("rate", "9" * 400 + "mbit"),
+        ("rate", " 10mbit"),
+        ("rate", "10mbit\n"),
+        ("rate", "٣mbit"),
+        ("time", "20"),
+        ("time", "-1ms"),
+        ("time", "inf s"),
+        ("time", "20m"),
+        ("time", "ms"),
+        ("time", ""),
+        ("fraction", "0.01"),
+        ("fraction", "101%"),
+        ("fraction", "-1%"),
+        ("size", "64"),
+        ("size", "1.5B"),
+        ("size", "64kb"),
+    ],
+)
+def test_refuses(kind, text):
+    with pytest.raises(ValueError, match=r"is not a (rate|time|percentage|size); ."):
+        PARSERS[kind](text)
+
+
+def test_says_what_is_allowed():
+    with pytest.raises(ValueError) as caught:
+        units.parse_rate("10mb")
+    assert str(caught.value) == (
+        "'10mb' is not a rate; write a number and one of bit, kbit, mbit, gbit, e.g. 10mbit"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        (10e6, units.format_rate),
+        (0.02, units.format_time),
+        (0.01, units.format_fraction),
+        (65536, units.format_size),
+    ],
+)
+def test_writes_the_natural_unit(text, written):
+    assert written(text) in {"10mbit", "20ms", "1%", "64KiB"}
+
+
+finite = st.floats(min_value=0, max_value=1e300, allow_nan=False)
+
+
+@given(finite.filter(lambda x: x > 0))
+def test_rate_round_trip(rate):
+    assert units.parse_rate(units.format_rate(rate)) == rate
+
+
+@given(finite)
+def test_time_round_trip(seconds):
+    assert units.parse_time(units.format_time(seconds)) == seconds
+    assert math.copysign(1, units.parse_time(units.format_time(seconds))) == 1
+
+
+@given(st.floats(min_value=0, max_value=1))
+def test_fraction_round_trip(fraction):
+    assert units.parse_fraction(units.format_fraction(fraction)) == fraction
+
+
+@given(st.integers(min_value=0, max_value=2**63))
+def test_size_round_trip(size):
+    assert units.parse_size(units.format_size(size)) == size

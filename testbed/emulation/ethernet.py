@@ -1,0 +1,44 @@
+"""Plain Ethernet: one veth end that sends every packet as it will cross the wire."""
+
+from testbed.emulation.namespace import Namespace
+from testbed.errors import TestbedError
+
+MTU = 1500
+
+# ethtool's short name -> its name in `ethtool -k`. With any of these on, a queue would see
+# packets of up to 64 KiB, or checksums nobody has computed.
+OFFLOADS = {
+    "tx": "tx-checksumming",
+    "sg": "scatter-gather",
+    "tso": "tcp-segmentation-offload",
+    "gso": "generic-segmentation-offload",
+    "gro": "generic-receive-offload",
+    "lro": "large-receive-offload",
+}
+
+
+def create_pair(inside1: Namespace, name1: str, inside2: Namespace, name2: str) -> None:
+    """Create a veth pair with one end in each namespace, up and without offloads.
+
+    Raises TestbedError if the kernel refuses, or leaves an offload on.
+    """
+    inside1.run(
+        ["ip", "link", "add", "name", name1, "mtu", str(MTU), "type", "veth",
+         "peer", "name", name2, "mtu", str(MTU), "netns", str(inside2.pid)]
+    )  # fmt: skip
+    for inside, name in ((inside1, name1), (inside2, name2)):
+        inside.run(["ethtool", "-K", name, *(word for key in OFFLOADS for word in (key, "off"))])
+        on = [key for key, state in read_offloads(inside, name).items() if state != "off"]
+        if on:
+            raise TestbedError(f"the offload {on[0]} of {name} in {inside.name} does not go off")
+        inside.run(["ip", "link", "set", "dev", name, "up"])
+
+
+def read_offloads(inside: Namespace, interface: str) -> dict[str, str]:
+    """The state, 'on' or 'off', of each offload that matters, by its `ethtool -k` name."""
+    states: dict[str, str] = {}
+    for line in inside.run(["ethtool", "-k", interface]).splitlines():
+        name, _, state = line.strip().partition(": ")
+        if name in OFFLOADS.values():
+            states[name] = state.split()[0]  # without a trailing "[fixed]"
+    return states

@@ -1,0 +1,91 @@
+"""Mininet's link, built as a wire; and Mininet made to raise what it would only print."""
+
+import logging
+
+from mininet.link import Intf, Link
+from mininet.log import lg
+from mininet.node import Node
+
+from testbed.emulation.backend import open_wire
+from testbed.emulation.ethernet import create_pair
+from testbed.emulation.namespace import Namespace
+from testbed.emulation.wire import PORT_A, PORT_B
+from testbed.errors import TestbedError
+from testbed.links.spec import Duplex
+
+QUIET_NAMESPACE = {
+    # No neighbour discovery, no multicast reports: only packets that somebody meant to send.
+    "net.ipv6.conf.all.disable_ipv6": "1",
+    "net.ipv6.conf.default.disable_ipv6": "1",
+}
+
+
+def namespace_of(node: Node) -> Namespace:
+    """The namespaces of a Mininet node."""
+    return Namespace(node.name, node.pid)
+
+
+class CheckedInterface(Intf):  # type: ignore[misc]  # Mininet has no types
+    """A Mininet interface whose configuration commands raise when they fail."""
+
+    def cmd(self, *args: str) -> str:
+        """Run a command, given as Mininet gives it, inside the node."""
+        words = [word for arg in args for word in arg.split()]
+        return namespace_of(self.node).run(words)
+
+
+class WireLink(Link):  # type: ignore[misc]
+    """A link between two hosts through a wire namespace of its own."""
+
+    def __init__(
+        self,
+        node1: Node,
+        node2: Node,
+        *,
+        name: str,
+        duplex: Duplex,
+        backend: str,
+        seed: int,
+        port1: int,
+        port2: int,
+        intfName1: str | None = None,  # noqa: N803  # Mininet's names
+        intfName2: str | None = None,  # noqa: N803
+        params1: dict[str, object] | None = None,
+        params2: dict[str, object] | None = None,
+        **mininet_defaults: object,  # its random MAC addresses and interface class, not used
+    ) -> None:
+        self._wire_node = Node(f"wire-{name}")
+        try:
+            inside = namespace_of(self._wire_node)
+            inside.set_sysctls(QUIET_NAMESPACE)
+            self.intf1 = self._connect(node1, port1, intfName1, params1, PORT_A)
+            self.intf2 = self._connect(node2, port2, intfName2, params2, PORT_B)
+            self.wire = open_wire(backend, name, inside, duplex, seed)
+        except BaseException:
+            self._wire_node.terminate()
+            raise
+
+    def stop(self) -> None:
+        """Stop the wire and give up its namespace; the interfaces go with it."""
+        self.wire.stop()
+        self._wire_node.terminate()
+
+    def _connect(
+        self, node: Node, number: int, name: str | None, params: dict[str, object] | None, port: str
+    ) -> CheckedInterface:
+        name = name or self.intfName(node, number)
+        create_pair(namespace_of(node), name, namespace_of(self._wire_node), port)
+        return CheckedInterface(
+            name, node=node, port=number, link=self, moveIntfFn=self._ignore, **(params or {})
+        )
+
+
+class _RaisingHandler(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        raise TestbedError(f"Mininet reported: {record.getMessage().strip(' *')}".strip())
+
+
+def make_mininet_raise() -> None:
+    """Silence Mininet's progress messages and turn its warnings and errors into TestbedError."""
+    lg.handlers[:] = [_RaisingHandler(logging.WARNING)]
+    lg.setLevel(logging.WARNING)

@@ -1,0 +1,71 @@
+"""Commands and counters inside the namespaces of one Mininet node."""
+
+import json
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from testbed.errors import TestbedError
+
+
+class InterfaceCounters(NamedTuple):
+    """What an interface has carried; bytes count whole Ethernet frames."""
+
+    rx_bytes: int
+    rx_packets: int
+    tx_bytes: int
+    tx_packets: int
+
+
+@dataclass(frozen=True, slots=True)
+class Namespace:
+    """The network and mount namespaces that the process `pid` lives in."""
+
+    name: str
+    pid: int
+
+    def run(self, argv: Sequence[str]) -> str:
+        """Run a command inside and return its output; TestbedError if it fails."""
+        result = subprocess.run(self.command(argv), capture_output=True, text=True, check=False)
+        if result.returncode != 0:
+            said = (result.stderr or result.stdout).strip()
+            raise TestbedError(f"`{' '.join(argv)}` failed in {self.name}: {said}")
+        return result.stdout
+
+    def popen(self, argv: Sequence[str], **kwargs: Any) -> "subprocess.Popen[Any]":
+        """Start a command inside, in a session of its own; the working directory is kept."""
+        return subprocess.Popen(self.command(argv), start_new_session=True, **kwargs)
+
+    def command(self, argv: Sequence[str]) -> list[str]:
+        """The argument list that runs `argv` inside."""
+        return ["mnexec", "-a", str(self.pid), *argv]
+
+    def counters(self) -> dict[str, InterfaceCounters]:
+        """What each interface but loopback has carried; starts no process."""
+        table = Path(f"/proc/{self.pid}/net/dev").read_text().splitlines()[2:]
+        counters = {}
+        for line in table:
+            name, _, numbers = line.partition(":")
+            rx_bytes, rx_packets, *_, tx_bytes, tx_packets = numbers.split()[:10]
+            if name.strip() != "lo":
+                counters[name.strip()] = InterfaceCounters(
+                    int(rx_bytes), int(rx_packets), int(tx_bytes), int(tx_packets)
+                )
+        return counters
+
+    def set_sysctls(self, values: Mapping[str, str]) -> None:
+        """Set kernel parameters inside and read them back; TestbedError if one did not take."""
+        self.run(["sysctl", "-q", "-w", *(f"{key}={value}" for key, value in values.items())])
+        for key, value in values.items():
+            if (got := self.sysctl(key)) != value:
+                raise TestbedError(f"{key} is {got} in {self.name} after it was set to {value}")
+
+    def sysctl(self, key: str) -> str:
+        """The value of one kernel parameter inside."""
+        return self.run(["sysctl", "-n", key]).strip()
+
+    def json(self, argv: Sequence[str]) -> Any:
+        """Run a command inside that prints JSON, and return what it printed."""
+        return json.loads(self.run(argv))

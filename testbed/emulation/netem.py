@@ -1,0 +1,113 @@
+"""Kernel netem: a LinkSpec as a tc command, applied, read back and compared.
+
+`rate` is always given, for two reasons. With it a packet never leaves before its predecessor,
+so jitter keeps order; the child pfifo that tc's manual suggests no longer does that (kernel 6.1
+reordered 92 of 200 packets through it, and none with a rate). And `tc qdisc change` keeps an old
+rate that it does not mention. A link without a limit gets `UNLIMITED_RATE`.
+
+`limit` bounds all packets that netem holds, those under way as well as those queueing. So it is
+the queue plus what the link holds in flight, both in full frames. Shorter frames fill it sooner,
+by count, than they would fill a queue of bytes; that is netem's nature.
+"""
+
+import json
+import math
+import subprocess
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from testbed.emulation.namespace import Namespace
+from testbed.emulation.sandbox import namespace_command
+from testbed.errors import TestbedError
+from testbed.links.spec import FULL_FRAME, LinkSpec
+
+UNLIMITED_RATE = 100e9  # bit/s: 0.12 µs a full frame
+UNLIMITED_LIMIT = 1_000_000  # packets
+
+_ADVICE = "the kernel lacks netem (sch_netem); use `--backend relay`"
+
+
+class Probe(NamedTuple):
+    """Whether something is available, and if not, why."""
+
+    available: bool
+    reason: str
+
+
+def probe_netem() -> Probe:
+    """Try netem on the loopback interface of a throw-away namespace; takes milliseconds."""
+    trial = ["tc", "qdisc", "add", "dev", "lo", "root", "netem", "delay", "1ms"]
+    result = subprocess.run(
+        [*namespace_command(), "--", *trial], capture_output=True, text=True, check=False
+    )
+    return Probe(result.returncode == 0, result.stderr.strip())
+
+
+def netem_arguments(spec: LinkSpec) -> list[str]:
+    """The netem part of a tc command line that does what `spec` says."""
+    arguments = ["netem", "limit", str(netem_limit(spec))]
+    arguments += ["delay", _microseconds(spec.delay), _microseconds(spec.jitter)]
+    if spec.loss > 0:
+        arguments += ["loss", f"{spec.loss * 100:.7f}%"]
+    return [*arguments, "rate", f"{round(spec.rate or UNLIMITED_RATE)}bit"]
+
+
+def netem_limit(spec: LinkSpec) -> int:
+    """Packets that netem may hold: the queue and the longest pipe, in full frames."""
+    if spec.rate is None:
+        return UNLIMITED_LIMIT
+    pipe = spec.rate / 8 * (spec.delay + spec.jitter)
+    return math.ceil(spec.queue / FULL_FRAME) + math.ceil(pipe / FULL_FRAME)
+
+
+def apply_netem(inside: Namespace, interface: str, spec: LinkSpec, verb: str) -> None:
+    """Make an interface do `spec` (`verb`: 'add', or 'change' in place) and verify that it does.
+
+    Raises TestbedError if the kernel refuses, or reports another setting than was asked.
+    """
+    try:
+        inside.run(["tc", "qdisc", verb, "dev", interface, "root", "handle", "1:",
+                    *netem_arguments(spec)])  # fmt: skip
+    except TestbedError as error:
+        raise TestbedError(f"{error}; {_ADVICE}") from error
+    verify_netem(spec, read_qdiscs(inside, interface), f"{interface} in {inside.name}")
+
+
+def read_qdiscs(inside: Namespace, interface: str) -> list[dict[str, Any]]:
+    """What `tc -s -j qdisc show` says of an interface."""
+    shown: list[dict[str, Any]] = json.loads(
+        inside.run(["tc", "-s", "-j", "qdisc", "show", "dev", interface])
+    )
+    return shown
+
+
+def root_netem(qdiscs: Sequence[Mapping[str, Any]], where: str) -> Mapping[str, Any]:
+    """The root netem among what tc showed; TestbedError naming sch_netem if there is none."""
+    for qdisc in qdiscs:
+        if qdisc.get("root") and qdisc["kind"] == "netem":
+            return qdisc
+    raise TestbedError(f"{where} has no netem; {_ADVICE}")
+
+
+def verify_netem(spec: LinkSpec, qdiscs: Sequence[Mapping[str, Any]], where: str) -> None:
+    """Compare what tc read back with `spec`; TestbedError naming the first difference.
+
+    tc prints six digits and delays in whole ticks, and the kernel counts rates in bytes per
+    second, so values may differ by one part in 10 000, 2 µs or 1 B/s.
+    """
+    options = root_netem(qdiscs, where)["options"]
+    delay = options.get("delay", {"delay": 0.0, "jitter": 0.0})  # left out by tc when it is 0
+    comparisons = (
+        ("delay", spec.delay, delay["delay"], 2e-6),
+        ("jitter", spec.jitter, delay["jitter"], 2e-6),
+        ("loss", spec.loss, options.get("loss-random", {}).get("loss", 0.0), 1e-9),
+        ("rate", (spec.rate or UNLIMITED_RATE) / 8, options.get("rate", {}).get("rate", 0), 1.0),
+        ("limit", netem_limit(spec), options["limit"], 0),
+    )
+    for name, wanted, got, tolerance in comparisons:
+        if not math.isclose(wanted, got, rel_tol=1e-4 if tolerance else 0, abs_tol=tolerance):
+            raise TestbedError(f"netem on {where} has {name} {got} where {wanted} was asked")
+
+
+def _microseconds(seconds: float) -> str:
+    return f"{seconds * 1e6:.3f}us"

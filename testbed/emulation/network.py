@@ -1,0 +1,213 @@
+"""A Mininet network whose links are shaped wires. Build it inside a sandbox."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any
+
+from mininet.net import Mininet
+from mininet.node import Node
+from mininet.topo import Topo
+
+from testbed.emulation.ethernet import MTU, read_offloads
+from testbed.emulation.mininet_link import (
+    QUIET_NAMESPACE,
+    WireLink,
+    make_mininet_raise,
+    namespace_of,
+)
+from testbed.emulation.namespace import InterfaceCounters
+from testbed.emulation.ping import ping_link
+from testbed.emulation.topology import topology_hosts, topology_links
+from testbed.emulation.wire import Wire
+from testbed.errors import TestbedError
+from testbed.links.spec import Duplex
+
+HOST_SYSCTLS = {
+    **QUIET_NAMESPACE,
+    # Each connection starts afresh: TCP does not reuse what an earlier one learnt of the path.
+    "net.ipv4.tcp_no_metrics_save": "1",
+}
+
+
+class Network:
+    """The hosts of a topology, joined by wires; a context manager that starts and stops it.
+
+    links: what each link of the topology does, by its name.
+    backend: 'relay' or 'netem', as `choose_backend` returned it.
+    seed: decides which packets the relay loses and how long each is delayed.
+
+    Raises TestbedError if `links` names other links than the topology declares.
+    """
+
+    def __init__(
+        self, topology: Topo, links: Mapping[str, Duplex], backend: str, seed: int
+    ) -> None:
+        self._topology = topology
+        self._declared = topology_links(topology)
+        self._host_names = topology_hosts(topology)
+        self._duplexes = dict(links)
+        self._backend = backend
+        self._seed = seed
+        self._net: Mininet | None = None
+        self._links: dict[str, WireLink] = {}
+        self._processes: list[subprocess.Popen[Any]] = []
+        names = [link.name for link in self._declared]
+        wrong = [f"{name!r} is not one" for name in links if name not in names]
+        wrong += [f"{name!r} is missing" for name in names if name not in links]
+        if wrong:
+            raise TestbedError(f"links must be {', '.join(names)}: {', '.join(wrong)}")
+
+    def __enter__(self) -> "Network":
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Build the network and verify it; TestbedError, with nothing left, if that fails."""
+        make_mininet_raise()
+        Mininet.inited = True  # skip Mininet's own set-up: it changes host-wide sysctls
+        self._net = Mininet(controller=None, build=False)
+        try:
+            self._build(self._net)
+            self._verify_addresses()
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Kill what `popen` started and take the network down; stopping twice is allowed."""
+        for process in self._processes:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+        self._processes.clear()
+        net, self._net = self._net, None
+        if net is not None:
+            net.stop()
+        self._links.clear()
+
+    @property
+    def wires(self) -> dict[str, Wire]:
+        """The wires by link name, in the topology's order."""
+        return {name: link.wire for name, link in self._links.items()}
+
+    def popen(self, host: str, argv: Sequence[str], **kwargs: Any) -> "subprocess.Popen[Any]":
+        """Start a command in a host, in a session of its own; the working directory is kept."""
+        process = namespace_of(self._host(host)).popen(argv, **kwargs)
+        self._processes.append(process)
+        return process
+
+    def address(self, host: str, peer: str | None = None) -> str:
+        """The IPv4 address of a host, on its link to `peer` if it has one, else on its first."""
+        node = self._host(host)
+        if peer is not None:
+            for interface, _ in node.connectionsTo(self._host(peer)):
+                return str(interface.IP())
+        return str(node.IP())
+
+    def host_counters(self, host: str) -> dict[str, InterfaceCounters]:
+        """What each interface of a host has carried; starts no process."""
+        return namespace_of(self._host(host)).counters()
+
+    def sent_packets(self, link: str) -> tuple[int, int]:
+        """How many packets the first and the second host of a link have sent into it."""
+        ends = (self._links[link].intf1, self._links[link].intf2)
+        first, second = (namespace_of(end.node).counters()[end.name].tx_packets for end in ends)
+        return first, second
+
+    def ping_check(self) -> None:
+        """Ping across every link; TestbedError naming one that is silent or off its delay."""
+        for name, link in self._links.items():
+            inside = namespace_of(link.intf1.node)
+            ping_link(name, inside, link.intf1.name, link.intf2.IP(), link.wire.duplex)
+
+    def state(self) -> dict[str, Any]:
+        """What is in force now, read from the kernel and the wires, as JSON-able values."""
+        return {
+            "backend": self._backend,
+            "seed": self._seed,
+            "mtu": MTU,
+            "hosts": {name: self._host_state(name) for name in self._host_names},
+            "links": {name: _link_state(link) for name, link in self._links.items()},
+        }
+
+    def _build(self, net: Mininet) -> None:
+        for name in self._host_names:
+            node = net.addHost(name, **self._topology.nodeInfo(name))
+            namespace_of(node).set_sysctls(HOST_SYSCTLS)
+        for declared in self._declared:
+            info = self._topology.linkInfo(declared.node1, declared.node2, declared.name)
+            self._links[declared.name] = net.addLink(
+                **info,
+                cls=WireLink,
+                name=declared.name,
+                duplex=self._duplexes[declared.name],
+                backend=self._backend,
+                seed=self._seed,
+            )
+        net.build()
+        for link in self._links.values():
+            _introduce(link.intf1, link.intf2)
+            _introduce(link.intf2, link.intf1)
+
+    def _verify_addresses(self) -> None:
+        """Compare what `ip` shows with what Mininet believes; it ignores some failures."""
+        for name in self._host_names:
+            for interface in self._host(name).intfList():
+                shown = namespace_of(self._host(name)).json(
+                    ["ip", "-j", "addr", "show", "dev", interface.name]
+                )
+                got = [f"{a['local']}/{a['prefixlen']}" for a in shown[0]["addr_info"]]
+                wanted = [f"{interface.IP()}/{interface.prefixLen}"]
+                if got != wanted or "UP" not in shown[0]["flags"]:
+                    raise TestbedError(f"{interface.name} of {name} has {got}, not {wanted}")
+
+    def _host_state(self, name: str) -> dict[str, Any]:
+        inside = namespace_of(self._host(name))
+        return {
+            "addresses": inside.json(["ip", "-j", "addr"]),
+            "routes": inside.json(["ip", "-j", "route"]),
+            "neighbours": inside.json(["ip", "-j", "neigh"]),
+            "offloads": {each: read_offloads(inside, each) for each in inside.counters()},
+            "sysctls": {key: inside.sysctl(key) for key in (*HOST_SYSCTLS, "net.ipv4.ip_forward")},
+        }
+
+    def _host(self, name: str) -> Node:
+        if self._net is None:
+            raise TestbedError("the network is not running; start it first")
+        if name not in self._host_names:
+            raise TestbedError(
+                f"the topology has no host {name!r}; it has {', '.join(self._host_names)}"
+            )
+        return self._net[name]
+
+
+def _introduce(interface: Any, peer: Any) -> None:
+    """Tell a host the Ethernet address of the link's other end, so that ARP cannot be lost."""
+    shown = namespace_of(peer.node).json(["ip", "-j", "link", "show", "dev", peer.name])
+    namespace_of(interface.node).run(
+        ["ip", "neigh", "replace", peer.IP(), "lladdr", shown[0]["address"],
+         "dev", interface.name, "nud", "permanent"]
+    )  # fmt: skip
+
+
+def _link_state(link: WireLink) -> dict[str, Any]:
+    duplex = link.wire.duplex
+    return {
+        "nodes": [link.intf1.node.name, link.intf2.node.name],
+        "backend": link.wire.backend,
+        "up": duplex.up.to_mapping(),
+        "down": duplex.down.to_mapping(),
+        "wire": dict(link.wire.state()),
+        "offloads": {port: read_offloads(link.wire.inside, port) for port in link.wire.ports},
+    }

@@ -1,0 +1,62 @@
+"""A short real check that a link is alive and has the delay that was asked for."""
+
+import math
+import re
+
+from testbed.emulation.namespace import Namespace
+from testbed.errors import TestbedError
+from testbed.links.spec import Duplex
+
+_FRAME = 98  # bytes of an echo request on Ethernet
+_INTERVAL = 0.02  # seconds
+_FEWEST, _MOST = 5, 200  # echo requests
+_FALSE_ALARM = 1e-6  # chance that a live link loses every one
+_EARLY = 0.2e-3  # seconds: nothing is faster than the link, but clocks are read in steps
+_LATE = 5e-3  # seconds, for a busy machine
+_MINIMUM = re.compile(r"^rtt min/avg/max/mdev = ([\d.]+)/", re.MULTILINE)
+
+
+def ping_link(name: str, inside: Namespace, interface: str, target: str, duplex: Duplex) -> None:
+    """Ping `target` through one link from one of its ends and judge the least round trip.
+
+    A link that loses so much that silence would prove nothing is not judged. Raises TestbedError,
+    naming the link, if it is silent or its delay is not the one in `duplex`.
+    """
+    count = probes_needed(duplex)
+    if count is None:
+        return
+    low, high = expected_round_trip(duplex)
+    try:
+        output = inside.run(
+            ["ping", "-n", "-q", "-c", str(count), "-i", str(_INTERVAL),
+             "-W", str(math.ceil(high + 1)), "-I", interface, target]
+        )  # fmt: skip
+    except TestbedError as error:
+        raise TestbedError(f"link {name} is silent: {target} answers no ping") from error
+    minimum = _MINIMUM.search(output)
+    if minimum is None:
+        raise TestbedError(f"link {name} is silent: {target} answers no ping")
+    measured = float(minimum[1]) / 1000
+    if not low <= measured <= high:
+        raise TestbedError(
+            f"link {name} has a round trip of {measured * 1000:.2f} ms where "
+            f"{low * 1000:.2f} to {high * 1000:.2f} ms was asked"
+        )
+
+
+def probes_needed(duplex: Duplex) -> int | None:
+    """How many probes make silence conclusive, or None if more would be needed than is sensible."""
+    answered = (1 - duplex.up.loss) * (1 - duplex.down.loss)
+    if answered == 0:
+        return None
+    needed = _FEWEST if answered == 1 else math.ceil(math.log(_FALSE_ALARM, 1 - answered))
+    return max(_FEWEST, needed) if needed <= _MOST else None
+
+
+def expected_round_trip(duplex: Duplex) -> tuple[float, float]:
+    """The range, in seconds, in which the least round trip of some probes must lie."""
+    both = (duplex.up, duplex.down)
+    sending = sum(_FRAME * 8 / spec.rate for spec in both if spec.rate is not None)
+    delay = sum(spec.delay for spec in both)
+    jitter = sum(spec.jitter for spec in both)
+    return sending + delay - jitter - _EARLY, sending + delay + jitter + _LATE

@@ -1,0 +1,133 @@
+"""A wire carried by the user-space relay."""
+
+import contextlib
+import json
+import select
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from testbed.emulation.namespace import Namespace
+from testbed.emulation.wire import (
+    PORT_A,
+    PORT_B,
+    DirectionCounters,
+    Lateness,
+    Wire,
+    WireCounters,
+)
+from testbed.errors import TestbedError
+from testbed.links.spec import Duplex
+
+_PATIENCE = 5.0  # seconds the relay may take to answer
+
+
+class RelayWire(Wire):
+    """Starts the relay in the wire's namespace, and talks to it."""
+
+    backend = "relay"
+
+    def __init__(self, name: str, inside: Namespace, duplex: Duplex, seed: int) -> None:
+        super().__init__(name, inside, duplex)
+        specs = _mappings(duplex)
+        self._lock = threading.Lock()  # one request at a time, whichever thread asks
+        self._process = inside.popen(
+            [sys.executable, "-m", "testbed.emulation.relay", PORT_A, PORT_B,
+             "--link", name, "--seed", str(seed),
+             "--up", json.dumps(specs["up"]), "--down", json.dumps(specs["down"])],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        try:
+            self._ready = self._read()
+            self._compare(self._ready, duplex)
+        except BaseException:
+            self.stop()
+            raise
+
+    @property
+    def pid(self) -> int:
+        """The process id of the relay."""
+        return self._process.pid
+
+    def counters(self) -> WireCounters:
+        """What has crossed the wire; received = forwarded + dropped + queued, exactly."""
+        answer = self._ask({"stats": True})
+        return WireCounters(up=_counters(answer["up"]), down=_counters(answer["down"]))
+
+    def check(self) -> None:
+        """Raise TestbedError if the relay has died."""
+        if self._process.poll() is not None:
+            raise self._death()
+
+    def state(self) -> Mapping[str, Any]:
+        """What the relay reported when it was ready, with the specs of now."""
+        return {**self._ready, "applied": _mappings(self.duplex)}
+
+    def stop(self) -> None:
+        """End the relay; what it holds is lost."""
+        self._process.kill()
+        self._process.wait()
+        for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
+            # A request that the dead relay never read is not worth an error.
+            with contextlib.suppress(BrokenPipeError):
+                if stream is not None:
+                    stream.close()
+
+    def _apply(self, wanted: Duplex) -> None:
+        self._compare(self._ask({"set": _mappings(wanted)}), wanted)
+
+    def _compare(self, answer: Mapping[str, Any], wanted: Duplex) -> None:
+        if answer["applied"] != _mappings(wanted):
+            raise TestbedError(
+                f"the relay of link {self.name} applied {answer['applied']}, "
+                f"not {_mappings(wanted)}"
+            )
+
+    def _ask(self, request: Mapping[str, Any]) -> Any:
+        with self._lock:
+            try:
+                assert self._process.stdin is not None
+                self._process.stdin.write(json.dumps(request).encode() + b"\n")
+                self._process.stdin.flush()
+            except (BrokenPipeError, ValueError) as error:
+                raise self._death() from error
+            return self._read()
+
+    def _read(self) -> Any:
+        assert self._process.stdout is not None
+        ready, _, _ = select.select([self._process.stdout], [], [], _PATIENCE)
+        if not ready:
+            raise TestbedError(f"the relay of link {self.name} has not answered for {_PATIENCE} s")
+        line = self._process.stdout.readline()
+        if not line:
+            raise self._death()
+        return json.loads(line)
+
+    def _death(self) -> TestbedError:
+        if self._process.stderr is None or self._process.stderr.closed:
+            return TestbedError(f"the relay of link {self.name} was stopped")
+        self._process.wait(_PATIENCE)
+        said = self._process.stderr.read().decode(errors="replace").strip().splitlines()
+        reason = said[-1] if said else f"exit code {self._process.returncode}"
+        return TestbedError(f"the relay of link {self.name} died ({reason})")
+
+
+def _mappings(duplex: Duplex) -> dict[str, dict[str, str]]:
+    return {"up": duplex.up.to_mapping(), "down": duplex.down.to_mapping()}
+
+
+def _counters(stats: Mapping[str, Any]) -> DirectionCounters:
+    return DirectionCounters(
+        received_packets=stats["received_packets"],
+        received_bytes=stats["received_bytes"],
+        forwarded_packets=stats["forwarded_packets"],
+        forwarded_bytes=stats["forwarded_bytes"],
+        dropped_packets=stats["dropped_loss"] + stats["dropped_queue"],
+        queued_packets=stats["queued"],
+        dropped_loss=stats["dropped_loss"],
+        dropped_queue=stats["dropped_queue"],
+        socket_drops=stats["socket_drops"],
+        lateness=Lateness(**stats["lateness"]),
+    )

@@ -1,0 +1,114 @@
+"""Runs a command in network, mount and process namespaces of its own.
+
+Whatever it builds dies with it: the outer process supervises, and when it goes, even by
+`kill -9`, the kernel kills the process-namespace leader and with it every process inside; the
+interfaces and mounts go with the last process. Without root the same happens in a user namespace.
+"""
+
+import ctypes
+import os
+import shutil
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from types import FrameType
+
+from testbed.errors import TestbedError
+
+GRACE = 10.0  # seconds the inside has to clean up after a signal
+
+_PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+def namespace_command() -> list[str]:
+    """The `unshare` call for a new network namespace, through a user namespace if not root."""
+    unprivileged = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
+    return ["unshare", *unprivileged, "--net"]
+
+
+def check_sandbox() -> None:
+    """Raise TestbedError naming what is missing, if sandboxes cannot be built here."""
+    for program, package in (
+        ("unshare", "util-linux"),
+        ("mnexec", "mininet"),
+        ("ip", "iproute2"),
+        ("tc", "iproute2"),
+        ("ethtool", "ethtool"),
+        ("ping", "iputils-ping"),
+        ("ifconfig", "net-tools"),
+    ):
+        if shutil.which(program) is None:
+            raise TestbedError(f"`{program}` is missing; install it with `apt install {package}`")
+    trial = subprocess.run(
+        [*_sandbox_command(), "true"], capture_output=True, text=True, check=False
+    )
+    if trial.returncode != 0:
+        raise TestbedError(
+            f"namespaces are not permitted here ({trial.stderr.strip()}); run as root, or allow "
+            "user namespaces with sysctl kernel.unprivileged_userns_clone=1 and "
+            "user.max_user_namespaces above 0"
+        )
+
+
+def run_in_sandbox(argv: Sequence[str], env: Mapping[str, str] | None = None) -> int:
+    """Run `argv` in a sandbox and return its exit code (128 + n if signal n ended it).
+
+    SIGINT and SIGTERM are passed on once; the inside then has `GRACE` seconds before it is
+    killed. Call from the main thread. The inside calls `enter` first.
+    """
+    child = subprocess.Popen(
+        [*_sandbox_command(), *argv],
+        env=env,
+        start_new_session=True,
+        preexec_fn=_die_with(os.getpid()),  # noqa: PLW1509  # one system call, no lock
+    )
+    last_resort = threading.Timer(GRACE, child.kill)
+
+    def forward(number: int, _frame: FrameType | None) -> None:
+        if last_resort.ident is None:  # the first signal: a second one would disturb the cleanup
+            last_resort.start()
+            # To the group, because `unshare` itself blocks these signals.
+            os.killpg(child.pid, number)
+
+    stopping = (signal.SIGINT, signal.SIGTERM)
+    replaced = {number: signal.signal(number, forward) for number in stopping}
+    try:
+        code = child.wait()
+    finally:
+        last_resort.cancel()
+        child.kill()
+        for number, handler in replaced.items():
+            signal.signal(number, handler)
+    return code if code >= 0 else 128 - code
+
+
+def enter() -> None:
+    """Prepare the inside of a sandbox: its own /sys, loopback up, SIGTERM as an interruption.
+
+    The first thing the sandboxed command does. Raises TestbedError if it is not in a sandbox.
+    """
+    if os.getpid() != 1:
+        raise TestbedError("this process is not in a sandbox; start it with run_in_sandbox")
+    # The first process of a process namespace ignores signals it has no handler for.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for argv in (["mount", "-t", "sysfs", "sysfs", "/sys"], ["ip", "link", "set", "lo", "up"]):
+        result = subprocess.run(argv, capture_output=True, text=True, check=False)
+        if result.returncode != 0:
+            raise TestbedError(f"`{' '.join(argv)}` failed in the sandbox: {result.stderr.strip()}")
+
+
+def _sandbox_command() -> list[str]:
+    isolation = ["--mount", "--propagation", "private", "--pid", "--fork", "--kill-child"]
+    return [*namespace_command(), *isolation, "--mount-proc", "--"]
+
+
+def _die_with(supervisor: int) -> Callable[[], None]:
+    def prepare() -> None:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != supervisor:  # it died before the kernel was told to watch it
+            os._exit(1)
+
+    return prepare

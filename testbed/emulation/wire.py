@@ -1,0 +1,90 @@
+"""The wire between two hosts: a namespace with one port per host, shaped by a backend."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from testbed.emulation.namespace import Namespace
+from testbed.links.spec import Duplex, LinkSpec
+
+PORT_A = "port-a"  # towards the link's first-declared node
+PORT_B = "port-b"  # towards the second
+
+
+@dataclass(frozen=True, slots=True)
+class Lateness:
+    """How long after its due time a packet left, in seconds."""
+
+    p50: float
+    p99: float
+    max: float
+
+
+@dataclass(frozen=True, slots=True)
+class DirectionCounters:
+    """What became of the packets of one direction; bytes count whole Ethernet frames.
+
+    received = forwarded + dropped + queued. What a backend cannot tell is None: the kernel's
+    netem counts lost and tail-dropped packets together and knows nothing of lateness.
+    """
+
+    received_packets: int
+    received_bytes: int
+    forwarded_packets: int
+    forwarded_bytes: int
+    dropped_packets: int
+    queued_packets: int
+    dropped_loss: int | None = None
+    dropped_queue: int | None = None
+    socket_drops: int | None = None
+    lateness: Lateness | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WireCounters:
+    """The counters of both directions of a wire."""
+
+    up: DirectionCounters
+    down: DirectionCounters
+
+
+class Wire(ABC):
+    """One shaped link. Direction up is shaped at the egress of port b, down at port a."""
+
+    backend: str
+
+    def __init__(self, name: str, inside: Namespace, duplex: Duplex) -> None:
+        self.name = name
+        self.inside = inside
+        self.ports = (PORT_A, PORT_B)
+        self.duplex = duplex
+
+    def change(self, up: LinkSpec | None = None, down: LinkSpec | None = None) -> None:
+        """Shape one or both directions anew, in place; packets in flight are kept.
+
+        Raises TestbedError unless the backend confirms exactly what was asked.
+        """
+        wanted = Duplex(up=up or self.duplex.up, down=down or self.duplex.down)
+        self._apply(wanted)
+        self.duplex = wanted
+
+    @abstractmethod
+    def _apply(self, wanted: Duplex) -> None:
+        """Make the backend do `wanted` and verify that it does."""
+
+    @abstractmethod
+    def counters(self) -> WireCounters:
+        """What has crossed the wire since it was built."""
+
+    @abstractmethod
+    def check(self) -> None:
+        """Raise TestbedError if the wire no longer does what was applied."""
+
+    @abstractmethod
+    def state(self) -> Mapping[str, Any]:
+        """What the backend reports to have applied, as JSON-able values."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """Stop shaping; the wire carries nothing from then on. Stopping twice is allowed."""

@@ -1,0 +1,106 @@
+"""Helpers of the emulation tests: run a test in a sandbox, and open sockets in hosts."""
+
+import contextlib
+import ctypes
+import functools
+import os
+import socket
+import sys
+import time
+
+import pytest
+
+from testbed.emulation import sandbox
+from testbed.errors import TestbedError
+from testbed.links.spec import Duplex, LinkSpec
+
+_INSIDE = "TESTBED_TEST_INSIDE"
+_CLONE_NEWNET = 0x40000000
+_LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+def inside_sandbox(test):
+    """Run the test in a pytest of its own inside a sandbox, and pass if that passes."""
+
+    @functools.wraps(test)
+    def wrapper(*args, **kwargs):
+        if _INSIDE in os.environ:
+            if os.environ[_INSIDE] == "outside":
+                os.environ[_INSIDE] = "entered"
+                sandbox.enter()
+            test(*args, **kwargs)
+            return
+        need_sandbox()
+        node = os.environ["PYTEST_CURRENT_TEST"].rsplit(" ", 1)[0]
+        code = sandbox.run_in_sandbox(
+            [sys.executable, "-m", "pytest", "-q", "-s", "-p", "no:cacheprovider", node],
+            env={**os.environ, _INSIDE: "outside"},
+        )
+        assert code == 0, "the test failed inside the sandbox; see the captured output"
+
+    return pytest.mark.emulation(wrapper)
+
+
+def need_sandbox():
+    try:
+        sandbox.check_sandbox()
+    except TestbedError as error:
+        pytest.skip(str(error))
+
+
+def symmetric(**values):
+    return Duplex(up=LinkSpec(**values), down=LinkSpec(**values))
+
+
+@contextlib.contextmanager
+def network_of(pid):
+    """Let this thread live in the network namespace of a process for a while."""
+    own = os.open("/proc/self/ns/net", os.O_RDONLY)
+    other = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY)
+    try:
+        assert _LIBC.setns(other, _CLONE_NEWNET) == 0
+        yield
+    finally:
+        assert _LIBC.setns(own, _CLONE_NEWNET) == 0
+        os.close(own)
+        os.close(other)
+
+
+class Path:
+    """A UDP path from one host to another, both ends held by this process."""
+
+    PAYLOAD = 1400
+    FRAME = PAYLOAD + 8 + 20 + 14
+
+    def __init__(self, network, source, target):
+        self.to = (network.address(target, source), 9000)
+        with network_of(network._host(target).pid):
+            self.receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            self.receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 * 2**20)
+            self.receiver.bind(("0.0.0.0", 9000))
+        with network_of(network._host(source).pid):
+            self.sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            self.sender.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * 2**20)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.sender.close()
+        self.receiver.close()
+
+    def send(self, number, size=PAYLOAD):
+        self.sender.sendto(number.to_bytes(4, "big").ljust(size, b"x"), self.to)
+
+    def receive(self, patience=1.0):
+        """The numbers of the packets that arrive, until none has come for `patience` seconds."""
+        return [number for number, _ in self.receive_timed(patience)]
+
+    def receive_timed(self, patience=1.0, most=None):
+        self.receiver.settimeout(patience)
+        got = []
+        with contextlib.suppress(TimeoutError):
+            while most is None or len(got) < most:
+                data = self.receiver.recv(2048)
+                got.append((int.from_bytes(data[:4], "big"), time.monotonic()))
+        return got

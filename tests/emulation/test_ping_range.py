@@ -1,0 +1,20 @@
+import pytest
+
+from testbed.emulation.ping import expected_round_trip, probes_needed
+from testbed.links.spec import Duplex, LinkSpec
+from tests.emulation.inside import symmetric
+
+
+def test_the_round_trip_is_both_delays_and_the_sending():
+    low, high = expected_round_trip(
+        Duplex(up=LinkSpec(rate=98 * 8 * 100, delay=0.02), down=LinkSpec(delay=0.03, jitter=0.01))
+    )
+    assert low == pytest.approx(0.06 - 0.01 - 0.0002)
+    assert high == pytest.approx(0.06 + 0.01 + 0.005)
+
+
+@pytest.mark.parametrize(
+    ("loss", "count"), [(0, 5), (0.01, 5), (0.2, 14), (0.5, 49), (0.9, None), (1, None)]
+)
+def test_enough_probes_make_silence_conclusive(loss, count):
+    assert probes_needed(symmetric(loss=loss)) == count

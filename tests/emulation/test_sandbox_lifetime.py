@@ -1,0 +1,245 @@
+"""Sandboxes end cleanly, are independent, and leave nothing behind."""
+
+import contextlib
+import ctypes
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from testbed.emulation import sandbox
+from testbed.errors import TestbedError
+from tests.emulation.inside import need_sandbox
+
+ROOT = Path(__file__).parents[2]
+
+OUTER = """
+import sys
+from testbed.emulation.sandbox import run_in_sandbox
+sys.exit(run_in_sandbox([sys.executable, "-c", sys.argv[1], *sys.argv[2:]]))
+"""
+
+INNER = """
+import sys, time
+from testbed.emulation.sandbox import enter
+enter()
+from testbed.emulation.network import Network
+from testbed.emulation.topology import load_topology
+from testbed.links.spec import Duplex, LinkSpec
+spec = LinkSpec(rate=5e6, delay=0.01)
+try:
+    with Network(load_topology("edge"), {"radio": Duplex(spec, spec)}, "relay", 1) as network:
+        network.popen("device", ["sleep", "61.5"])
+        network.ping_check()
+        print("ready", flush=True)
+        time.sleep(30)
+except KeyboardInterrupt:
+    print("cleaned up", flush=True)
+    sys.exit(7)
+"""
+
+STUBBORN = """
+import signal, time
+from testbed.emulation.sandbox import enter
+enter()
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+print("ready", flush=True)
+time.sleep(30)
+"""
+
+
+def start(inner, python=sys.executable, outer=OUTER, **kwargs):
+    need_sandbox()
+    process = subprocess.Popen(
+        [python, "-c", outer, inner], stdout=subprocess.PIPE, text=True, **kwargs
+    )
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def descendants(pid):
+    """Every process below `pid`, by (pid, start time), which no later process shares."""
+    found, parents = {}, {pid}
+    rows = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        rows[int(stat.parent.name)] = (int(fields[1]), fields[19])
+    while parents:
+        parents = {child for child, (parent, _) in rows.items() if parent in parents}
+        found |= {child: rows[child][1] for child in parents}
+    return found
+
+
+def alive(processes):
+    left = []
+    for pid, started in processes.items():
+        try:
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if fields[19] == started and fields[0] != "Z":
+            left.append(pid)
+    return left
+
+
+def namespaces_of(processes):
+    return {
+        str(Path(f"/proc/{pid}/ns/{kind}").readlink())
+        for pid in processes
+        for kind in ("net", "mnt", "pid")
+    }
+
+
+def namespaces():
+    shown = subprocess.run(
+        ["lsns", "--json", "--output", "NS,TYPE"], capture_output=True, text=True, check=True
+    )
+    return {f"{row['type']}:[{row['ns']}]" for row in json.loads(shown.stdout)["namespaces"]}
+
+
+def interfaces():
+    shown = subprocess.run(["ip", "-j", "link"], capture_output=True, text=True, check=True)
+    return {link["ifname"] for link in json.loads(shown.stdout)}
+
+
+@pytest.fixture
+def adopt_orphans():
+    """Be the process that orphans fall to, and reap them: some inits take seconds to do so."""
+    set_child_subreaper = 36
+    libc = ctypes.CDLL(None)
+    libc.prctl(set_child_subreaper, 1)
+
+    def reap(processes):
+        for pid in processes:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, os.WNOHANG)
+
+    yield reap
+    libc.prctl(set_child_subreaper, 0)
+
+
+@pytest.mark.emulation
+def test_kill_9_leaves_nothing_behind(adopt_orphans):
+    interfaces_before = interfaces()
+    own = namespaces_of([os.getpid()])
+    outer = start(INNER)
+    processes = descendants(outer.pid)
+    made = namespaces_of(processes) - own
+    # unshare, Python, 3 shells, relay, sleep; net, mnt and pid of the sandbox and of each node.
+    assert len(processes) >= 7
+    assert len(made) >= 9
+    assert made <= namespaces()
+
+    outer.kill()
+    outer.wait()
+    time.sleep(1)
+    adopt_orphans(processes)
+
+    assert alive(processes) == []
+    assert made & namespaces() == set()
+    assert interfaces() == interfaces_before
+
+
+@pytest.mark.emulation
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_lets_the_inside_clean_up(number):
+    outer = start(INNER)
+    processes = descendants(outer.pid)
+    outer.send_signal(number)
+    said, _ = outer.communicate(timeout=8)
+    assert said == "cleaned up\n"
+    assert outer.returncode == 7
+    assert alive(processes) == []
+
+
+@pytest.mark.emulation
+def test_an_inside_that_does_not_stop_is_killed():
+    hurried = OUTER.replace(
+        "sys.exit(", "import testbed.emulation.sandbox as s; s.GRACE = 0.5\nsys.exit("
+    )
+    outer = start(STUBBORN, outer=hurried)
+    began = time.monotonic()
+    outer.send_signal(signal.SIGINT)
+    assert outer.wait(timeout=8) == 128 + signal.SIGKILL
+    assert 0.4 < time.monotonic() - began < 3
+    outer.stdout.close()
+
+
+@pytest.mark.emulation
+def test_two_sandboxes_side_by_side():
+    first, second = start(INNER), start(INNER)
+    assert not namespaces_of(descendants(first.pid)) & (
+        namespaces_of(descendants(second.pid)) - namespaces_of([os.getpid()])
+    )
+    first.send_signal(signal.SIGINT)
+    assert first.communicate(timeout=8)[0] == "cleaned up\n"
+    assert second.poll() is None
+    second.send_signal(signal.SIGINT)
+    assert second.communicate(timeout=8)[0] == "cleaned up\n"
+
+
+@pytest.mark.emulation
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_without_root():
+    python = shutil.which("python3", path="/usr/bin")
+    if python is None or ROOT.stat().st_mode & 0o005 != 0o005:
+        pytest.skip("no Python that every user may run")
+    packages = [path for path in sys.path if path.endswith("site-packages")]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *packages]), "HOME": "/"}
+    trial = subprocess.run(
+        [python, "-c", "from testbed.emulation.sandbox import check_sandbox; check_sandbox()"],
+        user="nobody", env=env, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if trial.returncode != 0:
+        pytest.skip(trial.stderr.strip().splitlines()[-1])
+    outer = start(INNER, python=python, user="nobody", group="nogroup", extra_groups=[], env=env)
+    processes = descendants(outer.pid)
+    assert len(processes) >= 7
+    outer.kill()
+    outer.wait()
+    outer.stdout.close()
+    time.sleep(1)
+    assert alive(processes) == []
+
+
+@pytest.mark.emulation
+def test_the_exit_code_comes_through():
+    need_sandbox()
+    assert sandbox.run_in_sandbox(["sh", "-c", "exit 5"]) == 5
+
+
+@pytest.mark.emulation
+def test_the_environment_comes_through():
+    need_sandbox()
+    code = sandbox.run_in_sandbox(["sh", "-c", 'test "$X" = y'], env={**os.environ, "X": "y"})
+    assert code == 0
+
+
+def test_enter_refuses_to_touch_the_outside():
+    with pytest.raises(TestbedError, match="not in a sandbox"):
+        sandbox.enter()
+
+
+@pytest.mark.parametrize(
+    ("program", "advice"), [("unshare", "util-linux"), ("mnexec", "apt install mininet")]
+)
+def test_a_missing_program_is_named(monkeypatch, program, advice):
+    monkeypatch.setattr(sandbox.shutil, "which", lambda name: None if name == program else name)
+    with pytest.raises(TestbedError, match=f"`{program}` is missing.*{advice}"):
+        sandbox.check_sandbox()
+
+
+def test_forbidden_namespaces_are_explained(monkeypatch):
+    monkeypatch.setattr(sandbox, "_sandbox_command", lambda: ["sh", "-c", "echo no >&2; exit 1"])
+    monkeypatch.setattr(sandbox.shutil, "which", lambda name: name)
+    with pytest.raises(TestbedError, match=r"\(no\).*root.*unprivileged_userns_clone.*max_user"):
+        sandbox.check_sandbox()

@@ -1,0 +1,68 @@
+import pytest
+from mininet.topo import Topo
+
+from testbed.emulation.topology import (
+    LinkDeclaration,
+    known_topologies,
+    load_topology,
+    topology_hosts,
+    topology_links,
+)
+from testbed.errors import TestbedError
+
+
+def test_every_topology_is_found_and_described_in_one_line():
+    known = known_topologies()
+    assert {"edge", "three_tier"} <= set(known)
+    for topology in known.values():
+        assert topology.__doc__ and "\n" not in topology.__doc__
+        assert topology_links(topology())
+
+
+def test_links_run_from_the_device_outwards():
+    assert topology_links(load_topology("three_tier")) == [
+        LinkDeclaration("radio", "device", "base_station"),
+        LinkDeclaration("backhaul", "base_station", "cloud"),
+    ]
+    assert sorted(topology_hosts(load_topology("edge"))) == ["base_station", "device"]
+
+
+def test_an_unknown_topology_lists_the_known_ones():
+    with pytest.raises(TestbedError, match=r"'egde' is unknown; there are edge, three_tier"):
+        load_topology("egde")
+
+
+def test_interface_names_fit_in_linux():
+    for topology in known_topologies().values():
+        for _, _, info in topology().links(withInfo=True):
+            assert len(info["intfName1"]) <= 15
+            assert len(info["intfName2"]) <= 15
+
+
+class Nameless(Topo):
+    def build(self):
+        self.addLink(self.addHost("a"), self.addHost("b"))
+
+
+class Twins(Topo):
+    def build(self):
+        for name in "abc":
+            self.addHost(name)
+        self.addLink("a", "b", key="radio")
+        self.addLink("b", "c", key="radio")
+
+
+class Switched(Topo):
+    def build(self):
+        self.addLink(self.addHost("a"), self.addSwitch("s1"), key="radio")
+
+
+@pytest.mark.parametrize("topology", [Nameless, Twins])
+def test_a_link_without_a_name_of_its_own_is_refused(topology):
+    with pytest.raises(TestbedError, match="the link from a to b has no name of its own"):
+        topology_links(topology())
+
+
+def test_switches_are_refused():
+    with pytest.raises(TestbedError, match="switch s1"):
+        topology_hosts(Switched())

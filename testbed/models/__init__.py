@@ -1,0 +1,1 @@
+"""Draft and target models: synthetic and Hugging Face; the weight store."""

@@ -62,6 +62,9 @@ class Model(Protocol):
     def session(self) -> ModelSession:
         """Start an empty text."""
 
+    def warm_up(self, tokens: Sequence[int], block: int) -> None:
+        """Pay the costs of first calls: read `tokens` at once, then `block` tokens, then one."""
+
     def encode(self, text: str) -> list[int]:
         """Text to token ids."""
 

@@ -1,0 +1,76 @@
+"""From a user's name for a model to a local directory. Runs before the nodes, which are offline."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from testbed.errors import TestbedError
+from testbed.models import hub
+from testbed.models.spec import HuggingFaceSpec
+from testbed.models.weights import DEFAULT_MODEL, add_gguf, default_path
+
+DEFAULT_DRAFT = f"{DEFAULT_MODEL}-skip14-18"
+
+_WITHOUT_LAYERS = {DEFAULT_MODEL: (), DEFAULT_DRAFT: (14, 15, 16, 17, 18)}
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+@dataclass(frozen=True)
+class KnownModel:
+    """One line of `testbed models`."""
+
+    name: str
+    description: str
+    ready: bool
+    """Whether a run can use it now, without fetching."""
+
+
+def describe() -> list[KnownModel]:
+    """The models that have a name here."""
+    ready = default_path().is_dir()
+    return [
+        KnownModel(
+            DEFAULT_MODEL, "SmolLM2-135M-Instruct (Apache-2.0), 49152 tokens; default target", ready
+        ),
+        KnownModel(DEFAULT_DRAFT, "the same without layers 14 to 18; default draft", ready),
+        KnownModel("synthetic", "NumPy pair with an exactly known acceptance rate", True),
+    ]
+
+
+def resolve(reference: str) -> HuggingFaceSpec:
+    """Find, convert or download the model that `reference` names.
+
+    `reference` is an alias from `describe`, a local model directory, a .gguf file or a Hugging
+    Face id "org/name"; the spec takes it as its name. Raises TestbedError when there is no such
+    model, or the default one is not fetched yet.
+    """
+    path = _local_directory(reference)
+    if not any(path.glob("*.safetensors")):
+        raise TestbedError(
+            f"Model '{reference}' has no *.safetensors file in {path}; "
+            "other weight formats can run code and are not loaded."
+        )
+    layers = _WITHOUT_LAYERS.get(reference, ())
+    return HuggingFaceSpec(path=str(path), name=reference, without_layers=layers)
+
+
+def _local_directory(reference: str) -> Path:
+    if reference in _WITHOUT_LAYERS:
+        if not default_path().is_dir():
+            raise TestbedError(
+                f"Model '{reference}' is not in {default_path()}, run: testbed models fetch"
+            )
+        return default_path()
+    path = Path(reference).expanduser()
+    if path.is_dir():
+        return path.resolve()
+    if path.suffix == ".gguf":
+        return add_gguf(path)
+    if _HUB_ID.fullmatch(reference):
+        return hub.download(reference)
+    raise TestbedError(
+        f"There is no model '{reference}'; allowed are {', '.join(_WITHOUT_LAYERS)}, "
+        "a model directory, a .gguf file and a Hugging Face id like org/name."
+    )

@@ -1,0 +1,27 @@
+"""From a model's description to the model."""
+
+from __future__ import annotations
+
+from testbed.models.base import Model
+from testbed.models.spec import ModelSpec, Role, SyntheticSpec
+from testbed.models.synthetic import SyntheticModel
+
+
+def load_model(spec: ModelSpec, role: Role) -> Model:
+    """Build or load the model that `spec` describes; reads local files only.
+
+    Raises TestbedError when the description cannot be met.
+    """
+    if isinstance(spec, SyntheticSpec):
+        return SyntheticModel(
+            spec.vocabulary_size, spec.acceptance, spec.seed, role=role, name=spec.name
+        )
+    from testbed.models.huggingface import HuggingFaceModel  # noqa: PLC0415  loads torch
+
+    return HuggingFaceModel(
+        spec.path,
+        spec.name,
+        dtype=spec.dtype,
+        without_layers=spec.without_layers,
+        threads=spec.threads,
+    )

@@ -1,0 +1,27 @@
+"""Telling the user how far a long step is: a bar on a terminal, one line elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
+
+
+@contextmanager
+def step(console: Console, label: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
+    """Show `label` while the block runs; the yielded function takes the bytes done so far.
+
+    Without `total` (in bytes) the bar only shows that time passes.
+    """
+    if not console.is_terminal:
+        console.print(f"{label} …", soft_wrap=True)
+        yield lambda done: None
+        return
+    size = [] if total is None else [DownloadColumn()]
+    columns = (TextColumn("{task.description}"), BarColumn(), *size, TimeElapsedColumn())
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task(label, total=total)
+        yield lambda done: progress.update(task, completed=done)
+        progress.update(task, total=1 if total is None else total, completed=total or 1)

@@ -1,0 +1,36 @@
+"""Which model a node loads: plain data, sent to node processes as JSON."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+import msgspec
+
+Role: TypeAlias = Literal["target", "draft"]
+Dtype: TypeAlias = Literal["fp32", "bf16", "fp16"]
+
+
+class SyntheticSpec(msgspec.Struct, frozen=True, tag="synthetic", forbid_unknown_fields=True):
+    """One of a pair of synthetic models; target and draft have equal fields but for `name`."""
+
+    vocabulary_size: int
+    """V, from 2 up."""
+    acceptance: float
+    """α: probability that the target accepts a drafted token, in (0, 1]."""
+    seed: int = 0
+    name: str = "synthetic"
+
+
+class HuggingFaceSpec(msgspec.Struct, frozen=True, tag="huggingface", forbid_unknown_fields=True):
+    """A causal model in a local directory (see catalog.resolve)."""
+
+    path: str
+    name: str
+    dtype: Dtype = "fp32"
+    without_layers: tuple[int, ...] = ()
+    """Indices of the decoder layers to leave out."""
+    threads: int | None = None
+    """CPU threads for the whole process; None leaves torch's choice."""
+
+
+ModelSpec: TypeAlias = SyntheticSpec | HuggingFaceSpec

@@ -1,0 +1,234 @@
+"""On tiny random networks: the arithmetic of sessions, not the quality of text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import (
+    BertConfig,
+    BertForMaskedLM,
+    LlamaConfig,
+    LlamaForCausalLM,
+    LlamaModel,
+    PreTrainedTokenizerFast,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+    T5Config,
+    T5ForConditionalGeneration,
+)
+
+from testbed.errors import TestbedError
+from testbed.models.huggingface import HuggingFaceModel
+from testbed.models.load import load_model
+from testbed.models.spec import HuggingFaceSpec
+
+V = 48
+TINY = LlamaConfig(
+    vocab_size=V,
+    hidden_size=32,
+    intermediate_size=64,
+    num_hidden_layers=4,
+    num_attention_heads=4,
+    num_key_value_heads=2,
+    max_position_embeddings=128,
+    initializer_range=0.05,  # every token shows (0.1 in a logit), rounding does not (1e-6)
+    bos_token_id=1,
+    eos_token_id=[2, 3],
+)
+
+
+@pytest.fixture(scope="module")
+def make_tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Any], Path]:
+    """Save a transformers model next to a small word-level tokenizer; returns the directory."""
+
+    def make(network: Any) -> Path:
+        path = tmp_path_factory.mktemp("tiny")
+        words = {f"w{index}": index for index in range(V)}
+        tokenizer = Tokenizer(models.WordLevel(words, unk_token="w0"))
+        tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+        wrapped: Any = PreTrainedTokenizerFast
+        wrapped(tokenizer_object=tokenizer, unk_token="w0", eos_token="w2").save_pretrained(path)
+        network.save_pretrained(path)
+        return path
+
+    torch.manual_seed(0)
+    return make
+
+
+@pytest.fixture(scope="module")
+def tiny_llama(make_tiny: Callable[[Any], Path]) -> Path:
+    return make_tiny(LlamaForCausalLM(TINY))
+
+
+@pytest.fixture(scope="module")
+def model(tiny_llama: Path) -> HuggingFaceModel:
+    return HuggingFaceModel(tiny_llama, "tiny")
+
+
+def test_properties(model: HuggingFaceModel) -> None:
+    assert (model.vocabulary_size, model.context_length) == (V, 128)
+    assert model.vocabulary_id.startswith(f"{V}-")
+    assert model.end_tokens == {2, 3}
+    assert model.encode("w5 w17") == [5, 17]
+    assert model.decode([5, 17]) == "w5 w17"
+
+
+def test_logits_are_those_of_the_network(model: HuggingFaceModel, tiny_llama: Path) -> None:
+    network = LlamaForCausalLM.from_pretrained(tiny_llama)
+    with torch.no_grad():
+        expected = network(torch.tensor([[5, 6, 7]])).logits[0].numpy()
+    logits = model.session().extend([5, 6, 7])
+    assert logits.shape == (3, V)
+    assert logits.dtype == np.float32
+    assert np.abs(logits - expected).max() < 1e-5
+    assert np.abs(model.session().extend([5, 6, 7], keep=2) - expected[1:]).max() < 1e-5
+
+
+TOKENS = st.lists(st.integers(0, V - 1), min_size=1, max_size=6)
+
+
+@settings(deadline=None, max_examples=60)
+@given(operations=st.lists(st.one_of(TOKENS, st.floats(0, 1)), max_size=10))
+def test_any_history_equals_a_fresh_prefill(
+    model: HuggingFaceModel, operations: list[list[int] | float]
+) -> None:
+    session, text = model.session(), list[int]()
+    for operation in operations:
+        if isinstance(operation, float):
+            del text[round(operation * len(text)) :]
+            session.rollback(len(text))
+        else:
+            text += operation
+            session.extend(operation)
+        assert session.length == len(text)
+    fresh = model.session().extend([*text, 1, 2], keep=2)
+    assert np.abs(session.extend([1, 2]) - fresh).max() < 1e-5
+
+
+def test_sessions_are_independent(model: HuggingFaceModel) -> None:
+    one, other = model.session(), model.session()
+    one.extend([5, 6])
+    other.extend([9])
+    one.rollback(1)
+    expected = model.session().extend([9, 7], keep=1)
+    assert np.abs(other.extend([7]) - expected).max() < 1e-5
+
+
+def test_wrong_calls_are_refused_and_change_nothing(model: HuggingFaceModel) -> None:
+    session = model.session()
+    session.extend([1, 2])
+    with pytest.raises(TestbedError, match=r"'tiny' was given token 48; .* 0 to 47"):
+        session.extend([48])
+    with pytest.raises(TestbedError, match=r"text of 129 tokens; .* 128"):
+        session.extend([1] * 127)
+    for length in (-1, 3):
+        with pytest.raises(ValueError, match=f"back to {length}"):
+            session.rollback(length)
+    assert session.length == 2
+
+
+def test_warm_up_leaves_sessions_alone(model: HuggingFaceModel) -> None:
+    session = model.session()
+    model.warm_up([5, 6, 7], block=4)
+    assert session.length == 0
+
+
+def test_left_out_layers_are_gone(tiny_llama: Path) -> None:
+    """The rest must compute what the same layers compute in a network built without the others."""
+    network = LlamaForCausalLM.from_pretrained(tiny_llama)
+    del network.model.layers[1:3]
+    with torch.no_grad():
+        expected = network(torch.tensor([[5, 6, 7, 8]]), use_cache=False).logits[0].numpy()
+
+    spec = HuggingFaceSpec(path=str(tiny_llama), name="short", without_layers=(1, 2))
+    model = load_model(spec, "draft")
+    assert isinstance(model, HuggingFaceModel)
+    assert len(model.new_cache().layers) == 2
+    session = model.session()
+    assert np.abs(session.extend([5, 6, 7, 8]) - expected).max() < 1e-5
+    session.rollback(2)
+    assert np.abs(session.extend([7])[0] - expected[2]).max() < 1e-5
+    assert np.abs(session.extend([8])[0] - expected[3]).max() < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("layers", "words"),
+    [((4,), "layer 4; it has layers 0 to 3"), ((-1,), "layer -1"), (range(4), "leaves out all")],
+)
+def test_wrong_layers_are_refused(tiny_llama: Path, layers: Any, words: str) -> None:
+    with pytest.raises(TestbedError, match=f"Model 'short' .*{words}"):
+        HuggingFaceModel(tiny_llama, "short", without_layers=layers)
+
+
+def test_layer_types_follow_the_layers(make_tiny: Callable[[Any], Path]) -> None:
+    """Qwen 2 keeps a per-layer list in its configuration, from which the cache is built."""
+    config = Qwen2Config(
+        vocab_size=V,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        use_sliding_window=True,
+        sliding_window=8,
+        layer_types=["full_attention", "sliding_attention", "full_attention"],
+    )
+    path = make_tiny(Qwen2ForCausalLM(config))
+    with pytest.raises(TestbedError, match=r"'mixed' \(qwen2\) has sliding-window"):
+        HuggingFaceModel(path, "mixed")
+    session = HuggingFaceModel(path, "mixed", without_layers=[1]).session()
+    session.extend([5] * 12)
+    session.rollback(3)
+    assert session.length == 3
+
+
+def test_other_kinds_of_model_are_refused(make_tiny: Callable[[Any], Path]) -> None:
+    """T5 is no causal model; BERT would load as one, whole, and see the future."""
+    t5 = T5Config(vocab_size=V, d_model=8, d_kv=4, d_ff=8, num_layers=1, num_heads=2)
+    with pytest.raises(TestbedError, match="Cannot load model 'odd'"):
+        HuggingFaceModel(make_tiny(T5ForConditionalGeneration(t5)), "odd")
+    bert = BertConfig(vocab_size=V, hidden_size=8, num_hidden_layers=1, num_attention_heads=2)
+    with pytest.raises(TestbedError, match=r"'odd' .*BertForMaskedLM.* no trained causal head"):
+        HuggingFaceModel(make_tiny(BertForMaskedLM(bert)), "odd")
+
+
+def test_missing_head_is_refused(make_tiny: Callable[[Any], Path]) -> None:
+    """transformers would make up random numbers for it."""
+    path = make_tiny(LlamaModel(TINY))
+    config = path / "config.json"
+    config.write_text(config.read_text().replace("LlamaModel", "LlamaForCausalLM"))
+    with pytest.raises(TestbedError, match="no trained causal head"):
+        HuggingFaceModel(path, "odd")
+
+
+def test_truncated_weights_are_refused(make_tiny: Callable[[Any], Path]) -> None:
+    path = make_tiny(LlamaForCausalLM(TINY))
+    weights = path / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    with pytest.raises(TestbedError, match="Cannot load model 'cut'"):
+        HuggingFaceModel(path, "cut")
+
+
+def test_half_precision_still_returns_float32(tiny_llama: Path) -> None:
+    logits = HuggingFaceModel(tiny_llama, "half", dtype="bf16").session().extend([5])
+    exact = HuggingFaceModel(tiny_llama, "full").session().extend([5])
+    assert logits.dtype == np.float32
+    assert 0 < np.abs(logits - exact).max() < 0.5
+
+
+def test_threads_are_set(tiny_llama: Path) -> None:
+    before = torch.get_num_threads()
+    try:
+        for threads in (1, 2):
+            HuggingFaceModel(tiny_llama, "tiny", threads=threads)
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)

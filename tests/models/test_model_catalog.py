@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from testbed.errors import TestbedError
+from testbed.models import hub
+from testbed.models.catalog import DEFAULT_DRAFT, describe, resolve
+from testbed.models.weights import DEFAULT_MODEL, default_path
+
+
+@pytest.fixture(autouse=True)
+def empty_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TESTBED_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.mark.parametrize("alias", [DEFAULT_MODEL, DEFAULT_DRAFT])
+def test_missing_default_says_how_to_get_it(alias: str) -> None:
+    with pytest.raises(TestbedError, match=f"^Model '{alias}' is not in .*: testbed models fetch$"):
+        resolve(alias)
+    assert {known.name: known.ready for known in describe()}[alias] is False
+
+
+def test_aliases_share_the_weights() -> None:
+    default_path().mkdir(parents=True)
+    (default_path() / "model.safetensors").touch()
+    target, draft = resolve(DEFAULT_MODEL), resolve(DEFAULT_DRAFT)
+    assert target.path == draft.path == str(default_path())
+    assert (target.without_layers, draft.without_layers) == ((), (14, 15, 16, 17, 18))
+    assert draft.name == DEFAULT_DRAFT
+    assert all(known.ready for known in describe())
+
+
+def test_local_directory(tmp_path: Path) -> None:
+    (tmp_path / "pytorch_model.bin").touch()
+    with pytest.raises(TestbedError, match=r"no \*\.safetensors file"):
+        resolve(str(tmp_path))
+    (tmp_path / "model.safetensors").touch()
+    assert resolve(str(tmp_path)).path == str(tmp_path)
+
+
+def test_unknown_names_list_what_is_allowed() -> None:
+    for reference in ("nonsense", "./no/such/folder", "a/b/c"):
+        with pytest.raises(TestbedError, match=f"no model '{reference}'; .*{DEFAULT_DRAFT}"):
+            resolve(reference)
+    with pytest.raises(TestbedError, match=r"no GGUF file missing\.gguf"):
+        resolve("missing.gguf")
+
+
+def test_hub_id_downloads_data_files_only(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").touch()
+    calls = []
+
+    def download(model_id: str, allow_patterns: list[str]) -> str:
+        calls.append((model_id, allow_patterns))
+        return str(tmp_path)
+
+    monkeypatch.setattr(hub, "snapshot_download", download)
+    assert resolve("org/name-1.5").path == str(tmp_path)
+    [(model_id, patterns)] = calls
+    assert model_id == "org/name-1.5"
+    assert not [name for name in patterns if name.endswith((".bin", ".py", ".pt", ".pkl", "*"))]
+
+
+def test_hub_offline_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def download(model_id: str, allow_patterns: list[str]) -> str:
+        raise ConnectionError("no route\nto host")
+
+    monkeypatch.setattr(hub, "snapshot_download", download)
+    with pytest.raises(TestbedError, match=r"^Cannot download model 'org/name' \(Conn.*\); .*\.$"):
+        resolve("org/name")

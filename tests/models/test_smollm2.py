@@ -1,0 +1,111 @@
+"""The default models themselves; fetch them first: testbed models fetch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from transformers import AutoModelForCausalLM
+
+from testbed.models.catalog import DEFAULT_DRAFT, resolve
+from testbed.models.huggingface import HuggingFaceModel
+from testbed.models.load import load_model
+from testbed.models.spec import Role
+from testbed.models.weights import DEFAULT_MODEL
+
+pytestmark = pytest.mark.model
+
+PROMPT = "The three laws of thermodynamics are:\n\n1."
+
+
+def load(alias: str, role: Role) -> HuggingFaceModel:
+    model = load_model(resolve(alias), role)
+    assert isinstance(model, HuggingFaceModel)
+    return model
+
+
+@pytest.fixture(scope="module")
+def target() -> HuggingFaceModel:
+    return load(DEFAULT_MODEL, "target")
+
+
+@pytest.fixture(scope="module")
+def draft() -> HuggingFaceModel:
+    return load(DEFAULT_DRAFT, "draft")
+
+
+def laws(model: HuggingFaceModel, text: list[int], temperature: float) -> NDArray[np.float64]:
+    """Next-token distributions after each token of `text`, [len(text), V]."""
+    logits = model.session().extend(text).astype(np.float64) / temperature
+    weights = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True))
+
+
+def test_files(target: HuggingFaceModel) -> None:
+    size = (Path(resolve(DEFAULT_MODEL).path) / "model.safetensors").stat().st_size
+    assert size == pytest.approx(538.1e6, rel=1e-3)  # the embedding once: 135 M floats, not 163
+    assert (target.vocabulary_size, target.context_length) == (49152, 8192)
+    assert target.end_tokens == {2}
+
+
+def test_tokenizer_is_smollms(target: HuggingFaceModel) -> None:
+    assert target.encode("<|im_start|>user\nHi<|im_end|>") == [1, 4093, 198, 26843, 2]
+    assert target.encode("\n\n12") == [1116, 33, 34]  # one token for both line ends
+    for text in (PROMPT, "naïve café 日本語 🙂", "def f(x):\n\treturn  x # 1234 it's"):
+        assert target.decode(target.encode(text)) == text
+
+
+def test_greedy_text_is_that_of_transformers(target: HuggingFaceModel) -> None:
+    network: Any = AutoModelForCausalLM.from_pretrained(resolve(DEFAULT_MODEL).path)
+    prompt = target.encode(PROMPT)
+    expected = network.generate(
+        torch.tensor([prompt]), do_sample=False, max_new_tokens=40, min_new_tokens=40
+    )[0].tolist()
+    session, text = target.session(), list(prompt)
+    row = session.extend(prompt, keep=1)[-1]
+    for _ in range(40):
+        row[list(target.end_tokens)] = -np.inf  # what min_new_tokens does
+        text.append(int(row.argmax()))
+        row = session.extend(text[-1:])[-1]
+    assert text == expected
+    assert len(set(text[-40:])) > 15  # words, not one token over and over
+
+
+def test_blocks_agree_with_single_steps_before_and_after_rollback(
+    target: HuggingFaceModel,
+) -> None:
+    text = target.encode(PROMPT + " Energy can be neither created nor destroyed.\n2. Entropy")
+    session = target.session()
+    steps = np.concatenate([session.extend([token]) for token in text])
+    block = target.session().extend(text)
+    assert np.abs(block - steps).max() <= 1e-3
+    assert np.array_equal(block.argmax(axis=1), steps.argmax(axis=1))
+    for cut in (15, 7, 1, 0):
+        session.rollback(cut)
+        again = session.extend(text[cut : cut + 6])
+        assert np.abs(again - block[cut : cut + 6]).max() <= 1e-3
+
+
+def test_draft_is_often_accepted(
+    target: HuggingFaceModel,
+    draft: HuggingFaceModel,
+    record_property: Callable[[str, object], None],
+) -> None:
+    assert draft.vocabulary_id == target.vocabulary_id
+    prompt, random = target.encode(PROMPT), np.random.default_rng(0)
+    text = list(prompt)
+    session = target.session()
+    row = session.extend(prompt, keep=1)[-1].astype(np.float64)
+    for _ in range(48):
+        weights = np.exp((row - row.max()) / 0.7)
+        text.append(int(random.choice(row.size, p=weights / weights.sum())))
+        row = session.extend(text[-1:])[-1].astype(np.float64)
+    overlap = np.minimum(laws(target, text, 0.7), laws(draft, text, 0.7)).sum(axis=1)
+    acceptance = float(overlap[len(prompt) - 1 :].mean())
+    record_property("acceptance", acceptance)
+    assert 0.4 < acceptance < 0.99  # 1 would mean that the draft is the target

@@ -9,7 +9,12 @@ from collections.abc import Callable
 import msgspec
 
 from testbed.errors import TestbedError
-from testbed.models.spec import ModelSpec
+from testbed.models.base import Model
+from testbed.models.load import load_model
+from testbed.models.spec import ModelSpec, Role
+
+WARM_PROMPT, WARM_BLOCK = 32, 5
+"""Tokens read at once while warming up: like a prompt, and like a block of drafts."""
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:
@@ -43,6 +48,13 @@ def model_spec(reference: str) -> ModelSpec:
     from testbed.models.catalog import resolve  # noqa: PLC0415  not needed under the runner
 
     return resolve(reference)
+
+
+def load_warm(reference: str, role: Role) -> Model:
+    """The model that --model names, its first calls already made."""
+    model = load_model(model_spec(reference), role)
+    model.warm_up([0] * WARM_PROMPT, WARM_BLOCK)
+    return model
 
 
 def run(main: Callable[[], None]) -> None:

@@ -15,14 +15,13 @@ from typing import Any
 
 import yaml
 
-from nodes.arguments import model_spec, parser, run
+from nodes.arguments import load_warm, parser, run
 from testbed.control import Begin, Decode, Failed, NodeEnd, Progress, Ready, Result
 from testbed.decoding.sampling import Sampling
 from testbed.device import Task, decode
 from testbed.errors import TestbedError
 from testbed.methods.base import method_class
 from testbed.models.base import Model
-from testbed.models.load import load_model
 from testbed.traces.events import Tracer
 from testbed.transport.channel import Channel, NoChannel
 from testbed.transport.zmq_client import ZmqChannel
@@ -45,12 +44,10 @@ def main() -> None:
     args = arguments.parse_args()
 
     def connect() -> Channel:
-        if not args.connect:
-            return NoChannel()
         return ZmqChannel(args.connect, args.name, args.peer, args.timeout)
 
     if args.control:
-        draft = load_model(model_spec(args.model), "draft")
+        draft = load_warm(args.model, "draft")
         Follower(draft, args.name, args.timeout, connect).run()
         return
     if not args.prompt:
@@ -72,11 +69,13 @@ def main() -> None:
         max_new_tokens=args.max_new_tokens,
         ignore_eos=False,
     )
-    draft = load_model(model_spec(args.model), "draft")
-    by_hand(task, args.prompt, draft, connect(), args.timeout)
+    draft = load_warm(args.model, "draft")
+    by_hand(
+        task, args.prompt, draft, connect() if kind.uses_verifier else NoChannel(), args.timeout
+    )
 
 
-def by_hand(task: Task, prompt: str, draft: Model, channel: Channel | None, timeout: float) -> None:
+def by_hand(task: Task, prompt: str, draft: Model, channel: Channel, timeout: float) -> None:
     """Decode one text and print it as it comes."""
     print(prompt, end="", flush=True)
     decoded = decode(
@@ -116,19 +115,19 @@ class Follower:
         while (command := self._line.receive()) is not None:
             try:
                 if isinstance(command, Begin):
-                    self._begin(Path(command.trace))
+                    self._begin(Path(command.trace), command.connect)
                 else:
                     self._decode(command)
-            except TestbedError as error:
+            except (TestbedError, ValueError) as error:
                 self._line.send(Failed(str(error)))
         self._channel.close()
         self._trace.close()
 
-    def _begin(self, trace: Path) -> None:
+    def _begin(self, trace: Path, connect: bool) -> None:
         self._trace.close()
         self._trace = Tracer(self._name, trace)
         self._channel.close()
-        self._channel = self._connect()
+        self._channel = self._connect() if connect else NoChannel()
         self._line.send(Ready())
 
     def _decode(self, command: Decode) -> None:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nodes.arguments import model_spec, parser
+from nodes.arguments import load_warm, parser
 from testbed.control import Begin, NodeEnd, Ready
-from testbed.models.load import load_model
 from testbed.traces.events import Tracer
 from testbed.transport.server import VerifierServer
 from testbed.transport.zmq_server import ZmqVerifier
@@ -19,7 +18,7 @@ def main(name: str, description: str | None) -> None:
         "--listen", default="tcp://*:5555", help="where devices connect (default tcp://*:5555)"
     )
     args = arguments.parse_args()
-    server = VerifierServer(load_model(model_spec(args.model), "target"))
+    server = VerifierServer(load_warm(args.model, "target"))
     verifier = ZmqVerifier(server, args.listen, args.timeout)
     try:
         if args.control:

@@ -11,9 +11,13 @@ from testbed.device import Task
 
 
 class Begin(msgspec.Struct, tag=True):
-    """To a node: a run starts; write its events to `trace`. The device connects anew."""
+    """To a node: a run starts; write its events to `trace`.
+
+    A device that is to `connect` does so anew, and otherwise lets its old connection go.
+    """
 
     trace: str
+    connect: bool
 
 
 class Decode(msgspec.Struct, tag=True):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from testbed.errors import TestbedError
 
-class PayloadError(ValueError):
+
+class PayloadError(TestbedError, ValueError):
     """A payload that cannot be what its sender encoded: truncated, padded or out of range."""
 
 

@@ -143,7 +143,12 @@ class VerifierClient:
         self.traffic.up_bytes += size
         self.traffic.up_payload_bits += payload.bits
         self._trace.event(
-            "send", self._opening.stream, round=self._round, bytes=size, payload_bits=payload.bits
+            "send",
+            self._opening.stream,
+            message=type(message).__name__,
+            round=self._round,
+            bytes=size,
+            payload_bits=payload.bits,
         )
         self._channel.send(frames)
 
@@ -162,7 +167,13 @@ class VerifierClient:
             size = sum(map(len, frames))
             self.traffic.down_messages += 1
             self.traffic.down_bytes += size
-            self._trace.event("receive", self._opening.stream, round=self._round, bytes=size)
+            self._trace.event(
+                "receive",
+                self._opening.stream,
+                message=type(message).__name__,
+                round=self._round,
+                bytes=size,
+            )
             if isinstance(message, Refused):
                 raise TestbedError(f"{self._channel.peer} refused: {message.reason}")
             if not isinstance(message, Opened):

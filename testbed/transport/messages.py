@@ -7,19 +7,22 @@ carry their number and the *base*: how many tokens of the text the verifier must
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 
 from testbed.decoding.sampling import Sampling
 from testbed.errors import TestbedError
 
 VERSION = 1
+Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class Header(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     """What every message starts with."""
 
-    version: int
-    session: int
+    version: Count
+    session: Count
 
 
 class Open(Header, tag=1, kw_only=True):
@@ -31,56 +34,56 @@ class Open(Header, tag=1, kw_only=True):
     seed: int
     repetition: int
     stream: str
-    limit: int
+    limit: Count
     """Tokens wanted in all, prompt included; a verifier that streams stops there."""
     end_tokens: list[int]
     """Ids that finish the text; none when it is to be decoded to its limit regardless."""
     vocabulary_id: str
-    vocabulary_size: int
+    vocabulary_size: Count
     draft: str
     """Name of the draft model, for messages."""
-    length: int
+    length: Count
 
 
 class Opened(Header, tag=2, kw_only=True):
     """Verifier: the text is known."""
 
-    length: int
+    length: Count
 
 
 class Round(Header, tag=3, kw_only=True):
     """Device: a round of the method. Payload: the method's upload."""
 
-    round: int
-    base: int
-    catch_up: list[int]
+    round: Count
+    base: Count
+    catch_up: list[Count]
     """Tokens that stand in the text at `base` and that the verifier has not seen."""
-    drafts: int
-    received: int = 0
+    drafts: Count
+    received: Count = 0
     """On a resend: how many parts of the answer have arrived."""
 
 
 class Reply(Header, tag=4, kw_only=True):
     """Verifier: one part of the answer to a round. Payload: the method's download."""
 
-    round: int
-    part: int
+    round: Count
+    part: Count
     last: bool
-    length: int
+    length: Count
     """Tokens of the text that the verifier has after this round."""
 
 
 class Resync(Header, tag=5, kw_only=True):
     """Verifier: the base of this round is not where I am; I have `length` tokens."""
 
-    round: int
-    length: int
+    round: Count
+    length: Count
 
 
 class Unknown(Header, tag=6, kw_only=True):
     """Verifier: I do not know this session; open it again."""
 
-    round: int
+    round: Count
 
 
 class Refused(Header, tag=7, kw_only=True):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from testbed.codecs.bits import PayloadError
+from testbed.codecs.bits import Payload
 from testbed.codecs.tokens import decode_tokens
 from testbed.decoding.randomness import KeyedRandomness, Randomness
 from testbed.errors import TestbedError
@@ -21,6 +21,7 @@ from testbed.traces.events import Tracer
 from testbed.transport.messages import (
     VERSION,
     Close,
+    Message,
     Open,
     Opened,
     ProtocolError,
@@ -35,6 +36,7 @@ from testbed.transport.messages import (
 
 Key = tuple[bytes, int]
 """Which text: the peer's identity and its session number."""
+NOTHING = Payload(b"", 0)
 Randomiser = Callable[[int, int, str], Randomness]
 
 
@@ -104,12 +106,12 @@ class VerifierServer:
     def _open(self, key: Key, message: Open, payload: bytes) -> Iterator[list[bytes]]:
         try:
             session = self._session(message, payload)
-        except (TestbedError, PayloadError) as error:
+        except TestbedError as error:
             yield to_frames(Refused(VERSION, message.session, reason=str(error)))
             return
         self._sessions[key] = session
-        self.trace.event("open", message.stream, bytes=len(payload))
-        yield to_frames(Opened(VERSION, message.session, length=message.length))
+        self._received(message.stream, message, payload)
+        yield self._sent(message.stream, Opened(VERSION, message.session, length=message.length))
         self._work[key] = self._prefill(session)
 
     def _session(self, message: Open, payload: bytes) -> Session:
@@ -138,17 +140,25 @@ class VerifierServer:
             yield to_frames(Unknown(VERSION, message.session, round=message.round))
             return
         if message.round == session.round:
-            yield from session.answers[message.received :]  # unfinished work goes on by itself
+            for frames in session.answers[message.received :]:  # unfinished work goes on by itself
+                self.trace.event(
+                    "send", session.side.stream, message="Reply", bytes=sum(map(len, frames))
+                )
+                yield frames
             return
         if message.round < session.round:
             return  # overtaken by a later round
         length = len(session.side.text)
         if message.base != length:
-            yield to_frames(Resync(VERSION, message.session, round=message.round, length=length))
+            resync = Resync(VERSION, message.session, round=message.round, length=length)
+            yield self._sent(session.side.stream, resync)
             return
-        side = session.side
-        self.trace.event("receive", side.stream, round=message.round, bytes=len(payload))
-        side.text += message.catch_up
+        if any(token >= self.target.vocabulary_size for token in message.catch_up):
+            reason = f"catch-up tokens {message.catch_up} are not all in the vocabulary"
+            yield to_frames(Refused(VERSION, message.session, reason=reason))
+            return
+        self._received(session.side.stream, message, payload)
+        session.side.text += message.catch_up
         session.round = message.round
         session.answers = []
         self._work[key] = self._answers(session, message, payload)
@@ -162,35 +172,45 @@ class VerifierServer:
             try:
                 with self.trace.span("verify", side.stream, round=message.round, part=part):
                     answer = next(parts)
-            except PayloadError as error:
+            except (ValueError, TestbedError) as error:  # damaged upload, NaN, text too long
                 yield to_frames(Refused(VERSION, message.session, reason=str(error)))
                 return
             last = answer.last
-            frames = to_frames(
-                Reply(
-                    VERSION,
-                    message.session,
-                    round=message.round,
-                    part=part,
-                    last=last,
-                    length=len(side.text),
-                ),
-                answer.payload.data,
-            )
-            self.trace.event(
-                "send",
-                side.stream,
+            reply = Reply(
+                VERSION,
+                message.session,
                 round=message.round,
                 part=part,
-                bytes=sum(map(len, frames)),
-                payload_bits=answer.payload.bits,
+                last=last,
+                length=len(side.text),
             )
+            frames = self._sent(side.stream, reply, answer.payload)
             session.answers.append(frames)
             yield frames
             part += 1
 
+    def _sent(self, stream: str, message: Message, payload: Payload = NOTHING) -> list[bytes]:
+        frames = to_frames(message, payload.data)
+        self.trace.event(
+            "send",
+            stream,
+            message=type(message).__name__,
+            bytes=sum(map(len, frames)),
+            payload_bits=payload.bits,
+        )
+        return frames
+
+    def _received(self, stream: str, message: Message, payload: bytes) -> None:
+        self.trace.event(
+            "receive", stream, message=type(message).__name__, payload_bytes=len(payload)
+        )
+
     def _prefill(self, session: Session) -> Iterator[list[bytes]]:
         """Read the prompt while the device drafts."""
-        with self.trace.span("prefill", session.side.stream):
-            session.side.target.logits(session.side.text)
+        side = session.side
+        try:
+            with self.trace.span("prefill", side.stream):
+                side.target.logits(side.text)
+        except TestbedError:
+            return  # the round will fail in the same way, and say so
         yield from ()

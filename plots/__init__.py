@@ -1,0 +1,37 @@
+"""One figure per file, drawn from a results directory.
+
+A module with `draw(results) -> Figure | None` becomes a figure of its own name; None means that
+the results have nothing to show in it. Rows of invalid runs are never drawn.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import matplotlib as mpl
+
+from testbed.results import Results
+
+
+def draw_all(results: Results) -> Iterator[Path]:
+    """Draw every figure, PNG and PDF, into `figures/` of the results; yields the paths."""
+    mpl.use("agg")
+    from plots import style  # noqa: PLC0415  after the backend is chosen
+
+    folder = results.path / "figures"
+    folder.mkdir(exist_ok=True)
+    for info in pkgutil.iter_modules(__path__):
+        module = importlib.import_module(f"plots.{info.name}")
+        if not hasattr(module, "draw"):
+            continue
+        with style.applied():
+            figure = module.draw(results)
+        if figure is None:
+            continue
+        for suffix in ("png", "pdf"):
+            path = folder / f"{info.name}.{suffix}"
+            figure.savefig(path)
+            yield path

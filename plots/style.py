@@ -1,0 +1,83 @@
+"""Names, colours and hatches, so that every figure agrees."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+
+from testbed.traces.summary import Row
+
+COLUMN = 3.5
+"""Width in inches of one column of a two-column paper."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a method is drawn. Colours differ in lightness too, for readers in grey."""
+
+    name: str
+    colour: str
+
+
+_LOOKS = {
+    "cloud_ar": Look("Cloud AR", "#444444"),
+    "device_only": Look("Device only", "#bbbbbb"),
+    "dsd": Look("DSD", "#4477aa"),
+    "dssd": Look("DSSD", "#cc6677"),
+}
+_OTHERS = ("#117733", "#ddcc77", "#882255", "#88ccee", "#999933", "#aa4499")
+
+PHASES = {
+    "draft": "#ddcc77",
+    "uplink": "#4477aa",
+    "verify": "#444444",
+    "downlink": "#88ccee",
+}
+"""Colours of the parts of a round."""
+
+
+def look(label: str, labels: list[str]) -> Look:
+    """How to draw the method `label` among all `labels` of a figure."""
+    if label in _LOOKS:
+        return _LOOKS[label]
+    unknown = [each for each in labels if each not in _LOOKS]
+    return Look(label, _OTHERS[unknown.index(label) % len(_OTHERS)])
+
+
+def applied() -> AbstractContextManager[None]:
+    """The settings of every figure."""
+    return mpl.rc_context(
+        {
+            "figure.dpi": 300,
+            "figure.constrained_layout.use": True,
+            "font.size": 8,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.axisbelow": True,
+            "axes.grid": True,
+            "axes.grid.axis": "x",
+            "grid.color": "#e5e5e5",
+            "pdf.fonttype": 42,
+        }
+    )
+
+
+def drawable(rows: list[Row]) -> list[Row]:
+    """Rows that may be shown: all but the invalid ones."""
+    return [row for row in rows if row.verdict != "invalid"]
+
+
+def name_methods(axes: Axes, labels: list[str], rows: list[Row]) -> None:
+    """Method names on the y axis, the first on top; a star marks methods with suspect rows."""
+    suspect = {row.method for row in rows if row.verdict == "suspect"}
+    names = [look(label, labels).name + (" *" if label in suspect else "") for label in labels]
+    axes.set_yticks(range(len(labels)), names)
+    axes.set_ylim(len(labels) - 0.4, -0.6)
+    axes.tick_params(axis="y", length=0)
+    if suspect:
+        axes.annotate(
+            "* suspect, see verdict.json", (1, 1), xycoords="axes fraction", ha="right", fontsize=6
+        )

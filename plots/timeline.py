@@ -1,0 +1,90 @@
+"""How the first rounds of each method spend their time: draft, uplink, verify, downlink."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from plots.style import COLUMN, PHASES, drawable, look
+from testbed.results import Results
+from testbed.scenario import DEVICE
+from testbed.traces.events import read_events
+
+Event = dict[str, Any]
+Bars = dict[str, list[tuple[float, float]]]
+_STREAM = f"{DEVICE}/0"
+
+
+def draw(results: Results) -> Figure | None:
+    """The figure for the first prompt of the first repetition, or None without rows."""
+    rows = [r for r in drawable(results.summary().rows) if r.prompt == 0 and r.repeat == 0]
+    if not rows:
+        return None
+    labels = [row.method for row in rows]
+    window = min(row.seconds for row in rows)
+    verifier = results.scenario()["verifier"]
+    figure = Figure(figsize=(2 * COLUMN, 0.8 + 0.75 * len(rows)))
+    all_axes = figure.subplots(len(rows), 1, sharex=True, squeeze=False)[:, 0]
+    for axes, row in zip(all_axes, rows, strict=True):
+        directory = results.run(row.method, row.repeat)
+        bars, commits = _phases(directory / f"{DEVICE}.jsonl", directory / f"{verifier}.jsonl")
+        for lane, (phase, spans) in enumerate(bars.items()):
+            shown = [(start, length) for start, length in spans if start < window]
+            axes.broken_barh(shown, (lane - 0.4, 0.8), color=PHASES[phase])
+        axes.vlines([t for t in commits if t <= window], 3.5, 4.3, color="black", lw=0.6)
+        axes.set_ylim(4.4, -0.6)
+        axes.set_yticks([])
+        axes.set_ylabel(
+            look(row.method, labels).name, rotation=0, ha="right", va="center", labelpad=4
+        )
+    all_axes[-1].set_xlim(0, window)
+    all_axes[-1].set_xlabel("seconds since the prompt (ticks below: tokens are certain)")
+    figure.legend(
+        handles=[Patch(color=colour, label=phase) for phase, colour in PHASES.items()],
+        loc="outside upper center",
+        ncols=len(PHASES),
+        frameon=False,
+    )
+    return figure
+
+
+def _phases(device_file: Path, verifier_file: Path) -> tuple[Bars, list[float]]:
+    """(start, length) in seconds of every phase, and when tokens became certain."""
+    device = _events(device_file)
+    verifier = _events(verifier_file) if verifier_file.exists() else []
+    start = min(event["t"] for event in device)
+
+    def times(events: list[Event], name: str, *messages: str) -> list[int]:
+        return [
+            event["t"]
+            for event in events
+            if event["event"] == name and event.get("message") in (messages or (None,))
+        ]
+
+    def spans(events: list[Event], *names: str) -> list[tuple[float, float]]:
+        return [
+            ((event["t"] - start) / 1e9, event["dur"] / 1e9)
+            for event in events
+            if event["event"] in names
+        ]
+
+    def flights(sent: list[int], arrived: list[int]) -> list[tuple[float, float]]:
+        # Messages keep their order; the last ones sent may never have been waited for.
+        return [((a - start) / 1e9, (b - a) / 1e9) for a, b in zip(sent, arrived, strict=False)]
+
+    bars = {
+        "draft": spans(device, "draft"),
+        "uplink": flights(
+            times(device, "send", "Open", "Round"), times(verifier, "receive", "Open", "Round")
+        ),
+        "verify": spans(verifier, "verify", "prefill"),
+        "downlink": flights(times(verifier, "send", "Reply"), times(device, "receive", "Reply")),
+    }
+    return bars, [(t - start) / 1e9 for t in times(device, "commit")]
+
+
+def _events(path: Path) -> list[Event]:
+    return [event for event in read_events(path) if event["stream"] == _STREAM]

@@ -1,0 +1,48 @@
+"""Bytes per token by method, up and down: what the codec wrote, and what crossed the radio link."""
+
+from __future__ import annotations
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from plots.style import COLUMN, drawable, look, name_methods
+from testbed.results import Results
+from testbed.traces.summary import Row
+
+
+def draw(results: Results) -> Figure | None:
+    """The figure, or None without rows."""
+    rows = drawable(results.summary().rows)
+    labels = list(dict.fromkeys(row.method for row in rows))
+    if not labels:
+        return None
+    figure = Figure(figsize=(2 * COLUMN, 0.9 + 0.34 * len(labels)))
+    both = figure.subplots(1, 2, sharex=True, sharey=True)
+    for axes, way in zip(both, ("uplink", "downlink"), strict=True):
+        _draw_way(axes, way, labels, rows)
+    name_methods(both[0], labels, rows)
+    both[0].set_xscale("symlog", linthresh=1)
+    both[0].set_xlim(left=0)
+    both[0].margins(x=0.12)
+    figure.legend(
+        *both[0].get_legend_handles_labels(), loc="outside upper right", ncols=2, frameon=False
+    )
+    return figure
+
+
+def _draw_way(axes: Axes, way: str, labels: list[str], rows: list[Row]) -> None:
+    for y, label in enumerate(labels):
+        mine = [row for row in rows if row.method == label]
+        tokens = sum(row.tokens for row in mine)
+        payload = sum(getattr(row, f"{way}_payload_bits") for row in mine) / 8 / tokens
+        wire = sum(getattr(row, f"{way}_wire_bytes") for row in mine) / tokens
+        colour = look(label, labels).colour
+        first = y == 0
+        axes.barh(y, wire, height=0.62, color=colour, alpha=0.45, label="frames" * first)
+        axes.barh(y, payload, height=0.3, color=colour, label="payload" * first)
+        axes.annotate(
+            f"{wire:,.0f}" if wire else "nothing", (wire, y), xytext=(3, 0),
+            textcoords="offset points", va="center",
+        )  # fmt: skip
+    axes.set_title(way, loc="left", fontsize=8)
+    axes.set_xlabel("bytes per token, log scale")

@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Installs what is missing and passes the tests: style, types, then every test this machine can
+# run. Arguments are passed on to pytest instead of the default selection.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+scripts/setup.sh test
+.venv/bin/testbed models fetch
+echo '==> style and types'
+.venv/bin/ruff check .
+.venv/bin/ruff format --check --quiet .
+.venv/bin/mypy
+echo '==> tests'
+exec .venv/bin/python -m pytest "$@"

@@ -1,0 +1,95 @@
+"""Counting what crossed the links during one text, and whether the books balance."""
+
+from __future__ import annotations
+
+import time
+
+from testbed.emulation.network import Network
+from testbed.emulation.topology import LinkDeclaration
+from testbed.emulation.wire import DirectionCounters, WireCounters
+from testbed.traces.summary import WireBytes
+from testbed.traces.verdict import Verdict
+
+LATE = 5e-3
+"""Seconds: a relay whose packets leave later than this in 1 % of cases is suspect."""
+_STILL = 0.1  # seconds without a packet
+_PATIENCE = 5.0  # seconds to wait for that
+
+
+class Accountant:
+    """Takes the links' counters before and after a text and compares all sources."""
+
+    def __init__(self, network: Network, links: list[LinkDeclaration]) -> None:
+        self._network = network
+        self._links = links
+        self._before = self._take()
+
+    def start(self) -> None:
+        """A text starts now."""
+        self._before = self._take()
+
+    def settle(self) -> None:
+        """Wait until the last acknowledgements have crossed, but not for ever."""
+        deadline = time.monotonic() + _PATIENCE
+        before = self._take()
+        while time.monotonic() < deadline:
+            time.sleep(_STILL)
+            after = self._take()
+            queued = [way.queued_packets for wire in after.values() for way in _ways(wire)]
+            if not any(queued) and _packets(before) == _packets(after):
+                return
+            before = after
+
+    def totals(self) -> dict[str, WireBytes]:
+        """What each link took in since `start`."""
+        after = self._take()
+        return {name: _difference(self._before[name], wire) for name, wire in after.items()}
+
+    def judge(self, verdict: Verdict) -> None:
+        """Check the links' books as of now: nothing lost that no model dropped, nothing late."""
+        for link in self._links:
+            counters = self._network.wires[link.name].counters()
+            sent = self._network.sent_packets(link.name)
+            for name, way, packets in zip(("up", "down"), _ways(counters), sent, strict=True):
+                where = f"link {link.name} {name}"
+                known = way.forwarded_packets + way.dropped_packets + way.queued_packets
+                if way.received_packets != known:
+                    verdict.add(
+                        "invalid",
+                        f"{where}: {way.received_packets} packets in, {known} accounted for",
+                    )
+                if way.received_packets != packets:
+                    verdict.add(
+                        "invalid",
+                        f"{where}: {packets} packets sent, {way.received_packets} reached the wire",
+                    )
+                if way.socket_drops:
+                    verdict.add("invalid", f"{where}: the relay missed {way.socket_drops} packets")
+                if way.lateness and way.lateness.p99 > LATE:
+                    verdict.add(
+                        "suspect",
+                        f"{where}: 1 % of packets left over {way.lateness.p99 * 1e3:.1f} ms late "
+                        f"(limit {LATE * 1e3:g} ms)",
+                    )
+
+    def _take(self) -> dict[str, WireCounters]:
+        return {link.name: self._network.wires[link.name].counters() for link in self._links}
+
+
+def _ways(wire: WireCounters) -> tuple[DirectionCounters, DirectionCounters]:
+    return wire.up, wire.down
+
+
+def _packets(wires: dict[str, WireCounters]) -> list[int]:
+    return [way.received_packets for wire in wires.values() for way in _ways(wire)]
+
+
+def _difference(before: WireCounters, after: WireCounters) -> WireBytes:
+    return WireBytes(
+        up_bytes=after.up.received_bytes - before.up.received_bytes,
+        up_packets=after.up.received_packets - before.up.received_packets,
+        up_dropped=after.up.dropped_packets - before.up.dropped_packets,
+        down_bytes=after.down.received_bytes - before.down.received_bytes,
+        down_packets=after.down.received_packets - before.down.received_packets,
+        down_dropped=after.down.dropped_packets - before.down.dropped_packets,
+    )

@@ -1,0 +1,164 @@
+"""The command line: `testbed …`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from testbed import __version__
+from testbed.errors import TestbedError
+
+# Commands import what they need when called: `testbed methods` should not load a network.
+# ruff: noqa: PLC0415
+
+VALID, ERROR, INTERRUPTED = 0, 1, 130
+
+
+def main() -> None:
+    """Entry point of the console script; exits with the code of the command."""
+    args = _parser().parse_args()
+    try:
+        code = args.command(args)
+        sys.stdout.flush()
+    except TestbedError as error:
+        print(f"error: {error}", file=sys.stderr)
+        code = ERROR
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # whoever read our output has gone
+        code = ERROR
+    sys.exit(code)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="testbed",
+        description="Network-emulation testbed for edge-cloud speculative decoding.",
+        epilog="Exit codes: 0 valid, 1 error, 2 usage, 3 ran but the verdict is not valid.",
+    )
+    parser.add_argument("--version", action="version", version=f"testbed {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    run = commands.add_parser("run", help="run a scenario")
+    run.set_defaults(command=_run)
+    run.add_argument("scenario", type=Path, metavar="SCENARIO.yaml")
+    run.add_argument("--out", type=Path, default=Path("results"), help="default: results")
+    run.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change a value of the scenario, e.g. links.radio.up.rate=2mbit",
+    )
+    run.add_argument("--methods", metavar="A,B", help="run only these")
+    run.add_argument("--repeat", type=int, help="repetitions of everything")
+    run.add_argument("--seed", type=int)
+    run.add_argument("--backend", choices=("auto", "netem", "relay"))
+
+    plot = commands.add_parser("plot", help="draw the figures of a results directory")
+    plot.set_defaults(command=_plot)
+    plot.add_argument("results", type=Path)
+
+    show = commands.add_parser("show", help="print the table of a results directory")
+    show.set_defaults(command=_show)
+    show.add_argument("results", type=Path)
+
+    for name, command, text in (
+        ("methods", _methods, "list the methods"),
+        ("topologies", _topologies, "list the topologies"),
+    ):
+        commands.add_parser(name, help=text).set_defaults(command=command)
+
+    models = commands.add_parser("models", help="list the models, or fetch the default ones")
+    models.set_defaults(command=_models)
+    models.add_argument("action", nargs="?", choices=("fetch",), help="download and convert")
+    return parser
+
+
+def _run(args: argparse.Namespace) -> int:
+    from plots import draw_all
+    from testbed.launch import launch
+    from testbed.scenario import load_scenario
+    from testbed.table import print_results
+
+    changes = list(args.set)
+    for key in ("repeat", "seed", "backend"):
+        if getattr(args, key) is not None:
+            changes.append(f"{key}={getattr(args, key)}")
+    methods = args.methods.split(",") if args.methods else None
+    scenario = load_scenario(args.scenario, changes, methods)
+    results, code = launch(scenario, scenario.document.backend, args.out)
+    print_results(results)
+    for path in draw_all(results):
+        if path.suffix == ".png":
+            print(path)
+    return code
+
+
+def _plot(args: argparse.Namespace) -> int:
+    from plots import draw_all
+    from testbed.results import Results
+
+    for path in draw_all(Results.open(args.results)):
+        print(path)
+    return VALID
+
+
+def _show(args: argparse.Namespace) -> int:
+    from testbed.results import Results
+    from testbed.table import print_results
+
+    print_results(Results.open(args.results))
+    return VALID
+
+
+def _methods(args: argparse.Namespace) -> int:
+    from testbed.methods.base import methods
+
+    table = _table("method", "what it does", "options", "source")
+    for name, kind in methods().items():
+        table.add_row(name, kind.summary, "\n".join(kind.Options.__struct_fields__), kind.paper)
+    Console().print(table)
+    return VALID
+
+
+def _topologies(args: argparse.Namespace) -> int:
+    from testbed.emulation.topology import known_topologies, topology_links
+
+    table = _table("topology", "what it is", "links")
+    for name, kind in sorted(known_topologies().items()):
+        links = [f"{link.name}: {link.node1} – {link.node2}" for link in topology_links(kind())]
+        table.add_row(name, (kind.__doc__ or "").splitlines()[0], "\n".join(links))
+    Console().print(table)
+    return VALID
+
+
+def _models(args: argparse.Namespace) -> int:
+    if args.action == "fetch":
+        from testbed.models.weights import fetch_default
+
+        fetch_default()
+        return VALID
+    from testbed.models.catalog import describe
+
+    table = _table("model", "what it is", "ready")
+    for model in describe():
+        table.add_row(model.name, model.description, "yes" if model.ready else "no")
+    Console().print(table)
+    print(
+        "A scenario may also name a model folder, a .gguf file or a Hugging Face id. "
+        "Fetch the default pair with: testbed models fetch"
+    )
+    return VALID
+
+
+def _table(*columns: str) -> Table:
+    table = Table(*columns, box=None, pad_edge=False)
+    table.columns[0].no_wrap = True
+    return table

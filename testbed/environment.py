@@ -1,0 +1,63 @@
+"""Where a run took place: enough to explain, years later, why its numbers are what they are."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+_PACKAGES = (
+    "testbed", "mininet", "pyzmq", "numpy", "msgspec", "torch", "transformers", "tokenizers",
+)  # fmt: skip
+_SYSCTLS = (
+    "net.ipv4.tcp_congestion_control",
+    "net.ipv4.tcp_rmem",
+    "net.ipv4.tcp_wmem",
+    "net.core.rmem_max",
+    "net.core.wmem_max",
+    "net.ipv4.tcp_slow_start_after_idle",
+)
+
+
+def describe_environment() -> dict[str, Any]:
+    """Kernel, processor, packages, commit and sysctls, as JSON-able values."""
+    return {
+        "kernel": platform.release(),
+        "system": platform.freedesktop_os_release().get("PRETTY_NAME", platform.system()),
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0)),
+        "python": platform.python_version(),
+        "packages": {name: metadata.version(name) for name in _PACKAGES},
+        "commit": _commit(),
+        "sysctls": {name: _sysctl(name) for name in _SYSCTLS},
+        "load": os.getloadavg(),
+    }
+
+
+def _processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.machine()
+
+
+def _commit() -> str | None:
+    """The checkout's commit, marked when files differ from it; None outside a checkout."""
+    root = Path(__file__).resolve().parent.parent
+    if not (root / ".git").exists():
+        return None
+    result = subprocess.run(
+        ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return result.stdout.strip() or None
+
+
+def _sysctl(name: str) -> str | None:
+    path = Path("/proc/sys") / name.replace(".", "/")
+    return path.read_text().strip() if path.exists() else None

@@ -1,0 +1,64 @@
+"""What `testbed run` does outside the sandbox: check everything, find the models, start, report."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import msgspec
+
+from testbed.emulation.backend import choose_backend
+from testbed.emulation.sandbox import check_sandbox, run_in_sandbox
+from testbed.models.catalog import resolve
+from testbed.models.spec import ModelSpec, SyntheticSpec
+from testbed.models.vocabulary import require_same_vocabulary
+from testbed.results import Results
+from testbed.runner import Plan
+from testbed.scenario import RealModel, Scenario
+
+
+def launch(scenario: Scenario, backend: str, out: Path) -> tuple[Results, int]:
+    """Run a scenario in a sandbox. Returns its results and the exit code.
+
+    Raises TestbedError, before anything is started or written, when it cannot be run here.
+    """
+    check_sandbox()
+    backend = choose_backend(backend)
+    target, draft = resolve_models(scenario)
+    results = Results.create(out, scenario.name)
+    results.write_scenario(scenario.to_mapping())
+    results.write_json("plan.json", Plan(backend, target, draft))
+    print(f"{scenario.name}: links by {backend}, results in {results.path}", flush=True)
+    code = run_in_sandbox(
+        [sys.executable, "-m", "testbed.runner", str(results.path.resolve())],
+        # Nodes have no network; without this, libraries would try theirs and wait.
+        env={**os.environ, "HF_HUB_OFFLINE": "1"},
+    )
+    return results, code
+
+
+def resolve_models(scenario: Scenario) -> tuple[ModelSpec, ModelSpec]:
+    """Target and draft as local files, with one vocabulary. Raises TestbedError otherwise."""
+    models = scenario.document.models
+    if models.synthetic is not None:
+        spec = SyntheticSpec(
+            models.synthetic.vocabulary_size, models.synthetic.acceptance, models.synthetic.seed
+        )
+        return spec, spec
+    assert models.target is not None and models.draft is not None
+    target, draft = _resolve(models.target), _resolve(models.draft)
+    require_same_vocabulary(target, draft)
+    return target, draft
+
+
+def _resolve(model: str | RealModel) -> ModelSpec:
+    if isinstance(model, str):
+        model = RealModel(model=model)
+    spec = resolve(model.model)
+    return msgspec.structs.replace(
+        spec,
+        dtype=model.dtype,
+        without_layers=model.without_layers or spec.without_layers,
+        threads=model.threads,
+    )

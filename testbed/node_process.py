@@ -1,0 +1,105 @@
+"""A node process as the runner sees it: commands in, reports out, death noticed."""
+
+from __future__ import annotations
+
+import os
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import msgspec
+
+from testbed.control import Command, Report
+from testbed.errors import TestbedError
+
+
+class NodeProcess:
+    """One of the programs of `nodes`, started by `popen` with its stderr in a log file."""
+
+    def __init__(
+        self,
+        name: str,
+        module: str,
+        arguments: list[str],
+        log: Path,
+        popen: Callable[..., subprocess.Popen[Any]],
+    ) -> None:
+        """`popen` takes argv and the keywords of subprocess.Popen."""
+        self.name = name
+        self._log = log
+        with log.open("wb") as stderr:
+            self._process = popen(
+                [sys.executable, "-m", module, "--control", *arguments],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                bufsize=0,
+            )
+        self._decoder: msgspec.json.Decoder[Report] = msgspec.json.Decoder(Report)
+        self._pending = b""
+
+    def send(self, command: Command) -> None:
+        """Give a command. Raises TestbedError when the node is dead."""
+        try:
+            self._process.stdin.write(msgspec.json.encode(command) + b"\n")  # type: ignore[union-attr]
+        except BrokenPipeError:
+            self._died()
+
+    def receive(self, timeout: float, watch: Callable[[], None] = lambda: None) -> Report:
+        """The next report. Raises TestbedError when the node dies or says nothing for `timeout` s.
+
+        `watch` is called a few times a second meanwhile and may raise.
+        """
+        deadline = time.monotonic() + timeout
+        stdout = self._process.stdout
+        assert stdout is not None
+        while b"\n" not in self._pending:
+            if select.select([stdout], [], [], 0.2)[0]:
+                chunk = os.read(stdout.fileno(), 1 << 16)
+                if not chunk:
+                    self._died()
+                self._pending += chunk
+            elif time.monotonic() > deadline:
+                raise TestbedError(f"{self.name}: no report within {timeout:g} s; see {self._log}")
+            else:
+                watch()
+        line, self._pending = self._pending.split(b"\n", 1)
+        return self._decoder.decode(line)
+
+    def check(self) -> None:
+        """Raise TestbedError when the node is dead."""
+        if self._process.poll() is not None:
+            self._died()
+
+    def stop(self, grace: float = 3.0) -> None:
+        """End the node: its input ends, and it is killed when that does not help."""
+        if self._process.stdin:
+            self._process.stdin.close()
+        try:
+            self._process.wait(grace)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def __enter__(self) -> NodeProcess:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def _died(self) -> None:
+        code = self._process.wait()
+        lines = self._log.read_text(errors="replace").strip().splitlines()
+        last = lines[-1].removeprefix("error: ") if lines else "it said nothing"
+        how = f"signal {-code}" if code < 0 else f"exit code {code}"
+        raise TestbedError(f"node {self.name} died ({how}): {last}; see {self._log}")

@@ -1,0 +1,95 @@
+"""The results directory: one per call of `testbed run`, self-describing, never overwritten."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+import yaml
+
+from testbed.errors import TestbedError
+from testbed.traces.summary import Row
+from testbed.traces.verdict import Verdict
+
+T = TypeVar("T")
+
+
+class Summary(msgspec.Struct, kw_only=True):
+    """summary.json: one row per (sweep point, method, repetition, prompt)."""
+
+    version: int = 1
+    scenario: str
+    rows: list[Row]
+
+
+class Results:
+    """Paths and files of one results directory."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def create(cls, parent: Path, name: str) -> Results:
+        """Make a new directory `<utc>-<name>-<id>` in `parent`."""
+        stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+        path = parent / f"{stamp}-{name}-{secrets.token_hex(3)}"
+        try:
+            path.mkdir(parents=True)
+        except OSError as error:
+            raise TestbedError(f"--out {parent}: cannot write there: {error.strerror}") from None
+        return cls(path)
+
+    @classmethod
+    def open(cls, path: Path) -> Results:
+        """An existing directory. Raises TestbedError when it holds no results."""
+        if not (path / "summary.json").is_file():
+            raise TestbedError(f"{path}: no results there; it has no summary.json")
+        return cls(path)
+
+    def run(self, label: str, repetition: int) -> Path:
+        """The directory of one run, made if need be."""
+        path = self.path / "runs" / f"{label}-{repetition}"
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def log(self, name: str) -> Path:
+        """Where a node's stderr goes."""
+        path = self.path / "logs"
+        path.mkdir(exist_ok=True)
+        return path / f"{name}.log"
+
+    def write_scenario(self, scenario: dict[str, Any]) -> None:
+        """scenario.yaml, as resolved."""
+        text = yaml.safe_dump(scenario, sort_keys=False, allow_unicode=True, width=100)
+        self._write("scenario.yaml", text.encode())
+
+    def write_json(self, name: str, content: object) -> None:
+        """Any JSON file, replaced as a whole."""
+        self._write(name, msgspec.json.format(msgspec.json.encode(content), indent=2))
+
+    def scenario(self) -> dict[str, Any]:
+        """scenario.yaml as written."""
+        return dict(yaml.safe_load((self.path / "scenario.yaml").read_text(encoding="utf-8")))
+
+    def summary(self) -> Summary:
+        """summary.json. Raises TestbedError when it is not of this version."""
+        return self._read("summary.json", Summary)
+
+    def verdict(self) -> Verdict:
+        """verdict.json."""
+        return self._read("verdict.json", Verdict)
+
+    def _read(self, name: str, kind: type[T]) -> T:
+        try:
+            return msgspec.json.decode((self.path / name).read_bytes(), type=kind)
+        except (OSError, msgspec.MsgspecError) as error:
+            raise TestbedError(f"{self.path / name}: cannot be read: {error}") from None
+
+    def _write(self, name: str, content: bytes) -> None:
+        temporary = self.path / f".{name}"
+        temporary.write_bytes(content)
+        os.replace(temporary, self.path / name)  # noqa: PTH105  readers never see half a file

@@ -1,0 +1,236 @@
+"""One scenario inside its sandbox: network, nodes, every text, summary and verdict.
+
+Started by `testbed.launch` in namespaces of its own: python -m testbed.runner RESULTS.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import TypeVar
+
+import msgspec
+
+from testbed.accounting import Accountant
+from testbed.control import Begin, Decode, Failed, Progress, Ready, Report, Result
+from testbed.device import Task
+from testbed.emulation.network import Network
+from testbed.emulation.sandbox import enter
+from testbed.emulation.topology import load_topology, topology_links
+from testbed.environment import describe_environment
+from testbed.errors import TestbedError
+from testbed.models.spec import ModelSpec
+from testbed.node_process import NodeProcess
+from testbed.progress import Display
+from testbed.results import Results, Summary
+from testbed.scenario import DEVICE, MethodEntry, Scenario, check_scenario
+from testbed.traces.events import read_events
+from testbed.traces.summary import Row, summarise
+from testbed.traces.verdict import Verdict
+
+T = TypeVar("T")
+PORT = 5555
+_LOADING = 300.0  # seconds a node may take to load its model
+
+
+class Plan(msgspec.Struct):
+    """plan.json: what the launcher found out outside, where there is a network."""
+
+    backend: str
+    target: ModelSpec
+    draft: ModelSpec
+
+
+class Experiment:
+    """A running network with its nodes; a context manager."""
+
+    def __init__(self, scenario: Scenario, plan: Plan, results: Results) -> None:
+        self._scenario = scenario
+        self._plan = plan
+        self._results = results
+        self._stack = ExitStack()
+        topology = load_topology(scenario.document.topology)
+        self._links = topology_links(topology)
+        self._own_link = next(
+            link.name for link in self._links if DEVICE in (link.node1, link.node2)
+        )
+        self.network = Network(topology, scenario.links, plan.backend, scenario.document.seed)
+        self._nodes: dict[str, NodeProcess] = {}
+
+    def __enter__(self) -> Experiment:
+        with ExitStack() as stack:
+            stack.enter_context(self.network)
+            self.network.ping_check()
+            self._accountant = Accountant(self.network, self._links)
+            self._start_nodes(stack)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    def begin(self, entry: MethodEntry, repetition: int) -> None:
+        """Start a run: a new connection and new event files."""
+        directory = self._results.run(entry.label, repetition)
+        for name, node in self._nodes.items():
+            node.send(Begin(str(directory / f"{name}.jsonl"), entry.uses_verifier))
+            checked(node, self._report(node), Ready)
+
+    def decode(self, entry: MethodEntry, repetition: int, prompt: int, display: Display) -> Row:
+        """Decode one text and account for it."""
+        document = self._scenario.document
+        task = Task(
+            method=entry.method,
+            options=entry.options,
+            sampling=document.decoding.sampling,
+            seed=document.seed,
+            repetition=repetition,
+            stream=f"{DEVICE}/{prompt}",
+            max_new_tokens=document.decoding.max_new_tokens,
+            ignore_eos=document.decoding.ignore_eos,
+        )
+        self._accountant.settle()
+        self._accountant.start()
+        device = self._nodes[DEVICE]
+        device.send(Decode(task, document.prompts[prompt]))
+        tokens = 0
+        while isinstance(report := self._report(device), Progress):
+            tokens += report.tokens
+            display.update(tokens, report.seconds)
+        result = checked(device, report, Result)
+        self._accountant.settle()
+        return self._row(entry, repetition, prompt, task.stream, result)
+
+    def _row(
+        self, entry: MethodEntry, repetition: int, prompt: int, stream: str, result: Result
+    ) -> Row:
+        links = self._accountant.totals()
+        verdict = Verdict()
+        self._accountant.judge(verdict)
+        directory = self._results.run(entry.label, repetition)
+        events = {
+            name: [e for e in read_events(directory / f"{name}.jsonl") if e["stream"] == stream]
+            for name in self._nodes
+        }
+        with (directory / "text.txt").open("a", encoding="utf-8") as text:
+            text.write(
+                f"--- prompt {prompt + 1}\n{self._scenario.document.prompts[prompt]}"
+                f"\n--- {entry.label}\n{result.text}\n\n"
+            )
+        return summarise(
+            label=entry.label,
+            repetition=repetition,
+            prompt=prompt,
+            result=result,
+            device=events[DEVICE],
+            verifier=events.get(self._scenario.document.verifier, []),
+            links=links,
+            own_link=self._own_link,
+            verdict=verdict.level,
+            reasons=verdict.reasons,
+        )
+
+    def _start_nodes(self, stack: ExitStack) -> None:
+        verifier = self._scenario.document.verifier
+        timeout = f"--timeout={self._scenario.timeout}"
+        arguments = {DEVICE: [f"--model={_json(self._plan.draft)}", timeout]}
+        if any(entry.uses_verifier for entry in self._scenario.methods):
+            arguments[verifier] = [f"--model={_json(self._plan.target)}", timeout]
+            arguments[verifier].append(f"--listen=tcp://*:{PORT}")
+            address = self.network.address(verifier, DEVICE)
+            arguments[DEVICE] += [
+                f"--connect=tcp://{address}:{PORT}",
+                f"--peer={verifier} over link {self._own_link}",
+            ]
+        for name, extra in arguments.items():
+            popen = partial(self.network.popen, name)
+            node = NodeProcess(name, f"nodes.{name}", extra, self._results.log(name), popen)
+            self._nodes[name] = stack.enter_context(node)
+        for node in self._nodes.values():
+            checked(node, node.receive(_LOADING, self._watch), Ready)
+
+    def _report(self, node: NodeProcess) -> Report:
+        # The node itself gives up after `timeout` of silence; this is for a node that hangs.
+        return node.receive(self._scenario.timeout + 30, self._watch)
+
+    def _watch(self) -> None:
+        """Raise when anything the run depends on is dead."""
+        for node in self._nodes.values():
+            node.check()
+        for wire in self.network.wires.values():
+            wire.check()
+
+
+def checked(node: NodeProcess, report: Report, kind: type[T]) -> T:
+    """`report` if it is of this kind; TestbedError with its reason if it is a failure."""
+    if isinstance(report, Failed):
+        raise TestbedError(f"{node.name}: {report.reason}")
+    if not isinstance(report, kind):
+        raise TestbedError(f"{node.name} reported {report} instead of {kind.__name__}")
+    return report
+
+
+def run(results: Results) -> int:
+    """Run the scenario of a prepared results directory; the exit code of `testbed run`."""
+    scenario = check_scenario(results.scenario(), str(results.path / "scenario.yaml"))
+    plan = msgspec.json.decode((results.path / "plan.json").read_bytes(), type=Plan)
+    document = scenario.document
+    rows: list[Row] = []
+    verdict = Verdict()
+    results.write_json("summary.json", Summary(scenario=scenario.name, rows=rows))
+    try:
+        with Experiment(scenario, plan, results) as experiment:
+            network = experiment.network
+            environment = {**describe_environment(), "network_before": network.state()}
+            results.write_json("environment.json", environment)
+            texts = document.repeat * len(scenario.methods) * len(document.prompts)
+            with Display(texts, network.wires) as display:
+                for repetition in range(document.repeat):
+                    for entry in scenario.methods:
+                        experiment.begin(entry, repetition)
+                        for prompt in range(len(document.prompts)):
+                            display.start(
+                                entry.label,
+                                prompt,
+                                len(document.prompts),
+                                document.decoding.max_new_tokens,
+                            )
+                            row = experiment.decode(entry, repetition, prompt, display)
+                            rows.append(row)
+                            results.write_json(
+                                "summary.json", Summary(scenario=scenario.name, rows=rows)
+                            )
+                            display.finish(row)
+            environment["network_after"] = network.state()
+            results.write_json("environment.json", environment)
+    except TestbedError as error:
+        verdict.add("invalid", f"the run stopped: {error}")
+        print(f"error: {error}", file=sys.stderr)
+    except KeyboardInterrupt:
+        verdict.add("invalid", "the run was interrupted")
+        print("interrupted", file=sys.stderr)
+    stopped = bool(verdict.reasons)
+    for row in rows:
+        for reason in row.reasons:
+            verdict.add(row.verdict, f"{row.method} prompt {row.prompt + 1}: {reason}")
+    results.write_json("verdict.json", verdict)
+    if stopped:
+        return 1
+    return 0 if verdict.level == "valid" else 3
+
+
+def _json(spec: ModelSpec) -> str:
+    return msgspec.json.encode(spec).decode()
+
+
+if __name__ == "__main__":
+    enter()
+    sys.exit(run(Results(Path(sys.argv[1]))))

@@ -1,0 +1,322 @@
+"""The YAML schema of a scenario: what to build, what to run, on what.
+
+Everything is checked here, before anything starts; an error names the file, the key, the value and
+what is allowed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import yaml
+
+from testbed.decoding.sampling import Sampling
+from testbed.emulation.topology import load_topology, topology_hosts, topology_links
+from testbed.errors import TestbedError
+from testbed.links.spec import Duplex, LinkSpec
+from testbed.links.units import format_time, parse_time
+from testbed.methods.base import method_class, parse_options
+from testbed.models.spec import Dtype
+
+DEVICE = "device"
+VERIFIERS = ("base_station", "cloud")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+
+
+class Strict(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """Refuses keys it does not know."""
+
+
+class SyntheticModels(Strict):
+    """A pair of synthetic models; see testbed.models.synthetic."""
+
+    vocabulary_size: Annotated[int, msgspec.Meta(ge=2)]
+    acceptance: Annotated[float, msgspec.Meta(gt=0, le=1)]
+    seed: int = 0
+
+
+class RealModel(Strict):
+    """One model: name, folder, .gguf file or Hugging Face id."""
+
+    model: str
+    dtype: Dtype = "fp32"
+    without_layers: tuple[int, ...] = ()
+    threads: Positive | None = None
+
+
+class Models(Strict):
+    """Either `synthetic`, or `target` and `draft`."""
+
+    synthetic: SyntheticModels | None = None
+    target: str | RealModel | None = None
+    draft: str | RealModel | None = None
+
+
+class Decoding(Strict):
+    """How texts are decoded; the same for every method."""
+
+    temperature: Annotated[float, msgspec.Meta(ge=0)] = 1.0
+    top_k: Annotated[int, msgspec.Meta(ge=0)] = 0
+    top_p: Annotated[float, msgspec.Meta(gt=0, le=1)] = 1.0
+    max_new_tokens: Positive = 64
+    ignore_eos: bool = False
+
+    @property
+    def sampling(self) -> Sampling:
+        """The part that both models apply to their logits."""
+        return Sampling(self.temperature, self.top_k, self.top_p)
+
+
+class Document(Strict):
+    """A scenario file as written; links and methods are checked one by one afterwards."""
+
+    name: str
+    topology: str
+    verifier: str
+    links: dict[str, dict[str, dict[str, Any]]]
+    models: Models
+    methods: list[str | dict[str, Any]]
+    prompts: list[str]
+    description: str = ""
+    decoding: Decoding = msgspec.field(default_factory=Decoding)
+    repeat: Positive = 1
+    seed: int = 0
+    backend: str = "auto"
+    timeout: str = "60s"
+
+
+@dataclass(frozen=True)
+class MethodEntry:
+    """One method with its options, under a label of its own."""
+
+    label: str
+    method: str
+    options: dict[str, Any]
+    uses_verifier: bool
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A checked scenario."""
+
+    document: Document
+    links: dict[str, Duplex]
+    methods: list[MethodEntry]
+    timeout: float
+    """Longest silence in seconds before a run is given up."""
+
+    @property
+    def name(self) -> str:
+        """Used for the results directory."""
+        return self.document.name
+
+    def to_mapping(self) -> dict[str, Any]:
+        """The scenario with every default filled in; reads back as the same scenario."""
+        mapping: dict[str, Any] = msgspec.to_builtins(self.document)
+        mapping["links"] = {
+            name: {"up": duplex.up.to_mapping(), "down": duplex.down.to_mapping()}
+            for name, duplex in self.links.items()
+        }
+        mapping["methods"] = [
+            {"method": entry.method, "label": entry.label, **entry.options}
+            for entry in self.methods
+        ]
+        mapping["models"] = {k: v for k, v in mapping["models"].items() if v is not None}
+        mapping["timeout"] = format_time(self.timeout)
+        return mapping
+
+
+def load_scenario(
+    path: Path, changes: Sequence[str] = (), methods: Sequence[str] | None = None
+) -> Scenario:
+    """Read and check a scenario file.
+
+    `changes` are KEY.KEY=VALUE texts that replace values before checking; `methods` keeps only
+    the methods with these labels. Raises TestbedError.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise TestbedError(f"{path}: cannot be read: {reason}") from None
+    raw = _parse_yaml(text, str(path))
+    for change in changes:
+        _apply(raw, change)
+    scenario = check_scenario(raw, str(path))
+    if methods is None:
+        return scenario
+    labels = [entry.label for entry in scenario.methods]
+    for label in methods:
+        if label not in labels:
+            raise TestbedError(f"--methods: '{label}' is not in {path}; it has {', '.join(labels)}")
+    kept = [entry for entry in scenario.methods if entry.label in methods]
+    return Scenario(scenario.document, scenario.links, kept, scenario.timeout)
+
+
+def check_scenario(raw: Mapping[str, Any], where: str) -> Scenario:
+    """Check a parsed scenario; `where` names its file. Raises TestbedError."""
+    document = _convert(raw, where)
+    if not _NAME.fullmatch(document.name):
+        raise TestbedError(
+            f"{where}: name: '{document.name}' is no name; use letters, digits, '_', '.' and '-'"
+        )
+    try:
+        topology = load_topology(document.topology)
+    except TestbedError as error:
+        raise TestbedError(f"{where}: topology: {error}") from None
+    hosts = [host for host in topology_hosts(topology) if host in VERIFIERS]
+    if document.verifier not in hosts:
+        raise TestbedError(
+            f"{where}: verifier: '{document.verifier}' is no host of topology "
+            f"{document.topology} that can verify; choose from {', '.join(hosts)}"
+        )
+    if not document.prompts or not all(prompt.strip() for prompt in document.prompts):
+        raise TestbedError(f"{where}: prompts: at least one, and none of them empty, is needed")
+    _check_models(document.models, where)
+    try:
+        timeout = parse_time(document.timeout)
+    except ValueError as error:
+        raise TestbedError(f"{where}: timeout: {error}") from None
+    if timeout <= 0:
+        raise TestbedError(f"{where}: timeout: it must be above 0")
+    names = [link.name for link in topology_links(topology)]
+    return Scenario(
+        document=document,
+        links=_check_links(document.links, names, where),
+        methods=_check_methods(document.methods, where),
+        timeout=timeout,
+    )
+
+
+def _check_models(models: Models, where: str) -> None:
+    real = models.target is not None and models.draft is not None
+    either = models.target is not None or models.draft is not None
+    if (models.synthetic is not None) == either or (either and not real):
+        raise TestbedError(f"{where}: models: give either target and draft, or synthetic")
+
+
+def _check_links(
+    raw: dict[str, dict[str, dict[str, Any]]], names: list[str], where: str
+) -> dict[str, Duplex]:
+    if sorted(raw) != sorted(names):
+        raise TestbedError(
+            f"{where}: links: {', '.join(raw) or 'none'} given; this topology has "
+            f"exactly {', '.join(names)}"
+        )
+    links = {}
+    for name in names:
+        place = f"{where}: links.{name}"
+        for key in raw[name]:
+            if key not in ("up", "down"):
+                raise TestbedError(f"{place}.{key}: unknown key; allowed are up, down")
+        links[name] = Duplex(
+            up=LinkSpec.parse(raw[name].get("up", {}), f"{place}.up"),
+            down=LinkSpec.parse(raw[name].get("down", {}), f"{place}.down"),
+        )
+    return links
+
+
+def _check_methods(raw: list[str | dict[str, Any]], where: str) -> list[MethodEntry]:
+    if not raw:
+        raise TestbedError(f"{where}: methods: at least one is needed (see `testbed methods`)")
+    entries: list[MethodEntry] = []
+    for i, item in enumerate(raw):
+        place = f"{where}: methods[{i}]"
+        options = {"method": item} if isinstance(item, str) else dict(item)
+        name = str(options.pop("method", ""))
+        label = str(options.pop("label", name))
+        kind = method_class(name, place)
+        if not _NAME.fullmatch(label):
+            raise TestbedError(
+                f"{place}.label: '{label}' is no label; use letters, digits, '_', '.' and '-'"
+            )
+        if label in [entry.label for entry in entries]:
+            raise TestbedError(f"{place}.label: '{label}' is taken; give each method its own label")
+        filled: dict[str, Any] = msgspec.to_builtins(parse_options(kind, options, place))
+        entries.append(MethodEntry(label, name, filled, kind.uses_verifier))
+    return entries
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """Refuses a key that is given twice, of which YAML would silently keep the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """As in SafeLoader."""
+        seen = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"key '{key.value}' is given twice", key.start_mark
+                )
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+def _parse_yaml(text: str, where: str) -> dict[str, Any]:
+    try:
+        raw = yaml.load(text, _UniqueKeys)
+    except yaml.MarkedYAMLError as error:
+        line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
+        raise TestbedError(f"{where}: {line}{error.problem}") from None
+    except yaml.YAMLError as error:
+        raise TestbedError(f"{where}: {' '.join(str(error).split())}") from None
+    if not isinstance(raw, dict):
+        raise TestbedError(f"{where}: a scenario is a mapping of keys to values")
+    return raw
+
+
+def _apply(raw: dict[str, Any], change: str) -> None:
+    """Replace one value: links.radio.up.rate=2mbit, methods.0.draft_length=6."""
+    path, equals, value = change.partition("=")
+    keys = path.split(".")
+    if not equals or not all(keys):
+        raise TestbedError(f"--set {change}: write it as KEY.KEY=VALUE")
+    place: Any = raw
+    for i, key in enumerate(keys):
+        last = i == len(keys) - 1
+        if isinstance(place, list):
+            if not key.isdigit() or int(key) >= len(place):
+                raise TestbedError(f"--set {change}: '{key}' is not one of 0 to {len(place) - 1}")
+            if not last and isinstance(place[int(key)], str):
+                place[int(key)] = {"method": place[int(key)]}
+            at: Any = int(key)
+        elif isinstance(place, dict):
+            at = key
+            if not last:
+                place.setdefault(key, {})
+        else:
+            raise TestbedError(f"--set {change}: '{'.'.join(keys[:i])}' has no keys of its own")
+        if last:
+            place[at] = yaml.safe_load(value)
+        else:
+            place = place[at]
+
+
+def _convert(raw: Mapping[str, Any], where: str) -> Document:
+    try:
+        return msgspec.convert(raw, Document)
+    except msgspec.ValidationError as error:
+        what, _, path = str(error).partition(" - at `$")
+        key = path.rstrip("`").lstrip(".")
+        unknown = re.fullmatch(r"Object contains unknown field `(.*)`", what)
+        missing = re.fullmatch(r"Object missing required field `(.*)`", what)
+        if unknown or missing:
+            name = (unknown or missing)[1]  # type: ignore[index]
+            full = f"{key}.{name}" if key else name
+            kinds = {"": Document, "decoding": Decoding, "models": Models}
+            allowed = ", ".join(kinds[key].__struct_fields__) if key in kinds else ""
+            hint = f"; allowed are {allowed}" if allowed and unknown else ""
+            reason = "unknown key" if unknown else "this key is missing"
+            raise TestbedError(f"{where}: {full}: {reason}{hint}") from None
+        value: Any = raw
+        for part in key.split("."):
+            value = value.get(part) if isinstance(value, Mapping) else None
+        shown = f"{value!r}: " if value is not None else ""
+        raise TestbedError(f"{where}: {key}: {shown}{what[0].lower()}{what[1:]}") from None

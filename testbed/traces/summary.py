@@ -1,0 +1,147 @@
+"""From what the nodes and the links recorded to one row of summary.json."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from testbed.control import Result
+from testbed.traces.verdict import Level
+
+Event = dict[str, Any]
+DEVICE_COMPUTE = {"draft", "encode", "resample"}
+VERIFIER_COMPUTE = {"prefill", "verify"}
+
+
+class WireBytes(msgspec.Struct):
+    """What one link took in, each way: whole Ethernet frames, retransmissions included."""
+
+    up_bytes: int
+    up_packets: int
+    up_dropped: int
+    down_bytes: int
+    down_packets: int
+    down_dropped: int
+
+
+class Row(msgspec.Struct, kw_only=True):
+    """One text decoded by one method.
+
+    `acceptance_rate` is accepted / tested, where tested counts the accepted drafts and the first
+    rejected one of each round: drafts behind a rejection were never looked at. It is None when
+    nothing was tested. Payload bits are those the codec wrote, message bytes the ZeroMQ frames,
+    wire bytes whole Ethernet frames on the device's own link. `network_s` is the time in which
+    neither node was computing.
+    """
+
+    method: str
+    repeat: int
+    point: dict[str, Any]
+    prompt: int
+    tokens: int
+    seconds: float
+    tokens_per_second: float
+    ttft_s: float
+    rounds: int
+    drafted: int
+    accepted: int
+    rejected_rounds: int
+    """Rounds in which a draft was rejected."""
+    acceptance_rate: float | None
+    uplink_payload_bits: int
+    uplink_message_bytes: int
+    uplink_wire_bytes: int
+    downlink_payload_bits: int
+    downlink_message_bytes: int
+    downlink_wire_bytes: int
+    links: dict[str, WireBytes]
+    resends: int
+    target_tv: float | None
+    """Mean TV(p, p̂) over the positions where the method used a quantised target."""
+    device_compute_s: float
+    verifier_compute_s: float
+    network_s: float
+    output_sha256: str
+    verdict: Level
+    reasons: list[str]
+
+
+def summarise(
+    *,
+    label: str,
+    repetition: int,
+    prompt: int,
+    result: Result,
+    device: list[Event],
+    verifier: list[Event],
+    links: dict[str, WireBytes],
+    own_link: str,
+    verdict: Level,
+    reasons: list[str],
+) -> Row:
+    """One row from a result, both nodes' events of that text, and the links' counters.
+
+    `own_link` names the device's link.
+    """
+    seconds = result.times[-1]
+    window = (round(result.start * 1e9), round((result.start + seconds) * 1e9))
+    device_spans = _spans(device, DEVICE_COMPUTE, window)
+    verifier_spans = _spans(verifier, VERIFIER_COMPUTE, window)
+    sent = [event for event in verifier if event["event"] == "send"]
+    distances = [event["tv"] for event in verifier if event["event"] == "quantise_target"]
+    tested = result.accepted + result.rejected_rounds
+    return Row(
+        method=label,
+        repeat=repetition,
+        point={},
+        prompt=prompt,
+        tokens=len(result.tokens),
+        seconds=seconds,
+        tokens_per_second=len(result.tokens) / seconds,
+        ttft_s=result.times[0],
+        rounds=result.rounds,
+        drafted=result.drafted,
+        accepted=result.accepted,
+        rejected_rounds=result.rejected_rounds,
+        acceptance_rate=result.accepted / tested if tested else None,
+        uplink_payload_bits=result.up_payload_bits,
+        uplink_message_bytes=result.up_bytes,
+        uplink_wire_bytes=links[own_link].up_bytes,
+        downlink_payload_bits=sum(event.get("payload_bits", 0) for event in sent),
+        downlink_message_bytes=sum(event["bytes"] for event in sent),
+        downlink_wire_bytes=links[own_link].down_bytes,
+        links=links,
+        resends=result.resends,
+        target_tv=sum(distances) / len(distances) if distances else None,
+        device_compute_s=_length(device_spans),
+        verifier_compute_s=_length(verifier_spans),
+        network_s=seconds - _length(device_spans + verifier_spans),
+        output_sha256=hashlib.sha256(msgspec.json.encode(result.tokens)).hexdigest(),
+        verdict=verdict,
+        reasons=reasons,
+    )
+
+
+def _spans(
+    events: Iterable[Event], names: set[str], window: tuple[int, int]
+) -> list[tuple[int, int]]:
+    """(start, end) in ns of the named spans, cut to the window."""
+    begin, end = window
+    spans = [
+        (max(event["t"], begin), min(event["t"] + event["dur"], end))
+        for event in events
+        if event["event"] in names
+    ]
+    return [(a, b) for a, b in spans if a < b]
+
+
+def _length(spans: list[tuple[int, int]]) -> float:
+    """Seconds covered by at least one span."""
+    total, reached = 0, 0
+    for a, b in sorted(spans):
+        total += max(0, b - max(a, reached))
+        reached = max(reached, b)
+    return total / 1e9

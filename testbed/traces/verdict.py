@@ -1,0 +1,28 @@
+"""Whether a run may be believed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal
+
+import msgspec
+
+Level = Literal["valid", "suspect", "invalid"]
+_ORDER: list[Level] = ["valid", "suspect", "invalid"]
+
+
+class Verdict(msgspec.Struct):
+    """A level and the reasons for it; no reasons when valid."""
+
+    level: Level = "valid"
+    reasons: list[str] = msgspec.field(default_factory=list)
+
+    def add(self, level: Level, reason: str) -> None:
+        """Lower the verdict to `level` if it is not that low already."""
+        self.level = worst([self.level, level])
+        self.reasons.append(reason)
+
+
+def worst(levels: Iterable[Level]) -> Level:
+    """The least believable of several levels; valid when there are none."""
+    return max(levels, key=_ORDER.index, default="valid")

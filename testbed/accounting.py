@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 
+from testbed.control import Result
 from testbed.emulation.network import Network
 from testbed.emulation.topology import LinkDeclaration
 from testbed.emulation.wire import DirectionCounters, WireCounters
-from testbed.traces.summary import WireBytes
+from testbed.traces.summary import Event, WireBytes
 from testbed.traces.verdict import Verdict
 
 LATE = 5e-3
@@ -74,6 +75,18 @@ class Accountant:
 
     def _take(self) -> dict[str, WireCounters]:
         return {link.name: self._network.wires[link.name].counters() for link in self._links}
+
+
+def judge_messages(result: Result, verifier: list[Event], verdict: Verdict) -> None:
+    """Compare what the verifier says it sent with what the device says it received.
+
+    Only while the line held: what is lost with a broken line is sent again.
+    """
+    sent = sum(event["bytes"] for event in verifier if event["event"] == "send")
+    if not result.resends and sent != result.down_bytes:
+        verdict.add(
+            "invalid", f"the verifier sent {sent} B of messages, the device got {result.down_bytes}"
+        )
 
 
 def _ways(wire: WireCounters) -> tuple[DirectionCounters, DirectionCounters]:

@@ -76,7 +76,7 @@ class NodeProcess:
         if self._process.poll() is not None:
             self._died()
 
-    def stop(self, grace: float = 3.0) -> None:
+    def stop(self, grace: float = 1.0) -> None:
         """End the node: its input ends, and it is killed when that does not help."""
         if self._process.stdin:
             self._process.stdin.close()

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 import msgspec
 
-from testbed.accounting import Accountant
+from testbed.accounting import Accountant, judge_messages
 from testbed.control import Begin, Decode, Failed, Progress, Ready, Report, Result
 from testbed.device import Task
 from testbed.emulation.network import Network
@@ -120,6 +120,8 @@ class Experiment:
             name: [e for e in read_events(directory / f"{name}.jsonl") if e["stream"] == stream]
             for name in self._nodes
         }
+        verifier = events.get(self._scenario.document.verifier, [])
+        judge_messages(result, verifier, verdict)
         with (directory / "text.txt").open("a", encoding="utf-8") as text:
             text.write(
                 f"--- prompt {prompt + 1}\n{self._scenario.document.prompts[prompt]}"
@@ -131,7 +133,7 @@ class Experiment:
             prompt=prompt,
             result=result,
             device=events[DEVICE],
-            verifier=events.get(self._scenario.document.verifier, []),
+            verifier=verifier,
             links=links,
             own_link=self._own_link,
             verdict=verdict.level,

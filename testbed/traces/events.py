@@ -22,7 +22,8 @@ class Tracer:
     def __init__(self, node: str, path: Path | None = None) -> None:
         self._node = node
         self._encoder = msgspec.json.Encoder()
-        self._file = path.open("ab") if path else None
+        # Unbuffered: what happened can be read at once, even if the node dies next.
+        self._file = path.open("ab", buffering=0) if path else None
 
     def event(self, event: str, stream: str, **fields: Any) -> None:
         """Record that something happened now."""
@@ -39,11 +40,6 @@ class Tracer:
             self._write(
                 {"t": start, "event": event, "stream": stream, "dur": duration, **fields},
             )
-
-    def flush(self) -> None:
-        """Hand everything to the operating system, so that another process can read it."""
-        if self._file:
-            self._file.flush()
 
     def close(self) -> None:
         """Finish the file."""

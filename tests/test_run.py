@@ -1,0 +1,340 @@
+"""`testbed run` from the outside: real namespaces, real processes, real packets, no weights."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from testbed.emulation.backend import choose_backend
+from testbed.errors import TestbedError
+from testbed.models.spec import SyntheticSpec
+from testbed.results import Results
+from testbed.runner import Experiment, Plan
+from testbed.scenario import check_scenario
+from tests.emulation.inside import inside_sandbox, need_sandbox
+
+ROOT = Path(__file__).parents[1]
+SYNTHETIC = yaml.safe_load((ROOT / "scripts/scenarios/synthetic.yaml").read_text())
+FOUR = ["cloud_ar", "device_only", "dsd", "dssd"]
+
+
+def write(path: Path, **changes) -> Path:
+    scenario = path / "scenario.yaml"
+    scenario.write_text(yaml.safe_dump({**SYNTHETIC, **changes}))
+    return scenario
+
+
+def command(scenario: Path, *arguments: str) -> list[str]:
+    return [
+        sys.executable, "-m", "testbed", "run", str(scenario),
+        "--out", str(scenario.parent / "out"), *arguments,
+    ]  # fmt: skip
+
+
+def run(scenario: Path, *arguments: str, code: int = 0, **keywords) -> subprocess.CompletedProcess:
+    need_sandbox()
+    done = subprocess.run(
+        command(scenario, *arguments),
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        **keywords,
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    return done
+
+
+def results(scenario: Path) -> Results:
+    (only,) = (scenario.parent / "out").iterdir()
+    return Results.open(only)
+
+
+def hashes(found: Results) -> dict[tuple[str, int], str]:
+    return {(row.method, row.prompt): row.output_sha256 for row in found.summary().rows}
+
+
+@pytest.mark.emulation
+def test_one_device_decodes_64_tokens_in_under_ten_seconds_without_torch(tmp_path):
+    scenario = write(tmp_path)
+    # A torch that cannot be imported, found first by every process of the run.
+    (tmp_path / "torch.py").write_text("raise RuntimeError('torch was imported')")
+    start = time.monotonic()
+    run(scenario, env={**os.environ, "PYTHONPATH": str(tmp_path)})
+    assert time.monotonic() - start < 10
+    (row,) = results(scenario).summary().rows
+    assert (row.tokens, row.verdict) == (64, "valid")
+
+
+@pytest.mark.emulation
+def test_results_directory_is_complete_and_self_describing(tmp_path):
+    scenario = write(tmp_path, methods=FOUR, prompts=["one", "two"], repeat=2)
+    done = run(scenario)
+    found = results(scenario)
+    rows = found.summary().rows
+    assert [(r.method, r.repeat, r.prompt) for r in rows] == [
+        (method, repeat, prompt) for repeat in (0, 1) for method in FOUR for prompt in (0, 1)
+    ]
+    assert found.verdict().level == "valid"
+    for method in FOUR:
+        assert method in done.stdout
+        files = {path.name for path in found.run(method, 1).iterdir()}
+        assert files == {"device.jsonl", "base_station.jsonl", "text.txt"}
+    environment = json.loads((found.path / "environment.json").read_bytes())
+    for moment in ("network_before", "network_after"):
+        link = environment[moment]["links"]["radio"]
+        assert link["up"]["rate"] == "100mbit"
+        assert link["up"]["queue"]  # a default that was filled in
+    again = check_scenario(found.scenario(), "scenario.yaml")
+    assert again.to_mapping() == found.scenario()
+    assert {p.name for p in (found.path / "figures").glob("*.png")} == {
+        "speed.png", "traffic.png", "timeline.png",
+    }  # fmt: skip
+
+
+@pytest.mark.emulation
+def test_bytes_of_every_layer_add_up(tmp_path):
+    scenario = write(tmp_path, methods=FOUR)
+    run(scenario)
+    for row in results(scenario).summary().rows:
+        if row.method == "device_only":
+            assert row.uplink_wire_bytes == row.downlink_wire_bytes == 0
+            continue
+        for way in ("uplink", "downlink"):
+            payload = getattr(row, f"{way}_payload_bits") / 8
+            message = getattr(row, f"{way}_message_bytes")
+            wire = getattr(row, f"{way}_wire_bytes")
+            assert 0 < payload <= message < wire
+        assert row.links["radio"].up_bytes == row.uplink_wire_bytes
+        assert 0 < row.device_compute_s + row.verifier_compute_s + row.network_s <= 2 * row.seconds
+
+
+def lossy(loss: str) -> dict:
+    way = {"rate": "20mbit", "delay": "5ms", "loss": loss}
+    return {"radio": {"up": way, "down": way}}
+
+
+@pytest.mark.emulation
+def test_loss_does_not_change_the_text(tmp_path):
+    same = {"precision": "fixed16", "target_precision": "fixed16"}
+    methods = ["cloud_ar", {"method": "dsd", **same}, {"method": "dssd", **same}]
+    texts = []
+    for loss in ("0%", "10%"):
+        folder = tmp_path / loss
+        folder.mkdir()
+        scenario = write(folder, methods=methods, links=lossy(loss))
+        run(scenario)
+        texts.append(hashes(results(scenario)))
+        dropped = sum(row.links["radio"].up_dropped for row in results(scenario).summary().rows)
+        assert (dropped > 0) == (loss == "10%")
+    assert texts[0] == texts[1]
+    assert texts[0]["dsd", 0] == texts[0]["dssd", 0]
+
+
+class Silent:
+    def update(self, tokens, seconds):
+        pass
+
+
+@inside_sandbox
+@pytest.mark.parametrize("method", ["dsd", "dssd", "cloud_ar"])
+def test_a_link_cut_for_two_seconds_does_not_change_the_text(tmp_path, method):
+    links = lossy("0%")
+    decoding = {"temperature": 1.0, "max_new_tokens": 150}
+    scenario = check_scenario(
+        {**SYNTHETIC, "methods": [method], "links": links, "decoding": decoding}, "test"
+    )
+    spec = SyntheticSpec(1000, 0.8)
+    plan = Plan(choose_backend("relay"), spec, spec)
+    results = Results.create(tmp_path, "cut")
+    with Experiment(scenario, plan, results) as experiment:
+        entry = scenario.methods[0]
+        experiment.begin(entry, 0)
+        whole = experiment.decode(entry, 0, 0, Silent())
+        wire = experiment.network.wires["radio"]
+        normal = wire.duplex
+        cut = check_scenario({**SYNTHETIC, "links": lossy("100%")}, "test").links["radio"]
+
+        def interrupt():
+            while wire.counters().up.received_packets < before + 5:
+                time.sleep(0.001)
+            wire.change(cut.up, cut.down)
+            time.sleep(2)
+            wire.change(normal.up, normal.down)
+
+        entry = replace(entry, label="cut")
+        experiment.begin(entry, 0)
+        before = wire.counters().up.received_packets
+        knife = threading.Thread(target=interrupt)
+        knife.start()
+        hurt = experiment.decode(entry, 0, 0, Silent())
+        knife.join()
+    assert hurt.output_sha256 == whole.output_sha256
+    assert hurt.seconds > 1.9 > whole.seconds
+    assert hurt.links["radio"].up_dropped + hurt.links["radio"].down_dropped > 0
+    assert hurt.verdict == "valid"
+
+
+@pytest.mark.emulation
+def test_the_verifier_may_stand_in_the_cloud(tmp_path):
+    way = {"rate": "100mbit", "delay": "2ms"}
+    links = {name: {"up": way, "down": way} for name in ("radio", "backhaul")}
+    scenario = write(tmp_path, topology="three_tier", verifier="cloud", links=links)
+    run(scenario)
+    (row,) = results(scenario).summary().rows
+    assert row.links["radio"].up_packets == row.links["backhaul"].up_packets > 0
+    assert row.ttft_s > 0.008  # both links, both ways
+
+
+@pytest.mark.emulation
+def test_two_runs_side_by_side(tmp_path):
+    need_sandbox()
+    folders = [tmp_path / "a", tmp_path / "b"]
+    for folder in folders:
+        folder.mkdir()
+    scenarios = [write(folder, methods=FOUR) for folder in folders]
+    processes = [subprocess.Popen(command(s), stdout=subprocess.DEVNULL) for s in scenarios]
+    assert [process.wait(60) for process in processes] == [0, 0]
+    assert hashes(results(scenarios[0])) == hashes(results(scenarios[1]))
+
+
+def processes_of(mark: str) -> list[str]:
+    """Command lines of the live processes that mention `mark`."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            with contextlib.suppress(OSError):
+                line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                if mark in line or mark in (entry / "environ").read_bytes().decode(
+                    "utf8", "replace"
+                ):
+                    found.append(line)
+    return found
+
+
+def long_run(folder: Path) -> tuple[subprocess.Popen, Path]:
+    """A run that is in the middle of its second text, all its processes marked by `folder`."""
+    need_sandbox()
+    slow = {"rate": "1mbit", "delay": "20ms"}
+    scenario = write(
+        folder, methods=["cloud_ar", "dsd"], links={"radio": {"up": slow, "down": slow}},
+        decoding={"temperature": 1.0, "max_new_tokens": 5000},
+    )  # fmt: skip
+    environment = {**os.environ, "TESTBED_TEST_MARK": str(folder)}
+    process = subprocess.Popen(
+        command(scenario),
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    for line in process.stdout:
+        if line.startswith("[1/2]"):
+            break
+    time.sleep(0.5)
+    assert len(processes_of(str(folder))) >= 5  # runner, unshare, inside, relay, two nodes
+    return process, scenario
+
+
+@pytest.mark.emulation
+def test_nothing_is_left_a_second_after_kill_9(tmp_path):
+    process, scenario = long_run(tmp_path)
+    process.kill()
+    process.wait()
+    time.sleep(1)
+    assert processes_of(str(tmp_path)) == []
+    assert len(results(scenario).summary().rows) == 1  # what was measured is kept
+
+
+@pytest.mark.emulation
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupting_keeps_what_was_measured(tmp_path, number):
+    process, scenario = long_run(tmp_path)
+    process.send_signal(number)
+    output, errors = process.communicate(timeout=15)
+    assert process.returncode == 1
+    assert "Traceback" not in output + errors
+    assert processes_of(str(tmp_path)) == []
+    found = results(scenario)
+    assert [row.method for row in found.summary().rows] == ["cloud_ar"]
+    assert found.verdict().level == "invalid"
+    assert "interrupted" in found.verdict().reasons[0]
+
+
+@pytest.mark.emulation
+@pytest.mark.parametrize(
+    "module", ["nodes.base_station", "nodes.device", "testbed.emulation.relay"]
+)
+def test_a_part_that_dies_ends_the_run_by_name(tmp_path, module):
+    process, scenario = long_run(tmp_path)
+    (victim,) = [
+        int(entry.name)
+        for entry in Path("/proc").iterdir()
+        if entry.name.isdigit()
+        and module in (entry / "cmdline").read_text().split("\0")
+        and str(tmp_path) in (entry / "environ").read_text(errors="replace")
+    ]
+    os.kill(victim, signal.SIGKILL)
+    _, errors = process.communicate(timeout=15)
+    assert process.returncode == 1
+    assert module.rsplit(".", 1)[1] in errors
+    assert "died" in errors
+    assert "Traceback" not in errors
+    assert results(scenario).verdict().level == "invalid"
+    assert processes_of(str(tmp_path)) == []
+
+
+@pytest.mark.emulation
+def test_a_verifier_that_never_answers_is_named_with_its_link(tmp_path):
+    dead = {"rate": "1mbit", "loss": "100%"}
+    scenario = write(tmp_path, links={"radio": {"up": {}, "down": dead}}, timeout="1s")
+    done = run(scenario, code=1)
+    assert "base_station over link radio" in done.stderr
+    assert "within 1 s" in done.stderr
+    assert results(scenario).verdict().level == "invalid"
+
+
+@pytest.mark.emulation
+def test_netem_without_the_kernel_module_stops_at_once(tmp_path):
+    need_sandbox()
+    try:
+        choose_backend("netem")
+    except TestbedError:
+        start = time.monotonic()
+        done = run(write(tmp_path), "--backend", "netem", code=1)
+        assert time.monotonic() - start < 5
+        assert "sch_netem" in done.stderr
+        assert "--backend relay" in done.stderr
+        assert not (tmp_path / "out").exists()
+        return
+    pytest.skip("this kernel has netem")
+
+
+@pytest.mark.emulation
+def test_different_vocabularies_are_refused_by_name(tmp_path):
+    for name, words in (("small", ["a", "b"]), ("other", ["a", "c"])):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "config.json").write_text('{"vocab_size": 2}')
+        (folder / "model.safetensors").touch()
+        vocabulary = {word: i for i, word in enumerate(words)}
+        (folder / "tokenizer.json").write_text(
+            json.dumps({"model": {"vocab": vocabulary}, "added_tokens": []})
+        )
+    models = {"target": str(tmp_path / "small"), "draft": str(tmp_path / "other")}
+    done = run(write(tmp_path, models=models), code=1)
+    assert "small" in done.stderr
+    assert "other" in done.stderr
+    assert "'c'" in done.stderr

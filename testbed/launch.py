@@ -60,5 +60,6 @@ def _resolve(model: str | RealModel) -> ModelSpec:
         spec,
         dtype=model.dtype,
         without_layers=model.without_layers or spec.without_layers,
-        threads=model.threads,
+        # Half the machine to each of the two nodes, so that neither slows the other.
+        threads=model.threads or max(1, len(os.sched_getaffinity(0)) // 2),
     )

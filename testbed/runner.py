@@ -188,6 +188,7 @@ def run(results: Results) -> int:
     rows: list[Row] = []
     verdict = Verdict()
     results.write_json("summary.json", Summary(scenario=scenario.name, rows=rows))
+    print("starting the network and the nodes, which load their models", flush=True)
     try:
         with Experiment(scenario, plan, results) as experiment:
             network = experiment.network

@@ -1,8 +1,8 @@
-"""The final table: one line per method, means over its texts."""
+"""The final tables: one line per method, all its texts together."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from rich.box import SIMPLE
 from rich.console import Console
@@ -14,69 +14,87 @@ from testbed.traces.verdict import worst
 
 
 def print_results(results: Results) -> None:
-    """Print table, verdict and reasons of a results directory."""
+    """Print tables, verdict and reasons of a results directory."""
     console = Console()
-    if not console.is_terminal:
-        console = Console(width=140)
-    console.print(method_table(results.summary().rows))
+    rows = results.summary().rows
+    if rows:
+        console.print(speed_table(rows))
+        console.print(traffic_table(rows))
     verdict = results.verdict()
     console.print(f"verdict: {verdict.level}", highlight=False)
     for reason in verdict.reasons:
         console.print(f"  {reason}", highlight=False, markup=False, soft_wrap=True)
 
 
-def method_table(rows: list[Row]) -> Table:
-    """One line per method in the order they ran.
+def speed_table(rows: list[Row]) -> Table:
+    """Speed, acceptance and where the time went; totals over all texts, not means of ratios."""
+    table = _table(
+        "tokens\n/s",
+        "first\ntok. s",
+        "tokens\n/round",
+        "accep-\ntance",
+        "device\nms/tok",
+        "verif.\nms/tok",
+        "netw.\nms/tok",
+        "\nverdict",
+    )
+    for method, mine in _by_method(rows):
+        tokens = sum(row.tokens for row in mine)
+        accepted = sum(row.accepted for row in mine)
+        tested = accepted + sum(row.rejected_rounds for row in mine)
+        drafted = sum(row.drafted for row in mine)
 
-    Speeds and per-token figures are totals over all texts, not means of ratios.
-    """
-    table = Table(box=SIMPLE, header_style="bold")
-    table.add_column("\n\nmethod", no_wrap=True)
-    for header in (
-        "\n\ntokens/s",
-        "first\ntoken\ns",
-        "tokens\nper\nround",
-        "accept-\nance\nrate",
-        "uplink\npayload\nB/token",
-        "uplink\nframes\nB/token",
-        "downlink\npayload\nB/token",
-        "downlink\nframes\nB/token",
-        "device\ncompute\nms/token",
-        "verifier\ncompute\nms/token",
-        "\nnetwork\nms/token",
-    ):
-        table.add_column(header, justify="right", no_wrap=True)
-    table.add_column("\n\nverdict", no_wrap=True)
-    for method in dict.fromkeys(row.method for row in rows):
-        mine = [row for row in rows if row.method == method]
-        total = _totals(mine)
-        tokens = total(lambda row: row.tokens)
-        drafted = total(lambda row: row.drafted)
-        accepted = total(lambda row: row.accepted)
-        tested = total(lambda row: row.accepted + row.rejected_rounds)
+        def per_token(seconds: Callable[[Row], float], mine: list[Row] = mine) -> str:
+            return f"{sum(map(seconds, mine)) / sum(row.tokens for row in mine) * 1000:.1f}"
+
         table.add_row(
             method,
-            f"{tokens / total(lambda row: row.seconds):.2f}",
-            f"{total(lambda row: row.ttft_s) / len(mine):.2f}",
-            f"{tokens / total(lambda row: row.rounds):.2f}" if drafted else "–",
+            f"{tokens / sum(row.seconds for row in mine):.2f}",
+            f"{sum(row.ttft_s for row in mine) / len(mine):.2f}",
+            f"{tokens / sum(row.rounds for row in mine):.2f}" if drafted else "–",
             f"{accepted / tested:.2f}" if tested else "–",
-            _size(total(lambda row: row.uplink_payload_bits) / 8 / tokens),
-            _size(total(lambda row: row.uplink_wire_bytes) / tokens),
-            _size(total(lambda row: row.downlink_payload_bits) / 8 / tokens),
-            _size(total(lambda row: row.downlink_wire_bytes) / tokens),
-            f"{total(lambda row: row.device_compute_s) / tokens * 1000:.0f}",
-            f"{total(lambda row: row.verifier_compute_s) / tokens * 1000:.0f}",
-            f"{total(lambda row: row.network_s) / tokens * 1000:.0f}",
+            per_token(lambda row: row.device_compute_s),
+            per_token(lambda row: row.verifier_compute_s),
+            per_token(lambda row: row.network_s),
             worst(row.verdict for row in mine),
         )
     return table
 
 
+def traffic_table(rows: list[Row]) -> Table:
+    """Bytes per token: what the codec wrote, what ZeroMQ was given, what crossed the radio link."""
+    table = _table(
+        "up\npayload", "up\nmessages", "up\nframes",
+        "down\npayload", "down\nmessages", "down\nframes",
+        first="bytes\nper token",
+    )  # fmt: skip
+    for method, mine in _by_method(rows):
+        tokens = sum(row.tokens for row in mine)
+        table.add_row(
+            method,
+            *(
+                _size(sum(getattr(row, f"{way}_{kind}") for row in mine) / unit / tokens)
+                for way in ("uplink", "downlink")
+                for kind, unit in (("payload_bits", 8), ("message_bytes", 1), ("wire_bytes", 1))
+            ),
+        )
+    return table
+
+
+def _table(*headers: str, first: str = "\nmethod") -> Table:
+    table = Table(box=SIMPLE, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    table.add_column(first, no_wrap=True)
+    for header in headers:
+        table.add_column(header, justify="right", no_wrap=True)
+    return table
+
+
+def _by_method(rows: list[Row]) -> list[tuple[str, list[Row]]]:
+    """Rows of each method, methods in the order they ran."""
+    labels = dict.fromkeys(row.method for row in rows)
+    return [(label, [row for row in rows if row.method == label]) for label in labels]
+
+
 def _size(value: float) -> str:
-    """Bytes with a decimal where it says something."""
+    """Bytes, with a decimal where it says something."""
     return f"{value:,.1f}" if value < 100 else f"{value:,.0f}"
-
-
-def _totals(rows: Iterable[Row]) -> Callable[[Callable[[Row], float]], float]:
-    rows = list(rows)
-    return lambda value: sum(value(row) for row in rows)

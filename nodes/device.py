@@ -18,10 +18,11 @@ import yaml
 from nodes.arguments import load_warm, parser, run
 from testbed.control import Begin, Decode, Failed, NodeEnd, Progress, Ready, Result
 from testbed.decoding.sampling import Sampling
-from testbed.device import Task, decode
+from testbed.device import decode
 from testbed.errors import TestbedError
 from testbed.methods.base import method_class
 from testbed.models.base import Model
+from testbed.task import Task
 from testbed.traces.events import Tracer
 from testbed.transport.channel import Channel, NoChannel
 from testbed.transport.zmq_client import ZmqChannel
@@ -144,7 +145,6 @@ class Follower:
                 Progress(len(tokens), time.monotonic() - begin)
             ),
         )
-        self._trace.flush()
         self._line.send(
             Result(
                 prompt_tokens=len(prompt),

@@ -7,7 +7,7 @@ import sys
 
 import msgspec
 
-from testbed.device import Task
+from testbed.task import Task
 
 
 class Begin(msgspec.Struct, tag=True):

@@ -5,35 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import msgspec
 
 from testbed.decoding.randomness import KeyedRandomness, Randomness
-from testbed.decoding.sampling import Sampling
 from testbed.methods.base import method_class, parse_options
 from testbed.methods.sides import Counts, DeviceSide
 from testbed.models.base import Model
 from testbed.models.reader import Reader
+from testbed.task import Task
 from testbed.traces.events import Tracer
 from testbed.transport.channel import Channel
 from testbed.transport.client import Traffic, VerifierClient
 from testbed.transport.messages import VERSION, Open
-
-
-class Task(msgspec.Struct, frozen=True, kw_only=True):
-    """One text to decode."""
-
-    method: str
-    options: dict[str, Any]
-    sampling: Sampling
-    seed: int
-    repetition: int
-    stream: str
-    """Names the text within a repetition; the same for every method."""
-    max_new_tokens: int
-    ignore_eos: bool
-    """Decode to max_new_tokens even when the model ends the text earlier."""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,6 @@ import msgspec
 
 from testbed.accounting import Accountant, judge_messages
 from testbed.control import Begin, Decode, Failed, Progress, Ready, Report, Result
-from testbed.device import Task
 from testbed.emulation.network import Network
 from testbed.emulation.sandbox import enter
 from testbed.emulation.topology import load_topology, topology_links
@@ -27,6 +26,7 @@ from testbed.node_process import NodeProcess
 from testbed.progress import Display
 from testbed.results import Results, Summary
 from testbed.scenario import DEVICE, MethodEntry, Scenario, check_scenario
+from testbed.task import Task
 from testbed.traces.events import read_events
 from testbed.traces.summary import Row, summarise
 from testbed.traces.verdict import Verdict

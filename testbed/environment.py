@@ -30,11 +30,18 @@ def describe_environment() -> dict[str, Any]:
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)),
         "python": platform.python_version(),
-        "packages": {name: metadata.version(name) for name in _PACKAGES},
+        "packages": {name: _version(name) for name in _PACKAGES},
         "commit": _commit(),
         "sysctls": {name: _sysctl(name) for name in _SYSCTLS},
         "load": os.getloadavg(),
     }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None  # run from a checkout, or not needed by this run
 
 
 def _processor() -> str:

@@ -188,6 +188,8 @@ def run(results: Results) -> int:
     rows: list[Row] = []
     verdict = Verdict()
     results.write_json("summary.json", Summary(scenario=scenario.name, rows=rows))
+    # Stands until the end is reached, however the run dies before.
+    results.write_json("verdict.json", Verdict("invalid", ["the run did not end"]))
     print("starting the network and the nodes, which load their models", flush=True)
     try:
         with Experiment(scenario, plan, results) as experiment:

@@ -30,7 +30,7 @@ def speed_table(rows: list[Row]) -> Table:
     """Speed, acceptance and where the time went; totals over all texts, not means of ratios."""
     table = _table(
         "tokens\n/s",
-        "first\ntok. s",
+        "first\ntok. ms",
         "tokens\n/round",
         "accep-\ntance",
         "device\nms/tok",
@@ -50,7 +50,7 @@ def speed_table(rows: list[Row]) -> Table:
         table.add_row(
             method,
             f"{tokens / sum(row.seconds for row in mine):.2f}",
-            f"{sum(row.ttft_s for row in mine) / len(mine):.2f}",
+            f"{sum(row.ttft_s for row in mine) / len(mine) * 1000:.0f}",
             f"{tokens / sum(row.rounds for row in mine):.2f}" if drafted else "–",
             f"{accepted / tested:.2f}" if tested else "–",
             per_token(lambda row: row.device_compute_s),

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import matplotlib as mpl
 
+from testbed.errors import TestbedError
 from testbed.results import Results
 
 
@@ -22,7 +23,10 @@ def draw_all(results: Results) -> Iterator[Path]:
     from plots import style  # noqa: PLC0415  after the backend is chosen
 
     folder = results.path / "figures"
-    folder.mkdir(exist_ok=True)
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise TestbedError(f"{folder}: cannot be written: {error.strerror}") from None
     for info in pkgutil.iter_modules(__path__):
         module = importlib.import_module(f"plots.{info.name}")
         if not hasattr(module, "draw"):

@@ -78,6 +78,11 @@ def name_methods(axes: Axes, labels: list[str], rows: list[Row]) -> None:
     axes.set_ylim(len(labels) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)
     if suspect:
-        axes.annotate(
-            "* suspect, see verdict.json", (1, 1), xycoords="axes fraction", ha="right", fontsize=6
-        )
+        explain_star(axes)
+
+
+def explain_star(axes: Axes) -> None:
+    """Say what a star after a method's name means."""
+    axes.annotate(
+        "* suspect, see verdict.json", (1, 1), xycoords="axes fraction", ha="right", fontsize=6
+    )

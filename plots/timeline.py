@@ -8,10 +8,11 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from plots.style import COLUMN, PHASES, drawable, look
+from plots.style import COLUMN, PHASES, drawable, explain_star, look
 from testbed.results import Results
 from testbed.scenario import DEVICE
 from testbed.traces.events import read_events
+from testbed.traces.summary import Row
 
 Event = dict[str, Any]
 Bars = dict[str, list[tuple[float, float]]]
@@ -19,8 +20,12 @@ _STREAM = f"{DEVICE}/0"
 
 
 def draw(results: Results) -> Figure | None:
-    """The figure for the first prompt of the first repetition, or None without rows."""
-    rows = [r for r in drawable(results.summary().rows) if r.prompt == 0 and r.repeat == 0]
+    """The figure for the first prompt of the first repetition, or None without its events."""
+    rows = [
+        row
+        for row in drawable(results.summary().rows)
+        if row.prompt == row.repeat == 0 and _file(results, row, DEVICE).exists()
+    ]
     if not rows:
         return None
     labels = [row.method for row in rows]
@@ -29,17 +34,17 @@ def draw(results: Results) -> Figure | None:
     figure = Figure(figsize=(2 * COLUMN, 0.8 + 0.75 * len(rows)))
     all_axes = figure.subplots(len(rows), 1, sharex=True, squeeze=False)[:, 0]
     for axes, row in zip(all_axes, rows, strict=True):
-        directory = results.run(row.method, row.repeat)
-        bars, commits = _phases(directory / f"{DEVICE}.jsonl", directory / f"{verifier}.jsonl")
+        bars, commits = _phases(_file(results, row, DEVICE), _file(results, row, verifier))
         for lane, (phase, spans) in enumerate(bars.items()):
             shown = [(start, length) for start, length in spans if start < window]
             axes.broken_barh(shown, (lane - 0.4, 0.8), color=PHASES[phase])
         axes.vlines([t for t in commits if t <= window], 3.5, 4.3, color="black", lw=0.6)
         axes.set_ylim(4.4, -0.6)
         axes.set_yticks([])
-        axes.set_ylabel(
-            look(row.method, labels).name, rotation=0, ha="right", va="center", labelpad=4
-        )
+        name = look(row.method, labels).name + (" *" if row.verdict == "suspect" else "")
+        axes.set_ylabel(name, rotation=0, ha="right", va="center", labelpad=4)
+    if any(row.verdict == "suspect" for row in rows):
+        explain_star(all_axes[0])
     all_axes[-1].set_xlim(0, window)
     all_axes[-1].set_xlabel("seconds since the prompt (ticks below: tokens are certain)")
     figure.legend(
@@ -49,6 +54,10 @@ def draw(results: Results) -> Figure | None:
         frameon=False,
     )
     return figure
+
+
+def _file(results: Results, row: Row, node: str) -> Path:
+    return results.run(row.method, row.repeat) / f"{node}.jsonl"
 
 
 def _phases(device_file: Path, verifier_file: Path) -> tuple[Bars, list[float]]:

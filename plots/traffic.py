@@ -22,8 +22,9 @@ def draw(results: Results) -> Figure | None:
         _draw_way(axes, way, labels, rows)
     name_methods(both[0], labels, rows)
     both[0].set_xscale("symlog", linthresh=1)
+    both[0].margins(x=0.12)  # for the numbers behind the bars
     both[0].set_xlim(left=0)
-    both[0].margins(x=0.12)
+    both[1].tick_params(axis="y", length=0)
     figure.legend(
         *both[0].get_legend_handles_labels(), loc="outside upper right", ncols=2, frameon=False
     )

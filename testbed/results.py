@@ -6,7 +6,7 @@ import os
 import secrets
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 import yaml
@@ -21,9 +21,22 @@ T = TypeVar("T")
 class Summary(msgspec.Struct, kw_only=True):
     """summary.json: one row per (sweep point, method, repetition, prompt)."""
 
-    version: int = 1
+    version: Literal[1] = 1
     scenario: str
     rows: list[Row]
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes every text so that it is read back unchanged; PyYAML alone loses U+0085."""
+
+
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar(
+        "tag:yaml.org,2002:str", text, style='"' if "\x85" in text else None
+    )
+
+
+_Dumper.add_representer(str, _represent_text)
 
 
 class Results:
@@ -64,7 +77,7 @@ class Results:
 
     def write_scenario(self, scenario: dict[str, Any]) -> None:
         """scenario.yaml, as resolved."""
-        text = yaml.safe_dump(scenario, sort_keys=False, allow_unicode=True, width=100)
+        text = yaml.dump(scenario, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
         self._write("scenario.yaml", text.encode())
 
     def write_json(self, name: str, content: object) -> None:
@@ -72,8 +85,11 @@ class Results:
         self._write(name, msgspec.json.format(msgspec.json.encode(content), indent=2))
 
     def scenario(self) -> dict[str, Any]:
-        """scenario.yaml as written."""
-        return dict(yaml.safe_load((self.path / "scenario.yaml").read_text(encoding="utf-8")))
+        """scenario.yaml as written. Raises TestbedError when it is missing or damaged."""
+        try:
+            return dict(yaml.safe_load(self._content("scenario.yaml")))
+        except (yaml.YAMLError, TypeError, ValueError):
+            raise TestbedError(f"{self.path / 'scenario.yaml'}: it holds no scenario") from None
 
     def summary(self) -> Summary:
         """summary.json. Raises TestbedError when it is not of this version."""
@@ -85,9 +101,15 @@ class Results:
 
     def _read(self, name: str, kind: type[T]) -> T:
         try:
-            return msgspec.json.decode((self.path / name).read_bytes(), type=kind)
-        except (OSError, msgspec.MsgspecError) as error:
+            return msgspec.json.decode(self._content(name), type=kind)
+        except msgspec.MsgspecError as error:
             raise TestbedError(f"{self.path / name}: cannot be read: {error}") from None
+
+    def _content(self, name: str) -> bytes:
+        try:
+            return (self.path / name).read_bytes()
+        except OSError as error:
+            raise TestbedError(f"{self.path / name}: cannot be read: {error.strerror}") from None
 
     def _write(self, name: str, content: bytes) -> None:
         temporary = self.path / f".{name}"

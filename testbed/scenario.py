@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 import yaml
@@ -22,12 +22,16 @@ from testbed.links.spec import Duplex, LinkSpec
 from testbed.links.units import format_time, parse_time
 from testbed.methods.base import method_class, parse_options
 from testbed.models.spec import Dtype
+from testbed.schema import convert
 
 DEVICE = "device"
 VERIFIERS = ("base_station", "cloud")
+LONGEST_TIMEOUT = 86400.0
+"""Seconds; sockets count milliseconds in 32 bits."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
+Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 
 
 class Strict(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -74,22 +78,29 @@ class Decoding(Strict):
         return Sampling(self.temperature, self.top_k, self.top_p)
 
 
+class Ways(Strict):
+    """The two directions of a link, each as LinkSpec.parse takes it."""
+
+    up: dict[str, Any] = {}
+    down: dict[str, Any] = {}
+
+
 class Document(Strict):
     """A scenario file as written; links and methods are checked one by one afterwards."""
 
     name: str
     topology: str
     verifier: str
-    links: dict[str, dict[str, dict[str, Any]]]
+    links: dict[str, Any]
     models: Models
     methods: list[str | dict[str, Any]]
     prompts: list[str]
     description: str = ""
     decoding: Decoding = msgspec.field(default_factory=Decoding)
     repeat: Positive = 1
-    seed: int = 0
-    backend: str = "auto"
-    timeout: str = "60s"
+    seed: Int64 = 0
+    backend: Literal["auto", "netem", "relay"] = "auto"
+    timeout: str | int | float = "60s"
 
 
 @dataclass(frozen=True)
@@ -147,6 +158,8 @@ def load_scenario(
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise TestbedError(f"{path}: cannot be read: {reason}") from None
     raw = _parse_yaml(text, str(path))
+    if not isinstance(raw, dict):
+        raise TestbedError(f"{path}: a scenario is a mapping of keys to values")
     for change in changes:
         _apply(raw, change)
     scenario = check_scenario(raw, str(path))
@@ -162,7 +175,7 @@ def load_scenario(
 
 def check_scenario(raw: Mapping[str, Any], where: str) -> Scenario:
     """Check a parsed scenario; `where` names its file. Raises TestbedError."""
-    document = _convert(raw, where)
+    document = convert(raw, Document, f"{where}: ")
     if not _NAME.fullmatch(document.name):
         raise TestbedError(
             f"{where}: name: '{document.name}' is no name; use letters, digits, '_', '.' and '-'"
@@ -181,11 +194,18 @@ def check_scenario(raw: Mapping[str, Any], where: str) -> Scenario:
         raise TestbedError(f"{where}: prompts: at least one, and none of them empty, is needed")
     _check_models(document.models, where)
     try:
-        timeout = parse_time(document.timeout)
+        document.decoding.sampling  # noqa: B018  checks the values
+    except ValueError as error:
+        raise TestbedError(f"{where}: decoding.{error}") from None
+    try:
+        timeout = parse_time(str(document.timeout))
     except ValueError as error:
         raise TestbedError(f"{where}: timeout: {error}") from None
-    if timeout <= 0:
-        raise TestbedError(f"{where}: timeout: it must be above 0")
+    if not 0 < timeout <= LONGEST_TIMEOUT:
+        raise TestbedError(
+            f"{where}: timeout: it is {document.timeout}; it must be above 0 and at most "
+            f"{format_time(LONGEST_TIMEOUT)}"
+        )
     names = [link.name for link in topology_links(topology)]
     return Scenario(
         document=document,
@@ -202,9 +222,7 @@ def _check_models(models: Models, where: str) -> None:
         raise TestbedError(f"{where}: models: give either target and draft, or synthetic")
 
 
-def _check_links(
-    raw: dict[str, dict[str, dict[str, Any]]], names: list[str], where: str
-) -> dict[str, Duplex]:
+def _check_links(raw: dict[str, Any], names: list[str], where: str) -> dict[str, Duplex]:
     if sorted(raw) != sorted(names):
         raise TestbedError(
             f"{where}: links: {', '.join(raw) or 'none'} given; this topology has "
@@ -213,12 +231,10 @@ def _check_links(
     links = {}
     for name in names:
         place = f"{where}: links.{name}"
-        for key in raw[name]:
-            if key not in ("up", "down"):
-                raise TestbedError(f"{place}.{key}: unknown key; allowed are up, down")
+        ways = convert(raw[name], Ways, f"{place}.")
         links[name] = Duplex(
-            up=LinkSpec.parse(raw[name].get("up", {}), f"{place}.up"),
-            down=LinkSpec.parse(raw[name].get("down", {}), f"{place}.down"),
+            up=LinkSpec.parse(ways.up, f"{place}.up"),
+            down=LinkSpec.parse(ways.down, f"{place}.down"),
         )
     return links
 
@@ -244,13 +260,15 @@ def _check_methods(raw: list[str | dict[str, Any]], where: str) -> list[MethodEn
     return entries
 
 
-class _UniqueKeys(yaml.SafeLoader):
+class _Loader(yaml.SafeLoader):
     """Refuses a key that is given twice, of which YAML would silently keep the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """As in SafeLoader."""
         seen = set()
         for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue  # SafeLoader refuses it
             if key.value in seen:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"key '{key.value}' is given twice", key.start_mark
@@ -258,18 +276,24 @@ class _UniqueKeys(yaml.SafeLoader):
             seen.add(key.value)
         return super().construct_mapping(node, deep)
 
+    def construct_scalar(self, node: yaml.ScalarNode | yaml.MappingNode) -> Any:
+        """As in SafeLoader, but JSON's way to write emoji, two escapes each, is understood."""
+        try:
+            return super().construct_scalar(node).encode("utf-16", "surrogatepass").decode("utf-16")
+        except UnicodeDecodeError:
+            raise yaml.constructor.ConstructorError(
+                None, None, "half a surrogate pair is no character", node.start_mark
+            ) from None
 
-def _parse_yaml(text: str, where: str) -> dict[str, Any]:
+
+def _parse_yaml(text: str, where: str) -> Any:
     try:
-        raw = yaml.load(text, _UniqueKeys)
+        return yaml.load(text, _Loader)
     except yaml.MarkedYAMLError as error:
         line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
         raise TestbedError(f"{where}: {line}{error.problem}") from None
     except yaml.YAMLError as error:
         raise TestbedError(f"{where}: {' '.join(str(error).split())}") from None
-    if not isinstance(raw, dict):
-        raise TestbedError(f"{where}: a scenario is a mapping of keys to values")
-    return raw
 
 
 def _apply(raw: dict[str, Any], change: str) -> None:
@@ -282,8 +306,12 @@ def _apply(raw: dict[str, Any], change: str) -> None:
     for i, key in enumerate(keys):
         last = i == len(keys) - 1
         if isinstance(place, list):
-            if not key.isdigit() or int(key) >= len(place):
-                raise TestbedError(f"--set {change}: '{key}' is not one of 0 to {len(place) - 1}")
+            if not key.isdecimal() or int(key) >= len(place):
+                name = ".".join(keys[:i])
+                raise TestbedError(
+                    f"--set {change}: '{key}' is no entry of {name}, which has {len(place)}, "
+                    "counted from 0"
+                )
             if not last and isinstance(place[int(key)], str):
                 place[int(key)] = {"method": place[int(key)]}
             at: Any = int(key)
@@ -294,29 +322,6 @@ def _apply(raw: dict[str, Any], change: str) -> None:
         else:
             raise TestbedError(f"--set {change}: '{'.'.join(keys[:i])}' has no keys of its own")
         if last:
-            place[at] = yaml.safe_load(value)
+            place[at] = _parse_yaml(value, f"--set {change}")
         else:
             place = place[at]
-
-
-def _convert(raw: Mapping[str, Any], where: str) -> Document:
-    try:
-        return msgspec.convert(raw, Document)
-    except msgspec.ValidationError as error:
-        what, _, path = str(error).partition(" - at `$")
-        key = path.rstrip("`").lstrip(".")
-        unknown = re.fullmatch(r"Object contains unknown field `(.*)`", what)
-        missing = re.fullmatch(r"Object missing required field `(.*)`", what)
-        if unknown or missing:
-            name = (unknown or missing)[1]  # type: ignore[index]
-            full = f"{key}.{name}" if key else name
-            kinds = {"": Document, "decoding": Decoding, "models": Models}
-            allowed = ", ".join(kinds[key].__struct_fields__) if key in kinds else ""
-            hint = f"; allowed are {allowed}" if allowed and unknown else ""
-            reason = "unknown key" if unknown else "this key is missing"
-            raise TestbedError(f"{where}: {full}: {reason}{hint}") from None
-        value: Any = raw
-        for part in key.split("."):
-            value = value.get(part) if isinstance(value, Mapping) else None
-        shown = f"{value!r}: " if value is not None else ""
-        raise TestbedError(f"{where}: {key}: {shown}{what[0].lower()}{what[1:]}") from None

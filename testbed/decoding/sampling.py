@@ -22,7 +22,7 @@ class Sampling(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         if not (0 <= self.temperature < float("inf")):
-            raise ValueError(f"temperature is {self.temperature}; it must be 0 or more")
+            raise ValueError(f"temperature is {self.temperature}; it must be finite and 0 or more")
         if self.top_k < 0:
             raise ValueError(f"top_k is {self.top_k}; it must be 0 (off) or more")
         if not (0 < self.top_p <= 1):

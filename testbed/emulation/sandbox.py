@@ -29,7 +29,14 @@ def namespace_command() -> list[str]:
 
 
 def check_sandbox() -> None:
-    """Raise TestbedError naming what is missing, if sandboxes cannot be built here."""
+    """Raise TestbedError naming what is missing, if sandboxes cannot be built here.
+
+    Makes the system's programs findable first: Debian leaves their folders out of the PATH of
+    ordinary users.
+    """
+    path = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    path += [folder for folder in ("/usr/sbin", "/sbin") if folder not in path]
+    os.environ["PATH"] = os.pathsep.join(path)
     for program, package in (
         ("unshare", "util-linux"),
         ("mnexec", "mininet"),

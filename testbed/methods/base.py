@@ -13,6 +13,7 @@ import msgspec
 
 from testbed.errors import TestbedError
 from testbed.methods.sides import Answer, DeviceSide, VerifierSide
+from testbed.schema import convert
 
 
 class NoOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -82,9 +83,4 @@ def method_class(name: str, where: str = "method") -> type[Method]:
 
 def parse_options(method: type[Method], options: Mapping[str, Any], where: str) -> msgspec.Struct:
     """Options of a method from a mapping, defaults filled in. `where` starts the error."""
-    try:
-        parsed = msgspec.convert(dict(options), method.Options)
-    except msgspec.ValidationError as error:
-        allowed = ", ".join(method.Options.__struct_fields__) or "none"
-        raise TestbedError(f"{where}: {error}; options of {method.name}: {allowed}") from None
-    return parsed
+    return convert(dict(options), method.Options, f"{where}.")

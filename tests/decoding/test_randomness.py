@@ -1,0 +1,107 @@
+"""Keyed randomness: a function of the key alone, uniform, and never an impossible choice."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from testbed.decoding.randomness import KeyedRandomness
+
+ROLES = ("draft", "accept", "target")
+
+
+def with_uniform(u: float) -> KeyedRandomness:
+    random = KeyedRandomness(0, 0, "x")
+    random.uniform = lambda role, position: u
+    return random
+
+
+def test_the_same_key_gives_the_same_draw_in_any_order():
+    first, second = (KeyedRandomness(5, 2, "device/1") for _ in range(2))
+    keys = [(role, position) for role in ROLES for position in range(20)]
+    forwards = {key: first.uniform(*key) for key in keys}
+    backwards = {key: second.uniform(*key) for key in reversed(keys)}
+    assert forwards == backwards
+
+
+def test_the_draws_of_a_key_never_change():
+    """Results of other days and machines depend on these."""
+    assert KeyedRandomness(1, 0, "device/0").uniform("draft", 7) == 0.2131403906373559
+
+
+def test_every_part_of_the_key_counts():
+    parts = product((0, 1, -1, 256), (0, 1), ("device/0", "device/1", ""), ROLES, (0, 1, 256))
+    draws = [
+        KeyedRandomness(seed, repetition, stream).uniform(role, position)
+        for seed, repetition, stream, role, position in parts
+    ]
+    assert len(set(draws)) == len(draws)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_uniform(role):
+    """100 000 draws: Kolmogorov-Smirnov, χ² of the value, and χ² of neighbouring pairs."""
+    random = KeyedRandomness(1, 0, "device/0")
+    u = np.array([random.uniform(role, position) for position in range(100_000)])
+    assert u.min() >= 0
+    assert u.max() < 1
+    assert stats.kstest(u, "uniform").pvalue > 1e-3
+    assert stats.chisquare(np.bincount((u * 256).astype(int), minlength=256)).pvalue > 1e-3
+    cells = (u[::2] * 16).astype(int) * 16 + (u[1::2] * 16).astype(int)
+    assert stats.chisquare(np.bincount(cells, minlength=256)).pvalue > 1e-3
+
+
+def test_neighbouring_seeds_are_independent():
+    u = np.array([KeyedRandomness(s, 0, "device/0").uniform("draft", 0) for s in range(20_000)])
+    assert stats.kstest(u, "uniform").pvalue > 1e-3
+    assert abs(np.corrcoef(u[:-1], u[1:])[0, 1]) < 0.03
+
+
+def test_choices_follow_the_weights():
+    random = KeyedRandomness(3, 0, "device/0")
+    for weights in (np.array([1.0, 0.0, 2.5, 0.5]), np.array([7, 1, 0, 2**31])):
+        got = np.bincount(
+            [random.choose(weights, "target", i) for i in range(20_000)], minlength=len(weights)
+        )
+        some = weights > 0
+        assert not got[~some].any()
+        wanted = weights[some] / weights.sum() * 20_000
+        assert stats.chisquare(got[some], wanted).pvalue > 1e-3
+
+
+def test_acceptances_follow_the_probability():
+    random = KeyedRandomness(4, 0, "device/0")
+    got = sum(random.accept(0.3, position) for position in range(20_000))
+    assert stats.binomtest(got, 20_000, 0.3).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("u", [0.0, 2**-53, 0.5, 1 - 2**-53])
+@pytest.mark.parametrize(
+    "weights",
+    [
+        np.array([0.0, 0.3, 0.0, 0.7, 0.0]),
+        np.array([0, 3, 0, 2**32 - 4, 0]),
+        np.array([0.0, 1e-300, 0.0, 1e-300, 0.0]),
+        np.array([0.0, 1e-20, 0.0, 1.0, 0.0]),
+        np.array([0.0, 1.0, 0.0, 1e-20, 0.0]),
+        np.array([0.0, 0.1, 0.0, 0.2, 0.0]) * 3,
+    ],
+    ids=str,
+)
+def test_an_entry_without_weight_is_never_chosen(weights, u):
+    assert with_uniform(u).choose(weights, "draft", 0) in (1, 3)
+
+
+def test_a_product_that_rounds_up_to_the_sum_takes_the_last_entry_with_weight():
+    weights = np.array([0.0, 3e-324, 0.0])  # 3e-324 · u is 3e-324 again
+    assert with_uniform(1 - 2**-53).choose(weights, "draft", 0) == 1
+    assert with_uniform(0.0).choose(weights, "draft", 0) == 1
+
+
+def test_choices_invert_the_cumulative_distribution_in_token_order():
+    weights = np.array([1, 2, 1])
+    chosen = [with_uniform(u).choose(weights, "draft", 0) for u in (0, 0.2499, 0.25, 0.7499, 0.75)]
+    assert chosen == [0, 0, 1, 1, 2]

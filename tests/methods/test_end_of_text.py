@@ -1,0 +1,117 @@
+"""A text ends at its limit or at an end token, and nothing is emitted after that."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from testbed.methods.base import methods
+from testbed.methods.device_only import DeviceOnly
+from testbed.transport.inprocess import InProcessChannel
+from testbed.transport.messages import Reply, from_frames
+from tests.enumeration import law
+from tests.toy import PLAIN, ToyModel, decode_locally, target_law, task, with_method
+
+END = 5
+
+
+def models(end_tokens=frozenset()) -> tuple[ToyModel, ToyModel]:
+    draft, target = ToyModel(12, 1), ToyModel(12, 2)
+    draft.table = target.table + 0.3 * draft.table
+    draft.end_tokens = target.end_tokens = frozenset(end_tokens)
+    return draft, target
+
+
+def text(method, seed, end_tokens, *, ignore_eos=False, tokens=40, channel=None):
+    the_task = msgspec.structs.replace(task(method, tokens), seed=seed, ignore_eos=ignore_eos)
+    return decode_locally(the_task, *models(end_tokens), prompt=(0, END), channel=channel)
+
+
+@pytest.mark.parametrize("method", methods())
+def test_an_end_token_is_the_last_one(method):
+    """Wherever in a block it stands; one in the prompt ends nothing."""
+    lengths = set()
+    for seed in range(25):
+        whole = text(method, seed, [END], ignore_eos=True).tokens
+        assert len(whole) == 40
+        wanted = whole[: whole.index(END) + 1] if END in whole else whole
+        got = text(method, seed, [END])
+        assert got.tokens == wanted
+        assert len(got.times) == len(wanted)
+        lengths.add(len(wanted))
+    assert len(lengths) > 8  # the test has seen ends in many places
+
+
+@pytest.mark.parametrize("method", methods())
+def test_any_of_several_end_tokens_ends_the_text(method):
+    for seed in range(10):
+        whole = text(method, seed, [3, END], ignore_eos=True).tokens
+        first = next((i for i, token in enumerate(whole) if token in (3, END)), 39)
+        assert text(method, seed, [3, END]).tokens == whole[: first + 1]
+
+
+def test_a_verifier_that_streams_says_that_the_end_token_is_the_last():
+    last = []
+
+    class Line(InProcessChannel):
+        def receive(self, timeout):
+            frames = super().receive(timeout)
+            message, _ = from_frames(frames)
+            if isinstance(message, Reply):
+                last.append(message.last)
+            return frames
+
+    got = text("cloud_ar", 1, [END], channel=Line)
+    assert got.tokens[-1] == END
+    assert 1 < len(got.tokens) < 40
+    assert last == [False] * (len(got.tokens) - 1) + [True]
+
+
+@pytest.mark.parametrize("tokens", [1, 2, 3, 4, 5, 6])
+@pytest.mark.parametrize("method", methods())
+def test_the_limit_is_met_exactly(method, tokens):
+    got = text(method, 3, [], tokens=tokens)
+    assert len(got.tokens) == len(got.times) == tokens
+    assert got.times == sorted(got.times)
+
+
+class Generous(DeviceOnly):
+    """Yields more than anybody asked for."""
+
+    name = "generous"
+
+    def device(self, device):
+        yield [1, 2]
+        yield [3, 4, END, 6, 7, END]
+
+
+@pytest.mark.parametrize(
+    ("tokens", "wanted"), [(1, [1]), (4, [1, 2, 3, 4]), (9, [1, 2, 3, 4, END])]
+)
+def test_what_a_method_yields_too_much_is_cut_off(tokens, wanted):
+    with with_method(Generous):
+        assert text("generous", 0, [END], tokens=tokens).tokens == wanted
+
+
+class Untouchable:
+    """A channel that may not be used."""
+
+    def __getattr__(self, name):
+        raise AssertionError(f"device_only used {name} of its channel")
+
+
+def test_device_only_never_uses_its_channel():
+    got = decode_locally(task("device_only", 20), *models(), channel=lambda server: Untouchable())
+    assert len(got.tokens) == 20
+    assert (got.traffic.up_messages, got.traffic.down_messages, got.counts.rounds) == (0, 0, 0)
+
+
+def test_device_only_follows_the_law_of_the_draft():
+    draft, target = ToyModel(3, 1), ToyModel(3, 2)
+    the_task = task("device_only", 3)
+    got = law(
+        lambda random: tuple(
+            decode_locally(the_task, draft, target, randomiser=lambda *_: random).tokens
+        )
+    )
+    assert dict(got) == pytest.approx(target_law(draft, PLAIN, 3), abs=1e-12)

@@ -1,0 +1,154 @@
+"""Figures: what is drawn, what is left out, what is marked."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from plots import draw_all, speed, timeline, traffic
+from plots.style import look
+from testbed.errors import TestbedError
+from testbed.results import Results
+from testbed.traces.verdict import Verdict
+from tests.records import alone, make_results, row, write_events
+
+ROWS = [
+    row("cloud_ar", tokens=10, seconds=5),
+    alone("device_only", seconds=4),
+    row("dsd", tokens=10, seconds=1),
+    row("dsd", tokens=10, seconds=4, prompt=1, verdict="suspect"),
+    row("dsd", tokens=10, seconds=1000, prompt=2, verdict="invalid"),
+    row("mine", verdict="invalid"),
+]
+DRAWN = ["Cloud AR", "Device only", "DSD *"]
+
+
+def names(axes) -> list[str]:
+    return [label.get_text() for label in axes.get_yticklabels()]
+
+
+def notes(axes) -> list[str]:
+    return [text.get_text() for text in axes.texts]
+
+
+def test_every_figure_is_written_as_png_and_pdf(tmp_path):
+    results = make_results(tmp_path, ROWS)
+    paths = list(draw_all(Results.open(results.path)))
+    wanted = {
+        f"{name}.{kind}" for name in ("speed", "timeline", "traffic") for kind in ("png", "pdf")
+    }
+    assert {path.name for path in paths} == wanted
+    assert {path.name for path in (results.path / "figures").iterdir()} == wanted
+    for path in paths:
+        assert path.parent == results.path / "figures"
+        magic = b"\x89PNG" if path.suffix == ".png" else b"%PDF"
+        assert path.read_bytes().startswith(magic)
+        assert path.stat().st_size > 5000
+
+
+def test_speed_has_a_bar_for_each_method_from_the_rows_that_count(tmp_path):
+    (axes,) = speed.draw(make_results(tmp_path, ROWS)).axes
+    assert names(axes) == DRAWN
+    assert [bar.get_width() for bar in axes.patches] == [2, 2.5, 4]  # dsd: 20 tokens in 5 s
+    dots = [sorted(line.get_xdata()) for line in axes.lines]
+    assert dots == [[2], [2.5], [2.5, 10]]
+    assert notes(axes) == ["2.0", "2.5", "4.0", "* suspect, see verdict.json"]
+
+
+def test_traffic_has_payload_and_frames_of_each_method_both_ways(tmp_path):
+    figure = traffic.draw(make_results(tmp_path, ROWS))
+    up, down = figure.axes
+    assert names(up) == DRAWN
+    assert [bar.get_width() for bar in up.patches] == [200, 100, 0, 0, 200, 100]
+    assert [bar.get_width() for bar in down.patches] == [50, 1, 0, 0, 50, 1]
+    assert notes(up)[:3] == ["200", "nothing", "200"]
+    assert up.get_xlim()[1] > 300  # room for the numbers
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["frames", "payload"]
+
+
+def test_nothing_is_marked_when_nothing_is_suspect(tmp_path):
+    results = make_results(tmp_path, [row("dsd"), row("dssd", verdict="invalid")])
+    for figure in (speed.draw(results), traffic.draw(results), timeline.draw(results)):
+        assert "DSD" in (*names(figure.axes[0]), figure.axes[0].get_ylabel())
+        assert not any("suspect" in note for axes in figure.axes for note in notes(axes))
+
+
+def test_timeline_marks_a_suspect_text(tmp_path):
+    rows = [row("cloud_ar"), row("dsd", verdict="suspect")]
+    first, second = timeline.draw(make_results(tmp_path, rows)).axes
+    assert [first.get_ylabel(), second.get_ylabel()] == ["Cloud AR", "DSD *"]
+    assert notes(first) == ["* suspect, see verdict.json"]
+
+
+def test_all_figures_agree_on_a_colour():
+    assert look("dsd", ["dsd"]) == look("dsd", ["other", "dsd"])
+    others = [look(label, ["a", "dsd", "b"]).colour for label in ("a", "b")]
+    assert len({*others, look("dsd", []).colour}) == 3
+
+
+def spans(axes) -> list[list[tuple[float, float]]]:
+    """(begin, end) of each bar, lane by lane: draft, uplink, verify, downlink."""
+    return [
+        [
+            (round(path.get_extents().x0, 3), round(path.get_extents().x1, 3))
+            for path in collection.get_paths()
+        ]
+        for collection in axes.collections[:4]
+    ]
+
+
+def test_timeline_shows_the_phases_of_the_first_text(tmp_path):
+    results = make_results(tmp_path, [row("dsd")])
+    for node in ("device", "base_station"):  # of another text, in the same files
+        path = results.run("dsd", 0) / f"{node}.jsonl"
+        write_events(path, node, "device/1", start=6 * 10**9)
+    (axes,) = timeline.draw(results).axes
+    assert axes.get_ylabel() == "DSD"
+    assert axes.get_xlim() == (0, 2)
+    assert spans(axes) == [
+        [(0, 0.4), (1, 1.3)],
+        [(0, 0.1), (0.4, 0.6), (1.3, 1.5)],
+        [(0.1, 0.3), (0.6, 0.9), (1.5, 1.8)],
+        [(0.9, 1), (1.8, 1.9)],
+    ]
+    ticks = [segment[0][0] for segment in axes.collections[4].get_segments()]
+    assert ticks == pytest.approx([1, 1.9])
+
+
+def test_timeline_has_a_strip_for_each_valid_method_as_long_as_the_fastest(tmp_path):
+    rows = [*ROWS, row("dssd", repeat=1, verdict="suspect"), row("slow", prompt=1)]
+    figure = timeline.draw(make_results(tmp_path, rows))
+    assert [axes.get_ylabel() for axes in figure.axes] == ["Cloud AR", "Device only", "DSD"]
+    assert figure.axes[-1].get_xlim() == (0, 1)
+    cloud, device_only, _ = map(spans, figure.axes)
+    assert all(begin < 1 for lane in cloud for begin, _ in lane)
+    assert device_only[0]
+    assert device_only[1:] == [[], [], []]
+
+
+def test_timeline_does_without_runs_whose_events_are_gone(tmp_path):
+    results = make_results(tmp_path, ROWS)
+    shutil.rmtree(results.path / "runs" / "dsd-0")
+    assert [axes.get_ylabel() for axes in timeline.draw(results).axes] == [
+        "Cloud AR",
+        "Device only",
+    ]
+    shutil.rmtree(results.path / "runs")
+    assert timeline.draw(results) is None
+
+
+@pytest.mark.parametrize("rows", [[], [row("dsd", verdict="invalid")]], ids=["none", "invalid"])
+def test_without_rows_that_count_there_are_no_figures(tmp_path, rows):
+    results = make_results(tmp_path, rows)
+    assert list(draw_all(results)) == []
+    assert list(results.path.glob("figures/*")) == []
+    assert results.verdict() == Verdict("invalid" if rows else "valid")
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    results = make_results(tmp_path, ROWS)
+    (results.path / "figures").touch()
+    with pytest.raises(TestbedError, match="figures: cannot be written: File exists"):
+        list(draw_all(results))

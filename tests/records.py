@@ -1,0 +1,109 @@
+"""Hand-made results: rows and a whole results directory, without running anything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from testbed.results import Results, Summary
+from testbed.traces.summary import Row, WireBytes
+from testbed.traces.verdict import Verdict, worst
+
+ROW = Row(
+    method="dsd",
+    repeat=0,
+    point={},
+    prompt=0,
+    tokens=10,
+    seconds=2.0,
+    tokens_per_second=5.0,
+    ttft_s=0.5,
+    rounds=4,
+    drafted=12,
+    accepted=6,
+    rejected_rounds=2,
+    acceptance_rate=0.75,
+    uplink_payload_bits=8000,
+    uplink_message_bytes=1200,
+    uplink_wire_bytes=2000,
+    downlink_payload_bits=80,
+    downlink_message_bytes=100,
+    downlink_wire_bytes=500,
+    links={"radio": WireBytes(2000, 9, 0, 500, 8, 0)},
+    resends=0,
+    target_tv=None,
+    device_compute_s=0.4,
+    verifier_compute_s=0.6,
+    network_s=1.0,
+    output_sha256="00",
+    verdict="valid",
+    reasons=[],
+)
+
+
+def row(method: str, *, tokens: int = 10, seconds: float = 2.0, **changes: Any) -> Row:
+    """A row like any other but for what is given."""
+    return msgspec.structs.replace(
+        ROW,
+        method=method,
+        tokens=tokens,
+        seconds=seconds,
+        tokens_per_second=tokens / seconds,
+        **changes,
+    )
+
+
+def alone(method: str, **changes: Any) -> Row:
+    """A row of a method that sends nothing."""
+    nothing = {
+        f"{way}_{what}": 0
+        for way in ("uplink", "downlink")
+        for what in ("payload_bits", "message_bytes", "wire_bytes")
+    }
+    still = {"rounds": 0, "drafted": 0, "accepted": 0, "rejected_rounds": 0}
+    return row(method, acceptance_rate=None, **nothing, **still, **changes)
+
+
+EVENTS = {
+    # (event, what, ms of its beginning and end) of one text: two rounds.
+    "device": [
+        ("send", "Open", 0), ("draft", "", 0, 400), ("send", "Round", 400),
+        ("receive", "Opened", 550), ("receive", "Reply", 1000), ("commit", "", 1000),
+        ("draft", "", 1000, 1300), ("send", "Round", 1300), ("receive", "Reply", 1900),
+        ("commit", "", 1900), ("send", "Close", 1950),
+    ],
+    "base_station": [
+        ("receive", "Open", 100), ("send", "Opened", 100), ("prefill", "", 100, 300),
+        ("receive", "Round", 600), ("verify", "", 600, 900), ("send", "Reply", 900),
+        ("receive", "Round", 1500), ("verify", "", 1500, 1800), ("send", "Reply", 1800),
+        ("receive", "Close", 2050),
+    ],
+}  # fmt: skip
+
+
+def write_events(path: Path, node: str, stream: str = "device/0", start: int = 5 * 10**9) -> None:
+    """Append the events of one text at `node`."""
+    with path.open("ab") as file:
+        for name, message, begin, *end in EVENTS[node]:
+            event = {"node": node, "t": start + begin * 10**6, "event": name, "stream": stream}
+            if message:
+                event["message"] = message
+            if end:
+                event["dur"] = (end[0] - begin) * 10**6
+            file.write(msgspec.json.encode(event) + b"\n")
+
+
+def make_results(parent: Path, rows: list[Row], reasons: tuple[str, ...] = ()) -> Results:
+    """A results directory with these rows, and events for each of its runs."""
+    results = Results.create(parent, "made")
+    results.write_scenario({"name": "made", "verifier": "base_station", "prompts": ["one"]})
+    results.write_json("summary.json", Summary(scenario="made", rows=rows))
+    level = worst(each.verdict for each in rows)
+    results.write_json("verdict.json", Verdict(level, list(reasons)))
+    for each in rows:
+        for node in EVENTS:
+            if node == "device" or each.uplink_wire_bytes:
+                write_events(results.run(each.method, each.repeat) / f"{node}.jsonl", node)
+    return results

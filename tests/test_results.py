@@ -1,0 +1,199 @@
+"""The results directory, and the tables printed from it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from testbed.errors import TestbedError
+from testbed.results import Results, Summary
+from testbed.table import print_results
+from testbed.traces.verdict import Verdict
+from tests.records import ROW, alone, make_results, row
+
+
+def refusal(read, *arguments) -> str:
+    with pytest.raises(TestbedError) as caught:
+        read(*arguments)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_a_new_directory_is_named_by_time_and_scenario_and_is_never_an_old_one(tmp_path):
+    paths = {Results.create(tmp_path / "a" / "b", "quick").path for _ in range(5)}
+    assert len(paths) == 5
+    for path in paths:
+        assert path.is_dir()
+        assert path.parent == tmp_path / "a" / "b"
+        assert re.fullmatch(r"\d{8}T\d{6}Z-quick-[0-9a-f]{6}", path.name)
+
+
+def test_a_place_that_cannot_hold_results_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    message = refusal(Results.create, tmp_path / "file", "quick")
+    assert message == f"--out {tmp_path}/file: cannot write there: Not a directory"
+
+
+def test_what_was_written_is_read_back(tmp_path):
+    rows = [row("dsd", point={"links.radio.up.rate": "1mbit"}), alone("device_only")]
+    results = make_results(tmp_path, rows, ("late",))
+    again = Results.open(results.path)
+    assert again.summary() == Summary(scenario="made", rows=rows)
+    assert again.verdict() == Verdict("valid", ["late"])
+
+
+def reread(results: Results, scenario: dict) -> dict:
+    results.write_scenario(scenario)
+    return results.scenario()
+
+
+@settings(deadline=None)
+@given(texts=st.lists(st.text()))
+def test_a_scenario_is_read_back_whatever_its_prompts(tmp_path_factory, texts):
+    results = Results(tmp_path_factory.getbasetemp())
+    assert reread(results, {"prompts": texts, "seed": 1}) == {"prompts": texts, "seed": 1}
+
+
+def test_line_breaks_of_all_kinds_survive(tmp_path):
+    odd = [f"a{end}b" for end in ("\n", "\r", "\r\n", "\x85", "\u2028", "\u2029", "\x0b")]
+    odd += ["\n", "\x85", "\ufeff", "- 'x'\t\"y\"\\ # no", "null", ""]
+    assert reread(Results(tmp_path), {"prompts": odd}) == {"prompts": odd}
+
+
+def test_the_scenario_stays_legible(tmp_path):
+    results = Results(tmp_path)
+    results.write_scenario({"prompts": ["für 😀"], "description": "second"})
+    text = (tmp_path / "scenario.yaml").read_text(encoding="utf-8")
+    assert text == "prompts:\n- für 😀\ndescription: second\n"
+
+
+@pytest.mark.parametrize("content", [None, "", "- a", "a: [", "3", b"\xff\xfe\x00"])
+def test_a_missing_or_damaged_scenario_is_named(tmp_path, content):
+    results = Results(tmp_path)
+    if content is not None:
+        data = content if isinstance(content, bytes) else content.encode()
+        (tmp_path / "scenario.yaml").write_bytes(data)
+    reason = (
+        "cannot be read: No such file or directory" if content is None else "it holds no scenario"
+    )
+    assert refusal(results.scenario) == f"{tmp_path}/scenario.yaml: {reason}"
+
+
+def test_a_directory_without_a_summary_holds_no_results(tmp_path):
+    for path in (tmp_path, tmp_path / "nowhere"):
+        assert refusal(Results.open, path) == f"{path}: no results there; it has no summary.json"
+
+
+def summary(**changes) -> bytes:
+    content = msgspec.to_builtins(Summary(scenario="x", rows=[ROW]))
+    return msgspec.json.encode({**content, **changes})
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"[]",
+        b'{"scenario": "x"',
+        b'{"scenario": "x"}',
+        b"\xff",
+        summary(version=2),
+        summary(version="1"),
+        summary(rows={}),
+        summary(rows=[{"method": "dsd"}]),
+        summary(rows=[{**msgspec.to_builtins(ROW), "verdict": "fine"}]),
+        summary(rows=[{**msgspec.to_builtins(ROW), "seconds": "2"}]),
+    ],
+    ids=lambda content: content[-40:].decode(errors="replace"),
+)
+def test_a_summary_of_another_shape_is_named(tmp_path, content):
+    (tmp_path / "summary.json").write_bytes(content)
+    message = refusal(Results.open(tmp_path).summary)
+    assert message.startswith(f"{tmp_path}/summary.json: cannot be read: ")
+
+
+def test_a_run_that_never_ended_has_no_verdict_and_says_so(tmp_path):
+    results = make_results(tmp_path, [ROW])
+    (results.path / "verdict.json").unlink()
+    message = refusal(results.verdict)
+    assert message == f"{results.path}/verdict.json: cannot be read: No such file or directory"
+
+
+def test_a_file_is_replaced_as_a_whole_or_not_at_all(tmp_path, monkeypatch):
+    results = make_results(tmp_path, [ROW])
+    before = {path.name for path in results.path.iterdir()}
+
+    def full(path, content):
+        with path.open("wb") as file:
+            file.write(content[:9])
+        raise OSError("disk full")
+
+    with monkeypatch.context() as patched, pytest.raises(OSError, match="disk full"):
+        patched.setattr(Path, "write_bytes", full)
+        results.write_json("summary.json", Summary(scenario="new", rows=[]))
+    assert results.summary().rows == [ROW]
+    results.write_json("summary.json", Summary(scenario="new", rows=[]))
+    assert results.summary().rows == []
+    assert {path.name for path in results.path.iterdir()} == before
+
+
+def test_each_run_and_each_node_has_its_place(tmp_path):
+    results = Results(tmp_path)
+    assert results.run("dsd-8", 2) == results.run("dsd-8", 2) == tmp_path / "runs" / "dsd-8-2"
+    assert results.run("dsd-8", 2).is_dir()
+    assert results.log("device") == tmp_path / "logs" / "device.log"
+    assert results.log("device").parent.is_dir()
+
+
+ROWS = [
+    row("dsd", tokens=10, seconds=1),
+    row("dsd", tokens=10, seconds=4, prompt=1, verdict="suspect"),
+    alone("device_only"),
+    row("dssd-8", verdict="invalid"),
+]
+
+
+@pytest.fixture
+def lines(tmp_path, monkeypatch, capsys):
+    def lines(rows, *reasons):
+        monkeypatch.setenv("COLUMNS", "200")
+        print_results(make_results(tmp_path, rows, reasons))
+        return [line.split() for line in capsys.readouterr().out.splitlines() if line.strip()]
+
+    return lines
+
+
+def test_the_tables_have_each_method_once_in_the_order_they_ran(lines):
+    first = [words[0] for words in lines(ROWS)]
+    methods = [word for word in first if word in {each.method for each in ROWS}]
+    assert methods == ["dsd", "device_only", "dssd-8"] * 2  # speed, traffic
+
+
+def test_speeds_are_totals_and_the_worst_verdict_counts(lines):
+    speeds = {words[0]: words[1:] for words in reversed(lines(ROWS))}
+    assert speeds["dsd"][0] == "4.00"  # not the mean of 10 and 2.5
+    assert speeds["dsd"][2:4] == ["2.50", "0.75"]
+    assert speeds["dsd"][-1] == "suspect"
+    assert speeds["device_only"][2:4] == ["–", "–"]
+    assert speeds["dssd-8"][-1] == "invalid"
+
+
+def test_traffic_is_in_bytes_per_token(lines):
+    traffic = {words[0]: words[1:] for words in lines(ROWS)}
+    assert traffic["dsd"] == ["100", "120", "200", "1.0", "10.0", "50.0"]
+    assert traffic["device_only"] == ["0.0"] * 6
+
+
+def test_the_verdict_and_its_reasons_stand_below(lines):
+    reason = "link radio up: [bold]12[/bold] packets " + "lost " * 60
+    printed = lines(ROWS, reason, "second")
+    assert printed[-3:] == [["verdict:", "invalid"], reason.split(), ["second"]]
+
+
+def test_without_rows_there_is_still_a_verdict(lines):
+    assert lines([], "the run stopped")[-2:] == [["verdict:", "valid"], ["the", "run", "stopped"]]

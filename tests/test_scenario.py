@@ -1,0 +1,228 @@
+"""Scenarios: the shipped ones load, resolved ones read back, mistakes are named with the remedy."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from testbed.emulation.backend import BACKENDS
+from testbed.errors import TestbedError
+from testbed.methods.base import methods
+from testbed.scenario import check_scenario, load_scenario
+
+SHIPPED = sorted((Path(__file__).parents[1] / "scripts/scenarios").glob("*.yaml"))
+BASE = {
+    "name": "base",
+    "topology": "edge",
+    "verifier": "base_station",
+    "links": {"radio": {"up": {"rate": "5mbit", "delay": "20ms"}, "down": {}}},
+    "models": {"synthetic": {"vocabulary_size": 100, "acceptance": 0.8}},
+    "methods": ["dssd", {"method": "dsd", "label": "dsd-8", "draft_length": 8}],
+    "prompts": ["one", "two"],
+}
+REAL = {"target": {"model": "a", "dtype": "bf16", "without_layers": [3, 4]}, "draft": "b"}
+
+
+def changed(path: str, value) -> dict:
+    """BASE with the value at KEY.KEY replaced; ... removes it."""
+    raw = copy.deepcopy(BASE)
+    *parents, last = path.split(".")
+    place = raw
+    for key in parents:
+        place = place.setdefault(key, {})
+    if value is ...:
+        del place[last]
+    else:
+        place[last] = value
+    return raw
+
+
+def resolved(raw) -> dict:
+    return check_scenario(raw, "s.yaml").to_mapping()
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_shipped_scenarios_load_and_their_resolved_form_reads_back(path):
+    mapping = load_scenario(path).to_mapping()
+    assert resolved(mapping) == mapping
+    assert resolved(yaml.safe_load(yaml.safe_dump(mapping))) == mapping
+    assert mapping["name"] == path.stem
+
+
+def test_there_are_shipped_scenarios():
+    assert len(SHIPPED) >= 2
+
+
+def test_the_resolved_form_has_every_default_filled_in():
+    assert resolved(BASE) == {
+        **BASE,
+        "description": "",
+        "decoding": {
+            "temperature": 1.0, "top_k": 0, "top_p": 1.0, "max_new_tokens": 64, "ignore_eos": False,
+        },
+        "repeat": 1,
+        "seed": 0,
+        "backend": "auto",
+        "timeout": "60s",
+        "models": {"synthetic": {"vocabulary_size": 100, "acceptance": 0.8, "seed": 0}},
+        "links": {
+            "radio": {
+                "up": {
+                    "rate": "5mbit", "delay": "20ms", "jitter": "0us", "loss": "0%",
+                    "queue": "125KB",
+                },
+                "down": {
+                    "rate": "unlimited", "delay": "0us", "jitter": "0us", "loss": "0%",
+                    "queue": "64KiB",
+                },
+            }
+        },
+        "methods": [
+            {"method": "dssd", "label": "dssd", "draft_length": 4, "precision": "fixed16",
+             "target_precision": "fixed16"},
+            {"method": "dsd", "label": "dsd-8", "draft_length": 8, "precision": "fixed16",
+             "target_precision": "exact"},
+        ],
+    }  # fmt: skip
+
+
+scenarios = st.fixed_dictionaries(
+    {
+        "prompts": st.lists(st.text(min_size=1).filter(str.strip), min_size=1, max_size=3),
+        "decoding": st.fixed_dictionaries({"temperature": st.floats(0, 100)}),
+        "seed": st.integers(-(2**63), 2**63 - 1),
+        "timeout": st.floats(1e-3, 86400).map(lambda seconds: f"{seconds:f}s"),
+        "models": st.sampled_from([BASE["models"], REAL]),
+        "backend": st.sampled_from(BACKENDS),
+        "links": st.sampled_from(
+            [{"radio": way} for way in ({}, {"up": {"loss": "0.1%"}}, {"down": {"delay": "3ms"}})]
+        ),
+    }
+)
+
+
+@settings(deadline=None, max_examples=50)
+@given(scenarios)
+def test_any_scenario_reads_back(some):
+    mapping = resolved({**BASE, **some})
+    assert resolved(mapping) == mapping
+    assert {key: mapping[key] for key in ("prompts", "seed", "backend")} == {
+        key: some[key] for key in ("prompts", "seed", "backend")
+    }
+
+
+def test_all_topologies_have_their_verifiers():
+    ways = {"up": {}, "down": {}}
+    for verifier in ("base_station", "cloud"):
+        raw = {**BASE, "topology": "three_tier", "verifier": verifier}
+        raw["links"] = {"radio": ways, "backhaul": ways}
+        assert list(resolved(raw)["links"]) == ["radio", "backhaul"]
+
+
+def test_a_method_may_run_twice_under_two_labels():
+    mapping = resolved({**BASE, "methods": ["dsd", {"method": "dsd", "label": "again"}]})
+    assert [each["label"] for each in mapping["methods"]] == ["dsd", "again"]
+
+
+NOT_A_RATE = "is not a rate; write a number and one of bit, kbit, mbit, gbit, e.g. 10mbit"
+NOT_A_TIME = "is not a time; write a number and one of us, ms, s, e.g. 20ms"
+NO_LINK_KEY = "unknown key; allowed are rate, delay, jitter, loss, queue"
+NO_OPTION = "unknown key; allowed are draft_length, precision, target_precision"
+NAMING = "use letters, digits, '_', '.' and '-'"
+EITHER = "give either target and draft, or synthetic"
+PROMPTS = "at least one, and none of them empty, is needed"
+
+MISTAKES = [  # where, what is written there, and the error after the name of that place
+    ("colour", 1, ": unknown key; allowed are name, topology, verifier, links, models, methods, "
+     "prompts, description, decoding, repeat, seed, backend, timeout"),
+    ("decoding", {"temprature": 1}, ".temprature: unknown key; allowed are temperature, top_k, "
+     "top_p, max_new_tokens, ignore_eos"),
+    ("links.radio.up", {"raet": "1mbit"}, f".raet: {NO_LINK_KEY}"),
+    ("links.radio.down.mtu", "1mbit", f": {NO_LINK_KEY}"),
+    ("links.radio.upp", {}, ": unknown key; allowed are up, down"),
+    ("models", {"draught": "a"}, ".draught: unknown key; allowed are synthetic, target, draft"),
+    ("models.synthetic.alpha", 1, ": unknown key; allowed are vocabulary_size, acceptance, seed"),
+    ("models", {**REAL, "draft": {"model": "b", "path": 1}},
+     ".draft.path: unknown key; allowed are model, dtype, without_layers, threads"),
+    ("prompts", ..., ": this key is missing"),
+    ("models.synthetic.acceptance", ..., ": this key is missing"),
+    ("models", {"target": {"dtype": "fp32"}}, ".target.model: this key is missing"),
+    ("links.radio.up.rate", "5mbps", f": '5mbps' {NOT_A_RATE}"),
+    ("links.radio.up.rate", "-5mbit", f": '-5mbit' {NOT_A_RATE}"),
+    ("links.radio.down.delay", 20, f": '20' {NOT_A_TIME}"),
+    ("links.radio", None, ": expected `mapping`, got `null`"),
+    ("links.radio", 3, ": 3: expected `mapping`, got `int`"),
+    ("links.radio.up", ["1mbit"], ": ['1mbit']: expected `mapping`, got `list`"),
+    ("links", [1], ": [1]: expected `mapping`, got `list`"),
+    ("links", {}, ": none given; this topology has exactly radio"),
+    ("links", {"radio": {}, "lan": {}}, ": radio, lan given; this topology has exactly radio"),
+    ("topology", "star", ": topology 'star' is unknown; there are edge, three_tier"),
+    ("topology", 3, ": 3: expected `str`, got `int`"),
+    *[("verifier", host, f": '{host}' is no host of topology edge that can verify; choose from "
+       "base_station") for host in ("cloud", "device")],
+    ("models", {}, f": {EITHER}"),
+    ("models", {"target": "a"}, f": {EITHER}"),
+    ("models", {**REAL, **BASE["models"]}, f": {EITHER}"),
+    ("models", {**BASE["models"], "draft": "a"}, f": {EITHER}"),
+    ("models", 3, ": 3: expected `mapping`, got `int`"),
+    ("models.synthetic.acceptance", 0, ": 0: expected `float` > 0.0"),
+    ("models", {**REAL, "draft": {"model": "b", "dtype": "fp8"}},
+     ".draft.dtype: 'fp8': choose from bf16, fp16, fp32"),
+    ("models", {**REAL, "draft": {"model": "b", "without_layers": [1, "x"]}},
+     ".draft.without_layers[1]: 'x': expected `int`, got `str`"),
+    ("methods", [], ": at least one is needed (see `testbed methods`)"),
+    ("methods", {}, ": {}: expected `list`, got `mapping`"),
+    ("methods", ["dsd", 3], "[1]: 3: expected `str | mapping`, got `int`"),
+    ("methods", ["dsdd"],
+     "[0]: 'dsdd' is not a method; choose from " + ", ".join(methods())),
+    ("methods", ["dsd", {"method": "dssd", "gamma": 4}], f"[1].gamma: {NO_OPTION}"),
+    ("methods", [{"method": "dsd", "draft_length": 0}], "[0].draft_length: 0: expected `int` >= 1"),
+    ("methods", ["dsd", "dsd"], "[1].label: 'dsd' is taken; give each method its own label"),
+    ("methods", [{"method": "dsd", "label": "../x"}], f"[0].label: '../x' is no label; {NAMING}"),
+    ("methods", [{"method": "dsd", 3: 4}], "[0]: the key 3 is no text"),
+    ("prompts", [], f": {PROMPTS}"),
+    ("prompts", ["one", " \n"], f": {PROMPTS}"),
+    ("prompts", "one", ": 'one': expected `list`, got `str`"),
+    ("prompts", ["one", 2], "[1]: 2: expected `str`, got `int`"),
+    ("decoding", 3, ": 3: expected `mapping`, got `int`"),
+    ("decoding.temperature", -1, ": -1: expected `float` >= 0.0"),
+    ("decoding.temperature", "hot", ": 'hot': expected `float`, got `str`"),
+    ("decoding.temperature", float("inf"), " is inf; it must be finite and 0 or more"),
+    ("decoding.top_p", 1.5, ": 1.5: expected `float` <= 1.0"),
+    ("decoding.top_k", -1, ": -1: expected `int` >= 0"),
+    ("decoding.max_new_tokens", 0, ": 0: expected `int` >= 1"),
+    ("repeat", 0, ": 0: expected `int` >= 1"),
+    ("repeat", "two", ": 'two': expected `int`, got `str`"),
+    ("seed", 2**63, f": {2**63}: expected `int` <= {2**63 - 1}"),
+    ("timeout", "soon", f": 'soon' {NOT_A_TIME}"),
+    ("timeout", 60, f": '60' {NOT_A_TIME}"),
+    ("timeout", "0s", ": it is 0s; it must be above 0 and at most 86400s"),
+    ("timeout", "86401s", ": it is 86401s; it must be above 0 and at most 86400s"),
+    ("backend", "tc", ": 'tc': choose from auto, netem, relay"),
+    ("name", "a/b", f": 'a/b' is no name; {NAMING}"),
+    ("name", None, ": expected `str`, got `null`"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("place", "value", "error"), MISTAKES)
+def test_a_mistake_is_named_with_file_place_and_what_is_allowed(place, value, error):
+    with pytest.raises(TestbedError) as caught:
+        check_scenario(changed(place, value), "s.yaml")
+    assert str(caught.value) == f"s.yaml: {place}{error}"
+
+
+def test_a_long_value_is_not_repeated_in_full():
+    with pytest.raises(TestbedError) as caught:
+        check_scenario(changed("description", ["two\nlines" * 99] * 99), "s.yaml")
+    assert len(str(caught.value)) < 300
+    assert "\n" not in str(caught.value)
+
+
+def test_a_key_that_is_no_text_is_refused():
+    with pytest.raises(TestbedError, match=r"^s\.yaml: the key 3 is no text$"):
+        check_scenario({**BASE, 3: 4}, "s.yaml")

@@ -1,0 +1,76 @@
+"""Event files: what is written can be read back at once, whatever happened in between."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from testbed.traces.events import Tracer, read_events
+
+
+def test_events_come_back_in_order_with_their_fields(tmp_path):
+    path = tmp_path / "device.jsonl"
+    before = time.monotonic_ns()
+    with Tracer("device", path) as trace:
+        trace.event("send", "device/0", bytes=7, message="Open")
+        trace.event("note", "device/1", text='a "b"\n\r\u2028é', nested={"x": [1, None]})
+    after = time.monotonic_ns()
+    first, second = read_events(path)
+    assert before <= first["t"] <= second["t"] <= after
+    del first["t"], second["t"]
+    assert first == {
+        "node": "device", "event": "send", "stream": "device/0", "bytes": 7, "message": "Open",
+    }  # fmt: skip
+    assert second == {
+        "node": "device", "event": "note", "stream": "device/1",
+        "text": 'a "b"\n\r\u2028é', "nested": {"x": [1, None]},
+    }  # fmt: skip
+
+
+def test_a_span_tells_when_its_body_began_and_how_long_it_took(tmp_path):
+    path = tmp_path / "device.jsonl"
+    trace = Tracer("device", path)
+    before = time.monotonic_ns()
+    with trace.span("draft", "device/0", round=3):
+        began = time.monotonic_ns()
+        time.sleep(0.01)
+        trace.event("inside", "device/0")
+        ended = time.monotonic_ns()
+    after = time.monotonic_ns()
+    inside, span = read_events(path)  # the file is not closed yet
+    assert before <= span["t"] <= began
+    assert ended - began <= span["dur"] <= after - before
+    assert span["t"] <= inside["t"] <= span["t"] + span["dur"]
+    assert (span["event"], span["round"], span["node"]) == ("draft", 3, "device")
+    assert "dur" not in inside
+
+
+def test_a_span_is_recorded_when_its_body_fails(tmp_path):
+    path = tmp_path / "device.jsonl"
+    trace = Tracer("device", path)
+    with pytest.raises(KeyError, match="gone"), trace.span("verify", "device/0"):
+        raise KeyError("gone")
+    (span,) = read_events(path)
+    assert span["event"] == "verify"
+    assert span["dur"] >= 0
+
+
+def test_a_second_tracer_continues_the_file(tmp_path):
+    path = tmp_path / "device.jsonl"
+    for number in (1, 2):
+        with Tracer("device", path) as trace:
+            trace.event("begin", "", number=number)
+    assert [event["number"] for event in read_events(path)] == [1, 2]
+    with pytest.raises(ValueError, match="closed"):
+        trace.event("late", "")
+
+
+def test_without_a_path_nothing_is_kept():
+    with Tracer("device") as trace, trace.span("draft", "device/0"):
+        trace.event("send", "device/0")
+
+
+def test_an_empty_file_has_no_events(tmp_path):
+    (tmp_path / "x.jsonl").touch()
+    assert read_events(tmp_path / "x.jsonl") == []

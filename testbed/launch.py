@@ -10,6 +10,7 @@ import msgspec
 
 from testbed.emulation.backend import choose_backend
 from testbed.emulation.sandbox import check_sandbox, run_in_sandbox
+from testbed.errors import TestbedError
 from testbed.models.catalog import resolve
 from testbed.models.spec import ModelSpec, SyntheticSpec
 from testbed.models.vocabulary import require_same_vocabulary
@@ -47,15 +48,23 @@ def resolve_models(scenario: Scenario) -> tuple[ModelSpec, ModelSpec]:
         )
         return spec, spec
     assert models.target is not None and models.draft is not None
-    target, draft = _resolve(models.target), _resolve(models.draft)
-    require_same_vocabulary(target, draft)
+    where = f"{scenario.source}: models"
+    target = _resolve(models.target, f"{where}.target")
+    draft = _resolve(models.draft, f"{where}.draft")
+    try:
+        require_same_vocabulary(target, draft)
+    except TestbedError as error:
+        raise TestbedError(f"{where}: {error}") from None
     return target, draft
 
 
-def _resolve(model: str | RealModel) -> ModelSpec:
+def _resolve(model: str | RealModel, where: str) -> ModelSpec:
     if isinstance(model, str):
         model = RealModel(model=model)
-    spec = resolve(model.model)
+    try:
+        spec = resolve(model.model)
+    except TestbedError as error:
+        raise TestbedError(f"{where}: {error}") from None
     return msgspec.structs.replace(
         spec,
         dtype=model.dtype,

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
-import yaml
 
 from testbed.decoding.sampling import Sampling
 from testbed.emulation.topology import load_topology, topology_hosts, topology_links
@@ -23,6 +22,7 @@ from testbed.links.units import format_time, parse_time
 from testbed.methods.base import method_class, parse_options
 from testbed.models.spec import Dtype
 from testbed.schema import convert
+from testbed.yaml_text import apply_change, parse_yaml
 
 DEVICE = "device"
 VERIFIERS = ("base_station", "cloud")
@@ -122,6 +122,8 @@ class Scenario:
     methods: list[MethodEntry]
     timeout: float
     """Longest silence in seconds before a run is given up."""
+    source: str
+    """The file it was read from, for messages."""
 
     @property
     def name(self) -> str:
@@ -157,11 +159,11 @@ def load_scenario(
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise TestbedError(f"{path}: cannot be read: {reason}") from None
-    raw = _parse_yaml(text, str(path))
+    raw = parse_yaml(text, str(path))
     if not isinstance(raw, dict):
         raise TestbedError(f"{path}: a scenario is a mapping of keys to values")
     for change in changes:
-        _apply(raw, change)
+        apply_change(raw, change)
     scenario = check_scenario(raw, str(path))
     if methods is None:
         return scenario
@@ -170,7 +172,7 @@ def load_scenario(
         if label not in labels:
             raise TestbedError(f"--methods: '{label}' is not in {path}; it has {', '.join(labels)}")
     kept = [entry for entry in scenario.methods if entry.label in methods]
-    return Scenario(scenario.document, scenario.links, kept, scenario.timeout)
+    return replace(scenario, methods=kept)
 
 
 def check_scenario(raw: Mapping[str, Any], where: str) -> Scenario:
@@ -212,6 +214,7 @@ def check_scenario(raw: Mapping[str, Any], where: str) -> Scenario:
         links=_check_links(document.links, names, where),
         methods=_check_methods(document.methods, where),
         timeout=timeout,
+        source=where,
     )
 
 
@@ -258,70 +261,3 @@ def _check_methods(raw: list[str | dict[str, Any]], where: str) -> list[MethodEn
         filled: dict[str, Any] = msgspec.to_builtins(parse_options(kind, options, place))
         entries.append(MethodEntry(label, name, filled, kind.uses_verifier))
     return entries
-
-
-class _Loader(yaml.SafeLoader):
-    """Refuses a key that is given twice, of which YAML would silently keep the last."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """As in SafeLoader."""
-        seen = set()
-        for key, _ in node.value:
-            if not isinstance(key, yaml.ScalarNode):
-                continue  # SafeLoader refuses it
-            if key.value in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"key '{key.value}' is given twice", key.start_mark
-                )
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-    def construct_scalar(self, node: yaml.ScalarNode | yaml.MappingNode) -> Any:
-        """As in SafeLoader, but JSON's way to write emoji, two escapes each, is understood."""
-        try:
-            return super().construct_scalar(node).encode("utf-16", "surrogatepass").decode("utf-16")
-        except UnicodeDecodeError:
-            raise yaml.constructor.ConstructorError(
-                None, None, "half a surrogate pair is no character", node.start_mark
-            ) from None
-
-
-def _parse_yaml(text: str, where: str) -> Any:
-    try:
-        return yaml.load(text, _Loader)
-    except yaml.MarkedYAMLError as error:
-        line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
-        raise TestbedError(f"{where}: {line}{error.problem}") from None
-    except yaml.YAMLError as error:
-        raise TestbedError(f"{where}: {' '.join(str(error).split())}") from None
-
-
-def _apply(raw: dict[str, Any], change: str) -> None:
-    """Replace one value: links.radio.up.rate=2mbit, methods.0.draft_length=6."""
-    path, equals, value = change.partition("=")
-    keys = path.split(".")
-    if not equals or not all(keys):
-        raise TestbedError(f"--set {change}: write it as KEY.KEY=VALUE")
-    place: Any = raw
-    for i, key in enumerate(keys):
-        last = i == len(keys) - 1
-        if isinstance(place, list):
-            if not key.isdecimal() or int(key) >= len(place):
-                name = ".".join(keys[:i])
-                raise TestbedError(
-                    f"--set {change}: '{key}' is no entry of {name}, which has {len(place)}, "
-                    "counted from 0"
-                )
-            if not last and isinstance(place[int(key)], str):
-                place[int(key)] = {"method": place[int(key)]}
-            at: Any = int(key)
-        elif isinstance(place, dict):
-            at = key
-            if not last:
-                place.setdefault(key, {})
-        else:
-            raise TestbedError(f"--set {change}: '{'.'.join(keys[:i])}' has no keys of its own")
-        if last:
-            place[at] = _parse_yaml(value, f"--set {change}")
-        else:
-            place = place[at]

@@ -8,8 +8,10 @@ from testbed.codecs.bits import BitReader, BitWriter, Payload, PayloadError, wid
 
 
 def write_tokens(writer: BitWriter, tokens: Sequence[int], vocabulary_size: int) -> None:
-    """Append token ids of b_id bits each."""
+    """Append token ids of b_id bits each. Raises ValueError on an id outside the vocabulary."""
     for token in tokens:
+        if token >= vocabulary_size:
+            raise ValueError(f"token {token} is outside the vocabulary of {vocabulary_size}")
         writer.write(token, width(vocabulary_size))
 
 

@@ -47,7 +47,7 @@ class Session:
     side: VerifierSide
     method: Method
     round: int = -1
-    answers: list[list[bytes]] = field(default_factory=list)
+    answers: list[tuple[Reply, Payload]] = field(default_factory=list)
     """What has been answered to the current round, for resends."""
 
 
@@ -140,12 +140,9 @@ class VerifierServer:
             yield to_frames(Unknown(VERSION, message.session, round=message.round))
             return
         if message.round == session.round:
-            for frames in session.answers[message.received :]:  # unfinished work goes on by itself
-                self.trace.event(
-                    "send", session.side.stream, message="Reply", bytes=sum(map(len, frames))
-                )
-                yield frames
-            return
+            for reply, answer in session.answers[message.received :]:
+                yield self._sent(session.side.stream, reply, answer)
+            return  # unfinished work goes on by itself
         if message.round < session.round:
             return  # overtaken by a later round
         length = len(session.side.text)
@@ -184,9 +181,8 @@ class VerifierServer:
                 last=last,
                 length=len(side.text),
             )
-            frames = self._sent(side.stream, reply, answer.payload)
-            session.answers.append(frames)
-            yield frames
+            session.answers.append((reply, answer.payload))
+            yield self._sent(side.stream, reply, answer.payload)
             part += 1
 
     def _sent(self, stream: str, message: Message, payload: Payload = NOTHING) -> list[bytes]:

@@ -1,0 +1,83 @@
+"""Reading YAML strictly, and changing single values of what was read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from testbed.errors import TestbedError
+
+_SHORT = {"methods": "method", "models": "model"}
+"""Sections whose entries may be a name alone, and the key that name stands for."""
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that is given twice, of which YAML would silently keep the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """As in SafeLoader."""
+        seen = set()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue  # SafeLoader refuses it
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"key '{key.value}' is given twice", key.start_mark
+                )
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+    def construct_scalar(self, node: yaml.ScalarNode | yaml.MappingNode) -> Any:
+        """As in SafeLoader, but JSON's way to write emoji, two escapes each, is understood."""
+        try:
+            return super().construct_scalar(node).encode("utf-16", "surrogatepass").decode("utf-16")
+        except UnicodeDecodeError:
+            raise yaml.constructor.ConstructorError(
+                None, None, "half a surrogate pair is no character", node.start_mark
+            ) from None
+
+
+def parse_yaml(text: str, where: str) -> Any:
+    """The content of a YAML text. Raises TestbedError with the line that cannot be read."""
+    try:
+        return yaml.load(text, _Loader)
+    except yaml.MarkedYAMLError as error:
+        line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
+        raise TestbedError(f"{where}: {line}{error.problem}") from None
+    except yaml.YAMLError as error:
+        raise TestbedError(f"{where}: {' '.join(str(error).split())}") from None
+
+
+def apply_change(raw: dict[str, Any], change: str) -> None:
+    """Replace one value in place: links.radio.up.rate=2mbit, methods.0.draft_length=6.
+
+    Where a method or a model is given by its name alone, it is spelt out first.
+    """
+    path, equals, value = change.partition("=")
+    keys = path.split(".")
+    if not equals or not all(keys):
+        raise TestbedError(f"--set {change}: write it as KEY.KEY=VALUE")
+    place: Any = raw
+    for i, key in enumerate(keys):
+        last = i == len(keys) - 1
+        if isinstance(place, list):
+            if not key.isdecimal() or int(key) >= len(place):
+                name = ".".join(keys[:i])
+                raise TestbedError(
+                    f"--set {change}: '{key}' is no entry of {name}, which has {len(place)}, "
+                    "counted from 0"
+                )
+            at: Any = int(key)
+        elif isinstance(place, dict):
+            at = key
+            if not last:
+                place.setdefault(key, {})
+        else:
+            raise TestbedError(f"--set {change}: '{'.'.join(keys[:i])}' has no keys of its own")
+        if not last and keys[0] in _SHORT and isinstance(place[at], str):
+            place[at] = {_SHORT[keys[0]]: place[at]}
+        if last:
+            place[at] = parse_yaml(value, f"--set {change}")
+        else:
+            place = place[at]

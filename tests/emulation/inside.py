@@ -6,6 +6,7 @@ import functools
 import os
 import socket
 import sys
+import tempfile
 import time
 
 import pytest
@@ -32,10 +33,13 @@ def inside_sandbox(test):
             return
         need_sandbox()
         node = os.environ["PYTEST_CURRENT_TEST"].rsplit(" ", 1)[0]
-        code = sandbox.run_in_sandbox(
-            [sys.executable, "-m", "pytest", "-q", "-s", "-p", "no:cacheprovider", node],
-            env={**os.environ, _INSIDE: "outside"},
-        )
+        # Temporary files of its own: a pytest tidies away those of others it takes for finished.
+        with tempfile.TemporaryDirectory() as folder:
+            options = ["-q", "-s", "-p", "no:cacheprovider", f"--basetemp={folder}/inside"]
+            code = sandbox.run_in_sandbox(
+                [sys.executable, "-m", "pytest", *options, node],
+                env={**os.environ, _INSIDE: "outside"},
+            )
         assert code == 0, "the test failed inside the sandbox; see the captured output"
 
     return pytest.mark.emulation(wrapper)

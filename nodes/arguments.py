@@ -12,6 +12,7 @@ from testbed.errors import TestbedError
 from testbed.models.base import Model
 from testbed.models.load import load_model
 from testbed.models.spec import ModelSpec, Role
+from testbed.transport.channel import LONGEST_TIMEOUT
 
 WARM_PROMPT, WARM_BLOCK = 32, 5
 """Tokens read at once while warming up: like a prompt, and like a block of drafts."""
@@ -29,12 +30,41 @@ def parser(description: str | None) -> argparse.ArgumentParser:
         'description such as {"type":"synthetic","vocabulary_size":1000,"acceptance":0.8}',
     )
     result.add_argument(
-        "--timeout", type=float, default=60.0, help="longest silence in seconds (default 60)"
+        "--timeout",
+        type=seconds,
+        default=60.0,
+        help="longest wait for an answer in seconds (default 60)",
     )
     result.add_argument(
         "--control", action="store_true", help="take commands from the runner on stdin"
     )
     return result
+
+
+def seconds(text: str) -> float:
+    """A time that sockets can count."""
+    value = float(text)
+    if not 0 < value <= LONGEST_TIMEOUT:
+        raise argparse.ArgumentTypeError(
+            f"{text} is not above 0 and at most {LONGEST_TIMEOUT:g} seconds"
+        )
+    return value
+
+
+def positive(text: str) -> int:
+    """A whole number from 1 up."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
+    return value
+
+
+def int64(text: str) -> int:
+    """A whole number of 64 bits."""
+    value = int(text)
+    if not -(2**63) <= value < 2**63:
+        raise argparse.ArgumentTypeError(f"{text} has more than 64 bits")
+    return value
 
 
 def model_spec(reference: str) -> ModelSpec:

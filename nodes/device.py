@@ -8,14 +8,13 @@ By hand, with a verifier running elsewhere (python -m nodes.base_station --help)
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from nodes.arguments import load_warm, parser, run
+from nodes.arguments import int64, load_warm, parser, positive, run
 from testbed.control import Begin, Decode, Failed, NodeEnd, Progress, Ready, Result
 from testbed.decoding.sampling import Sampling
 from testbed.device import decode
@@ -26,26 +25,31 @@ from testbed.task import Task
 from testbed.traces.events import Tracer
 from testbed.transport.channel import Channel, NoChannel
 from testbed.transport.zmq_client import ZmqChannel
+from testbed.yaml_text import parse_yaml
 
 
 def main() -> None:
     """Run one device."""
     arguments = parser(__doc__)
     arguments.add_argument("--connect", help="the verifier, tcp://host:port")
-    arguments.add_argument("--name", default="device", help="identity at the verifier")
+    arguments.add_argument(
+        "--name", default="device", help="the text depends on it, as on the seed"
+    )
     arguments.add_argument("--peer", default="verifier", help="what to call it in messages")
     arguments.add_argument("--method", default="dssd", help="see `testbed methods`")
     arguments.add_argument("--option", action="append", default=[], metavar="KEY=VALUE")
     arguments.add_argument("--prompt", help="text to continue")
-    arguments.add_argument("--max-new-tokens", type=int, default=64)
+    arguments.add_argument("--max-new-tokens", type=positive, default=64)
     arguments.add_argument("--temperature", type=float, default=0.7)
     arguments.add_argument("--top-k", type=int, default=0)
     arguments.add_argument("--top-p", type=float, default=1.0)
-    arguments.add_argument("--seed", type=int, default=0)
+    arguments.add_argument("--seed", type=int64, default=0)
     args = arguments.parse_args()
 
     def connect() -> Channel:
-        return ZmqChannel(args.connect, args.name, args.peer, args.timeout)
+        # A name of its own at the verifier, even where several devices are called alike.
+        identity = f"{args.name}-{secrets.token_hex(4)}"
+        return ZmqChannel(args.connect, identity, args.peer, args.timeout)
 
     if args.control:
         draft = load_warm(args.model, "draft")
@@ -79,6 +83,16 @@ def main() -> None:
 def by_hand(task: Task, prompt: str, draft: Model, channel: Channel, timeout: float) -> None:
     """Decode one text and print it as it comes."""
     print(prompt, end="", flush=True)
+    printed, tokens = "", []
+
+    def show(new: list[int]) -> None:
+        # All together: a character may be spread over several tokens.
+        nonlocal printed
+        tokens.extend(new)
+        text = draft.decode(tokens).rstrip("\N{REPLACEMENT CHARACTER}")
+        print(text[len(printed) :], end="", flush=True)
+        printed = text
+
     decoded = decode(
         task,
         draft.encode(prompt),
@@ -86,7 +100,7 @@ def by_hand(task: Task, prompt: str, draft: Model, channel: Channel, timeout: fl
         channel,
         timeout=timeout,
         trace=Tracer("device"),
-        progress=lambda tokens: print(draft.decode(tokens), end="", flush=True),
+        progress=show,
     )
     counts, traffic = decoded.counts, decoded.traffic
     print(
@@ -169,7 +183,7 @@ def option(text: str) -> tuple[str, Any]:
     key, equals, value = text.partition("=")
     if not equals:
         raise TestbedError(f"--option {text}: write it as KEY=VALUE")
-    return key, yaml.safe_load(value)
+    return key, parse_yaml(value, f"--option {text}")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
@@ -66,8 +67,15 @@ def applied() -> AbstractContextManager[None]:
 
 
 def drawable(rows: list[Row]) -> list[Row]:
-    """Rows that may be shown: all but the invalid ones."""
-    return [row for row in rows if row.verdict != "invalid"]
+    """Rows that may be shown and compared.
+
+    Never an invalid one; and a text counts only when each method that is shown has it: otherwise
+    one would be judged on other texts than the next.
+    """
+    fit = [row for row in rows if row.verdict != "invalid"]
+    labels = {row.method for row in fit}
+    having = Counter((row.repeat, row.prompt) for row in fit)
+    return [row for row in fit if having[row.repeat, row.prompt] == len(labels)]
 
 
 def name_methods(axes: Axes, labels: list[str], rows: list[Row]) -> None:

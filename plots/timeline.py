@@ -20,11 +20,14 @@ _STREAM = f"{DEVICE}/0"
 
 
 def draw(results: Results) -> Figure | None:
-    """The figure for the first prompt of the first repetition, or None without its events."""
+    """The figure for the first prompt of the first repetition, or None without its events.
+
+    Messages are paired by their order, so texts with resends are left out.
+    """
     rows = [
         row
         for row in drawable(results.summary().rows)
-        if row.prompt == row.repeat == 0 and _file(results, row, DEVICE).exists()
+        if row.prompt == row.repeat == row.resends == 0 and _file(results, row, DEVICE).exists()
     ]
     if not rows:
         return None

@@ -27,6 +27,8 @@ class Accountant:
 
     def start(self) -> None:
         """A text starts now."""
+        for wire in self._network.wires.values():
+            wire.forget_lateness()
         self._before = self._take()
 
     def settle(self) -> None:
@@ -49,9 +51,10 @@ class Accountant:
     def judge(self, verdict: Verdict) -> None:
         """Check the links' books as of now: nothing lost that no model dropped, nothing late."""
         for link in self._links:
-            counters = self._network.wires[link.name].counters()
-            sent = self._network.sent_packets(link.name)
-            for name, way, packets in zip(("up", "down"), _ways(counters), sent, strict=True):
+            counters, sent, arrived = self._both_ends(link.name)
+            for name, way, packets, got in zip(
+                ("up", "down"), _ways(counters), sent, arrived, strict=True
+            ):
                 where = f"link {link.name} {name}"
                 known = way.forwarded_packets + way.dropped_packets + way.queued_packets
                 if way.received_packets != known:
@@ -64,6 +67,11 @@ class Accountant:
                         "invalid",
                         f"{where}: {packets} packets sent, {way.received_packets} reached the wire",
                     )
+                if way.forwarded_packets != got:
+                    verdict.add(
+                        "invalid",
+                        f"{where}: {way.forwarded_packets} packets left the wire, {got} arrived",
+                    )
                 if way.socket_drops:
                     verdict.add("invalid", f"{where}: the relay missed {way.socket_drops} packets")
                 if way.lateness and way.lateness.p99 > LATE:
@@ -72,6 +80,24 @@ class Accountant:
                         f"{where}: 1 % of packets left over {way.lateness.p99 * 1e3:.1f} ms late "
                         f"(limit {LATE * 1e3:g} ms)",
                     )
+
+    def _both_ends(self, link: str) -> tuple[WireCounters, tuple[int, int], tuple[int, int]]:
+        """The wire's counters, and packets sent (up, down) and arrived (up, down) at its hosts.
+
+        They are read one after the other; a packet in between is no discrepancy.
+        """
+        for _ in range(5):
+            counters = self._network.wires[link].counters()
+            first, second = self._network.end_counters(link)
+            sent = (first.tx_packets, second.tx_packets)
+            arrived = (second.rx_packets, first.rx_packets)
+            ways = _ways(counters)
+            if sent == tuple(way.received_packets for way in ways) and arrived == tuple(
+                way.forwarded_packets for way in ways
+            ):
+                break
+            time.sleep(0.02)
+        return counters, sent, arrived
 
     def _take(self) -> dict[str, WireCounters]:
         return {link.name: self._network.wires[link.name].counters() for link in self._links}

@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from testbed.decoding.randomness import KeyedRandomness, Randomness
+from testbed.errors import TestbedError
 from testbed.methods.base import method_class, parse_options
 from testbed.methods.sides import Counts, DeviceSide
-from testbed.models.base import Model
+from testbed.models.base import Model, require_context
 from testbed.models.reader import Reader
 from testbed.task import Task
 from testbed.traces.events import Tracer
@@ -46,7 +47,11 @@ def decode(
     """Decode one text. Raises TestbedError when the verifier refuses or stays silent."""
     kind = method_class(task.method)
     method = kind(parse_options(kind, task.options, task.method), draft.vocabulary_size)
+    if not prompt:
+        raise TestbedError("the prompt has no tokens")
     limit = len(prompt) + task.max_new_tokens
+    if kind.uses_draft:
+        require_context(draft, limit)
     end_tokens = frozenset() if task.ignore_eos else draft.end_tokens
     opening = Open(
         VERSION,
@@ -68,6 +73,7 @@ def decode(
     device = DeviceSide(
         text=list(prompt),
         limit=limit,
+        end_tokens=end_tokens,
         draft=Reader(draft.session()),
         sampling=task.sampling,
         random=randomiser(task.seed, task.repetition, task.stream),

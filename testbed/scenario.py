@@ -22,12 +22,11 @@ from testbed.links.units import format_time, parse_time
 from testbed.methods.base import method_class, parse_options
 from testbed.models.spec import Dtype
 from testbed.schema import convert
+from testbed.transport.channel import LONGEST_TIMEOUT
 from testbed.yaml_text import apply_change, parse_yaml
 
 DEVICE = "device"
 VERIFIERS = ("base_station", "cloud")
-LONGEST_TIMEOUT = 86400.0
-"""Seconds; sockets count milliseconds in 32 bits."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]

@@ -37,6 +37,9 @@ class NetemWire(Wire):
             up=self._direction(PORT_A, PORT_B), down=self._direction(PORT_B, PORT_A)
         )
 
+    def forget_lateness(self) -> None:
+        """Nothing to forget: the kernel does not tell."""
+
     def check(self) -> None:
         """Raise TestbedError if netem no longer does what was applied."""
         if not self._running:

@@ -119,10 +119,10 @@ class Network:
         """What each interface of a host has carried; starts no process."""
         return namespace_of(self._host(host)).counters()
 
-    def sent_packets(self, link: str) -> tuple[int, int]:
-        """How many packets the first and the second host of a link have sent into it."""
+    def end_counters(self, link: str) -> tuple[InterfaceCounters, InterfaceCounters]:
+        """What the interfaces of a link's first and second host have carried."""
         ends = (self._links[link].intf1, self._links[link].intf2)
-        first, second = (namespace_of(end.node).counters()[end.name].tx_packets for end in ends)
+        first, second = (namespace_of(end.node).counters()[end.name] for end in ends)
         return first, second
 
     def ping_check(self) -> None:

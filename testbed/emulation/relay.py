@@ -3,8 +3,9 @@
     python -m testbed.emulation.relay PORT_A PORT_B --link NAME --seed N --up JSON --down JSON
 
 runs in the wire's namespace. JSON is a LinkSpec mapping. It speaks JSON lines: a ready message
-with what was applied, then one reply to each request on stdin, {"stats": true} or
-{"set": {"up": {…}, "down": {…}}}. It exits when stdin closes, and dies of any error.
+with what was applied, then one reply to each request on stdin: {"stats": true},
+{"forget_lateness": true} or {"set": {"up": {…}, "down": {…}}}. It exits when stdin closes, and
+dies of any error.
 It imports neither torch, zmq nor mininet, so that it starts in a fraction of a second.
 """
 
@@ -106,6 +107,10 @@ class Direction:
             self._target.socket.send(frame)
             self._lateness.add(time.monotonic() - due)
 
+    def forget_lateness(self) -> None:
+        """Start the record of lateness anew."""
+        self._lateness = LatenessHistogram()
+
     def stats(self) -> dict[str, Any]:
         """The counters of this direction; lateness in seconds."""
         line = self.pipeline
@@ -172,6 +177,9 @@ class Relay:
             for name, line in (("up", self._up.pipeline), ("down", self._down.pipeline)):
                 line.change(now, LinkSpec.parse(request["set"][name], name))
             return {"applied": self.applied()}
+        if "forget_lateness" in request:
+            self._up.forget_lateness()
+            self._down.forget_lateness()
         return {"up": self._up.stats(), "down": self._down.stats()}
 
 

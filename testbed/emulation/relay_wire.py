@@ -56,6 +56,10 @@ class RelayWire(Wire):
         answer = self._ask({"stats": True})
         return WireCounters(up=_counters(answer["up"]), down=_counters(answer["down"]))
 
+    def forget_lateness(self) -> None:
+        """Start the record of lateness anew."""
+        self._ask({"forget_lateness": True})
+
     def check(self) -> None:
         """Raise TestbedError if the relay has died."""
         if self._process.poll() is not None:

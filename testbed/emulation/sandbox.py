@@ -10,6 +10,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from types import FrameType
@@ -49,7 +50,7 @@ def check_sandbox() -> None:
         if shutil.which(program) is None:
             raise TestbedError(f"`{program}` is missing; install it with `apt install {package}`")
     trial = subprocess.run(
-        [*_sandbox_command(), "true"], capture_output=True, text=True, check=False
+        [*_sandbox_command(), sys.executable, "-c", ""], capture_output=True, text=True, check=False
     )
     if trial.returncode != 0:
         raise TestbedError(

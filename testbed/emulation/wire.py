@@ -78,6 +78,10 @@ class Wire(ABC):
         """What has crossed the wire since it was built."""
 
     @abstractmethod
+    def forget_lateness(self) -> None:
+        """Judge lateness from now on, if the backend knows of it."""
+
+    @abstractmethod
     def check(self) -> None:
         """Raise TestbedError if the wire no longer does what was applied."""
 

@@ -31,6 +31,7 @@ class Method(ABC):
     summary: ClassVar[str]
     """One line for `testbed methods`."""
     paper: ClassVar[str]
+    uses_draft: ClassVar[bool] = True
     uses_verifier: ClassVar[bool] = True
     Options: ClassVar[type[msgspec.Struct]] = NoOptions
 

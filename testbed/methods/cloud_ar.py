@@ -20,6 +20,7 @@ class CloudAR(Method):
     name = "cloud_ar"
     summary = "target decodes alone; prompt up once, tokens stream down"
     paper = "baseline"
+    uses_draft = False
 
     def device(self, device: DeviceSide) -> Iterator[list[int]]:
         """Ask once; pass on what arrives."""

@@ -23,8 +23,9 @@ from testbed.methods.sides import Answer, DeviceSide, VerifierSide
 class DsdOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`draft_length` is γ; `precision` is that of q̂ on the wire.
 
-    `target_precision` puts p on the same kind of lattice before it is used, as DSSD must: with
-    equal precisions and seeds the two methods then emit the same tokens. "exact" leaves p alone.
+    `target_precision` puts p on the same kind of lattice before it is used, as DSSD must: at
+    equal precisions and seeds the two methods emit the same tokens, and differ in communication
+    alone. DSD by itself does not need it, and "exact" leaves p alone.
     """
 
     draft_length: Annotated[int, msgspec.Meta(ge=1)] = 4

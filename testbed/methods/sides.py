@@ -62,6 +62,8 @@ class DeviceSide:
     """Prompt and every token that is certain."""
     limit: int
     """Length of the text at which it is finished."""
+    end_tokens: frozenset[int]
+    """Ids that finish the text earlier."""
     draft: Reader
     sampling: Sampling
     random: Randomness
@@ -77,7 +79,8 @@ class DeviceSide:
     def propose(self, length: int, quantise: Callable[[Probabilities], Lattice]) -> Block:
         """Draft up to `length` tokens, each drawn from the q̂ that `quantise` makes of q.
 
-        Never more than can be used: the verifier adds one token of its own to every round.
+        Never more than can be used: the verifier adds one token of its own to every round, and
+        nothing follows an end token.
         """
         block = Block()
         with self.trace.span("draft", self.stream, round=self.counts.rounds):
@@ -86,6 +89,8 @@ class DeviceSide:
                 q = quantise(self.next_draft(text))
                 block.tokens.append(self.random.choose(q.counts, "draft", len(text)))
                 block.q.append(q)
+                if block.tokens[-1] in self.end_tokens:
+                    break
         return block
 
     def ask(self, upload: Payload, drafts: int = 0) -> bytes:

@@ -8,6 +8,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from testbed.errors import TestbedError
+
 Logits = NDArray[np.float32]
 
 
@@ -70,3 +72,12 @@ class Model(Protocol):
 
     def decode(self, tokens: Sequence[int]) -> str:
         """Token ids to text."""
+
+
+def require_context(model: Model, limit: int) -> None:
+    """Raise TestbedError unless `model` can read a text of `limit` tokens, all but the last."""
+    if limit - 1 > model.context_length:
+        raise TestbedError(
+            f"prompt and max_new_tokens make {limit} tokens, but model {model.name} reads at most "
+            f"{model.context_length}"
+        )

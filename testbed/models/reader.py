@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from testbed.models.base import Logits, ModelSession
 
 
@@ -17,18 +19,25 @@ class Reader:
     def __init__(self, session: ModelSession) -> None:
         self._session = session
         self._cached: list[int] = []
+        self._last: Logits = np.empty((0, 0), np.float32)  # after the last cached token
 
     def logits(self, text: Sequence[int], keep: int = 1) -> Logits:
         """Predictions after each of the last `keep` tokens of `text`, shape [keep, V].
 
         One forward pass over what the cache does not hold yet.
         """
-        start = min(self._common_prefix(text), len(text) - keep)
+        known = self._common_prefix(text)
+        if keep == 1 and known == len(text) == len(self._cached):
+            return self._last  # read ahead, as a prompt is
+        start = min(known, len(text) - keep)
         if start < len(self._cached):
             self._session.rollback(start)
+            del self._cached[start:]
         new = list(text[start:])
-        self._cached[start:] = new
-        return self._session.extend(new, keep)
+        logits = self._session.extend(new, keep)
+        self._cached += new
+        self._last = logits[-1:]
+        return logits
 
     def _common_prefix(self, text: Sequence[int]) -> int:
         for i, (cached, wanted) in enumerate(zip(self._cached, text, strict=False)):

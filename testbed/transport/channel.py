@@ -6,6 +6,9 @@ from typing import Protocol
 
 from testbed.errors import TestbedError
 
+LONGEST_TIMEOUT = 86400.0
+"""Seconds; sockets count milliseconds in 32 bits."""
+
 
 class Reconnected(Exception):  # noqa: N818 - an event, not an error
     """The line was lost and is back; what was under way may be gone and must be sent again."""

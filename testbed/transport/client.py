@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import time
 from collections.abc import Iterator
@@ -13,6 +14,8 @@ from testbed.errors import TestbedError
 from testbed.traces.events import Tracer
 from testbed.transport.channel import Channel, LinkTimeout, Reconnected
 from testbed.transport.messages import (
+    MAX_MESSAGE,
+    NO_SESSION,
     VERSION,
     Close,
     Message,
@@ -81,6 +84,7 @@ class VerifierClient:
         self._round += 1
         self._received = 0
         repairs = 0
+        asked = False  # whether the missing part has been asked for again
         self._send_round(text, drafts, upload)
         while True:
             try:
@@ -88,18 +92,20 @@ class VerifierClient:
             except Reconnected:
                 message, payload = None, b""
                 self.traffic.resends += 1
+                asked = True
             match message:
                 case Reply() if message.round == self._round:
                     if message.part == self._received:
                         self._received += 1
                         self._known = message.length
-                        repairs = 0
+                        repairs, asked = 0, False
                         yield payload
                         if message.last:
                             return
                         continue
-                    if message.part < self._received:
-                        continue  # a part that was sent twice
+                    if message.part < self._received or asked:
+                        continue  # sent twice, or ahead of the part that was asked for
+                    asked = True
                 case Resync() if message.round == self._round:
                     self._known = message.length
                     if message.length > len(text):
@@ -119,8 +125,9 @@ class VerifierClient:
             self._send_round(text, drafts, upload)
 
     def close(self) -> None:
-        """Tell the verifier that the text is finished."""
-        self._send(Close(VERSION, self._opening.session), Payload(b"", 0))
+        """Tell the verifier that the text is finished; it does not matter if it never hears."""
+        with contextlib.suppress(LinkTimeout):
+            self._send(Close(VERSION, self._opening.session), Payload(b"", 0))
 
     def _send_round(self, text: list[int], drafts: int, upload: Payload) -> None:
         catch_up = text[self._known :]
@@ -139,6 +146,10 @@ class VerifierClient:
     def _send(self, message: Message, payload: Payload) -> None:
         frames = to_frames(message, payload.data)
         size = sum(map(len, frames))
+        if size > MAX_MESSAGE:
+            raise ProtocolError(
+                f"a message of {size} B is larger than {self._channel.peer} takes, {MAX_MESSAGE} B"
+            )
         self.traffic.up_messages += 1
         self.traffic.up_bytes += size
         self.traffic.up_payload_bits += payload.bits
@@ -159,10 +170,10 @@ class VerifierClient:
             if frames is None:
                 raise LinkTimeout(
                     f"{self._channel.peer} did not answer round {self._round} within "
-                    f"{self._timeout:g} s"
+                    f"{self._timeout:g} s; a slow link may need a longer timeout"
                 )
             message, payload = from_frames(frames)
-            if message.session != self._opening.session:
+            if message.session not in (self._opening.session, NO_SESSION):
                 continue  # an answer to an earlier text
             size = sum(map(len, frames))
             self.traffic.down_messages += 1

@@ -15,6 +15,10 @@ from testbed.decoding.sampling import Sampling
 from testbed.errors import TestbedError
 
 VERSION = 1
+MAX_MESSAGE = 64 << 20
+"""Bytes; the largest message either side takes in."""
+NO_SESSION = 0
+"""In a refusal of a message that could not be read."""
 Count = Annotated[int, msgspec.Meta(ge=0)]
 
 

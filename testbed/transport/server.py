@@ -15,10 +15,11 @@ from testbed.decoding.randomness import KeyedRandomness, Randomness
 from testbed.errors import TestbedError
 from testbed.methods.base import Method, method_class, parse_options
 from testbed.methods.sides import VerifierSide
-from testbed.models.base import Model
+from testbed.models.base import Model, require_context
 from testbed.models.reader import Reader
 from testbed.traces.events import Tracer
 from testbed.transport.messages import (
+    NO_SESSION,
     VERSION,
     Close,
     Message,
@@ -71,8 +72,7 @@ class VerifierServer:
         try:
             message, payload = from_frames(frames)
         except ProtocolError as error:
-            # The session cannot be known; 0 is never used by a device.
-            yield to_frames(Refused(VERSION, 0, reason=str(error)))
+            yield to_frames(Refused(VERSION, NO_SESSION, reason=str(error)))
             return
         key = (peer, message.session)
         match message:
@@ -121,6 +121,7 @@ class VerifierServer:
                 f"draft model {message.draft} and target model {self.target.name} have different "
                 f"vocabularies ({message.vocabulary_size} and {v} entries)"
             )
+        require_context(self.target, message.limit)
         kind = method_class(message.method)
         side = VerifierSide(
             text=decode_tokens(payload, message.length, v),
@@ -207,6 +208,6 @@ class VerifierServer:
         try:
             with self.trace.span("prefill", side.stream):
                 side.target.logits(side.text)
-        except TestbedError:
+        except (ValueError, TestbedError):
             return  # the round will fail in the same way, and say so
         yield from ()

@@ -8,10 +8,10 @@ import time
 import zmq
 from zmq.utils.monitor import recv_monitor_message
 
+from testbed.errors import TestbedError
 from testbed.transport.channel import LinkTimeout, Reconnected
+from testbed.transport.messages import MAX_MESSAGE
 
-MAX_MESSAGE = 64 << 20
-"""Bytes; the largest frame either side takes in."""
 HEARTBEAT = 5.0
 """Seconds between heartbeats of an idle line."""
 QUEUE = 1000
@@ -53,7 +53,11 @@ class ZmqChannel:
         self._poller = zmq.Poller()
         self._poller.register(self._socket, zmq.POLLIN)
         self._poller.register(self._monitor, zmq.POLLIN)
-        self._socket.connect(endpoint)
+        try:
+            self._socket.connect(endpoint)
+        except zmq.ZMQError as error:
+            self.close()
+            raise TestbedError(f"{endpoint}: {error}; write it as tcp://host:port") from None
         if not self._monitor.poll(round(timeout * 1000)):
             self.close()
             raise LinkTimeout(f"{self.peer} did not answer within {timeout:g} s")

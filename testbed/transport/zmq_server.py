@@ -22,6 +22,8 @@ class ZmqVerifier:
         self._socket = self._context.socket(zmq.ROUTER)
         self._socket.router_mandatory = True  # an answer nobody can take is noticed
         self._socket.router_handover = True  # a device that comes back keeps its identity
+        # An answer waits for room in a slow device's queue rather than being dropped.
+        self._socket.sndtimeo = round(timeout * 1000)
         harden(self._socket, timeout)
         try:
             self._socket.bind(endpoint)
@@ -54,5 +56,5 @@ class ZmqVerifier:
 
     def _send(self, peer: bytes, frames: list[bytes]) -> None:
         # A device that is gone asks again when it is back, and is answered from memory.
-        with contextlib.suppress(zmq.Again, zmq.ZMQError):
-            self._socket.send_multipart([peer, *frames], zmq.NOBLOCK)
+        with contextlib.suppress(zmq.ZMQError):
+            self._socket.send_multipart([peer, *frames])

@@ -261,3 +261,14 @@ def test_the_relay_starts_light_and_fast():
     began = time.monotonic()
     subprocess.run([sys.executable, "-c", program], check=True)
     assert time.monotonic() - began < 1.0
+
+
+@inside_sandbox
+def test_lateness_is_judged_from_when_one_says():
+    with edge(symmetric(delay=0.005)) as network:
+        wire = network.wires["radio"]
+        ping(network, "device", "base_station")
+        assert wire.counters().up.lateness.max > 0
+        wire.forget_lateness()
+        lateness = [way.lateness for way in (wire.counters().up, wire.counters().down)]
+        assert [each.max for each in lateness] == [0, 0]

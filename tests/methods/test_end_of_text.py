@@ -115,3 +115,13 @@ def test_device_only_follows_the_law_of_the_draft():
         )
     )
     assert dict(got) == pytest.approx(target_law(draft, PLAIN, 3), abs=1e-12)
+
+
+@pytest.mark.parametrize("method", ["dsd", "dssd"])
+def test_nothing_is_drafted_behind_an_end_token(method):
+    ended = 0
+    for seed in range(40):
+        got = text(method, seed, [END])
+        assert got.counts.accepted <= len(got.tokens)
+        ended += got.tokens[-1] == END
+    assert ended > 10

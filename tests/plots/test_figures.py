@@ -14,8 +14,10 @@ from testbed.traces.verdict import Verdict
 from tests.records import alone, make_results, row, write_events
 
 ROWS = [
-    row("cloud_ar", tokens=10, seconds=5),
-    alone("device_only", seconds=4),
+    *(row("cloud_ar", tokens=10, seconds=5, prompt=prompt) for prompt in (0, 1)),
+    *(alone("device_only", seconds=4, prompt=prompt) for prompt in (0, 1)),
+    # Alone valid for a text that dsd has no valid row for: not comparable, so not drawn.
+    row("cloud_ar", tokens=10, seconds=0.001, prompt=2),
     row("dsd", tokens=10, seconds=1),
     row("dsd", tokens=10, seconds=4, prompt=1, verdict="suspect"),
     row("dsd", tokens=10, seconds=1000, prompt=2, verdict="invalid"),
@@ -52,7 +54,7 @@ def test_speed_has_a_bar_for_each_method_from_the_rows_that_count(tmp_path):
     assert names(axes) == DRAWN
     assert [bar.get_width() for bar in axes.patches] == [2, 2.5, 4]  # dsd: 20 tokens in 5 s
     dots = [sorted(line.get_xdata()) for line in axes.lines]
-    assert dots == [[2], [2.5], [2.5, 10]]
+    assert dots == [[2, 2], [2.5, 2.5], [2.5, 10]]
     assert notes(axes) == ["2.0", "2.5", "4.0", "* suspect, see verdict.json"]
 
 
@@ -118,7 +120,7 @@ def test_timeline_shows_the_phases_of_the_first_text(tmp_path):
 
 
 def test_timeline_has_a_strip_for_each_valid_method_as_long_as_the_fastest(tmp_path):
-    rows = [*ROWS, row("dssd", repeat=1, verdict="suspect"), row("slow", prompt=1)]
+    rows = [*ROWS, row("dssd", verdict="invalid"), row("dsd", repeat=1)]
     figure = timeline.draw(make_results(tmp_path, rows))
     assert [axes.get_ylabel() for axes in figure.axes] == ["Cloud AR", "Device only", "DSD"]
     assert figure.axes[-1].get_xlim() == (0, 1)

@@ -126,3 +126,81 @@ def test_an_unfinished_text_is_forgotten_when_the_device_starts_another():
     for _ in range(3):
         decode_locally(task("dsd", 5), DRAFT, TARGET, channel=Same)
     assert len(server._sessions) == 0
+
+
+class GapChannel(InProcessChannel):
+    """Loses a few answers in the middle of a stream; the ones behind still arrive."""
+
+    def __init__(self, server):
+        super().__init__(server)
+        self.received = 0
+        self.sent = 0
+
+    def send(self, frames):
+        self.sent += 1
+        super().send(frames)
+
+    def receive(self, timeout):
+        self.received += 1
+        if self.received % 40 == 0:
+            for _ in range(3):
+                super().receive(timeout)
+            raise Reconnected
+        return super().receive(timeout)
+
+
+def test_a_gap_in_a_stream_is_asked_for_once():
+    the_task = task("cloud_ar", 300)
+    channels = []
+
+    def channel(server):
+        channels.append(GapChannel(server))
+        return channels[0]
+
+    got = decode_locally(the_task, DRAFT, TARGET, channel=channel)
+    assert got.tokens == decode_locally(the_task, DRAFT, TARGET).tokens
+    assert got.traffic.resends >= 5
+    assert channels[0].sent == 3 + got.traffic.resends  # Open, Round, Close
+
+
+class NoCloseChannel(InProcessChannel):
+    def send(self, frames):
+        if isinstance(from_frames(frames)[0], Close):
+            raise LinkTimeout("gone")
+        super().send(frames)
+
+
+def test_a_finished_text_survives_a_line_that_is_gone():
+    got = decode_locally(task("dsd", 20), DRAFT, TARGET, channel=NoCloseChannel)
+    assert len(got.tokens) == 20
+
+
+class GarblingChannel(InProcessChannel):
+    def send(self, frames):
+        super().send([b"\xc1" + frames[0], frames[1]])
+
+
+def test_what_the_verifier_cannot_read_is_said_at_once():
+    with pytest.raises(TestbedError, match="refused: a message could not be read"):
+        decode_locally(task("dsd", 5), DRAFT, TARGET, channel=GarblingChannel)
+
+
+def test_a_message_too_large_is_not_sent(monkeypatch):
+    monkeypatch.setattr("testbed.transport.client.MAX_MESSAGE", 100)
+    with pytest.raises(TestbedError, match="larger than verifier takes, 100 B"):
+        decode_locally(task("dsd", 5), DRAFT, TARGET)
+
+
+@pytest.mark.parametrize(
+    ("method", "whose"), [("dsd", DRAFT), ("dsd", TARGET), ("cloud_ar", TARGET)]
+)
+def test_a_text_beyond_the_context_is_refused_before_the_first_token(monkeypatch, method, whose):
+    monkeypatch.setattr(whose, "context_length", 11)
+    decode_locally(task(method, 10), DRAFT, TARGET)  # 12 tokens, of which 11 are read
+    with pytest.raises(TestbedError, match=f"13 tokens, but model {whose.name} reads at most 11"):
+        decode_locally(task(method, 11), DRAFT, TARGET)
+
+
+def test_a_prompt_without_tokens_is_refused():
+    with pytest.raises(TestbedError, match="the prompt has no tokens"):
+        decode_locally(task("dsd", 5), DRAFT, TARGET, prompt=())

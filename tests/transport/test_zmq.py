@@ -13,8 +13,9 @@ from testbed.device import decode
 from testbed.errors import TestbedError
 from testbed.traces.events import Tracer
 from testbed.transport.channel import LinkTimeout
+from testbed.transport.messages import MAX_MESSAGE
 from testbed.transport.server import VerifierServer
-from testbed.transport.zmq_client import MAX_MESSAGE, ZmqChannel
+from testbed.transport.zmq_client import ZmqChannel
 from testbed.transport.zmq_server import ZmqVerifier
 from tests.toy import ToyModel, decode_locally, task
 

@@ -1,0 +1,107 @@
+"""The node programs as a person starts them, on the loopback interface."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+
+import pytest
+
+from tests.transport.test_zmq import free_port
+
+SYNTHETIC = '{"type":"synthetic","vocabulary_size":1000,"acceptance":0.8}'
+
+
+def node(name: str, *arguments: str) -> list[str]:
+    return [sys.executable, "-m", f"nodes.{name}", "--model", SYNTHETIC, *arguments]
+
+
+@contextlib.contextmanager
+def verifier(name: str, port: int):
+    listen = f"tcp://127.0.0.1:{port}"
+    process = subprocess.Popen(node(name, "--listen", listen), stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout.readline() == f"{name}: synthetic at {listen}; Ctrl-C ends it\n"
+        yield listen
+    finally:
+        process.terminate()
+        process.communicate()
+
+
+def device(*arguments: str, code: int = 0) -> subprocess.CompletedProcess:
+    done = subprocess.run(
+        node("device", *arguments), check=False, capture_output=True, text=True, timeout=30
+    )
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    return done
+
+
+@pytest.mark.parametrize("place", ["base_station", "cloud"])
+def test_a_device_and_a_verifier_in_two_shells(place):
+    with verifier(place, free_port()) as listen:
+        texts = [
+            device("--connect", listen, "--method", method, "--option", "target_precision=fixed16",
+                   "--prompt", "hello", "--max-new-tokens", "20").stdout
+            for method in ("dsd", "dssd")
+        ]  # fmt: skip
+    words = [text.split("\n")[0] for text in texts]
+    assert words[0] == words[1]
+    assert words[0].startswith("hello⟨")
+    assert words[0].count("⟨") == 20
+    assert all("20 tokens in" in text and "drafts accepted" in text for text in texts)
+
+
+def test_devices_called_alike_do_not_disturb_each_other():
+    with verifier("base_station", free_port()) as listen:
+        command = node(
+            "device", "--connect", listen, "--prompt", "x", "--max-new-tokens", "1500",
+            "--timeout", "5",
+        )  # fmt: skip
+        both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+        outputs = [process.communicate()[0].split("\n")[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0]
+    assert outputs[0] == outputs[1]
+
+
+def test_a_method_without_a_verifier_needs_none():
+    assert device("--method", "device_only", "--prompt", "hello").stdout.startswith("hello⟨")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint", "code"),
+    [
+        (["--prompt", "x"], "--connect: dssd needs a verifier", 1),
+        (["--connect", "tcp://127.0.0.1:1"], "--prompt: a text to continue is needed", 1),
+        (["--connect", "foo", "--prompt", "x"], "write it as tcp://host:port", 1),
+        (
+            ["--connect", "tcp://127.0.0.1:1", "--prompt", "x", "--timeout", "0.2"],
+            "within 0.2 s",
+            1,
+        ),
+        (["--prompt", "x", "--method", "foo"], "choose from cloud_ar", 1),
+        (
+            ["--prompt", "x", "--method", "device_only", "--temperature", "-1"],
+            "temperature is -1.0",
+            1,
+        ),
+        (["--prompt", "x", "--method", "device_only", "--option", "a"], "write it as KEY=VALUE", 1),
+        (["--prompt", "x", "--method", "device_only", "--option", "a=["], "--option a=[", 1),
+        (["--prompt", "x", "--timeout", "-1"], "-1 is not above 0", 2),
+        (["--prompt", "x", "--max-new-tokens", "0"], "0 is not 1 or more", 2),
+        (["--prompt", "x", "--seed", str(2**63)], "more than 64 bits", 2),
+    ],
+)
+def test_bad_arguments_are_one_sentence(arguments, complaint, code):
+    assert complaint in device(*arguments, code=code).stderr
+
+
+def test_a_port_in_use_is_one_sentence():
+    with verifier("base_station", free_port()) as listen:
+        second = subprocess.run(
+            node("cloud", "--listen", listen), check=False, capture_output=True, text=True
+        )
+    assert second.returncode == 1
+    assert second.stderr.startswith(f"error: --listen {listen}: Address already in use")
+    assert len(second.stderr.splitlines()) == 1

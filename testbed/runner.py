@@ -9,7 +9,6 @@ import sys
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import TypeVar
 
 import msgspec
@@ -69,12 +68,7 @@ class Experiment:
             self._stack = stack.pop_all()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._stack.close()
 
     def begin(self, entry: MethodEntry, repetition: int) -> None:
@@ -155,7 +149,8 @@ class Experiment:
         for name, extra in arguments.items():
             popen = partial(self.network.popen, name)
             node = NodeProcess(name, f"nodes.{name}", extra, self._results.log(name), popen)
-            self._nodes[name] = stack.enter_context(node)
+            stack.callback(node.stop)
+            self._nodes[name] = node
         for node in self._nodes.values():
             checked(node, node.receive(_LOADING, self._watch), Ready)
 

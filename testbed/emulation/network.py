@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
-from types import TracebackType
 from typing import Any
 
 from mininet.net import Mininet
@@ -64,12 +63,7 @@ class Network:
         self.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.stop()
 
     def start(self) -> None:

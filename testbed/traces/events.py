@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import msgspec
@@ -45,17 +44,6 @@ class Tracer:
         """Finish the file."""
         if self._file:
             self._file.close()
-
-    def __enter__(self) -> Tracer:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _write(self, event: dict[str, Any]) -> None:
         if self._file:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 
 import pytest
@@ -12,7 +13,7 @@ from testbed.traces.events import Tracer, read_events
 def test_events_come_back_in_order_with_their_fields(tmp_path):
     path = tmp_path / "device.jsonl"
     before = time.monotonic_ns()
-    with Tracer("device", path) as trace:
+    with contextlib.closing(Tracer("device", path)) as trace:
         trace.event("send", "device/0", bytes=7, message="Open")
         trace.event("note", "device/1", text='a "b"\n\r\u2028é', nested={"x": [1, None]})
     after = time.monotonic_ns()
@@ -59,7 +60,7 @@ def test_a_span_is_recorded_when_its_body_fails(tmp_path):
 def test_a_second_tracer_continues_the_file(tmp_path):
     path = tmp_path / "device.jsonl"
     for number in (1, 2):
-        with Tracer("device", path) as trace:
+        with contextlib.closing(Tracer("device", path)) as trace:
             trace.event("begin", "", number=number)
     assert [event["number"] for event in read_events(path)] == [1, 2]
     with pytest.raises(ValueError, match="closed"):
@@ -67,7 +68,7 @@ def test_a_second_tracer_continues_the_file(tmp_path):
 
 
 def test_without_a_path_nothing_is_kept():
-    with Tracer("device") as trace, trace.span("draft", "device/0"):
+    with contextlib.closing(Tracer("device")) as trace, trace.span("draft", "device/0"):
         trace.event("send", "device/0")
 
 

@@ -75,6 +75,10 @@ def _parser() -> argparse.ArgumentParser:
     ):
         commands.add_parser(name, help=text).set_defaults(command=command)
 
+    profiles = commands.add_parser("profiles", help="list the link profiles, or show one")
+    profiles.set_defaults(command=_profiles)
+    profiles.add_argument("name", nargs="?", help="show this one, with the source of each figure")
+
     models = commands.add_parser("models", help="list the models, or fetch the default ones")
     models.set_defaults(command=_models)
     models.add_argument("action", nargs="?", choices=("fetch",), help="download and convert")
@@ -135,6 +139,32 @@ def _topologies(args: argparse.Namespace) -> int:
     for name, kind in sorted(known_topologies().items()):
         links = [f"{link.name}: {link.node1} – {link.node2}" for link in topology_links(kind())]
         table.add_row(name, (kind.__doc__ or "").splitlines()[0], "\n".join(links))
+    Console().print(table)
+    return VALID
+
+
+def _profiles(args: argparse.Namespace) -> int:
+    from testbed.links.profiles import PROFILES, find_profile
+
+    if args.name:
+        profile = find_profile(args.name, "testbed profiles")
+        print(f"{profile.name}: {profile.description}")
+        table = _table("figure", "value", "source")
+        for way in ("up", "down"):
+            for key, figure in getattr(profile, way).figures().items():
+                table.add_row(f"{way}.{key}", figure.value, figure.source)
+        Console().print(table)
+        return VALID
+    table = _table("profile", "what it is", "up", "down", "one way", "basis")
+    for profile in PROFILES.values():
+        table.add_row(
+            profile.name,
+            profile.description,
+            profile.up.rate.value,
+            profile.down.rate.value,
+            profile.up.delay.value,
+            "measured" if profile.measured else "preset",
+        )
     Console().print(table)
     return VALID
 

@@ -17,6 +17,7 @@ import msgspec
 from testbed.decoding.sampling import Sampling
 from testbed.emulation.topology import load_topology, topology_hosts, topology_links
 from testbed.errors import TestbedError
+from testbed.links.profiles import find_profile
 from testbed.links.spec import Duplex, LinkSpec
 from testbed.links.units import format_time, parse_time
 from testbed.methods.base import method_class, parse_options
@@ -78,8 +79,9 @@ class Decoding(Strict):
 
 
 class Ways(Strict):
-    """The two directions of a link, each as LinkSpec.parse takes it."""
+    """The two directions of a link, each as LinkSpec.parse takes it, over a profile's if given."""
 
+    profile: str | None = None
     up: dict[str, Any] = {}
     down: dict[str, Any] = {}
 
@@ -133,7 +135,12 @@ class Scenario:
         """The scenario with every default filled in; reads back as the same scenario."""
         mapping: dict[str, Any] = msgspec.to_builtins(self.document)
         mapping["links"] = {
-            name: {"up": duplex.up.to_mapping(), "down": duplex.down.to_mapping()}
+            name: {
+                # The profile stays, to say where the figures came from; they are all spelt out.
+                **{k: v for k, v in self.document.links[name].items() if k == "profile"},
+                "up": duplex.up.to_mapping(),
+                "down": duplex.down.to_mapping(),
+            }
             for name, duplex in self.links.items()
         }
         mapping["methods"] = [
@@ -234,9 +241,12 @@ def _check_links(raw: dict[str, Any], names: list[str], where: str) -> dict[str,
     for name in names:
         place = f"{where}: links.{name}"
         ways = convert(raw[name], Ways, f"{place}.")
+        up, down = ways.up, ways.down
+        if ways.profile is not None:
+            profile = find_profile(ways.profile, f"{place}.profile")
+            up, down = {**profile.up.mapping(), **up}, {**profile.down.mapping(), **down}
         links[name] = Duplex(
-            up=LinkSpec.parse(ways.up, f"{place}.up"),
-            down=LinkSpec.parse(ways.down, f"{place}.down"),
+            up=LinkSpec.parse(up, f"{place}.up"), down=LinkSpec.parse(down, f"{place}.down")
         )
     return links
 

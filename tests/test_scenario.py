@@ -144,7 +144,7 @@ MISTAKES = [  # where, what is written there, and the error after the name of th
      "top_p, max_new_tokens, ignore_eos"),
     ("links.radio.up", {"raet": "1mbit"}, f".raet: {NO_LINK_KEY}"),
     ("links.radio.down.mtu", "1mbit", f": {NO_LINK_KEY}"),
-    ("links.radio.upp", {}, ": unknown key; allowed are up, down"),
+    ("links.radio.upp", {}, ": unknown key; allowed are profile, up, down"),
     ("models", {"draught": "a"}, ".draught: unknown key; allowed are synthetic, target, draft"),
     ("models.synthetic.alpha", 1, ": unknown key; allowed are vocabulary_size, acceptance, seed"),
     ("models", {**REAL, "draft": {"model": "b", "path": 1}},

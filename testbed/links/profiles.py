@@ -1,0 +1,174 @@
+"""Links by name, each figure with its source.
+
+A figure that nobody has published is marked as an engineering preset. One-way delays are half of a
+measured round trip, which includes the wired way to a nearby server: nobody publishes the halves.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from testbed.errors import TestbedError
+from testbed.links.spec import Duplex, LinkSpec
+
+PRESET = "engineering preset, not measured"
+_ERRANT = "ERRANT sample of MONROE, Norway and Sweden"
+_SPEEDTEST = "SIGCOMM'21 5G artifact, US 2020-21, server within 100 km"
+_RACA = "Raca et al. 5G/LTE set, stdev within a sample 2 to 4 ms (± 5 ms uniform has 2.9 ms)"
+_PANTHEON = "Pantheon's fitted cellular paths lose nothing at random; loss shows as delay"
+_LEO = "LeoReplayer, called empirical by its authors"
+_ORBIT = "35,786 km up and down again at the speed of light"
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A value as a scenario writes it, and where it comes from."""
+
+    value: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One direction; what is None is left at its default."""
+
+    rate: Figure
+    delay: Figure
+    jitter: Figure | None = None
+    loss: Figure | None = None
+    queue: Figure | None = None
+
+    def figures(self) -> dict[str, Figure]:
+        """The figures given, by the key that a scenario uses."""
+        given = ((field.name, getattr(self, field.name)) for field in fields(self))
+        return {name: figure for name, figure in given if figure is not None}
+
+    def mapping(self) -> dict[str, str]:
+        """What a scenario would write."""
+        return {name: figure.value for name, figure in self.figures().items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A link by name."""
+
+    name: str
+    description: str
+    up: Way
+    down: Way
+
+    @property
+    def measured(self) -> bool:
+        """Whether rates and delays, both ways, come from published measurements."""
+        return all(
+            figure.source != PRESET
+            for way in (self.up, self.down)
+            for figure in (way.rate, way.delay)
+        )
+
+    def duplex(self) -> Duplex:
+        """The link it describes."""
+        return Duplex(
+            up=LinkSpec.parse(self.up.mapping(), f"profile {self.name}.up"),
+            down=LinkSpec.parse(self.down.mapping(), f"profile {self.name}.down"),
+        )
+
+
+def _radio(
+    name: str,
+    description: str,
+    rates: tuple[str, str],
+    round_trip_ms: float,
+    *,
+    jitter: Figure,
+    source: str,
+) -> Profile:
+    """A cellular link from the median rates, up and down, and round trip of one source."""
+    delay = Figure(f"{round_trip_ms / 2:g}ms", f"half of the median round trip; {source}")
+    loss = Figure("0%", _PANTHEON)
+    up, down = (Way(Figure(rate, f"median; {source}"), delay, jitter, loss) for rate in rates)
+    return Profile(name, description, up, down)
+
+
+def _spread(p10_ms: float, p90_ms: float) -> Figure:
+    """Jitter from the spread of round trips over many tests, shared by both ways."""
+    return Figure(
+        f"{(p90_ms - p10_ms) / 4:g}ms", f"a quarter of p90 - p10 of the round trips; {_SPEEDTEST}"
+    )
+
+
+def _preset(
+    name: str, description: str, rates: tuple[str, str], delay: Figure, jitter: str
+) -> Profile:
+    """A link of which at most the delay is known."""
+    up, down = (
+        Way(Figure(rate, PRESET), delay, Figure(jitter, PRESET), Figure("0%", PRESET))
+        for rate in rates
+    )
+    return Profile(name, description, up, down)
+
+
+_CORE = Figure("5ms", _RACA)
+_ALL = (
+    _radio(
+        "3g", "3G, good signal", ("2.7mbit", "15.3mbit"), 76,
+        jitter=_CORE, source=f"{_ERRANT}, 3G good, n = 45",
+    ),
+    _radio(
+        "lte_good", "LTE, RSSI above -75 dBm", ("14.9mbit", "29.8mbit"), 86,
+        jitter=_CORE, source=f"{_ERRANT}, 4G good, n = 701",
+    ),
+    _radio(
+        "lte_medium", "LTE, RSSI -85 to -75 dBm", ("3.5mbit", "23mbit"), 79,
+        jitter=_CORE, source=f"{_ERRANT}, 4G medium, n = 202",
+    ),
+    _radio(
+        "5g_nsa_low_band", "5G non-standalone, low band", ("66mbit", "91mbit"), 15,
+        jitter=_spread(13, 16), source=f"{_SPEEDTEST}, Verizon NSA low band, n = 28",
+    ),
+    _radio(
+        "5g_nsa_mmwave", "5G non-standalone, mmWave", ("79mbit", "1686mbit"), 7,
+        jitter=_spread(6, 8), source=f"{_SPEEDTEST}, Verizon NSA mmWave, n = 77",
+    ),
+    _radio(
+        "5g_sa", "5G standalone, low band", ("38mbit", "38mbit"), 57,
+        jitter=_spread(44, 60), source=f"{_SPEEDTEST}, T-Mobile SA low band, n = 15",
+    ),
+    _preset(
+        "wifi_good", "Wi-Fi in the same room", ("100mbit", "100mbit"), Figure("1ms", PRESET), "1ms"
+    ),
+    Profile(
+        "starlink",
+        "low-orbit satellite",
+        up=Way(
+            Figure("15mbit", PRESET), Figure("20ms", PRESET), Figure("5ms", PRESET),
+            Figure("0.35%", f"middle of 0.2 to 0.5 %; {_LEO}"),
+        ),
+        down=Way(
+            Figure("150mbit", PRESET), Figure("20ms", PRESET), Figure("5ms", PRESET),
+            Figure("0.01%", _LEO),
+        ),
+    ),
+    _preset(
+        "geo_satellite", "geostationary satellite", ("3mbit", "30mbit"),
+        Figure("239ms", _ORBIT), "5ms",
+    ),
+    _preset(
+        "fibre", "100 km of glass fibre", ("1gbit", "1gbit"),
+        Figure("0.5ms", "100 km of glass at 5 µs/km"), "0ms",
+    ),
+    _preset(
+        "metro_backhaul", "metropolitan network", ("1gbit", "1gbit"),
+        Figure("2ms", PRESET), "500us",
+    ),
+)  # fmt: skip
+
+PROFILES = {profile.name: profile for profile in _ALL}
+"""All profiles by name."""
+
+
+def find_profile(name: str, where: str) -> Profile:
+    """The profile called `name`; TestbedError that starts with `where` when there is none."""
+    if name not in PROFILES:
+        raise TestbedError(f"{where}: '{name}' is not a profile; choose from {', '.join(PROFILES)}")
+    return PROFILES[name]

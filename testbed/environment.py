@@ -37,6 +37,11 @@ def describe_environment() -> dict[str, Any]:
     }
 
 
+def threads_per_node() -> int:
+    """Half the machine to each of the two nodes, so that neither slows the other."""
+    return max(1, len(os.sched_getaffinity(0)) // 2)
+
+
 def _version(package: str) -> str | None:
     try:
         return metadata.version(package)

@@ -10,6 +10,7 @@ import msgspec
 
 from testbed.emulation.backend import choose_backend
 from testbed.emulation.sandbox import check_sandbox, run_in_sandbox
+from testbed.environment import threads_per_node
 from testbed.errors import TestbedError
 from testbed.models.catalog import resolve
 from testbed.models.spec import ModelSpec, SyntheticSpec
@@ -69,6 +70,5 @@ def _resolve(model: str | RealModel, where: str) -> ModelSpec:
         spec,
         dtype=model.dtype,
         without_layers=model.without_layers or spec.without_layers,
-        # Half the machine to each of the two nodes, so that neither slows the other.
-        threads=model.threads or max(1, len(os.sched_getaffinity(0)) // 2),
+        threads=model.threads or threads_per_node(),
     )

@@ -35,8 +35,13 @@ class Probe(NamedTuple):
 
 
 def probe_netem() -> Probe:
-    """Try netem on the loopback interface of a throw-away namespace; takes milliseconds."""
-    trial = ["tc", "qdisc", "add", "dev", "lo", "root", "netem", "delay", "1ms"]
+    """Try netem in a throw-away namespace; takes milliseconds."""
+    return probe_qdisc("netem", "delay", "1ms")
+
+
+def probe_qdisc(*arguments: str) -> Probe:
+    """Try a queueing discipline on the loopback interface of a throw-away namespace."""
+    trial = ["tc", "qdisc", "add", "dev", "lo", "root", *arguments]
     result = subprocess.run(
         [*namespace_command(), "--", *trial], capture_output=True, text=True, check=False
     )

@@ -19,6 +19,19 @@ from testbed.errors import TestbedError
 
 GRACE = 10.0  # seconds the inside has to clean up after a signal
 
+PROGRAMS = {
+    "unshare": "util-linux",
+    "mnexec": "mininet",
+    "ip": "iproute2",
+    "tc": "iproute2",
+    "ethtool": "ethtool",
+    "ping": "iputils-ping",
+    "ifconfig": "net-tools",
+    "sysctl": "procps",
+    "mount": "mount",
+}
+"""The programs that every run needs, and the Debian packages they are in."""
+
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -29,35 +42,56 @@ def namespace_command() -> list[str]:
     return ["unshare", *unprivileged, "--net"]
 
 
-def check_sandbox() -> None:
-    """Raise TestbedError naming what is missing, if sandboxes cannot be built here.
+def find_program(name: str) -> str | None:
+    """The path of a program, looked for in the system's folders too; None if it is missing.
 
-    Makes the system's programs findable first: Debian leaves their folders out of the PATH of
-    ordinary users.
+    Those folders join the PATH for good: Debian leaves them out of that of ordinary users, and
+    what runs in a sandbox must find the same programs.
     """
     path = os.environ.get("PATH", os.defpath).split(os.pathsep)
     path += [folder for folder in ("/usr/sbin", "/sbin") if folder not in path]
     os.environ["PATH"] = os.pathsep.join(path)
-    for program, package in (
-        ("unshare", "util-linux"),
-        ("mnexec", "mininet"),
-        ("ip", "iproute2"),
-        ("tc", "iproute2"),
-        ("ethtool", "ethtool"),
-        ("ping", "iputils-ping"),
-        ("ifconfig", "net-tools"),
-    ):
-        if shutil.which(program) is None:
+    return shutil.which(name)
+
+
+def check_sandbox() -> None:
+    """Raise TestbedError naming what is missing, if sandboxes cannot be built here.
+
+    Makes the system's programs findable, see `find_program`.
+    """
+    for program, package in PROGRAMS.items():
+        if find_program(program) is None:
             raise TestbedError(f"`{program}` is missing; install it with `apt install {package}`")
-    trial = subprocess.run(
-        [*_sandbox_command(), sys.executable, "-c", ""], capture_output=True, text=True, check=False
-    )
+    check_namespaces()
+
+
+def check_namespaces() -> None:
+    """Raise TestbedError saying what would allow them, if namespaces are not permitted here."""
+    trial = try_in_sandbox([sys.executable, "-c", ""])
     if trial.returncode != 0:
         raise TestbedError(
             f"namespaces are not permitted here ({trial.stderr.strip()}); run as root, or allow "
             "user namespaces with sysctl kernel.unprivileged_userns_clone=1 and "
             "user.max_user_namespaces above 0"
         )
+
+
+def try_in_sandbox(
+    argv: Sequence[str], timeout: float | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run `argv` to its end in a sandbox, with what it prints captured. Call from the main thread.
+
+    Raises subprocess.TimeoutExpired when it takes more than `timeout` seconds; it is killed then.
+    """
+    return subprocess.run(
+        [*_sandbox_command(), *argv],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=timeout,
+        preexec_fn=_die_with(os.getpid()),  # one system call, no lock
+    )
 
 
 def run_in_sandbox(argv: Sequence[str], env: Mapping[str, str] | None = None) -> int:

@@ -69,6 +69,10 @@ def _parser() -> argparse.ArgumentParser:
     show.set_defaults(command=_show)
     show.add_argument("results", type=Path)
 
+    doctor = commands.add_parser("doctor", help="say what this machine can do, and what it lacks")
+    doctor.set_defaults(command=_doctor)
+    doctor.add_argument("--json", action="store_true", help="print the same as JSON")
+
     for name, command, text in (
         ("methods", _methods, "list the methods"),
         ("topologies", _topologies, "list the topologies"),
@@ -120,6 +124,19 @@ def _show(args: argparse.Namespace) -> int:
 
     print_results(Results.open(args.results))
     return VALID
+
+
+def _doctor(args: argparse.Namespace) -> int:
+    import msgspec
+
+    from testbed.doctor.examine import examine, runs_are_possible, table
+
+    records = examine()
+    if args.json:
+        print(msgspec.json.format(msgspec.json.encode(records)).decode())
+    else:
+        Console().print(table(records))
+    return VALID if runs_are_possible(records) else ERROR
 
 
 def _methods(args: argparse.Namespace) -> int:

@@ -1,0 +1,130 @@
+"""Checks of what the emulation needs: programs, namespaces, kernel, relay."""
+
+from __future__ import annotations
+
+import functools
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+
+from testbed.doctor.record import Record, State
+from testbed.doctor.relay_probe import Report
+from testbed.emulation import sandbox
+from testbed.emulation.netem import probe_netem, probe_qdisc
+from testbed.errors import TestbedError
+
+OPTIONAL_PROGRAMS = {"tcpdump": "tcpdump"}
+
+GUEST_KERNEL = Path("/usr/bin/linux.uml")
+GUEST_MODULES = Path("/usr/lib/uml/modules")
+
+_SLOW = 2e-3  # seconds: the relay adds 0.1 to 0.4 ms on a machine that is fit for it
+_PATIENCE = 10.0  # seconds for the relay's probe, which takes a quarter of one
+
+
+def check_program(name: str) -> Record:
+    """Where a program is."""
+    path = sandbox.find_program(name)
+    if path is not None:
+        return Record(name, "ok", path)
+    if name in sandbox.PROGRAMS:
+        return Record(name, "missing", "missing", f"apt install {sandbox.PROGRAMS[name]}")
+    package = OPTIONAL_PROGRAMS[name]
+    return Record(name, "warning", "missing; no run needs it", f"apt install {package}")
+
+
+def check_namespaces(name: str) -> Record:
+    """Whether sandboxes can be built, and with whose rights."""
+    try:
+        sandbox.check_namespaces()
+    except TestbedError as error:
+        finding, _, advice = str(error).rpartition("; ")
+        return Record(name, "missing", finding, advice)
+    if os.geteuid() == 0:
+        return Record(name, "ok", "network, mount and process namespaces, as root")
+    return Record(name, "ok", "network, mount and process namespaces in a user namespace, no root")
+
+
+def check_netem(name: str) -> Record:
+    """Whether the kernel has netem."""
+    probe = probe_netem()
+    if probe.available:
+        return Record(name, "ok", "sch_netem works")
+    return Record(
+        name,
+        "warning",
+        f"not in this kernel ({probe.reason})",
+        "the relay does its work; or try `modprobe sch_netem` as root, on Ubuntu after `apt "
+        "install linux-modules-extra-$(uname -r)`",
+    )
+
+
+def check_htb(name: str) -> Record:
+    """Whether the kernel has HTB, which only stock Mininet's own links use."""
+    probe = probe_qdisc("htb", "default", "1")
+    if probe.available:
+        return Record(name, "ok", "sch_htb works (for stock Mininet only)")
+    return Record(
+        name,
+        "warning",
+        f"not in this kernel ({probe.reason}); only stock Mininet's TCLink needs it",
+        "try `modprobe sch_htb` as root",
+    )
+
+
+def check_relay(name: str) -> Record:
+    """Whether the user-space relay carries frames between two veth pairs, and how fast."""
+    try:
+        delay = relay_report().delay
+    except TestbedError as error:
+        # With kernel netem a run can do without.
+        state: State = "warning" if probe_netem().available else "missing"
+        advice = "" if os.geteuid() == 0 else "run as root"
+        return Record(name, state, f"does not work here ({error})", advice)
+    finding = f"carries frames, adding {delay * 1e3:.2f} ms"
+    if delay > _SLOW:
+        return Record(name, "warning", finding, "stop what else keeps this machine busy")
+    return Record(name, "ok", finding)
+
+
+def check_real_time(name: str) -> Record:
+    """Whether the relay gets real-time priority inside a sandbox."""
+    if relay_report().realtime:
+        return Record(name, "ok", "SCHED_FIFO is granted to the relay")
+    return Record(
+        name,
+        "warning",
+        "SCHED_FIFO is refused: packets may leave late when the cores are busy",
+        "run as root, allow rtprio in /etc/security/limits.conf, or give a container SYS_NICE",
+    )
+
+
+def check_guest(name: str) -> Record:
+    """Whether Debian's user-mode-linux kernel and its modules are there."""
+    absent = [str(path) for path in (GUEST_KERNEL, GUEST_MODULES) if not path.exists()]
+    if not absent:
+        return Record(name, "ok", f"{GUEST_KERNEL} with its modules; not used yet")
+    return Record(
+        name,
+        "warning",
+        f"no {' and no '.join(absent)}; this version does not use them yet",
+        "for later: apt install user-mode-linux",
+    )
+
+
+@functools.cache
+def relay_report() -> Report:
+    """What the probe of the relay says. Raises TestbedError with its reason when it fails."""
+    try:
+        done = sandbox.try_in_sandbox(
+            [sys.executable, "-m", "testbed.doctor.relay_probe"], _PATIENCE
+        )
+    except subprocess.TimeoutExpired:
+        raise TestbedError(f"its probe did not end within {_PATIENCE:g} s") from None
+    if done.returncode != 0:
+        said = done.stderr.strip().splitlines()
+        raise TestbedError(said[-1] if said else f"exit code {done.returncode}")
+    return msgspec.json.decode(done.stdout, type=Report)

@@ -1,0 +1,99 @@
+"""All the checks in turn, what a run would use, and the table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from rich.table import Table
+from rich.text import Text
+
+from testbed.doctor import emulation, machine
+from testbed.doctor.record import Record
+from testbed.emulation.backend import choose_backend
+from testbed.emulation.sandbox import PROGRAMS
+from testbed.environment import threads_per_node
+from testbed.errors import TestbedError
+
+Check = Callable[[str], Record]
+
+CHECKS: dict[str, Check] = {
+    **dict.fromkeys([*PROGRAMS, *emulation.OPTIONAL_PROGRAMS], emulation.check_program),
+    "namespaces": emulation.check_namespaces,
+    "kernel netem": emulation.check_netem,
+    "kernel HTB": emulation.check_htb,
+    "relay": emulation.check_relay,
+    "real time": emulation.check_real_time,
+    "kernel guest": emulation.check_guest,
+    "cores": machine.check_cores,
+    "clock": machine.check_clock,
+    "memory": machine.check_memory,
+    "models": machine.check_models,
+    "disk": machine.check_disk,
+}
+_NEEDED = {*PROGRAMS, "namespaces", "relay"}
+_TRIED_IN_NAMESPACES = {"kernel netem", "kernel HTB", "relay", "real time"}
+
+_COLOURS = {"ok": "green", "warning": "yellow", "missing": "red"}
+
+
+def examine() -> list[Record]:
+    """Run every check; the last record says what a run would use."""
+    emulation.relay_report.cache_clear()
+    records: dict[str, Record] = {}
+    for name, check in CHECKS.items():
+        if name in _TRIED_IN_NAMESPACES and records["namespaces"].state == "missing":
+            records[name] = Record(name, "warning", "not tried, for want of namespaces")
+        else:
+            records[name] = run_check(name, check)
+    run = run_check("a run", lambda name: what_a_run_uses(name, records.values()))
+    return [*records.values(), run]
+
+
+def run_check(name: str, check: Check) -> Record:
+    """The record of a check, or one that says how the check itself failed."""
+    try:
+        return check(name)
+    except TestbedError as error:
+        why = str(error)
+    except FileNotFoundError as error:
+        why = f"there is no {error.filename}"
+    except Exception as error:
+        why = f"{type(error).__name__}: {error}"
+    return Record(
+        name, "missing" if name in _NEEDED else "warning", f"could not be checked ({why})"
+    )
+
+
+def what_a_run_uses(name: str, records: Iterable[Record]) -> Record:
+    """The backend that `auto` selects, and the threads of a node; or what keeps runs from working.
+
+    Raises TestbedError when the backend cannot be chosen.
+    """
+    missing = [record.name for record in records if record.state == "missing"]
+    if missing:
+        return Record(name, "missing", f"is not possible here, for want of: {', '.join(missing)}")
+    backend = choose_backend("auto")
+    why = "which this kernel has" if backend == "netem" else "as this kernel has no netem"
+    threads = threads_per_node()
+    return Record(
+        name,
+        "ok",
+        f"is possible: links by {backend}, {why}; {threads} thread{'s' * (threads > 1)} per node",
+    )
+
+
+def runs_are_possible(records: Iterable[Record]) -> bool:
+    """Whether nothing that every run needs is missing."""
+    return all(record.state != "missing" for record in records)
+
+
+def table(records: Iterable[Record]) -> Table:
+    """The records for people; fits 80 columns."""
+    shown = Table("check", "state", "finding", box=None, pad_edge=False)
+    shown.columns[0].no_wrap = shown.columns[1].no_wrap = True
+    for record in records:
+        finding = Text(record.finding, overflow="fold")
+        if record.advice:
+            finding.append(f"\n→ {record.advice}", "italic")
+        shown.add_row(record.name, Text(record.state, _COLOURS[record.state]), finding)
+    return shown

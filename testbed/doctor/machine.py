@@ -1,0 +1,116 @@
+"""Checks of the machine itself: cores, clock, memory, models, disk."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from pathlib import Path
+
+from testbed.doctor.record import Record
+from testbed.emulation.lateness import LatenessHistogram
+from testbed.models.catalog import DEFAULT_DRAFT, describe
+from testbed.models.store import cache_dir
+from testbed.models.weights import DEFAULT_MODEL
+
+MEMINFO = Path("/proc/meminfo")
+
+_SLEEPS, _SLEEP = 200, 1e-3  # how many, and seconds each
+_LATE = 1e-3  # seconds: timers that overshoot by more blur the delays of a link
+_COARSE = 1e-6  # seconds: a clock with coarser steps blurs them, too
+_MEMORY = 2.0  # GB: two nodes with the default models
+_DISK = 1.0  # GB: fetching the default model takes three quarters of it for a while
+
+
+def check_cores(name: str) -> Record:
+    """How many cores there are, and how many of them we may use."""
+    usable = sorted(os.sched_getaffinity(0))
+    finding = f"{len(usable)} of {os.cpu_count()} may be used: {ranges(usable)}"
+    if len(usable) < 2:
+        return Record(
+            name, "warning", finding, "give it two: two nodes and the relay share them all"
+        )
+    return Record(name, "ok", finding)
+
+
+def check_clock(name: str) -> Record:
+    """The resolution of CLOCK_MONOTONIC, and how late timers fire."""
+    resolution = time.clock_getres(time.CLOCK_MONOTONIC)
+    overshoot = timer_overshoot()
+    finding = (
+        f"CLOCK_MONOTONIC in steps of {resolution * 1e9:.0f} ns; a sleep of 1 ms overshoots by "
+        f"{overshoot['p50'] * 1e3:.2f} ms (median), {overshoot['p99'] * 1e3:.2f} ms (p99)"
+    )
+    if resolution > _COARSE:
+        return Record(name, "warning", finding, "boot a kernel with high-resolution timers")
+    if overshoot["p99"] > _LATE:
+        return Record(name, "warning", finding, "stop what else keeps this machine busy")
+    return Record(name, "ok", finding)
+
+
+def check_memory(name: str) -> Record:
+    """How much memory is free for the nodes."""
+    for line in MEMINFO.read_text().splitlines():
+        key, _, value = line.partition(":")
+        if key == "MemAvailable":
+            free = int(value.split()[0]) * 1024 / 1e9
+            break
+    else:
+        return Record(name, "warning", f"{MEMINFO} does not say how much is available")
+    finding = f"{free:.1f} GB available"
+    if free < _MEMORY:
+        return Record(
+            name, "warning", finding, f"free {_MEMORY:.0f} GB for two nodes with default models"
+        )
+    return Record(name, "ok", finding)
+
+
+def check_models(name: str) -> Record:
+    """Whether the default models are fetched."""
+    ready = {model.name: model.ready for model in describe()}
+    if ready[DEFAULT_MODEL] and ready[DEFAULT_DRAFT]:
+        return Record(name, "ok", f"{DEFAULT_MODEL} and its draft are fetched")
+    return Record(
+        name,
+        "warning",
+        f"{DEFAULT_MODEL} is not fetched; synthetic models need no weights",
+        "testbed models fetch",
+    )
+
+
+def check_disk(name: str) -> Record:
+    """How much space the model cache has, and whether it can be written."""
+    cache = cache_dir()
+    there = next(folder for folder in (cache, *cache.parents) if folder.exists())
+    free = shutil.disk_usage(there).free / 1e9
+    finding = f"{free:.1f} GB free for models in {cache}"
+    if not os.access(there, os.W_OK):
+        return Record(
+            name, "warning", f"{there} cannot be written", "name another place in TESTBED_CACHE"
+        )
+    if free < _DISK:
+        return Record(
+            name, "warning", finding, f"free {_DISK:.0f} GB, or name another place in TESTBED_CACHE"
+        )
+    return Record(name, "ok", finding)
+
+
+def timer_overshoot() -> dict[str, float]:
+    """By how many seconds short sleeps last too long: p50, p99 and max."""
+    overshoot = LatenessHistogram()
+    for _ in range(_SLEEPS):
+        began = time.monotonic()
+        time.sleep(_SLEEP)
+        overshoot.add(time.monotonic() - began - _SLEEP)
+    return overshoot.summary()
+
+
+def ranges(numbers: list[int]) -> str:
+    """Ascending numbers, written short: 0-3,6."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ",".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)

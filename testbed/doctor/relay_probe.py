@@ -1,0 +1,85 @@
+"""Builds one relayed wire inside a sandbox and sends frames through it.
+
+    python -m testbed.doctor.relay_probe
+
+runs in a sandbox, and prints a Report as JSON. It uses what a run uses: veth pairs, their
+offloads, mnexec and the relay itself.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import statistics
+import sys
+import time
+
+import msgspec
+
+from testbed.emulation.ethernet import create_pair
+from testbed.emulation.namespace import Namespace
+from testbed.emulation.relay_wire import RelayWire
+from testbed.emulation.sandbox import enter
+from testbed.emulation.wire import PORT_A, PORT_B
+from testbed.errors import TestbedError
+from testbed.links.spec import Duplex, LinkSpec
+
+_NEAR, _FAR = "near", "far"  # the interfaces at the two ends of the wire
+_ETHERTYPE = 0x88B5  # IEEE 802's for experiments: nothing else sends it
+_FRAME = b"\xff" * 6 + b"\2\0\0\0\0\1" + _ETHERTYPE.to_bytes(2, "big") + bytes(46)
+_FRAMES = 50
+_PAUSE = 1e-3  # seconds between frames, so that the relay sleeps as it does in a run
+
+
+class Report(msgspec.Struct):
+    """What the probe found out."""
+
+    realtime: bool
+    """Whether the relay was given real-time priority."""
+    delay: float
+    """Median time in seconds that a frame takes through a wire that asks for none."""
+
+
+def probe() -> Report:
+    """Build the wire, use it, and take it down again."""
+    inside = Namespace("the probe", os.getpid())
+    create_pair(inside, _NEAR, inside, PORT_A)
+    create_pair(inside, PORT_B, inside, _FAR)
+    wire = RelayWire("probe", inside, Duplex(LinkSpec(), LinkSpec()), seed=0)
+    try:
+        delay = _median_delay()
+    finally:
+        wire.stop()
+    return Report(bool(wire.state()["realtime"]), delay)
+
+
+def _median_delay() -> float:
+    delays = []
+    with _raw_socket(_NEAR) as sender, _raw_socket(_FAR) as receiver:
+        receiver.settimeout(1)
+        for _ in range(_FRAMES):
+            began = time.monotonic()
+            sender.send(_FRAME)
+            try:
+                receiver.recv(len(_FRAME))
+            except TimeoutError:
+                raise TestbedError("the relay did not carry a frame within 1 s") from None
+            delays.append(time.monotonic() - began)
+            time.sleep(_PAUSE)
+    return statistics.median(delays)
+
+
+def _raw_socket(interface: str) -> socket.socket:
+    raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+    raw.bind((interface, _ETHERTYPE))
+    return raw
+
+
+if __name__ == "__main__":
+    try:
+        enter()
+        print(msgspec.json.encode(probe()).decode())
+    except TestbedError as error:
+        sys.exit(str(error))
+    except FileNotFoundError as error:
+        sys.exit(f"there is no {error.filename}")

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from testbed.emulation.namespace import Namespace
 from testbed.emulation.sandbox import namespace_command
 from testbed.errors import TestbedError
+from testbed.links.gilbert_elliott import GilbertElliott
 from testbed.links.spec import FULL_FRAME, LinkSpec
 
 UNLIMITED_RATE = 100e9  # bit/s: 0.12 µs a full frame
@@ -47,8 +48,12 @@ def netem_arguments(spec: LinkSpec) -> list[str]:
     """The netem part of a tc command line that does what `spec` says."""
     arguments = ["netem", "limit", str(netem_limit(spec))]
     arguments += ["delay", _microseconds(spec.delay), _microseconds(spec.jitter)]
-    if spec.loss > 0:
-        arguments += ["loss", f"{spec.loss * 100:.7f}%"]
+    if isinstance(spec.loss, GilbertElliott):
+        # All four, always: tc takes a missing r for 1 - p, which is independent loss.
+        chain = _gemodel(spec.loss).values()
+        arguments += ["loss", "gemodel", *(_percent(value) for value in chain)]
+    elif spec.loss > 0:
+        arguments += ["loss", _percent(spec.loss)]
     return [*arguments, "rate", f"{round(spec.rate or UNLIMITED_RATE)}bit"]
 
 
@@ -97,16 +102,31 @@ def verify_netem(spec: LinkSpec, qdiscs: Sequence[Mapping[str, Any]], where: str
     """
     options = root_netem(qdiscs, where)["options"]
     delay = options.get("delay", {"delay": 0.0, "jitter": 0.0})  # left out by tc when it is 0
-    comparisons = (
+    comparisons = [
         ("delay", spec.delay, delay["delay"], 2e-6),
         ("jitter", spec.jitter, delay["jitter"], 2e-6),
-        ("loss", spec.loss, options.get("loss-random", {}).get("loss", 0.0), 1e-9),
         ("rate", (spec.rate or UNLIMITED_RATE) / 8, options.get("rate", {}).get("rate", 0), 1.0),
         ("limit", netem_limit(spec), options["limit"], 0),
-    )
+    ]
+    single = 0.0 if isinstance(spec.loss, GilbertElliott) else spec.loss
+    comparisons.append(("loss", single, options.get("loss-random", {}).get("loss", 0.0), 1e-9))
+    chain = _gemodel(spec.loss) if isinstance(spec.loss, GilbertElliott) else {}
+    shown = options.get("loss-gemodel", {})
+    for key in ("p", "r", "1-h", "1-k"):
+        pair = (chain.get(key, 0.0), shown.get(key, 0.0))
+        comparisons.append((f"loss gemodel {key}", *pair, 1e-9))
     for name, wanted, got, tolerance in comparisons:
         if not math.isclose(wanted, got, rel_tol=1e-4 if tolerance else 0, abs_tol=tolerance):
             raise TestbedError(f"netem on {where} has {name} {got} where {wanted} was asked")
+
+
+def _gemodel(chain: GilbertElliott) -> dict[str, float]:
+    """The chain under the names of tc, in the order of its arguments."""
+    return {"p": chain.p, "r": chain.r, "1-h": chain.bad_loss, "1-k": chain.good_loss}
+
+
+def _percent(fraction: float) -> str:
+    return f"{fraction * 100:.7f}%"
 
 
 def _microseconds(seconds: float) -> str:

@@ -1,6 +1,7 @@
 import pytest
 
 from testbed.emulation.ping import expected_round_trip, probes_needed
+from testbed.links.gilbert_elliott import GilbertElliott
 from testbed.links.spec import Duplex, LinkSpec
 from tests.emulation.inside import symmetric
 
@@ -18,3 +19,13 @@ def test_the_round_trip_is_both_delays_and_the_sending():
 )
 def test_enough_probes_make_silence_conclusive(loss, count):
     assert probes_needed(symmetric(loss=loss)) == count
+
+
+def test_probes_in_a_burst_prove_less():
+    single, bursts = LinkSpec(loss=0.1), LinkSpec(loss=GilbertElliott.of_bursts(0.1, 5))
+    assert probes_needed(Duplex(single, LinkSpec())) == 6
+    # Begun in a burst, the first is lost, and each one after it with a chance of 0.8.
+    assert probes_needed(Duplex(bursts, LinkSpec())) == 63
+    assert 63 < probes_needed(Duplex(bursts, bursts)) < 200
+    assert probes_needed(Duplex(LinkSpec(loss=GilbertElliott(0.1, 0.01)), LinkSpec())) is None
+    assert probes_needed(Duplex(LinkSpec(loss=GilbertElliott(0, 1)), LinkSpec())) == 5

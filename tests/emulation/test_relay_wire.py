@@ -9,12 +9,14 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
 from testbed.emulation.network import Network
 from testbed.emulation.topology import load_topology
 from testbed.errors import TestbedError
+from testbed.links.gilbert_elliott import GilbertElliott
 from testbed.links.spec import Duplex, LinkSpec
 from tests.emulation.inside import Path, inside_sandbox, symmetric
 
@@ -97,6 +99,24 @@ def test_the_same_seed_loses_the_same_packets_at_any_pace():
             assert up.socket_drops == 0
     assert survivors[0] == survivors[1]
     assert survivors[0] != survivors[2]
+
+
+@inside_sandbox
+def test_bursts_are_lost_by_the_seed_and_go_on_through_a_change():
+    survivors = []
+    spec = LinkSpec(loss=GilbertElliott.of_bursts(0.2, 5))
+    for change in (False, True):
+        with edge(Duplex(spec, LinkSpec())) as network:
+            network.ping_check()
+            with Path(network, "device", "base_station") as path:
+                send_numbered(path, 500, 0.0005)
+                survivors.append(path.receive(0.2))
+                if change:
+                    network.wires["radio"].change(up=replace(spec, delay=0.01))
+                send_numbered(path, 500, 0.0005)
+                survivors[-1] += path.receive(0.2)
+    assert survivors[0] == survivors[1]
+    assert 600 < len(survivors[0]) < 950
 
 
 def wilson(lost, sent, z=1.96):

@@ -5,6 +5,9 @@ so jitter keeps order; the child pfifo that tc's manual suggests no longer does 
 reordered 92 of 200 packets through it, and none with a rate). And `tc qdisc change` keeps an old
 rate that it does not mention. A link without a limit gets `UNLIMITED_RATE`.
 
+A law of jitter is a table that tc loads. netem keeps it through a change that brings no other, and
+tc has none for uniform, so a link cannot change from a law to uniform jitter in place.
+
 `limit` bounds all packets that netem holds, those under way as well as those queueing. So it is
 the queue plus what the link holds in flight, both in full frames. Shorter frames fill it sooner,
 by count, than they would fill a queue of bytes; that is netem's nature.
@@ -20,12 +23,14 @@ from testbed.emulation.namespace import Namespace
 from testbed.emulation.sandbox import namespace_command
 from testbed.errors import TestbedError
 from testbed.links.gilbert_elliott import GilbertElliott
+from testbed.links.jitter import UNIFORM, as_jitter
 from testbed.links.spec import FULL_FRAME, LinkSpec
 
 UNLIMITED_RATE = 100e9  # bit/s: 0.12 µs a full frame
 UNLIMITED_LIMIT = 1_000_000  # packets
 
-_ADVICE = "the kernel lacks netem (sch_netem); use `--backend relay`"
+_RELAY = "use `--backend relay`"
+_ADVICE = f"the kernel lacks netem (sch_netem); {_RELAY}"
 
 
 class Probe(NamedTuple):
@@ -47,7 +52,10 @@ def probe_netem() -> Probe:
 def netem_arguments(spec: LinkSpec) -> list[str]:
     """The netem part of a tc command line that does what `spec` says."""
     arguments = ["netem", "limit", str(netem_limit(spec))]
-    arguments += ["delay", _microseconds(spec.delay), _microseconds(spec.jitter)]
+    jitter = as_jitter(spec.jitter)
+    arguments += ["delay", _microseconds(spec.delay), _microseconds(jitter.spread)]
+    if jitter.law != UNIFORM:
+        arguments += ["distribution", jitter.law]
     if isinstance(spec.loss, GilbertElliott):
         # All four, always: tc takes a missing r for 1 - p, which is independent loss.
         chain = _gemodel(spec.loss).values()
@@ -61,7 +69,7 @@ def netem_limit(spec: LinkSpec) -> int:
     """Packets that netem may hold: the queue and the longest pipe, in full frames."""
     if spec.rate is None:
         return UNLIMITED_LIMIT
-    pipe = spec.rate / 8 * (spec.delay + spec.jitter)
+    pipe = spec.rate / 8 * spec.longest_hold
     return math.ceil(spec.queue / FULL_FRAME) + math.ceil(pipe / FULL_FRAME)
 
 
@@ -74,7 +82,9 @@ def apply_netem(inside: Namespace, interface: str, spec: LinkSpec, verb: str) ->
         inside.run(["tc", "qdisc", verb, "dev", interface, "root", "handle", "1:",
                     *netem_arguments(spec)])  # fmt: skip
     except TestbedError as error:
-        raise TestbedError(f"{error}; {_ADVICE}") from error
+        missing = "No distribution data" in str(error)
+        advice = f"tc lacks the law's table; {_RELAY}" if missing else _ADVICE
+        raise TestbedError(f"{error}; {advice}") from error
     verify_netem(spec, read_qdiscs(inside, interface), f"{interface} in {inside.name}")
 
 
@@ -98,13 +108,14 @@ def verify_netem(spec: LinkSpec, qdiscs: Sequence[Mapping[str, Any]], where: str
     """Compare what tc read back with `spec`; TestbedError naming the first difference.
 
     tc prints six digits and delays in whole ticks, and the kernel counts rates in bytes per
-    second, so values may differ by one part in 10 000, 2 µs or 1 B/s.
+    second, so values may differ by one part in 10 000, 2 µs or 1 B/s. The law of jitter is not
+    among what the kernel tells; that tc loaded its table without an error has to do.
     """
     options = root_netem(qdiscs, where)["options"]
     delay = options.get("delay", {"delay": 0.0, "jitter": 0.0})  # left out by tc when it is 0
     comparisons = [
         ("delay", spec.delay, delay["delay"], 2e-6),
-        ("jitter", spec.jitter, delay["jitter"], 2e-6),
+        ("jitter", as_jitter(spec.jitter).spread, delay["jitter"], 2e-6),
         ("rate", (spec.rate or UNLIMITED_RATE) / 8, options.get("rate", {}).get("rate", 0), 1.0),
         ("limit", netem_limit(spec), options["limit"], 0),
     ]

@@ -71,9 +71,9 @@ def expected_round_trip(duplex: Duplex) -> tuple[float, float]:
     """The range, in seconds, in which the least round trip of some probes must lie."""
     both = (duplex.up, duplex.down)
     sending = sum(_FRAME * 8 / spec.rate for spec in both if spec.rate is not None)
-    delay = sum(spec.delay for spec in both)
-    jitter = sum(spec.jitter for spec in both)
-    return sending + delay - jitter - _EARLY, sending + delay + jitter + _LATE
+    least = sum(spec.shortest_hold for spec in both)
+    most = sum(spec.longest_hold for spec in both)
+    return sending + least - _EARLY, sending + most + _LATE
 
 
 def _chain(spec: LinkSpec) -> GilbertElliott:

@@ -8,11 +8,19 @@ from dataclasses import replace
 
 import pytest
 
-from testbed.emulation import backend
-from testbed.emulation.netem import Probe, netem_arguments, netem_limit, probe_netem, verify_netem
+from testbed.emulation import backend, netem_wire
+from testbed.emulation.netem import (
+    Probe,
+    apply_netem,
+    netem_arguments,
+    netem_limit,
+    probe_netem,
+    verify_netem,
+)
 from testbed.errors import TestbedError
 from testbed.links.gilbert_elliott import GilbertElliott
-from testbed.links.spec import LinkSpec
+from testbed.links.jitter import Jitter
+from testbed.links.spec import Duplex, LinkSpec
 
 TAIL = '"ecn":false,"gap":0},"bytes":0,"packets":0,"drops":0,"overlimits":0,"requeues":0'
 TAIL += ',"backlog":0,"qlen":0}]'
@@ -38,7 +46,7 @@ SLOW_JSON = (
     '"loss-random":{"loss":1.23449e-05,"correlation":0},"rate":{"rate":1543,' + CELLS + "}," + TAIL
 )
 BURSTS = LinkSpec(rate=15e6, delay=0.02, loss=GilbertElliott.of_bursts(0.01, 3), queue=20 * 1514)
-BURSTS_JSON = (  # made up from iproute2's source
+BURSTS_JSON = (
     HEAD + '"limit":45,"delay":{"delay":0.02,"jitter":0,"correlation":0},'
     '"loss-gemodel":{"p":0.003367,"r":0.333333,"1-h":1,"1-k":0},'
     '"rate":{"rate":1875000,' + CELLS + "}," + TAIL
@@ -56,6 +64,11 @@ NOTHING_JSON = '[{"kind":"noqueue","handle":"0:","root":true,"refcnt":2,"options
             "netem limit 45 delay 500.000us 0.000us loss 100.0000000% rate 1000000bit",
         ),
         (
+            LinkSpec(delay=0.02, jitter=Jitter(0.005, "paretonormal")),
+            "netem limit 1000000 delay 20000.000us 5000.000us distribution paretonormal "
+            "rate 100000000000bit",
+        ),
+        (
             BURSTS,
             "netem limit 45 delay 20000.000us 0.000us "
             "loss gemodel 0.3367003% 33.3333333% 100.0000000% 0.0000000% rate 15000000bit",
@@ -71,6 +84,8 @@ def test_the_limit_holds_the_pipe_and_the_queue():
     assert netem_limit(still) == 10
     # 100 Mbit/s for 100 ms are 1.25 MB, 826 frames: netem's own limit of 1000 would not do.
     assert netem_limit(LinkSpec(rate=100e6, delay=0.1, queue=15140)) == 836
+    long_tail = LinkSpec(rate=100e6, delay=0.06, jitter=Jitter(0.01, "pareto"), queue=15140)
+    assert netem_limit(long_tail) == 836
 
 
 @pytest.mark.parametrize(
@@ -125,6 +140,36 @@ def test_each_parameter_of_bursty_loss_that_differs_is_named(name, loss):
 def test_bursts_that_netem_does_not_show_are_missed():
     with pytest.raises(TestbedError, match="netem on port-b has loss gemodel p 0"):
         verify_netem(replace(LTE, loss=BURSTS.loss), json.loads(PERFECT_LOSS_JSON), "port-b")
+
+
+def test_a_law_without_a_table_names_what_is_missing():
+    class Tcless:
+        name = "wire"
+
+        def run(self, argv):
+            raise TestbedError(f"`{' '.join(argv)}` failed: No distribution data for pareto")
+
+    spec = LinkSpec(delay=0.02, jitter=Jitter(0.01, "pareto"))
+    with pytest.raises(TestbedError, match="tc lacks the law's table; use `--backend relay`"):
+        apply_netem(Tcless(), "port-b", spec, "add")
+
+
+def test_a_law_cannot_change_to_uniform_in_place(monkeypatch):
+    monkeypatch.setattr(netem_wire, "apply_netem", lambda *_: None)
+
+    class Anywhere:
+        def run(self, argv):
+            pass
+
+    law = LinkSpec(delay=0.02, jitter=Jitter(0.01, "normal"))
+    wire = netem_wire.NetemWire("radio", Anywhere(), Duplex(up=law, down=LinkSpec()))
+    uniform = LinkSpec(delay=0.02, jitter=0.01)
+    wire.change(down=uniform)
+    wire.change(up=replace(law, jitter=Jitter(0.01, "pareto")))
+    wire.change(up=LinkSpec(delay=0.02))  # no jitter at all needs no table
+    with pytest.raises(TestbedError, match=r"link radio: .* to uniform; use `--backend relay`"):
+        wire.change(up=uniform)
+    assert wire.duplex == Duplex(up=LinkSpec(delay=0.02), down=uniform)
 
 
 def test_a_port_without_netem_names_the_kernel_part_and_the_way_out():

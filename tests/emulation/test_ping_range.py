@@ -2,6 +2,7 @@ import pytest
 
 from testbed.emulation.ping import expected_round_trip, probes_needed
 from testbed.links.gilbert_elliott import GilbertElliott
+from testbed.links.jitter import Jitter
 from testbed.links.spec import Duplex, LinkSpec
 from tests.emulation.inside import symmetric
 
@@ -12,6 +13,17 @@ def test_the_round_trip_is_both_delays_and_the_sending():
     )
     assert low == pytest.approx(0.06 - 0.01 - 0.0002)
     assert high == pytest.approx(0.06 + 0.01 + 0.005)
+
+
+@pytest.mark.parametrize(
+    ("law", "least", "most"),
+    [("uniform", 0.01, 0.03), ("normal", 0, 0.06), ("pareto", 0.02 - 0.02 / 3, 0.06)],
+)
+def test_the_round_trip_has_the_range_of_the_law(law, least, most):
+    spec = LinkSpec(delay=0.02, jitter=Jitter(0.01, law))
+    low, high = expected_round_trip(Duplex(up=spec, down=LinkSpec()))
+    assert low == pytest.approx(least - 0.0002)
+    assert high == pytest.approx(most + 0.005)
 
 
 @pytest.mark.parametrize(

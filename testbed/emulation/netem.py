@@ -5,6 +5,9 @@ so jitter keeps order; the child pfifo that tc's manual suggests no longer does 
 reordered 92 of 200 packets through it, and none with a rate). And `tc qdisc change` keeps an old
 rate that it does not mention. A link without a limit gets `UNLIMITED_RATE`.
 
+A law of jitter is a table that tc loads. netem keeps it through a change that brings no other, and
+tc has none for uniform, so a link cannot change from a law to uniform jitter in place.
+
 `limit` bounds all packets that netem holds, those under way as well as those queueing. So it is
 the queue plus what the link holds in flight, both in full frames. Shorter frames fill it sooner,
 by count, than they would fill a queue of bytes; that is netem's nature.
@@ -19,12 +22,15 @@ from typing import Any, NamedTuple
 from testbed.emulation.namespace import Namespace
 from testbed.emulation.sandbox import namespace_command
 from testbed.errors import TestbedError
+from testbed.links.gilbert_elliott import GilbertElliott
+from testbed.links.jitter import UNIFORM, as_jitter
 from testbed.links.spec import FULL_FRAME, LinkSpec
 
 UNLIMITED_RATE = 100e9  # bit/s: 0.12 µs a full frame
 UNLIMITED_LIMIT = 1_000_000  # packets
 
-_ADVICE = "the kernel lacks netem (sch_netem); use `--backend relay`"
+_RELAY = "use `--backend relay`"
+_ADVICE = f"the kernel lacks netem (sch_netem); {_RELAY}"
 
 
 class Probe(NamedTuple):
@@ -51,9 +57,16 @@ def probe_qdisc(*arguments: str) -> Probe:
 def netem_arguments(spec: LinkSpec) -> list[str]:
     """The netem part of a tc command line that does what `spec` says."""
     arguments = ["netem", "limit", str(netem_limit(spec))]
-    arguments += ["delay", _microseconds(spec.delay), _microseconds(spec.jitter)]
-    if spec.loss > 0:
-        arguments += ["loss", f"{spec.loss * 100:.7f}%"]
+    jitter = as_jitter(spec.jitter)
+    arguments += ["delay", _microseconds(spec.delay), _microseconds(jitter.spread)]
+    if jitter.law != UNIFORM:
+        arguments += ["distribution", jitter.law]
+    if isinstance(spec.loss, GilbertElliott):
+        # All four, always: tc takes a missing r for 1 - p, which is independent loss.
+        chain = _gemodel(spec.loss).values()
+        arguments += ["loss", "gemodel", *(_percent(value) for value in chain)]
+    elif spec.loss > 0:
+        arguments += ["loss", _percent(spec.loss)]
     return [*arguments, "rate", f"{round(spec.rate or UNLIMITED_RATE)}bit"]
 
 
@@ -61,7 +74,7 @@ def netem_limit(spec: LinkSpec) -> int:
     """Packets that netem may hold: the queue and the longest pipe, in full frames."""
     if spec.rate is None:
         return UNLIMITED_LIMIT
-    pipe = spec.rate / 8 * (spec.delay + spec.jitter)
+    pipe = spec.rate / 8 * spec.longest_hold
     return math.ceil(spec.queue / FULL_FRAME) + math.ceil(pipe / FULL_FRAME)
 
 
@@ -74,7 +87,9 @@ def apply_netem(inside: Namespace, interface: str, spec: LinkSpec, verb: str) ->
         inside.run(["tc", "qdisc", verb, "dev", interface, "root", "handle", "1:",
                     *netem_arguments(spec)])  # fmt: skip
     except TestbedError as error:
-        raise TestbedError(f"{error}; {_ADVICE}") from error
+        missing = "No distribution data" in str(error)
+        advice = f"tc lacks the law's table; {_RELAY}" if missing else _ADVICE
+        raise TestbedError(f"{error}; {advice}") from error
     verify_netem(spec, read_qdiscs(inside, interface), f"{interface} in {inside.name}")
 
 
@@ -98,20 +113,36 @@ def verify_netem(spec: LinkSpec, qdiscs: Sequence[Mapping[str, Any]], where: str
     """Compare what tc read back with `spec`; TestbedError naming the first difference.
 
     tc prints six digits and delays in whole ticks, and the kernel counts rates in bytes per
-    second, so values may differ by one part in 10 000, 2 µs or 1 B/s.
+    second, so values may differ by one part in 10 000, 2 µs or 1 B/s. The law of jitter is not
+    among what the kernel tells; that tc loaded its table without an error has to do.
     """
     options = root_netem(qdiscs, where)["options"]
     delay = options.get("delay", {"delay": 0.0, "jitter": 0.0})  # left out by tc when it is 0
-    comparisons = (
+    comparisons = [
         ("delay", spec.delay, delay["delay"], 2e-6),
-        ("jitter", spec.jitter, delay["jitter"], 2e-6),
-        ("loss", spec.loss, options.get("loss-random", {}).get("loss", 0.0), 1e-9),
+        ("jitter", as_jitter(spec.jitter).spread, delay["jitter"], 2e-6),
         ("rate", (spec.rate or UNLIMITED_RATE) / 8, options.get("rate", {}).get("rate", 0), 1.0),
         ("limit", netem_limit(spec), options["limit"], 0),
-    )
+    ]
+    single = 0.0 if isinstance(spec.loss, GilbertElliott) else spec.loss
+    comparisons.append(("loss", single, options.get("loss-random", {}).get("loss", 0.0), 1e-9))
+    chain = _gemodel(spec.loss) if isinstance(spec.loss, GilbertElliott) else {}
+    shown = options.get("loss-gemodel", {})
+    for key in ("p", "r", "1-h", "1-k"):
+        pair = (chain.get(key, 0.0), shown.get(key, 0.0))
+        comparisons.append((f"loss gemodel {key}", *pair, 1e-9))
     for name, wanted, got, tolerance in comparisons:
         if not math.isclose(wanted, got, rel_tol=1e-4 if tolerance else 0, abs_tol=tolerance):
             raise TestbedError(f"netem on {where} has {name} {got} where {wanted} was asked")
+
+
+def _gemodel(chain: GilbertElliott) -> dict[str, float]:
+    """The chain under the names of tc, in the order of its arguments."""
+    return {"p": chain.p, "r": chain.r, "1-h": chain.bad_loss, "1-k": chain.good_loss}
+
+
+def _percent(fraction: float) -> str:
+    return f"{fraction * 100:.7f}%"
 
 
 def _microseconds(seconds: float) -> str:

@@ -7,7 +7,8 @@ from testbed.emulation.namespace import Namespace
 from testbed.emulation.netem import apply_netem, read_qdiscs, root_netem, verify_netem
 from testbed.emulation.wire import PORT_A, PORT_B, DirectionCounters, Wire, WireCounters
 from testbed.errors import TestbedError
-from testbed.links.spec import Duplex
+from testbed.links.jitter import UNIFORM, as_jitter
+from testbed.links.spec import Duplex, LinkSpec
 
 _BRIDGE = "bridge"
 
@@ -19,8 +20,9 @@ class NetemWire(Wire):
 
     def __init__(self, name: str, inside: Namespace, duplex: Duplex) -> None:
         super().__init__(name, inside, duplex)
-        apply_netem(inside, PORT_B, duplex.up, "add")
-        apply_netem(inside, PORT_A, duplex.down, "add")
+        self._with_table: set[str] = set()  # ports to which a law of jitter was given
+        self._shape(PORT_B, duplex.up, "add")
+        self._shape(PORT_A, duplex.down, "add")
         # Joined last: no packet crosses before both directions are shaped.
         inside.run(
             ["ip", "link", "add", "name", _BRIDGE, "type", "bridge",
@@ -59,9 +61,20 @@ class NetemWire(Wire):
 
     def _apply(self, wanted: Duplex) -> None:
         if wanted.up != self.duplex.up:
-            apply_netem(self.inside, PORT_B, wanted.up, "change")
+            self._shape(PORT_B, wanted.up, "change")
         if wanted.down != self.duplex.down:
-            apply_netem(self.inside, PORT_A, wanted.down, "change")
+            self._shape(PORT_A, wanted.down, "change")
+
+    def _shape(self, port: str, spec: LinkSpec, verb: str) -> None:
+        jitter = as_jitter(spec.jitter)
+        if jitter.law != UNIFORM:
+            self._with_table.add(port)
+        elif jitter.spread > 0 and port in self._with_table:
+            raise TestbedError(
+                f"link {self.name}: netem cannot change from another law of jitter to uniform; "
+                "use `--backend relay`"
+            )
+        apply_netem(self.inside, port, spec, verb)
 
     def _direction(self, source: str, target: str) -> DirectionCounters:
         ports = self.inside.counters()

@@ -5,7 +5,8 @@ import re
 
 from testbed.emulation.namespace import Namespace
 from testbed.errors import TestbedError
-from testbed.links.spec import Duplex
+from testbed.links.gilbert_elliott import GilbertElliott
+from testbed.links.spec import Duplex, LinkSpec
 
 _FRAME = 98  # bytes of an echo request on Ethernet
 _INTERVAL = 0.02  # seconds
@@ -46,17 +47,47 @@ def ping_link(name: str, inside: Namespace, interface: str, target: str, duplex:
 
 def probes_needed(duplex: Duplex) -> int | None:
     """How many probes make silence conclusive, or None if more would be needed than is sensible."""
-    answered = (1 - duplex.up.loss) * (1 - duplex.down.loss)
-    if answered == 0:
-        return None
-    needed = _FEWEST if answered == 1 else math.ceil(math.log(_FALSE_ALARM, 1 - answered))
-    return max(_FEWEST, needed) if needed <= _MOST else None
+    up, down = _chain(duplex.up), _chain(duplex.down)
+    # The chance that no probe was answered yet, by whether up and down are in their bad states;
+    # at first, both. A request lost on its way up does not move the chain of down.
+    silent = {(True, True): 1.0}
+    for count in range(1, _MOST + 1):
+        after: dict[tuple[bool, bool], float] = {}
+        for (up_bad, down_bad), chance in silent.items():
+            up_loss, down_loss = _loss_in(up, up_bad), _loss_in(down, down_bad)
+            for up_next, moved in _moves(up, up_bad):
+                stay = (up_next, down_bad)
+                after[stay] = after.get(stay, 0.0) + chance * moved * up_loss
+                for down_next, moved_too in _moves(down, down_bad):
+                    lost = chance * moved * (1 - up_loss) * moved_too * down_loss
+                    after[up_next, down_next] = after.get((up_next, down_next), 0.0) + lost
+        silent = after
+        if sum(silent.values()) <= _FALSE_ALARM * (1 + 1e-9):
+            return max(_FEWEST, count)
+    return None
 
 
 def expected_round_trip(duplex: Duplex) -> tuple[float, float]:
     """The range, in seconds, in which the least round trip of some probes must lie."""
     both = (duplex.up, duplex.down)
     sending = sum(_FRAME * 8 / spec.rate for spec in both if spec.rate is not None)
-    delay = sum(spec.delay for spec in both)
-    jitter = sum(spec.jitter for spec in both)
-    return sending + delay - jitter - _EARLY, sending + delay + jitter + _LATE
+    least = sum(spec.shortest_hold for spec in both)
+    most = sum(spec.longest_hold for spec in both)
+    return sending + least - _EARLY, sending + most + _LATE
+
+
+def _chain(spec: LinkSpec) -> GilbertElliott:
+    """The loss of one direction as a chain; independent loss is alike in both states."""
+    if isinstance(spec.loss, GilbertElliott):
+        return spec.loss
+    return GilbertElliott(p=0.0, r=1.0, bad_loss=spec.loss, good_loss=spec.loss)
+
+
+def _loss_in(chain: GilbertElliott, bad: bool) -> float:
+    return chain.bad_loss if bad else chain.good_loss
+
+
+def _moves(chain: GilbertElliott, bad: bool) -> tuple[tuple[bool, float], tuple[bool, float]]:
+    """The next states, as whether they are bad, and their chances."""
+    to_bad = 1 - chain.r if bad else chain.p
+    return (True, to_bad), (False, 1 - to_bad)

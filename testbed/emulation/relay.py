@@ -154,7 +154,7 @@ class Relay:
                     return
                 self._take_requests(data)
 
-    def applied(self) -> dict[str, dict[str, str]]:
+    def applied(self) -> dict[str, dict[str, Any]]:
         """The specs that the pipelines follow."""
         return {
             "up": self._up.pipeline.spec.to_mapping(),

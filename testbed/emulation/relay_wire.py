@@ -118,7 +118,7 @@ class RelayWire(Wire):
         return TestbedError(f"the relay of link {self.name} died ({reason})")
 
 
-def _mappings(duplex: Duplex) -> dict[str, dict[str, str]]:
+def _mappings(duplex: Duplex) -> dict[str, dict[str, Any]]:
     return {"up": duplex.up.to_mapping(), "down": duplex.down.to_mapping()}
 
 

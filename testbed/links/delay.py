@@ -2,21 +2,21 @@
 
 from collections import deque
 
+from testbed.links.jitter import Jitter, as_jitter
 from testbed.links.keyed import KeyedUniform
 from testbed.links.packet import Packet
 
 
 class DelayLine:
-    """Holds each packet for a time uniform on delay ± jitter, and never lets one overtake.
+    """Holds each packet for a time by the law of its jitter, and never lets one overtake.
 
     A packet that would arrive before its predecessor arrives together with it instead, so
-    packets closer together than the jitter wait a little longer than the mean.
+    packets closer together than the jitter wait a little longer than the law says.
     """
 
-    def __init__(self, uniform: KeyedUniform, delay: float, jitter: float) -> None:
+    def __init__(self, uniform: KeyedUniform, delay: float, jitter: float | Jitter) -> None:
         self._uniform = uniform
-        self._delay = delay
-        self._jitter = jitter
+        self.change(delay, jitter)
         self._held: deque[tuple[float, Packet]] = deque()
         self._last_due = 0.0
 
@@ -26,13 +26,13 @@ class DelayLine:
     @property
     def shortest(self) -> float:
         """The least time that a packet can be held, seconds."""
-        return self._delay - self._jitter
+        return self._jitter.shortest(self._delay)
 
     def push(self, now: float, packet: Packet) -> None:
         """Hold a packet that enters at `now` (seconds)."""
         hold = self._delay
-        if self._jitter > 0:
-            hold += self._jitter * (2 * self._uniform(packet.number) - 1)
+        if self._jitter.spread > 0:
+            hold = self._jitter.hold(self._delay, self._uniform(packet.number))
         self._last_due = max(self._last_due, now + hold)
         self._held.append((self._last_due, packet))
 
@@ -44,6 +44,6 @@ class DelayLine:
         """Take the first held packet, with the time at which it is due."""
         return self._held.popleft()
 
-    def change(self, delay: float, jitter: float) -> None:
+    def change(self, delay: float, jitter: float | Jitter) -> None:
         """Hold packets that enter from now on for another time; those held keep theirs."""
-        self._delay, self._jitter = delay, jitter
+        self._delay, self._jitter = delay, as_jitter(jitter)

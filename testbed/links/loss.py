@@ -6,10 +6,9 @@ from testbed.links.keyed import KeyedUniform
 class BernoulliLoss:
     """Loses each packet with the same probability, independently of all others."""
 
-    def __init__(self, uniform: KeyedUniform, probability: float) -> None:
+    def __init__(self, uniform: KeyedUniform) -> None:
         self._uniform = uniform
-        self.probability = probability
 
-    def loses(self, number: int) -> bool:
+    def loses(self, number: int, probability: float) -> bool:
         """Whether packet `number` is lost: always at probability 1, never at 0."""
-        return self.probability > 0 and self._uniform(number) < self.probability
+        return probability > 0 and self._uniform(number) < probability

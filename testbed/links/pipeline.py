@@ -1,6 +1,7 @@
 """One direction of a link, packet by packet: loss, queue and rate, delay and jitter."""
 
 from testbed.links.delay import DelayLine
+from testbed.links.gilbert_elliott import GilbertElliott, GilbertElliottLoss
 from testbed.links.keyed import KeyedUniform
 from testbed.links.loss import BernoulliLoss
 from testbed.links.packet import Packet
@@ -17,7 +18,9 @@ class Pipeline:
 
     def __init__(self, spec: LinkSpec, seed: int, link: str, direction: str) -> None:
         self.spec = spec
-        self._loss = BernoulliLoss(KeyedUniform(seed, link, direction, "loss"), spec.loss)
+        loss = KeyedUniform(seed, link, direction, "loss")
+        self._single = BernoulliLoss(loss)
+        self._bursts = GilbertElliottLoss(KeyedUniform(seed, link, direction, "burst"), loss)
         self._server = RateServer(spec.rate, spec.queue)
         jitter = KeyedUniform(seed, link, direction, "jitter")
         self._line = DelayLine(jitter, spec.delay, spec.jitter)
@@ -39,7 +42,7 @@ class Pipeline:
         self.received_packets += 1
         self.received_bytes += len(frame)
         self._advance(now)
-        if self._loss.loses(packet.number):
+        if self._loses(packet.number):
             self.dropped_loss += 1
         elif not self._server.offer(now, packet):
             self.dropped_queue += 1
@@ -66,10 +69,15 @@ class Pipeline:
     def change(self, now: float, spec: LinkSpec) -> None:
         """Follow another spec from `now` on; no packet in flight is lost."""
         self._advance(now)
-        self._loss.probability = spec.loss
         self._server.change(now, spec.rate, spec.queue)
         self._line.change(spec.delay, spec.jitter)
         self.spec = spec
+
+    def _loses(self, number: int) -> bool:
+        loss = self.spec.loss
+        if isinstance(loss, GilbertElliott):
+            return self._bursts.loses(number, loss)
+        return self._single.loses(number, loss)
 
     def _advance(self, now: float) -> None:
         """Move what the server has sent by `now` on into the delay line."""

@@ -9,6 +9,8 @@ from testbed.emulation.netem import probe_netem
 from testbed.emulation.network import Network
 from testbed.emulation.topology import load_topology
 from testbed.errors import TestbedError
+from testbed.links.gilbert_elliott import GilbertElliott
+from testbed.links.jitter import Jitter
 from testbed.links.spec import Duplex, LinkSpec
 from tests.emulation.inside import Path, inside_sandbox, symmetric
 
@@ -69,6 +71,22 @@ def test_jitter_keeps_order_without_a_rate():
             path.send(number, 100)
             time.sleep(0.002)
         assert path.receive(0.5) == list(range(200))
+
+
+@inside_sandbox
+def test_laws_of_jitter_and_bursts_are_applied_and_changed():
+    law = LinkSpec(delay=0.05, jitter=Jitter(0.01, "paretonormal"))
+    with edge(Duplex(law, LinkSpec())) as network:
+        network.ping_check()
+        wire = network.wires["radio"]
+        bursts = LinkSpec(delay=0.02, loss=GilbertElliott.of_bursts(0.1, 3))
+        wire.change(up=bursts, down=LinkSpec(loss=GilbertElliott(0.01, 0.5, 0.8, 0.001)))
+        network.ping_check()
+        wire.check()
+        wire.change(up=LinkSpec(delay=0.02, loss=0.01), down=LinkSpec())
+        wire.check()
+        with pytest.raises(TestbedError, match="from another law of jitter to uniform"):
+            wire.change(up=LinkSpec(delay=0.02, jitter=0.01))
 
 
 @inside_sandbox

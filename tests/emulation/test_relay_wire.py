@@ -9,12 +9,15 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
 from testbed.emulation.network import Network
 from testbed.emulation.topology import load_topology
 from testbed.errors import TestbedError
+from testbed.links.gilbert_elliott import GilbertElliott
+from testbed.links.jitter import Jitter
 from testbed.links.spec import Duplex, LinkSpec
 from tests.emulation.inside import Path, inside_sandbox, symmetric
 
@@ -99,6 +102,24 @@ def test_the_same_seed_loses_the_same_packets_at_any_pace():
     assert survivors[0] != survivors[2]
 
 
+@inside_sandbox
+def test_bursts_are_lost_by_the_seed_and_go_on_through_a_change():
+    survivors = []
+    spec = LinkSpec(loss=GilbertElliott.of_bursts(0.2, 5))
+    for change in (False, True):
+        with edge(Duplex(spec, LinkSpec())) as network:
+            network.ping_check()
+            with Path(network, "device", "base_station") as path:
+                send_numbered(path, 500, 0.0005)
+                survivors.append(path.receive(0.2))
+                if change:
+                    network.wires["radio"].change(up=replace(spec, delay=0.01))
+                send_numbered(path, 500, 0.0005)
+                survivors[-1] += path.receive(0.2)
+    assert survivors[0] == survivors[1]
+    assert 600 < len(survivors[0]) < 950
+
+
 def wilson(lost, sent, z=1.96):
     """The 95 % Wilson interval of a proportion."""
     share = lost / sent
@@ -135,6 +156,25 @@ def test_jitter_spreads_arrivals_and_keeps_their_order():
             sparse.append(path.receive_timed(1.0, most=1)[0][1] - began)
         assert 0.010 <= min(sparse) < 0.018
         assert 0.042 < max(sparse) < 0.052
+
+
+@inside_sandbox
+def test_a_law_of_jitter_on_real_packets():
+    spec = LinkSpec(delay=0.03, jitter=Jitter(0.01, "pareto"))
+    with edge(Duplex(spec, LinkSpec())) as network:
+        network.ping_check()
+        network.wires["radio"].change(up=LinkSpec(delay=0.03, jitter=Jitter(0.01, "normal")))
+        network.ping_check()
+        network.wires["radio"].change(up=spec)
+        with Path(network, "device", "base_station") as path:
+            held = []
+            for number in range(60):
+                began = time.monotonic()
+                path.send(number)
+                held.append(path.receive_timed(1.0, most=1)[0][1] - began)
+        assert 0.03 - 0.01 * 2 / 3 <= min(held) < 0.03
+        assert statistics.median(held) == pytest.approx(0.03 - 0.0032, abs=0.003)
+        assert 0.03 < max(held) < 0.075
 
 
 @inside_sandbox

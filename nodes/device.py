@@ -161,7 +161,6 @@ class Follower:
         )
         self._line.send(
             Result(
-                prompt_tokens=len(prompt),
                 tokens=decoded.tokens,
                 text=self._draft.decode(decoded.tokens),
                 times=decoded.times,

@@ -101,7 +101,7 @@ def _run(args: argparse.Namespace) -> int:
             changes.append(f"{key}={getattr(args, key)}")
     methods = args.methods.split(",") if args.methods else None
     scenario = load_scenario(args.scenario, changes, methods)
-    results, code = launch(scenario, scenario.document.backend, args.out)
+    results, code = launch(scenario, args.out)
     print_results(results)
     for path in draw_all(results):
         if path.suffix == ".png":

@@ -44,7 +44,6 @@ class Progress(msgspec.Struct, tag=True):
 class Result(msgspec.Struct, tag=True):
     """From the device: the text is decoded. See testbed.device.Decoded."""
 
-    prompt_tokens: int
     tokens: list[int]
     text: str
     times: list[float]

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from testbed.decoding.randomness import KeyedRandomness, Randomness
+from testbed.decoding.randomness import KeyedRandomness, Randomiser
 from testbed.errors import TestbedError
 from testbed.methods.base import method_class, parse_options
 from testbed.methods.sides import Counts, DeviceSide
@@ -42,7 +42,7 @@ def decode(
     timeout: float,
     trace: Tracer,
     progress: Callable[[list[int]], None] = lambda tokens: None,
-    randomiser: Callable[[int, int, str], Randomness] = KeyedRandomness,
+    randomiser: Randomiser = KeyedRandomness,
 ) -> Decoded:
     """Decode one text. Raises TestbedError when the verifier refuses or stays silent."""
     kind = method_class(task.method)

@@ -20,13 +20,13 @@ from testbed.runner import Plan
 from testbed.scenario import RealModel, Scenario
 
 
-def launch(scenario: Scenario, backend: str, out: Path) -> tuple[Results, int]:
+def launch(scenario: Scenario, out: Path) -> tuple[Results, int]:
     """Run a scenario in a sandbox. Returns its results and the exit code.
 
     Raises TestbedError, before anything is started or written, when it cannot be run here.
     """
     check_sandbox()
-    backend = choose_backend(backend)
+    backend = choose_backend(scenario.document.backend)
     target, draft = resolve_models(scenario)
     results = Results.create(out, scenario.name)
     results.write_scenario(scenario.to_mapping())

@@ -6,8 +6,10 @@ Started by `testbed.launch` in namespaces of its own: python -m testbed.runner R
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import TypeVar
 
@@ -77,6 +79,7 @@ class Experiment:
         for name, node in self._nodes.items():
             node.send(Begin(str(directory / f"{name}.jsonl"), entry.uses_verifier))
             checked(node, self._report(node), Ready)
+        self._accountant.settle()
 
     def decode(self, entry: MethodEntry, repetition: int, prompt: int, display: Display) -> Row:
         """Decode one text and account for it."""
@@ -91,7 +94,6 @@ class Experiment:
             max_new_tokens=document.decoding.max_new_tokens,
             ignore_eos=document.decoding.ignore_eos,
         )
-        self._accountant.settle()
         self._accountant.start()
         device = self._nodes[DEVICE]
         device.send(Decode(task, document.prompts[prompt]))
@@ -175,6 +177,19 @@ def checked(node: NodeProcess, report: Report, kind: type[T]) -> T:
     return report
 
 
+def decode_all(scenario: Scenario, experiment: Experiment, display: Display) -> Iterator[Row]:
+    """Decode every text of the scenario; yields each row as soon as it is there."""
+    document = scenario.document
+    prompts, tokens = len(document.prompts), document.decoding.max_new_tokens
+    for repetition, entry in product(range(document.repeat), scenario.methods):
+        experiment.begin(entry, repetition)
+        for prompt in range(prompts):
+            display.start(entry.label, prompt, prompts, tokens)
+            row = experiment.decode(entry, repetition, prompt, display)
+            yield row
+            display.finish(row)
+
+
 def run(results: Results) -> int:
     """Run the scenario of a prepared results directory; the exit code of `testbed run`."""
     scenario = check_scenario(results.scenario(), str(results.path / "scenario.yaml"))
@@ -193,22 +208,9 @@ def run(results: Results) -> int:
             results.write_json("environment.json", environment)
             texts = document.repeat * len(scenario.methods) * len(document.prompts)
             with Display(texts, network.wires) as display:
-                for repetition in range(document.repeat):
-                    for entry in scenario.methods:
-                        experiment.begin(entry, repetition)
-                        for prompt in range(len(document.prompts)):
-                            display.start(
-                                entry.label,
-                                prompt,
-                                len(document.prompts),
-                                document.decoding.max_new_tokens,
-                            )
-                            row = experiment.decode(entry, repetition, prompt, display)
-                            rows.append(row)
-                            results.write_json(
-                                "summary.json", Summary(scenario=scenario.name, rows=rows)
-                            )
-                            display.finish(row)
+                for row in decode_all(scenario, experiment, display):
+                    rows.append(row)
+                    results.write_json("summary.json", Summary(scenario=scenario.name, rows=rows))
             environment["network_after"] = network.state()
             results.write_json("environment.json", environment)
     except TestbedError as error:

@@ -225,9 +225,8 @@ def check_scenario(raw: Mapping[str, Any], where: str) -> Scenario:
 
 
 def _check_models(models: Models, where: str) -> None:
-    real = models.target is not None and models.draft is not None
-    either = models.target is not None or models.draft is not None
-    if (models.synthetic is not None) == either or (either and not real):
+    given = [model is not None for model in (models.synthetic, models.target, models.draft)]
+    if given not in ([True, False, False], [False, True, True]):
         raise TestbedError(f"{where}: models: give either target and draft, or synthetic")
 
 

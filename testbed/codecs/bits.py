@@ -24,6 +24,9 @@ class Payload:
     bits: int
 
 
+NOTHING = Payload(b"", 0)
+
+
 class BitWriter:
     """Writes big-endian bit fields and whole-byte arrays; a byte left unfinished is zero-padded."""
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from collections.abc import Callable
 from typing import Literal, Protocol
 
 import numpy as np
@@ -35,6 +36,10 @@ class Randomness(Protocol):
 
     def accept(self, probability: float, position: int) -> bool:
         """True with the given probability."""
+
+
+Randomiser = Callable[[int, int, str], Randomness]
+"""Makes the randomness of one text from (seed, repetition, stream)."""
 
 
 class KeyedRandomness:

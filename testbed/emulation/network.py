@@ -109,10 +109,6 @@ class Network:
                 return str(interface.IP())
         return str(node.IP())
 
-    def host_counters(self, host: str) -> dict[str, InterfaceCounters]:
-        """What each interface of a host has carried; starts no process."""
-        return namespace_of(self._host(host)).counters()
-
     def end_counters(self, link: str) -> tuple[InterfaceCounters, InterfaceCounters]:
         """What the interfaces of a link's first and second host have carried."""
         ends = (self._links[link].intf1, self._links[link].intf2)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from testbed.codecs.bits import Payload
+from testbed.codecs.bits import NOTHING
 from testbed.codecs.tokens import decode_tokens, encode_tokens
 from testbed.methods.base import Method
 from testbed.methods.sides import Answer, DeviceSide, VerifierSide
@@ -24,7 +24,7 @@ class CloudAR(Method):
 
     def device(self, device: DeviceSide) -> Iterator[list[int]]:
         """Ask once; pass on what arrives."""
-        for download in device.stream_answers(Payload(b"", 0)):
+        for download in device.stream_answers(NOTHING):
             yield decode_tokens(download, 1, self.vocabulary_size)
 
     def verifier(self, verifier: VerifierSide, drafts: int, upload: bytes) -> Iterator[Answer]:

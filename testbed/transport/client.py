@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from testbed.codecs.bits import Payload, width
+from testbed.codecs.bits import NOTHING, Payload, width
 from testbed.codecs.tokens import encode_tokens
 from testbed.errors import TestbedError
 from testbed.traces.events import Tracer
@@ -127,7 +127,7 @@ class VerifierClient:
     def close(self) -> None:
         """Tell the verifier that the text is finished; it does not matter if it never hears."""
         with contextlib.suppress(LinkTimeout):
-            self._send(Close(VERSION, self._opening.session), Payload(b"", 0))
+            self._send(Close(VERSION, self._opening.session), NOTHING)
 
     def _send_round(self, text: list[int], drafts: int, upload: Payload) -> None:
         catch_up = text[self._known :]

@@ -6,12 +6,12 @@ heard of gets told so; damage is refused and never decided on.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from testbed.codecs.bits import Payload
+from testbed.codecs.bits import NOTHING, Payload
 from testbed.codecs.tokens import decode_tokens
-from testbed.decoding.randomness import KeyedRandomness, Randomness
+from testbed.decoding.randomness import KeyedRandomness, Randomiser
 from testbed.errors import TestbedError
 from testbed.methods.base import Method, method_class, parse_options
 from testbed.methods.sides import VerifierSide
@@ -37,8 +37,6 @@ from testbed.transport.messages import (
 
 Key = tuple[bytes, int]
 """Which text: the peer's identity and its session number."""
-NOTHING = Payload(b"", 0)
-Randomiser = Callable[[int, int, str], Randomness]
 
 
 @dataclass

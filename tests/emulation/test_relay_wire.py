@@ -213,7 +213,7 @@ def test_every_packet_is_counted_at_any_moment():
     spec = LinkSpec(rate=4e6, delay=0.02, jitter=0.01, loss=0.1, queue=4000)
     with edge(Duplex(spec, spec)) as network, Path(network, "device", "base_station") as path:
         wire = network.wires["radio"]
-        before = network.host_counters("device")["device-radio"]
+        before = network.end_counters("radio")[0]
         stream = threading.Thread(target=send_numbered, args=(path, 600, 0.001, 1000))
         stream.start()
         queued = []
@@ -226,7 +226,7 @@ def test_every_packet_is_counted_at_any_moment():
             time.sleep(0.01)
         got = path.receive(0.3)
         up = wire.counters().up
-        after = network.host_counters("device")["device-radio"]
+        after = network.end_counters("radio")[0]
         assert max(queued) > 5
         assert up.queued_packets == up.socket_drops == 0
         assert up.dropped_loss > 0

@@ -14,7 +14,6 @@ from testbed.traces.summary import WireBytes, summarise
 
 START = 1000.0  # seconds of CLOCK_MONOTONIC
 RESULT = Result(
-    prompt_tokens=5,
     tokens=[4, 5, 6, 7],
     text="x",
     times=[1.0, 4.0, 4.0, 10.0],

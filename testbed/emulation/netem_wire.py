@@ -1,6 +1,7 @@
 """A wire shaped by kernel netem: a bridge between the ports, netem at the egress of both."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from testbed.emulation.namespace import Namespace
@@ -38,6 +39,9 @@ class NetemWire(Wire):
         return WireCounters(
             up=self._direction(PORT_A, PORT_B), down=self._direction(PORT_B, PORT_A)
         )
+
+    def restart(self, repetition: int, logs: Path | None) -> None:
+        """Nothing to do: the kernel neither seeds its losses nor logs packets."""
 
     def forget_lateness(self) -> None:
         """Nothing to forget: the kernel does not tell."""

@@ -6,10 +6,14 @@ import select
 import subprocess
 import sys
 import threading
+import time
+from collections import Counter
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from testbed.emulation.namespace import Namespace
+from testbed.emulation.packet_log import WAYS, packet_log_path
 from testbed.emulation.wire import (
     PORT_A,
     PORT_B,
@@ -22,6 +26,7 @@ from testbed.errors import TestbedError
 from testbed.links.spec import Duplex
 
 _PATIENCE = 5.0  # seconds the relay may take to answer
+_PAUSE = 0.02  # seconds between two requests for a restart
 
 
 class RelayWire(Wire):
@@ -56,6 +61,18 @@ class RelayWire(Wire):
         answer = self._ask({"stats": True})
         return WireCounters(up=_counters(answer["up"]), down=_counters(answer["down"]))
 
+    def restart(self, repetition: int, logs: Path | None) -> None:
+        """Begin packet numbers, randomness and the two logs anew."""
+        paths = logs and {way: str(packet_log_path(logs, self.name, way)) for way in WAYS}
+        deadline = time.monotonic() + _PATIENCE
+        while self._ask({"restart": {"repetition": repetition, "logs": paths}})["in_flight"]:
+            if time.monotonic() > deadline:
+                raise TestbedError(
+                    f"link {self.name} has carried packets for {_PATIENCE:g} s on end, so that "
+                    "its log cannot begin"
+                )
+            time.sleep(_PAUSE)
+
     def forget_lateness(self) -> None:
         """Start the record of lateness anew."""
         self._ask({"forget_lateness": True})
@@ -70,9 +87,14 @@ class RelayWire(Wire):
         return {**self._ready, "applied": _mappings(self.duplex)}
 
     def stop(self) -> None:
-        """End the relay; what it holds is lost."""
-        self._process.kill()
-        self._process.wait()
+        """End the relay and its logs; what it holds is lost."""
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()  # type: ignore[union-attr]
+        try:
+            self._process.wait(_PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
         for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
             # A request that the dead relay never read is not worth an error.
             with contextlib.suppress(BrokenPipeError):
@@ -128,10 +150,9 @@ def _counters(stats: Mapping[str, Any]) -> DirectionCounters:
         received_bytes=stats["received_bytes"],
         forwarded_packets=stats["forwarded_packets"],
         forwarded_bytes=stats["forwarded_bytes"],
-        dropped_packets=stats["dropped_loss"] + stats["dropped_queue"],
+        dropped_packets=sum(stats["dropped"].values()),
         queued_packets=stats["queued"],
-        dropped_loss=stats["dropped_loss"],
-        dropped_queue=stats["dropped_queue"],
+        dropped_by=Counter(stats["dropped"]),
         socket_drops=stats["socket_drops"],
         lateness=Lateness(**stats["lateness"]),
     )

@@ -1,8 +1,10 @@
 """The wire between two hosts: a namespace with one port per host, shaped by a backend."""
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from testbed.emulation.namespace import Namespace
@@ -26,7 +28,7 @@ class DirectionCounters:
     """What became of the packets of one direction; bytes count whole Ethernet frames.
 
     received = forwarded + dropped + queued. What a backend cannot tell is None: the kernel's
-    netem counts lost and tail-dropped packets together and knows nothing of lateness.
+    netem counts all drops together and knows nothing of lateness.
     """
 
     received_packets: int
@@ -35,8 +37,8 @@ class DirectionCounters:
     forwarded_bytes: int
     dropped_packets: int
     queued_packets: int
-    dropped_loss: int | None = None
-    dropped_queue: int | None = None
+    dropped_by: Counter[str] | None = None
+    """Packets by reason: 'loss', 'queue', …"""
     socket_drops: int | None = None
     lateness: Lateness | None = None
 
@@ -76,6 +78,14 @@ class Wire(ABC):
     @abstractmethod
     def counters(self) -> WireCounters:
         """What has crossed the wire since it was built."""
+
+    @abstractmethod
+    def restart(self, repetition: int, logs: Path | None) -> None:
+        """Begin packet numbers and randomness anew, and log every packet into the folder `logs`.
+
+        What the backend has neither of is left as it is. Raises TestbedError when packets stay
+        under way, for then the log would not be whole.
+        """
 
     @abstractmethod
     def forget_lateness(self) -> None:

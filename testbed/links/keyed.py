@@ -1,18 +1,27 @@
 """Random numbers that depend on which packet it is, never on when it came."""
 
 import hashlib
+from typing import NamedTuple
+
+
+class Key(NamedTuple):
+    """What fixes all that is random in one direction of one link."""
+
+    seed: int
+    link: str
+    direction: str
+    repetition: int = 0
 
 
 class KeyedUniform:
-    """Uniform numbers on [0, 1), one per packet number, fixed by a seed and a purpose.
+    """Uniform numbers on [0, 1), one per packet number, fixed by a key and a purpose.
 
-    The same seed, link, direction, purpose and packet always give the same number, so that two
-    runs of one seed lose the same packets however their timing differs.
+    The same key, purpose and packet always give the same number, so that two runs of one seed
+    lose the same packets however their timing differs.
     """
 
-    def __init__(self, seed: int, link: str, direction: str, purpose: str) -> None:
-        key = repr((seed, link, direction, purpose)).encode()
-        self._key = hashlib.blake2b(key, digest_size=32).digest()
+    def __init__(self, key: Key, purpose: str) -> None:
+        self._key = hashlib.blake2b(repr((*key, purpose)).encode(), digest_size=32).digest()
 
     def __call__(self, number: int) -> float:
         """Return the number of packet `number`, counted from 0."""

@@ -1,35 +1,35 @@
 """One direction of a link, packet by packet: loss, queue and rate, delay and jitter."""
 
+from collections.abc import Callable
+
+from testbed.links.counts import Counts
 from testbed.links.delay import DelayLine
 from testbed.links.gilbert_elliott import GilbertElliott, GilbertElliottLoss
-from testbed.links.keyed import KeyedUniform
+from testbed.links.keyed import Key, KeyedUniform
 from testbed.links.loss import BernoulliLoss
-from testbed.links.packet import Packet
+from testbed.links.packet import Departure, Packet
 from testbed.links.rate import RateServer
 from testbed.links.spec import LinkSpec
+
+OnDrop = Callable[[Packet, str], None]  # of a packet and the reason
 
 
 class Pipeline:
     """Applies a LinkSpec to packets; pure logic on the caller's clock (seconds).
 
-    Every packet is counted once on arrival and once on its way out:
-    received = forwarded + dropped_loss + dropped_queue + in_flight, always.
+    key: fixes all that is random.
+    on_drop: is told of every packet that is dropped, when it is.
     """
 
-    def __init__(self, spec: LinkSpec, seed: int, link: str, direction: str) -> None:
+    def __init__(self, spec: LinkSpec, key: Key, on_drop: OnDrop | None = None) -> None:
         self.spec = spec
-        loss = KeyedUniform(seed, link, direction, "loss")
+        self.counts = Counts()
+        self._on_drop = on_drop
+        loss = KeyedUniform(key, "loss")
         self._single = BernoulliLoss(loss)
-        self._bursts = GilbertElliottLoss(KeyedUniform(seed, link, direction, "burst"), loss)
+        self._bursts = GilbertElliottLoss(KeyedUniform(key, "burst"), loss)
         self._server = RateServer(spec.rate, spec.queue)
-        jitter = KeyedUniform(seed, link, direction, "jitter")
-        self._line = DelayLine(jitter, spec.delay, spec.jitter)
-        self.received_packets = 0
-        self.received_bytes = 0
-        self.forwarded_packets = 0
-        self.forwarded_bytes = 0
-        self.dropped_loss = 0
-        self.dropped_queue = 0
+        self._line = DelayLine(KeyedUniform(key, "jitter"), spec.delay, spec.jitter)
 
     @property
     def in_flight(self) -> int:
@@ -38,25 +38,25 @@ class Pipeline:
 
     def arrive(self, now: float, frame: bytes) -> None:
         """Take in a frame that arrived at `now`."""
-        packet = Packet(self.received_packets, frame)
-        self.received_packets += 1
-        self.received_bytes += len(frame)
+        packet = Packet(self.counts.received_packets, frame, now)
+        self.counts.received_packets += 1
+        self.counts.received_bytes += len(frame)
         self._advance(now)
         if self._loses(packet.number):
-            self.dropped_loss += 1
+            self._drop(packet, "loss")
         elif not self._server.offer(now, packet):
-            self.dropped_queue += 1
+            self._drop(packet, "queue")
 
-    def leave(self, now: float) -> tuple[float, bytes] | None:
-        """Hand out the next frame due by `now`, with its due time, or None."""
+    def leave(self, now: float) -> Departure | None:
+        """Hand out the next packet due by `now`, or None."""
         self._advance(now)
         due = self._line.next_due()
         if due is None or due > now:
             return None
         due, packet = self._line.pop()
-        self.forwarded_packets += 1
-        self.forwarded_bytes += len(packet.frame)
-        return due, packet.frame
+        self.counts.forwarded_packets += 1
+        self.counts.forwarded_bytes += len(packet.frame)
+        return Departure(due, packet)
 
     def next_event(self) -> float | None:
         """A time no later than the next frame is due, or None while the link is empty."""
@@ -72,6 +72,11 @@ class Pipeline:
         self._server.change(now, spec.rate, spec.queue)
         self._line.change(spec.delay, spec.jitter)
         self.spec = spec
+
+    def _drop(self, packet: Packet, reason: str) -> None:
+        self.counts.dropped[reason] += 1
+        if self._on_drop is not None:
+            self._on_drop(packet, reason)
 
     def _loses(self, number: int) -> bool:
         loss = self.spec.loss

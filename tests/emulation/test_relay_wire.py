@@ -96,7 +96,7 @@ def test_the_same_seed_loses_the_same_packets_at_any_pace():
             send_numbered(path, 1000, every)
             survivors.append(path.receive(0.2))
             up = network.wires["radio"].counters().up
-            assert up.dropped_loss == 1000 - len(survivors[-1])
+            assert up.dropped_by["loss"] == 1000 - len(survivors[-1])
             assert up.socket_drops == 0
     assert survivors[0] == survivors[1]
     assert survivors[0] != survivors[2]
@@ -205,7 +205,11 @@ def test_changes_take_effect_while_traffic_flows():
         assert missing[0] == pytest.approx(250, abs=15)
         assert len(missing) == pytest.approx(250, abs=15)
         up = wire.counters().up
-        assert (up.dropped_loss, up.dropped_queue, up.queued_packets) == (len(missing), 0, 0)
+        assert (up.dropped_by["loss"], up.dropped_by["queue"], up.queued_packets) == (
+            len(missing),
+            0,
+            0,
+        )
 
 
 @inside_sandbox
@@ -229,9 +233,9 @@ def test_every_packet_is_counted_at_any_moment():
         after = network.end_counters("radio")[0]
         assert max(queued) > 5
         assert up.queued_packets == up.socket_drops == 0
-        assert up.dropped_loss > 0
-        assert up.dropped_queue > 0
-        assert len(got) == up.forwarded_packets == 600 - up.dropped_loss - up.dropped_queue
+        assert up.dropped_by["loss"] > 0
+        assert up.dropped_by["queue"] > 0
+        assert len(got) == up.forwarded_packets == 600 - up.dropped_packets
         assert up.received_packets == after.tx_packets - before.tx_packets == 600
         assert up.received_bytes == after.tx_bytes - before.tx_bytes == 600 * (1000 + 42)
         assert up.forwarded_bytes == len(got) * 1042

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from testbed.links.keyed import KeyedUniform
+from testbed.links.keyed import Key, KeyedUniform
 from testbed.links.pipeline import Pipeline
 from testbed.links.spec import LinkSpec
 
@@ -16,7 +16,7 @@ START = 1000.0
 
 
 def pipeline(direction="up", seed=1, **values):
-    return Pipeline(LinkSpec(**values), seed, "radio", direction)
+    return Pipeline(LinkSpec(**values), Key(seed, "radio", direction))
 
 
 def leave_all(line, now=math.inf):
@@ -37,7 +37,7 @@ def numbered(n):
 def test_a_perfect_link_forwards_at_once():
     line = pipeline()
     line.arrive(START, FRAME)
-    assert line.leave(START) == (START, FRAME)
+    assert line.leave(START) == (START, (0, FRAME, START))
 
 
 def test_a_lone_packet_pays_its_serialisation_and_the_delay():
@@ -66,16 +66,16 @@ def test_the_queue_drops_its_tail_by_bytes():
     line = pipeline(rate=8e6, queue=2500)
     for _ in range(3):
         line.arrive(START, FRAME)
-    assert (line.dropped_queue, line.in_flight) == (1, 2)
+    assert (line.counts.dropped["queue"], line.in_flight) == (1, 2)
     line.arrive(START + 0.0011, FRAME)  # one has been sent, so there is room again
-    assert line.dropped_queue == 1
+    assert line.counts.dropped["queue"] == 1
 
 
 def test_packets_in_the_air_do_not_fill_the_queue():
     line = pipeline(rate=8e6, delay=10, queue=1514)
     for n in range(5):
         line.arrive(START + n * 0.0011, FRAME)
-    assert (line.dropped_queue, line.in_flight) == (0, 5)
+    assert (line.counts.dropped["queue"], line.in_flight) == (0, 5)
 
 
 def test_next_event_is_never_after_the_next_departure():
@@ -99,7 +99,7 @@ def test_waking_only_at_next_event_delivers_everything_on_time():
         assert departure is None or departure[0] == now
         if departure is None:
             assert line.next_event() > now
-    assert line.forwarded_packets == 50
+    assert line.counts.forwarded_packets == 50
 
 
 def test_jitter_is_uniform_and_keeps_order():
@@ -107,7 +107,7 @@ def test_jitter_is_uniform_and_keeps_order():
     for n in range(2000):
         line.arrive(START + n, numbered(n))
     departures = leave_all(line)
-    assert [frame for _, frame in departures] == [numbered(n) for n in range(2000)]
+    assert [packet.frame for _, packet in departures] == [numbered(n) for n in range(2000)]
     holds = [due - START - n for n, (due, _) in enumerate(departures)]
     assert 0.03 <= min(holds) < 0.031
     assert 0.069 < max(holds) <= 0.07
@@ -120,16 +120,16 @@ def test_dense_packets_are_never_reordered_by_jitter():
     for n in range(500):
         line.arrive(START + n * 1e-4, numbered(n))
     departures = leave_all(line)
-    assert [frame for _, frame in departures] == [numbered(n) for n in range(500)]
+    assert [packet.frame for _, packet in departures] == [numbered(n) for n in range(500)]
     assert [due for due, _ in departures] == sorted(due for due, _ in departures)
 
 
 def lost(line, count=1000, gap=0.001):
     numbers = []
     for n in range(count):
-        before = line.dropped_loss
+        before = line.counts.dropped["loss"]
         line.arrive(START + n * gap, FRAME)
-        if line.dropped_loss > before:
+        if line.counts.dropped["loss"] > before:
             numbers.append(n)
     return numbers
 
@@ -150,7 +150,7 @@ def test_loss_of_none_and_of_all():
 
 
 def test_keyed_numbers_are_uniform():
-    uniform = KeyedUniform(1, "radio", "up", "loss")
+    uniform = KeyedUniform(Key(1, "radio", "up"), "loss")
     draws = [uniform(n) for n in range(20000)]
     assert statistics.mean(draws) == pytest.approx(0.5, abs=0.01)
     assert statistics.pvariance(draws) == pytest.approx(1 / 12, abs=0.002)
@@ -180,7 +180,7 @@ def test_a_smaller_queue_keeps_what_waits():
         line.arrive(START, FRAME)
     line.change(START, LinkSpec(rate=8e6, queue=1514))
     line.arrive(START, FRAME)
-    assert (line.in_flight, line.dropped_queue) == (10, 1)
+    assert (line.in_flight, line.counts.dropped["queue"]) == (10, 1)
 
 
 def test_a_shorter_delay_lets_nothing_overtake():
@@ -188,7 +188,10 @@ def test_a_shorter_delay_lets_nothing_overtake():
     line.arrive(START, numbered(0))
     line.change(START, LinkSpec(delay=0.01))
     line.arrive(START, numbered(1))
-    assert leave_all(line) == [(START + 0.1, numbered(0)), (START + 0.1, numbered(1))]
+    assert [(due, packet.frame) for due, packet in leave_all(line)] == [
+        (START + 0.1, numbered(0)),
+        (START + 0.1, numbered(1)),
+    ]
 
 
 specs = st.builds(
@@ -206,7 +209,7 @@ specs = st.builds(
     steps=st.lists(st.tuples(st.floats(min_value=0, max_value=0.05), st.none() | specs)),
 )
 def test_every_packet_is_accounted_for_through_any_changes(first, steps):
-    line = Pipeline(first, 7, "radio", "up")
+    line = Pipeline(first, Key(7, "radio", "up"))
     now, last_due, frames, seen = START, 0.0, 0, []
     for pause, spec in steps:
         now += pause
@@ -215,15 +218,15 @@ def test_every_packet_is_accounted_for_through_any_changes(first, steps):
             frames += 1
         else:
             line.change(now, spec)
-        for due, frame in leave_all(line, now):
+        for due, packet in leave_all(line, now):
             assert last_due <= due <= now
             last_due = due
-            seen.append(frame)
-        dropped = line.dropped_loss + line.dropped_queue
-        assert line.received_packets == frames
-        assert frames == line.forwarded_packets + dropped + line.in_flight
-        assert line.received_bytes == 1000 * frames
-    seen += [frame for _, frame in leave_all(line)]
+            seen.append(packet.frame)
+        dropped = line.counts.dropped["loss"] + line.counts.dropped["queue"]
+        assert line.counts.received_packets == frames
+        assert frames == line.counts.forwarded_packets + dropped + line.in_flight
+        assert line.counts.received_bytes == 1000 * frames
+    seen += [packet.frame for _, packet in leave_all(line)]
     assert seen == sorted(seen)
     assert line.in_flight == 0
-    assert len(seen) == line.forwarded_packets
+    assert len(seen) == line.counts.forwarded_packets

@@ -1,0 +1,33 @@
+"""Being on time: real-time priority and sleeps that end when they should."""
+
+import ctypes
+import gc
+import os
+import time
+
+_PR_SET_TIMERSLACK = 29
+_LONG = 1e-3  # seconds: sleeps from here on end late, the later the longer they were
+_EARLY = 0.6e-3  # seconds: by how much they are cut short
+
+
+def be_punctual() -> bool:
+    """Ask for exact timers and to run before all else; return whether the latter was granted."""
+    ctypes.CDLL(None).prctl(_PR_SET_TIMERSLACK, 1, 0, 0, 0)
+    gc.disable()  # nothing here makes reference cycles
+    try:
+        # Not for child processes: they compress logs.
+        policy = os.SCHED_FIFO | os.SCHED_RESET_ON_FORK
+        os.sched_setscheduler(0, policy, os.sched_param(1))
+    except PermissionError:
+        return False
+    return True
+
+
+def seconds_to_sleep(until: float) -> float:
+    """How long to sleep now on the way to the time `until` (monotonic clock, seconds).
+
+    A processor that has idled for long takes long to wake up: a sleep of 50 ms was 0.17 ms late,
+    one of 0.3 ms 0.02 ms. So a long sleep ends early, and a short one follows.
+    """
+    left = until - time.monotonic()
+    return max(0.0, left - _EARLY if left > _LONG else left)

@@ -69,6 +69,10 @@ class Results:
         path.mkdir(parents=True, exist_ok=True)
         return path
 
+    def packet_logs(self) -> list[Path]:
+        """The relay's logs of all runs."""
+        return sorted(self.path.glob("runs/*/packets.*.jsonl.gz"))
+
     def log(self, name: str) -> Path:
         """Where a node's stderr goes."""
         path = self.path / "logs"

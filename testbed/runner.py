@@ -29,6 +29,7 @@ from testbed.results import Results, Summary
 from testbed.scenario import DEVICE, MethodEntry, Scenario, check_scenario
 from testbed.task import Task
 from testbed.traces.events import read_events
+from testbed.traces.packets import judge_packets
 from testbed.traces.summary import Row, summarise
 from testbed.traces.verdict import Verdict
 
@@ -74,12 +75,15 @@ class Experiment:
         self._stack.close()
 
     def begin(self, entry: MethodEntry, repetition: int) -> None:
-        """Start a run: a new connection and new event files."""
+        """Start a run: a new connection, new event files, and the links as they were at first."""
         directory = self._results.run(entry.label, repetition)
         for name, node in self._nodes.items():
             node.send(Begin(str(directory / f"{name}.jsonl"), entry.uses_verifier))
             checked(node, self._report(node), Ready)
         self._accountant.settle()
+        # From here on, so that each method meets the same link from its beginning on.
+        for wire in self.network.wires.values():
+            wire.restart(repetition, directory)
 
     def decode(self, entry: MethodEntry, repetition: int, prompt: int, display: Display) -> Row:
         """Decode one text and account for it."""
@@ -220,6 +224,9 @@ def run(results: Results) -> int:
         verdict.add("invalid", "the run was interrupted")
         print("interrupted", file=sys.stderr)
     stopped = bool(verdict.reasons)
+    for log in results.packet_logs():
+        for reason in judge_packets(log):
+            verdict.add("invalid", f"{log.parent.name}: {reason}")
     for row in rows:
         for reason in row.reasons:
             verdict.add(row.verdict, f"{row.method} prompt {row.prompt + 1}: {reason}")

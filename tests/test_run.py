@@ -17,11 +17,14 @@ import pytest
 import yaml
 
 from testbed.emulation.backend import choose_backend
+from testbed.emulation.packet_log import PacketLine
 from testbed.errors import TestbedError
+from testbed.links.spec import LinkSpec
 from testbed.models.spec import SyntheticSpec
 from testbed.results import Results
 from testbed.runner import Experiment, Plan
 from testbed.scenario import check_scenario
+from testbed.traces.packets import read_packets
 from tests.emulation.inside import inside_sandbox, need_sandbox
 
 ROOT = Path(__file__).parents[1]
@@ -119,6 +122,29 @@ def test_bytes_of_every_layer_add_up(tmp_path):
             assert 0 < payload <= message < wire
         assert row.links["radio"].up_bytes == row.uplink_wire_bytes
         assert 0 < row.device_compute_s + row.verifier_compute_s + row.network_s <= 2 * row.seconds
+
+
+@pytest.mark.emulation
+def test_the_relay_logs_every_packet_of_every_run(tmp_path):
+    links = lossy("20%")
+    scenario = write(tmp_path, methods=["dsd", "dssd"], links=links, backend="relay", repeat=2)
+    run(scenario)
+    found = results(scenario)
+    assert len(found.packet_logs()) == 2 * 2 * 2
+    first_lost: dict[int, list[int]] = {0: [], 1: []}
+    for row in found.summary().rows:
+        log = found.run(row.method, row.repeat) / "packets.radio.up.jsonl.gz"
+        header, *lines, end = read_packets(log)
+        assert header.spec == LinkSpec.parse(links["radio"]["up"], "").to_mapping()
+        assert header.repetition == row.repeat
+        packets = [line for line in lines if isinstance(line, PacketLine)]
+        assert end.received == len(packets) + end.in_flight
+        assert sum(line.size for line in packets) >= row.uplink_wire_bytes
+        lost = [line.n for line in packets if line.dropped == "loss"]
+        assert len(lost) >= row.links["radio"].up_dropped
+        first_lost[row.repeat].append(lost[0])
+    # Each method meets the same link from its beginning on; each repetition another one.
+    assert first_lost[0][0] == first_lost[0][1] != first_lost[1][0] == first_lost[1][1]
 
 
 def lossy(loss: str) -> dict:

@@ -1,0 +1,64 @@
+"""Reading the relay's packet logs, and whether their books balance."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from testbed.emulation.packet_log import End, Header, Line, PacketLine
+from testbed.errors import TestbedError
+
+
+def read_packets(path: Path) -> Iterator[Line]:
+    """Every line of a log: a Header, PacketLines and ChangeLines as they came, an End.
+
+    Raises TestbedError when it cannot be read; a log that was cut off ends without an End.
+    """
+    decoder: msgspec.json.Decoder[Line] = msgspec.json.Decoder(Line)
+    read = 0
+    try:
+        with gzip.open(path) as lines:
+            for line in lines:
+                yield decoder.decode(line)
+                read += 1
+    except EOFError:
+        return
+    except (OSError, zlib.error, msgspec.MsgspecError) as error:
+        raise TestbedError(f"{path}: cannot be read behind line {read}: {error}") from None
+
+
+def judge_packets(path: Path) -> list[str]:
+    """What is wrong with a log: each packet has one line, and they sum up to the end's sums."""
+    lines = read_packets(path)
+    header, end = next(lines, None), None
+    if not isinstance(header, Header):
+        return [f"{path.name} has no header"]
+    seen: set[int] = set()
+    forwarded, dropped = 0, Counter[str]()
+    wrong = []
+    for line in lines:
+        if isinstance(line, PacketLine):
+            if line.n in seen:
+                wrong.append(f"{path.name} has packet {line.n} twice")
+            seen.add(line.n)
+            if line.dropped is None:
+                forwarded += 1
+            else:
+                dropped[line.dropped] += 1
+        elif isinstance(line, End):
+            end = line
+    if end is None:
+        return [*wrong, f"{path.name} has no end"]
+    logged = (len(seen) + end.in_flight, forwarded, dict(dropped))
+    counted = (end.received, end.forwarded, end.dropped)
+    if logged != counted:
+        wrong.append(
+            f"{path.name} holds {logged} packets received, forwarded and dropped, "
+            f"where the link counted {counted}"
+        )
+    return wrong

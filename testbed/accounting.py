@@ -57,11 +57,9 @@ class Accountant:
             ):
                 where = f"link {link.name} {name}"
                 known = way.forwarded_packets + way.dropped_packets + way.queued_packets
-                if way.received_packets != known:
-                    verdict.add(
-                        "invalid",
-                        f"{where}: {way.received_packets} packets in, {known} accounted for",
-                    )
+                entered = way.received_packets + way.duplicated_packets
+                if entered != known:
+                    verdict.add("invalid", f"{where}: {entered} packets in, {known} accounted for")
                 if way.received_packets != packets:
                     verdict.add(
                         "invalid",

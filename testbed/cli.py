@@ -169,7 +169,7 @@ def _profiles(args: argparse.Namespace) -> int:
         table = _table("figure", "value", "source")
         for way in ("up", "down"):
             for key, figure in getattr(profile, way).figures().items():
-                table.add_row(f"{way}.{key}", figure.value, figure.source)
+                table.add_row(f"{way}.{key}", figure.text, figure.source)
         Console().print(table)
         return VALID
     table = _table("profile", "what it is", "up", "down", "one way", "basis")
@@ -177,9 +177,9 @@ def _profiles(args: argparse.Namespace) -> int:
         table.add_row(
             profile.name,
             profile.description,
-            profile.up.rate.value,
-            profile.down.rate.value,
-            profile.up.delay.value,
+            profile.up.rate.text,
+            profile.down.rate.text,
+            profile.up.delay.text,
             "measured" if profile.measured else "preset",
         )
     Console().print(table)

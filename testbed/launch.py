@@ -26,7 +26,7 @@ def launch(scenario: Scenario, out: Path) -> tuple[Results, int]:
     Raises TestbedError, before anything is started or written, when it cannot be run here.
     """
     check_sandbox()
-    backend = choose_backend(scenario.document.backend)
+    backend = choose_backend(scenario.document.backend, scenario.netem_refusals())
     target, draft = resolve_models(scenario)
     results = Results.create(out, scenario.name)
     results.write_scenario(scenario.to_mapping())

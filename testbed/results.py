@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 from datetime import datetime, timezone
@@ -12,6 +13,7 @@ import msgspec
 import yaml
 
 from testbed.errors import TestbedError
+from testbed.links.files import place_files
 from testbed.traces.summary import Row
 from testbed.traces.verdict import Verdict
 
@@ -80,7 +82,11 @@ class Results:
         return path / f"{name}.log"
 
     def write_scenario(self, scenario: dict[str, Any]) -> None:
-        """scenario.yaml, as resolved."""
+        """scenario.yaml, as resolved, with copies of the files that its links name."""
+        scenario = {
+            key: place_files(value, self._keep) if key == "links" else value
+            for key, value in scenario.items()
+        }
         text = yaml.dump(scenario, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
         self._write("scenario.yaml", text.encode())
 
@@ -102,6 +108,16 @@ class Results:
     def verdict(self) -> Verdict:
         """verdict.json."""
         return self._read("verdict.json", Verdict)
+
+    def _keep(self, path: str) -> str:
+        """Copy a file into `inputs`; its place in the results directory."""
+        folder = self.path / "inputs"
+        folder.mkdir(exist_ok=True)
+        content = Path(path).read_bytes()
+        digest = hashlib.sha256(content).hexdigest()[:8]  # files of one name may differ
+        copy = folder / f"{digest}-{Path(path).name}"
+        copy.write_bytes(content)
+        return str(copy.relative_to(self.path))
 
     def _read(self, name: str, kind: type[T]) -> T:
         try:

@@ -15,8 +15,10 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from testbed.decoding.sampling import Sampling
+from testbed.emulation.netem_support import refusals
 from testbed.emulation.topology import load_topology, topology_hosts, topology_links
 from testbed.errors import TestbedError
+from testbed.links.files import place_files
 from testbed.links.profiles import find_profile
 from testbed.links.spec import Duplex, LinkSpec
 from testbed.links.units import format_time, parse_time
@@ -131,6 +133,10 @@ class Scenario:
         """Used for the results directory."""
         return self.document.name
 
+    def netem_refusals(self) -> list[str]:
+        """What kernel netem cannot do of the links."""
+        return refusals({name: (link.up, link.down) for name, link in self.links.items()})
+
     def to_mapping(self) -> dict[str, Any]:
         """The scenario with every default filled in; reads back as the same scenario."""
         mapping: dict[str, Any] = msgspec.to_builtins(self.document)
@@ -217,7 +223,7 @@ def check_scenario(raw: Mapping[str, Any], where: str) -> Scenario:
     names = [link.name for link in topology_links(topology)]
     return Scenario(
         document=document,
-        links=_check_links(document.links, names, where),
+        links=_check_links(_place_files(document.links, where), names, where),
         methods=_check_methods(document.methods, where),
         timeout=timeout,
         source=where,
@@ -228,6 +234,13 @@ def _check_models(models: Models, where: str) -> None:
     given = [model is not None for model in (models.synthetic, models.target, models.draft)]
     if given not in ([True, False, False], [False, True, True]):
         raise TestbedError(f"{where}: models: give either target and draft, or synthetic")
+
+
+def _place_files(links: dict[str, Any], where: str) -> dict[str, Any]:
+    """The links with each file where it is, seen from the scenario's folder."""
+    folder = Path(where).parent
+    placed: dict[str, Any] = place_files(links, lambda path: str((folder / path).resolve()))
+    return placed
 
 
 def _check_links(raw: dict[str, Any], names: list[str], where: str) -> dict[str, Duplex]:

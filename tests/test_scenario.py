@@ -74,11 +74,13 @@ def test_the_resolved_form_has_every_default_filled_in():
             "radio": {
                 "up": {
                     "rate": "5mbit", "delay": "20ms", "jitter": "0us", "loss": "0%",
-                    "queue": "125KB",
+                    "queue": "125KB", "duplicate": "0%", "corrupt": "0%", "reorder": "0%",
+                    "mtu": "1500B",
                 },
                 "down": {
                     "rate": "unlimited", "delay": "0us", "jitter": "0us", "loss": "0%",
-                    "queue": "64KiB",
+                    "queue": "64KiB", "duplicate": "0%", "corrupt": "0%", "reorder": "0%",
+                    "mtu": "1500B",
                 },
             }
         },
@@ -131,7 +133,9 @@ def test_a_method_may_run_twice_under_two_labels():
 
 NOT_A_RATE = "is not a rate; write a number and one of bit, kbit, mbit, gbit, e.g. 10mbit"
 NOT_A_TIME = "is not a time; write a number and one of us, ms, s, e.g. 20ms"
-NO_LINK_KEY = "unknown key; allowed are rate, delay, jitter, loss, queue"
+NO_LINK_KEY = (
+    "unknown key; allowed are rate, delay, jitter, loss, queue, duplicate, corrupt, reorder, mtu"
+)
 NO_OPTION = "unknown key; allowed are draft_length, precision, target_precision"
 NAMING = "use letters, digits, '_', '.' and '-'"
 EITHER = "give either target and draft, or synthetic"
@@ -143,7 +147,7 @@ MISTAKES = [  # where, what is written there, and the error after the name of th
     ("decoding", {"temprature": 1}, ".temprature: unknown key; allowed are temperature, top_k, "
      "top_p, max_new_tokens, ignore_eos"),
     ("links.radio.up", {"raet": "1mbit"}, f".raet: {NO_LINK_KEY}"),
-    ("links.radio.down.mtu", "1mbit", f": {NO_LINK_KEY}"),
+    ("links.radio.down.mut", "1mbit", f": {NO_LINK_KEY}"),
     ("links.radio.upp", {}, ": unknown key; allowed are profile, up, down"),
     ("models", {"draught": "a"}, ".draught: unknown key; allowed are synthetic, target, draft"),
     ("models.synthetic.alpha", 1, ": unknown key; allowed are vocabulary_size, acceptance, seed"),

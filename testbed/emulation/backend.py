@@ -1,5 +1,7 @@
 """Which mechanism shapes the links."""
 
+from collections.abc import Sequence
+
 from testbed.emulation.namespace import Namespace
 from testbed.emulation.netem import probe_netem
 from testbed.emulation.netem_wire import NetemWire
@@ -11,15 +13,18 @@ from testbed.links.spec import Duplex
 BACKENDS = ("auto", "netem", "relay")
 
 
-def choose_backend(requested: str) -> str:
-    """Resolve 'auto' to kernel netem where there is one, else to the relay.
+def choose_backend(requested: str, refusals: Sequence[str] = ()) -> str:
+    """Resolve 'auto' to kernel netem where there is one and it can do the links, else to the relay.
 
-    Raises TestbedError for an unknown backend, and for 'netem' on a kernel without it.
+    refusals: what netem cannot do of the links, as netem_support tells. Raises TestbedError for
+    an unknown backend, and for 'netem' on a kernel without it or for links that it cannot do.
     """
     if requested not in BACKENDS:
         raise TestbedError(f"backend {requested!r} is unknown; there are {', '.join(BACKENDS)}")
-    if requested == "relay":
+    if requested == "relay" or (requested == "auto" and refusals):
         return "relay"
+    if refusals:
+        raise TestbedError(f"netem cannot do {refusals[0]}; use `--backend relay`")
     probe = probe_netem()
     if requested == "netem" and not probe.available:
         raise TestbedError(

@@ -2,8 +2,7 @@
 
 from testbed.emulation.namespace import Namespace
 from testbed.errors import TestbedError
-
-MTU = 1500
+from testbed.links.spec import MTU
 
 # ethtool's short name -> its name in `ethtool -k`. With any of these on, a queue would see
 # packets of up to 64 KiB, or checksums nobody has computed.
@@ -17,13 +16,16 @@ OFFLOADS = {
 }
 
 
-def create_pair(inside1: Namespace, name1: str, inside2: Namespace, name2: str) -> None:
+def create_pair(
+    inside1: Namespace, name1: str, inside2: Namespace, name2: str, mtu: int = MTU
+) -> None:
     """Create a veth pair with one end in each namespace, up and without offloads.
 
-    Raises TestbedError if the kernel refuses, or leaves an offload on.
+    `mtu` is that of the first end, in bytes of IP packets. Raises TestbedError if the kernel
+    refuses, or leaves an offload on.
     """
     inside1.run(
-        ["ip", "link", "add", "name", name1, "mtu", str(MTU), "type", "veth",
+        ["ip", "link", "add", "name", name1, "mtu", str(mtu), "type", "veth",
          "peer", "name", name2, "mtu", str(MTU), "netns", str(inside2.pid)]
     )  # fmt: skip
     for inside, name in ((inside1, name1), (inside2, name2)):

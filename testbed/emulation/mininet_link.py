@@ -58,8 +58,9 @@ class WireLink(Link):  # type: ignore[misc]
         try:
             inside = namespace_of(self._wire_node)
             inside.set_sysctls(QUIET_NAMESPACE)
-            self.intf1 = self._connect(node1, port1, intfName1, params1, PORT_A)
-            self.intf2 = self._connect(node2, port2, intfName2, params2, PORT_B)
+            up, down = duplex.up.mtu, duplex.down.mtu
+            self.intf1 = self._connect(node1, port1, intfName1, params1, (PORT_A, up))
+            self.intf2 = self._connect(node2, port2, intfName2, params2, (PORT_B, down))
             self.wire = open_wire(backend, name, inside, duplex, seed)
         except BaseException:
             self._wire_node.terminate()
@@ -71,10 +72,16 @@ class WireLink(Link):  # type: ignore[misc]
         self._wire_node.terminate()
 
     def _connect(
-        self, node: Node, number: int, name: str | None, params: dict[str, object] | None, port: str
+        self,
+        node: Node,
+        number: int,
+        name: str | None,
+        params: dict[str, object] | None,
+        port: tuple[str, int],
     ) -> CheckedInterface:
+        """Join a node to a port of the wire, which is given with the node's MTU."""
         name = name or self.intfName(node, number)
-        create_pair(namespace_of(node), name, namespace_of(self._wire_node), port)
+        create_pair(namespace_of(node), name, namespace_of(self._wire_node), *port)
         return CheckedInterface(
             name, node=node, port=number, link=self, moveIntfFn=self._ignore, **(params or {})
         )

@@ -24,7 +24,8 @@ from testbed.emulation.sandbox import namespace_command
 from testbed.errors import TestbedError
 from testbed.links.gilbert_elliott import GilbertElliott
 from testbed.links.jitter import UNIFORM, as_jitter
-from testbed.links.spec import FULL_FRAME, LinkSpec
+from testbed.links.queue import FULL_FRAME, as_queue
+from testbed.links.spec import LinkSpec
 
 UNLIMITED_RATE = 100e9  # bit/s: 0.12 µs a full frame
 UNLIMITED_LIMIT = 1_000_000  # packets
@@ -55,7 +56,7 @@ def probe_qdisc(*arguments: str) -> Probe:
 
 
 def netem_arguments(spec: LinkSpec) -> list[str]:
-    """The netem part of a tc command line that does what `spec` says."""
+    """The netem part of a tc command line that does what `spec` says, if netem can."""
     arguments = ["netem", "limit", str(netem_limit(spec))]
     jitter = as_jitter(spec.jitter)
     arguments += ["delay", _microseconds(spec.delay), _microseconds(jitter.spread)]
@@ -65,17 +66,20 @@ def netem_arguments(spec: LinkSpec) -> list[str]:
         # All four, always: tc takes a missing r for 1 - p, which is independent loss.
         chain = _gemodel(spec.loss).values()
         arguments += ["loss", "gemodel", *(_percent(value) for value in chain)]
-    elif spec.loss > 0:
-        arguments += ["loss", _percent(spec.loss)]
-    return [*arguments, "rate", f"{round(spec.rate or UNLIMITED_RATE)}bit"]
+    elif _single_loss(spec) > 0:
+        arguments += ["loss", _percent(_single_loss(spec))]
+    if spec.corrupt > 0:
+        arguments += ["corrupt", _percent(spec.corrupt)]
+    return [*arguments, "rate", f"{round(spec.mean_rate or UNLIMITED_RATE)}bit"]
 
 
 def netem_limit(spec: LinkSpec) -> int:
     """Packets that netem may hold: the queue and the longest pipe, in full frames."""
-    if spec.rate is None:
+    if spec.mean_rate is None:
         return UNLIMITED_LIMIT
-    pipe = spec.rate / 8 * spec.longest_hold
-    return math.ceil(spec.queue / FULL_FRAME) + math.ceil(pipe / FULL_FRAME)
+    pipe = spec.mean_rate / 8 * spec.longest_hold
+    queue = as_queue(spec.queue).full_frames(spec.mean_rate)
+    return math.ceil(queue) + math.ceil(pipe / FULL_FRAME)
 
 
 def apply_netem(inside: Namespace, interface: str, spec: LinkSpec, verb: str) -> None:
@@ -121,11 +125,19 @@ def verify_netem(spec: LinkSpec, qdiscs: Sequence[Mapping[str, Any]], where: str
     comparisons = [
         ("delay", spec.delay, delay["delay"], 2e-6),
         ("jitter", as_jitter(spec.jitter).spread, delay["jitter"], 2e-6),
-        ("rate", (spec.rate or UNLIMITED_RATE) / 8, options.get("rate", {}).get("rate", 0), 1.0),
+        (
+            "rate",
+            (spec.mean_rate or UNLIMITED_RATE) / 8,
+            options.get("rate", {}).get("rate", 0),
+            1.0,
+        ),
         ("limit", netem_limit(spec), options["limit"], 0),
     ]
-    single = 0.0 if isinstance(spec.loss, GilbertElliott) else spec.loss
-    comparisons.append(("loss", single, options.get("loss-random", {}).get("loss", 0.0), 1e-9))
+    shares = (
+        ("loss", _single_loss(spec), options.get("loss-random", {}).get("loss", 0.0)),
+        ("corrupt", spec.corrupt, options.get("corrupt", {}).get("corrupt", 0.0)),
+    )
+    comparisons += [(*share, 1e-9) for share in shares]
     chain = _gemodel(spec.loss) if isinstance(spec.loss, GilbertElliott) else {}
     shown = options.get("loss-gemodel", {})
     for key in ("p", "r", "1-h", "1-k"):
@@ -134,6 +146,10 @@ def verify_netem(spec: LinkSpec, qdiscs: Sequence[Mapping[str, Any]], where: str
     for name, wanted, got, tolerance in comparisons:
         if not math.isclose(wanted, got, rel_tol=1e-4 if tolerance else 0, abs_tol=tolerance):
             raise TestbedError(f"netem on {where} has {name} {got} where {wanted} was asked")
+
+
+def _single_loss(spec: LinkSpec) -> float:
+    return spec.loss if isinstance(spec.loss, float | int) else 0.0
 
 
 def _gemodel(chain: GilbertElliott) -> dict[str, float]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from testbed.emulation.namespace import Namespace
 from testbed.emulation.netem import apply_netem, read_qdiscs, root_netem, verify_netem
+from testbed.emulation.netem_support import differences, require_support
 from testbed.emulation.wire import PORT_A, PORT_B, DirectionCounters, Wire, WireCounters
 from testbed.errors import TestbedError
 from testbed.links.jitter import UNIFORM, as_jitter
@@ -21,6 +22,7 @@ class NetemWire(Wire):
 
     def __init__(self, name: str, inside: Namespace, duplex: Duplex) -> None:
         super().__init__(name, inside, duplex)
+        require_support(name, duplex)
         self._with_table: set[str] = set()  # ports to which a law of jitter was given
         self._shape(PORT_B, duplex.up, "add")
         self._shape(PORT_A, duplex.down, "add")
@@ -54,8 +56,14 @@ class NetemWire(Wire):
             verify_netem(spec, read_qdiscs(self.inside, port), f"{port} of link {self.name}")
 
     def state(self) -> Mapping[str, Any]:
-        """What `tc` shows on both ports."""
-        return {port: read_qdiscs(self.inside, port) for port in (PORT_A, PORT_B)}
+        """What `tc` shows on both ports, and in what that differs from the relay."""
+        return {
+            **{port: read_qdiscs(self.inside, port) for port in (PORT_A, PORT_B)},
+            "differences": {
+                "up": differences(self.duplex.up),
+                "down": differences(self.duplex.down),
+            },
+        }
 
     def stop(self) -> None:
         """Cut the bridge."""
@@ -64,6 +72,7 @@ class NetemWire(Wire):
             self.inside.run(["ip", "link", "del", "dev", _BRIDGE])
 
     def _apply(self, wanted: Duplex) -> None:
+        require_support(self.name, wanted)
         if wanted.up != self.duplex.up:
             self._shape(PORT_B, wanted.up, "change")
         if wanted.down != self.duplex.down:

@@ -10,7 +10,7 @@ from mininet.net import Mininet
 from mininet.node import Node
 from mininet.topo import Topo
 
-from testbed.emulation.ethernet import MTU, read_offloads
+from testbed.emulation.ethernet import read_offloads
 from testbed.emulation.mininet_link import (
     QUIET_NAMESPACE,
     WireLink,
@@ -126,7 +126,6 @@ class Network:
         return {
             "backend": self._backend,
             "seed": self._seed,
-            "mtu": MTU,
             "hosts": {name: self._host_state(name) for name in self._host_names},
             "links": {name: _link_state(link) for name, link in self._links.items()},
         }

@@ -45,7 +45,7 @@ class PacketLine(msgspec.Struct, tag="packet", tag_field="event", omit_defaults=
     """One packet: either `due` and `left`, or the reason for which it was `dropped`."""
 
     n: int
-    """Its number in this direction since the log began, from 0."""
+    """Its number in this direction since the log began, from 0; a copy has its original's."""
     arrived: int
     size: int
     """Bytes of the whole Ethernet frame."""
@@ -70,6 +70,7 @@ class End(msgspec.Struct, tag="end", tag_field="event"):
     received: int
     forwarded: int
     dropped: dict[str, int]
+    duplicated: int
     in_flight: int
     """Packets of which there is no line, because they were under way at the end."""
 

@@ -5,7 +5,9 @@ import re
 
 from testbed.emulation.namespace import Namespace
 from testbed.errors import TestbedError
+from testbed.links.delivery import DeliveryTrace
 from testbed.links.gilbert_elliott import GilbertElliott
+from testbed.links.loss_trace import LossTrace
 from testbed.links.spec import Duplex, LinkSpec
 
 _FRAME = 98  # bytes of an echo request on Ethernet
@@ -47,6 +49,8 @@ def ping_link(name: str, inside: Namespace, interface: str, target: str, duplex:
 
 def probes_needed(duplex: Duplex) -> int | None:
     """How many probes make silence conclusive, or None if more would be needed than is sensible."""
+    if any(isinstance(spec.loss, LossTrace) for spec in (duplex.up, duplex.down)):
+        return None
     up, down = _chain(duplex.up), _chain(duplex.down)
     # The chance that no probe was answered yet, by whether up and down are in their bad states;
     # at first, both. A request lost on its way up does not move the chain of down.
@@ -70,17 +74,21 @@ def probes_needed(duplex: Duplex) -> int | None:
 def expected_round_trip(duplex: Duplex) -> tuple[float, float]:
     """The range, in seconds, in which the least round trip of some probes must lie."""
     both = (duplex.up, duplex.down)
-    sending = sum(_FRAME * 8 / spec.rate for spec in both if spec.rate is not None)
+    sending = sum(_FRAME * 8 / spec.rate for spec in both if isinstance(spec.rate, float | int))
+    # Where deliveries come by a trace, the least round trip meets anything up to its longest gap.
+    gaps = sum(spec.rate.longest_gap for spec in both if isinstance(spec.rate, DeliveryTrace))
     least = sum(spec.shortest_hold for spec in both)
     most = sum(spec.longest_hold for spec in both)
-    return sending + least - _EARLY, sending + most + _LATE
+    return sending + least - _EARLY, sending + gaps + most + _LATE
 
 
 def _chain(spec: LinkSpec) -> GilbertElliott:
     """The loss of one direction as a chain; independent loss is alike in both states."""
     if isinstance(spec.loss, GilbertElliott):
         return spec.loss
-    return GilbertElliott(p=0.0, r=1.0, bad_loss=spec.loss, good_loss=spec.loss)
+    assert isinstance(spec.loss, float | int)
+    gone = 1 - (1 - spec.loss) * (1 - spec.corrupt)  # one wrong bit, and no echo is answered
+    return GilbertElliott(p=0.0, r=1.0, bad_loss=gone, good_loss=gone)
 
 
 def _loss_in(chain: GilbertElliott, bad: bool) -> float:

@@ -91,6 +91,7 @@ class Direction:
                     received=counts.received_packets,
                     forwarded=counts.forwarded_packets,
                     dropped=dict(counts.dropped),
+                    duplicated=counts.duplicated,
                     in_flight=self.in_flight,
                 )
             )

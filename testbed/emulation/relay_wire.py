@@ -152,6 +152,7 @@ def _counters(stats: Mapping[str, Any]) -> DirectionCounters:
         forwarded_bytes=stats["forwarded_bytes"],
         dropped_packets=sum(stats["dropped"].values()),
         queued_packets=stats["queued"],
+        duplicated_packets=stats["duplicated"],
         dropped_by=Counter(stats["dropped"]),
         socket_drops=stats["socket_drops"],
         lateness=Lateness(**stats["lateness"]),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from testbed.emulation.namespace import Namespace
+from testbed.errors import TestbedError
 from testbed.links.spec import Duplex, LinkSpec
 
 PORT_A = "port-a"  # towards the link's first-declared node
@@ -27,8 +28,8 @@ class Lateness:
 class DirectionCounters:
     """What became of the packets of one direction; bytes count whole Ethernet frames.
 
-    received = forwarded + dropped + queued. What a backend cannot tell is None: the kernel's
-    netem counts all drops together and knows nothing of lateness.
+    received + duplicated = forwarded + dropped + queued. What a backend cannot tell is None: the
+    kernel's netem counts all drops together and knows nothing of lateness.
     """
 
     received_packets: int
@@ -37,6 +38,7 @@ class DirectionCounters:
     forwarded_bytes: int
     dropped_packets: int
     queued_packets: int
+    duplicated_packets: int = 0
     dropped_by: Counter[str] | None = None
     """Packets by reason: 'loss', 'queue', …"""
     socket_drops: int | None = None
@@ -68,6 +70,8 @@ class Wire(ABC):
         Raises TestbedError unless the backend confirms exactly what was asked.
         """
         wanted = Duplex(up=up or self.duplex.up, down=down or self.duplex.down)
+        if [wanted.up.mtu, wanted.down.mtu] != [self.duplex.up.mtu, self.duplex.down.mtu]:
+            raise TestbedError(f"link {self.name}: mtu cannot change while packets are under way")
         self._apply(wanted)
         self.duplex = wanted
 

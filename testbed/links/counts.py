@@ -9,7 +9,7 @@ from typing import Any
 class Counts:
     """Every packet is counted once on arrival and once on its way out; bytes are whole frames.
 
-    received = forwarded + dropped + those under way, always.
+    received + duplicated = forwarded + dropped + those under way, always.
     """
 
     received_packets: int = 0
@@ -18,6 +18,10 @@ class Counts:
     forwarded_bytes: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
     """Packets, by the reason for which they were dropped."""
+    duplicated: int = 0
+    """Copies that the link made."""
+    corrupted: int = 0
+    """Packets of which it changed a bit."""
 
     def __add__(self, other: "Counts") -> "Counts":
         return Counts(
@@ -26,6 +30,8 @@ class Counts:
             self.forwarded_packets + other.forwarded_packets,
             self.forwarded_bytes + other.forwarded_bytes,
             self.dropped + other.dropped,
+            self.duplicated + other.duplicated,
+            self.corrupted + other.corrupted,
         )
 
     def to_mapping(self) -> dict[str, Any]:

@@ -1,9 +1,12 @@
-"""Propagation delay with jitter that keeps order."""
+"""Propagation delay with jitter, in order unless told otherwise."""
 
+from bisect import insort
 from collections import deque
+from operator import itemgetter
 
+from testbed.links.correlated import CorrelatedUniform
 from testbed.links.jitter import Jitter, as_jitter
-from testbed.links.keyed import KeyedUniform
+from testbed.links.keyed import Key, KeyedUniform
 from testbed.links.packet import Packet
 
 
@@ -11,12 +14,15 @@ class DelayLine:
     """Holds each packet for a time by the law of its jitter, and never lets one overtake.
 
     A packet that would arrive before its predecessor arrives together with it instead, so
-    packets closer together than the jitter wait a little longer than the law says.
+    packets closer together than the jitter wait a little longer than the law says. Only a packet
+    that is chosen for reordering is not held at all, and overtakes those that are.
     """
 
-    def __init__(self, uniform: KeyedUniform, delay: float, jitter: float | Jitter) -> None:
-        self._uniform = uniform
-        self.change(delay, jitter)
+    def __init__(self, key: Key, delay: float, jitter: float | Jitter, reorder: float) -> None:
+        self._uniform = KeyedUniform(key, "jitter")
+        self._correlated = CorrelatedUniform(self._uniform)
+        self._overtakes = KeyedUniform(key, "reorder")
+        self.change(delay, jitter, reorder)
         self._held: deque[tuple[float, Packet]] = deque()
         self._last_due = 0.0
 
@@ -26,14 +32,14 @@ class DelayLine:
     @property
     def shortest(self) -> float:
         """The least time that a packet can be held, seconds."""
-        return self._jitter.shortest(self._delay)
+        return 0.0 if self._reorder > 0 else self._jitter.shortest(self._delay)
 
     def push(self, now: float, packet: Packet) -> None:
         """Hold a packet that enters at `now` (seconds)."""
-        hold = self._delay
-        if self._jitter.spread > 0:
-            hold = self._jitter.hold(self._delay, self._uniform(packet.number))
-        self._last_due = max(self._last_due, now + hold)
+        if self._reorder > 0 and self._overtakes(packet.number) < self._reorder:
+            insort(self._held, (now, packet), key=itemgetter(0))
+            return
+        self._last_due = max(self._last_due, now + self._hold(packet.number))
         self._held.append((self._last_due, packet))
 
     def next_due(self) -> float | None:
@@ -44,6 +50,14 @@ class DelayLine:
         """Take the first held packet, with the time at which it is due."""
         return self._held.popleft()
 
-    def change(self, delay: float, jitter: float | Jitter) -> None:
-        """Hold packets that enter from now on for another time; those held keep theirs."""
-        self._delay, self._jitter = delay, as_jitter(jitter)
+    def change(self, delay: float, jitter: float | Jitter, reorder: float) -> None:
+        """Hold packets that enter from now on otherwise; those held keep their times."""
+        self._delay, self._jitter, self._reorder = delay, as_jitter(jitter), reorder
+
+    def _hold(self, number: int) -> float:
+        jitter = self._jitter
+        if jitter.none:
+            return self._delay
+        if jitter.correlation > 0:
+            return jitter.hold(self._delay, self._correlated(number, jitter.correlation))
+        return jitter.hold(self._delay, self._uniform(number))

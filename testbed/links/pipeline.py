@@ -1,15 +1,20 @@
-"""One direction of a link, packet by packet: loss, queue and rate, delay and jitter."""
+"""One direction of a link, packet by packet: loss, errors, queue and rate, delay and jitter."""
 
 from collections.abc import Callable
 
+from testbed.links.corrupt import Corruption
 from testbed.links.counts import Counts
 from testbed.links.delay import DelayLine
+from testbed.links.delivery import DeliveryTrace
 from testbed.links.gilbert_elliott import GilbertElliott, GilbertElliottLoss
 from testbed.links.keyed import Key, KeyedUniform
 from testbed.links.loss import BernoulliLoss
+from testbed.links.loss_trace import LossTrace
 from testbed.links.packet import Departure, Packet
+from testbed.links.queue import as_queue
 from testbed.links.rate import RateServer
-from testbed.links.spec import LinkSpec
+from testbed.links.service import ConstantRate, Deliveries, Service
+from testbed.links.spec import ETHERNET_HEADER, LinkSpec
 
 OnDrop = Callable[[Packet, str], None]  # of a packet and the reason
 
@@ -19,17 +24,25 @@ class Pipeline:
 
     key: fixes all that is random.
     on_drop: is told of every packet that is dropped, when it is.
+    began: time 0 of a trace of deliveries.
     """
 
-    def __init__(self, spec: LinkSpec, key: Key, on_drop: OnDrop | None = None) -> None:
+    def __init__(
+        self, spec: LinkSpec, key: Key, on_drop: OnDrop | None = None, *, began: float = 0.0
+    ) -> None:
         self.spec = spec
         self.counts = Counts()
         self._on_drop = on_drop
+        self._began = began
         loss = KeyedUniform(key, "loss")
         self._single = BernoulliLoss(loss)
         self._bursts = GilbertElliottLoss(KeyedUniform(key, "burst"), loss)
-        self._server = RateServer(spec.rate, spec.queue)
-        self._line = DelayLine(KeyedUniform(key, "jitter"), spec.delay, spec.jitter)
+        self._copies = KeyedUniform(key, "duplicate")
+        self._corrupt = Corruption(KeyedUniform(key, "corrupt"), KeyedUniform(key, "bit"))
+        self._server = RateServer(
+            self._service(spec), spec.mean_rate, as_queue(spec.queue), self._drop
+        )
+        self._line = DelayLine(key, spec.delay, spec.jitter, spec.reorder)
 
     @property
     def in_flight(self) -> int:
@@ -38,14 +51,22 @@ class Pipeline:
 
     def arrive(self, now: float, frame: bytes) -> None:
         """Take in a frame that arrived at `now`."""
-        packet = Packet(self.counts.received_packets, frame, now)
+        number = self.counts.received_packets
         self.counts.received_packets += 1
         self.counts.received_bytes += len(frame)
         self._advance(now)
-        if self._loses(packet.number):
+        packet = Packet(number, frame, now)
+        if len(frame) - ETHERNET_HEADER > self.spec.mtu:
+            self._drop(packet, "mtu")
+        elif self._loses(number):
             self._drop(packet, "loss")
-        elif not self._server.offer(now, packet):
-            self._drop(packet, "queue")
+        else:
+            if self.spec.corrupt > 0:
+                packet = self._corrupted(packet)
+            self._enter(now, packet)
+            if self.spec.duplicate > 0 and self._copies(number) < self.spec.duplicate:
+                self.counts.duplicated += 1
+                self._enter(now, packet)
 
     def leave(self, now: float) -> Departure | None:
         """Hand out the next packet due by `now`, or None."""
@@ -59,30 +80,51 @@ class Pipeline:
         return Departure(due, packet)
 
     def next_event(self) -> float | None:
-        """A time no later than the next frame is due, or None while the link is empty."""
+        """A time no later than the next frame is due, or None while nothing will happen."""
         due = self._line.next_due()
-        if due is not None:
-            return due
         finish = self._server.next_finish()
-        return None if finish is None else finish + self._line.shortest
+        earliest = None if finish is None else finish + self._line.shortest
+        if due is None or earliest is None:
+            return earliest if due is None else due
+        return min(due, earliest)
 
-    def change(self, now: float, spec: LinkSpec) -> None:
-        """Follow another spec from `now` on; no packet in flight is lost."""
+    def change(self, now: float, spec: LinkSpec, *, held: bool = False) -> None:
+        """Follow another spec from `now` on; no packet in flight is lost.
+
+        held: what has not been sent yet waits until the next change.
+        """
         self._advance(now)
-        self._server.change(now, spec.rate, spec.queue)
-        self._line.change(spec.delay, spec.jitter)
+        service = self._service(spec)
+        self._server.change(now, service, spec.mean_rate, as_queue(spec.queue), held=held)
+        self._line.change(spec.delay, spec.jitter, spec.reorder)
         self.spec = spec
 
-    def _drop(self, packet: Packet, reason: str) -> None:
-        self.counts.dropped[reason] += 1
-        if self._on_drop is not None:
-            self._on_drop(packet, reason)
+    def _service(self, spec: LinkSpec) -> Service:
+        if isinstance(spec.rate, DeliveryTrace):
+            return Deliveries(spec.rate, self._began)
+        return ConstantRate(spec.rate)
 
     def _loses(self, number: int) -> bool:
         loss = self.spec.loss
         if isinstance(loss, GilbertElliott):
             return self._bursts.loses(number, loss)
+        if isinstance(loss, LossTrace):
+            return loss.loses(number)
         return self._single.loses(number, loss)
+
+    def _corrupted(self, packet: Packet) -> Packet:
+        frame = self._corrupt(packet.number, packet.frame, self.spec.corrupt)
+        self.counts.corrupted += frame is not packet.frame
+        return packet._replace(frame=frame)
+
+    def _enter(self, now: float, packet: Packet) -> None:
+        if not self._server.offer(now, packet):
+            self._drop(packet, "queue")
+
+    def _drop(self, packet: Packet, reason: str) -> None:
+        self.counts.dropped[reason] += 1
+        if self._on_drop is not None:
+            self._on_drop(packet, reason)
 
     def _advance(self, now: float) -> None:
         """Move what the server has sent by `now` on into the delay line."""

@@ -24,8 +24,15 @@ _ORBIT = "35,786 km up and down again at the speed of light"
 class Figure:
     """A value as a scenario writes it, and where it comes from."""
 
-    value: str
+    value: str | dict[str, str]
     source: str
+
+    @property
+    def text(self) -> str:
+        """The value for people."""
+        if isinstance(self.value, str):
+            return self.value
+        return ", ".join(f"{key} {value}" for key, value in self.value.items())
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +50,7 @@ class Way:
         given = ((field.name, getattr(self, field.name)) for field in fields(self))
         return {name: figure for name, figure in given if figure is not None}
 
-    def mapping(self) -> dict[str, str]:
+    def mapping(self) -> dict[str, str | dict[str, str]]:
         """What a scenario would write."""
         return {name: figure.value for name, figure in self.figures().items()}
 
@@ -74,6 +81,9 @@ class Profile:
         )
 
 
+_NO_LOSS = Figure("0%", PRESET)
+
+
 def _radio(
     name: str,
     description: str,
@@ -98,13 +108,16 @@ def _spread(p10_ms: float, p90_ms: float) -> Figure:
 
 
 def _preset(
-    name: str, description: str, rates: tuple[str, str], delay: Figure, jitter: str
+    name: str,
+    description: str,
+    rates: tuple[str, str],
+    delay: Figure,
+    jitter: str,
+    *,
+    loss: Figure = _NO_LOSS,
 ) -> Profile:
     """A link of which at most the delay is known."""
-    up, down = (
-        Way(Figure(rate, PRESET), delay, Figure(jitter, PRESET), Figure("0%", PRESET))
-        for rate in rates
-    )
+    up, down = (Way(Figure(rate, PRESET), delay, Figure(jitter, PRESET), loss) for rate in rates)
     return Profile(name, description, up, down)
 
 
@@ -136,6 +149,11 @@ _ALL = (
     ),
     _preset(
         "wifi_good", "Wi-Fi in the same room", ("100mbit", "100mbit"), Figure("1ms", PRESET), "1ms"
+    ),
+    _preset(
+        "wifi_lossy", "Wi-Fi at the edge of its range", ("20mbit", "20mbit"),
+        Figure("3ms", PRESET), "3ms",
+        loss=Figure({"p": "2.5%", "r": "50%"}, f"4.8 % in bursts of 2: str0m's; {PRESET}"),
     ),
     Profile(
         "starlink",

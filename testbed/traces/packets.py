@@ -38,27 +38,24 @@ def judge_packets(path: Path) -> list[str]:
     header, end = next(lines, None), None
     if not isinstance(header, Header):
         return [f"{path.name} has no header"]
-    seen: set[int] = set()
-    forwarded, dropped = 0, Counter[str]()
-    wrong = []
+    numbers: set[int] = set()
+    fates: Counter[str | None] = Counter()
     for line in lines:
         if isinstance(line, PacketLine):
-            if line.n in seen:
-                wrong.append(f"{path.name} has packet {line.n} twice")
-            seen.add(line.n)
-            if line.dropped is None:
-                forwarded += 1
-            else:
-                dropped[line.dropped] += 1
+            numbers.add(line.n)
+            fates[line.dropped] += 1
         elif isinstance(line, End):
             end = line
     if end is None:
-        return [*wrong, f"{path.name} has no end"]
-    logged = (len(seen) + end.in_flight, forwarded, dict(dropped))
-    counted = (end.received, end.forwarded, end.dropped)
+        return [f"{path.name} has no end"]
+    repeated = fates.total() - len(numbers)
+    if repeated > end.duplicated:
+        return [f"{path.name} has {repeated} packets twice, where the link made {end.duplicated}"]
+    logged = (fates.total() + end.in_flight, fates.pop(None, 0), dict(fates))
+    counted = (end.received + end.duplicated, end.forwarded, end.dropped)
     if logged != counted:
-        wrong.append(
+        return [
             f"{path.name} holds {logged} packets received, forwarded and dropped, "
             f"where the link counted {counted}"
-        )
-    return wrong
+        ]
+    return []

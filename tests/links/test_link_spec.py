@@ -36,7 +36,7 @@ def test_the_default_queue_follows_a_replaced_rate_of_the_mapping():
         ({"rate": None}, "links.radio.up.rate: 'None' is not a rate"),
         ({"loss": "1"}, "links.radio.up.loss: '1' is not a percentage"),
         ({"queue": "1KB"}, "links.radio.up.queue: 1KB does not hold one full frame, 1514B"),
-        ({"queue": "0"}, "links.radio.up.queue: '0' holds no packet"),
+        ({"queue": "0"}, "links.radio.up.queue: it holds no packet"),
         (
             {"delay": "1ms", "jitter": "2ms"},
             "links.radio.up.jitter: it must not be more than the delay, 1ms,",
@@ -88,4 +88,8 @@ def test_the_mapping_has_the_defaults_filled_in():
         "jitter": "0us",
         "loss": "0%",
         "queue": "64KiB",
+        "duplicate": "0%",
+        "corrupt": "0%",
+        "reorder": "0%",
+        "mtu": "1500B",
     }

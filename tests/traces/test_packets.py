@@ -23,8 +23,8 @@ def written(path, end, sent=(0, 2), dropped=(1,)):
     return path
 
 
-def whole(received=3, forwarded=2, in_flight=0):
-    return End(9, received, forwarded, {"queue": 1}, in_flight)
+def whole(received=3, forwarded=2, duplicated=0, in_flight=0):
+    return End(9, received, forwarded, {"queue": 1}, duplicated, in_flight)
 
 
 def test_lines_are_read_back_in_order(tmp_path):
@@ -42,7 +42,7 @@ def test_lines_are_read_back_in_order(tmp_path):
 
 def test_more_than_a_pipe_holds_is_kept_until_gzip_takes_it(tmp_path):
     count = 20_000
-    path = written(tmp_path / "log.gz", End(9, count, count, {}, 0), range(count), ())
+    path = written(tmp_path / "log.gz", End(9, count, count, {}, 0, 0), range(count), ())
     assert judge_packets(path) == []
     assert path.stat().st_size < 100 * count / 4
 
@@ -51,7 +51,8 @@ def test_more_than_a_pipe_holds_is_kept_until_gzip_takes_it(tmp_path):
     ("end", "sent", "said"),
     [
         (whole(), (0,), "holds (2, 1, {'queue': 1})"),
-        (whole(), (0, 0), "has packet 0 twice"),
+        (whole(), (0, 0), "has 1 packets twice, where the link made 0"),
+        (whole(received=2, duplicated=1), (0, 0), None),
         (whole(received=4), (0, 2), "the link counted (4, 2,"),
         (whole(received=4, in_flight=1), (0, 2), None),
     ],

@@ -1,0 +1,30 @@
+"""Uniform numbers each of which resembles the one before."""
+
+import math
+from statistics import NormalDist
+
+from testbed.links.keyed import KeyedUniform
+
+_NORMAL = NormalDist()
+_TINY = 2.0**-60  # u may be 0, where the normal law has no quantile
+
+
+class CorrelatedUniform:
+    """A Gaussian copula over a first-order autoregression: z_n = ρ·z_{n-1} + √(1-ρ²)·ε_n, u = Φ(z).
+
+    Each number alone is exactly uniform, so that a law drawn by it stays what it is; ρ is the
+    correlation of successive z, and for other than normal laws nearly that of the values.
+    """
+
+    def __init__(self, uniform: KeyedUniform) -> None:
+        self._uniform = uniform
+        self._z: float | None = None
+
+    def __call__(self, number: int, correlation: float) -> float:
+        """The number of packet `number`, counted from 0; to be asked in order."""
+        fresh = _NORMAL.inv_cdf(max(self._uniform(number), _TINY))
+        if self._z is None:
+            self._z = fresh
+        else:
+            self._z = correlation * self._z + math.sqrt(1 - correlation**2) * fresh
+        return _NORMAL.cdf(self._z)

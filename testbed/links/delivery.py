@@ -1,0 +1,62 @@
+"""Mahimahi traces: the moments at which a radio link delivered (Netravali et al., ATC 2015).
+
+One whole number a line: the millisecond at which one packet of 1,500 bytes may leave; as many equal
+lines as there are packets in that millisecond. At its end the trace begins again, the last
+time being its period.
+"""
+
+from bisect import bisect_left
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from testbed.errors import TestbedError
+from testbed.links.files import read_lines
+from testbed.links.queue import FULL_FRAME
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryTrace:
+    """A trace: its file, and the times of its opportunities in seconds, never decreasing."""
+
+    path: Path
+    times: tuple[float, ...] = field(compare=False, repr=False)
+
+    @classmethod
+    def read(cls, path: Path, where: str) -> "DeliveryTrace":
+        """Read a file; TestbedError with file and line for one that is no trace."""
+        milliseconds: list[int] = []
+        for place, line in read_lines(path, where):
+            if not (line.isascii() and line.isdigit()):
+                raise TestbedError(f"{place}: {line!r} is no whole number of milliseconds")
+            if milliseconds and int(line) < milliseconds[-1]:
+                raise TestbedError(f"{place}: {line} ms comes after {milliseconds[-1]} ms")
+            milliseconds.append(int(line))
+        if not milliseconds or milliseconds[-1] == 0:
+            raise TestbedError(f"{where}: {path}: no packet is delivered after time 0")
+        return cls(path, tuple(ms / 1000 for ms in milliseconds))
+
+    @property
+    def period(self) -> float:
+        """Seconds after which the trace begins again."""
+        return self.times[-1]
+
+    @property
+    def mean_rate(self) -> float:
+        """Bits of Ethernet frames per second, in the mean of the whole trace."""
+        return len(self.times) * FULL_FRAME * 8 / self.period
+
+    @property
+    def longest_gap(self) -> float:
+        """The longest time without a delivery, seconds."""
+        later = (*self.times[1:], self.period + self.times[0])
+        return max(b - a for a, b in zip(self.times, later, strict=True))
+
+    def time(self, number: int) -> float:
+        """When opportunity `number`, from 0, comes, in seconds from the trace's beginning."""
+        rounds, index = divmod(number, len(self.times))
+        return rounds * self.period + self.times[index]
+
+    def first_from(self, time: float) -> int:
+        """The number of the first opportunity that is not before `time`."""
+        rounds, rest = divmod(max(0.0, time), self.period)
+        return int(rounds) * len(self.times) + bisect_left(self.times, rest)

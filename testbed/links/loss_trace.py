@@ -1,0 +1,41 @@
+"""Losses as they were recorded."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from testbed.errors import TestbedError
+from testbed.links.files import read_lines
+
+_FATES = {"0": False, "1": True}
+
+
+@dataclass(frozen=True, slots=True)
+class LossTrace:
+    """A file with one line for each packet: 1 where it was lost, 0 where it arrived.
+
+    Packet n meets line n; at its end the trace begins again.
+    """
+
+    path: Path
+    lost: tuple[bool, ...] = field(compare=False, repr=False)
+
+    @classmethod
+    def read(cls, path: Path, where: str) -> "LossTrace":
+        """Read a file; TestbedError with file and line for anything but 0 and 1."""
+        lost = []
+        for place, line in read_lines(path, where):
+            if line not in _FATES:
+                raise TestbedError(f"{place}: {line!r} is neither 0 (arrived) nor 1 (lost)")
+            lost.append(_FATES[line])
+        if False not in lost:
+            raise TestbedError(f"{where}: {path}: no packet arrives")
+        return cls(path, tuple(lost))
+
+    @property
+    def mean(self) -> float:
+        """The share of packets lost."""
+        return sum(self.lost) / len(self.lost)
+
+    def loses(self, number: int) -> bool:
+        """Whether packet `number`, from 0, is lost."""
+        return self.lost[number % len(self.lost)]

@@ -73,6 +73,15 @@ def _parser() -> argparse.ArgumentParser:
     doctor.set_defaults(command=_doctor)
     doctor.add_argument("--json", action="store_true", help="print the same as JSON")
 
+    guest = commands.add_parser(
+        "guest", help="run a command under a kernel with netem, over the files of this one"
+    )
+    guest.set_defaults(command=_guest)
+    guest.add_argument(
+        "--timeout", type=float, metavar="SECONDS", help="end it then, with code 124"
+    )
+    guest.add_argument("argv", nargs="+", metavar="-- COMMAND")
+
     for name, command, text in (
         ("methods", _methods, "list the methods"),
         ("topologies", _topologies, "list the topologies"),
@@ -137,6 +146,12 @@ def _doctor(args: argparse.Namespace) -> int:
     else:
         Console().print(table(records))
     return VALID if runs_are_possible(records) else ERROR
+
+
+def _guest(args: argparse.Namespace) -> int:
+    from testbed.emulation.guest_shell import run_in_guest
+
+    return run_in_guest(args.argv, args.timeout)
 
 
 def _methods(args: argparse.Namespace) -> int:

@@ -18,6 +18,7 @@ import msgspec
 from testbed.accounting import Accountant, judge_messages
 from testbed.control import Begin, Decode, Failed, Progress, Ready, Report, Result
 from testbed.emulation.network import Network
+from testbed.emulation.punctuality import judge_changes, write_changes
 from testbed.emulation.sandbox import enter
 from testbed.emulation.topology import load_topology, topology_links
 from testbed.environment import describe_environment
@@ -53,13 +54,21 @@ class Experiment:
         self._scenario = scenario
         self._plan = plan
         self._results = results
+        self.verdict = Verdict()
+        """Of the runs that have ended, their texts apart."""
         self._stack = ExitStack()
         topology = load_topology(scenario.document.topology)
         self._links = topology_links(topology)
         self._own_link = next(
             link.name for link in self._links if DEVICE in (link.node1, link.node2)
         )
-        self.network = Network(topology, scenario.links, plan.backend, scenario.document.seed)
+        self.network = Network(
+            topology,
+            scenario.links,
+            plan.backend,
+            scenario.document.seed,
+            schedules=scenario.schedules,
+        )
         self._nodes: dict[str, NodeProcess] = {}
 
     def __enter__(self) -> Experiment:
@@ -84,6 +93,16 @@ class Experiment:
         # From here on, so that each method meets the same link from its beginning on.
         for wire in self.network.wires.values():
             wire.restart(repetition, directory)
+
+    def end(self, entry: MethodEntry, repetition: int) -> None:
+        """End a run: write down how the links changed, and judge it."""
+        directory = self._results.run(entry.label, repetition)
+        for name, wire in self.network.wires.items():
+            applied = wire.applied()
+            if applied:
+                write_changes(directory / f"changes.{name}.jsonl", applied)
+            for reason in judge_changes(name, applied):
+                self.verdict.add("suspect", f"{directory.name}: {reason}")
 
     def decode(self, entry: MethodEntry, repetition: int, prompt: int, display: Display) -> Row:
         """Decode one text and account for it."""
@@ -192,6 +211,7 @@ def decode_all(scenario: Scenario, experiment: Experiment, display: Display) -> 
             row = experiment.decode(entry, repetition, prompt, display)
             yield row
             display.finish(row)
+        experiment.end(entry, repetition)
 
 
 def run(results: Results) -> int:
@@ -215,6 +235,7 @@ def run(results: Results) -> int:
                 for row in decode_all(scenario, experiment, display):
                     rows.append(row)
                     results.write_json("summary.json", Summary(scenario=scenario.name, rows=rows))
+            verdict = experiment.verdict
             environment["network_after"] = network.state()
             results.write_json("environment.json", environment)
     except TestbedError as error:
@@ -223,7 +244,7 @@ def run(results: Results) -> int:
     except KeyboardInterrupt:
         verdict.add("invalid", "the run was interrupted")
         print("interrupted", file=sys.stderr)
-    stopped = bool(verdict.reasons)
+    stopped = verdict.level == "invalid"
     for log in results.packet_logs():
         for reason in judge_packets(log):
             verdict.add("invalid", f"{log.parent.name}: {reason}")

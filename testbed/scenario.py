@@ -18,8 +18,10 @@ from testbed.decoding.sampling import Sampling
 from testbed.emulation.netem_support import refusals
 from testbed.emulation.topology import load_topology, topology_hosts, topology_links
 from testbed.errors import TestbedError
+from testbed.links.changes import read_schedule
 from testbed.links.files import place_files
 from testbed.links.profiles import find_profile
+from testbed.links.schedule import Schedule
 from testbed.links.spec import Duplex, LinkSpec
 from testbed.links.units import format_time, parse_time
 from testbed.methods.base import method_class, parse_options
@@ -81,11 +83,16 @@ class Decoding(Strict):
 
 
 class Ways(Strict):
-    """The two directions of a link, each as LinkSpec.parse takes it, over a profile's if given."""
+    """The two directions of a link, each as LinkSpec.parse takes it, over a profile's if given.
+
+    A direction may have a `trace` besides; for it, `start` and `changes` see testbed.links.changes.
+    """
 
     profile: str | None = None
     up: dict[str, Any] = {}
     down: dict[str, Any] = {}
+    start: str = "run"
+    changes: list[Any] = []
 
 
 class Document(Strict):
@@ -122,6 +129,7 @@ class Scenario:
 
     document: Document
     links: dict[str, Duplex]
+    schedules: dict[str, Schedule]
     methods: list[MethodEntry]
     timeout: float
     """Longest silence in seconds before a run is given up."""
@@ -135,7 +143,7 @@ class Scenario:
 
     def netem_refusals(self) -> list[str]:
         """What kernel netem cannot do of the links."""
-        return refusals({name: (link.up, link.down) for name, link in self.links.items()})
+        return refusals(self.links, self.schedules)
 
     def to_mapping(self) -> dict[str, Any]:
         """The scenario with every default filled in; reads back as the same scenario."""
@@ -143,9 +151,9 @@ class Scenario:
         mapping["links"] = {
             name: {
                 # The profile stays, to say where the figures came from; they are all spelt out.
-                **{k: v for k, v in self.document.links[name].items() if k == "profile"},
-                "up": duplex.up.to_mapping(),
-                "down": duplex.down.to_mapping(),
+                **self._as_written(name, "profile", "start", "changes"),
+                "up": {**self._trace(name, "up"), **duplex.up.to_mapping()},
+                "down": {**self._trace(name, "down"), **duplex.down.to_mapping()},
             }
             for name, duplex in self.links.items()
         }
@@ -156,6 +164,13 @@ class Scenario:
         mapping["models"] = {k: v for k, v in mapping["models"].items() if v is not None}
         mapping["timeout"] = format_time(self.timeout)
         return mapping
+
+    def _as_written(self, link: str, *keys: str) -> dict[str, Any]:
+        return {key: value for key, value in self.document.links[link].items() if key in keys}
+
+    def _trace(self, link: str, way: str) -> dict[str, str]:
+        written = self.document.links[link].get(way, {})
+        return {"trace": written["trace"]} if "trace" in written else {}
 
 
 def load_scenario(
@@ -221,9 +236,12 @@ def check_scenario(raw: Mapping[str, Any], where: str) -> Scenario:
             f"{format_time(LONGEST_TIMEOUT)}"
         )
     names = [link.name for link in topology_links(topology)]
+    document = msgspec.structs.replace(document, links=_place_files(document.links, where))
+    links, schedules = _check_links(document.links, names, where)
     return Scenario(
         document=document,
-        links=_check_links(_place_files(document.links, where), names, where),
+        links=links,
+        schedules=schedules,
         methods=_check_methods(document.methods, where),
         timeout=timeout,
         source=where,
@@ -243,24 +261,32 @@ def _place_files(links: dict[str, Any], where: str) -> dict[str, Any]:
     return placed
 
 
-def _check_links(raw: dict[str, Any], names: list[str], where: str) -> dict[str, Duplex]:
+def _check_links(
+    raw: dict[str, Any], names: list[str], where: str
+) -> tuple[dict[str, Duplex], dict[str, Schedule]]:
     if sorted(raw) != sorted(names):
         raise TestbedError(
             f"{where}: links: {', '.join(raw) or 'none'} given; this topology has "
             f"exactly {', '.join(names)}"
         )
-    links = {}
+    links, schedules = {}, {}
     for name in names:
         place = f"{where}: links.{name}"
         ways = convert(raw[name], Ways, f"{place}.")
-        up, down = ways.up, ways.down
+        up, down = dict(ways.up), dict(ways.down)
+        traces = {
+            way: str(values.pop("trace"))
+            for way, values in (("up", up), ("down", down))
+            if "trace" in values
+        }
         if ways.profile is not None:
             profile = find_profile(ways.profile, f"{place}.profile")
             up, down = {**profile.up.mapping(), **up}, {**profile.down.mapping(), **down}
         links[name] = Duplex(
             up=LinkSpec.parse(up, f"{place}.up"), down=LinkSpec.parse(down, f"{place}.down")
         )
-    return links
+        schedules[name] = read_schedule(links[name], ways.start, ways.changes, traces, place)
+    return links, schedules
 
 
 def _check_methods(raw: list[str | dict[str, Any]], where: str) -> list[MethodEntry]:

@@ -148,7 +148,7 @@ MISTAKES = [  # where, what is written there, and the error after the name of th
      "top_p, max_new_tokens, ignore_eos"),
     ("links.radio.up", {"raet": "1mbit"}, f".raet: {NO_LINK_KEY}"),
     ("links.radio.down.mut", "1mbit", f": {NO_LINK_KEY}"),
-    ("links.radio.upp", {}, ": unknown key; allowed are profile, up, down"),
+    ("links.radio.upp", {}, ": unknown key; allowed are profile, up, down, start, changes"),
     ("models", {"draught": "a"}, ".draught: unknown key; allowed are synthetic, target, draft"),
     ("models.synthetic.alpha", 1, ": unknown key; allowed are vocabulary_size, acceptance, seed"),
     ("models", {**REAL, "draft": {"model": "b", "path": 1}},

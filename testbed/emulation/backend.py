@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from testbed.emulation.guest_kernel import PACKAGES, guest_missing
+from testbed.emulation.guest_wire import GuestNetemWire
 from testbed.emulation.namespace import Namespace
 from testbed.emulation.netem import probe_netem
 from testbed.emulation.netem_wire import NetemWire
@@ -14,28 +16,36 @@ BACKENDS = ("auto", "netem", "relay")
 
 
 def choose_backend(requested: str, refusals: Sequence[str] = ()) -> str:
-    """Resolve 'auto' to kernel netem where there is one and it can do the links, else to the relay.
+    """Resolve 'auto' to netem if it can do the links, else to the relay.
 
+    netem is that of this kernel where it has one, else that of a guest kernel if it is installed.
     refusals: what netem cannot do of the links, as netem_support tells. Raises TestbedError for
-    an unknown backend, and for 'netem' on a kernel without it or for links that it cannot do.
+    an unknown backend, and for 'netem' where there is neither or for links that it cannot do.
     """
     if requested not in BACKENDS:
         raise TestbedError(f"backend {requested!r} is unknown; there are {', '.join(BACKENDS)}")
     if requested == "relay" or (requested == "auto" and refusals):
-        return "relay"
+        return RelayWire.backend
     if refusals:
         raise TestbedError(f"netem cannot do {refusals[0]}; use `--backend relay`")
     probe = probe_netem()
-    if requested == "netem" and not probe.available:
+    if probe.available:
+        return NetemWire.backend
+    missing = guest_missing()
+    if not missing:
+        return GuestNetemWire.backend
+    if requested == "netem":
         raise TestbedError(
-            f"this kernel has no netem (sch_netem: {probe.reason}); "
-            "use `--backend relay` or `--backend auto`"
+            f"this kernel has no netem (sch_netem: {probe.reason}), and a guest kernel needs "
+            f"{missing}; `apt install {PACKAGES}`, or use `--backend relay` or `--backend auto`"
         )
-    return "netem" if probe.available else "relay"
+    return RelayWire.backend
 
 
 def open_wire(backend: str, name: str, inside: Namespace, duplex: Duplex, seed: int) -> Wire:
     """Start a wire between the two ports in `inside`, by a backend that was chosen."""
-    if backend == "netem":
+    if backend == NetemWire.backend:
         return NetemWire(name, inside, duplex)
+    if backend == GuestNetemWire.backend:
+        return GuestNetemWire(name, inside, duplex)
     return RelayWire(name, inside, duplex, seed)

@@ -29,11 +29,16 @@ def create_pair(
          "peer", "name", name2, "mtu", str(MTU), "netns", str(inside2.pid)]
     )  # fmt: skip
     for inside, name in ((inside1, name1), (inside2, name2)):
-        inside.run(["ethtool", "-K", name, *(word for key in OFFLOADS for word in (key, "off"))])
-        on = [key for key, state in read_offloads(inside, name).items() if state != "off"]
-        if on:
-            raise TestbedError(f"the offload {on[0]} of {name} in {inside.name} does not go off")
+        offloads_off(inside, name)
         inside.run(["ip", "link", "set", "dev", name, "up"])
+
+
+def offloads_off(inside: Namespace, interface: str) -> None:
+    """Turn off all that changes packets on their way; TestbedError if the kernel leaves one on."""
+    inside.run(["ethtool", "-K", interface, *(word for key in OFFLOADS for word in (key, "off"))])
+    on = [key for key, state in read_offloads(inside, interface).items() if state != "off"]
+    if on:
+        raise TestbedError(f"the offload {on[0]} of {interface} in {inside.name} does not go off")
 
 
 def read_offloads(inside: Namespace, interface: str) -> dict[str, str]:

@@ -13,14 +13,13 @@ the queue plus what the link holds in flight, both in full frames. Shorter frame
 by count, than they would fill a queue of bytes; that is netem's nature.
 """
 
-import json
 import math
 import subprocess
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from testbed.emulation.namespace import Namespace
 from testbed.emulation.sandbox import namespace_command
+from testbed.emulation.tc import Tc
 from testbed.errors import TestbedError
 from testbed.links.gilbert_elliott import GilbertElliott
 from testbed.links.jitter import UNIFORM, as_jitter
@@ -82,27 +81,29 @@ def netem_limit(spec: LinkSpec) -> int:
     return math.ceil(queue) + math.ceil(pipe / FULL_FRAME)
 
 
-def apply_netem(inside: Namespace, interface: str, spec: LinkSpec, verb: str) -> None:
+def apply_netem(tc: Tc, interface: str, spec: LinkSpec, verb: str) -> None:
     """Make an interface do `spec` (`verb`: 'add', or 'change' in place) and verify that it does.
 
     Raises TestbedError if the kernel refuses, or reports another setting than was asked.
     """
+    arguments = " ".join(netem_arguments(spec))
     try:
-        inside.run(["tc", "qdisc", verb, "dev", interface, "root", "handle", "1:",
-                    *netem_arguments(spec)])  # fmt: skip
+        (shown,) = tc.run(
+            f"qdisc {verb} dev {interface} root handle 1: {arguments}",
+            f"qdisc show dev {interface}",
+        )
     except TestbedError as error:
         missing = "No distribution data" in str(error)
         advice = f"tc lacks the law's table; {_RELAY}" if missing else _ADVICE
         raise TestbedError(f"{error}; {advice}") from error
-    verify_netem(spec, read_qdiscs(inside, interface), f"{interface} in {inside.name}")
+    verify_netem(spec, shown, interface)
 
 
-def read_qdiscs(inside: Namespace, interface: str) -> list[dict[str, Any]]:
+def read_qdiscs(tc: Tc, interface: str) -> list[dict[str, Any]]:
     """What `tc -s -j qdisc show` says of an interface."""
-    shown: list[dict[str, Any]] = json.loads(
-        inside.run(["tc", "-s", "-j", "qdisc", "show", "dev", interface])
-    )
-    return shown
+    (shown,) = tc.run(f"qdisc show dev {interface}")
+    found: list[dict[str, Any]] = shown
+    return found
 
 
 def root_netem(qdiscs: Sequence[Mapping[str, Any]], where: str) -> Mapping[str, Any]:

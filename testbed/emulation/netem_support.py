@@ -4,9 +4,10 @@ from collections.abc import Iterable, Mapping
 
 from testbed.errors import TestbedError
 from testbed.links.delivery import DeliveryTrace
-from testbed.links.jitter import as_jitter
+from testbed.links.jitter import UNIFORM, as_jitter
 from testbed.links.loss_trace import LossTrace
 from testbed.links.queue import as_queue
+from testbed.links.schedule import Moment, Schedule
 from testbed.links.spec import Duplex, LinkSpec
 
 
@@ -26,21 +27,36 @@ def unsupported(spec: LinkSpec) -> list[str]:
     return [reason for reason, asked in reasons.items() if asked]
 
 
-def refusals(links: Mapping[str, Iterable[LinkSpec]]) -> list[str]:
-    """`unsupported` of every spec that the links will ever follow, with the link's name."""
-    found = [
-        f"links.{name}: {reason}"
-        for name, specs in links.items()
-        for spec in specs
-        for reason in unsupported(spec)
-    ]
-    return list(dict.fromkeys(found))
+def refusals(links: Mapping[str, Duplex], schedules: Mapping[str, Schedule]) -> list[str]:
+    """What netem cannot do of all that links will ever do, each with the link's name."""
+    found = []
+    for name, duplex in links.items():
+        moments = schedules[name].moments if name in schedules else ()
+        specs = {duplex.up, duplex.down}.union(*((each.up, each.down) for each in moments))
+        found += [f"links.{name}: {reason}" for spec in specs for reason in unsupported(spec)]
+        if any(moment.held for moment in moments):
+            found.append(f"links.{name}: handover (it cannot hold packets without losing any)")
+        found += _table_kept(name, duplex, moments)
+    return sorted(set(found))
 
 
 def require_support(name: str, duplex: Duplex) -> None:
     """TestbedError naming the first impairment of a link that netem cannot do."""
-    for reason in refusals({name: (duplex.up, duplex.down)}):
+    for reason in refusals({name: duplex}, {}):
         raise TestbedError(f"netem cannot do {reason}; use `--backend relay`")
+
+
+def _table_kept(name: str, duplex: Duplex, moments: Iterable[Moment]) -> list[str]:
+    """Changes from a law of jitter to uniform jitter, which need a table that tc does not have."""
+    found = []
+    for way in ("up", "down"):
+        lawful = False
+        for state in (duplex, *moments):
+            jitter = as_jitter(getattr(state, way).jitter)
+            if lawful and jitter.law == UNIFORM and jitter.spread > 0:
+                found.append(f"links.{name}.{way}: a change from a law of jitter to uniform")
+            lawful = lawful or jitter.law != UNIFORM
+    return found
 
 
 def differences(spec: LinkSpec) -> list[str]:

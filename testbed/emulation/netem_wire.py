@@ -1,5 +1,10 @@
 """A wire shaped by kernel netem: a bridge between the ports, netem at the egress of both."""
 
+import os
+import signal
+import subprocess
+import threading
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -7,58 +12,100 @@ from typing import Any
 from testbed.emulation.namespace import Namespace
 from testbed.emulation.netem import apply_netem, read_qdiscs, root_netem, verify_netem
 from testbed.emulation.netem_support import differences, require_support
+from testbed.emulation.player import Applied, Player
+from testbed.emulation.tc import COMMAND, Tc
 from testbed.emulation.wire import PORT_A, PORT_B, DirectionCounters, Wire, WireCounters
 from testbed.errors import TestbedError
 from testbed.links.jitter import UNIFORM, as_jitter
+from testbed.links.schedule import Schedule
 from testbed.links.spec import Duplex, LinkSpec
 
-_BRIDGE = "bridge"
+BRIDGE = "bridge"
+PLAIN_BRIDGE = ("type", "bridge", "stp_state", "0", "forward_delay", "0", "mcast_snooping", "0")
+_SLICE = 0.5e-3  # seconds between two looks at whether the first packet came
 
 
 class NetemWire(Wire):
     """Bridges the two ports of a wire and shapes each with netem."""
 
     backend = "netem"
+    shaped = {"up": PORT_B, "down": PORT_A}  # noqa: RUF012  # where each direction leaves
 
     def __init__(self, name: str, inside: Namespace, duplex: Duplex) -> None:
         super().__init__(name, inside, duplex)
         require_support(name, duplex)
-        self._with_table: set[str] = set()  # ports to which a law of jitter was given
-        self._shape(PORT_B, duplex.up, "add")
-        self._shape(PORT_A, duplex.down, "add")
-        # Joined last: no packet crosses before both directions are shaped.
-        inside.run(
-            ["ip", "link", "add", "name", _BRIDGE, "type", "bridge",
-             "stp_state", "0", "forward_delay", "0", "mcast_snooping", "0"]
-        )  # fmt: skip
-        for port in (PORT_A, PORT_B):
-            inside.run(["ip", "link", "set", "dev", port, "master", _BRIDGE])
-        inside.run(["ip", "link", "set", "dev", _BRIDGE, "up"])
-        self._running = True
+        self._with_table: set[str] = set()  # directions to which a law of jitter was given
+        self._in_force = duplex
+        self._changing = threading.Lock()
+        self._player = Player(Schedule())
+        self._playing: threading.Thread | None = None
+        self._stop_playing = threading.Event()
+        self._failure: TestbedError | None = None
+        self._process = self.start()
+        try:
+            self._tc = Tc(self._process, f"link {name}")
+            self.await_ready(self._tc)
+            for way in ("up", "down"):
+                self._shape(way, getattr(duplex, way), "add")
+            self.join()  # last: no packet crosses before both directions are shaped
+        except BaseException:
+            self.stop()
+            raise
+
+    def start(self) -> "subprocess.Popen[bytes]":
+        """Start what runs tc where the shaped interfaces are."""
+        return self.inside.popen(
+            COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+
+    def await_ready(self, tc: Tc) -> None:
+        """Wait until the shaped interfaces are there."""
+
+    def join(self) -> None:
+        """Let packets cross."""
+        bridge(self.inside, BRIDGE, (PORT_A, PORT_B))
 
     def counters(self) -> WireCounters:
         """What has crossed the wire, from the ports' and the qdiscs' statistics."""
         return WireCounters(
-            up=self._direction(PORT_A, PORT_B), down=self._direction(PORT_B, PORT_A)
+            up=self._direction(PORT_A, PORT_B, "up"), down=self._direction(PORT_B, PORT_A, "down")
         )
 
     def restart(self, repetition: int, logs: Path | None) -> None:
-        """Nothing to do: the kernel neither seeds its losses nor logs packets."""
+        """Play the schedule anew; the kernel neither seeds its losses nor logs packets."""
+        self._end_playing()
+        self._apply(self.duplex)
+        self._player.restart(time.monotonic())
+        self._stop_playing.clear()
+        self._playing = threading.Thread(target=self._play, daemon=True)
+        self._playing.start()
+
+    def follow(self, schedule: Schedule) -> None:
+        """Keep to the schedule with a thread of this process."""
+        self._end_playing()
+        self._player = Player(schedule)
+
+    def applied(self) -> list[Applied]:
+        """What the thread has changed since the last restart."""
+        return list(self._player.applied)
 
     def forget_lateness(self) -> None:
         """Nothing to forget: the kernel does not tell."""
 
     def check(self) -> None:
         """Raise TestbedError if netem no longer does what was applied."""
-        if not self._running:
-            raise TestbedError(f"the wire of link {self.name} was stopped")
-        for port, spec in ((PORT_B, self.duplex.up), (PORT_A, self.duplex.down)):
-            verify_netem(spec, read_qdiscs(self.inside, port), f"{port} of link {self.name}")
+        if self._failure is not None:
+            raise self._failure
+        if self._process.poll() is not None:
+            raise TestbedError(f"the netem of link {self.name} has ended")
+        with self._changing:
+            for way, interface in self.shaped.items():
+                self._verify(way, interface)
 
     def state(self) -> Mapping[str, Any]:
         """What `tc` shows on both ports, and in what that differs from the relay."""
         return {
-            **{port: read_qdiscs(self.inside, port) for port in (PORT_A, PORT_B)},
+            **{interface: read_qdiscs(self._tc, interface) for interface in self.shaped.values()},
             "differences": {
                 "up": differences(self.duplex.up),
                 "down": differences(self.duplex.down),
@@ -66,32 +113,65 @@ class NetemWire(Wire):
         }
 
     def stop(self) -> None:
-        """Cut the bridge."""
-        if self._running:
-            self._running = False
-            self.inside.run(["ip", "link", "del", "dev", _BRIDGE])
+        """End what runs tc, and with it the wire."""
+        self._end_playing()
+        if self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGKILL)  # a guest has many processes
+            self._process.wait()
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream is not None:
+                stream.close()
+        if BRIDGE in self.inside.counters():
+            self.inside.run(["ip", "link", "del", "dev", BRIDGE])
 
     def _apply(self, wanted: Duplex) -> None:
         require_support(self.name, wanted)
-        if wanted.up != self.duplex.up:
-            self._shape(PORT_B, wanted.up, "change")
-        if wanted.down != self.duplex.down:
-            self._shape(PORT_A, wanted.down, "change")
+        with self._changing:
+            for way in ("up", "down"):
+                if getattr(wanted, way) != getattr(self._in_force, way):
+                    self._shape(way, getattr(wanted, way), "change")
+            self._in_force = wanted
 
-    def _shape(self, port: str, spec: LinkSpec, verb: str) -> None:
+    def _shape(self, way: str, spec: LinkSpec, verb: str) -> None:
         jitter = as_jitter(spec.jitter)
         if jitter.law != UNIFORM:
-            self._with_table.add(port)
-        elif jitter.spread > 0 and port in self._with_table:
+            self._with_table.add(way)
+        elif jitter.spread > 0 and way in self._with_table:
             raise TestbedError(
                 f"link {self.name}: netem cannot change from another law of jitter to uniform; "
                 "use `--backend relay`"
             )
-        apply_netem(self.inside, port, spec, verb)
+        apply_netem(self._tc, self.shaped[way], spec, verb)
 
-    def _direction(self, source: str, target: str) -> DirectionCounters:
+    def _verify(self, way: str, interface: str) -> None:
+        spec = getattr(self._in_force, way)
+        verify_netem(spec, read_qdiscs(self._tc, interface), f"{interface} of link {self.name}")
+
+    def _play(self) -> None:
+        """Follow the schedule until it ends or `_stop_playing` is set."""
+        try:
+            while self._player.began is None and not self._stop_playing.wait(_SLICE):
+                if any(self.inside.counters()[port].rx_packets for port in self.ports):
+                    self._player.packet(time.monotonic())
+            while (due := self._player.next_due()) is not None:
+                if self._stop_playing.wait(max(0.0, due - time.monotonic())):
+                    return
+                moment = self._player.take(time.monotonic())
+                if moment is not None:
+                    self._apply(Duplex(moment.up, moment.down))
+        except TestbedError as error:
+            self._failure = error
+
+    def _end_playing(self) -> None:
+        self._stop_playing.set()
+        if self._playing is not None:
+            self._playing.join()
+            self._playing = None
+
+    def _direction(self, source: str, target: str, way: str) -> DirectionCounters:
         ports = self.inside.counters()
-        qdisc = root_netem(read_qdiscs(self.inside, target), f"{target} of link {self.name}")
+        shaped = self.shaped[way]
+        qdisc = root_netem(read_qdiscs(self._tc, shaped), f"{shaped} of link {self.name}")
         return DirectionCounters(
             received_packets=ports[source].rx_packets,
             received_bytes=ports[source].rx_bytes,
@@ -100,3 +180,11 @@ class NetemWire(Wire):
             dropped_packets=qdisc["drops"],
             queued_packets=qdisc["qlen"],
         )
+
+
+def bridge(inside: Namespace, name: str, interfaces: tuple[str, ...]) -> None:
+    """Join interfaces by a bridge that sends nothing of its own."""
+    inside.run(["ip", "link", "add", "name", name, *PLAIN_BRIDGE])
+    for interface in interfaces:
+        inside.run(["ip", "link", "set", "dev", interface, "up", "master", name])
+    inside.run(["ip", "link", "set", "dev", name, "up"])

@@ -22,6 +22,7 @@ from testbed.emulation.ping import ping_link
 from testbed.emulation.topology import topology_hosts, topology_links
 from testbed.emulation.wire import Wire
 from testbed.errors import TestbedError
+from testbed.links.schedule import Schedule
 from testbed.links.spec import Duplex
 
 HOST_SYSCTLS = {
@@ -36,13 +37,19 @@ class Network:
 
     links: what each link of the topology does, by its name.
     backend: 'relay' or 'netem', as `choose_backend` returned it.
+    schedules: how links change after each restart, by their names; the others do not.
     seed: decides which packets the relay loses and how long each is delayed.
 
     Raises TestbedError if `links` names other links than the topology declares.
     """
 
     def __init__(
-        self, topology: Topo, links: Mapping[str, Duplex], backend: str, seed: int
+        self,
+        topology: Topo,
+        links: Mapping[str, Duplex],
+        backend: str,
+        seed: int,
+        schedules: Mapping[str, Schedule] | None = None,
     ) -> None:
         self._topology = topology
         self._declared = topology_links(topology)
@@ -50,6 +57,7 @@ class Network:
         self._duplexes = dict(links)
         self._backend = backend
         self._seed = seed
+        self._schedules = schedules or {}
         self._net: Mininet | None = None
         self._links: dict[str, WireLink] = {}
         self._processes: list[subprocess.Popen[Any]] = []
@@ -145,6 +153,8 @@ class Network:
                 seed=self._seed,
             )
         net.build()
+        for name, schedule in self._schedules.items():
+            self._links[name].wire.follow(schedule)
         for link in self._links.values():
             _introduce(link.intf1, link.intf2)
             _introduce(link.intf2, link.intf1)

@@ -61,6 +61,10 @@ class ChangeLine(msgspec.Struct, tag="change", tag_field="event", omit_defaults=
 
     t: int
     spec: dict[str, Any]
+    held: bool = False
+    """Whether nothing is sent, and all waits."""
+    scheduled: int | None = None
+    """When it should have been, if a schedule did it."""
 
 
 class End(msgspec.Struct, tag="end", tag_field="event"):

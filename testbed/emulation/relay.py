@@ -8,9 +8,13 @@ with what was applied, then one reply to each request on stdin:
     {"stats": true}
     {"forget_lateness": true}
     {"set": {"up": {…}, "down": {…}}}
+    {"follow": {"moments": [{"time": S, "up": {…}, "down": {…}, "held": B}, …],
+                "on_first_packet": B}}
     {"restart": {"repetition": N, "logs": {"up": PATH, "down": PATH} or null}}
+    {"applied": true}
 
-A restart begins the links' randomness and packet numbers anew, and logs every packet from then on;
+`set` is in force at once, and again after each restart. A restart begins the links' randomness and
+packet numbers anew, plays the schedule that was to be followed, and logs every packet from then on;
 it is granted when no packet is under way. The relay exits when stdin closes, and dies of any error.
 It imports neither torch, zmq nor mininet, so that it starts in a fraction of a second.
 """
@@ -24,10 +28,12 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from testbed.emulation.player import Player
 from testbed.emulation.port import Port
 from testbed.emulation.punctual import be_punctual, seconds_to_sleep
 from testbed.emulation.relay_direction import Direction
 from testbed.links.keyed import Key
+from testbed.links.schedule import Moment, Schedule
 from testbed.links.spec import LinkSpec
 
 
@@ -36,6 +42,8 @@ class Relay:
 
     def __init__(self, up: Direction, down: Direction) -> None:
         self._directions = {"up": up, "down": down}
+        self._base = {name: way.spec for name, way in self._directions.items()}
+        self._player = Player(Schedule())
         self._by_socket = {way.source.socket: way for way in self._directions.values()}
         self._requests = b""
 
@@ -46,9 +54,10 @@ class Relay:
         while True:
             ready: list[Any]
             ready, _, _ = select.select([stdin, *self._by_socket], [], [], self._seconds_to_wait())
+            self._play()
             for source in ready:
                 if source is not stdin:
-                    self._by_socket[source].take_in()
+                    self._take_in(self._by_socket[source])
             for way in ways:
                 way.send_due()
             if stdin in ready:
@@ -60,13 +69,36 @@ class Relay:
             way.close_log()
 
     def applied(self) -> dict[str, dict[str, Any]]:
-        """The specs that the directions follow."""
+        """The specs that the directions follow now."""
         return {name: way.spec.to_mapping() for name, way in self._directions.items()}
 
     def _seconds_to_wait(self) -> float | None:
         events = [way.next_event() for way in self._directions.values()]
+        events.append(self._player.next_due())
         times = [event for event in events if event is not None]
         return seconds_to_sleep(min(times)) if times else None
+
+    def _take_in(self, way: Direction) -> None:
+        first = way.take_in()
+        if first is not None and self._player.began is None:
+            self._player.packet(first)
+            self._begin_traces()
+
+    def _begin_traces(self) -> None:
+        if self._player.began is not None:
+            for way in self._directions.values():
+                way.begin_trace(self._player.began)
+
+    def _play(self) -> None:
+        """Put into force what is due by the schedule."""
+        while (due := self._player.next_due()) is not None:
+            now = time.monotonic()
+            moment = self._player.take(now)
+            if moment is None:
+                return
+            specs = {"up": moment.up, "down": moment.down}
+            for name, way in self._directions.items():
+                way.change(now, specs[name], held=moment.held, scheduled=due)
 
     def _take_requests(self, data: bytes) -> None:
         *lines, self._requests = (self._requests + data).split(b"\n")
@@ -76,21 +108,46 @@ class Relay:
     def _answer(self, request: Mapping[str, Any]) -> dict[str, Any]:
         ways = self._directions
         if "set" in request:
+            self._base = {name: LinkSpec.parse(request["set"][name], name) for name in ways}
             now = time.monotonic()
             for name, way in ways.items():
-                way.change(now, LinkSpec.parse(request["set"][name], name))
+                way.change(now, self._base[name])
             return {"applied": self.applied()}
+        if "follow" in request:
+            self._player = Player(read_moments(request["follow"]))
+            return {"moments": len(request["follow"]["moments"])}
         if "restart" in request:
-            in_flight = sum(way.in_flight for way in ways.values())
-            if not in_flight:
-                for name, way in ways.items():
-                    logs = request["restart"]["logs"]
-                    way.restart(request["restart"]["repetition"], logs and logs[name])
-            return {"in_flight": in_flight}
+            return {"in_flight": self._restart(**request["restart"])}
+        if "applied" in request:
+            return {"applied": [(each.scheduled, each.applied) for each in self._player.applied]}
         if "forget_lateness" in request:
             for way in ways.values():
                 way.forget_lateness()
         return {name: way.stats() for name, way in ways.items()}
+
+    def _restart(self, repetition: int, logs: dict[str, str] | None) -> int:
+        """Restart if nothing is under way; how many packets are."""
+        in_flight = sum(way.in_flight for way in self._directions.values())
+        if not in_flight:
+            for name, way in self._directions.items():
+                way.restart(self._base[name], repetition, logs[name] if logs else None)
+            self._player.restart(time.monotonic())
+            self._begin_traces()
+        return in_flight
+
+
+def read_moments(mapping: Mapping[str, Any]) -> Schedule:
+    """A schedule as `follow` writes it."""
+    moments = (
+        Moment(
+            moment["time"],
+            LinkSpec.parse(moment["up"], "up"),
+            LinkSpec.parse(moment["down"], "down"),
+            moment["held"],
+        )
+        for moment in mapping["moments"]
+    )
+    return Schedule(tuple(moments), mapping["on_first_packet"])
 
 
 def say(message: Mapping[str, Any]) -> None:

@@ -29,7 +29,8 @@ class Direction:
         self._log: PacketLog | None = None
         self._lateness = LatenessHistogram()
         self._earlier = Counts()
-        self._pipeline = Pipeline(spec, key, self._log_drop)
+        began = time.monotonic()
+        self._pipeline = Pipeline(spec, key, self._log_drop, began=began)
 
     @property
     def spec(self) -> LinkSpec:
@@ -45,14 +46,17 @@ class Direction:
         """A time no later than the next frame is due, or None while the link is empty."""
         return self._pipeline.next_event()
 
-    def take_in(self) -> None:
-        """Take in frames that have arrived, a batch at most."""
+    def take_in(self) -> float | None:
+        """Take in frames that have arrived, a batch at most; when the first of them came."""
+        first = None
         for _ in range(_BATCH):
             try:
                 arrival, frame = self.source.receive()
             except BlockingIOError:
-                return
+                break
             self._pipeline.arrive(arrival, frame)
+            first = arrival if first is None else first
+        return first
 
     def send_due(self) -> None:
         """Send every frame that is due."""
@@ -64,21 +68,28 @@ class Direction:
             if self._log is not None:
                 self._log.sent(packet, due, left)
 
-    def change(self, now: float, spec: LinkSpec) -> None:
+    def change(
+        self, now: float, spec: LinkSpec, *, held: bool = False, scheduled: float | None = None
+    ) -> None:
         """Follow another spec from `now` on; no packet under way is lost."""
-        self._pipeline.change(now, spec)
+        self._pipeline.change(now, spec, held=held)
         if self._log is not None:
-            self._log.write(ChangeLine(nanoseconds(now), spec.to_mapping()))
+            due = None if scheduled is None else nanoseconds(scheduled)
+            self._log.write(ChangeLine(nanoseconds(now), spec.to_mapping(), held, due))
 
-    def restart(self, repetition: int, log: str | None) -> None:
+    def begin_trace(self, now: float) -> None:
+        """Time 0 of a trace of deliveries is now."""
+        self._pipeline.begin_trace(now)
+
+    def restart(self, spec: LinkSpec, repetition: int, log: str | None) -> None:
         """Begin numbers, randomness and log anew. Call it when no packet is under way."""
         self.close_log()
-        spec = self.spec
         self._key = self._key._replace(repetition=repetition)
         self._earlier += self._pipeline.counts
-        self._pipeline = Pipeline(spec, self._key, self._log_drop)
+        now = time.monotonic()
+        self._pipeline = Pipeline(spec, self._key, self._log_drop, began=now)
         if log is not None:
-            header = Header(**self._key._asdict(), t=time.monotonic_ns(), spec=spec.to_mapping())
+            header = Header(**self._key._asdict(), t=nanoseconds(now), spec=spec.to_mapping())
             self._log = PacketLog(Path(log), header)
 
     def close_log(self) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from testbed.emulation.namespace import Namespace
 from testbed.emulation.packet_log import WAYS, packet_log_path
+from testbed.emulation.player import Applied
 from testbed.emulation.wire import (
     PORT_A,
     PORT_B,
@@ -23,6 +24,7 @@ from testbed.emulation.wire import (
     WireCounters,
 )
 from testbed.errors import TestbedError
+from testbed.links.schedule import Schedule
 from testbed.links.spec import Duplex
 
 _PATIENCE = 5.0  # seconds the relay may take to answer
@@ -72,6 +74,25 @@ class RelayWire(Wire):
                     "its log cannot begin"
                 )
             time.sleep(_PAUSE)
+
+    def follow(self, schedule: Schedule) -> None:
+        """Hand the schedule to the relay, which keeps to it by itself."""
+        moments = [
+            {
+                "time": moment.time,
+                "up": moment.up.to_mapping(),
+                "down": moment.down.to_mapping(),
+                "held": moment.held,
+            }
+            for moment in schedule.moments
+        ]
+        follow = {"moments": moments, "on_first_packet": schedule.on_first_packet}
+        if self._ask({"follow": follow})["moments"] != len(moments):
+            raise TestbedError(f"the relay of link {self.name} did not take the whole schedule")
+
+    def applied(self) -> list[Applied]:
+        """What the relay has changed since the last restart."""
+        return [Applied(*pair) for pair in self._ask({"applied": True})["applied"]]
 
     def forget_lateness(self) -> None:
         """Start the record of lateness anew."""

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from testbed.emulation.namespace import Namespace
+from testbed.emulation.player import Applied
 from testbed.errors import TestbedError
+from testbed.links.schedule import Schedule
 from testbed.links.spec import Duplex, LinkSpec
 
 PORT_A = "port-a"  # towards the link's first-declared node
@@ -90,6 +92,14 @@ class Wire(ABC):
         What the backend has neither of is left as it is. Raises TestbedError when packets stay
         under way, for then the log would not be whole.
         """
+
+    @abstractmethod
+    def follow(self, schedule: Schedule) -> None:
+        """From each restart on, change as the schedule says, from what is in force without it."""
+
+    @abstractmethod
+    def applied(self) -> list[Applied]:
+        """What the schedule has changed since the last restart, in order."""
 
     @abstractmethod
     def forget_lateness(self) -> None:

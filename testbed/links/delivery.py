@@ -5,6 +5,7 @@ lines as there are packets in that millisecond. At its end the trace begins agai
 time being its period.
 """
 
+import functools
 from bisect import bisect_left
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,16 +25,7 @@ class DeliveryTrace:
     @classmethod
     def read(cls, path: Path, where: str) -> "DeliveryTrace":
         """Read a file; TestbedError with file and line for one that is no trace."""
-        milliseconds: list[int] = []
-        for place, line in read_lines(path, where):
-            if not (line.isascii() and line.isdigit()):
-                raise TestbedError(f"{place}: {line!r} is no whole number of milliseconds")
-            if milliseconds and int(line) < milliseconds[-1]:
-                raise TestbedError(f"{place}: {line} ms comes after {milliseconds[-1]} ms")
-            milliseconds.append(int(line))
-        if not milliseconds or milliseconds[-1] == 0:
-            raise TestbedError(f"{where}: {path}: no packet is delivered after time 0")
-        return cls(path, tuple(ms / 1000 for ms in milliseconds))
+        return _read(path, where)
 
     @property
     def period(self) -> float:
@@ -60,3 +52,18 @@ class DeliveryTrace:
         """The number of the first opportunity that is not before `time`."""
         rounds, rest = divmod(max(0.0, time), self.period)
         return int(rounds) * len(self.times) + bisect_left(self.times, rest)
+
+
+@functools.cache
+def _read(path: Path, where: str) -> DeliveryTrace:
+    """Read once what a schedule may name at many of its moments."""
+    milliseconds: list[int] = []
+    for place, line in read_lines(path, where):
+        if not (line.isascii() and line.isdigit()):
+            raise TestbedError(f"{place}: {line!r} is no whole number of milliseconds")
+        if milliseconds and int(line) < milliseconds[-1]:
+            raise TestbedError(f"{place}: {line} ms comes after {milliseconds[-1]} ms")
+        milliseconds.append(int(line))
+    if not milliseconds or milliseconds[-1] == 0:
+        raise TestbedError(f"{where}: {path}: no packet is delivered after time 0")
+    return DeliveryTrace(path, tuple(ms / 1000 for ms in milliseconds))

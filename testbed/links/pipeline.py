@@ -99,6 +99,11 @@ class Pipeline:
         self._line.change(spec.delay, spec.jitter, spec.reorder)
         self.spec = spec
 
+    def begin_trace(self, now: float) -> None:
+        """Time 0 of a trace of deliveries is now. Call it before the first packet."""
+        self._began = now
+        self.change(now, self.spec)
+
     def _service(self, spec: LinkSpec) -> Service:
         if isinstance(spec.rate, DeliveryTrace):
             return Deliveries(spec.rate, self._began)

@@ -104,11 +104,15 @@ class LinkSpec:
 
         Raises TestbedError, in one sentence, for an unknown key or a bad value.
         """
-        values = read_fields(mapping, _READERS, where)
         try:
-            return cls(**values)
+            return cls(**cls.parse_fields(mapping, where))
         except ValueError as error:
             raise TestbedError(f"{where}.{error}") from error
+
+    @staticmethod
+    def parse_fields(mapping: Mapping[str, object], where: str) -> dict[str, Any]:
+        """Read some fields of a spec, without checking that they go together."""
+        return read_fields(mapping, _READERS, where)
 
     @property
     def mean_rate(self) -> float | None:

@@ -1,36 +1,39 @@
-"""The netem wire on a kernel that has netem; skipped elsewhere."""
+"""The netem wires: in a kernel that has netem (`scripts/test.sh` boots one), and in a guest."""
 
 import statistics
+import threading
 import time
 
 import pytest
 
+from testbed.emulation.guest_kernel import guest_missing
 from testbed.emulation.netem import probe_netem
 from testbed.emulation.network import Network
 from testbed.emulation.topology import load_topology
 from testbed.errors import TestbedError
 from testbed.links.gilbert_elliott import GilbertElliott
 from testbed.links.jitter import Jitter
+from testbed.links.schedule import Moment, Schedule
 from testbed.links.spec import Duplex, LinkSpec
 from tests.emulation.inside import Path, inside_sandbox, symmetric
 
 
-@pytest.fixture(autouse=True)
-def kernel_with_netem():
+@pytest.fixture(
+    params=[pytest.param("netem", marks=pytest.mark.netem), "guest netem"],
+    ids=["host", "guest"],
+)
+def edge(request):
+    """Makes networks on one of the backends."""
     probe = probe_netem()
-    if not probe.available:
+    if request.param == "netem" and not probe.available:
         pytest.skip(f"this kernel has no netem: {probe.reason}")
-
-
-pytestmark = pytest.mark.netem
-
-
-def edge(duplex):
-    return Network(load_topology("edge"), {"radio": duplex}, "netem", 1)
+    if request.param == "guest netem" and (probe.available or guest_missing()):
+        pytest.skip(f"no guest kernel, or no need of one: {guest_missing()}")
+    return lambda duplex: Network(load_topology("edge"), {"radio": duplex}, request.param, 1)
 
 
 @inside_sandbox
-def test_delay_and_changes_in_place():
+def test_delay_and_changes_in_place(edge):
     with edge(Duplex(up=LinkSpec(delay=0.02), down=LinkSpec(delay=0.01))) as network:
         network.ping_check()
         wire = network.wires["radio"]
@@ -42,14 +45,15 @@ def test_delay_and_changes_in_place():
         counters = wire.counters()
         assert counters.up.received_packets == counters.up.forwarded_packets == 15
         assert counters.down.received_bytes == counters.down.forwarded_bytes == 15 * 98
-        wire.inside.run(["tc", "qdisc", "change", "dev", "port-b", "root", "netem", "loss", "5%"])
-        with pytest.raises(TestbedError, match="netem on port-b of link radio has"):
+        shaped = wire.shaped["up"]
+        wire._tc.run(f"qdisc change dev {shaped} root netem loss 5%", f"qdisc show dev {shaped}")
+        with pytest.raises(TestbedError, match=f"netem on {shaped} of link radio has"):
             wire.check()
 
 
 @inside_sandbox
 @pytest.mark.parametrize("packets", [1, 6, 20])
-def test_bursts_pay_for_every_byte(packets):
+def test_bursts_pay_for_every_byte(edge, packets):
     rate = 5e6
     with edge(symmetric(rate=rate)) as network, Path(network, "device", "base_station") as path:
         taken = []
@@ -64,7 +68,7 @@ def test_bursts_pay_for_every_byte(packets):
 
 
 @inside_sandbox
-def test_jitter_keeps_order_without_a_rate():
+def test_jitter_keeps_order_without_a_rate(edge):
     spec = LinkSpec(delay=0.05, jitter=0.02)
     with edge(Duplex(spec, LinkSpec())) as network, Path(network, "device", "base_station") as path:
         for number in range(200):
@@ -74,7 +78,7 @@ def test_jitter_keeps_order_without_a_rate():
 
 
 @inside_sandbox
-def test_laws_of_jitter_and_bursts_are_applied_and_changed():
+def test_laws_of_jitter_and_bursts_are_applied_and_changed(edge):
     law = LinkSpec(delay=0.05, jitter=Jitter(0.01, "paretonormal"))
     with edge(Duplex(law, LinkSpec())) as network:
         network.ping_check()
@@ -90,7 +94,7 @@ def test_laws_of_jitter_and_bursts_are_applied_and_changed():
 
 
 @inside_sandbox
-def test_drops_are_counted():
+def test_drops_are_counted(edge):
     spec = LinkSpec(rate=1e6, loss=0.3, queue=20_000)
     with edge(Duplex(spec, LinkSpec())) as network, Path(network, "device", "base_station") as path:
         for number in range(100):
@@ -101,3 +105,65 @@ def test_drops_are_counted():
         assert up.dropped_packets == 100 - len(got)
         assert up.forwarded_packets == len(got)
         assert 0 < len(got) < 20
+
+
+@inside_sandbox
+def test_the_netem_of_a_wire_that_dies_is_noticed(edge):
+    with edge(symmetric(delay=0.01)) as network:
+        wire = network.wires["radio"]
+        wire._process.kill()
+        wire._process.wait()
+        with pytest.raises(TestbedError, match="the netem of link radio has ended"):
+            wire.check()
+        with pytest.raises(TestbedError, match="link radio: the process that runs tc died"):
+            wire.counters()
+
+
+@inside_sandbox
+def test_a_refused_change_says_what_tc_said(edge):
+    with edge(symmetric(delay=0.01)) as network:
+        wire = network.wires["radio"]
+        with pytest.raises(TestbedError, match=r"link radio: tc refused .*delay"):
+            wire._tc.run("qdisc change dev nowhere root netem delay 1ms", "qdisc show")
+        wire.check()
+
+
+@inside_sandbox
+def test_a_schedule_is_kept_to_and_begins_with_the_first_packet(edge):
+    with edge(symmetric(delay=0.005)) as network, Path(network, "device", "base_station") as path:
+        wire = network.wires["radio"]
+        later = [LinkSpec(delay=0.005 + n / 1000) for n in range(1, 21)]
+        moments = tuple(Moment(n * 0.02, spec, LinkSpec()) for n, spec in enumerate(later))
+        wire.follow(Schedule(moments, on_first_packet=True))
+        wire.restart(0, None)
+        time.sleep(0.2)
+        assert wire.applied() == []
+        began = time.monotonic()
+        path.send(1)
+        time.sleep(0.6)
+        applied = wire.applied()
+        assert len(applied) == 20
+        assert applied[0].scheduled == pytest.approx(began, abs=0.02)
+        late = sorted(each.applied - each.scheduled for each in applied)
+        assert 0 <= late[0] <= late[-2] < 0.01
+        assert wire._in_force.up == later[-1]
+        wire.check()
+        wire.restart(0, None)
+        assert wire._in_force.up == LinkSpec(delay=0.005)
+
+
+@inside_sandbox
+def test_a_thousand_changes_lose_nothing(edge):
+    with edge(symmetric(delay=0.01)) as network, Path(network, "device", "base_station") as path:
+        wire = network.wires["radio"]
+        sending = threading.Thread(
+            target=lambda: [(path.send(n, 200), time.sleep(0.001)) for n in range(2000)]
+        )
+        sending.start()
+        for n in range(1000):
+            wire.change(up=LinkSpec(rate=10e6 + n * 1e4, delay=0.01 + n % 10 / 1000))
+        sending.join()
+        got = path.receive(0.3)
+        up = wire.counters().up
+        assert up.dropped_packets == 0
+        assert sorted(got) == list(range(2000))

@@ -4,6 +4,7 @@ The JSON was printed by tc (iproute2 6.1) on a 6.1 kernel for the arguments besi
 """
 
 import json
+import subprocess
 from dataclasses import replace
 
 import pytest
@@ -17,9 +18,15 @@ from testbed.emulation.netem import (
     probe_netem,
     verify_netem,
 )
+from testbed.emulation.netem_support import refusals
 from testbed.errors import TestbedError
+from testbed.links.delivery import DeliveryTrace
 from testbed.links.gilbert_elliott import GilbertElliott
 from testbed.links.jitter import Jitter
+from testbed.links.loss_trace import LossTrace
+from testbed.links.measured import MeasuredDelays
+from testbed.links.queue import Queue
+from testbed.links.schedule import Moment, Schedule
 from testbed.links.spec import Duplex, LinkSpec
 
 TAIL = '"ecn":false,"gap":0},"bytes":0,"packets":0,"drops":0,"overlimits":0,"requeues":0'
@@ -144,25 +151,30 @@ def test_bursts_that_netem_does_not_show_are_missed():
 
 def test_a_law_without_a_table_names_what_is_missing():
     class Tcless:
-        name = "wire"
-
-        def run(self, argv):
-            raise TestbedError(f"`{' '.join(argv)}` failed: No distribution data for pareto")
+        def run(self, *commands):
+            raise TestbedError(f"tc refused `{commands[0]}`: No distribution data for pareto")
 
     spec = LinkSpec(delay=0.02, jitter=Jitter(0.01, "pareto"))
     with pytest.raises(TestbedError, match="tc lacks the law's table; use `--backend relay`"):
         apply_netem(Tcless(), "port-b", spec, "add")
 
 
-def test_a_law_cannot_change_to_uniform_in_place(monkeypatch):
+def test_a_law_cannot_change_to_uniform_in_place(monkeypatch, request):
     monkeypatch.setattr(netem_wire, "apply_netem", lambda *_: None)
 
     class Anywhere:
         def run(self, argv):
             pass
 
+        def popen(self, _argv, **keywords):
+            return subprocess.Popen(["cat"], start_new_session=True, **keywords)
+
+        def counters(self):
+            return {}
+
     law = LinkSpec(delay=0.02, jitter=Jitter(0.01, "normal"))
     wire = netem_wire.NetemWire("radio", Anywhere(), Duplex(up=law, down=LinkSpec()))
+    request.addfinalizer(wire.stop)
     uniform = LinkSpec(delay=0.02, jitter=0.01)
     wire.change(down=uniform)
     wire.change(up=replace(law, jitter=Jitter(0.01, "pareto")))
@@ -178,24 +190,59 @@ def test_a_port_without_netem_names_the_kernel_part_and_the_way_out():
 
 
 @pytest.mark.parametrize(
-    ("requested", "available", "chosen"),
+    ("requested", "available", "guest", "chosen"),
     [
-        ("auto", True, "netem"),
-        ("auto", False, "relay"),
-        ("netem", True, "netem"),
-        ("relay", True, "relay"),
-        ("relay", False, "relay"),
+        ("auto", True, True, "netem"),
+        ("auto", False, True, "guest netem"),
+        ("auto", False, False, "relay"),
+        ("netem", True, False, "netem"),
+        ("netem", False, True, "guest netem"),
+        ("relay", True, True, "relay"),
+        ("relay", False, False, "relay"),
     ],
 )
-def test_backend_choice(monkeypatch, requested, available, chosen):
+def test_backend_choice(monkeypatch, requested, available, guest, chosen):
     monkeypatch.setattr(backend, "probe_netem", lambda: Probe(available, "unknown qdisc"))
+    monkeypatch.setattr(backend, "guest_missing", lambda: "" if guest else "linux.uml")
     assert backend.choose_backend(requested) == chosen
 
 
-def test_netem_on_a_kernel_without_it_is_refused(monkeypatch):
+def test_netem_where_there_is_neither_is_refused(monkeypatch):
     monkeypatch.setattr(backend, "probe_netem", lambda: Probe(False, "unknown qdisc"))
-    with pytest.raises(TestbedError, match=r"sch_netem: unknown qdisc.*--backend relay.*auto"):
+    monkeypatch.setattr(backend, "guest_missing", lambda: "linux.uml")
+    said = r"sch_netem: unknown qdisc.*needs linux\.uml; `apt install user-mode-linux.*relay.*auto"
+    with pytest.raises(TestbedError, match=said):
         backend.choose_backend("netem")
+
+
+ONLY_THE_RELAY = [
+    ("duplicate", LinkSpec(duplicate=0.1)),
+    ("reorder", LinkSpec(delay=0.1, reorder=0.1)),
+    ("queue.discipline", LinkSpec(rate=1e6, queue=Queue(10, "packets", "codel"))),
+    ("jitter.correlation", LinkSpec(delay=0.1, jitter=Jitter(0.1, "normal", correlation=0.1))),
+    ("jitter.file", LinkSpec(jitter=Jitter(measured=MeasuredDelays("d", (0.1,))))),
+    ("loss.trace", LinkSpec(loss=LossTrace("l", (False,)))),
+    ("rate", LinkSpec(rate=DeliveryTrace("m", (0.1,)))),
+]
+
+
+@pytest.mark.parametrize(("key", "spec"), ONLY_THE_RELAY)
+def test_what_netem_cannot_do_is_refused_by_name_or_taken_over(key, spec):
+    found = refusals({"radio": Duplex(LinkSpec(), spec)}, {})
+    assert [reason.split(" ")[:2] for reason in found] == [["links.radio:", key]]
+    assert backend.choose_backend("auto", found) == "relay"
+    with pytest.raises(TestbedError, match=f"^netem cannot do links.radio: {key} .*relay"):
+        backend.choose_backend("netem", found)
+
+
+def test_a_handover_and_a_lost_table_are_found_in_schedules():
+    law = Duplex(LinkSpec(delay=0.1, jitter=Jitter(0.01, "normal")), LinkSpec())
+    uniform = LinkSpec(delay=0.1, jitter=0.01)
+    assert refusals({"radio": law}, {}) == []
+    schedule = Schedule((Moment(1.0, uniform, LinkSpec(), held=True),))
+    handover, table = refusals({"radio": law}, {"radio": schedule})
+    assert handover.startswith("links.radio.up: a change from a law of jitter to uniform")
+    assert table.startswith("links.radio: handover")
 
 
 def test_an_unknown_backend_lists_the_known_ones():

@@ -13,8 +13,8 @@ from testbed.scenario import check_scenario
 from tests.test_scenario import BASE
 
 NAMES = [
-    "3g", "lte_good", "lte_medium", "5g_nsa_low_band", "5g_nsa_mmwave", "5g_sa", "wifi_good", "wifi_lossy",
-    "starlink", "geo_satellite", "fibre", "metro_backhaul",
+    "3g", "lte_good", "lte_medium", "5g_nsa_low_band", "5g_nsa_mmwave", "5g_sa", "wifi_good",
+    "wifi_lossy", "starlink", "geo_satellite", "fibre", "metro_backhaul",
 ]  # fmt: skip
 
 

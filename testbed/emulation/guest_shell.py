@@ -1,0 +1,93 @@
+"""Runs one command under the guest kernel, over the host's own files.
+
+    python -m testbed.emulation.guest_shell MEMORY_MB COMMAND…
+
+runs in a sandbox, so that nothing of the guest outlives whoever waits for it.
+"""
+
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from testbed.emulation.guest_kernel import guest_command, require_guest
+from testbed.emulation.sandbox import check_namespaces, enter, run_in_sandbox
+from testbed.errors import TestbedError
+
+TIMED_OUT = 124  # as timeout(1) says it
+
+_INIT = Path(__file__).with_name("guest_shell.sh")
+_MOST_MEMORY = 2048  # MB
+_LEAST_MEMORY = 256
+_NEVER_STARTED = 1
+
+
+def run_in_guest(argv: list[str], timeout: float | None) -> int:
+    """Run `argv` under a kernel with netem; its exit code, or TIMED_OUT.
+
+    timeout: seconds, None for as long as it takes. Raises TestbedError when there is no guest
+    kernel here, or not enough memory for it.
+    """
+    require_guest()
+    check_namespaces()
+    command = [sys.executable, "-m", "testbed.emulation.guest_shell", str(_memory()), *argv]
+    if timeout is None:
+        return run_in_sandbox(command)
+    expired = False
+
+    def expire(_number: int, _frame: object) -> None:
+        nonlocal expired
+        expired = True
+        os.kill(os.getpid(), signal.SIGTERM)  # which run_in_sandbox passes on
+
+    before = signal.signal(signal.SIGALRM, expire)
+    signal.setitimer(signal.ITIMER_REAL, timeout)
+    try:
+        code = run_in_sandbox(command)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    return TIMED_OUT if expired else code
+
+
+def boot(memory: int, argv: list[str]) -> int:
+    """Boot the guest inside a sandbox, run `argv` there, and return its exit code."""
+    with tempfile.TemporaryDirectory(prefix="testbed-guest-") as folder:
+        kept = (f"{key}={value}" for key, value in os.environ.items() if key != "FOLDER")
+        Path(folder, "command.sh").write_text(
+            f"cd {shlex.quote(str(Path.cwd()))} && exec {shlex.join(['env', '-i', *kept, *argv])}\n"
+        )
+        lines = ["con0=null", "ssl0=null,fd:1", "ssl1=null,fd:2"]  # the console says too much
+        command = guest_command(_INIT, memory, [*lines, f"uml_dir={folder}/", f"FOLDER={folder}"])
+        guest = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+        try:
+            guest.wait()
+        finally:
+            guest.kill()
+        code = Path(folder, "code")
+        if not code.exists():
+            print("error: the guest kernel ended before the command did", file=sys.stderr)
+            return _NEVER_STARTED
+        return int(code.read_text())
+
+
+def _memory() -> int:
+    """MB for the guest: half of what is available; its memory is a file in a temporary folder."""
+    pages = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    shm = shutil.disk_usage("/dev/shm").free  # where the guest puts it
+    memory = min(_MOST_MEMORY, min(pages, shm) // 2 // 2**20)
+    if memory < _LEAST_MEMORY:
+        raise TestbedError(
+            f"the guest kernel needs {2 * _LEAST_MEMORY} MB of memory and of /dev/shm; "
+            f"there are {pages // 2**20} and {shm // 2**20}"
+        )
+    return memory
+
+
+if __name__ == "__main__":
+    enter()
+    sys.exit(boot(int(sys.argv[1]), sys.argv[2:]))

@@ -1,0 +1,72 @@
+"""A wire shaped by the netem of a guest kernel, where the host's own has none.
+
+port-a == bridge == tap-a -> guest: vec0 == bridge == vec1 -> tap-b == bridge == port-b
+
+Only the wire is in the guest: real netem shapes at vec1 (up) and vec0 (down), while the nodes run
+outside at full speed.
+"""
+
+import subprocess
+import tempfile
+from pathlib import Path
+
+from testbed.emulation.ethernet import offloads_off
+from testbed.emulation.guest_kernel import guest_command
+from testbed.emulation.netem_wire import NetemWire, bridge
+from testbed.emulation.tc import Tc
+from testbed.emulation.wire import PORT_A, PORT_B
+from testbed.errors import TestbedError
+
+_INIT = Path(__file__).with_name("guest_wire.sh")
+_MEMORY = 64  # MB
+_TAPS = {"tap-a": PORT_A, "tap-b": PORT_B}
+_QUEUE = 4096  # packets between the host and the guest
+
+
+class GuestNetemWire(NetemWire):
+    """Boots a guest kernel in the wire's namespace, and shapes there."""
+
+    backend = "guest netem"
+    shaped = {"up": "vec1", "down": "vec0"}  # noqa: RUF012
+
+    def start(self) -> "subprocess.Popen[bytes]":
+        """Boot the guest."""
+        self._files = tempfile.TemporaryDirectory(prefix="testbed-guest-")
+        vectors = [
+            f"vec{number}:transport=tap,ifname={tap},depth=128,gro=0"
+            for number, tap in enumerate(_TAPS)
+        ]
+        for tap in _TAPS:
+            self.inside.run(["ip", "tuntap", "add", "dev", tap, "mode", "tap"])
+            offloads_off(self.inside, tap)
+            # Up before the guest is: what it sends into a TAP that is down blocks it for good.
+            self.inside.run(["ip", "link", "set", "dev", tap, "txqueuelen", str(_QUEUE), "up"])
+        devices = [*vectors, "con0=fd:0,fd:1", f"uml_dir={self._files.name}/"]
+        return self.inside.popen(
+            # Before all that is not real time: with that, it has been seen to hang.
+            ["nice", "-n", "-20", *guest_command(_INIT, _MEMORY, devices)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+
+    def await_ready(self, tc: Tc) -> None:
+        """Wait for the guest's own word that its interfaces are up."""
+        said = []
+        try:
+            while (line := tc.line().strip()) != "guest wire ready":
+                said.append(line)
+        except TestbedError as error:
+            raise TestbedError(
+                f"the guest kernel of link {self.name} did not start: {'; '.join(said)}"
+            ) from error
+
+    def join(self) -> None:
+        """Bridge each port with its TAP device."""
+        for tap, port in _TAPS.items():
+            bridge(self.inside, f"br-{tap}", (port, tap))
+
+    def stop(self) -> None:
+        """End the guest."""
+        super().stop()
+        self._files.cleanup()

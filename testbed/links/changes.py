@@ -1,0 +1,156 @@
+"""How a scenario writes a schedule: `start`, `changes`, and a `trace` of a direction.
+
+start: first_packet                       # or run, the default
+changes:
+  - {at: 5s, up: {rate: 2mbit}}                                # a step
+  - {at: 8s, over: 2s, up: {rate: 10mbit}, down: {delay: 9ms}} # a ramp
+  - {at: 12s, outage: 1s}                                      # all is lost, both ways
+  - {at: 15s, flap: {down: 100ms, up: 400ms, times: 5}}        # outages again and again
+  - {at: 20s, handover: 80ms, up: {rate: 5mbit}}               # all waits, then a step
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from testbed.errors import TestbedError
+from testbed.links.csv_trace import read_csv_trace
+from testbed.links.fields import Reader, read_fields, require, scalar
+from testbed.links.schedule import Draft, Schedule
+from testbed.links.spec import Duplex, LinkSpec
+from testbed.links.units import format_time, parse_time
+
+_KINDS = ("over", "outage", "flap", "handover")
+_STARTS = {"run": False, "first_packet": True}
+
+
+def read_schedule(
+    duplex: Duplex, start: str, changes: Sequence[object], traces: Mapping[str, str], where: str
+) -> Schedule:
+    """The schedule of one link.
+
+    traces: per direction, the path of its CSV trace. Raises TestbedError, naming the place in the
+    scenario or the line of the file, for what no link can do.
+    """
+    if start not in _STARTS:
+        raise TestbedError(f"{where}.start: '{start}' is not one; choose from {', '.join(_STARTS)}")
+    draft = Draft(duplex)
+    for way, path in traces.items():
+        for time, values in read_csv_trace(Path(path), f"{where}.{way}.trace"):
+            draft.set(way, time, values)
+    busy_until = 0.0
+    for index, change in enumerate(changes):
+        place = f"{where}.changes[{index}]"
+        values = _read_change(change, place)
+        if values["at"] < busy_until:
+            raise TestbedError(
+                f"{place}.at: {format_time(values['at'])} comes before the end of the change "
+                f"above it, {format_time(busy_until)}"
+            )
+        for way in traces:
+            if way in values:
+                raise TestbedError(f"{place}.{way}: this direction follows a trace already")
+        try:
+            busy_until = _add(draft, values)
+        except ValueError as error:
+            raise TestbedError(f"{place}.{error}") from error
+    try:
+        return draft.compile(on_first_packet=_STARTS[start])
+    except ValueError as error:
+        raise TestbedError(f"{where}.changes: {error}") from error
+
+
+def _read_change(change: object, place: str) -> dict[str, Any]:
+    if not isinstance(change, Mapping):
+        raise TestbedError(f"{place}: a change is a mapping, e.g. {{at: 5s, up: {{rate: 2mbit}}}}")
+    values = read_fields(change, _READERS, place)
+    require(change, ("at",), place)
+    kinds = [kind for kind in _KINDS if kind in values]
+    if len(kinds) > 1:
+        raise TestbedError(f"{place}.{kinds[1]}: it cannot go with {kinds[0]}; make two changes")
+    steps = [way for way in ("up", "down") if way in values]
+    if not kinds and not steps:
+        raise TestbedError(f"{place}: nothing changes; give up, down, {', '.join(_KINDS)}")
+    if kinds and kinds[0] in ("outage", "flap") and steps:
+        raise TestbedError(f"{place}.{steps[0]}: it cannot go with {kinds[0]}; make two changes")
+    if kinds == ["over"] and not steps:
+        raise TestbedError(f"{place}.over: nothing changes; give up or down")
+    return values
+
+
+def _add(draft: Draft, change: dict[str, Any]) -> float:
+    """Enter a change; the time at which it has come to its end."""
+    at: float = change["at"]
+    steps = [(way, change[way]) for way in ("up", "down") if way in change]
+    if "outage" in change:
+        draft.outages.append((at, at + change["outage"]))
+        return at + float(change["outage"])
+    if "flap" in change:
+        flap = change["flap"]
+        period = flap["down"] + flap["up"]
+        starts = [at + number * period for number in range(flap["times"])]
+        draft.outages += [(start, start + flap["down"]) for start in starts]
+        return float(at + flap["times"] * period)
+    if "over" in change:
+        for way, values in steps:
+            _prefixed(way, draft.ramp, way, at, change["over"], values)
+        return at + float(change["over"])
+    at += change.get("handover", 0.0)
+    if "handover" in change:
+        draft.holds.append((change["at"], at))
+    for way, values in steps:
+        draft.set(way, at, values)
+    return at
+
+
+def _prefixed(way: str, call: Callable[..., None], *arguments: object) -> None:
+    try:
+        call(*arguments)
+    except ValueError as error:
+        raise ValueError(f"{way}.{error}") from error
+
+
+def _read_values(value: object, where: str) -> dict[str, Any]:
+    """Some fields of a LinkSpec; that they go together is checked with all of them."""
+    if not isinstance(value, Mapping) or not value:
+        raise TestbedError(f"{where}: a mapping of what changes is needed, e.g. {{rate: 2mbit}}")
+    if "mtu" in value:
+        raise TestbedError(f"{where}.mtu: it cannot change while packets are under way")
+    return LinkSpec.parse_fields(value, where)
+
+
+def _positive_time(text: str) -> float:
+    time = parse_time(text)
+    if time == 0:
+        raise ValueError(f"{text!r} is too short; it must be more than 0")
+    return time
+
+
+def _times(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise ValueError(f"{text!r} is not how often; write a whole number from 1 on")
+    return int(text)
+
+
+def _read_flap(value: object, where: str) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise TestbedError(f"{where}: it is written {{down: 100ms, up: 400ms, times: 5}}")
+    readers: dict[str, Reader] = {
+        "down": scalar(_positive_time),
+        "up": scalar(_positive_time),
+        "times": scalar(_times),
+    }
+    values = read_fields(value, readers, where)
+    require(value, tuple(readers), where)
+    return values
+
+
+_READERS: dict[str, Reader] = {
+    "at": scalar(parse_time),
+    "up": _read_values,
+    "down": _read_values,
+    "over": scalar(_positive_time),
+    "outage": scalar(_positive_time),
+    "flap": _read_flap,
+    "handover": scalar(_positive_time),
+}

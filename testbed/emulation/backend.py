@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from testbed.emulation.guest_kernel import PACKAGES, guest_missing
+from testbed.emulation.guest_kernel import guest_missing, guest_packages
 from testbed.emulation.guest_wire import GuestNetemWire
 from testbed.emulation.namespace import Namespace
 from testbed.emulation.netem import probe_netem
@@ -37,7 +37,8 @@ def choose_backend(requested: str, refusals: Sequence[str] = ()) -> str:
     if requested == "netem":
         raise TestbedError(
             f"this kernel has no netem (sch_netem: {probe.reason}), and a guest kernel needs "
-            f"{missing}; `apt install {PACKAGES}`, or use `--backend relay` or `--backend auto`"
+            f"{missing}; `apt install {guest_packages()}`, or use `--backend relay` or "
+            "`--backend auto`"
         )
     return RelayWire.backend
 

@@ -4,6 +4,7 @@ It is an ordinary process. Its root is the host's own file system, and its netwo
 TAP devices of the namespace in which it is started.
 """
 
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,12 +14,22 @@ from testbed.errors import TestbedError
 KERNEL = "linux.uml"
 MODULES = Path("/usr/lib/uml/modules")
 TUN = Path("/dev/net/tun")
-PACKAGES = "user-mode-linux kmod"
+CPUINFO = Path("/proc/cpuinfo")
+
+_PACKAGES = "user-mode-linux kmod"
+_COMPILER = "gcc libc6-dev"
+_COMPLETION = Path(__file__).with_name("guest_xstate.c")
+
+
+def guest_packages() -> str:
+    """The Debian packages that the guest needs on this machine."""
+    return f"{_PACKAGES} {_COMPILER}" if needs_completion() else _PACKAGES
 
 
 def guest_missing() -> str:
     """What the guest lacks here, in words; empty if it has all it needs."""
-    missing = [name for name in (KERNEL, "modprobe") if find_program(name) is None]
+    programs = [KERNEL, "modprobe", *(["cc"] if needs_completion() else [])]
+    missing = [name for name in programs if find_program(name) is None]
     missing += [str(path) for path in (MODULES, TUN) if not path.exists()]
     return ", ".join(missing)
 
@@ -27,13 +38,20 @@ def require_guest() -> None:
     """TestbedError saying what to install, if there is no guest kernel here."""
     if missing := guest_missing():
         raise TestbedError(
-            f"the guest kernel needs {missing}; install it with `apt install {PACKAGES}`"
+            f"the guest kernel needs {missing}; install it with `apt install {guest_packages()}`"
         )
 
 
-def guest_command(init: Path, memory_mb: int, more: Sequence[str]) -> list[str]:
-    """The command line that boots the kernel into the script `init`, with its devices as `more`."""
+def guest_command(
+    init: Path, memory_mb: int, files: str, arguments: Sequence[str] = ()
+) -> list[str]:
+    """The command line that boots the kernel into the script `init`.
+
+    files: a folder of its own for what the kernel leaves there. arguments: its devices, and what
+    else the script finds in its environment.
+    """
     return [
+        *_completed(Path(files)),
         KERNEL,
         "rootfstype=hostfs",
         "rw",
@@ -41,5 +59,27 @@ def guest_command(init: Path, memory_mb: int, more: Sequence[str]) -> list[str]:
         f"mem={memory_mb}M",
         "con=null",
         "quiet",
-        *more,
+        f"uml_dir={files}/",
+        *arguments,
     ]
+
+
+def needs_completion() -> bool:
+    """Whether this processor has registers that the kernel cannot keep; see guest_xstate.c."""
+    flags = next((line for line in CPUINFO.read_text().splitlines() if "flags" in line), "")
+    return "amx_tile" in flags.split()
+
+
+def _completed(folder: Path) -> list[str]:
+    """What comes before the kernel's name where the processor wants it."""
+    if not needs_completion():
+        return []
+    library = folder / "xstate.so"
+    argv = ["cc", "-O2", "-shared", "-fPIC", "-o", str(library), str(_COMPLETION)]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise TestbedError(
+            f"`{' '.join(argv)}` failed, so that the guest kernel cannot run on this processor: "
+            f"{done.stderr.strip()}"
+        )
+    return ["env", f"LD_PRELOAD={library}"]

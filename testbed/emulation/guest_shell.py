@@ -62,7 +62,7 @@ def boot(memory: int, argv: list[str]) -> int:
             f"cd {shlex.quote(str(Path.cwd()))} && exec {shlex.join(['env', '-i', *kept, *argv])}\n"
         )
         lines = ["con0=null", "ssl0=null,fd:1", "ssl1=null,fd:2"]  # the console says too much
-        command = guest_command(_INIT, memory, [*lines, f"uml_dir={folder}/", f"FOLDER={folder}"])
+        command = guest_command(_INIT, memory, folder, [*lines, f"FOLDER={folder}"])
         guest = subprocess.Popen(command, stdin=subprocess.DEVNULL)
         try:
             guest.wait()

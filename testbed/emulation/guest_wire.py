@@ -41,10 +41,14 @@ class GuestNetemWire(NetemWire):
             offloads_off(self.inside, tap)
             # Up before the guest is: what it sends into a TAP that is down blocks it for good.
             self.inside.run(["ip", "link", "set", "dev", tap, "txqueuelen", str(_QUEUE), "up"])
-        devices = [*vectors, "con0=fd:0,fd:1", f"uml_dir={self._files.name}/"]
         return self.inside.popen(
             # Before all that is not real time: with that, it has been seen to hang.
-            ["nice", "-n", "-20", *guest_command(_INIT, _MEMORY, devices)],
+            [
+                "nice",
+                "-n",
+                "-20",
+                *guest_command(_INIT, _MEMORY, self._files.name, [*vectors, "con0=fd:0,fd:1"]),
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -19,6 +19,12 @@ from testbed.results import Results
 
 def draw_all(results: Results) -> Iterator[Path]:
     """Draw every figure, PNG and PDF, into `figures/` of the results; yields the paths."""
+    for info in pkgutil.iter_modules(__path__):
+        yield from draw(results, info.name)
+
+
+def draw(results: Results, name: str) -> Iterator[Path]:
+    """Draw one figure as `draw_all` does, if the results have something to show in it."""
     mpl.use("agg")
     from plots import style  # noqa: PLC0415  after the backend is chosen
 
@@ -27,15 +33,14 @@ def draw_all(results: Results) -> Iterator[Path]:
         folder.mkdir(exist_ok=True)
     except OSError as error:
         raise TestbedError(f"{folder}: cannot be written: {error.strerror}") from None
-    for info in pkgutil.iter_modules(__path__):
-        module = importlib.import_module(f"plots.{info.name}")
-        if not hasattr(module, "draw"):
-            continue
-        with style.applied():
-            figure = module.draw(results)
-        if figure is None:
-            continue
-        for suffix in ("png", "pdf"):
-            path = folder / f"{info.name}.{suffix}"
-            figure.savefig(path)
-            yield path
+    module = importlib.import_module(f"plots.{name}")
+    if not hasattr(module, "draw"):
+        return
+    with style.applied():
+        figure = module.draw(results)
+    if figure is None:
+        return
+    for suffix in ("png", "pdf"):
+        path = folder / f"{name}.{suffix}"
+        figure.savefig(path)
+        yield path

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -30,6 +31,28 @@ _LOOKS = {
     "dssd": Look("DSSD", "#cc6677"),
 }
 _OTHERS = ("#117733", "#ddcc77", "#882255", "#88ccee", "#999933", "#aa4499")
+
+
+@dataclass(frozen=True)
+class WayLook:
+    """How a direction of a link is drawn, as a line, as marks or as small dots."""
+
+    line: dict[str, Any]
+    marks: dict[str, Any]
+    dots: dict[str, Any]
+
+
+def _way(colour: str, marker: str) -> WayLook:
+    open_marks = {"ls": "none", "marker": marker, "color": colour, "mfc": "none"}
+    return WayLook(
+        line={"color": colour, "lw": 1.4},
+        marks={**open_marks, "ms": 5, "mew": 1.2},
+        dots={**open_marks, "ms": 2.2, "mew": 0.7},
+    )
+
+
+WAYS = {"up": _way("#4477aa", "o"), "down": _way("#cc6677", "s")}
+"""The directions of a link."""
 
 PHASES = {
     "draft": "#ddcc77",

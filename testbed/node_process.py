@@ -42,6 +42,11 @@ class NodeProcess:
         self._decoder: msgspec.json.Decoder[Report] = msgspec.json.Decoder(Report)
         self._pending = b""
 
+    @property
+    def pid(self) -> int:
+        """The process id of the node."""
+        return int(self._process.pid)
+
     def send(self, command: Command) -> None:
         """Give a command. Raises TestbedError when the node is dead."""
         try:

@@ -16,6 +16,7 @@ from typing import TypeVar
 import msgspec
 
 from testbed.accounting import Accountant, judge_messages
+from testbed.calibration.short import check_links, level, why
 from testbed.control import Begin, Decode, Failed, Progress, Ready, Report, Result
 from testbed.emulation.network import Network
 from testbed.emulation.punctuality import judge_changes, write_changes
@@ -25,6 +26,7 @@ from testbed.environment import describe_environment
 from testbed.errors import TestbedError
 from testbed.models.spec import ModelSpec
 from testbed.node_process import NodeProcess
+from testbed.processors import Processors
 from testbed.progress import Display
 from testbed.results import Results, Summary
 from testbed.scenario import DEVICE, MethodEntry, Scenario, check_scenario
@@ -74,9 +76,14 @@ class Experiment:
     def __enter__(self) -> Experiment:
         with ExitStack() as stack:
             stack.enter_context(self.network)
-            self.network.ping_check()
+            # While nothing else uses the processors.
+            self.verdict.links = check_links(self.network)
+            for check in self.verdict.links:
+                if level(check) != "valid":
+                    self.verdict.add(level(check), why(check))
             self._accountant = Accountant(self.network, self._links)
             self._start_nodes(stack)
+            self._processors = Processors({n: node.pid for n, node in self._nodes.items()})
             self._stack = stack.pop_all()
         return self
 
@@ -118,6 +125,7 @@ class Experiment:
             ignore_eos=document.decoding.ignore_eos,
         )
         self._accountant.start()
+        self._processors.start()
         device = self._nodes[DEVICE]
         device.send(Decode(task, document.prompts[prompt]))
         tokens = 0
@@ -125,6 +133,7 @@ class Experiment:
             tokens += report.tokens
             display.update(tokens, report.seconds)
         result = checked(device, report, Result)
+        self._processors.stop()
         self._accountant.settle()
         return self._row(entry, repetition, prompt, task.stream, result)
 
@@ -134,6 +143,7 @@ class Experiment:
         links = self._accountant.totals()
         verdict = Verdict()
         self._accountant.judge(verdict)
+        self._processors.judge(verdict)
         directory = self._results.run(entry.label, repetition)
         events = {
             name: [e for e in read_events(directory / f"{name}.jsonl") if e["stream"] == stream]

@@ -8,11 +8,14 @@ outside at full speed.
 
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from testbed.emulation.ethernet import offloads_off
 from testbed.emulation.guest_kernel import guest_command
 from testbed.emulation.netem_wire import NetemWire, bridge
+from testbed.emulation.punctual import go_first
 from testbed.emulation.tc import Tc
 from testbed.emulation.wire import PORT_A, PORT_B
 from testbed.errors import TestbedError
@@ -42,7 +45,6 @@ class GuestNetemWire(NetemWire):
             # Up before the guest is: what it sends into a TAP that is down blocks it for good.
             self.inside.run(["ip", "link", "set", "dev", tap, "txqueuelen", str(_QUEUE), "up"])
         return self.inside.popen(
-            # Before all that is not real time: with that, it has been seen to hang.
             [
                 "nice",
                 "-n",
@@ -55,7 +57,7 @@ class GuestNetemWire(NetemWire):
         )
 
     def await_ready(self, tc: Tc) -> None:
-        """Wait for the guest's own word that its interfaces are up."""
+        """Wait for the guest's own word that its interfaces are up; from then on it goes first."""
         said = []
         try:
             while (line := tc.line().strip()) != "guest wire ready":
@@ -64,11 +66,17 @@ class GuestNetemWire(NetemWire):
             raise TestbedError(
                 f"the guest kernel of link {self.name} did not start: {'; '.join(said)}"
             ) from error
+        # Not before: a guest that boots in real time has been seen to hang.
+        self._realtime = go_first(self._process.pid)
 
     def join(self) -> None:
         """Bridge each port with its TAP device."""
         for tap, port in _TAPS.items():
             bridge(self.inside, f"br-{tap}", (port, tap))
+
+    def state(self) -> Mapping[str, Any]:
+        """What `tc` shows inside, and whether the guest goes before all that is ordinary."""
+        return {**super().state(), "realtime": self._realtime}
 
     def stop(self) -> None:
         """End the guest."""

@@ -1,13 +1,19 @@
 """Commands and counters inside the namespaces of one Mininet node."""
 
+import contextlib
+import ctypes
 import json
+import os
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from testbed.errors import TestbedError
+
+_CLONE_NEWNET = 0x40000000
+_LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 class InterfaceCounters(NamedTuple):
@@ -33,6 +39,21 @@ class Namespace:
             said = (result.stderr or result.stdout).strip()
             raise TestbedError(f"`{' '.join(argv)}` failed in {self.name}: {said}")
         return result.stdout
+
+    @contextlib.contextmanager
+    def entered(self) -> Iterator[None]:
+        """Let the calling thread live inside for a while; the sockets it opens then stay there."""
+        own = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+        other = os.open(f"/proc/{self.pid}/ns/net", os.O_RDONLY)
+        try:
+            _set_network(other)
+            try:
+                yield
+            finally:
+                _set_network(own)
+        finally:
+            os.close(own)
+            os.close(other)
 
     def popen(self, argv: Sequence[str], **kwargs: Any) -> "subprocess.Popen[Any]":
         """Start a command inside, in a session of its own; the working directory is kept."""
@@ -69,3 +90,9 @@ class Namespace:
     def json(self, argv: Sequence[str]) -> Any:
         """Run a command inside that prints JSON, and return what it printed."""
         return json.loads(self.run(argv))
+
+
+def _set_network(namespace: int) -> None:
+    if _LIBC.setns(namespace, _CLONE_NEWNET) != 0:
+        number = ctypes.get_errno()
+        raise TestbedError(f"cannot enter a network namespace: {os.strerror(number)}")

@@ -17,8 +17,7 @@ from testbed.emulation.mininet_link import (
     make_mininet_raise,
     namespace_of,
 )
-from testbed.emulation.namespace import InterfaceCounters
-from testbed.emulation.ping import ping_link
+from testbed.emulation.namespace import InterfaceCounters, Namespace
 from testbed.emulation.topology import topology_hosts, topology_links
 from testbed.emulation.wire import Wire
 from testbed.errors import TestbedError
@@ -52,7 +51,7 @@ class Network:
         schedules: Mapping[str, Schedule] | None = None,
     ) -> None:
         self._topology = topology
-        self._declared = topology_links(topology)
+        self.declared = topology_links(topology)
         self._host_names = topology_hosts(topology)
         self._duplexes = dict(links)
         self._backend = backend
@@ -61,7 +60,7 @@ class Network:
         self._net: Mininet | None = None
         self._links: dict[str, WireLink] = {}
         self._processes: list[subprocess.Popen[Any]] = []
-        names = [link.name for link in self._declared]
+        names = [link.name for link in self.declared]
         wrong = [f"{name!r} is not one" for name in links if name not in names]
         wrong += [f"{name!r} is missing" for name in names if name not in links]
         if wrong:
@@ -103,9 +102,13 @@ class Network:
         """The wires by link name, in the topology's order."""
         return {name: link.wire for name, link in self._links.items()}
 
+    def inside(self, host: str) -> Namespace:
+        """The namespaces of a host."""
+        return namespace_of(self._host(host))
+
     def popen(self, host: str, argv: Sequence[str], **kwargs: Any) -> "subprocess.Popen[Any]":
         """Start a command in a host, in a session of its own; the working directory is kept."""
-        process = namespace_of(self._host(host)).popen(argv, **kwargs)
+        process = self.inside(host).popen(argv, **kwargs)
         self._processes.append(process)
         return process
 
@@ -123,12 +126,6 @@ class Network:
         first, second = (namespace_of(end.node).counters()[end.name] for end in ends)
         return first, second
 
-    def ping_check(self) -> None:
-        """Ping across every link; TestbedError naming one that is silent or off its delay."""
-        for name, link in self._links.items():
-            inside = namespace_of(link.intf1.node)
-            ping_link(name, inside, link.intf1.name, link.intf2.IP(), link.wire.duplex)
-
     def state(self) -> dict[str, Any]:
         """What is in force now, read from the kernel and the wires, as JSON-able values."""
         return {
@@ -142,7 +139,7 @@ class Network:
         for name in self._host_names:
             node = net.addHost(name, **self._topology.nodeInfo(name))
             namespace_of(node).set_sysctls(HOST_SYSCTLS)
-        for declared in self._declared:
+        for declared in self.declared:
             info = self._topology.linkInfo(declared.node1, declared.node2, declared.name)
             self._links[declared.name] = net.addLink(
                 **info,

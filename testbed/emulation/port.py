@@ -2,7 +2,13 @@
 
 import socket
 import struct
-import time
+
+from testbed.emulation.receiving import (
+    CONTROL,
+    arrival_time,
+    ask_for_stamps,
+    enlarge_receive_buffer,
+)
 
 _ETH_P_ALL = 3
 _SOL_PACKET = 263
@@ -10,13 +16,9 @@ _PACKET_ADD_MEMBERSHIP = 1
 _PACKET_STATISTICS = 6
 _PACKET_IGNORE_OUTGOING = 23
 _PACKET_MR_PROMISC = 1
-_SO_RCVBUFFORCE = 33
-_SO_TIMESTAMPNS = 35
 
 _RECEIVE_BUFFER = 16 * 2**20  # bytes
 _LARGEST_FRAME = 2048
-_CONTROL = socket.CMSG_SPACE(16)
-_STAMP = struct.Struct("qq")  # seconds and nanoseconds
 
 
 class Port:
@@ -29,11 +31,8 @@ class Port:
             "iHH8s", socket.if_nametoindex(interface), _PACKET_MR_PROMISC, 0, b""
         )
         self.socket.setsockopt(_SOL_PACKET, _PACKET_ADD_MEMBERSHIP, promiscuous)
-        self.socket.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
-        try:
-            self.socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BUFFER)
-        except PermissionError:  # not root outside: as much as the system's limit allows
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+        ask_for_stamps(self.socket)
+        enlarge_receive_buffer(self.socket, _RECEIVE_BUFFER)
         # Bound last: only now do frames come in.
         self.socket.bind((interface, _ETH_P_ALL))
         self.socket.setblocking(False)
@@ -47,15 +46,10 @@ class Port:
     def receive(self) -> tuple[float, bytes]:
         """Take one frame and its arrival time on the monotonic clock, in seconds.
 
-        The kernel stamps arrivals on the wall clock; only the age of the stamp is used, so that
-        waking up late, or a wall clock that is set meanwhile, does not move the arrival.
         Raises BlockingIOError when there is none.
         """
-        frame, control, _flags, _address = self.socket.recvmsg(_LARGEST_FRAME, _CONTROL)
-        seconds, nanoseconds = _STAMP.unpack(control[0][2])
-        now = time.monotonic()
-        age = time.time() - (seconds + nanoseconds * 1e-9)
-        return now - age if 0 <= age < 1 else now, frame
+        frame, control, _flags, _address = self.socket.recvmsg(_LARGEST_FRAME, CONTROL)
+        return arrival_time(control), frame
 
     def drops(self) -> int:
         """Frames that the kernel has dropped because this process did not keep up."""

@@ -1,9 +1,11 @@
 """Being on time: real-time priority and sleeps that end when they should."""
 
+import contextlib
 import ctypes
 import gc
 import os
 import time
+from collections.abc import Iterator
 
 _PR_SET_TIMERSLACK = 29
 _LONG = 1e-3  # seconds: sleeps from here on end late, the later the longer they were
@@ -14,13 +16,32 @@ def be_punctual() -> bool:
     """Ask for exact timers and to run before all else; return whether the latter was granted."""
     ctypes.CDLL(None).prctl(_PR_SET_TIMERSLACK, 1, 0, 0, 0)
     gc.disable()  # nothing here makes reference cycles
+    return go_first(0)
+
+
+def go_first(process: int) -> bool:
+    """Ask that a process, 0 for this one, run before all that is ordinary; whether it may.
+
+    Not its child processes: they compress logs.
+    """
+    policy = os.SCHED_FIFO | os.SCHED_RESET_ON_FORK
     try:
-        # Not for child processes: they compress logs.
-        policy = os.SCHED_FIFO | os.SCHED_RESET_ON_FORK
-        os.sched_setscheduler(0, policy, os.sched_param(1))
+        os.sched_setscheduler(process, policy, os.sched_param(1))
     except PermissionError:
         return False
     return True
+
+
+@contextlib.contextmanager
+def punctually() -> Iterator[None]:
+    """Run before all that is ordinary for a while, if that is allowed."""
+    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+    go_first(0)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(PermissionError):
+            os.sched_setscheduler(0, policy, parameters)
 
 
 def seconds_to_sleep(until: float) -> float:

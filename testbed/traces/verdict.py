@@ -7,6 +7,8 @@ from typing import Literal
 
 import msgspec
 
+from testbed.traces.check import Check
+
 Level = Literal["valid", "suspect", "invalid"]
 _ORDER: list[Level] = ["valid", "suspect", "invalid"]
 
@@ -16,6 +18,8 @@ class Verdict(msgspec.Struct):
 
     level: Level = "valid"
     reasons: list[str] = msgspec.field(default_factory=list)
+    links: list[Check] = msgspec.field(default_factory=list)
+    """What was measured of the links before the run."""
 
     def add(self, level: Level, reason: str) -> None:
         """Lower the verdict to `level` if it is not that low already."""

@@ -1,7 +1,6 @@
 """Helpers of the emulation tests: run a test in a sandbox, and open sockets in hosts."""
 
 import contextlib
-import ctypes
 import functools
 import os
 import socket
@@ -12,12 +11,11 @@ import time
 import pytest
 
 from testbed.emulation import sandbox
+from testbed.emulation.receiving import enlarge_receive_buffer
 from testbed.errors import TestbedError
 from testbed.links.spec import Duplex, LinkSpec
 
 _INSIDE = "TESTBED_TEST_INSIDE"
-_CLONE_NEWNET = 0x40000000
-_LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 def inside_sandbox(test):
@@ -56,20 +54,6 @@ def symmetric(**values):
     return Duplex(up=LinkSpec(**values), down=LinkSpec(**values))
 
 
-@contextlib.contextmanager
-def network_of(pid):
-    """Let this thread live in the network namespace of a process for a while."""
-    own = os.open("/proc/self/ns/net", os.O_RDONLY)
-    other = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY)
-    try:
-        assert _LIBC.setns(other, _CLONE_NEWNET) == 0
-        yield
-    finally:
-        assert _LIBC.setns(own, _CLONE_NEWNET) == 0
-        os.close(own)
-        os.close(other)
-
-
 class Path:
     """A UDP path from one host to another, both ends held by this process."""
 
@@ -78,11 +62,11 @@ class Path:
 
     def __init__(self, network, source, target):
         self.to = (network.address(target, source), 9000)
-        with network_of(network._host(target).pid):
+        with network.inside(target).entered():
             self.receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-            self.receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 * 2**20)
+            enlarge_receive_buffer(self.receiver, 4 * 2**20)
             self.receiver.bind(("0.0.0.0", 9000))
-        with network_of(network._host(source).pid):
+        with network.inside(source).entered():
             self.sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
             self.sender.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * 2**20)
 

@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from testbed.calibration.short import check_links
 from testbed.emulation.guest_kernel import guest_missing
 from testbed.emulation.netem import probe_netem
 from testbed.emulation.network import Network
@@ -35,16 +36,16 @@ def edge(request):
 @inside_sandbox
 def test_delay_and_changes_in_place(edge):
     with edge(Duplex(up=LinkSpec(delay=0.02), down=LinkSpec(delay=0.01))) as network:
-        network.ping_check()
+        check_links(network)
         wire = network.wires["radio"]
         wire.change(up=LinkSpec(rate=5e6, delay=0.05, jitter=0.005))
-        network.ping_check()
+        check_links(network)
         wire.change(up=LinkSpec())  # back from a rate to none
-        network.ping_check()
+        check_links(network)
         wire.check()
         counters = wire.counters()
-        assert counters.up.received_packets == counters.up.forwarded_packets == 15
-        assert counters.down.received_bytes == counters.down.forwarded_bytes == 15 * 98
+        assert counters.up.received_packets == counters.up.forwarded_packets > 75
+        assert counters.down.received_bytes == counters.down.forwarded_bytes == 75 * 142
         shaped = wire.shaped["up"]
         wire._tc.run(f"qdisc change dev {shaped} root netem loss 5%", f"qdisc show dev {shaped}")
         with pytest.raises(TestbedError, match=f"netem on {shaped} of link radio has"):
@@ -81,11 +82,11 @@ def test_jitter_keeps_order_without_a_rate(edge):
 def test_laws_of_jitter_and_bursts_are_applied_and_changed(edge):
     law = LinkSpec(delay=0.05, jitter=Jitter(0.01, "paretonormal"))
     with edge(Duplex(law, LinkSpec())) as network:
-        network.ping_check()
+        check_links(network)
         wire = network.wires["radio"]
         bursts = LinkSpec(delay=0.02, loss=GilbertElliott.of_bursts(0.1, 3))
         wire.change(up=bursts, down=LinkSpec(loss=GilbertElliott(0.01, 0.5, 0.8, 0.001)))
-        network.ping_check()
+        check_links(network)
         wire.check()
         wire.change(up=LinkSpec(delay=0.02, loss=0.01), down=LinkSpec())
         wire.check()

@@ -13,6 +13,7 @@ from dataclasses import replace
 
 import pytest
 
+from testbed.calibration.short import check_links
 from testbed.emulation.network import Network
 from testbed.emulation.topology import load_topology
 from testbed.errors import TestbedError
@@ -108,7 +109,7 @@ def test_bursts_are_lost_by_the_seed_and_go_on_through_a_change():
     spec = LinkSpec(loss=GilbertElliott.of_bursts(0.2, 5))
     for change in (False, True):
         with edge(Duplex(spec, LinkSpec())) as network:
-            network.ping_check()
+            check_links(network)
             with Path(network, "device", "base_station") as path:
                 send_numbered(path, 500, 0.0005)
                 survivors.append(path.receive(0.2))
@@ -162,9 +163,9 @@ def test_jitter_spreads_arrivals_and_keeps_their_order():
 def test_a_law_of_jitter_on_real_packets():
     spec = LinkSpec(delay=0.03, jitter=Jitter(0.01, "pareto"))
     with edge(Duplex(spec, LinkSpec())) as network:
-        network.ping_check()
+        check_links(network)
         network.wires["radio"].change(up=LinkSpec(delay=0.03, jitter=Jitter(0.01, "normal")))
-        network.ping_check()
+        check_links(network)
         network.wires["radio"].change(up=spec)
         with Path(network, "device", "base_station") as path:
             held = []

@@ -29,6 +29,7 @@ INNER = """
 import sys, time
 from testbed.emulation.sandbox import enter
 enter()
+from testbed.calibration.short import check_links
 from testbed.emulation.network import Network
 from testbed.emulation.topology import load_topology
 from testbed.links.spec import Duplex, LinkSpec
@@ -36,7 +37,7 @@ spec = LinkSpec(rate=5e6, delay=0.01)
 try:
     with Network(load_topology("edge"), {"radio": Duplex(spec, spec)}, "relay", 1) as network:
         network.popen("device", ["sleep", "61.5"])
-        network.ping_check()
+        check_links(network)
         print("ready", flush=True)
         time.sleep(30)
 except KeyboardInterrupt:

@@ -1,0 +1,152 @@
+"""A calibration: what each direction of a link was asked to do, and what it did."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from plots.style import COLUMN, WAYS
+from testbed.calibration.bursts import SIZES
+from testbed.calibration.record import NAME, Calibration, Curves
+from testbed.results import Results
+from testbed.traces.check import Check
+
+_ASKED: dict[str, Any] = {"color": "black", "lw": 0.8, "ls": "--", "zorder": 3}
+_HEIGHT = 1.75  # inches of a row of panels
+
+
+def draw(results: Results) -> Figure | None:
+    """The figure, a row of panels for each link; None where there is no calibration."""
+    if not (results.path / NAME).is_file():
+        return None
+    calibration = Calibration.read(results.path)
+    rows = []
+    for link in calibration.links:
+        checks = [check for check in calibration.checks if check.link == link]
+        curves = [each for each in calibration.curves if each.link == link]
+        rows.append([panel for panel in _PANELS if panel.has(checks, curves)])
+    width = max(len(row) for row in rows)
+    figure = Figure(figsize=(2 * COLUMN * width / len(_PANELS[:4]), _HEIGHT * len(rows) + 0.25))
+    grid = figure.subplots(len(rows), width, squeeze=False)
+    for axes_row, panels, link in zip(grid, rows, calibration.links, strict=True):
+        checks = [check for check in calibration.checks if check.link == link]
+        curves = [each for each in calibration.curves if each.link == link]
+        for axes in axes_row[len(panels) :]:
+            axes.set_visible(False)
+        for axes, panel in zip(axes_row, panels, strict=False):
+            axes.grid(visible=True, axis="both")
+            panel.draw(axes, checks, curves)
+            axes.set_title(panel.title, fontsize=8)
+        if len(rows) > 1:
+            axes_row[0].set_ylabel(f"{link}\n{axes_row[0].get_ylabel()}")
+    _legend(figure, calibration)
+    return figure
+
+
+class _Panel:
+    """A panel: its title, whether there is anything to show, and how to show it."""
+
+    def __init__(
+        self,
+        title: str,
+        has: Callable[[list[Check], list[Curves]], bool],
+        draw: Callable[[Axes, list[Check], list[Curves]], None],
+    ) -> None:
+        self.title = title
+        self.has = has
+        self.draw = draw
+
+
+def _delays(axes: Axes, _checks: list[Check], curves: list[Curves]) -> None:
+    for each in curves:
+        shares = [(i + 0.5) / len(each.delays) for i in range(len(each.delays))]
+        axes.plot([x * 1e3 for x in each.delays], shares, **WAYS[each.way].line)
+        axes.plot([x * 1e3 for x in each.delays_asked], shares, **_ASKED)
+    axes.set_xlabel("one-way delay (ms)")
+    axes.set_ylabel("share of packets")
+    axes.set_ylim(0, 1)
+
+
+def _bursts(axes: Axes, checks: list[Check], _curves: list[Curves]) -> None:
+    for way in WAYS:
+        mine = [c for c in checks if c.name.startswith("burst") and c.way == way and c.measured]
+        if not mine:
+            continue
+        sizes = SIZES[: len(mine)]
+        axes.plot(sizes, [c.requested * 1e3 for c in mine if c.requested], **_ASKED)
+        axes.plot(sizes, [c.measured * 1e3 for c in mine if c.measured], **WAYS[way].marks)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xticks(SIZES, [str(size) for size in SIZES])
+    axes.minorticks_off()
+    axes.set_xlabel("packets in a burst")
+    axes.set_ylabel("time taken (ms)")
+
+
+def _runs(axes: Axes, _checks: list[Check], curves: list[Curves]) -> None:
+    for each in curves:
+        if not each.runs:
+            continue
+        lengths = range(1, len(each.runs) + 1)
+        shown = [(n, share) for n, share in zip(lengths, each.runs, strict=True) if share > 0]
+        axes.plot(list(lengths), each.runs_asked, **_ASKED)
+        axes.plot([n for n, _ in shown], [share for _, share in shown], **WAYS[each.way].marks)
+    axes.set_yscale("log")
+    axes.set_ylim(top=1.5)
+    axes.set_xlabel("packets lost in a row")
+    axes.set_ylabel("share of runs")
+
+
+def _changes(axes: Axes, _checks: list[Check], curves: list[Curves]) -> None:
+    for each in curves:
+        # A stretch in which single steps can be told apart.
+        steps = each.changes_asked[:_STEPS]
+        axes.step([t * 1e3 for t, _ in steps], [d * 1e3 for _, d in steps], where="post", **_ASKED)
+        seen = [(t, d) for t, d in each.changes if steps[0][0] <= t < steps[-1][0]]
+        axes.plot([t * 1e3 for t, _ in seen], [d * 1e3 for _, d in seen], **WAYS[each.way].dots)
+    axes.set_xlabel("time sent (ms)")
+    axes.set_ylabel("one-way delay (ms)")
+
+
+def _deliveries(axes: Axes, _checks: list[Check], curves: list[Curves]) -> None:
+    for each in curves:
+        if each.deliveries:
+            times = [0.5 * i for i in range(len(each.deliveries))]
+            axes.step(times, [x * 0.024224 for x in each.deliveries_asked], where="post", **_ASKED)
+            axes.step(
+                times, [x * 0.024224 for x in each.deliveries], where="post", **WAYS[each.way].line
+            )
+    axes.set_xlabel("time (s)")
+    axes.set_ylabel("delivered (Mbit/s)")
+
+
+_STEPS = 10
+_PANELS = [
+    _Panel("delay and jitter", lambda _, curves: any(c.delays for c in curves), _delays),
+    _Panel(
+        "small bursts",
+        lambda checks, _: any(c.name.startswith("burst") and c.measured for c in checks),
+        _bursts,
+    ),
+    _Panel("runs of losses", lambda _, curves: any(len(c.runs) > 1 for c in curves), _runs),
+    _Panel("deliveries", lambda _, curves: any(c.deliveries for c in curves), _deliveries),
+    _Panel("changes", lambda _, curves: any(c.changes for c in curves), _changes),
+]
+
+
+def _legend(figure: Figure, calibration: Calibration) -> None:
+    axes = figure.axes[0]
+    handles = [axes.plot([], [], **look.marks)[0] for look in WAYS.values()]
+    handles.append(axes.plot([], [], **_ASKED)[0])
+    figure.legend(
+        handles,
+        [*(f"{way}, measured" for way in WAYS), "asked"],
+        loc="outside upper center",
+        ncols=3,
+        frameon=False,
+        title=f"{calibration.source}, links by {calibration.backend}",
+        title_fontsize=8,
+    )

@@ -1,0 +1,84 @@
+"""A calibration inside its sandbox.
+
+    python -m testbed.calibration.inside FOLDER
+
+reads FOLDER/request.json, builds the network, measures each of its links, and writes
+FOLDER/calibration.json.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from testbed.calibration.record import NAME, Calibration
+from testbed.calibration.stage import Stage
+from testbed.calibration.whole import calibrate_link
+from testbed.emulation.network import Network
+from testbed.emulation.punctual import punctually
+from testbed.emulation.sandbox import enter
+from testbed.emulation.topology import load_topology
+from testbed.environment import describe_environment
+from testbed.errors import TestbedError
+from testbed.links.spec import Duplex, LinkSpec
+
+REQUEST = "request.json"
+
+
+class Request(msgspec.Struct):
+    """What to calibrate; the links as `LinkSpec.to_mapping` writes them."""
+
+    source: str
+    topology: str
+    backend: str
+    seed: int
+    links: dict[str, dict[str, Any]]
+
+
+def calibrate(folder: Path) -> None:
+    """Do what the folder's request asks for."""
+    request = msgspec.json.decode((folder / REQUEST).read_bytes(), type=Request)
+    links = {
+        name: Duplex(
+            LinkSpec.parse(ways["up"], f"{name}.up"), LinkSpec.parse(ways["down"], f"{name}.down")
+        )
+        for name, ways in request.links.items()
+    }
+    checks, curves = [], []
+    began = time.monotonic()
+    topology = load_topology(request.topology)
+    with Network(topology, links, request.backend, request.seed) as network, punctually():
+        for link in network.declared:
+            with Stage(network, link) as stage:
+                found, drawn = calibrate_link(stage, partial(_say, began, link.name))
+            checks += found
+            curves += drawn
+        environment = {**describe_environment(), "network": network.state()}
+    record = Calibration(
+        source=request.source,
+        backend=request.backend,
+        links=request.links,
+        checks=checks,
+        curves=curves,
+        environment=environment,
+    )
+    (folder / NAME).write_bytes(msgspec.json.format(msgspec.json.encode(record), indent=2))
+
+
+def _say(began: float, link: str, what: str) -> None:
+    print(f"[{time.monotonic() - began:5.0f} s] link {link}: {what}", flush=True)
+
+
+if __name__ == "__main__":
+    enter()
+    try:
+        calibrate(Path(sys.argv[1]))
+    except TestbedError as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)

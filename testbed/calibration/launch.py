@@ -1,0 +1,106 @@
+"""`testbed calibrate` outside the sandbox: which links, on what, and what came of it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich.box import SIMPLE
+from rich.table import Table
+
+from testbed.calibration.inside import REQUEST, Request
+from testbed.calibration.record import NAME, Calibration
+from testbed.emulation.backend import choose_backend
+from testbed.emulation.netem_support import refusals
+from testbed.emulation.sandbox import check_sandbox, run_in_sandbox
+from testbed.errors import TestbedError
+from testbed.links.gilbert_elliott import GilbertElliott
+from testbed.links.jitter import Jitter
+from testbed.links.profiles import find_profile
+from testbed.links.spec import Duplex, LinkSpec
+from testbed.results import Results
+from testbed.scenario import load_scenario
+from testbed.traces.check import figure, limits
+
+REFERENCE = Duplex(
+    up=LinkSpec(
+        rate=5e6,
+        delay=0.02,
+        jitter=Jitter(0.002, "normal"),
+        loss=GilbertElliott.of_bursts(0.02, 3),
+    ),
+    down=LinkSpec(rate=20e6, delay=0.02, jitter=0.002, loss=0.01),
+)
+"""The link that is measured when none is named: something of everything both backends can do."""
+
+_COLOURS = {"ok": "green", "failed": "red", "not measured": "yellow"}
+
+
+def request(scenario: Path | None, profile: str | None, backend: str) -> Request:
+    """What to calibrate: the links of a scenario, a profile, or the reference link.
+
+    Raises TestbedError when it cannot be done here.
+    """
+    if scenario is not None:
+        loaded = load_scenario(scenario)
+        source, topology, seed = str(scenario), loaded.document.topology, loaded.document.seed
+        links = loaded.links
+    else:
+        source, topology, seed = profile or "reference link", "edge", 1
+        link = REFERENCE if profile is None else find_profile(profile, "--profile").duplex()
+        links = {"radio": link}
+    chosen = choose_backend(backend, refusals(links, {}))
+    mappings = {
+        name: {"up": link.up.to_mapping(), "down": link.down.to_mapping()}
+        for name, link in links.items()
+    }
+    return Request(source, topology, chosen, seed, mappings)
+
+
+def run(wanted: Request, out: Path) -> tuple[Results, Calibration]:
+    """Calibrate in a sandbox. Raises TestbedError when it was not carried through."""
+    check_sandbox()
+    results = Results.create(out, "calibration")
+    results.write_json(REQUEST, wanted)
+    print(f"{wanted.source}: links by {wanted.backend}, results in {results.path}", flush=True)
+    code = run_in_sandbox(
+        [sys.executable, "-m", "testbed.calibration.inside", str(results.path.resolve())]
+    )
+    if code != 0:
+        raise TestbedError(f"the calibration ended with code {code}; there is no {NAME}")
+    return results, Calibration.read(results.path)
+
+
+def tables(calibration: Calibration) -> Iterator[Table]:
+    """The checks for people, one table for each direction of each link."""
+    places = dict.fromkeys((check.link, check.way) for check in calibration.checks)
+    for link, way in places:
+        shown = Table(box=SIMPLE, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+        shown.add_column(f"{link} {way}", min_width=max(map(len, _names(calibration))))
+        for header in ("requested", "measured", "limit"):
+            shown.add_column(header, justify="right", no_wrap=True)
+        shown.add_column("verdict", no_wrap=True)
+        for check in calibration.checks:
+            if (check.link, check.way) == (link, way):
+                shown.add_row(
+                    check.name,
+                    figure(check.requested, check.unit),
+                    figure(check.measured, check.unit),
+                    limits(check),
+                    f"[{_COLOURS[check.outcome]}]{check.outcome}[/]",
+                )
+        yield shown
+
+
+def _names(calibration: Calibration) -> set[str]:
+    return {check.name for check in calibration.checks}
+
+
+def notes(calibration: Calibration) -> list[str]:
+    """Why something failed, or was not measured, a line each."""
+    return [
+        f"{check.link} {check.way}: {check.name} {check.outcome}: {check.note}"
+        for check in calibration.checks
+        if check.outcome != "ok"
+    ]

@@ -1,0 +1,36 @@
+"""Does the same seed lose the same packets?"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from testbed.calibration.probes import SMALL
+from testbed.calibration.stage import WAYS, Stage
+from testbed.emulation.relay_wire import RelayWire
+from testbed.links.spec import LinkSpec
+from testbed.traces.check import Check
+
+_PACKETS = 2000
+_EVERY = 0.5e-3  # seconds
+_LOSS = 0.05  # for links that lose nothing themselves
+
+
+def measure_repeats(stage: Stage) -> list[Check]:
+    """Two flights, each after a restart: packets whose fates differ."""
+    name = "repeatability"
+    if not isinstance(stage.wire, RelayWire):
+        why = "netem has no seed here"
+        return [stage.not_measured(way, name, "packets", why) for way in WAYS]
+    stage.put(lambda spec: LinkSpec(loss=spec.loss or _LOSS, mtu=spec.mtu))
+    lost = []
+    for _ in range(2):
+        stage.wire.restart(0, None)
+        flights = stage.send(_PACKETS, _EVERY, SMALL)
+        lost.append({way: flight.lost for way, flight in flights.items()})
+    return [
+        stage.judge(way, name, "packets",
+            measured=float(np.sum(lost[0][way] != lost[1][way])), requested=0.0, high=0.0,
+            note=f"of {_PACKETS}, {int(lost[0][way].sum())} of them lost",
+        )
+        for way in WAYS
+    ]  # fmt: skip

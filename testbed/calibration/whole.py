@@ -1,0 +1,143 @@
+"""The whole calibration of a link, impairment by impairment, then all of them together.
+
+Each impairment is measured with the others switched off, in place, as a schedule would. So a limit
+is as narrow as the measurement allows, and no impairment hides behind another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from testbed.accounting import Accountant
+from testbed.calibration.bursts import measure_bursts
+from testbed.calibration.changes import measure_changes
+from testbed.calibration.delay import law, measure_delay, measure_noise
+from testbed.calibration.load import measure_load
+from testbed.calibration.probes import Flight, Floats
+from testbed.calibration.rate import measure_rate, measure_trace
+from testbed.calibration.record import Curves
+from testbed.calibration.repeats import measure_repeats
+from testbed.calibration.shares import measure_loss, measure_others
+from testbed.calibration.stage import WAYS, Stage, once_more
+from testbed.calibration.statistics import as_chain, run_law, run_lengths
+from testbed.links.delivery import DeliveryTrace
+from testbed.links.loss_trace import LossTrace
+from testbed.traces.check import Check
+from testbed.traces.verdict import Verdict
+
+TRACE_SECONDS = 30.0
+"""How much of a Mahimahi trace is replayed."""
+
+_POINTS = 400  # of a curve
+_TOGETHER = 500  # packets each way through all impairments at once
+_TOGETHER_EVERY = 2e-3  # seconds
+
+Say = Callable[[str], None]
+
+
+def calibrate_link(stage: Stage, say: Say) -> tuple[list[Check], list[Curves]]:
+    """Every check of one link, both directions; `say` is told what comes next."""
+    curves = {way: Curves(stage.link.name, way) for way in WAYS}
+    say("noise")
+    checks, noise = measure_noise(stage)
+    say("delay and jitter")
+    checks += once_more(lambda: _delay(stage, noise, curves))
+    say("bursts")
+    checks += measure_bursts(stage)
+    say("rate")
+    checks += measure_rate(stage)
+    checks += _traces(stage, curves)
+    say("loss")
+    checks += once_more(lambda: _loss(stage, curves))
+    checks += once_more(lambda: measure_others(stage))
+    say("changes")
+    changed, flights, steps = measure_changes(stage)
+    checks += changed
+    for way, flight in flights.items():
+        curves[way].changes = _thinned(flight)
+        curves[way].changes_asked = [(time - flight.sent[0], delay) for time, delay in steps]
+    say("repetition")
+    checks += measure_repeats(stage)
+    say("load")
+    checks += measure_load(stage)
+    say("books")
+    checks += _order(stage)
+    checks.append(_books(stage))
+    return checks, list(curves.values())
+
+
+def _delay(stage: Stage, noise: dict[str, float], curves: dict[str, Curves]) -> list[Check]:
+    checks, flights = measure_delay(stage, noise)
+    for way, flight in flights.items():
+        curves[way].delays = _quantiles(flight.delays)
+        curves[way].delays_asked = _quantiles(law(stage.spec(way)))
+    return checks
+
+
+def _loss(stage: Stage, curves: dict[str, Curves]) -> list[Check]:
+    checks, flights = measure_loss(stage)
+    for way, flight in flights.items():
+        loss = stage.spec(way).loss
+        lengths = run_lengths(flight.lost)
+        if isinstance(loss, LossTrace) or as_chain(loss).mean == 0 or not len(lengths):
+            continue
+        counts = np.bincount(lengths)[1:]
+        curves[way].runs = [float(share) for share in counts / counts.sum()]
+        curves[way].runs_asked = [float(x) for x in run_law(as_chain(loss), len(counts))[:-1]]
+    return checks
+
+
+def _traces(stage: Stage, curves: dict[str, Curves]) -> list[Check]:
+    checks = []
+    for way in WAYS:
+        if isinstance(stage.spec(way).rate, DeliveryTrace):
+            found, asked, measured = measure_trace(stage, way, TRACE_SECONDS)
+            checks += found
+            curves[way].deliveries, curves[way].deliveries_asked = list(measured), list(asked)
+    return checks
+
+
+def _order(stage: Stage) -> list[Check]:
+    name = "out of order"
+    return [
+        stage.judge(way, name, "packets", measured=float(stage.inversions[way]),
+            requested=0.0, high=0.0, note="in all that was sent",
+        )
+        for way in WAYS
+    ]  # fmt: skip
+
+
+def _books(stage: Stage) -> Check:
+    """Traffic under all impairments at once; then sent = received + dropped, since the start."""
+    stage.put(lambda spec: spec)
+    before = dict(stage.inversions)
+    stage.send(_TOGETHER, _TOGETHER_EVERY, min(stage.payload(way) for way in WAYS))
+    stage.inversions = before  # judged above, and reordering may be asked for
+    accountant = Accountant(stage.network, [stage.link])
+    accountant.settle()
+    verdict = Verdict()
+    accountant.judge(verdict)
+    wrong = verdict.reasons if verdict.level == "invalid" else []
+    counters = stage.wire.counters()
+    packets = counters.up.received_packets + counters.down.received_packets
+    return stage.judge(
+        "both",
+        "unaccounted for",
+        "packets",
+        measured=float(len(wrong)),
+        requested=0.0,
+        high=0.0,
+        note=wrong[0] if wrong else f"of {packets}, at hosts and wire",
+    )
+
+
+def _quantiles(values: Floats) -> list[float]:
+    return [float(x) for x in np.quantile(values, (np.arange(_POINTS) + 0.5) / _POINTS)]
+
+
+def _thinned(flight: Flight) -> list[tuple[float, float]]:
+    sent = np.asarray(flight.sent)[flight.numbers] - flight.sent[0]
+    step = max(1, len(sent) // _POINTS)
+    return [(float(a), float(b)) for a, b in zip(sent[::step], flight.delays[::step], strict=True)]

@@ -1,0 +1,104 @@
+"""One line of a calibration: what was asked, what was measured, and whether that will do."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import msgspec
+
+Outcome = Literal["ok", "failed", "not measured"]
+Unit = Literal["s", "bit/s", "share", "p", "packets", "distance"]
+
+
+class Check(msgspec.Struct, kw_only=True):
+    """A measurement of one direction of a link ('both' where the directions go together).
+
+    Figures are in SI units; `low` and `high` bound what will do. Where nothing was measured,
+    `note` says why.
+    """
+
+    link: str
+    way: str
+    name: str
+    outcome: Outcome
+    unit: Unit
+    requested: float | None = None
+    measured: float | None = None
+    low: float | None = None
+    high: float | None = None
+    note: str = ""
+
+
+def judge(
+    link: str,
+    way: str,
+    name: str,
+    unit: Unit,
+    *,
+    measured: float,
+    requested: float | None = None,
+    low: float | None = None,
+    high: float | None = None,
+    note: str = "",
+) -> Check:
+    """A check that is ok when `measured` lies within the bounds given."""
+    fits = (low is None or measured >= low) and (high is None or measured <= high)
+    return Check(
+        link=link,
+        way=way,
+        name=name,
+        outcome="ok" if fits else "failed",
+        unit=unit,
+        requested=requested,
+        measured=measured,
+        low=low,
+        high=high,
+        note=note,
+    )
+
+
+def not_measured(link: str, way: str, name: str, unit: Unit, note: str) -> Check:
+    """A check that could not be made, and why."""
+    return Check(link=link, way=way, name=name, outcome="not measured", unit=unit, note=note)
+
+
+def tolerance(delay: float) -> float:
+    """By how much the median of a one-way delay may be off: 0.5 ms or 2 %, the larger."""
+    return max(0.5e-3, 0.02 * delay)
+
+
+def burst_tolerance(ideal: float) -> float:
+    """By how much the time that a burst takes may be off: 0.5 ms or 5 %, the larger."""
+    return max(0.5e-3, 0.05 * ideal)
+
+
+def figure(value: float | None, unit: Unit) -> str:
+    """A figure for people."""
+    if value is None:
+        return "–"
+    if unit == "s":
+        return f"{value * 1e3:.2f} ms"
+    if unit == "bit/s":
+        return f"{value / 1e6:.2f} Mb/s"
+    if unit == "share":
+        return f"{value * 100:.2f} %"
+    if unit == "packets":
+        return f"{value:.0f}"
+    return f"{value:.4f}" if unit == "distance" else f"{value:.3f}"
+
+
+def limits(check: Check) -> str:
+    """What will do, for people."""
+    low, high = figure(check.low, check.unit), figure(check.high, check.unit)
+    if check.low is None and check.high is None:
+        return "–"
+    if check.low is None:
+        return f"≤ {high}"
+    if check.high is None:
+        return f"≥ {low}"
+    if check.requested is not None and math.isclose(
+        check.high - check.requested, check.requested - check.low, rel_tol=1e-6
+    ):
+        return f"± {figure(check.high - check.requested, check.unit)}"
+    return f"{low} to {high}"

@@ -1,0 +1,62 @@
+"""The short calibration's judgement, without packets."""
+
+import pytest
+
+from testbed.calibration.short import LATE, level, probes_needed, why
+from testbed.links.gilbert_elliott import GilbertElliott
+from testbed.links.spec import LinkSpec
+from testbed.traces.check import judge, not_measured
+
+
+@pytest.mark.parametrize(
+    ("loss", "count"), [(0, 1), (0.01, 3), (0.2, 9), (0.5, 20), (0.9, 132), (0.95, None), (1, None)]
+)
+def test_enough_probes_make_silence_conclusive(loss, count):
+    assert probes_needed(LinkSpec(loss=loss)) == count
+
+
+def test_probes_in_a_burst_prove_less():
+    assert probes_needed(LinkSpec(loss=0.1)) == 6
+    # Begun in a burst, the first is lost, and each one after it with a chance of 0.8.
+    assert probes_needed(LinkSpec(loss=GilbertElliott.of_bursts(0.1, 5))) == 63
+    assert probes_needed(LinkSpec(loss=GilbertElliott(0.1, 0.01))) is None
+    assert probes_needed(LinkSpec(loss=GilbertElliott(0, 1))) == 2
+
+
+def test_a_packet_with_a_wrong_bit_does_not_arrive():
+    assert probes_needed(LinkSpec(loss=0.5, corrupt=0.5)) == 49
+
+
+def measured(seconds):
+    return judge(
+        "radio", "up", "delay, median", "s", requested=0.02, measured=seconds, low=0.019, high=0.021
+    )
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [
+        (0.0189, "invalid"),  # nothing explains a packet that is early
+        (0.019, "valid"),
+        (0.021, "valid"),
+        (0.0211, "suspect"),
+        (0.021 + LATE, "suspect"),
+        (0.0211 + LATE, "invalid"),
+    ],
+)
+def test_late_is_suspect_but_very_late_or_early_is_invalid(seconds, expected):
+    assert level(measured(seconds)) == expected
+
+
+def test_packets_out_of_order_are_invalid_and_what_was_not_measured_is_not():
+    assert level(judge("radio", "up", "out of order", "packets", measured=1.0, high=0.0)) == (
+        "invalid"
+    )
+    assert level(not_measured("radio", "up", "burst", "s", "no rate")) == "valid"
+
+
+def test_the_reason_says_what_was_asked():
+    assert why(measured(0.03)) == (
+        "link radio up: delay, median was 30.00 ms before the run, "
+        "where 20.00 ms ± 1.00 ms was asked"
+    )

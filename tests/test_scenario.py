@@ -169,7 +169,7 @@ MISTAKES = [  # where, what is written there, and the error after the name of th
     ("links", [1], ": [1]: expected `mapping`, got `list`"),
     ("links", {}, ": none given; this topology has exactly radio"),
     ("links", {"radio": {}, "lan": {}}, ": radio, lan given; this topology has exactly radio"),
-    ("topology", "star", ": topology 'star' is unknown; there are edge, three_tier"),
+    ("topology", "star", ": topology 'star' is unknown; there are edge, handover, three_tier"),
     ("topology", 3, ": 3: expected `str`, got `int`"),
     *[("verifier", host, f": '{host}' is no host of topology edge that can verify; choose from "
        "base_station") for host in ("cloud", "device")],

@@ -225,6 +225,44 @@ def test_the_verifier_may_stand_in_the_cloud(tmp_path):
 
 
 @pytest.mark.emulation
+def test_a_handover_changes_the_path_and_not_the_text(tmp_path):
+    way = {"rate": "50mbit", "delay": "5ms"}
+    links = {name: {"up": way, "down": way} for name in ("radio", "radio_2", "between")}
+    same = {
+        "topology": "handover",
+        "links": links,
+        "methods": ["dsd", "dssd"],
+        "decoding": {"temperature": 1.0, "max_new_tokens": 200},
+        "backend": "relay",
+    }
+    there_and_back = [
+        {"at": "200ms", "to": "radio_2", "stall": "60ms"},
+        {"at": "500ms", "to": "radio", "stall": "60ms"},
+    ]
+    texts = []
+    for handovers in ([], there_and_back):
+        folder = tmp_path / str(len(handovers))
+        folder.mkdir()
+        scenario = write(folder, **same, handovers=handovers)
+        run(scenario)
+        found = results(scenario)
+        texts.append(hashes(found))
+        for row in found.summary().rows:
+            radio, other = row.links["radio"], row.links["radio_2"]
+            assert row.uplink_wire_bytes == radio.up_bytes + other.up_bytes
+            assert row.downlink_wire_bytes == radio.down_bytes + other.down_bytes
+            assert row.links["between"].up_packets == other.up_packets
+            assert radio.up_packets > 0
+            assert (other.up_packets > 0) == (len(handovers) > 0)
+            log = found.run(row.method, 0) / "handovers.jsonl"
+            made = [json.loads(line) for line in log.open()] if log.exists() else []
+            assert [each["to"] for each in made] == [each["to"] for each in handovers]
+            assert all(0 <= each["applied"] - each["scheduled"] < 10e6 for each in made)
+            assert log.with_name("changes.radio_2.jsonl").exists() == (len(handovers) > 0)
+    assert texts[0] == texts[1]
+
+
+@pytest.mark.emulation
 def test_two_runs_side_by_side(tmp_path):
     need_sandbox()
     folders = [tmp_path / "a", tmp_path / "b"]

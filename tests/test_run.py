@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from testbed.emulation.backend import choose_backend
+from testbed.emulation.mininet_link import namespace_of
 from testbed.emulation.packet_log import PacketLine
 from testbed.errors import TestbedError
 from testbed.links.spec import LinkSpec
@@ -260,6 +261,28 @@ def test_a_handover_changes_the_path_and_not_the_text(tmp_path):
             assert all(0 <= each["applied"] - each["scheduled"] < 10e6 for each in made)
             assert log.with_name("changes.radio_2.jsonl").exists() == (len(handovers) > 0)
     assert texts[0] == texts[1]
+
+
+@inside_sandbox
+def test_a_handover_that_fails_ends_the_run(tmp_path):
+    way = {"rate": "1mbit", "delay": "5ms"}
+    changes = {
+        "topology": "handover",
+        "links": {name: {"up": way, "down": way} for name in ("radio", "radio_2", "between")},
+        "handovers": [{"at": "300ms", "to": "radio_2"}],
+        "methods": ["dsd"],
+        "decoding": {"temperature": 1.0, "max_new_tokens": 5000},
+    }
+    scenario = check_scenario({**SYNTHETIC, **changes}, "test")
+    spec = SyntheticSpec(1000, 0.8)
+    plan = Plan(choose_backend("relay"), spec, spec)
+    entry = scenario.methods[0]
+    with Experiment(scenario, plan, Results.create(tmp_path, "stuck")) as experiment:
+        experiment.begin(entry, 0)
+        device = namespace_of(experiment.network._host("device"))
+        device.run(["ip", "link", "set", "dev", "device-radio-2", "down"])
+        with pytest.raises(TestbedError, match="the handover to radio_2 failed: host device: ip"):
+            experiment.decode(entry, 0, 0, Silent())
 
 
 @pytest.mark.emulation

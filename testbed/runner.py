@@ -6,6 +6,7 @@ Started by `testbed.launch` in namespaces of its own: python -m testbed.runner R
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
@@ -19,7 +20,12 @@ from testbed.accounting import Accountant, judge_messages
 from testbed.calibration.short import check_links, level, why
 from testbed.control import Begin, Decode, Failed, Progress, Ready, Report, Result
 from testbed.emulation.network import Network
-from testbed.emulation.punctuality import judge_changes, write_changes
+from testbed.emulation.punctuality import (
+    judge_changes,
+    judge_handovers,
+    write_changes,
+    write_handovers,
+)
 from testbed.emulation.sandbox import enter
 from testbed.emulation.topology import load_topology, topology_links
 from testbed.environment import describe_environment
@@ -61,15 +67,14 @@ class Experiment:
         self._stack = ExitStack()
         topology = load_topology(scenario.document.topology)
         self._links = topology_links(topology)
-        self._own_link = next(
-            link.name for link in self._links if DEVICE in (link.node1, link.node2)
-        )
+        self._own_links = [link.name for link in self._links if DEVICE in (link.node1, link.node2)]
         self.network = Network(
             topology,
             scenario.links,
             plan.backend,
             scenario.document.seed,
             schedules=scenario.schedules,
+            handovers=scenario.handovers,
         )
         self._nodes: dict[str, NodeProcess] = {}
 
@@ -93,6 +98,7 @@ class Experiment:
     def begin(self, entry: MethodEntry, repetition: int) -> None:
         """Start a run: a new connection, new event files, and the links as they were at first."""
         directory = self._results.run(entry.label, repetition)
+        self.network.handovers.reset()
         for name, node in self._nodes.items():
             node.send(Begin(str(directory / f"{name}.jsonl"), entry.uses_verifier))
             checked(node, self._report(node), Ready)
@@ -100,9 +106,13 @@ class Experiment:
         # From here on, so that each method meets the same link from its beginning on.
         for wire in self.network.wires.values():
             wire.restart(repetition, directory)
+        began = time.monotonic()
+        for wire in self.network.wires.values():
+            wire.begin(began)
+        self.network.handovers.begin(began)
 
     def end(self, entry: MethodEntry, repetition: int) -> None:
-        """End a run: write down how the links changed, and judge it."""
+        """End a run: write down how the links and the path changed, and judge it."""
         directory = self._results.run(entry.label, repetition)
         for name, wire in self.network.wires.items():
             applied = wire.applied()
@@ -110,6 +120,12 @@ class Experiment:
                 write_changes(directory / f"changes.{name}.jsonl", applied)
             for reason in judge_changes(name, applied):
                 self.verdict.add("suspect", f"{directory.name}: {reason}")
+        self.network.handovers.end()
+        made = list(zip(self._scenario.handovers, self.network.handovers.applied(), strict=False))
+        if made:
+            write_handovers(directory / "handovers.jsonl", made)
+        for reason in judge_handovers([applied for _, applied in made]):
+            self.verdict.add("suspect", f"{directory.name}: {reason}")
 
     def decode(self, entry: MethodEntry, repetition: int, prompt: int, display: Display) -> Row:
         """Decode one text and account for it."""
@@ -164,7 +180,7 @@ class Experiment:
             device=events[DEVICE],
             verifier=verifier,
             links=links,
-            own_link=self._own_link,
+            own_links=self._own_links,
             verdict=verdict.level,
             reasons=verdict.reasons,
         )
@@ -179,7 +195,7 @@ class Experiment:
             address = self.network.address(verifier, DEVICE)
             arguments[DEVICE] += [
                 f"--connect=tcp://{address}:{PORT}",
-                f"--peer={verifier} over link {self._own_link}",
+                f"--peer={verifier} over link {' or '.join(self._own_links)}",
             ]
         for name, extra in arguments.items():
             popen = partial(self.network.popen, name)
@@ -199,6 +215,7 @@ class Experiment:
             node.check()
         for wire in self.network.wires.values():
             wire.check()
+        self.network.handovers.check()
 
 
 def checked(node: NodeProcess, report: Report, kind: type[T]) -> T:

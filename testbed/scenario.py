@@ -16,10 +16,17 @@ import msgspec
 
 from testbed.decoding.sampling import Sampling
 from testbed.emulation.netem_support import refusals
-from testbed.emulation.topology import load_topology, topology_hosts, topology_links
+from testbed.emulation.topology import (
+    known_topologies,
+    load_topology,
+    topology_hosts,
+    topology_links,
+    topology_paths,
+)
 from testbed.errors import TestbedError
 from testbed.links.changes import read_schedule
 from testbed.links.files import place_files
+from testbed.links.handovers import Handover, Interval, held_links, read_handovers
 from testbed.links.profiles import find_profile
 from testbed.links.schedule import Schedule
 from testbed.links.spec import Duplex, LinkSpec
@@ -106,6 +113,7 @@ class Document(Strict):
     methods: list[str | dict[str, Any]]
     prompts: list[str]
     description: str = ""
+    handovers: list[Any] = []
     decoding: Decoding = msgspec.field(default_factory=Decoding)
     repeat: Positive = 1
     seed: Int64 = 0
@@ -130,6 +138,7 @@ class Scenario:
     document: Document
     links: dict[str, Duplex]
     schedules: dict[str, Schedule]
+    handovers: list[Handover]
     methods: list[MethodEntry]
     timeout: float
     """Longest silence in seconds before a run is given up."""
@@ -157,6 +166,7 @@ class Scenario:
             }
             for name, duplex in self.links.items()
         }
+        mapping["handovers"] = [handover.to_mapping() for handover in self.handovers]
         mapping["methods"] = [
             {"method": entry.method, "label": entry.label, **entry.options}
             for entry in self.methods
@@ -237,11 +247,15 @@ def check_scenario(raw: Mapping[str, Any], where: str) -> Scenario:
         )
     names = [link.name for link in topology_links(topology)]
     document = msgspec.structs.replace(document, links=_place_files(document.links, where))
-    links, schedules = _check_links(document.links, names, where)
+    paths = list(topology_paths(topology))
+    handovers = _check_handovers(document, paths, where)
+    held = held_links(handovers, paths[0]) if paths else {}
+    links, schedules = _check_links(document.links, names, held, where)
     return Scenario(
         document=document,
         links=links,
         schedules=schedules,
+        handovers=handovers,
         methods=_check_methods(document.methods, where),
         timeout=timeout,
         source=where,
@@ -261,8 +275,18 @@ def _place_files(links: dict[str, Any], where: str) -> dict[str, Any]:
     return placed
 
 
+def _check_handovers(document: Document, paths: list[str], where: str) -> list[Handover]:
+    if document.handovers and not paths:
+        able = [name for name, kind in known_topologies().items() if topology_paths(kind())]
+        raise TestbedError(
+            f"{where}: handovers: topology {document.topology} has one path only; "
+            f"choose from {', '.join(able)}"
+        )
+    return read_handovers(document.handovers, paths, f"{where}: handovers")
+
+
 def _check_links(
-    raw: dict[str, Any], names: list[str], where: str
+    raw: dict[str, Any], names: list[str], held: Mapping[str, list[Interval]], where: str
 ) -> tuple[dict[str, Duplex], dict[str, Schedule]]:
     if sorted(raw) != sorted(names):
         raise TestbedError(
@@ -285,7 +309,9 @@ def _check_links(
         links[name] = Duplex(
             up=LinkSpec.parse(up, f"{place}.up"), down=LinkSpec.parse(down, f"{place}.down")
         )
-        schedules[name] = read_schedule(links[name], ways.start, ways.changes, traces, place)
+        schedules[name] = read_schedule(
+            links[name], ways.start, ways.changes, traces, place, holds=held.get(name, ())
+        )
     return links, schedules
 
 

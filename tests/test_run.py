@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from testbed.emulation.backend import choose_backend
+from testbed.emulation.mininet_link import namespace_of
 from testbed.emulation.packet_log import PacketLine
 from testbed.errors import TestbedError
 from testbed.links.spec import LinkSpec
@@ -222,6 +223,66 @@ def test_the_verifier_may_stand_in_the_cloud(tmp_path):
     (row,) = results(scenario).summary().rows
     assert row.links["radio"].up_packets == row.links["backhaul"].up_packets > 0
     assert row.ttft_s > 0.008  # both links, both ways
+
+
+@pytest.mark.emulation
+def test_a_handover_changes_the_path_and_not_the_text(tmp_path):
+    way = {"rate": "50mbit", "delay": "5ms"}
+    links = {name: {"up": way, "down": way} for name in ("radio", "radio_2", "between")}
+    same = {
+        "topology": "handover",
+        "links": links,
+        "methods": ["dsd", "dssd"],
+        "decoding": {"temperature": 1.0, "max_new_tokens": 200},
+        "backend": "relay",
+    }
+    there_and_back = [
+        {"at": "200ms", "to": "radio_2", "stall": "60ms"},
+        {"at": "500ms", "to": "radio", "stall": "60ms"},
+    ]
+    texts = []
+    for handovers in ([], there_and_back):
+        folder = tmp_path / str(len(handovers))
+        folder.mkdir()
+        scenario = write(folder, **same, handovers=handovers)
+        run(scenario)
+        found = results(scenario)
+        texts.append(hashes(found))
+        for row in found.summary().rows:
+            radio, other = row.links["radio"], row.links["radio_2"]
+            assert row.uplink_wire_bytes == radio.up_bytes + other.up_bytes
+            assert row.downlink_wire_bytes == radio.down_bytes + other.down_bytes
+            assert row.links["between"].up_packets == other.up_packets
+            assert radio.up_packets > 0
+            assert (other.up_packets > 0) == (len(handovers) > 0)
+            log = found.run(row.method, 0) / "handovers.jsonl"
+            made = [json.loads(line) for line in log.open()] if log.exists() else []
+            assert [each["to"] for each in made] == [each["to"] for each in handovers]
+            assert all(0 <= each["applied"] - each["scheduled"] < 10e6 for each in made)
+            assert log.with_name("changes.radio_2.jsonl").exists() == (len(handovers) > 0)
+    assert texts[0] == texts[1]
+
+
+@inside_sandbox
+def test_a_handover_that_fails_ends_the_run(tmp_path):
+    way = {"rate": "1mbit", "delay": "5ms"}
+    changes = {
+        "topology": "handover",
+        "links": {name: {"up": way, "down": way} for name in ("radio", "radio_2", "between")},
+        "handovers": [{"at": "300ms", "to": "radio_2"}],
+        "methods": ["dsd"],
+        "decoding": {"temperature": 1.0, "max_new_tokens": 5000},
+    }
+    scenario = check_scenario({**SYNTHETIC, **changes}, "test")
+    spec = SyntheticSpec(1000, 0.8)
+    plan = Plan(choose_backend("relay"), spec, spec)
+    entry = scenario.methods[0]
+    with Experiment(scenario, plan, Results.create(tmp_path, "stuck")) as experiment:
+        experiment.begin(entry, 0)
+        device = namespace_of(experiment.network._host("device"))
+        device.run(["ip", "link", "set", "dev", "device-radio-2", "down"])
+        with pytest.raises(TestbedError, match="the handover to radio_2 failed: host device: ip"):
+            experiment.decode(entry, 0, 0, Silent())
 
 
 @pytest.mark.emulation

@@ -62,6 +62,7 @@ def test_the_resolved_form_has_every_default_filled_in():
     assert resolved(BASE) == {
         **BASE,
         "description": "",
+        "handovers": [],
         "decoding": {
             "temperature": 1.0, "top_k": 0, "top_p": 1.0, "max_new_tokens": 64, "ignore_eos": False,
         },
@@ -126,6 +127,48 @@ def test_all_topologies_have_their_verifiers():
         assert list(resolved(raw)["links"]) == ["radio", "backhaul"]
 
 
+ALONG = {
+    **BASE,
+    "topology": "handover",
+    "links": {name: {"up": {}, "down": {}} for name in ("radio", "radio_2", "between")},
+}
+
+
+def test_handovers_read_back_and_need_the_relay_if_anything_waits():
+    raw = {**ALONG, "handovers": [{"at": "5s", "to": "radio_2", "stall": "60ms"}]}
+    mapping = resolved({**raw, "handovers": [*raw["handovers"], {"at": "9s", "to": "radio"}]})
+    assert mapping["handovers"][1] == {"at": "9s", "to": "radio", "stall": "0us"}
+    assert resolved(mapping) == mapping
+    why = "handover (it cannot hold packets without losing any)"
+    refused = check_scenario(raw, "s.yaml").netem_refusals()
+    assert refused == [f"links.radio: {why}", f"links.radio_2: {why}"]
+    raw["handovers"][0]["stall"] = 0
+    assert check_scenario(raw, "s.yaml").netem_refusals() == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({**BASE, "handovers": [{"at": "5s", "to": "radio"}]},
+         ": topology edge has one path only; choose from handover"),
+        ({"handovers": {}}, ": {}: expected `list`, got `mapping`"),
+        ({"handovers": [{"at": "5s", "to": "between"}]},
+         "[0].to: 'between' is not one; choose from radio, radio_2"),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_a_handover_is_named(changes, error):
+    with pytest.raises(TestbedError) as caught:
+        check_scenario({**ALONG, **changes}, "s.yaml")
+    assert str(caught.value) == f"s.yaml: handovers{error}"
+
+
+def test_a_link_that_a_handover_stalls_begins_with_the_run():
+    raw = copy.deepcopy({**ALONG, "handovers": [{"at": "5s", "to": "radio_2", "stall": "1ms"}]})
+    raw["links"]["radio_2"]["start"] = "first_packet"
+    with pytest.raises(TestbedError, match=r"^s.yaml: links.radio_2.start: 'first_packet' cannot"):
+        check_scenario(raw, "s.yaml")
+
+
 def test_a_method_may_run_twice_under_two_labels():
     mapping = resolved({**BASE, "methods": ["dsd", {"method": "dsd", "label": "again"}]})
     assert [each["label"] for each in mapping["methods"]] == ["dsd", "again"]
@@ -143,7 +186,7 @@ PROMPTS = "at least one, and none of them empty, is needed"
 
 MISTAKES = [  # where, what is written there, and the error after the name of that place
     ("colour", 1, ": unknown key; allowed are name, topology, verifier, links, models, methods, "
-     "prompts, description, decoding, repeat, seed, backend, timeout"),
+     "prompts, description, handovers, decoding, repeat, seed, backend, timeout"),
     ("decoding", {"temprature": 1}, ".temprature: unknown key; allowed are temperature, top_k, "
      "top_p, max_new_tokens, ignore_eos"),
     ("links.radio.up", {"raet": "1mbit"}, f".raet: {NO_LINK_KEY}"),
@@ -169,7 +212,7 @@ MISTAKES = [  # where, what is written there, and the error after the name of th
     ("links", [1], ": [1]: expected `mapping`, got `list`"),
     ("links", {}, ": none given; this topology has exactly radio"),
     ("links", {"radio": {}, "lan": {}}, ": radio, lan given; this topology has exactly radio"),
-    ("topology", "star", ": topology 'star' is unknown; there are edge, three_tier"),
+    ("topology", "star", ": topology 'star' is unknown; there are edge, handover, three_tier"),
     ("topology", 3, ": 3: expected `str`, got `int`"),
     *[("verifier", host, f": '{host}' is no host of topology edge that can verify; choose from "
        "base_station") for host in ("cloud", "device")],

@@ -73,9 +73,13 @@ class NetemWire(Wire):
 
     def restart(self, repetition: int, logs: Path | None) -> None:
         """Play the schedule anew; the kernel neither seeds its losses nor logs packets."""
+        self.begin(time.monotonic())
+
+    def begin(self, at: float) -> None:
+        """Play the schedule anew."""
         self._end_playing()
         self._apply(self.duplex)
-        self._player.restart(time.monotonic())
+        self._player.restart(at)
         self._stop_playing.clear()
         self._playing = threading.Thread(target=self._play, daemon=True)
         self._playing.start()

@@ -11,6 +11,7 @@ from mininet.node import Node
 from mininet.topo import Topo
 
 from testbed.emulation.ethernet import read_offloads
+from testbed.emulation.handovers import Handovers
 from testbed.emulation.mininet_link import (
     QUIET_NAMESPACE,
     WireLink,
@@ -18,9 +19,10 @@ from testbed.emulation.mininet_link import (
     namespace_of,
 )
 from testbed.emulation.namespace import InterfaceCounters, Namespace
-from testbed.emulation.topology import topology_hosts, topology_links
+from testbed.emulation.topology import topology_hosts, topology_links, topology_paths
 from testbed.emulation.wire import Wire
 from testbed.errors import TestbedError
+from testbed.links.handovers import Handover
 from testbed.links.schedule import Schedule
 from testbed.links.spec import Duplex
 
@@ -30,6 +32,8 @@ HOST_SYSCTLS = {
     "net.ipv4.tcp_no_metrics_save": "1",
 }
 
+_NOT_RUNNING = "the network is not running; start it first"
+
 
 class Network:
     """The hosts of a topology, joined by wires; a context manager that starts and stops it.
@@ -37,6 +41,7 @@ class Network:
     links: what each link of the topology does, by its name.
     backend: 'relay' or 'netem', as `choose_backend` returned it.
     schedules: how links change after each restart, by their names; the others do not.
+    handovers: how the device's path changes after each beginning, where the topology has several.
     seed: decides which packets the relay loses and how long each is delayed.
 
     Raises TestbedError if `links` names other links than the topology declares.
@@ -48,7 +53,9 @@ class Network:
         links: Mapping[str, Duplex],
         backend: str,
         seed: int,
+        *,
         schedules: Mapping[str, Schedule] | None = None,
+        handovers: Sequence[Handover] = (),
     ) -> None:
         self._topology = topology
         self.declared = topology_links(topology)
@@ -57,6 +64,8 @@ class Network:
         self._backend = backend
         self._seed = seed
         self._schedules = schedules or {}
+        self._plan = handovers
+        self._handovers: Handovers | None = None
         self._net: Mininet | None = None
         self._links: dict[str, WireLink] = {}
         self._processes: list[subprocess.Popen[Any]] = []
@@ -92,6 +101,9 @@ class Network:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
         self._processes.clear()
+        if self._handovers is not None:
+            self._handovers.stop()
+            self._handovers = None
         net, self._net = self._net, None
         if net is not None:
             net.stop()
@@ -105,6 +117,13 @@ class Network:
     def inside(self, host: str) -> Namespace:
         """The namespaces of a host."""
         return namespace_of(self._host(host))
+
+    @property
+    def handovers(self) -> Handovers:
+        """What keeps and changes the device's path."""
+        if self._handovers is None:
+            raise TestbedError(_NOT_RUNNING)
+        return self._handovers
 
     def popen(self, host: str, argv: Sequence[str], **kwargs: Any) -> "subprocess.Popen[Any]":
         """Start a command in a host, in a session of its own; the working directory is kept."""
@@ -155,6 +174,8 @@ class Network:
         for link in self._links.values():
             _introduce(link.intf1, link.intf2)
             _introduce(link.intf2, link.intf1)
+        inside = {name: namespace_of(net[name]) for name in self._host_names}
+        self._handovers = Handovers(topology_paths(self._topology), inside, self._plan)
 
     def _verify_addresses(self) -> None:
         """Compare what `ip` shows with what Mininet believes; it ignores some failures."""
@@ -180,7 +201,7 @@ class Network:
 
     def _host(self, name: str) -> Node:
         if self._net is None:
-            raise TestbedError("the network is not running; start it first")
+            raise TestbedError(_NOT_RUNNING)
         if name not in self._host_names:
             raise TestbedError(
                 f"the topology has no host {name!r}; it has {', '.join(self._host_names)}"

@@ -11,11 +11,13 @@ with what was applied, then one reply to each request on stdin:
     {"follow": {"moments": [{"time": S, "up": {…}, "down": {…}, "held": B}, …],
                 "on_first_packet": B}}
     {"restart": {"repetition": N, "logs": {"up": PATH, "down": PATH} or null}}
+    {"begin": S}
     {"applied": true}
 
 `set` is in force at once, and again after each restart. A restart begins the links' randomness and
 packet numbers anew, plays the schedule that was to be followed, and logs every packet from then on;
-it is granted when no packet is under way. The relay exits when stdin closes, and dies of any error.
+it is granted when no packet is under way. `begin` plays the schedule anew, from a time 0 on the
+monotonic clock. The relay exits when stdin closes, and dies of any error.
 It imports neither torch, zmq nor mininet, so that it starts in a fraction of a second.
 """
 
@@ -118,6 +120,8 @@ class Relay:
             return {"moments": len(request["follow"]["moments"])}
         if "restart" in request:
             return {"in_flight": self._restart(**request["restart"])}
+        if "begin" in request:
+            self._begin(request["begin"])
         if "applied" in request:
             return {"applied": [(each.scheduled, each.applied) for each in self._player.applied]}
         if "forget_lateness" in request:
@@ -134,6 +138,14 @@ class Relay:
             self._player.restart(time.monotonic())
             self._begin_traces()
         return in_flight
+
+    def _begin(self, at: float) -> None:
+        if self._player.applied:
+            now = time.monotonic()
+            for name, way in self._directions.items():
+                way.change(now, self._base[name])
+        self._player.restart(at)
+        self._begin_traces()
 
 
 def read_moments(mapping: Mapping[str, Any]) -> Schedule:

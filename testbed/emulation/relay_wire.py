@@ -75,6 +75,10 @@ class RelayWire(Wire):
                 )
             time.sleep(_PAUSE)
 
+    def begin(self, at: float) -> None:
+        """Let the relay play the schedule anew."""
+        self._ask({"begin": at})
+
     def follow(self, schedule: Schedule) -> None:
         """Hand the schedule to the relay, which keeps to it by itself."""
         moments = [

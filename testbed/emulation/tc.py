@@ -23,6 +23,8 @@ class Tc:
     where: the link it is for, in messages.
     """
 
+    program = "tc"
+
     def __init__(self, process: "subprocess.Popen[bytes]", where: str) -> None:
         self._process = process
         self._where = where
@@ -49,7 +51,7 @@ class Tc:
                     errors.append(line.strip())
         if errors:
             said = "; ".join(error for error in errors if not error.startswith("Command failed"))
-            raise TestbedError(f"{self._where}: tc refused `{commands[0]}`: {said}")
+            raise TestbedError(f"{self._where}: {self.program} refused `{commands[0]}`: {said}")
         return answers
 
     def line(self) -> str:
@@ -62,9 +64,11 @@ class Tc:
             self._pending += data
             # What a dead guest started may keep the pipe open.
             if not data and (ready or self._process.poll() is not None):
-                raise TestbedError(f"{self._where}: the process that runs tc died")
+                raise self._death()
             if not data and time.monotonic() > deadline:
-                raise TestbedError(f"{self._where}: tc has not answered for {_PATIENCE:g} s")
+                raise TestbedError(
+                    f"{self._where}: {self.program} has not answered for {_PATIENCE:g} s"
+                )
         line, _, self._pending = self._pending.partition(b"\n")
         return line.decode(errors="replace")
 
@@ -73,4 +77,7 @@ class Tc:
         try:
             os.write(self._process.stdin.fileno(), text.encode())
         except OSError as error:
-            raise TestbedError(f"{self._where}: the process that runs tc died") from error
+            raise self._death() from error
+
+    def _death(self) -> TestbedError:
+        return TestbedError(f"{self._where}: the process that runs {self.program} died")

@@ -50,6 +50,15 @@ def topology_links(topology: Topo) -> list[LinkDeclaration]:
     return links
 
 
+def topology_paths(topology: Topo) -> dict[str, dict[str, str]]:
+    """By each radio link that the device can be on, the route that each host needs then.
+
+    It is on the first one at first. Empty where there is one path only.
+    """
+    paths: dict[str, dict[str, str]] = getattr(topology, "paths", {})
+    return paths
+
+
 def topology_hosts(topology: Topo) -> list[str]:
     """The names of a topology's hosts; TestbedError if it has switches, which are not built."""
     switches: list[str] = topology.switches()

@@ -94,6 +94,13 @@ class Wire(ABC):
         """
 
     @abstractmethod
+    def begin(self, at: float) -> None:
+        """Take `at`, on the monotonic clock, for time 0 of the schedule since the last restart.
+
+        So that all links begin together, however long each took to restart.
+        """
+
+    @abstractmethod
     def follow(self, schedule: Schedule) -> None:
         """From each restart on, change as the schedule says, from what is in force without it."""
 

@@ -9,7 +9,7 @@ changes:
   - {at: 20s, handover: 80ms, up: {rate: 5mbit}}               # all waits, then a step
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,16 +25,30 @@ _STARTS = {"run": False, "first_packet": True}
 
 
 def read_schedule(
-    duplex: Duplex, start: str, changes: Sequence[object], traces: Mapping[str, str], where: str
+    duplex: Duplex,
+    start: str,
+    changes: Sequence[object],
+    traces: Mapping[str, str],
+    where: str,
+    *,
+    holds: Iterable[tuple[float, float]] = (),
 ) -> Schedule:
     """The schedule of one link.
 
-    traces: per direction, the path of its CSV trace. Raises TestbedError, naming the place in the
+    traces: per direction, the path of its CSV trace.
+    holds: when all waits because the device hands over, in seconds from the beginning of a run.
+
+    Raises TestbedError, naming the place in the
     scenario or the line of the file, for what no link can do.
     """
     if start not in _STARTS:
         raise TestbedError(f"{where}.start: '{start}' is not one; choose from {', '.join(_STARTS)}")
-    draft = Draft(duplex)
+    draft = Draft(duplex, holds=list(holds))
+    if draft.holds and _STARTS[start]:
+        raise TestbedError(
+            f"{where}.start: '{start}' cannot go with handovers, which stall this link at times "
+            "of the run; use run"
+        )
     for way, path in traces.items():
         for time, values in read_csv_trace(Path(path), f"{where}.{way}.trace"):
             draft.set(way, time, values)

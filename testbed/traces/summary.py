@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -33,7 +33,7 @@ class Row(msgspec.Struct, kw_only=True):
     `acceptance_rate` is accepted / tested, where tested counts the accepted drafts and the first
     rejected one of each round: drafts behind a rejection were never looked at. It is None when
     nothing was tested. Payload bits are those the codec wrote, message bytes the ZeroMQ frames,
-    wire bytes whole Ethernet frames on the device's own link. `network_s` is the time in which
+    wire bytes whole Ethernet frames on the device's own links. `network_s` is the time in which
     neither node was computing.
     """
 
@@ -78,13 +78,13 @@ def summarise(
     device: list[Event],
     verifier: list[Event],
     links: dict[str, WireBytes],
-    own_link: str,
+    own_links: Sequence[str],
     verdict: Level,
     reasons: list[str],
 ) -> Row:
     """One row from a result, both nodes' events of that text, and the links' counters.
 
-    `own_link` names the device's link.
+    `own_links` names the device's links.
     """
     seconds = result.times[-1]
     window = (round(result.start * 1e9), round((result.start + seconds) * 1e9))
@@ -109,10 +109,10 @@ def summarise(
         acceptance_rate=result.accepted / tested if tested else None,
         uplink_payload_bits=result.up_payload_bits,
         uplink_message_bytes=result.up_bytes,
-        uplink_wire_bytes=links[own_link].up_bytes,
+        uplink_wire_bytes=sum(links[name].up_bytes for name in own_links),
         downlink_payload_bits=sum(event.get("payload_bits", 0) for event in sent),
         downlink_message_bytes=sum(event["bytes"] for event in sent),
-        downlink_wire_bytes=links[own_link].down_bytes,
+        downlink_wire_bytes=sum(links[name].down_bytes for name in own_links),
         links=links,
         resends=result.resends,
         target_tv=sum(distances) / len(distances) if distances else None,

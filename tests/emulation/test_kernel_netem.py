@@ -13,24 +13,33 @@ from testbed.emulation.network import Network
 from testbed.emulation.topology import load_topology
 from testbed.errors import TestbedError
 from testbed.links.gilbert_elliott import GilbertElliott
+from testbed.links.handovers import Handover
 from testbed.links.jitter import Jitter
 from testbed.links.schedule import Moment, Schedule
 from testbed.links.spec import Duplex, LinkSpec
 from tests.emulation.inside import Path, inside_sandbox, symmetric
+
+LINE = Duplex(LinkSpec(delay=0.005), LinkSpec(delay=0.005))
 
 
 @pytest.fixture(
     params=[pytest.param("netem", marks=pytest.mark.netem), "guest netem"],
     ids=["host", "guest"],
 )
-def edge(request):
-    """Makes networks on one of the backends."""
+def backend(request):
+    """One of the backends, if it is here."""
     probe = probe_netem()
     if request.param == "netem" and not probe.available:
         pytest.skip(f"this kernel has no netem: {probe.reason}")
     if request.param == "guest netem" and (probe.available or guest_missing()):
         pytest.skip(f"no guest kernel, or no need of one: {guest_missing()}")
-    return lambda duplex: Network(load_topology("edge"), {"radio": duplex}, request.param, 1)
+    return request.param
+
+
+@pytest.fixture
+def edge(backend):
+    """Makes networks on one of the backends."""
+    return lambda duplex: Network(load_topology("edge"), {"radio": duplex}, backend, 1)
 
 
 @inside_sandbox
@@ -151,6 +160,36 @@ def test_a_schedule_is_kept_to_and_begins_with_the_first_packet(edge):
         wire.check()
         wire.restart(0, None)
         assert wire._in_force.up == LinkSpec(delay=0.005)
+
+
+@inside_sandbox
+def test_a_handover_without_a_stall_changes_the_path(backend):
+    links = {"radio": symmetric(delay=0.02), "radio_2": LINE, "between": LINE}
+    plan = [Handover(0.2, "radio_2")]
+    topology = load_topology("handover")
+    with (
+        Network(topology, links, backend, 1, handovers=plan) as network,
+        Path(network, "device", "base_station") as path,
+    ):
+        check_links(network)
+        before = {name: wire.counters().up for name, wire in network.wires.items()}
+        for wire in network.wires.values():
+            wire.restart(0, None)
+        began = time.monotonic()
+        for wire in network.wires.values():
+            wire.begin(began)
+        network.handovers.begin(began)
+        for number in range(40):
+            path.send(number, 100)
+            time.sleep(0.01)
+        assert sorted(path.receive(0.3)) == list(range(40))
+        network.handovers.end()
+        carried = {
+            name: wire.counters().up.forwarded_packets - before[name].forwarded_packets
+            for name, wire in network.wires.items()
+        }
+        assert carried["radio"] + carried["radio_2"] == 40
+        assert carried["radio_2"] == carried["between"] > 10
 
 
 @inside_sandbox

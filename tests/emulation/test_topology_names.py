@@ -7,13 +7,14 @@ from testbed.emulation.topology import (
     load_topology,
     topology_hosts,
     topology_links,
+    topology_paths,
 )
 from testbed.errors import TestbedError
 
 
 def test_every_topology_is_found_and_described_in_one_line():
     known = known_topologies()
-    assert {"edge", "three_tier"} <= set(known)
+    assert {"edge", "handover", "three_tier"} <= set(known)
     for topology in known.values():
         assert topology.__doc__ and "\n" not in topology.__doc__
         assert topology_links(topology())
@@ -28,7 +29,7 @@ def test_links_run_from_the_device_outwards():
 
 
 def test_an_unknown_topology_lists_the_known_ones():
-    with pytest.raises(TestbedError, match=r"'egde' is unknown; there are edge, three_tier"):
+    with pytest.raises(TestbedError, match=r"'egde' is unknown; there are edge, hand"):
         load_topology("egde")
 
 
@@ -37,6 +38,24 @@ def test_interface_names_fit_in_linux():
         for _, _, info in topology().links(withInfo=True):
             assert len(info["intfName1"]) <= 15
             assert len(info["intfName2"]) <= 15
+
+
+def test_paths_name_links_hosts_and_interfaces_of_their_topology():
+    able = [name for name, kind in known_topologies().items() if topology_paths(kind())]
+    assert able == ["handover"]
+    for name in able:
+        topology = load_topology(name)
+        links = {link.name: link for link in topology_links(topology)}
+        interfaces = {
+            (info[f"node{end}"], info[f"intfName{end}"])
+            for _, _, info in topology.links(withInfo=True)
+            for end in (1, 2)
+        }
+        for link, routes in topology_paths(topology).items():
+            assert links[link].node1 == "device"
+            assert "device" in routes
+            for host, route in routes.items():
+                assert (host, route.split(" dev ")[1].split()[0]) in interfaces
 
 
 class Nameless(Topo):

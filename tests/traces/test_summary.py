@@ -42,7 +42,7 @@ def span(name: str, begin: float, end: float):
     }
 
 
-def row(device=(), verifier=(), own_link="radio", **changes):
+def row(device=(), verifier=(), own_links=("radio",), **changes):
     return summarise(
         label="mine",
         repetition=1,
@@ -51,7 +51,7 @@ def row(device=(), verifier=(), own_link="radio", **changes):
         device=list(device),
         verifier=list(verifier),
         links=LINKS,
-        own_link=own_link,
+        own_links=own_links,
         verdict="suspect",
         reasons=["late"],
     )
@@ -156,10 +156,12 @@ def test_downloads_are_summed_from_what_the_verifier_sent():
     assert (got.downlink_payload_bits, got.downlink_message_bytes) == (40, 35)
 
 
-def test_wire_bytes_are_those_of_the_devices_own_link():
+def test_wire_bytes_are_those_of_the_devices_own_links():
     got = row()
     assert (got.uplink_wire_bytes, got.downlink_wire_bytes) == (1111, 2222)
-    assert row(own_link="backhaul").uplink_wire_bytes == 3333
+    assert row(own_links=["backhaul"]).uplink_wire_bytes == 3333
+    both = row(own_links=["radio", "backhaul"])
+    assert (both.uplink_wire_bytes, both.downlink_wire_bytes) == (4444, 6666)
     assert got.links == LINKS
 
 

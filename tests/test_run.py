@@ -17,7 +17,9 @@ import pytest
 import yaml
 
 from testbed.emulation.backend import choose_backend
+from testbed.emulation.guest_kernel import guest_missing
 from testbed.emulation.mininet_link import namespace_of
+from testbed.emulation.netem import probe_netem
 from testbed.emulation.packet_log import PacketLine
 from testbed.errors import TestbedError
 from testbed.links.spec import LinkSpec
@@ -56,9 +58,16 @@ def run(scenario: Path, *arguments: str, code: int = 0, **keywords) -> subproces
         timeout=120,
         **keywords,
     )
-    assert done.returncode == code, done.stdout + done.stderr
+    wanted = (code, 3) if code == 0 and only_busy(scenario) else (code,)
+    assert done.returncode in wanted, done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
     return done
+
+
+def only_busy(scenario: Path) -> bool:
+    """Whether all that is wrong with a run is that tests run on a busy machine."""
+    verdict = results(scenario).verdict()
+    return verdict.level == "suspect" and all("busy" in each for each in verdict.reasons)
 
 
 def results(scenario: Path) -> Results:
@@ -91,7 +100,7 @@ def test_results_directory_is_complete_and_self_describing(tmp_path):
     assert [(r.method, r.repeat, r.prompt) for r in rows] == [
         (method, repeat, prompt) for repeat in (0, 1) for method in FOUR for prompt in (0, 1)
     ]
-    assert found.verdict().level == "valid"
+    assert found.verdict().level == "valid" or only_busy(scenario)
     for method in FOUR:
         assert method in done.stdout
         files = {path.name for path in found.run(method, 1).iterdir()}
@@ -293,7 +302,8 @@ def test_two_runs_side_by_side(tmp_path):
         folder.mkdir()
     scenarios = [write(folder, methods=FOUR) for folder in folders]
     processes = [subprocess.Popen(command(s), stdout=subprocess.DEVNULL) for s in scenarios]
-    assert [process.wait(60) for process in processes] == [0, 0]
+    for process, scenario in zip(processes, scenarios, strict=True):
+        assert process.wait(60) == 0 or only_busy(scenario)
     assert hashes(results(scenarios[0])) == hashes(results(scenarios[1]))
 
 
@@ -311,13 +321,13 @@ def processes_of(mark: str) -> list[str]:
     return found
 
 
-def long_run(folder: Path) -> tuple[subprocess.Popen, Path]:
+def long_run(folder: Path, backend: str = "relay") -> tuple[subprocess.Popen, Path]:
     """A run that is in the middle of its second text, all its processes marked by `folder`."""
     need_sandbox()
     slow = {"rate": "1mbit", "delay": "20ms"}
     scenario = write(
         folder, methods=["cloud_ar", "dsd"], links={"radio": {"up": slow, "down": slow}},
-        decoding={"temperature": 1.0, "max_new_tokens": 5000},
+        decoding={"temperature": 1.0, "max_new_tokens": 5000}, backend=backend,
     )  # fmt: skip
     environment = {**os.environ, "TESTBED_TEST_MARK": str(folder)}
     process = subprocess.Popen(
@@ -364,22 +374,30 @@ def test_interrupting_keeps_what_was_measured(tmp_path, number):
 
 @pytest.mark.emulation
 @pytest.mark.parametrize(
-    "module", ["nodes.base_station", "nodes.device", "testbed.emulation.relay"]
+    ("program", "named"),
+    [
+        ("nodes.base_station", "base_station"),
+        ("nodes.device", "device"),
+        ("testbed.emulation.relay", "relay"),
+        ("linux.uml", "link radio"),
+    ],
 )
-def test_a_part_that_dies_ends_the_run_by_name(tmp_path, module):
-    process, scenario = long_run(tmp_path)
-    (victim,) = [
+def test_a_part_that_dies_ends_the_run_by_name(tmp_path, program, named):
+    if program == "linux.uml" and (probe_netem().available or guest_missing()):
+        pytest.skip(f"no guest kernel, or no need of one: {guest_missing()}")
+    process, scenario = long_run(tmp_path, "netem" if program == "linux.uml" else "relay")
+    victim = min(  # the guest's first process is the kernel
         int(entry.name)
         for entry in Path("/proc").iterdir()
         if entry.name.isdigit()
-        and module in (entry / "cmdline").read_text().split("\0")
+        and program in (entry / "cmdline").read_text().split("\0")
         and str(tmp_path) in (entry / "environ").read_text(errors="replace")
-    ]
+    )
     os.kill(victim, signal.SIGKILL)
     _, errors = process.communicate(timeout=15)
     assert process.returncode == 1
-    assert module.rsplit(".", 1)[1] in errors
-    assert "died" in errors
+    assert named in errors
+    assert "died" in errors or "ended" in errors
     assert "Traceback" not in errors
     assert results(scenario).verdict().level == "invalid"
     assert processes_of(str(tmp_path)) == []

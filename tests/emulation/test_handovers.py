@@ -16,7 +16,7 @@ from testbed.errors import TestbedError
 from testbed.links.changes import read_schedule
 from testbed.links.handovers import Handover, held_links
 from testbed.links.spec import LinkSpec
-from tests.emulation.inside import Path, inside_sandbox, network_of, symmetric
+from tests.emulation.inside import Path, inside_sandbox, symmetric
 
 ANCHOR, DEVICE = "10.0.0.254", "10.0.0.1"
 LINKS = {
@@ -122,9 +122,9 @@ def test_two_streams_across_two_handovers():
 @inside_sandbox
 def test_a_connection_survives_two_handovers():
     with mobile() as network:
-        with network_of(network._host("base_station").pid):
+        with network.inside("base_station").entered():
             listener = socket.create_server(("", 9001))
-        with network_of(network._host("device").pid):
+        with network.inside("device").entered():
             client = socket.create_connection((ANCHOR, 9001))
         server, (address, _) = listener.accept()
         assert address == DEVICE

@@ -8,7 +8,7 @@ from __future__ import annotations
 import statistics
 import time
 
-from testbed.calibration.probes import HEADERS, PATIENCE, drain_until
+from testbed.calibration.probes import HEADERS, PATIENCE, ProbePath, drain_until
 from testbed.calibration.stage import WAYS, Stage
 from testbed.links.spec import LinkSpec, default_queue
 from testbed.traces.check import Check, burst_tolerance
@@ -42,7 +42,9 @@ def measure_bursts(stage: Stage) -> list[Check]:
             ideal = size * (payload + HEADERS) * 8 / rate
             margin = burst_tolerance(ideal)
             repeats = max(_FEWEST, min(_REPEATS, int(_BUDGET / (ideal + _PAUSE))))
-            taken = burst_times(stage, way, size, 2 * ideal, wanted=repeats, most=repeats)
+            taken = burst_times(
+                stage.paths[way], size, payload, 2 * ideal, wanted=repeats, most=repeats
+            )
             checks.append(
                 stage.judge(
                     way,
@@ -59,14 +61,13 @@ def measure_bursts(stage: Stage) -> list[Check]:
 
 
 def burst_times(
-    stage: Stage, way: str, size: int, longest: float, *, wanted: int, most: int
+    path: ProbePath, size: int, payload: int, longest: float, *, wanted: int, most: int
 ) -> list[float]:
-    """Seconds from the first send to the last arrival of bursts of `size` large packets.
+    """Seconds from the first send to the last arrival of bursts of `size` packets.
 
     longest: the seconds that one should take at most. wanted: how many that lost no packet, for
     which `most` are sent at most.
     """
-    path, payload = stage.paths[way], stage.payload(way)
     taken: list[float] = []
     for _ in range(most):
         if len(taken) == wanted:
@@ -79,6 +80,5 @@ def burst_times(
             drain_until([path], time.monotonic() + 1e-3)
         if len(flight.numbers) == size:
             taken.append(flight.times[-1] - flight.sent[0])
-        stage.count_order({way: flight})
         drain_until([path], time.monotonic() + _PAUSE)
     return taken

@@ -150,7 +150,7 @@ def _burst(stage: Stage, way: str) -> Check:
     room = int(as_queue(spec.queue).full_frames(spec.rate))
     size = max(1, min(_BURST, room, int(_LONGEST_BURST * spec.rate / bits)))
     low, high = _bounds(spec, size * bits)
-    taken = burst_times(stage, way, size, high, wanted=_BURSTS, most=_TRIES)
+    taken = burst_times(stage.paths[way], size, payload, high, wanted=_BURSTS, most=_TRIES)
     if not taken:
         return stage.not_measured(way, name, "s", f"each of {_TRIES} lost a packet")
     ideal = size * bits / spec.rate

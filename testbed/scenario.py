@@ -13,14 +13,21 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
+from mininet.topo import Topo
 
 from testbed.decoding.sampling import Sampling
 from testbed.emulation.netem_support import refusals
-from testbed.emulation.topology import load_topology, topology_hosts, topology_links
+from testbed.emulation.topology import (
+    LinkDeclaration,
+    load_topology,
+    topology_hosts,
+    topology_links,
+)
 from testbed.errors import TestbedError
 from testbed.links.changes import read_schedule
 from testbed.links.files import place_files
 from testbed.links.profiles import find_profile
+from testbed.links.queue import as_queue
 from testbed.links.schedule import Schedule
 from testbed.links.spec import Duplex, LinkSpec
 from testbed.links.units import format_time, parse_time
@@ -107,6 +114,8 @@ class Document(Strict):
     prompts: list[str]
     description: str = ""
     decoding: Decoding = msgspec.field(default_factory=Decoding)
+    devices: Positive = 1
+    """How many decode the prompts, every one of them all, at the same time."""
     repeat: Positive = 1
     seed: Int64 = 0
     backend: Literal["auto", "netem", "relay"] = "auto"
@@ -209,10 +218,7 @@ def check_scenario(raw: Mapping[str, Any], where: str) -> Scenario:
         raise TestbedError(
             f"{where}: name: '{document.name}' is no name; use letters, digits, '_', '.' and '-'"
         )
-    try:
-        topology = load_topology(document.topology)
-    except TestbedError as error:
-        raise TestbedError(f"{where}: topology: {error}") from None
+    topology = _load_topology(document, where)
     hosts = [host for host in topology_hosts(topology) if host in VERIFIERS]
     if document.verifier not in hosts:
         raise TestbedError(
@@ -235,9 +241,8 @@ def check_scenario(raw: Mapping[str, Any], where: str) -> Scenario:
             f"{where}: timeout: it is {document.timeout}; it must be above 0 and at most "
             f"{format_time(LONGEST_TIMEOUT)}"
         )
-    names = [link.name for link in topology_links(topology)]
     document = msgspec.structs.replace(document, links=_place_files(document.links, where))
-    links, schedules = _check_links(document.links, names, where)
+    links, schedules = _check_links(document.links, topology_links(topology), where)
     return Scenario(
         document=document,
         links=links,
@@ -246,6 +251,16 @@ def check_scenario(raw: Mapping[str, Any], where: str) -> Scenario:
         timeout=timeout,
         source=where,
     )
+
+
+def _load_topology(document: Document, where: str) -> Topo:
+    key = "topology"
+    try:
+        load_topology(document.topology)
+        key = "devices"
+        return load_topology(document.topology, document.devices)
+    except TestbedError as error:
+        raise TestbedError(f"{where}: {key}: {error}") from None
 
 
 def _check_models(models: Models, where: str) -> None:
@@ -262,16 +277,17 @@ def _place_files(links: dict[str, Any], where: str) -> dict[str, Any]:
 
 
 def _check_links(
-    raw: dict[str, Any], names: list[str], where: str
+    raw: dict[str, Any], declared: list[LinkDeclaration], where: str
 ) -> tuple[dict[str, Duplex], dict[str, Schedule]]:
+    names = [link.name for link in declared]
     if sorted(raw) != sorted(names):
         raise TestbedError(
             f"{where}: links: {', '.join(raw) or 'none'} given; this topology has "
             f"exactly {', '.join(names)}"
         )
     links, schedules = {}, {}
-    for name in names:
-        place = f"{where}: links.{name}"
+    for link in declared:
+        name, place = link.name, f"{where}: links.{link.name}"
         ways = convert(raw[name], Ways, f"{place}.")
         up, down = dict(ways.up), dict(ways.down)
         traces = {
@@ -283,10 +299,20 @@ def _check_links(
             profile = find_profile(ways.profile, f"{place}.profile")
             up, down = {**profile.up.mapping(), **up}, {**profile.down.mapping(), **down}
         links[name] = Duplex(
-            up=LinkSpec.parse(up, f"{place}.up"), down=LinkSpec.parse(down, f"{place}.down")
+            up=_disciplined(LinkSpec.parse(up, f"{place}.up"), link, ways.up),
+            down=_disciplined(LinkSpec.parse(down, f"{place}.down"), link, ways.down),
         )
         schedules[name] = read_schedule(links[name], ways.start, ways.changes, traces, place)
     return links, schedules
+
+
+def _disciplined(spec: LinkSpec, link: LinkDeclaration, written: Mapping[str, Any]) -> LinkSpec:
+    """The spec with the link's own discipline, unless the scenario itself writes of the queue."""
+    queue = as_queue(spec.queue)
+    plain = queue.discipline == "drop_tail"
+    if "queue" in written or not plain or link.discipline == "drop_tail":
+        return spec
+    return replace(spec, queue=replace(queue, discipline=link.discipline))
 
 
 def _check_methods(raw: list[str | dict[str, Any]], where: str) -> list[MethodEntry]:

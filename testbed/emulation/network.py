@@ -1,4 +1,4 @@
-"""A Mininet network whose links are shaped wires. Build it inside a sandbox."""
+"""A Mininet network whose links are wires, shaped or plain. Build it inside a sandbox."""
 
 import os
 import signal
@@ -13,13 +13,14 @@ from mininet.topo import Topo
 from testbed.emulation.ethernet import read_offloads
 from testbed.emulation.mininet_link import (
     QUIET_NAMESPACE,
+    PlainLink,
     WireLink,
     make_mininet_raise,
     namespace_of,
 )
 from testbed.emulation.namespace import InterfaceCounters
 from testbed.emulation.ping import ping_link
-from testbed.emulation.topology import topology_hosts, topology_links
+from testbed.emulation.topology import plain_links, topology_hosts, topology_links
 from testbed.emulation.wire import Wire
 from testbed.errors import TestbedError
 from testbed.links.schedule import Schedule
@@ -35,7 +36,7 @@ HOST_SYSCTLS = {
 class Network:
     """The hosts of a topology, joined by wires; a context manager that starts and stops it.
 
-    links: what each link of the topology does, by its name.
+    links: what each shaped link of the topology does, by its name.
     backend: 'relay' or 'netem', as `choose_backend` returned it.
     schedules: how links change after each restart, by their names; the others do not.
     seed: decides which packets the relay loses and how long each is delayed.
@@ -53,6 +54,7 @@ class Network:
     ) -> None:
         self._topology = topology
         self._declared = topology_links(topology)
+        self._plain_declared = plain_links(topology)
         self._host_names = topology_hosts(topology)
         self._duplexes = dict(links)
         self._backend = backend
@@ -60,6 +62,7 @@ class Network:
         self._schedules = schedules or {}
         self._net: Mininet | None = None
         self._links: dict[str, WireLink] = {}
+        self._plain: dict[str, PlainLink] = {}
         self._processes: list[subprocess.Popen[Any]] = []
         names = [link.name for link in self._declared]
         wrong = [f"{name!r} is not one" for name in links if name not in names]
@@ -97,10 +100,11 @@ class Network:
         if net is not None:
             net.stop()
         self._links.clear()
+        self._plain.clear()
 
     @property
     def wires(self) -> dict[str, Wire]:
-        """The wires by link name, in the topology's order."""
+        """The wires of the shaped links by their names, in the topology's order."""
         return {name: link.wire for name, link in self._links.items()}
 
     def popen(self, host: str, argv: Sequence[str], **kwargs: Any) -> "subprocess.Popen[Any]":
@@ -119,12 +123,21 @@ class Network:
 
     def end_counters(self, link: str) -> tuple[InterfaceCounters, InterfaceCounters]:
         """What the interfaces of a link's first and second host have carried."""
-        ends = (self._links[link].intf1, self._links[link].intf2)
-        first, second = (namespace_of(end.node).counters()[end.name] for end in ends)
+        built = self._links[link] if link in self._links else self._plain[link]
+        first, second = (
+            namespace_of(end.node).counters()[end.name] for end in (built.intf1, built.intf2)
+        )
         return first, second
 
+    def host_counters(self, host: str) -> dict[str, InterfaceCounters]:
+        """What each interface of a host has carried."""
+        return namespace_of(self._host(host)).counters()
+
     def ping_check(self) -> None:
-        """Ping across every link; TestbedError naming one that is silent or off its delay."""
+        """Ping across every shaped link; TestbedError naming one that is silent or off its delay.
+
+        What a plain link loses would show in the books of each text.
+        """
         for name, link in self._links.items():
             inside = namespace_of(link.intf1.node)
             ping_link(name, inside, link.intf1.name, link.intf2.IP(), link.wire.duplex)
@@ -152,10 +165,15 @@ class Network:
                 backend=self._backend,
                 seed=self._seed,
             )
+        # Nobody is to send what a link further on would refuse.
+        mtu = min(duplex.up.mtu for duplex in self._duplexes.values())
+        for declared in self._plain_declared:
+            info = self._topology.linkInfo(declared.node1, declared.node2, declared.name)
+            self._plain[declared.name] = net.addLink(**info, cls=PlainLink, mtu=mtu)
         net.build()
         for name, schedule in self._schedules.items():
             self._links[name].wire.follow(schedule)
-        for link in self._links.values():
+        for link in net.links:
             _introduce(link.intf1, link.intf2)
             _introduce(link.intf2, link.intf1)
 

@@ -93,7 +93,7 @@ def test_shares_are_of_bytes_not_of_packets():
 
 
 def test_sixty_four_flows_share_alike():
-    got, _ = carry(shared(limit=2**20)[0], {flow: (1000, 0.1) for flow in range(1, 65)}, 4.0)
+    got, _ = carry(shared(limit=2**20)[0], dict.fromkeys(range(1, 65), (1000, 0.1)), 4.0)
     assert got == pytest.approx(dict.fromkeys(range(1, 65), 1 / 64), abs=0.0015)
 
 

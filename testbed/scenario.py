@@ -37,7 +37,6 @@ from testbed.schema import convert
 from testbed.transport.channel import LONGEST_TIMEOUT
 from testbed.yaml_text import apply_change, parse_yaml
 
-DEVICE = "device"
 VERIFIERS = ("base_station", "cloud")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 

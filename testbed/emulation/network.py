@@ -129,10 +129,6 @@ class Network:
         )
         return first, second
 
-    def host_counters(self, host: str) -> dict[str, InterfaceCounters]:
-        """What each interface of a host has carried."""
-        return namespace_of(self._host(host)).counters()
-
     def ping_check(self) -> None:
         """Ping across every shaped link; TestbedError naming one that is silent or off its delay.
 

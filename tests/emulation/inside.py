@@ -76,12 +76,12 @@ class Path:
     PAYLOAD = 1400
     FRAME = PAYLOAD + 8 + 20 + 14
 
-    def __init__(self, network, source, target):
-        self.to = (network.address(target, source), 9000)
+    def __init__(self, network, source, target, port=9000):
+        self.to = (network.address(target, source), port)
         with network_of(network._host(target).pid):
             self.receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
             self.receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 * 2**20)
-            self.receiver.bind(("0.0.0.0", 9000))
+            self.receiver.bind(("0.0.0.0", port))
         with network_of(network._host(source).pid):
             self.sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
             self.sender.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * 2**20)

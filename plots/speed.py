@@ -1,4 +1,7 @@
-"""Tokens per second by method: all texts together, and each text as a dot."""
+"""Tokens per second by method: all texts together, and each text as a dot.
+
+Of one device; where several decode at the same time, a number says what they make together.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from matplotlib.figure import Figure
 
 from plots.style import COLUMN, drawable, look, name_methods
 from testbed.results import Results
+from testbed.traces.summary import together_speed
 
 
 def draw(results: Results) -> Figure | None:
@@ -14,6 +18,7 @@ def draw(results: Results) -> Figure | None:
     labels = list(dict.fromkeys(row.method for row in rows))
     if not labels:
         return None
+    several = len({row.device for row in rows}) > 1
     figure = Figure(figsize=(COLUMN, 0.7 + 0.32 * len(labels)))
     axes = figure.subplots()
     for y, label in enumerate(labels):
@@ -22,12 +27,14 @@ def draw(results: Results) -> Figure | None:
         axes.barh(y, speed, color=look(label, labels).colour, height=0.6)
         each = [row.tokens_per_second for row in mine]
         axes.plot(each, [y] * len(each), "o", ms=3, mfc="white", mec="black", mew=0.6)
+        together = f" (together {together_speed(mine):.1f})" if several else ""
         axes.annotate(
-            f"{speed:.1f}", (max(speed, *each), y), xytext=(4, 0),
+            f"{speed:.1f}{together}", (max(speed, *each), y), xytext=(4, 0),
             textcoords="offset points", va="center",
         )  # fmt: skip
     name_methods(axes, labels, rows)
-    axes.margins(x=0.15)
+    axes.margins(x=0.8 if several else 0.15)  # for the numbers behind the bars
     axes.set_xlim(left=0)
-    axes.set_xlabel("tokens per second (bar: all texts, dot: one text)")
+    speed_of = "tokens/s of one device" if several else "tokens per second"
+    axes.set_xlabel(f"{speed_of} (bar: all texts, dot: one text)")
     return figure

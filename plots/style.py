@@ -92,13 +92,13 @@ def applied() -> AbstractContextManager[None]:
 def drawable(rows: list[Row]) -> list[Row]:
     """Rows that may be shown and compared.
 
-    Never an invalid one; and a text counts only when each method that is shown has it: otherwise
-    one would be judged on other texts than the next.
+    Never an invalid one; and a text counts only when each method that is shown has it, from every
+    device: otherwise one would be judged on other texts than the next.
     """
     fit = [row for row in rows if row.verdict != "invalid"]
-    labels = {row.method for row in fit}
+    wanted = len({row.method for row in fit}) * len({row.device for row in rows})
     having = Counter((row.repeat, row.prompt) for row in fit)
-    return [row for row in fit if having[row.repeat, row.prompt] == len(labels)]
+    return [row for row in fit if having[row.repeat, row.prompt] == wanted]
 
 
 def name_methods(axes: Axes, labels: list[str], rows: list[Row]) -> None:

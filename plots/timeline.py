@@ -10,24 +10,27 @@ from matplotlib.patches import Patch
 
 from plots.style import COLUMN, PHASES, drawable, explain_star, look
 from testbed.results import Results
-from testbed.scenario import DEVICE
-from testbed.traces.events import read_events
+from testbed.traces.events import events_by_stream
 from testbed.traces.summary import Row
 
 Event = dict[str, Any]
 Bars = dict[str, list[tuple[float, float]]]
-_STREAM = f"{DEVICE}/0"
 
 
 def draw(results: Results) -> Figure | None:
     """The figure for the first prompt of the first repetition, or None without its events.
 
+    Of several devices it shows the first one's; the verifier may have worked for others meanwhile.
+
     Messages are paired by their order, so texts with resends are left out.
     """
+    every = drawable(results.summary().rows)
     rows = [
         row
-        for row in drawable(results.summary().rows)
-        if row.prompt == row.repeat == row.resends == 0 and _file(results, row, DEVICE).exists()
+        for row in every
+        if row.prompt == row.repeat == row.resends == 0
+        and row.device == every[0].device
+        and _file(results, row, row.device).exists()
     ]
     if not rows:
         return None
@@ -37,7 +40,7 @@ def draw(results: Results) -> Figure | None:
     figure = Figure(figsize=(2 * COLUMN, 0.8 + 0.75 * len(rows)))
     all_axes = figure.subplots(len(rows), 1, sharex=True, squeeze=False)[:, 0]
     for axes, row in zip(all_axes, rows, strict=True):
-        bars, commits = _phases(_file(results, row, DEVICE), _file(results, row, verifier))
+        bars, commits = _phases(results, row, verifier)
         for lane, (phase, spans) in enumerate(bars.items()):
             shown = [(start, length) for start, length in spans if start < window]
             axes.broken_barh(shown, (lane - 0.4, 0.8), color=PHASES[phase])
@@ -63,10 +66,12 @@ def _file(results: Results, row: Row, node: str) -> Path:
     return results.run(row.method, row.repeat) / f"{node}.jsonl"
 
 
-def _phases(device_file: Path, verifier_file: Path) -> tuple[Bars, list[float]]:
-    """(start, length) in seconds of every phase, and when tokens became certain."""
-    device = _events(device_file)
-    verifier = _events(verifier_file) if verifier_file.exists() else []
+def _phases(results: Results, row: Row, at: str) -> tuple[Bars, list[float]]:
+    """(start, length) in seconds of every phase, and when tokens became certain.
+
+    `at` names the verifier.
+    """
+    device, verifier = _events(results, row, row.device), _events(results, row, at)
     start = min(event["t"] for event in device)
 
     def times(events: list[Event], name: str, *messages: str) -> list[int]:
@@ -98,5 +103,6 @@ def _phases(device_file: Path, verifier_file: Path) -> tuple[Bars, list[float]]:
     return bars, [(t - start) / 1e9 for t in times(device, "commit")]
 
 
-def _events(path: Path) -> list[Event]:
-    return [event for event in read_events(path) if event["stream"] == _STREAM]
+def _events(results: Results, row: Row, node: str) -> list[Event]:
+    path = _file(results, row, node)
+    return events_by_stream(path).get(f"{row.device}/0", []) if path.exists() else []

@@ -1,10 +1,12 @@
-"""Counting what crossed the links during one text, and whether the books balance."""
+"""Counting what crossed the links while a text was decoded, or several at the same time, and
+whether the books balance."""
 
 from __future__ import annotations
 
 import time
 
 from testbed.control import Result
+from testbed.emulation.namespace import InterfaceCounters
 from testbed.emulation.network import Network
 from testbed.emulation.topology import LinkDeclaration
 from testbed.emulation.wire import DirectionCounters, WireCounters
@@ -18,18 +20,26 @@ _PATIENCE = 5.0  # seconds to wait for that
 
 
 class Accountant:
-    """Takes the links' counters before and after a text and compares all sources."""
+    """Takes the links' counters before and after a text and compares all sources.
 
-    def __init__(self, network: Network, links: list[LinkDeclaration]) -> None:
+    links: the shaped ones.
+    plain: those without a wire, from a device to a host that only forwards.
+    """
+
+    def __init__(
+        self, network: Network, links: list[LinkDeclaration], plain: list[LinkDeclaration]
+    ) -> None:
         self._network = network
         self._links = links
-        self._before = self._take()
+        self._plain = plain
+        self._shared = [link for link in links if link.node1 in {each.node2 for each in plain}]
+        self._mark()
 
     def start(self) -> None:
-        """A text starts now."""
+        """A text starts now, or several do."""
         for wire in self._network.wires.values():
             wire.forget_lateness()
-        self._before = self._take()
+        self._mark()
 
     def settle(self) -> None:
         """Wait until the last acknowledgements have crossed, but not for ever."""
@@ -44,9 +54,14 @@ class Accountant:
             before = after
 
     def totals(self) -> dict[str, WireBytes]:
-        """What each link took in since `start`."""
+        """What each shaped link took in since `start`."""
         after = self._take()
         return {name: _difference(self._before[name], wire) for name, wire in after.items()}
+
+    def plain_totals(self) -> dict[str, WireBytes]:
+        """What each plain link carried since `start`; it drops nothing."""
+        after = self._take_plain()
+        return {name: _carried(self._plain_before[name], end) for name, end in after.items()}
 
     def judge(self, verdict: Verdict) -> None:
         """Check the links' books as of now: nothing lost that no model dropped, nothing late."""
@@ -78,6 +93,41 @@ class Accountant:
                         f"{where}: 1 % of packets left over {way.lateness.p99 * 1e3:.1f} ms late "
                         f"(limit {LATE * 1e3:g} ms)",
                     )
+        for link in self._shared:
+            (came, taken_in), (let_out, went_on) = self._both_sides(link)
+            where = f"{link.node1}, before link {link.name}"
+            if came != taken_in:
+                verdict.add(
+                    "invalid", f"{where} up: {came} packets came from devices, {taken_in} went in"
+                )
+            if let_out != went_on:
+                verdict.add(
+                    "invalid", f"{where} down: {let_out} packets came out, {went_on} went on"
+                )
+
+    def _both_sides(self, link: LinkDeclaration) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Packets since `start` before and behind the host where plain links meet a shared one.
+
+        Up: sent by devices, taken in by the link. Down: let out by it, arrived at devices. As in
+        _both_ends, a packet in between is no discrepancy.
+        """
+        before = self._before[link.name]
+        for _ in range(5):
+            after = self._network.wires[link.name].counters()
+            plain = self.plain_totals()
+            mine = [plain[each.name] for each in self._plain if each.node2 == link.node1]
+            up = (
+                sum(each.up_packets for each in mine),
+                after.up.received_packets - before.up.received_packets,
+            )
+            down = (
+                after.down.forwarded_packets - before.down.forwarded_packets,
+                sum(each.down_packets for each in mine),
+            )
+            if up[0] == up[1] and down[0] == down[1]:
+                break
+            time.sleep(0.02)
+        return up, down
 
     def _both_ends(self, link: str) -> tuple[WireCounters, tuple[int, int], tuple[int, int]]:
         """The wire's counters, and packets sent (up, down) and arrived (up, down) at its hosts.
@@ -97,11 +147,21 @@ class Accountant:
             time.sleep(0.02)
         return counters, sent, arrived
 
+    def _mark(self) -> None:
+        self._before = self._take()
+        self._plain_before = self._take_plain()
+
+    def _take_plain(self) -> dict[str, InterfaceCounters]:
+        """The counters of the first ends of the plain links, which are those of devices."""
+        return {link.name: self._network.end_counters(link.name)[0] for link in self._plain}
+
     def _take(self) -> dict[str, WireCounters]:
         return {link.name: self._network.wires[link.name].counters() for link in self._links}
 
 
-def judge_messages(result: Result, verifier: list[Event], verdict: Verdict) -> None:
+def judge_messages(
+    result: Result, verifier: list[Event], verdict: Verdict, device: str = "the device"
+) -> None:
     """Compare what the verifier says it sent with what the device says it received.
 
     Only while the line held: what is lost with a broken line is sent again.
@@ -109,7 +169,7 @@ def judge_messages(result: Result, verifier: list[Event], verdict: Verdict) -> N
     sent = sum(event["bytes"] for event in verifier if event["event"] == "send")
     if not result.resends and sent != result.down_bytes:
         verdict.add(
-            "invalid", f"the verifier sent {sent} B of messages, the device got {result.down_bytes}"
+            "invalid", f"the verifier sent {sent} B of messages, {device} got {result.down_bytes}"
         )
 
 
@@ -129,4 +189,16 @@ def _difference(before: WireCounters, after: WireCounters) -> WireBytes:
         down_bytes=after.down.received_bytes - before.down.received_bytes,
         down_packets=after.down.received_packets - before.down.received_packets,
         down_dropped=after.down.dropped_packets - before.down.dropped_packets,
+    )
+
+
+def _carried(before: InterfaceCounters, after: InterfaceCounters) -> WireBytes:
+    """What a plain link carried, by the counters of its first end."""
+    return WireBytes(
+        up_bytes=after.tx_bytes - before.tx_bytes,
+        up_packets=after.tx_packets - before.tx_packets,
+        up_dropped=0,
+        down_bytes=after.rx_bytes - before.rx_bytes,
+        down_packets=after.rx_packets - before.rx_packets,
+        down_dropped=0,
     )

@@ -37,9 +37,9 @@ def describe_environment() -> dict[str, Any]:
     }
 
 
-def threads_per_node() -> int:
-    """Half the machine to each of the two nodes, so that neither slows the other."""
-    return max(1, len(os.sched_getaffinity(0)) // 2)
+def threads_per_node(nodes: int = 2) -> int:
+    """An equal part of the machine to each of so many nodes, so that none slows another."""
+    return max(1, len(os.sched_getaffinity(0)) // nodes)
 
 
 def _version(package: str) -> str | None:

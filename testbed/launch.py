@@ -50,8 +50,9 @@ def resolve_models(scenario: Scenario) -> tuple[ModelSpec, ModelSpec]:
         return spec, spec
     assert models.target is not None and models.draft is not None
     where = f"{scenario.source}: models"
-    target = _resolve(models.target, f"{where}.target")
-    draft = _resolve(models.draft, f"{where}.draft")
+    threads = threads_per_node(scenario.document.devices + 1)
+    target = _resolve(models.target, threads, f"{where}.target")
+    draft = _resolve(models.draft, threads, f"{where}.draft")
     try:
         require_same_vocabulary(target, draft)
     except TestbedError as error:
@@ -59,7 +60,7 @@ def resolve_models(scenario: Scenario) -> tuple[ModelSpec, ModelSpec]:
     return target, draft
 
 
-def _resolve(model: str | RealModel, where: str) -> ModelSpec:
+def _resolve(model: str | RealModel, threads: int, where: str) -> ModelSpec:
     if isinstance(model, str):
         model = RealModel(model=model)
     try:
@@ -70,5 +71,5 @@ def _resolve(model: str | RealModel, where: str) -> ModelSpec:
         spec,
         dtype=model.dtype,
         without_layers=model.without_layers or spec.without_layers,
-        threads=model.threads or threads_per_node(),
+        threads=model.threads or threads,
     )

@@ -7,7 +7,7 @@ import select
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -55,25 +55,31 @@ class NodeProcess:
             self._died()
 
     def receive(self, timeout: float, watch: Callable[[], None] = lambda: None) -> Report:
-        """The next report. Raises TestbedError when the node dies or says nothing for `timeout` s.
+        """The next report, as receive_any."""
+        return receive_any([self], timeout, watch)[1]
 
-        `watch` is called a few times a second meanwhile and may raise.
-        """
-        deadline = time.monotonic() + timeout
-        stdout = self._process.stdout
-        assert stdout is not None
-        while b"\n" not in self._pending:
-            if select.select([stdout], [], [], 0.2)[0]:
-                chunk = os.read(stdout.fileno(), 1 << 16)
-                if not chunk:
-                    self._died()
-                self._pending += chunk
-            elif time.monotonic() > deadline:
-                raise TestbedError(f"{self.name}: no report within {timeout:g} s; see {self._log}")
-            else:
-                watch()
+    def fileno(self) -> int:
+        """What to poll for reports."""
+        assert self._process.stdout is not None
+        return self._process.stdout.fileno()
+
+    def take(self) -> Report | None:
+        """A report that has come whole, if one has; waits for nothing."""
+        if b"\n" not in self._pending:
+            return None
         line, self._pending = self._pending.split(b"\n", 1)
         return self._decoder.decode(line)
+
+    def read(self) -> None:
+        """Read what there is to be read. Raises TestbedError when the node is dead."""
+        chunk = os.read(self.fileno(), 1 << 16)
+        if not chunk:
+            self._died()
+        self._pending += chunk
+
+    def silence(self, timeout: float) -> TestbedError:
+        """What to raise when there was no report for `timeout` seconds."""
+        return TestbedError(f"{self.name}: no report within {timeout:g} s; see {self._log}")
 
     def check(self) -> None:
         """Raise TestbedError when the node is dead."""
@@ -96,3 +102,25 @@ class NodeProcess:
         last = lines[-1].removeprefix("error: ") if lines else "it said nothing"
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
         raise TestbedError(f"node {self.name} died ({how}): {last}; see {self._log}")
+
+
+def receive_any(
+    nodes: Collection[NodeProcess], timeout: float, watch: Callable[[], None] = lambda: None
+) -> tuple[NodeProcess, Report]:
+    """The next report of any of some nodes, and whose it is.
+
+    Raises TestbedError when one of them dies or none says anything for `timeout` s. `watch` is
+    called a few times a second meanwhile and may raise.
+    """
+    deadline = time.monotonic() + timeout
+    while True:
+        for node in nodes:
+            if (report := node.take()) is not None:
+                return node, report
+        ready = select.select(nodes, [], [], 0.2)[0]
+        for node in ready:
+            node.read()
+        if not ready and time.monotonic() > deadline:
+            raise next(iter(nodes)).silence(timeout)
+        if not ready:
+            watch()

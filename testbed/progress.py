@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from testbed.emulation.wire import Wire
-from testbed.traces.summary import Row
+from testbed.traces.summary import Row, together_seconds, together_speed
 
 _LINK_INTERVAL = 1.0  # seconds between looks at the links
 
@@ -64,19 +64,23 @@ class Display:
             task, completed=tokens, speed=f"{tokens / seconds:.1f} tok/s", links=self._links
         )
 
-    def finish(self, row: Row) -> None:
-        """A text is done."""
-        self._done += 1
+    def finish(self, rows: list[Row]) -> None:
+        """A text is done on each device."""
+        self._done += len(rows)
+        row = rows[0]
         links = ", ".join(
             f"{name} {link.up_bytes / 1000:.0f} kB up ({link.up_dropped} of {link.up_packets} "
             f"packets dropped), {link.down_bytes / 1000:.0f} kB down ({link.down_dropped} of "
             f"{link.down_packets})"
             for name, link in row.links.items()
+            if all(name in other.links for other in rows)
         )
         self.say(
             f"[{self._done}/{self._texts}] {row.method} prompt {row.prompt + 1}"
-            f"{f' repeat {row.repeat + 1}' if row.repeat else ''}: {row.tokens} tokens in "
-            f"{row.seconds:.2f} s, {row.tokens_per_second:.2f} tok/s; {links}"
+            f"{f' repeat {row.repeat + 1}' if row.repeat else ''}"
+            f"{f' on {len(rows)} devices' if len(rows) > 1 else ''}: "
+            f"{sum(each.tokens for each in rows)} tokens in "
+            f"{together_seconds(rows):.2f} s, {together_speed(rows):.2f} tok/s; {links}"
         )
 
 

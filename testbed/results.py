@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 class Summary(msgspec.Struct, kw_only=True):
-    """summary.json: one row per (sweep point, method, repetition, prompt)."""
+    """summary.json: one row per (sweep point, method, repetition, prompt, device)."""
 
     version: Literal[1] = 1
     scenario: str

@@ -17,7 +17,7 @@ from typing import TypeVar
 import msgspec
 
 from testbed.accounting import Accountant, judge_messages
-from testbed.calibration.short import check_links, level, why
+from testbed.calibration.short import check_links, severity, why
 from testbed.control import Begin, Decode, Failed, Progress, Ready, Report, Result
 from testbed.emulation.network import Network
 from testbed.emulation.punctuality import (
@@ -27,20 +27,25 @@ from testbed.emulation.punctuality import (
     write_handovers,
 )
 from testbed.emulation.sandbox import enter
-from testbed.emulation.topology import load_topology, topology_links
+from testbed.emulation.topology import (
+    load_topology,
+    plain_links,
+    topology_devices,
+    topology_links,
+)
 from testbed.environment import describe_environment
 from testbed.errors import TestbedError
 from testbed.models.spec import ModelSpec
-from testbed.node_process import NodeProcess
+from testbed.node_process import NodeProcess, receive_any
 from testbed.processors import Processors
 from testbed.progress import Display
 from testbed.results import Results, Summary
-from testbed.scenario import DEVICE, MethodEntry, Scenario, check_scenario
+from testbed.scenario import MethodEntry, Scenario, check_scenario
 from testbed.task import Task
-from testbed.traces.events import read_events
+from testbed.traces.events import events_by_stream
 from testbed.traces.packets import judge_packets
 from testbed.traces.summary import Row, summarise
-from testbed.traces.verdict import Verdict
+from testbed.traces.verdict import Level, Verdict
 
 T = TypeVar("T")
 PORT = 5555
@@ -65,9 +70,12 @@ class Experiment:
         self.verdict = Verdict()
         """Of the runs that have ended, their texts apart."""
         self._stack = ExitStack()
-        topology = load_topology(scenario.document.topology)
-        self._links = topology_links(topology)
-        self._own_links = [link.name for link in self._links if DEVICE in (link.node1, link.node2)]
+        topology = load_topology(scenario.document.topology, scenario.document.devices)
+        self._links, self._plain = topology_links(topology), plain_links(topology)
+        self._own_links = {
+            device: [link.name for link in (*self._links, *self._plain) if link.node1 == device]
+            for device in topology_devices(topology)
+        }
         self.network = Network(
             topology,
             scenario.links,
@@ -84,9 +92,9 @@ class Experiment:
             # While nothing else uses the processors.
             self.verdict.links = check_links(self.network)
             for check in self.verdict.links:
-                if level(check) != "valid":
-                    self.verdict.add(level(check), why(check))
-            self._accountant = Accountant(self.network, self._links)
+                if severity(check) != "valid":
+                    self.verdict.add(severity(check), why(check))
+            self._accountant = Accountant(self.network, self._links, self._plain)
             self._start_nodes(stack)
             self._processors = Processors({n: node.pid for n, node in self._nodes.items()})
             self._stack = stack.pop_all()
@@ -101,7 +109,7 @@ class Experiment:
         self.network.handovers.reset()
         for name, node in self._nodes.items():
             node.send(Begin(str(directory / f"{name}.jsonl"), entry.uses_verifier))
-            checked(node, self._report(node), Ready)
+            checked(*self._report(node), Ready)
         self._accountant.settle()
         # From here on, so that each method meets the same link from its beginning on.
         for wire in self.network.wires.values():
@@ -127,87 +135,121 @@ class Experiment:
         for reason in judge_handovers([applied for _, applied in made]):
             self.verdict.add("suspect", f"{directory.name}: {reason}")
 
-    def decode(self, entry: MethodEntry, repetition: int, prompt: int, display: Display) -> Row:
-        """Decode one text and account for it."""
+    def decode(
+        self, entry: MethodEntry, repetition: int, prompt: int, display: Display
+    ) -> list[Row]:
+        """Decode one text on every device, all at the same time, and account for it."""
+        self._accountant.start()
+        for name in self._own_links:
+            task = self._task(entry, repetition, f"{name}/{prompt}")
+            self._nodes[name].send(Decode(task, self._scenario.document.prompts[prompt]))
+        busy = {name: self._nodes[name] for name in self._own_links}
+        results: dict[str, Result] = {}
+        tokens = 0
+        while busy:
+            node, report = self._report(*busy.values())
+            if isinstance(report, Progress):
+                tokens += report.tokens
+                display.update(tokens, report.seconds)
+            else:
+                results[node.name] = checked(node, report, Result)
+                del busy[node.name]
+        self._accountant.settle()
+        return self._rows(entry, repetition, prompt, results)
+
+    def _task(self, entry: MethodEntry, repetition: int, stream: str) -> Task:
         document = self._scenario.document
-        task = Task(
+        return Task(
             method=entry.method,
             options=entry.options,
             sampling=document.decoding.sampling,
             seed=document.seed,
             repetition=repetition,
-            stream=f"{DEVICE}/{prompt}",
+            stream=stream,
             max_new_tokens=document.decoding.max_new_tokens,
             ignore_eos=document.decoding.ignore_eos,
         )
-        self._accountant.start()
-        self._processors.start()
-        device = self._nodes[DEVICE]
-        device.send(Decode(task, document.prompts[prompt]))
-        tokens = 0
-        while isinstance(report := self._report(device), Progress):
-            tokens += report.tokens
-            display.update(tokens, report.seconds)
-        result = checked(device, report, Result)
-        self._processors.stop()
-        self._accountant.settle()
-        return self._row(entry, repetition, prompt, task.stream, result)
 
-    def _row(
-        self, entry: MethodEntry, repetition: int, prompt: int, stream: str, result: Result
-    ) -> Row:
-        links = self._accountant.totals()
-        verdict = Verdict()
-        self._accountant.judge(verdict)
-        self._processors.judge(verdict)
+    def _rows(
+        self, entry: MethodEntry, repetition: int, prompt: int, results: dict[str, Result]
+    ) -> list[Row]:
+        """The rows of texts decoded together, which share the links and their books."""
+        links, plain = self._accountant.totals(), self._accountant.plain_totals()
+        shared = Verdict()
+        self._accountant.judge(shared)
+        self._processors.judge(shared)
         directory = self._results.run(entry.label, repetition)
-        events = {
-            name: [e for e in read_events(directory / f"{name}.jsonl") if e["stream"] == stream]
-            for name in self._nodes
-        }
-        verifier = events.get(self._scenario.document.verifier, [])
-        judge_messages(result, verifier, verdict)
-        with (directory / "text.txt").open("a", encoding="utf-8") as text:
+        verifier_log = directory / f"{self._scenario.document.verifier}.jsonl"
+        verifier = events_by_stream(verifier_log) if verifier_log.exists() else {}
+        rows = []
+        for name, own in self._own_links.items():
+            result, stream = results[name], f"{name}/{prompt}"
+            verdict = Verdict(shared.level, list(shared.reasons))
+            answers = verifier.get(stream, [])
+            judge_messages(result, answers, verdict, *([name] if self._plain else []))
+            self._write_text(directory, entry, name, prompt, result)
+            rows.append(
+                summarise(
+                    label=entry.label,
+                    repetition=repetition,
+                    prompt=prompt,
+                    name=name,
+                    result=result,
+                    device=events_by_stream(directory / f"{name}.jsonl").get(stream, []),
+                    verifier=answers,
+                    links={**{k: v for k, v in plain.items() if k in own}, **links},
+                    own_links=own,
+                    verdict=verdict.level,
+                    reasons=verdict.reasons,
+                )
+            )
+        return rows
+
+    def _write_text(
+        self, directory: Path, entry: MethodEntry, device: str, prompt: int, result: Result
+    ) -> None:
+        name = "text.txt" if len(self._own_links) == 1 else f"text.{device}.txt"
+        with (directory / name).open("a", encoding="utf-8") as text:
             text.write(
                 f"--- prompt {prompt + 1}\n{self._scenario.document.prompts[prompt]}"
                 f"\n--- {entry.label}\n{result.text}\n\n"
             )
-        return summarise(
-            label=entry.label,
-            repetition=repetition,
-            prompt=prompt,
-            result=result,
-            device=events[DEVICE],
-            verifier=verifier,
-            links=links,
-            own_links=self._own_links,
-            verdict=verdict.level,
-            reasons=verdict.reasons,
-        )
 
     def _start_nodes(self, stack: ExitStack) -> None:
         verifier = self._scenario.document.verifier
         timeout = f"--timeout={self._scenario.timeout}"
-        arguments = {DEVICE: [f"--model={_json(self._plan.draft)}", timeout]}
-        if any(entry.uses_verifier for entry in self._scenario.methods):
-            arguments[verifier] = [f"--model={_json(self._plan.target)}", timeout]
-            arguments[verifier].append(f"--listen=tcp://*:{PORT}")
-            address = self.network.address(verifier, DEVICE)
-            arguments[DEVICE] += [
-                f"--connect=tcp://{address}:{PORT}",
-                f"--peer={verifier} over link {' or '.join(self._own_links)}",
-            ]
-        for name, extra in arguments.items():
-            popen = partial(self.network.popen, name)
-            node = NodeProcess(name, f"nodes.{name}", extra, self._results.log(name), popen)
-            stack.callback(node.stop)
-            self._nodes[name] = node
+        uses_verifier = any(entry.uses_verifier for entry in self._scenario.methods)
+        for device in self._own_links:
+            arguments = [f"--name={device}", f"--model={_json(self._plan.draft)}", timeout]
+            if uses_verifier:
+                address = self.network.address(verifier, device)
+                arguments += [
+                    f"--connect=tcp://{address}:{PORT}",
+                    f"--peer={verifier} over link {self._first_shaped(device)}",
+                ]
+            self._start_node(stack, device, "nodes.device", arguments)
+        if uses_verifier:
+            listen = f"--listen=tcp://*:{PORT}"
+            arguments = [f"--model={_json(self._plan.target)}", timeout, listen]
+            self._start_node(stack, verifier, f"nodes.{verifier}", arguments)
         for node in self._nodes.values():
             checked(node, node.receive(_LOADING, self._watch), Ready)
 
-    def _report(self, node: NodeProcess) -> Report:
-        # The node itself gives up after `timeout` of silence; this is for a node that hangs.
-        return node.receive(self._scenario.timeout + 30, self._watch)
+    def _start_node(self, stack: ExitStack, name: str, module: str, arguments: list[str]) -> None:
+        popen = partial(self.network.popen, name)
+        node = NodeProcess(name, module, arguments, self._results.log(name), popen)
+        stack.callback(node.stop)
+        self._nodes[name] = node
+
+    def _first_shaped(self, device: str) -> str:
+        """The first links on the device's way that a scenario knows."""
+        own = self._own_links[device]
+        starts = {device, *(link.node2 for link in self._plain if link.name in own)}
+        return " or ".join(link.name for link in self._links if link.node1 in starts)
+
+    def _report(self, *nodes: NodeProcess) -> tuple[NodeProcess, Report]:
+        # A node itself gives up after `timeout` of silence; this is for a node that hangs.
+        return receive_any(nodes, self._scenario.timeout + 30, self._watch)
 
     def _watch(self) -> None:
         """Raise when anything the run depends on is dead."""
@@ -230,15 +272,27 @@ def checked(node: NodeProcess, report: Report, kind: type[T]) -> T:
 def decode_all(scenario: Scenario, experiment: Experiment, display: Display) -> Iterator[Row]:
     """Decode every text of the scenario; yields each row as soon as it is there."""
     document = scenario.document
-    prompts, tokens = len(document.prompts), document.decoding.max_new_tokens
+    prompts = len(document.prompts)
+    tokens = document.decoding.max_new_tokens * document.devices
     for repetition, entry in product(range(document.repeat), scenario.methods):
         experiment.begin(entry, repetition)
         for prompt in range(prompts):
             display.start(entry.label, prompt, prompts, tokens)
-            row = experiment.decode(entry, repetition, prompt, display)
-            yield row
-            display.finish(row)
+            rows = experiment.decode(entry, repetition, prompt, display)
+            yield from rows
+            display.finish(rows)
         experiment.end(entry, repetition)
+
+
+def text_reasons(rows: list[Row]) -> Iterator[tuple[Level, str]]:
+    """The reasons of all rows; what holds of all texts decoded together comes once."""
+    told = set()
+    for row in rows:
+        for reason in row.reasons:
+            key = (row.method, row.repeat, row.prompt, reason)
+            if key not in told:
+                told.add(key)
+                yield row.verdict, f"{row.method} prompt {row.prompt + 1}: {reason}"
 
 
 def run(results: Results) -> int:
@@ -258,6 +312,7 @@ def run(results: Results) -> int:
             environment = {**describe_environment(), "network_before": network.state()}
             results.write_json("environment.json", environment)
             texts = document.repeat * len(scenario.methods) * len(document.prompts)
+            texts *= document.devices
             with Display(texts, network.wires) as display:
                 for row in decode_all(scenario, experiment, display):
                     rows.append(row)
@@ -275,9 +330,8 @@ def run(results: Results) -> int:
     for log in results.packet_logs():
         for reason in judge_packets(log):
             verdict.add("invalid", f"{log.parent.name}: {reason}")
-    for row in rows:
-        for reason in row.reasons:
-            verdict.add(row.verdict, f"{row.method} prompt {row.prompt + 1}: {reason}")
+    for level, reason in text_reasons(rows):
+        verdict.add(level, reason)
     results.write_json("verdict.json", verdict)
     if stopped:
         return 1

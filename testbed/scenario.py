@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
+from mininet.topo import Topo
 
 from testbed.decoding.sampling import Sampling
 from testbed.emulation.netem_support import refusals
 from testbed.emulation.topology import (
+    LinkDeclaration,
     known_topologies,
     load_topology,
     topology_hosts,
@@ -28,6 +30,7 @@ from testbed.links.changes import read_schedule
 from testbed.links.files import place_files
 from testbed.links.handovers import Handover, Interval, held_links, read_handovers
 from testbed.links.profiles import find_profile
+from testbed.links.queue import as_queue
 from testbed.links.schedule import Schedule
 from testbed.links.spec import Duplex, LinkSpec
 from testbed.links.units import format_time, parse_time
@@ -37,7 +40,6 @@ from testbed.schema import convert
 from testbed.transport.channel import LONGEST_TIMEOUT
 from testbed.yaml_text import apply_change, parse_yaml
 
-DEVICE = "device"
 VERIFIERS = ("base_station", "cloud")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
@@ -115,6 +117,8 @@ class Document(Strict):
     description: str = ""
     handovers: list[Any] = []
     decoding: Decoding = msgspec.field(default_factory=Decoding)
+    devices: Positive = 1
+    """How many decode the prompts, every one of them all, at the same time."""
     repeat: Positive = 1
     seed: Int64 = 0
     backend: Literal["auto", "netem", "relay"] = "auto"
@@ -219,10 +223,7 @@ def check_scenario(raw: Mapping[str, Any], where: str) -> Scenario:
         raise TestbedError(
             f"{where}: name: '{document.name}' is no name; use letters, digits, '_', '.' and '-'"
         )
-    try:
-        topology = load_topology(document.topology)
-    except TestbedError as error:
-        raise TestbedError(f"{where}: topology: {error}") from None
+    topology = _load_topology(document, where)
     hosts = [host for host in topology_hosts(topology) if host in VERIFIERS]
     if document.verifier not in hosts:
         raise TestbedError(
@@ -245,12 +246,11 @@ def check_scenario(raw: Mapping[str, Any], where: str) -> Scenario:
             f"{where}: timeout: it is {document.timeout}; it must be above 0 and at most "
             f"{format_time(LONGEST_TIMEOUT)}"
         )
-    names = [link.name for link in topology_links(topology)]
     document = msgspec.structs.replace(document, links=_place_files(document.links, where))
     paths = list(topology_paths(topology))
     handovers = _check_handovers(document, paths, where)
     held = held_links(handovers, paths[0]) if paths else {}
-    links, schedules = _check_links(document.links, names, held, where)
+    links, schedules = _check_links(document.links, topology_links(topology), held, where)
     return Scenario(
         document=document,
         links=links,
@@ -260,6 +260,16 @@ def check_scenario(raw: Mapping[str, Any], where: str) -> Scenario:
         timeout=timeout,
         source=where,
     )
+
+
+def _load_topology(document: Document, where: str) -> Topo:
+    key = "topology"
+    try:
+        load_topology(document.topology)
+        key = "devices"
+        return load_topology(document.topology, document.devices)
+    except TestbedError as error:
+        raise TestbedError(f"{where}: {key}: {error}") from None
 
 
 def _check_models(models: Models, where: str) -> None:
@@ -286,16 +296,20 @@ def _check_handovers(document: Document, paths: list[str], where: str) -> list[H
 
 
 def _check_links(
-    raw: dict[str, Any], names: list[str], held: Mapping[str, list[Interval]], where: str
+    raw: dict[str, Any],
+    declared: list[LinkDeclaration],
+    held: Mapping[str, list[Interval]],
+    where: str,
 ) -> tuple[dict[str, Duplex], dict[str, Schedule]]:
+    names = [link.name for link in declared]
     if sorted(raw) != sorted(names):
         raise TestbedError(
             f"{where}: links: {', '.join(raw) or 'none'} given; this topology has "
             f"exactly {', '.join(names)}"
         )
     links, schedules = {}, {}
-    for name in names:
-        place = f"{where}: links.{name}"
+    for link in declared:
+        name, place = link.name, f"{where}: links.{link.name}"
         ways = convert(raw[name], Ways, f"{place}.")
         up, down = dict(ways.up), dict(ways.down)
         traces = {
@@ -307,12 +321,22 @@ def _check_links(
             profile = find_profile(ways.profile, f"{place}.profile")
             up, down = {**profile.up.mapping(), **up}, {**profile.down.mapping(), **down}
         links[name] = Duplex(
-            up=LinkSpec.parse(up, f"{place}.up"), down=LinkSpec.parse(down, f"{place}.down")
+            up=_disciplined(LinkSpec.parse(up, f"{place}.up"), link, ways.up),
+            down=_disciplined(LinkSpec.parse(down, f"{place}.down"), link, ways.down),
         )
         schedules[name] = read_schedule(
             links[name], ways.start, ways.changes, traces, place, holds=held.get(name, ())
         )
     return links, schedules
+
+
+def _disciplined(spec: LinkSpec, link: LinkDeclaration, written: Mapping[str, Any]) -> LinkSpec:
+    """The spec with the link's own discipline, unless the scenario itself writes of the queue."""
+    queue = as_queue(spec.queue)
+    plain = queue.discipline == "drop_tail"
+    if "queue" in written or not plain or link.discipline == "drop_tail":
+        return spec
+    return replace(spec, queue=replace(queue, discipline=link.discipline))
 
 
 def _check_methods(raw: list[str | dict[str, Any]], where: str) -> list[MethodEntry]:

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from testbed.results import Results
-from testbed.traces.summary import Row
+from testbed.traces.summary import Row, together_speed
 from testbed.traces.verdict import worst
 
 
@@ -19,6 +19,8 @@ def print_results(results: Results) -> None:
     rows = results.summary().rows
     if rows:
         console.print(speed_table(rows))
+        if len({row.device for row in rows}) > 1:
+            console.print(devices_table(rows))
         console.print(traffic_table(rows))
     verdict = results.verdict()
     console.print(f"verdict: {verdict.level}", highlight=False)
@@ -27,7 +29,10 @@ def print_results(results: Results) -> None:
 
 
 def speed_table(rows: list[Row]) -> Table:
-    """Speed, acceptance and where the time went; totals over all texts, not means of ratios."""
+    """Speed, acceptance and where the time went; totals over all texts, not means of ratios.
+
+    Where several devices decode at the same time, all of it is as one of them sees it.
+    """
     table = _table(
         "tokens\n/s",
         "first\ntok. ms",
@@ -49,7 +54,7 @@ def speed_table(rows: list[Row]) -> Table:
 
         table.add_row(
             method,
-            f"{tokens / sum(row.seconds for row in mine):.2f}",
+            f"{_speed(mine):.2f}",
             f"{sum(row.ttft_s for row in mine) / len(mine) * 1000:.0f}",
             f"{tokens / sum(row.rounds for row in mine):.2f}" if drafted else "–",
             f"{accepted / tested:.2f}" if tested else "–",
@@ -58,6 +63,19 @@ def speed_table(rows: list[Row]) -> Table:
             per_token(lambda row: row.network_s),
             worst(row.verdict for row in mine),
         )
+    return table
+
+
+def devices_table(rows: list[Row]) -> Table:
+    """Tokens per second of devices that decode at the same time: together, and one by one."""
+    table = _table(
+        "\ndevices", "\ntogether", "slowest\ndevice", "fastest\ndevice", first="tokens/s\nof"
+    )
+    for method, mine in _by_method(rows):
+        names = dict.fromkeys(row.device for row in mine)
+        speeds = [_speed([row for row in mine if row.device == name]) for name in names]
+        shown = (together_speed(mine), min(speeds), max(speeds))
+        table.add_row(method, str(len(names)), *(f"{speed:.2f}" for speed in shown))
     return table
 
 
@@ -93,6 +111,10 @@ def _by_method(rows: list[Row]) -> list[tuple[str, list[Row]]]:
     """Rows of each method, methods in the order they ran."""
     labels = dict.fromkeys(row.method for row in rows)
     return [(label, [row for row in rows if row.method == label]) for label in labels]
+
+
+def _speed(rows: list[Row]) -> float:
+    return sum(row.tokens for row in rows) / sum(row.seconds for row in rows)
 
 
 def _size(value: float) -> str:

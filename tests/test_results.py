@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from testbed.errors import TestbedError
 from testbed.results import Results, Summary
 from testbed.table import print_results
+from testbed.traces.summary import together_speed
 from testbed.traces.verdict import Verdict
 from tests.records import ROW, alone, make_results, row
 
@@ -181,6 +182,27 @@ def test_speeds_are_totals_and_the_worst_verdict_counts(lines):
     assert speeds["dsd"][-1] == "suspect"
     assert speeds["device_only"][2:4] == ["–", "–"]
     assert speeds["dssd-8"][-1] == "invalid"
+
+
+def test_devices_that_decode_together_are_told_together_and_one_by_one(lines):
+    rows = [
+        row("dsd", device=name, seconds=seconds, start_s=start, prompt=prompt)
+        for prompt in (0, 1)
+        for name, seconds, start in (("device1", 4, 100), ("device2", 5, 101))
+    ]
+    told = [words for words in lines(rows) if words[0] == "dsd"]
+    assert len(told) == 3
+    assert told[0][1] == "2.22"  # what one device sees: 40 tokens in 18 s
+    assert told[1] == ["dsd", "2", "3.33", "2.00", "2.50"]  # together: 20 tokens in 6 s, twice
+    assert [words[0] for words in lines(ROWS)].count("dsd") == 2
+
+
+def test_results_of_before_there_were_devices_open_and_their_speed_is_the_same(tmp_path, lines):
+    old = msgspec.to_builtins(ROW)
+    del old["device"], old["start_s"]
+    (tmp_path / "summary.json").write_bytes(summary(rows=[old]))
+    assert Results.open(tmp_path).summary().rows == [ROW]
+    assert together_speed([ROW]) == ROW.tokens_per_second
 
 
 def test_traffic_is_in_bytes_per_token(lines):

@@ -198,7 +198,7 @@ def test_a_link_cut_for_two_seconds_does_not_change_the_text(tmp_path, method, t
     with Experiment(scenario, plan, results) as experiment:
         entry = scenario.methods[0]
         experiment.begin(entry, 0)
-        whole = experiment.decode(entry, 0, 0, Silent())
+        (whole,) = experiment.decode(entry, 0, 0, Silent())
         wire = experiment.network.wires["radio"]
         normal = wire.duplex
         cut = check_scenario({**SYNTHETIC, "links": lossy("100%")}, "test").links["radio"]
@@ -215,7 +215,7 @@ def test_a_link_cut_for_two_seconds_does_not_change_the_text(tmp_path, method, t
         before = wire.counters().up.received_packets
         knife = threading.Thread(target=interrupt)
         knife.start()
-        hurt = experiment.decode(entry, 0, 0, Silent())
+        (hurt,) = experiment.decode(entry, 0, 0, Silent())
         knife.join()
     assert hurt.output_sha256 == whole.output_sha256
     assert hurt.seconds > 1.9 > whole.seconds
@@ -305,6 +305,94 @@ def test_two_runs_side_by_side(tmp_path):
     for process, scenario in zip(processes, scenarios, strict=True):
         assert process.wait(60) == 0 or only_busy(scenario)
     assert hashes(results(scenarios[0])) == hashes(results(scenarios[1]))
+
+
+def in_cell(path: Path, devices: int, **changes) -> Path:
+    path.mkdir(exist_ok=True)
+    return write(path, topology="cell", devices=devices, prompts=["one", "two"], **changes)
+
+
+@pytest.mark.emulation
+def test_devices_of_a_cell_decode_at_the_same_time_and_none_changes_anothers_text(tmp_path):
+    need_sandbox()
+    texts = []
+    for count in (1, 3):
+        scenario = in_cell(tmp_path / str(count), count, methods=["dssd", "device_only"], repeat=2)
+        (tmp_path / str(count) / "torch.py").write_text("raise RuntimeError('torch was imported')")
+        run(scenario, env={**os.environ, "PYTHONPATH": str(scenario.parent)})
+        found = results(scenario)
+        rows = found.summary().rows
+        assert [(r.method, r.repeat, r.prompt, r.device) for r in rows] == [
+            (method, repeat, prompt, f"device{k}")
+            for repeat in (0, 1)
+            for method in ("dssd", "device_only")
+            for prompt in (0, 1)
+            for k in range(1, count + 1)
+        ]
+        # A busy machine makes the relay late; nothing else may be wrong.
+        assert not [r.reasons for r in rows if r.verdict == "invalid"]
+        assert {r.tokens for r in rows} == {64}
+        texts.append({(r.method, r.repeat, r.prompt, r.device): r.output_sha256 for r in rows})
+        names = {path.name for path in found.run("dssd", 0).iterdir()}
+        nodes = {"base_station.jsonl", *(f"device{k}.jsonl" for k in range(1, count + 1))}
+        kept = {"text.txt"} if count == 1 else {f"text.device{k}.txt" for k in (1, 2, 3)}
+        logs = {f"packets.radio.{way}.jsonl.gz" for way in ("up", "down")}
+        assert names == nodes | kept | logs  # round robin is the relay's
+    assert texts[0].items() < texts[1].items()
+    assert len(set(texts[1].values())) == len(texts[1])  # everyone draws differently
+
+    for together in (
+        [r for r in rows if (r.method, r.repeat, r.prompt) == ("dssd", repeat, prompt)]
+        for repeat in (0, 1)
+        for prompt in (0, 1)
+    ):
+        last_start = max(r.start_s for r in together)
+        assert last_start < min(r.start_s + r.seconds for r in together)
+        radio = together[0].links["radio"]
+        assert all(r.links["radio"] == radio for r in together)
+        assert all(list(r.links) == [f"access{r.device[-1]}", "radio"] for r in together)
+        # Without loss, each frame on the radio is one device's.
+        assert sum(r.uplink_wire_bytes for r in together) == radio.up_bytes
+        assert sum(r.downlink_wire_bytes for r in together) == radio.down_bytes
+        assert all(r.uplink_message_bytes < r.uplink_wire_bytes for r in together)
+
+
+@pytest.mark.emulation
+def test_a_device_of_a_cell_that_dies_ends_the_run_by_name(tmp_path):
+    need_sandbox()
+    scenario = in_cell(tmp_path, 2, decoding={"temperature": 1.0, "max_new_tokens": 100_000})
+    environment = {**os.environ, "TESTBED_TEST_MARK": str(tmp_path)}
+    process = subprocess.Popen(
+        command(scenario),
+        env=environment,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    events = []
+    while not (events and all(path.stat().st_size for path in events)):
+        time.sleep(0.1)
+        events = list(tmp_path.glob("out/*/runs/*/device?.jsonl"))
+        assert process.poll() is None
+    (victim,) = [
+        int(entry.name)
+        for entry in Path("/proc").iterdir()
+        if entry.name.isdigit()
+        and b"--name=device2" in (entry / "cmdline").read_bytes()
+        and str(tmp_path) in (entry / "environ").read_text(errors="replace")
+    ]
+    os.kill(victim, signal.SIGKILL)
+    _, errors = process.communicate(timeout=20)
+    assert process.returncode == 1
+    assert "node device2 died (signal 9)" in errors
+    assert processes_of(str(tmp_path)) == []
+
+
+@pytest.mark.emulation
+def test_a_cell_cannot_be_had_of_netem_but_for_one_queue(tmp_path):
+    done = run(in_cell(tmp_path, 2, backend="netem"), code=1)
+    assert "links.radio: queue.discipline" in done.stderr
+    assert "use `--backend relay`" in done.stderr
 
 
 def processes_of(mark: str) -> list[str]:

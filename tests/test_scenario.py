@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from testbed.emulation.backend import BACKENDS
 from testbed.errors import TestbedError
+from testbed.links.profiles import PROFILES
 from testbed.methods.base import methods
 from testbed.scenario import check_scenario, load_scenario
 
@@ -66,6 +67,7 @@ def test_the_resolved_form_has_every_default_filled_in():
         "decoding": {
             "temperature": 1.0, "top_k": 0, "top_p": 1.0, "max_new_tokens": 64, "ignore_eos": False,
         },
+        "devices": 1,
         "repeat": 1,
         "seed": 0,
         "backend": "auto",
@@ -169,6 +171,45 @@ def test_a_link_that_a_handover_stalls_begins_with_the_run():
         check_scenario(raw, "s.yaml")
 
 
+def cell(up=None, **changes) -> dict:
+    links = {"radio": {"up": up or {"rate": "5mbit"}, "down": {}}}
+    return {**BASE, "topology": "cell", "links": links, **changes}
+
+
+def test_a_cell_divides_its_rate_by_a_scheduler_unless_the_scenario_writes_of_the_queue():
+    fair = {"limit": "125KB", "discipline": "round_robin"}
+    for written, queue in (
+        ({}, fair),
+        ({"queue": "64KiB"}, "64KiB"),
+        ({"queue": {"limit": "1MB", "discipline": "round_robin"}}, {**fair, "limit": "1MB"}),
+    ):
+        mapping = resolved(cell({"rate": "5mbit", **written}, devices=3))
+        assert mapping["links"]["radio"]["up"]["queue"] == queue
+        assert mapping["devices"] == 3
+        assert resolved(mapping) == mapping
+    assert resolved(BASE)["links"]["radio"]["up"]["queue"] == "125KB"
+    assert resolved(cell())["devices"] == 1
+
+
+def test_a_cell_with_a_profile_keeps_its_buffer_and_shares_it():
+    for profile in PROFILES:
+        alone = resolved({**BASE, "links": {"radio": {"profile": profile}}})["links"]["radio"]
+        raw = {**BASE, "topology": "cell", "links": {"radio": {"profile": profile}}, "devices": 2}
+        mapping = resolved(raw)
+        for way in ("up", "down"):
+            queue = mapping["links"]["radio"][way]["queue"]
+            assert queue == {"limit": alone[way]["queue"], "discipline": "round_robin"}
+        assert resolved(mapping) == mapping
+
+
+def test_a_cell_keeps_its_discipline_through_changes_of_the_rate():
+    links = {"radio": {"changes": [{"at": "1s", "up": {"rate": "1mbit"}}]}}
+    scenario = check_scenario(cell(links=links), "s.yaml")
+    (moment,) = scenario.schedules["radio"].moments
+    assert moment.up.queue.discipline == "round_robin"
+    assert any("queue.discipline" in reason for reason in scenario.netem_refusals())
+
+
 def test_a_method_may_run_twice_under_two_labels():
     mapping = resolved({**BASE, "methods": ["dsd", {"method": "dsd", "label": "again"}]})
     assert [each["label"] for each in mapping["methods"]] == ["dsd", "again"]
@@ -186,7 +227,7 @@ PROMPTS = "at least one, and none of them empty, is needed"
 
 MISTAKES = [  # where, what is written there, and the error after the name of that place
     ("colour", 1, ": unknown key; allowed are name, topology, verifier, links, models, methods, "
-     "prompts, description, handovers, decoding, repeat, seed, backend, timeout"),
+     "prompts, description, handovers, decoding, devices, repeat, seed, backend, timeout"),
     ("decoding", {"temprature": 1}, ".temprature: unknown key; allowed are temperature, top_k, "
      "top_p, max_new_tokens, ignore_eos"),
     ("links.radio.up", {"raet": "1mbit"}, f".raet: {NO_LINK_KEY}"),
@@ -212,7 +253,8 @@ MISTAKES = [  # where, what is written there, and the error after the name of th
     ("links", [1], ": [1]: expected `mapping`, got `list`"),
     ("links", {}, ": none given; this topology has exactly radio"),
     ("links", {"radio": {}, "lan": {}}, ": radio, lan given; this topology has exactly radio"),
-    ("topology", "star", ": topology 'star' is unknown; there are edge, handover, three_tier"),
+    ("topology", "star",
+     ": topology 'star' is unknown; there are cell, edge, handover, three_tier"),
     ("topology", 3, ": 3: expected `str`, got `int`"),
     *[("verifier", host, f": '{host}' is no host of topology edge that can verify; choose from "
        "base_station") for host in ("cloud", "device")],
@@ -247,6 +289,9 @@ MISTAKES = [  # where, what is written there, and the error after the name of th
     ("decoding.top_p", 1.5, ": 1.5: expected `float` <= 1.0"),
     ("decoding.top_k", -1, ": -1: expected `int` >= 0"),
     ("decoding.max_new_tokens", 0, ": 0: expected `int` >= 1"),
+    ("devices", 3, ": topology edge has one, not 3; for more take cell"),
+    ("devices", 0, ": 0: expected `int` >= 1"),
+    ("devices", "many", ": 'many': expected `int`, got `str`"),
     ("repeat", 0, ": 0: expected `int` >= 1"),
     ("repeat", "two", ": 'two': expected `int`, got `str`"),
     ("seed", 2**63, f": {2**63}: expected `int` <= {2**63 - 1}"),

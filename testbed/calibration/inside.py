@@ -35,6 +35,7 @@ class Request(msgspec.Struct):
 
     source: str
     topology: str
+    devices: int
     backend: str
     seed: int
     links: dict[str, dict[str, Any]]
@@ -51,7 +52,7 @@ def calibrate(folder: Path) -> None:
     }
     checks, curves = [], []
     began = time.monotonic()
-    topology = load_topology(request.topology)
+    topology = load_topology(request.topology, request.devices)
     with Network(topology, links, request.backend, request.seed) as network, punctually():
         for link in network.declared:
             with Stage(network, link) as stage:

@@ -44,10 +44,10 @@ def request(scenario: Path | None, profile: str | None, backend: str) -> Request
     """
     if scenario is not None:
         loaded = load_scenario(scenario)
-        source, topology, seed = str(scenario), loaded.document.topology, loaded.document.seed
-        links = loaded.links
+        document, links, source = loaded.document, loaded.links, str(scenario)
+        topology, devices, seed = document.topology, document.devices, document.seed
     else:
-        source, topology, seed = profile or "reference link", "edge", 1
+        source, topology, devices, seed = profile or "reference link", "edge", 1, 1
         link = REFERENCE if profile is None else find_profile(profile, "--profile").duplex()
         links = {"radio": link}
     chosen = choose_backend(backend, refusals(links, {}))
@@ -55,7 +55,7 @@ def request(scenario: Path | None, profile: str | None, backend: str) -> Request
         name: {"up": link.up.to_mapping(), "down": link.down.to_mapping()}
         for name, link in links.items()
     }
-    return Request(source, topology, chosen, seed, mappings)
+    return Request(source, topology, devices, chosen, seed, mappings)
 
 
 def run(wanted: Request, out: Path) -> tuple[Results, Calibration]:

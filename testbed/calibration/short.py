@@ -45,7 +45,7 @@ def check_links(network: Network) -> list[Check]:
             with Stage(network, link) as stage:
                 checks += check_link(stage)
     for check in checks:
-        if level(check) == "invalid":
+        if severity(check) == "invalid":
             raise TestbedError(why(check))
     return checks
 
@@ -77,7 +77,7 @@ def check_link(stage: Stage) -> list[Check]:
     return checks
 
 
-def level(check: Check) -> Level:
+def severity(check: Check) -> Level:
     """What a check does to the verdict of a run."""
     if check.outcome != "failed":
         return "valid"

@@ -115,7 +115,7 @@ def _books(stage: Stage) -> Check:
     before = dict(stage.inversions)
     stage.send(_TOGETHER, _TOGETHER_EVERY, min(stage.payload(way) for way in WAYS))
     stage.inversions = before  # judged above, and reordering may be asked for
-    accountant = Accountant(stage.network, [stage.link])
+    accountant = Accountant(stage.network, [stage.link], [])
     accountant.settle()
     verdict = Verdict()
     accountant.judge(verdict)

@@ -1,4 +1,4 @@
-"""Mininet's link, built as a wire; and Mininet made to raise what it would only print."""
+"""Mininet's link, built as a wire or as a bare pair; and Mininet made to raise what it prints."""
 
 import logging
 
@@ -85,6 +85,39 @@ class WireLink(Link):  # type: ignore[misc]
         return CheckedInterface(
             name, node=node, port=number, link=self, moveIntfFn=self._ignore, **(params or {})
         )
+
+
+class PlainLink(Link):  # type: ignore[misc]
+    """A link between two hosts that does nothing to packets: a veth pair, and no process.
+
+    mtu: of the first host's interface, bytes of IP packets.
+    """
+
+    def __init__(
+        self,
+        node1: Node,
+        node2: Node,
+        *,
+        mtu: int,
+        port1: int,
+        port2: int,
+        intfName1: str,  # noqa: N803  # Mininet's names
+        intfName2: str,  # noqa: N803
+        params1: dict[str, object] | None = None,
+        params2: dict[str, object] | None = None,
+        **mininet_defaults: object,  # its random MAC addresses and interface class, not used
+    ) -> None:
+        create_pair(namespace_of(node1), intfName1, namespace_of(node2), intfName2, mtu)
+        ends = ((node1, port1, intfName1, params1), (node2, port2, intfName2, params2))
+        self.intf1, self.intf2 = (
+            CheckedInterface(
+                name, node=node, port=port, link=self, moveIntfFn=self._ignore, **(params or {})
+            )
+            for node, port, name, params in ends
+        )
+
+    def stop(self) -> None:
+        """Nothing to do: the interfaces go with their hosts."""
 
 
 class _RaisingHandler(logging.Handler):

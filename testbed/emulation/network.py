@@ -1,4 +1,4 @@
-"""A Mininet network whose links are shaped wires. Build it inside a sandbox."""
+"""A Mininet network whose links are wires, shaped or plain. Build it inside a sandbox."""
 
 import os
 import signal
@@ -14,12 +14,18 @@ from testbed.emulation.ethernet import read_offloads
 from testbed.emulation.handovers import Handovers
 from testbed.emulation.mininet_link import (
     QUIET_NAMESPACE,
+    PlainLink,
     WireLink,
     make_mininet_raise,
     namespace_of,
 )
 from testbed.emulation.namespace import InterfaceCounters, Namespace
-from testbed.emulation.topology import topology_hosts, topology_links, topology_paths
+from testbed.emulation.topology import (
+    plain_links,
+    topology_hosts,
+    topology_links,
+    topology_paths,
+)
 from testbed.emulation.wire import Wire
 from testbed.errors import TestbedError
 from testbed.links.handovers import Handover
@@ -38,7 +44,7 @@ _NOT_RUNNING = "the network is not running; start it first"
 class Network:
     """The hosts of a topology, joined by wires; a context manager that starts and stops it.
 
-    links: what each link of the topology does, by its name.
+    links: what each shaped link of the topology does, by its name.
     backend: 'relay' or 'netem', as `choose_backend` returned it.
     schedules: how links change after each restart, by their names; the others do not.
     handovers: how the device's path changes after each beginning, where the topology has several.
@@ -59,6 +65,7 @@ class Network:
     ) -> None:
         self._topology = topology
         self.declared = topology_links(topology)
+        self._plain_declared = plain_links(topology)
         self._host_names = topology_hosts(topology)
         self._duplexes = dict(links)
         self._backend = backend
@@ -68,6 +75,7 @@ class Network:
         self._handovers: Handovers | None = None
         self._net: Mininet | None = None
         self._links: dict[str, WireLink] = {}
+        self._plain: dict[str, PlainLink] = {}
         self._processes: list[subprocess.Popen[Any]] = []
         names = [link.name for link in self.declared]
         wrong = [f"{name!r} is not one" for name in links if name not in names]
@@ -108,10 +116,11 @@ class Network:
         if net is not None:
             net.stop()
         self._links.clear()
+        self._plain.clear()
 
     @property
     def wires(self) -> dict[str, Wire]:
-        """The wires by link name, in the topology's order."""
+        """The wires of the shaped links by their names, in the topology's order."""
         return {name: link.wire for name, link in self._links.items()}
 
     def inside(self, host: str) -> Namespace:
@@ -141,8 +150,10 @@ class Network:
 
     def end_counters(self, link: str) -> tuple[InterfaceCounters, InterfaceCounters]:
         """What the interfaces of a link's first and second host have carried."""
-        ends = (self._links[link].intf1, self._links[link].intf2)
-        first, second = (namespace_of(end.node).counters()[end.name] for end in ends)
+        built = self._links[link] if link in self._links else self._plain[link]
+        first, second = (
+            namespace_of(end.node).counters()[end.name] for end in (built.intf1, built.intf2)
+        )
         return first, second
 
     def state(self) -> dict[str, Any]:
@@ -168,10 +179,15 @@ class Network:
                 backend=self._backend,
                 seed=self._seed,
             )
+        # Nobody is to send what a link further on would refuse.
+        mtu = min(duplex.up.mtu for duplex in self._duplexes.values())
+        for declared in self._plain_declared:
+            info = self._topology.linkInfo(declared.node1, declared.node2, declared.name)
+            self._plain[declared.name] = net.addLink(**info, cls=PlainLink, mtu=mtu)
         net.build()
         for name, schedule in self._schedules.items():
             self._links[name].wire.follow(schedule)
-        for link in self._links.values():
+        for link in net.links:
             _introduce(link.intf1, link.intf2)
             _introduce(link.intf2, link.intf1)
         inside = {name: namespace_of(net[name]) for name in self._host_names}

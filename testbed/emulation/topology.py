@@ -1,22 +1,31 @@
 """Topologies by name, and what they declare; needs no root and builds nothing."""
 
 import importlib
+import inspect
 import pkgutil
+import re
 from dataclasses import dataclass
 
 from mininet.topo import Topo
 
 import topologies
 from testbed.errors import TestbedError
+from testbed.links.queue import Discipline
+
+_DEVICE = re.compile(r"device\d*")
 
 
 @dataclass(frozen=True, slots=True)
 class LinkDeclaration:
-    """A named link of a topology, from its first-declared node (nearer the device) on."""
+    """A named link of a topology, from its first-declared node (nearer the device) on.
+
+    discipline: that of its queues where a scenario gives them none.
+    """
 
     name: str
     node1: str
     node2: str
+    discipline: Discipline = "drop_tail"
 
 
 def known_topologies() -> dict[str, type[Topo]]:
@@ -27,27 +36,31 @@ def known_topologies() -> dict[str, type[Topo]]:
     return found
 
 
-def load_topology(name: str) -> Topo:
-    """Declare the topology called `name`; TestbedError listing the known names if there is none."""
+def load_topology(name: str, devices: int = 1) -> Topo:
+    """Declare the topology called `name` with so many devices.
+
+    Raises TestbedError listing the known names if there is none, or those that take more devices
+    if it does not.
+    """
     known = known_topologies()
     if name not in known:
         raise TestbedError(f"topology {name!r} is unknown; there are {', '.join(sorted(known))}")
+    if _takes_devices(known[name]):
+        return known[name](devices=devices)
+    if devices != 1:
+        able = [each for each, kind in sorted(known.items()) if _takes_devices(kind)]
+        raise TestbedError(f"topology {name} has one, not {devices}; for more take {able[0]}")
     return known[name]()
 
 
 def topology_links(topology: Topo) -> list[LinkDeclaration]:
-    """The links of a topology; TestbedError if one has no name of its own."""
-    links = [
-        LinkDeclaration(key, node1, node2) for node1, node2, key in topology.links(withKeys=True)
-    ]
-    names = [link.name for link in links]
-    for link in links:
-        if not isinstance(link.name, str) or names.count(link.name) > 1:
-            raise TestbedError(
-                f"the link from {link.node1} to {link.node2} has no name of its own; "
-                "declare it with addLink(..., key='name')"
-            )
-    return links
+    """The shaped links of a topology; TestbedError if a link has no name of its own."""
+    return _links(topology, shaped=True)
+
+
+def plain_links(topology: Topo) -> list[LinkDeclaration]:
+    """The links declared with `shaped=False`, which carry everything at once, as topology_links."""
+    return _links(topology, shaped=False)
 
 
 def topology_paths(topology: Topo) -> dict[str, dict[str, str]]:
@@ -68,3 +81,28 @@ def topology_hosts(topology: Topo) -> list[str]:
         )
     hosts: list[str] = topology.hosts()
     return hosts
+
+
+def topology_devices(topology: Topo) -> list[str]:
+    """Its devices: the one host `device`, or `device1`, `device2` and so on."""
+    return [host for host in topology_hosts(topology) if _DEVICE.fullmatch(host)]
+
+
+def _links(topology: Topo, *, shaped: bool) -> list[LinkDeclaration]:
+    found = topology.links(withKeys=True, withInfo=True)
+    names = [name for _, _, name, _ in found]
+    for node1, node2, name, _ in found:
+        if not isinstance(name, str) or names.count(name) > 1:
+            raise TestbedError(
+                f"the link from {node1} to {node2} has no name of its own; "
+                "declare it with addLink(..., key='name')"
+            )
+    return [
+        LinkDeclaration(name, node1, node2, info.get("discipline", "drop_tail"))
+        for node1, node2, name, info in found
+        if info.get("shaped", True) == shaped
+    ]
+
+
+def _takes_devices(kind: type[Topo]) -> bool:
+    return "devices" in inspect.signature(kind.build).parameters

@@ -63,10 +63,10 @@ class Pipeline:
         else:
             if self.spec.corrupt > 0:
                 packet = self._corrupted(packet)
-            self._enter(now, packet)
+            self._server.offer(now, packet)
             if self.spec.duplicate > 0 and self._copies(number) < self.spec.duplicate:
                 self.counts.duplicated += 1
-                self._enter(now, packet)
+                self._server.offer(now, packet)
 
     def leave(self, now: float) -> Departure | None:
         """Hand out the next packet due by `now`, or None."""
@@ -121,10 +121,6 @@ class Pipeline:
         frame = self._corrupt(packet.number, packet.frame, self.spec.corrupt)
         self.counts.corrupted += frame is not packet.frame
         return packet._replace(frame=frame)
-
-    def _enter(self, now: float, packet: Packet) -> None:
-        if not self._server.offer(now, packet):
-            self._drop(packet, "queue")
 
     def _drop(self, packet: Packet, reason: str) -> None:
         self.counts.dropped[reason] += 1

@@ -12,7 +12,7 @@ from testbed.links.units import format_size, format_time, parse_size, parse_time
 FULL_FRAME = 1514  # bytes: a 1500-byte IP packet and its Ethernet header
 
 Unit = Literal["bytes", "packets", "seconds"]
-Discipline = Literal["drop_tail", "codel"]
+Discipline = Literal["drop_tail", "codel", "round_robin"]
 
 _PACKETS = re.compile(r"(\d+) ?packets", re.ASCII)
 _TARGET, _INTERVAL = 5e-3, 100e-3  # seconds: RFC 8289, sections 4.2 and 4.3
@@ -26,6 +26,8 @@ class Queue:
         send it all at the rate of the moment.
     discipline: what comes when the queue is full is dropped; `codel` besides drops from the head
         what has waited for longer than `target` for longer than `interval` (seconds; RFC 8289).
+        `round_robin` gives each pair of IP addresses a queue of its own and all of them equal
+        shares of the rate; when they are full together, the longest loses its head.
 
     Raises ValueError, starting with the scenario's key, for a queue that cannot be.
     """
@@ -48,6 +50,9 @@ class Queue:
             )
         if not 0 < self.target < self.interval:
             raise ValueError("target: it must be more than 0 and less than the interval")
+        timed = (self.target, self.interval) != (_TARGET, _INTERVAL)
+        if self.discipline == "round_robin" and timed:
+            raise ValueError("target: round_robin has none, nor an interval; only codel does")
 
     @classmethod
     def parse(cls, value: object, where: str) -> "Queue":
@@ -73,6 +78,8 @@ class Queue:
             limit = format_size(int(self.limit))
         if self.discipline == "drop_tail":
             return limit
+        if self.discipline == "round_robin":
+            return {"limit": limit, "discipline": self.discipline}
         return {
             "limit": limit,
             "discipline": self.discipline,

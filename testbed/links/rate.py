@@ -6,6 +6,7 @@ from collections.abc import Callable
 from testbed.links.codel import CoDel
 from testbed.links.packet import Packet
 from testbed.links.queue import Queue
+from testbed.links.round_robin import RoundRobin
 from testbed.links.service import Service
 
 
@@ -16,7 +17,8 @@ class RateServer:
     size·8/rate after it came. The queue counts every byte not yet wholly sent, the packet being
     sent included. All times are in seconds on one clock; the caller passes arrivals in order.
 
-    on_drop: is told of each packet that the discipline drops from the head, and why.
+    on_drop: is told of each packet that is dropped, and why: 'queue' for want of room, or the
+        name of the discipline that found it to have waited too long.
     """
 
     def __init__(
@@ -31,38 +33,36 @@ class RateServer:
         self._queue = queue
         self._codel = _codel(queue)
         self._on_drop = on_drop
-        self._waiting: deque[Packet] = deque()
+        self._sending: Packet | None = None
+        self._waiting = _line(queue)
         self._backlog = 0
-        self._finish = 0.0  # when the first waiting packet, or else the last one sent, is sent
-        self._unsent: float | None = None  # bytes of the first one, while the server is held
+        self._finish = 0.0  # when the packet being sent, or else the last one sent, is sent
+        self._unsent: float | None = None  # bytes of the packet being sent, while held
 
     def __len__(self) -> int:
-        return len(self._waiting)
+        return len(self._waiting) + (self._sending is not None)
 
-    def offer(self, now: float, packet: Packet) -> bool:
-        """Queue a packet that arrives now; False if the queue is full and the packet dropped."""
-        size = len(packet.frame)
-        if self._rate is not None and not self._queue.holds(
-            len(self._waiting) + 1, self._backlog + size, self._rate
-        ):
-            return False
+    def offer(self, now: float, packet: Packet) -> None:
+        """Queue a packet that arrives now, and drop what there is no room for then."""
         self._waiting.append(packet)
-        self._backlog += size
-        if len(self._waiting) == 1:
-            self._serve_head(max(now, self._finish), idle=now >= self._finish)
-        return True
+        self._backlog += len(packet.frame)
+        self._make_room(len(packet.frame))
+        if self._sending is None and self._waiting:
+            idle = now >= self._finish
+            self._send(max(now, self._finish), self._waiting.popleft(), idle=idle)
 
     def next_finish(self) -> float | None:
         """When the packet now being sent will have left, or None if there is none."""
-        return self._finish if self._waiting and self._unsent is None else None
+        return self._finish if self._sending is not None and self._unsent is None else None
 
     def pop(self) -> tuple[float, Packet]:
         """Take the packet being sent, with the time at which its last bit leaves."""
-        finish, packet = self._finish, self._waiting.popleft()
+        finish, packet = self._finish, self._sending
+        assert packet is not None
+        self._sending = None
         self._backlog -= len(packet.frame)
-        self._drop_from_head(finish)
-        if self._waiting:
-            self._serve_head(finish, idle=False)
+        while self._waiting and self._sending is None:
+            self._send_or_drop(finish, self._waiting.popleft())
         return finish, packet
 
     def change(
@@ -73,32 +73,56 @@ class RateServer:
         held: nothing is sent from now on, and nothing lost but what the queue does not hold.
         """
         unsent = self._unsent
-        if unsent is None and self._waiting:
-            unsent = self._service.unsent(now, self._finish, len(self._waiting[0].frame))
+        if unsent is None and self._sending is not None:
+            unsent = self._service.unsent(now, self._finish, len(self._sending.frame))
         self._service, self._rate = service, rate
+        if queue.discipline != self._queue.discipline:
+            before, self._waiting = self._waiting, _line(queue)
+            while before:
+                self._waiting.append(before.popleft())
         if queue != self._queue:
             self._queue, self._codel = queue, _codel(queue)
         self._unsent = (unsent or 0.0) if held else None
-        if not held and self._waiting and unsent is not None:
+        if not held and self._sending is not None and unsent is not None:
             self._finish = service.finish(now, unsent, idle=True)
 
-    def _serve_head(self, start: float, *, idle: bool) -> None:
-        size = len(self._waiting[0].frame)
+    def _make_room(self, size: int) -> None:
+        """Drop until all fits that waits, but no more than the `size` bytes that came last.
+
+        More is there only after the limit has become smaller, and is sent rather than dropped.
+        """
+        while (
+            size > 0
+            and self._rate is not None
+            and self._waiting
+            and not self._queue.holds(len(self), self._backlog, self._rate)
+        ):
+            packet = self._waiting.pop()
+            size -= len(packet.frame)
+            self._backlog -= len(packet.frame)
+            self._on_drop(packet, "queue")
+
+    def _send_or_drop(self, now: float, packet: Packet) -> None:
+        behind = self._backlog - len(packet.frame)
+        if self._codel is not None and self._codel.drops(now, now - packet.arrival, behind):
+            self._backlog = behind
+            self._on_drop(packet, "codel")
+        else:
+            self._send(now, packet, idle=False)
+
+    def _send(self, start: float, packet: Packet, *, idle: bool) -> None:
+        self._sending = packet
+        size = len(packet.frame)
         if self._unsent is not None:
             self._unsent = float(size)
         else:
             self._finish = self._service.finish(start, size, idle=idle)
 
-    def _drop_from_head(self, now: float) -> None:
-        while self._codel is not None and self._waiting:
-            head = self._waiting[0]
-            behind = self._backlog - len(head.frame)
-            if not self._codel.drops(now, now - head.arrival, behind):
-                return
-            self._waiting.popleft()
-            self._backlog = behind
-            self._on_drop(head, "codel")
-
 
 def _codel(queue: Queue) -> CoDel | None:
     return CoDel(queue.target, queue.interval) if queue.discipline == "codel" else None
+
+
+def _line(queue: Queue) -> deque[Packet] | RoundRobin:
+    """Where packets wait: its `popleft` is sent next, and its `pop` dropped for want of room."""
+    return RoundRobin() if queue.discipline == "round_robin" else deque()

@@ -54,3 +54,11 @@ def read_events(path: Path) -> list[dict[str, Any]]:
     """All events of one file, in the order they were written."""
     decoder = msgspec.json.Decoder(dict[str, Any])
     return [decoder.decode(line) for line in path.read_bytes().splitlines()]
+
+
+def events_by_stream(path: Path) -> dict[str, list[dict[str, Any]]]:
+    """The events of one file, those of each text by themselves."""
+    streams: dict[str, list[dict[str, Any]]] = {}
+    for event in read_events(path):
+        streams.setdefault(event["stream"], []).append(event)
+    return streams

@@ -28,19 +28,28 @@ class WireBytes(msgspec.Struct):
 
 
 class Row(msgspec.Struct, kw_only=True):
-    """One text decoded by one method.
+    """One text decoded by one method on one device.
 
     `acceptance_rate` is accepted / tested, where tested counts the accepted drafts and the first
     rejected one of each round: drafts behind a rejection were never looked at. It is None when
     nothing was tested. Payload bits are those the codec wrote, message bytes the ZeroMQ frames,
     wire bytes whole Ethernet frames on the device's own links. `network_s` is the time in which
-    neither node was computing.
+    neither node was computing for this text.
+
+    Where several devices decode at the same time, the device's own link is the plain one that leads
+    to the shared one: up it carries what the device sends into the shared link, but down only what
+    that has not dropped. In `links` its entry is the device's alone, and that of a shared link is
+    of all devices together, the same in each of their rows. `network_s` then includes the time in
+    which the verifier was busy with other texts.
     """
 
     method: str
     repeat: int
     point: dict[str, Any]
     prompt: int
+    device: str = "device"
+    start_s: float = 0.0
+    """When the prompt was handed over, in seconds of CLOCK_MONOTONIC; 0 in older results."""
     tokens: int
     seconds: float
     tokens_per_second: float
@@ -74,6 +83,7 @@ def summarise(
     label: str,
     repetition: int,
     prompt: int,
+    name: str = "device",
     result: Result,
     device: list[Event],
     verifier: list[Event],
@@ -84,7 +94,7 @@ def summarise(
 ) -> Row:
     """One row from a result, both nodes' events of that text, and the links' counters.
 
-    `own_links` names the device's links.
+    `name` is the device's, and `own_links` those of its links.
     """
     seconds = result.times[-1]
     window = (round(result.start * 1e9), round((result.start + seconds) * 1e9))
@@ -98,6 +108,8 @@ def summarise(
         repeat=repetition,
         point={},
         prompt=prompt,
+        device=name,
+        start_s=result.start,
         tokens=len(result.tokens),
         seconds=seconds,
         tokens_per_second=len(result.tokens) / seconds,
@@ -123,6 +135,25 @@ def summarise(
         verdict=verdict,
         reasons=reasons,
     )
+
+
+def together_seconds(rows: Sequence[Row]) -> float:
+    """How long the rows of one method took, texts that were decoded together counting once.
+
+    Theirs is the time from the first start to the last end.
+    """
+    together: dict[tuple[int, int], list[Row]] = {}
+    for row in rows:
+        together.setdefault((row.repeat, row.prompt), []).append(row)
+    return sum(
+        max(row.start_s + row.seconds for row in mine) - min(row.start_s for row in mine)
+        for mine in together.values()
+    )
+
+
+def together_speed(rows: Sequence[Row]) -> float:
+    """Tokens/s that all devices make together, by the rows of one method."""
+    return sum(row.tokens for row in rows) / together_seconds(rows)
 
 
 def _spans(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from testbed.calibration.short import LATE, level, probes_needed, why
+from testbed.calibration.short import LATE, probes_needed, severity, why
 from testbed.links.gilbert_elliott import GilbertElliott
 from testbed.links.spec import LinkSpec
 from testbed.traces.check import judge, not_measured
@@ -45,14 +45,14 @@ def measured(seconds):
     ],
 )
 def test_late_is_suspect_but_very_late_or_early_is_invalid(seconds, expected):
-    assert level(measured(seconds)) == expected
+    assert severity(measured(seconds)) == expected
 
 
 def test_packets_out_of_order_are_invalid_and_what_was_not_measured_is_not():
-    assert level(judge("radio", "up", "out of order", "packets", measured=1.0, high=0.0)) == (
+    assert severity(judge("radio", "up", "out of order", "packets", measured=1.0, high=0.0)) == (
         "invalid"
     )
-    assert level(not_measured("radio", "up", "burst", "s", "no rate")) == "valid"
+    assert severity(not_measured("radio", "up", "burst", "s", "no rate")) == "valid"
 
 
 def test_the_reason_says_what_was_asked():

@@ -60,12 +60,12 @@ class Path:
     PAYLOAD = 1400
     FRAME = PAYLOAD + 8 + 20 + 14
 
-    def __init__(self, network, source, target):
-        self.to = (network.address(target, source), 9000)
+    def __init__(self, network, source, target, port=9000):
+        self.to = (network.address(target, source), port)
         with network.inside(target).entered():
             self.receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
             enlarge_receive_buffer(self.receiver, 4 * 2**20)
-            self.receiver.bind(("0.0.0.0", 9000))
+            self.receiver.bind(("0.0.0.0", port))
         with network.inside(source).entered():
             self.sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
             self.sender.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * 2**20)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from mininet.topo import Topo
 
-from testbed.calibration.short import check_links, level
+from testbed.calibration.short import check_links, severity
 from testbed.emulation import mininet_link
 from testbed.emulation.network import Network
 from testbed.emulation.topology import load_topology
@@ -131,7 +131,7 @@ def test_the_check_names_a_link_that_is_off_its_delay():
                 check_links(network)
         wire.duplex = Duplex(up=LinkSpec(delay=0.027), down=LinkSpec(delay=0.01))
         late = [check for check in check_links(network) if check.outcome == "failed"]
-        assert [(check.way, level(check)) for check in late] == [("up", "suspect")]
+        assert [(check.way, severity(check)) for check in late] == [("up", "suspect")]
 
 
 @inside_sandbox

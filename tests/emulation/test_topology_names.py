@@ -1,3 +1,5 @@
+import ipaddress
+
 import pytest
 from mininet.topo import Topo
 
@@ -5,6 +7,8 @@ from testbed.emulation.topology import (
     LinkDeclaration,
     known_topologies,
     load_topology,
+    plain_links,
+    topology_devices,
     topology_hosts,
     topology_links,
     topology_paths,
@@ -14,7 +18,7 @@ from testbed.errors import TestbedError
 
 def test_every_topology_is_found_and_described_in_one_line():
     known = known_topologies()
-    assert {"edge", "handover", "three_tier"} <= set(known)
+    assert {"cell", "edge", "handover", "three_tier"} <= set(known)
     for topology in known.values():
         assert topology.__doc__ and "\n" not in topology.__doc__
         assert topology_links(topology())
@@ -28,8 +32,45 @@ def test_links_run_from_the_device_outwards():
     assert sorted(topology_hosts(load_topology("edge"))) == ["base_station", "device"]
 
 
+def test_a_cell_has_as_many_devices_as_asked_and_one_shared_link():
+    cell = load_topology("cell", 3)
+    assert topology_devices(cell) == ["device1", "device2", "device3"]
+    assert topology_links(cell) == [LinkDeclaration("radio", "air", "base_station", "round_robin")]
+    assert plain_links(cell) == [
+        LinkDeclaration(f"access{k}", f"device{k}", "air") for k in (1, 2, 3)
+    ]
+    assert len(topology_devices(load_topology("cell"))) == 1
+
+
+def test_sixty_four_devices_have_addresses_of_their_own():
+    cell = load_topology("cell", 300)
+    addresses = [cell.nodeInfo(host)["ip"] for host in topology_hosts(cell)]
+    addresses += [
+        info["params2"]["ip"] for *_, info in cell.links(withInfo=True) if "params2" in info
+    ]
+    interfaces = {ipaddress.ip_interface(address) for address in addresses}
+    assert len(interfaces) == 302 + 300
+    networks = [each.network for each in interfaces]
+    assert {networks.count(network) for network in networks} == {2}  # the two ends of a link
+    names = [
+        info[end] for *_, info in cell.links(withInfo=True) for end in ("intfName1", "intfName2")
+    ]
+    assert len(set(names)) == 2 * 301
+    assert max(map(len, names)) <= 15
+
+
+def test_the_others_have_one_device_and_say_so():
+    for name in ("edge", "three_tier"):
+        topology = load_topology(name)
+        assert topology_devices(topology) == ["device"]
+        assert plain_links(topology) == []
+        message = f"topology {name} has one, not 2; for more take cell"
+        with pytest.raises(TestbedError, match=f"^{message}$"):
+            load_topology(name, 2)
+
+
 def test_an_unknown_topology_lists_the_known_ones():
-    with pytest.raises(TestbedError, match=r"'egde' is unknown; there are edge, hand"):
+    with pytest.raises(TestbedError, match=r"'egde' is unknown; there are cell, edge, handover, "):
         load_topology("egde")
 
 

@@ -70,6 +70,36 @@ def test_traffic_has_payload_and_frames_of_each_method_both_ways(tmp_path):
     assert [text.get_text() for text in legend.get_texts()] == ["frames", "payload"]
 
 
+CELL = [
+    row("dsd", device=name, seconds=seconds, start_s=start, prompt=prompt)
+    for prompt in (0, 1)
+    for name, seconds, start in (("device1", 4, 100), ("device2", 5, 101))
+]
+
+
+def test_speed_is_of_one_device_and_says_what_all_make_together(tmp_path):
+    (axes,) = speed.draw(make_results(tmp_path, CELL)).axes
+    assert [bar.get_width() for bar in axes.patches] == [pytest.approx(40 / 18)]
+    assert notes(axes) == ["2.2 (together 3.3)"]  # 20 tokens in 6 s
+    assert "of one device" in axes.get_xlabel()
+
+
+def test_a_text_counts_only_when_every_device_has_it(tmp_path):
+    broken = [*CELL[:3], row("dsd", device="device2", prompt=1, verdict="invalid")]
+    (axes,) = speed.draw(make_results(tmp_path, broken)).axes
+    assert len(axes.lines[0].get_xdata()) == 2
+
+
+def test_timeline_shows_the_first_device(tmp_path):
+    results = make_results(tmp_path, CELL)
+    for number in (1, 2):
+        path = results.run("dsd", 0) / f"device{number}.jsonl"
+        write_events(path, "device", f"device{number}/0", start=number * 10**9)
+    (axes,) = timeline.draw(results).axes
+    assert spans(axes)[0] == [(0, 0.4), (1, 1.3)]
+    assert spans(axes)[2] == []  # the verifier's events are of another text
+
+
 def test_nothing_is_marked_when_nothing_is_suspect(tmp_path):
     results = make_results(tmp_path, [row("dsd"), row("dssd", verdict="invalid")])
     for figure in (speed.draw(results), traffic.draw(results), timeline.draw(results)):

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from testbed.control import Result
-from testbed.traces.summary import WireBytes, summarise
+from testbed.traces.summary import WireBytes, summarise, together_seconds, together_speed
 
 START = 1000.0  # seconds of CLOCK_MONOTONIC
 RESULT = Result(
@@ -42,8 +42,9 @@ def span(name: str, begin: float, end: float):
     }
 
 
-def row(device=(), verifier=(), own_links=("radio",), **changes):
+def row(device=(), verifier=(), own_links=("radio",), name="device", **changes):
     return summarise(
+        name=name,
         label="mine",
         repetition=1,
         prompt=2,
@@ -169,3 +170,16 @@ def test_the_distance_to_the_quantised_target_is_a_mean_over_positions():
     events = [{"event": "quantise_target", "t": 0, "tv": tv} for tv in (0.1, 0.3, 0.2)]
     assert row(verifier=events).target_tv == pytest.approx(0.2)
     assert row().target_tv is None
+
+
+def test_texts_decoded_together_take_from_the_first_start_to_the_last_end():
+    def at(start, seconds, prompt=0, name="device1", repeat=0):
+        return msgspec.structs.replace(
+            row(), prompt=prompt, device=name, start_s=start, seconds=seconds, repeat=repeat
+        )
+
+    rows = [at(100, 2), at(101, 4, name="device2"), at(200, 1, 1), at(300, 3, repeat=1)]
+    assert together_seconds(rows) == 5 + 1 + 3
+    assert together_speed(rows) == 16 / 9
+    assert (row().device, row().start_s) == ("device", START)
+    assert row(name="device7").device == "device7"

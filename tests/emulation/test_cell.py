@@ -1,0 +1,164 @@
+"""Devices in one cell, on real interfaces: who gets how much of the one radio link."""
+
+import json
+import subprocess
+import threading
+import time
+from contextlib import ExitStack
+
+import pytest
+
+from testbed.accounting import Accountant
+from testbed.calibration.short import check_links
+from testbed.emulation.network import Network
+from testbed.emulation.topology import load_topology, plain_links, topology_links
+from testbed.links.queue import Queue
+from testbed.links.spec import Duplex, LinkSpec
+from testbed.traces.verdict import Verdict
+from tests.emulation.inside import Path, inside_sandbox, symmetric
+
+RATE = 4e6
+SECONDS = 2.5
+
+
+def cell(duplex, devices=3):
+    return Network(load_topology("cell", devices), {"radio": duplex}, "relay", 1)
+
+
+def shared(discipline):
+    spec = LinkSpec(rate=RATE, delay=0.005, queue=Queue(64 * 1024, "bytes", discipline))
+    return Duplex(up=spec, down=LinkSpec())
+
+
+def send_at(path, rate, size):
+    """Send packets of `size` bytes of payload at `rate` bit/s of frames, in step with the clock."""
+    began, number = time.monotonic(), 0
+    while (now := time.monotonic() - began) < SECONDS:
+        due = int(now * rate / 8 / (size + Path.FRAME - Path.PAYLOAD)) + 1
+        for _ in range(number, due):
+            path.send(number, size)
+            number += 1
+        time.sleep(0.002)
+    return number
+
+
+def arrivals(discipline):
+    """Three devices send to the base station at the same time.
+
+    Two greedy ones, at RATE and at three times RATE, and one that asks for 5 %. What arrived of
+    each in bit/s of frames between the first 0.5 s and the end, and the sent and lost of the last.
+    """
+    asked = [(RATE, Path.PAYLOAD), (3 * RATE, Path.PAYLOAD), (0.05 * RATE, 200)]
+    with cell(shared(discipline)) as network, ExitStack() as stack:
+        paths = [
+            stack.enter_context(Path(network, f"device{k}", "base_station", 9000 + k))
+            for k in (1, 2, 3)
+        ]
+        sent, got = [0] * 3, [[]] * 3
+
+        def send(which):
+            sent[which] = send_at(paths[which], *asked[which])
+
+        def receive(which):
+            got[which] = paths[which].receive_timed(0.8)
+
+        began = time.monotonic()
+        threads = [
+            threading.Thread(target=act, args=(which,))
+            for which in range(3)
+            for act in (receive, send)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        first, last = began + 0.5, began + SECONDS
+        rates = [
+            sum(first <= at < last for _, at in got[which]) * (size + 42) * 8 / (last - first)
+            for which, (_, size) in enumerate(asked)
+        ]
+        for numbers in got:
+            assert [number for number, _ in numbers] == sorted(number for number, _ in numbers)
+        up = network.wires["radio"].counters().up
+        assert up.received_packets == up.forwarded_packets + up.dropped_packets == sum(sent)
+        assert up.forwarded_packets == sum(map(len, got))
+        assert up.socket_drops == 0
+        return rates, sent[2] - len(got[2])
+
+
+@inside_sandbox
+def test_the_greedy_share_the_rate_and_the_light_one_gets_all_it_asks():
+    (first, second, light), lost = arrivals("round_robin")
+    print(f"{first / RATE:.3f} {second / RATE:.3f} {light / RATE:.3f} of the rate, {lost} lost")
+    assert first + second + light == pytest.approx(RATE, rel=0.02)
+    assert first == pytest.approx(0.475 * RATE, rel=0.03)
+    assert second == pytest.approx(0.475 * RATE, rel=0.03)
+    assert lost == 0
+
+
+@inside_sandbox
+def test_in_one_queue_the_greediest_gets_most_and_the_light_one_loses():
+    (first, second, light), lost = arrivals("drop_tail")
+    print(f"{first / RATE:.3f} {second / RATE:.3f} {light / RATE:.3f} of the rate, {lost} lost")
+    assert first + second + light == pytest.approx(RATE, rel=0.02)
+    assert second > 1.2 * first
+    assert lost > 0
+
+
+@inside_sandbox
+def test_devices_reach_the_base_station_and_only_their_own_packets_are_theirs():
+    with cell(symmetric(delay=0.01), 4) as network:
+        check_links(network)
+        assert list(network.wires) == ["radio"]  # four devices, one relay
+        assert network.address("base_station", "device3") == "192.168.0.254"
+        before = network.end_counters("access3")
+        for k, count in ((3, 2), (4, 5)):
+            ping = network.popen(
+                f"device{k}", ["ping", "-c", str(count), "-i", "0.05", "192.168.0.254"],
+                stdout=subprocess.PIPE, text=True,
+            )  # fmt: skip
+            assert ", 0% packet loss" in ping.communicate(timeout=10)[0]
+        device, air = network.end_counters("access3")
+        assert device.tx_packets - before[0].tx_packets == 2
+        assert device.rx_packets - before[0].rx_packets == 2
+        assert (air.rx_packets, air.tx_packets) == (device.tx_packets, device.rx_packets)
+        state = json.loads(json.dumps(network.state()))
+        for host in state["hosts"].values():
+            assert all(row["state"] == ["PERMANENT"] for row in host["neighbours"])
+            for offloads in host["offloads"].values():
+                assert set(offloads.values()) == {"off"}
+        forwarding = {n: h["sysctls"]["net.ipv4.ip_forward"] for n, h in state["hosts"].items()}
+        assert [name for name, on in forwarding.items() if on == "1"] == ["air"]
+
+
+@inside_sandbox
+def test_devices_send_no_packet_that_the_radio_would_refuse():
+    with cell(symmetric(mtu=1000), 1) as network:
+        ping = network.popen(
+            "device1", ["ping", "-c", "1", "-M", "do", "-s", "1000", "192.168.0.254"],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+        assert "mtu=1000" in ping.communicate(timeout=10)[0].replace("mtu = ", "mtu=")
+        assert network.end_counters("access1")[0].tx_packets == 0
+
+
+@inside_sandbox
+def test_what_the_air_does_not_forward_is_noticed():
+    topology = load_topology("cell", 2)
+    with cell(symmetric(), 2) as network:
+        accountant = Accountant(network, topology_links(topology), plain_links(topology))
+        argv = ["ping", "-q", "-c", "3", "-i", "0.05", "-W", "0.2", "192.168.0.254"]
+        for forward, level in (("1", "valid"), ("0", "invalid")):
+            air = network.popen("air", ["sysctl", "-q", "-w", f"net.ipv4.ip_forward={forward}"])
+            assert air.wait() == 0
+            accountant.start()
+            network.popen("device2", argv, stdout=subprocess.DEVNULL).wait()
+            verdict = Verdict()
+            accountant.judge(verdict)
+            assert verdict.level == level
+            sent = accountant.plain_totals()
+            assert (sent["access1"].up_packets, sent["access2"].up_packets) == (0, 3)
+            assert sent["access2"].up_bytes == 3 * 98
+        assert verdict.reasons == [
+            "air, before link radio up: 3 packets came from devices, 0 went in"
+        ]

@@ -123,18 +123,38 @@ def test_htb_is_tried_by_its_own_name(monkeypatch):
     assert tried[0][0] == "htb"
 
 
-def test_the_guest_needs_kernel_and_modules(tmp_path, monkeypatch):
-    kernel, modules = tmp_path / "linux.uml", tmp_path / "modules"
-    monkeypatch.setattr(emulation, "GUEST_KERNEL", kernel)
-    monkeypatch.setattr(emulation, "GUEST_MODULES", modules)
-    kernel.touch()
+def test_a_guest_that_is_not_installed_comes_with_what_to_install(monkeypatch):
+    monkeypatch.setattr(emulation, "guest_missing", lambda: "linux.uml")
     record = emulation.check_guest("g")
     assert record.state == "warning"
-    assert str(modules) in record.finding
-    assert str(kernel) not in record.finding
-    assert "user-mode-linux" in record.advice
-    modules.mkdir()
-    assert emulation.check_guest("g").state == "ok"
+    assert "lacks linux.uml" in record.finding
+    assert record.advice.startswith("apt install user-mode-linux kmod")
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "state", "finding"),
+    [
+        (0, "", "ok", "boots with netem, in "),
+        (1, "noise\nerror: it ended\n", "warning", "does not boot, or has no netem (error: it e"),
+        (2, "", "warning", "(exit code 2)"),
+    ],
+)
+def test_a_guest_is_booted_to_see(monkeypatch, code, said, state, finding):
+    monkeypatch.setattr(emulation, "guest_missing", lambda: "")
+    monkeypatch.setattr(
+        sandbox,
+        "try_in_sandbox",
+        lambda argv, _timeout: subprocess.CompletedProcess(argv, code, "", said),
+    )
+    record = emulation.check_guest("g")
+    assert record.state == state
+    assert finding in record.finding
+
+
+def test_a_guest_that_hangs_is_a_warning(monkeypatch):
+    monkeypatch.setattr(emulation, "guest_missing", lambda: "")
+    monkeypatch.setattr(sandbox, "try_in_sandbox", raising(subprocess.TimeoutExpired("x", 20)))
+    assert "does not boot within 20 s" in emulation.check_guest("g").finding
 
 
 # --- relay ----------------------------------------------------------------------------------------
@@ -310,13 +330,22 @@ def test_all_checks_may_fail_at_once(monkeypatch):
     assert "clock" not in records[-1].finding
 
 
-@pytest.mark.parametrize(("netem", "links"), [(NETEM, "netem, which"), (NO_NETEM, "relay, as")])
+@pytest.mark.parametrize(
+    ("kernels", "links"),
+    [
+        ((NETEM, ""), "netem, which"),
+        ((NO_NETEM, ""), "guest netem, of"),
+        ((NO_NETEM, "linux.uml"), "relay, as"),
+    ],
+)
 @pytest.mark.parametrize(
     ("cores", "threads"),
     [(1, "1 thread per"), (2, "1 thread per"), (5, "2 threads per"), (9, "4 threads per")],
 )
-def test_what_a_run_uses(monkeypatch, netem, links, cores, threads):
+def test_what_a_run_uses(monkeypatch, kernels, links, cores, threads):
+    netem, guest_lacks = kernels
     monkeypatch.setattr(backend, "probe_netem", lambda: netem)
+    monkeypatch.setattr(backend, "guest_missing", lambda: guest_lacks)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: set(range(cores)))
     record = examine.what_a_run_uses("run", [Record("a", "ok", ""), Record("b", "warning", "")])
     assert record.state == "ok"

@@ -31,8 +31,13 @@ CHECKS: dict[str, Check] = {
     "disk": machine.check_disk,
 }
 _NEEDED = {*PROGRAMS, "namespaces", "relay"}
-_TRIED_IN_NAMESPACES = {"kernel netem", "kernel HTB", "relay", "real time"}
+_TRIED_IN_NAMESPACES = {"kernel netem", "kernel HTB", "relay", "real time", "kernel guest"}
 
+_WHY = {
+    "netem": "which this kernel has",
+    "guest netem": "of a guest kernel, as this one has none",
+    "relay": "as there is no netem here",
+}
 _COLOURS = {"ok": "green", "warning": "yellow", "missing": "red"}
 
 
@@ -73,7 +78,7 @@ def what_a_run_uses(name: str, records: Iterable[Record]) -> Record:
     if missing:
         return Record(name, "missing", f"is not possible here, for want of: {', '.join(missing)}")
     backend = choose_backend("auto")
-    why = "which this kernel has" if backend == "netem" else "as this kernel has no netem"
+    why = _WHY[backend]
     threads = threads_per_node()
     return Record(
         name,

@@ -64,7 +64,8 @@ class GuestNetemWire(NetemWire):
                 said.append(line)
         except TestbedError as error:
             raise TestbedError(
-                f"the guest kernel of link {self.name} did not start: {'; '.join(said)}"
+                f"the guest kernel of link {self.name} did not start: {_gist(said)}; "
+                "use `--backend relay`"
             ) from error
         # Not before: a guest that boots in real time has been seen to hang.
         self._realtime = go_first(self._process.pid)
@@ -82,3 +83,10 @@ class GuestNetemWire(NetemWire):
         """End the guest."""
         super().stop()
         self._files.cleanup()
+
+
+def _gist(said: list[str]) -> str:
+    """Of all that a kernel says when it dies, what tells why."""
+    panic = [number for number, line in enumerate(said) if "panic" in line]
+    end = panic[0] + 1 if panic else len(said)
+    return "; ".join(said[max(0, end - 2) : end]) or "it said nothing"

@@ -307,7 +307,7 @@ def run_column(column: str, trace: Path, out: Path) -> None:
     """Start one column where it belongs."""
     inside = [sys.executable, __file__, "--inside", column, "--trace", str(trace), str(out)]
     if column in ("host", "tclink") and not probe_netem().available:
-        outer = [sys.executable, __file__, "--sandboxed", *inside[2:]]
+        outer = [sys.executable, __file__, "--sandboxed", *inside[3:]]
         code = run_in_guest(outer, 1200)
     else:
         code = run_in_sandbox(inside)

@@ -31,6 +31,24 @@ find_python() {
 
 installed() { dpkg-query -W -f '${Status}' "$1" 2>/dev/null | grep -q 'ok installed'; }
 
+has_netem() {
+    local user=()
+    [ "$(id -u)" -eq 0 ] || user=(--user --map-root-user)
+    unshare "${user[@]}" --net tc qdisc add dev lo root netem delay 1ms 2>/dev/null
+}
+
+install_packages() {
+    local package missing=()
+    for package in "$@"; do
+        installed "$package" || missing+=("$package")
+    done
+    [ ${#missing[@]} -gt 0 ] || return 0
+    say "installing system packages: ${missing[*]}"
+    as_root apt-get update -qq
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
+        --no-install-recommends "${missing[@]}" >/dev/null
+}
+
 # mininet brings mnexec; its recommended packages (Open vSwitch) are not needed.
 packages=(mininet iproute2 ethtool iputils-ping net-tools tcpdump util-linux procps)
 python=$(find_python)
@@ -41,15 +59,18 @@ elif [ ! -x .venv/bin/python ] && ! "$python" -c 'import ensurepip, venv' 2>/dev
 fi
 
 if command -v apt-get >/dev/null; then
-    missing=()
-    for package in "${packages[@]}"; do
-        installed "$package" || missing+=("$package")
-    done
-    if [ ${#missing[@]} -gt 0 ]; then
-        say "installing system packages: ${missing[*]}"
-        as_root apt-get update -qq
-        as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
-            --no-install-recommends "${missing[@]}" >/dev/null
+    install_packages "${packages[@]}"
+    # Where this kernel has no netem, a guest kernel has; without it the relay does what it can.
+    if [ "$(uname -m)" = x86_64 ] && ! has_netem; then
+        apt-cache show user-mode-linux >/dev/null 2>&1 || as_root apt-get update -qq
+        if apt-cache show user-mode-linux >/dev/null 2>&1; then
+            guest=(user-mode-linux kmod)
+            # Registers that it does not know, see testbed/emulation/guest_xstate.c.
+            ! grep -q amx_tile /proc/cpuinfo || guest+=(gcc libc6-dev)
+            install_packages "${guest[@]}"
+        else
+            say "no package user-mode-linux here, so no netem: links are made by the relay"
+        fi
     fi
 else
     for program in mnexec ip tc ethtool ping ifconfig tcpdump unshare; do

@@ -11,4 +11,9 @@ echo '==> style and types'
 .venv/bin/ruff format --check --quiet .
 .venv/bin/mypy
 echo '==> tests'
-exec .venv/bin/python -m pytest "$@"
+.venv/bin/python -m pytest "$@"
+if [ $# -eq 0 ] && .venv/bin/python -m tests.guest_is_wanted; then
+    echo '==> tests of kernel netem, on a guest kernel that has it'
+    exec .venv/bin/testbed guest --timeout 900 -- \
+        .venv/bin/python -m pytest -p no:cacheprovider -m netem
+fi

@@ -31,6 +31,7 @@ SMALL = 100
 PATIENCE = 0.3
 """Seconds after the latest time at which a packet can arrive."""
 
+_REST = 20e-6  # seconds
 _BUFFER = 32 * 2**20  # bytes that may arrive without being looked at
 _LARGEST = 2048
 _LABEL = struct.Struct("!II")  # which flight, and which packet of it
@@ -120,11 +121,15 @@ class ProbePath:
 
 
 def drain_until(paths: Sequence[ProbePath], when: float) -> None:
-    """Take in what arrives on all the paths until `when` (monotonic clock, seconds)."""
+    """Take in what arrives on all the paths until `when` (monotonic clock, seconds).
+
+    Who is late still rests for a moment: in real time, on a single processor, the kernel itself
+    would not get round to carrying packets otherwise.
+    """
     receivers = {path.receiver: path for path in paths}
     while True:
         left = seconds_to_sleep(when)
-        for receiver in select.select(list(receivers), [], [], left)[0]:
+        for receiver in select.select(list(receivers), [], [], left or _REST)[0]:
             receivers[receiver].drain()
         if left <= 0:
             return

@@ -9,6 +9,7 @@ from typing import Any
 from testbed.calibration.probes import HEADERS, Flight, ProbePath, send_paced
 from testbed.emulation.network import Network
 from testbed.emulation.topology import LinkDeclaration
+from testbed.errors import TestbedError
 from testbed.links.spec import Duplex, LinkSpec
 from testbed.traces.check import Check, Unit, judge, not_measured
 
@@ -59,11 +60,22 @@ class Stage:
     def send(
         self, count: int, every: float, payload: int, *, ways: Sequence[str] = WAYS
     ) -> dict[str, Flight]:
-        """Send packets in step on each of `ways`; what became of them."""
-        now = self.wire.duplex
+        """Send packets in step on each of `ways`; what became of them.
+
+        Raises TestbedError when they did not all get as far as the wire.
+        """
+        now, before = self.wire.duplex, self.wire.counters()
         longest = max(now.up.longest_hold, now.down.longest_hold)
         flights = send_paced([self.paths[way] for way in ways], count, every, payload, longest)
         found = dict(zip(ways, flights, strict=True))
+        after = self.wire.counters()
+        for way in ways:
+            came = getattr(after, way).received_packets - getattr(before, way).received_packets
+            if came != count:
+                raise TestbedError(
+                    f"link {self.link.name} {way}: {came} of {count} probes came to the wire; "
+                    "this machine does not keep up with sending them"
+                )
         self.count_order(found)
         return found
 

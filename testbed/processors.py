@@ -6,21 +6,24 @@ tokens per second say more about the machine than about a method.
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
+from dataclasses import dataclass
 from pathlib import Path
 
 from testbed.traces.verdict import Verdict
 
 LIMIT = 0.1
-"""The share of a text's time that a node may have waited for a processor."""
+"""The share of a text's time that a node may wait, and of the processors' that others may use."""
 
 _PROC = Path("/proc")
+_LEAST = 0.05  # seconds: what others use is counted in ticks, and a text may be as short
 _TICK = 0.01  # seconds: USER_HZ is 100 on every architecture that Mininet runs on
 
 
 class Processors:
-    """Watches, text by text, how long each node was ready to run and did not."""
+    """Watches, text by text, how long nodes had to wait, and what else used the processors."""
 
     def __init__(self, nodes: Mapping[str, int]) -> None:
         """`nodes` are the process ids by name."""
@@ -29,38 +32,66 @@ class Processors:
 
     def start(self) -> None:
         """A text starts now."""
-        self._began = time.monotonic()
-        self._waited = {name: waited(pid) for name, pid in self._nodes.items()}
-        self._stolen = stolen()
-        self.stop()
+        self._before = self._look()
+        self._after: Look | None = None
 
     def stop(self) -> None:
         """The text has ended."""
-        self._seconds = time.monotonic() - self._began
-        self._waited_after = {name: waited(pid) for name, pid in self._nodes.items()}
-        self._stolen_after = stolen()
+        self._after = self._look()
 
     def judge(self, verdict: Verdict) -> None:
-        """Call a text suspect in which a node waited too long, or the machine itself was halted."""
-        for name, threads in self._waited_after.items():
+        """Call a text suspect in which a node waited too long, or others used the processors."""
+        before, after = self._before, self._after
+        assert after is not None, "the text has not ended"
+        seconds = after.time - before.time
+        for name, threads in after.waited.items():
             if not threads:
                 verdict.add("suspect", f"{name}: this kernel does not tell how long it waited")
                 continue
-            before = self._waited[name]
-            longest = max(now - before.get(thread, 0.0) for thread, now in threads.items())
-            if longest > LIMIT * self._seconds:
+            waits = [now - before.waited[name].get(each, 0.0) for each, now in threads.items()]
+            if max(waits) > LIMIT * seconds:
                 verdict.add(
                     "suspect",
-                    f"{name} waited {longest:.2f} s of {self._seconds:.2f} s for a processor "
+                    f"{name} waited {max(waits):.2f} s of {seconds:.2f} s for a processor "
                     f"(limit {LIMIT * 100:g} %): this machine is too busy",
                 )
-        halted = self._stolen_after - self._stolen
-        if halted > LIMIT * self._seconds:
-            verdict.add(
-                "suspect",
-                f"this machine's host withheld its processors for {halted:.1f} s "
-                f"of {self._seconds:.1f} s",
-            )
+        available = seconds * after.processors
+        for who, used in (
+            ("other programs", after.others - before.others),
+            ("this machine's own host", after.stolen - before.stolen),
+        ):
+            if used > max(LIMIT * available, _LEAST):
+                verdict.add(
+                    "suspect",
+                    f"{who} used {used:.2f} s of the processors' {available:.2f} s "
+                    f"(limit {LIMIT * 100:g} %): this machine is too busy",
+                )
+
+    def _look(self) -> Look:
+        processors = os.sched_getaffinity(0)
+        busy, stolen = used(processors)
+        return Look(
+            time.monotonic(),
+            {name: waited(pid) for name, pid in self._nodes.items()},
+            busy - used_here(),
+            stolen,
+            len(processors),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What the processors have done until a moment, in seconds."""
+
+    time: float
+    waited: dict[str, dict[str, float]]
+    """How long each thread of each node was ready and did not run."""
+    others: float
+    """What programs outside this sandbox used."""
+    stolen: float
+    """What the machine's host gave to other machines."""
+    processors: int
+    """How many there are for us."""
 
 
 def waited(pid: int) -> dict[str, float]:
@@ -74,7 +105,26 @@ def waited(pid: int) -> dict[str, float]:
     return found
 
 
-def stolen() -> float:
-    """Seconds that the machine's host gave this machine's processors to others, all together."""
-    fields = (_PROC / "stat").read_text().splitlines()[0].split()
-    return int(fields[8]) * _TICK
+def used(processors: Set[int]) -> tuple[float, float]:
+    """Seconds that programs used some processors, and that the machine's host withheld them."""
+    busy = stolen = 0
+    for line in (_PROC / "stat").read_text().splitlines():
+        name, *numbers = line.split()
+        if name.removeprefix("cpu").isdigit() and int(name.removeprefix("cpu")) in processors:
+            user, nice, system, _idle, _wait, _irq, _softirq, steal = map(int, numbers[:8])
+            busy += user + nice + system
+            stolen += steal
+    return busy * _TICK, stolen * _TICK
+
+
+def used_here() -> float:
+    """Seconds that the processes of this sandbox have used, those that have ended included."""
+    ticks = 0
+    for entry in _PROC.iterdir():
+        if entry.name.isdigit():
+            try:
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue  # it has ended; whoever waits for it has its time
+            ticks += sum(map(int, fields[11:15]))  # its own, and that of its dead children
+    return ticks * _TICK

@@ -140,6 +140,7 @@ class Experiment:
     ) -> list[Row]:
         """Decode one text on every device, all at the same time, and account for it."""
         self._accountant.start()
+        self._processors.start()
         for name in self._own_links:
             task = self._task(entry, repetition, f"{name}/{prompt}")
             self._nodes[name].send(Decode(task, self._scenario.document.prompts[prompt]))
@@ -154,6 +155,7 @@ class Experiment:
             else:
                 results[node.name] = checked(node, report, Result)
                 del busy[node.name]
+        self._processors.stop()
         self._accountant.settle()
         return self._rows(entry, repetition, prompt, results)
 

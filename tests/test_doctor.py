@@ -404,7 +404,7 @@ def test_this_machine(tmp_path):
     outside = sorted(path.name for path in Path("/sys/class/net").iterdir())
     began = time.monotonic()
     code, records = doctor(TESTBED_CACHE=str(tmp_path / "cache"))
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 12
     assert code == 0
     assert list(records) == [*examine.CHECKS, "a run"]
     assert not [record for record in records.values() if "could not be" in record.finding]

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from testbed.calibration.load import busy
 from testbed.emulation.backend import choose_backend
 from testbed.emulation.guest_kernel import guest_missing
 from testbed.emulation.mininet_link import namespace_of
@@ -393,6 +394,15 @@ def test_a_cell_cannot_be_had_of_netem_but_for_one_queue(tmp_path):
     done = run(in_cell(tmp_path, 2, backend="netem"), code=1)
     assert "links.radio: queue.discipline" in done.stderr
     assert "use `--backend relay`" in done.stderr
+
+
+@pytest.mark.emulation
+def test_a_run_on_a_busy_machine_is_not_valid(tmp_path):
+    scenario = write(tmp_path, backend="relay", decoding={"max_new_tokens": 400})
+    with busy(3 * (os.cpu_count() or 1)):
+        run(scenario, code=3)
+    assert results(scenario).verdict().level in ("suspect", "invalid")
+    assert only_busy(scenario) or results(scenario).verdict().level == "invalid"
 
 
 def processes_of(mark: str) -> list[str]:

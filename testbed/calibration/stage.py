@@ -71,7 +71,7 @@ class Stage:
         after = self.wire.counters()
         for way in ways:
             came = getattr(after, way).received_packets - getattr(before, way).received_packets
-            if came != count:
+            if came < count:
                 raise TestbedError(
                     f"link {self.link.name} {way}: {came} of {count} probes came to the wire; "
                     "this machine does not keep up with sending them"

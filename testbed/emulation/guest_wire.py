@@ -6,6 +6,7 @@ Only the wire is in the guest: real netem shapes at vec1 (up) and vec0 (down), w
 outside at full speed.
 """
 
+import os
 import subprocess
 import tempfile
 from collections.abc import Mapping
@@ -78,6 +79,10 @@ class GuestNetemWire(NetemWire):
     def state(self) -> Mapping[str, Any]:
         """What `tc` shows inside, and whether the guest goes before all that is ordinary."""
         return {**super().state(), "realtime": self._realtime}
+
+    def pin(self, core: int) -> None:
+        """Keep the guest on one processor."""
+        os.sched_setaffinity(self._process.pid, {core})
 
     def stop(self) -> None:
         """End the guest."""

@@ -93,6 +93,9 @@ class NetemWire(Wire):
         """What the thread has changed since the last restart."""
         return list(self._player.applied)
 
+    def pin(self, core: int) -> None:
+        """Nothing to pin: the kernel itself carries the packets."""
+
     def forget_lateness(self) -> None:
         """Nothing to forget: the kernel does not tell."""
 

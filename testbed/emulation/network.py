@@ -1,5 +1,6 @@
 """A Mininet network whose links are wires, shaped or plain. Build it inside a sandbox."""
 
+import itertools
 import os
 import signal
 import subprocess
@@ -187,6 +188,9 @@ class Network:
         net.build()
         for name, schedule in self._schedules.items():
             self._links[name].wire.follow(schedule)
+        cores = sorted(os.sched_getaffinity(0), reverse=True)
+        for link, core in zip(self._links.values(), itertools.cycle(cores)):
+            link.wire.pin(core)
         for link in net.links:
             _introduce(link.intf1, link.intf2)
             _introduce(link.intf2, link.intf1)

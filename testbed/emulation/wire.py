@@ -109,6 +109,10 @@ class Wire(ABC):
         """What the schedule has changed since the last restart, in order."""
 
     @abstractmethod
+    def pin(self, core: int) -> None:
+        """Keep the process that carries the packets, if there is one, on one processor."""
+
+    @abstractmethod
     def forget_lateness(self) -> None:
         """Judge lateness from now on, if the backend knows of it."""
 

@@ -214,6 +214,20 @@ def test_changes_take_effect_while_traffic_flows():
 
 
 @inside_sandbox
+def test_a_thousand_changes_lose_nothing():
+    spec = LinkSpec(rate=10e6, delay=0.01)
+    with edge(Duplex(spec, LinkSpec())) as network, Path(network, "device", "base_station") as path:
+        wire = network.wires["radio"]
+        stream = threading.Thread(target=send_numbered, args=(path, 2000, 0.001, 1000))
+        stream.start()
+        for n in range(1000):
+            wire.change(up=LinkSpec(rate=10e6 + n * 1e4, delay=0.01 + n % 10 / 1000))
+        stream.join()
+        assert path.receive(0.3) == list(range(2000))
+        assert wire.counters().up.dropped_packets == 0
+
+
+@inside_sandbox
 def test_every_packet_is_counted_at_any_moment():
     spec = LinkSpec(rate=4e6, delay=0.02, jitter=0.01, loss=0.1, queue=4000)
     with edge(Duplex(spec, spec)) as network, Path(network, "device", "base_station") as path:

@@ -1,0 +1,82 @@
+"""Lines of a calibration, and second tries."""
+
+import pytest
+
+from testbed.calibration.probes import Flight
+from testbed.calibration.stage import once_more
+from testbed.traces.check import figure, judge, limits, not_measured
+
+
+def line(measured, **bounds):
+    return judge("radio", "up", "x", "s", measured=measured, **bounds)
+
+
+def test_the_bounds_belong_to_what_will_do():
+    assert [line(x, low=1.0, high=2.0).outcome for x in (0.9, 1.0, 2.0, 2.1)] == [
+        "failed", "ok", "ok", "failed",
+    ]  # fmt: skip
+    assert line(-5.0, high=0.0).outcome == "ok"
+    assert line(float("nan"), low=1.0).outcome == "failed"
+
+
+@pytest.mark.parametrize(
+    ("check", "text"),
+    [
+        (line(1.0), "–"),
+        (line(1.0, high=0.002), "≤ 2.00 ms"),
+        (line(1.0, low=0.002), "≥ 2.00 ms"),
+        (line(1.0, requested=0.02, low=0.019, high=0.021), "± 1.00 ms"),
+        (line(1.0, requested=0.02, low=0.018, high=0.021), "18.00 ms to 21.00 ms"),
+        (not_measured("radio", "up", "x", "s", "no rate"), "–"),
+    ],
+)
+def test_limits_for_people(check, text):
+    assert limits(check) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (None, "s", "–"),
+        (0.0123, "s", "12.30 ms"),
+        (5e6, "bit/s", "5.00 Mb/s"),
+        (0.0123, "share", "1.23 %"),
+        (3.0, "packets", "3"),
+        (0.01234, "distance", "0.0123"),
+        (0.5, "p", "0.500"),
+    ],
+)
+def test_figures_for_people(value, unit, text):
+    assert figure(value, unit) == text
+
+
+def tries(*outcomes):
+    """A measurement that gives one list of checks after the other."""
+    rest = [[line(x, high=1.0, note="n") for x in each] for each in outcomes]
+    for each in rest:
+        for number, check in enumerate(each):
+            check.name = str(number)
+    return lambda: rest.pop(0)
+
+
+def test_what_passes_is_measured_once():
+    assert [check.note for check in once_more(tries([0.5, 0.6]))] == ["n", "n"]
+
+
+def test_what_fails_is_measured_again_and_says_so():
+    first, second = once_more(tries([0.5, 2.0], [3.0, 0.7]))
+    assert (first.measured, first.note) == (0.5, "n")
+    assert (second.measured, second.outcome, second.note) == (0.7, "ok", "measured twice; n")
+
+
+def test_what_fails_twice_has_failed():
+    (check,) = once_more(tries([2.0], [3.0]))
+    assert (check.measured, check.outcome) == (3.0, "failed")
+
+
+def test_a_flight_knows_what_is_missing_and_what_came_late():
+    flight = Flight(sent=[0.0, 1.0, 2.0, 3.0, 4.0], numbers=[0, 3, 1, 4], times=[1, 5, 6, 7])
+    assert list(flight.lost) == [False, False, True, False, False]
+    assert list(flight.delays) == [1.0, 2.0, 5.0, 3.0]
+    assert flight.inversions == 1
+    assert Flight(sent=[0.0]).inversions == 0

@@ -1,0 +1,130 @@
+"""Measuring real links: right ones pass, and each way of being wrong fails the check for it."""
+
+from dataclasses import replace
+
+import pytest
+
+from testbed.calibration.bursts import measure_bursts
+from testbed.calibration.changes import measure_changes
+from testbed.calibration.delay import measure_delay
+from testbed.calibration.rate import measure_rate
+from testbed.calibration.repeats import measure_repeats
+from testbed.calibration.shares import measure_loss, measure_others
+from testbed.calibration.stage import Stage, once_more
+from testbed.emulation.network import Network
+from testbed.emulation.punctual import punctually
+from testbed.emulation.topology import load_topology
+from testbed.errors import TestbedError
+from testbed.links.gilbert_elliott import GilbertElliott
+from testbed.links.jitter import Jitter
+from testbed.links.spec import Duplex, LinkSpec
+from tests.emulation.inside import inside_sandbox
+
+NOISE = {"up": 1e-4, "down": 1e-4}
+
+
+class Crooked(Stage):
+    """Asks a link for something else than it measures it against."""
+
+    def __init__(self, network, **wrong):
+        super().__init__(network, network.declared[0])
+        self.wrong = wrong
+
+    def put(self, part):
+        return super().put(lambda spec: self.bend(part(spec)))
+
+    def bend(self, spec):
+        given = {name: bend(getattr(spec, name)) for name, bend in self.wrong.items()}
+        return replace(spec, **given)
+
+
+def measure(spec, function, **wrong):
+    """The checks that failed, by name; of up alone, which `wrong` bends like down."""
+    with (
+        punctually(),
+        Network(load_topology("edge"), {"radio": Duplex(spec, spec)}, "relay", 1) as network,
+        Crooked(network, **wrong) as stage,
+    ):
+        checks = function(stage)
+        assert checks
+        return {check.name for check in checks if check.outcome == "failed"}, stage.inversions
+
+
+@inside_sandbox
+def test_a_delay_that_is_off_fails():
+    spec = LinkSpec(delay=0.02)
+    assert measure(spec, lambda stage: measure_delay(stage, NOISE)[0])[0] == set()
+    wrong = {"delay": lambda delay: delay + 0.001}
+    failed, _ = measure(spec, lambda stage: measure_delay(stage, NOISE)[0], **wrong)
+    assert failed == {"delay, median"}
+
+
+@inside_sandbox
+def test_jitter_of_another_law_fails():
+    spec = LinkSpec(delay=0.01, jitter=Jitter(0.001, "normal"))
+    wrong = {"jitter": lambda jitter: Jitter(jitter.spread, "pareto")}
+    failed, _ = measure(spec, lambda stage: measure_delay(stage, NOISE)[0], **wrong)
+    assert "jitter, KS" in failed
+
+
+@inside_sandbox
+def test_a_rate_that_is_off_fails_in_bursts_and_in_bulk():
+    spec = LinkSpec(rate=5e6)
+    assert measure(spec, measure_bursts)[0] == set()
+    wrong = {"rate": lambda rate: 1.1 * rate}
+    assert measure(spec, measure_bursts, **wrong)[0] == {"burst of 6", "burst of 20"}
+    assert measure(spec, measure_rate, **wrong)[0] == {"rate, UDP", "rate, TCP"}
+
+
+@inside_sandbox
+def test_loss_that_is_off_fails_by_its_mean_or_by_its_bursts():
+    spec = LinkSpec(loss=GilbertElliott.of_bursts(0.1, 3))
+    wrong = {"loss": lambda _: GilbertElliott.of_bursts(0.13, 3)}
+    assert "loss" in measure(spec, lambda stage: measure_loss(stage)[0], **wrong)[0]
+    wrong = {"loss": lambda _: GilbertElliott.of_bursts(0.1, 2)}
+    assert "loss runs, χ² p" in measure(spec, lambda stage: measure_loss(stage)[0], **wrong)[0]
+
+
+@inside_sandbox
+@pytest.mark.parametrize("name", ["duplicate", "corrupt", "reorder"])
+def test_each_other_impairment_strikes_as_often_as_asked(name):
+    spec = LinkSpec(delay=0.01, **{name: 0.03})
+
+    def twice(stage):
+        return once_more(lambda: measure_others(stage))
+
+    assert measure(spec, twice)[0] == set()
+    assert measure(spec, twice, **{name: lambda share: 1.5 * share})[0] == {name}
+
+
+@inside_sandbox
+def test_packets_out_of_order_are_counted():
+    spec = LinkSpec(delay=0.01)
+    wrong = {"reorder": lambda _: 0.05}
+    _, inversions = measure(spec, lambda stage: measure_delay(stage, NOISE)[0], **wrong)
+    assert min(inversions.values()) > 10
+
+
+@inside_sandbox
+def test_changes_are_seen_by_packets_and_lose_none():
+    assert measure(LinkSpec(), lambda stage: measure_changes(stage)[0])[0] == set()
+
+
+@inside_sandbox
+def test_the_same_seed_loses_the_same():
+    assert measure(LinkSpec(loss=0.1), measure_repeats)[0] == set()
+
+
+@inside_sandbox
+def test_probes_that_do_not_get_as_far_as_the_wire_are_no_measurement():
+    spec = LinkSpec(delay=0.01)
+    with (
+        Network(load_topology("edge"), {"radio": Duplex(spec, spec)}, "relay", 1) as network,
+        Stage(network, network.declared[0]) as stage,
+    ):
+        network.inside("device").run(
+            ["tc", "qdisc", "add", "dev", "device-radio", "root", "tbf",
+             "rate", "10kbit", "burst", "1600", "latency", "1ms"]
+        )  # fmt: skip
+        with pytest.raises(TestbedError, match=r"link radio up: .* of 200 probes came to the wire"):
+            stage.send(200, 1e-3, 100)

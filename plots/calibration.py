@@ -65,6 +65,9 @@ def _delays(axes: Axes, _checks: list[Check], curves: list[Curves]) -> None:
         shares = [(i + 0.5) / len(each.delays) for i in range(len(each.delays))]
         axes.plot([x * 1e3 for x in each.delays], shares, **WAYS[each.way].line)
         axes.plot([x * 1e3 for x in each.delays_asked], shares, **_ASKED)
+    asked = [delay * 1e3 for each in curves for delay in each.delays_asked]
+    beside = max(_BESIDE, (max(asked) - min(asked)) / 5)
+    axes.set_xlim(min(asked) - beside, max(asked) + beside)
     axes.set_xlabel("one-way delay (ms)")
     axes.set_ylabel("share of packets")
     axes.set_ylim(0, 1)
@@ -124,6 +127,7 @@ def _deliveries(axes: Axes, _checks: list[Check], curves: list[Curves]) -> None:
 
 
 _STEPS = 10
+_BESIDE = 1.0  # ms shown on both sides of what was asked
 _PANELS = [
     _Panel("delay and jitter", lambda _, curves: any(c.delays for c in curves), _delays),
     _Panel(

@@ -26,7 +26,7 @@ from testbed.emulation.relay_wire import RelayWire
 from testbed.errors import TestbedError
 from testbed.models.weights import default_path
 from tests.emulation.inside import inside_sandbox, need_sandbox
-from tests.test_run import processes_of
+from tests.whole_run import processes_of
 
 NO_NETEM = Probe(False, "unknown")
 NETEM = Probe(True, "")

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import yaml
 
 from testbed.calibration.load import busy
 from testbed.emulation.backend import choose_backend
-from testbed.emulation.guest_kernel import guest_missing
 from testbed.emulation.mininet_link import namespace_of
-from testbed.emulation.netem import probe_netem
 from testbed.emulation.packet_log import PacketLine
 from testbed.errors import TestbedError
 from testbed.links.spec import LinkSpec
@@ -30,54 +25,17 @@ from testbed.runner import Experiment, Plan
 from testbed.scenario import check_scenario
 from testbed.traces.packets import read_packets
 from tests.emulation.inside import inside_sandbox, need_sandbox
-
-ROOT = Path(__file__).parents[1]
-SYNTHETIC = yaml.safe_load((ROOT / "scripts/scenarios/synthetic.yaml").read_text())
-FOUR = ["cloud_ar", "device_only", "dsd", "dssd"]
-
-
-def write(path: Path, **changes) -> Path:
-    scenario = path / "scenario.yaml"
-    scenario.write_text(yaml.safe_dump({**SYNTHETIC, **changes}))
-    return scenario
-
-
-def command(scenario: Path, *arguments: str) -> list[str]:
-    return [
-        sys.executable, "-m", "testbed", "run", str(scenario),
-        "--out", str(scenario.parent / "out"), *arguments,
-    ]  # fmt: skip
-
-
-def run(scenario: Path, *arguments: str, code: int = 0, **keywords) -> subprocess.CompletedProcess:
-    need_sandbox()
-    done = subprocess.run(
-        command(scenario, *arguments),
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        **keywords,
-    )
-    wanted = (code, 3) if code == 0 and only_busy(scenario) else (code,)
-    assert done.returncode in wanted, done.stdout + done.stderr
-    assert "Traceback" not in done.stdout + done.stderr
-    return done
-
-
-def only_busy(scenario: Path) -> bool:
-    """Whether all that is wrong with a run is that tests run on a busy machine."""
-    verdict = results(scenario).verdict()
-    return verdict.level == "suspect" and all("busy" in each for each in verdict.reasons)
-
-
-def results(scenario: Path) -> Results:
-    (only,) = (scenario.parent / "out").iterdir()
-    return Results.open(only)
-
-
-def hashes(found: Results) -> dict[tuple[str, int], str]:
-    return {(row.method, row.prompt): row.output_sha256 for row in found.summary().rows}
+from tests.whole_run import (
+    FOUR,
+    SYNTHETIC,
+    command,
+    hashes,
+    only_busy,
+    processes_of,
+    results,
+    run,
+    write,
+)
 
 
 @pytest.mark.emulation
@@ -403,143 +361,3 @@ def test_a_run_on_a_busy_machine_is_not_valid(tmp_path):
         run(scenario, code=3)
     assert results(scenario).verdict().level in ("suspect", "invalid")
     assert only_busy(scenario) or results(scenario).verdict().level == "invalid"
-
-
-def processes_of(mark: str) -> list[str]:
-    """Command lines of the live processes that mention `mark`."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and int(entry.name) != os.getpid():
-            with contextlib.suppress(OSError):
-                line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-                if mark in line or mark in (entry / "environ").read_bytes().decode(
-                    "utf8", "replace"
-                ):
-                    found.append(line)
-    return found
-
-
-def long_run(folder: Path, backend: str = "relay") -> tuple[subprocess.Popen, Path]:
-    """A run that is in the middle of its second text, all its processes marked by `folder`."""
-    need_sandbox()
-    slow = {"rate": "1mbit", "delay": "20ms"}
-    scenario = write(
-        folder, methods=["cloud_ar", "dsd"], links={"radio": {"up": slow, "down": slow}},
-        decoding={"temperature": 1.0, "max_new_tokens": 5000}, backend=backend,
-    )  # fmt: skip
-    environment = {**os.environ, "TESTBED_TEST_MARK": str(folder)}
-    process = subprocess.Popen(
-        command(scenario),
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    for line in process.stdout:
-        if line.startswith("[1/2]"):
-            break
-    time.sleep(0.5)
-    assert len(processes_of(str(folder))) >= 5  # runner, unshare, inside, relay, two nodes
-    return process, scenario
-
-
-@pytest.mark.emulation
-def test_nothing_is_left_a_second_after_kill_9(tmp_path):
-    process, scenario = long_run(tmp_path)
-    process.kill()
-    process.wait()
-    time.sleep(1)
-    assert processes_of(str(tmp_path)) == []
-    found = results(scenario)
-    assert len(found.summary().rows) == 1  # what was measured is kept
-    assert found.verdict().reasons == ["the run did not end"]
-
-
-@pytest.mark.emulation
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_interrupting_keeps_what_was_measured(tmp_path, number):
-    process, scenario = long_run(tmp_path)
-    process.send_signal(number)
-    output, errors = process.communicate(timeout=15)
-    assert process.returncode == 1
-    assert "Traceback" not in output + errors
-    assert processes_of(str(tmp_path)) == []
-    found = results(scenario)
-    assert [row.method for row in found.summary().rows] == ["cloud_ar"]
-    assert found.verdict().level == "invalid"
-    assert "interrupted" in found.verdict().reasons[0]
-
-
-@pytest.mark.emulation
-@pytest.mark.parametrize(
-    ("program", "named"),
-    [
-        ("nodes.base_station", "base_station"),
-        ("nodes.device", "device"),
-        ("testbed.emulation.relay", "relay"),
-        ("linux.uml", "link radio"),
-    ],
-)
-def test_a_part_that_dies_ends_the_run_by_name(tmp_path, program, named):
-    if program == "linux.uml" and (probe_netem().available or guest_missing()):
-        pytest.skip(f"no guest kernel, or no need of one: {guest_missing()}")
-    process, scenario = long_run(tmp_path, "netem" if program == "linux.uml" else "relay")
-    victim = min(  # the guest's first process is the kernel
-        int(entry.name)
-        for entry in Path("/proc").iterdir()
-        if entry.name.isdigit()
-        and program in (entry / "cmdline").read_text().split("\0")
-        and str(tmp_path) in (entry / "environ").read_text(errors="replace")
-    )
-    os.kill(victim, signal.SIGKILL)
-    _, errors = process.communicate(timeout=15)
-    assert process.returncode == 1
-    assert named in errors
-    assert "died" in errors or "ended" in errors
-    assert "Traceback" not in errors
-    assert results(scenario).verdict().level == "invalid"
-    assert processes_of(str(tmp_path)) == []
-
-
-@pytest.mark.emulation
-def test_a_verifier_that_never_answers_is_named_with_its_link(tmp_path):
-    dead = {"rate": "1mbit", "loss": "100%"}
-    scenario = write(tmp_path, links={"radio": {"up": {}, "down": dead}}, timeout="1s")
-    done = run(scenario, code=1)
-    assert "base_station over link radio" in done.stderr
-    assert "within 1 s" in done.stderr
-    assert results(scenario).verdict().level == "invalid"
-
-
-@pytest.mark.emulation
-def test_netem_without_the_kernel_module_stops_at_once(tmp_path):
-    need_sandbox()
-    try:
-        choose_backend("netem")
-    except TestbedError:
-        start = time.monotonic()
-        done = run(write(tmp_path), "--backend", "netem", code=1)
-        assert time.monotonic() - start < 5
-        assert "sch_netem" in done.stderr
-        assert "--backend relay" in done.stderr
-        assert not (tmp_path / "out").exists()
-        return
-    pytest.skip("this kernel has netem")
-
-
-@pytest.mark.emulation
-def test_different_vocabularies_are_refused_by_name(tmp_path):
-    for name, words in (("small", ["a", "b"]), ("other", ["a", "c"])):
-        folder = tmp_path / name
-        folder.mkdir()
-        (folder / "config.json").write_text('{"vocab_size": 2}')
-        (folder / "model.safetensors").touch()
-        vocabulary = {word: i for i, word in enumerate(words)}
-        (folder / "tokenizer.json").write_text(
-            json.dumps({"model": {"vocab": vocabulary}, "added_tokens": []})
-        )
-    models = {"target": str(tmp_path / "small"), "draft": str(tmp_path / "other")}
-    done = run(write(tmp_path, models=models), code=1)
-    assert "small" in done.stderr
-    assert "other" in done.stderr
-    assert "'c'" in done.stderr

@@ -44,7 +44,7 @@ def request(scenario: Path | None, profile: str | None, backend: str) -> Request
     """
     if scenario is not None:
         loaded = load_scenario(scenario)
-        document, links, source = loaded.document, loaded.links, str(scenario)
+        document, links, source = loaded.document, loaded.links, scenario.name
         topology, devices, seed = document.topology, document.devices, document.seed
     else:
         source, topology, devices, seed = profile or "reference link", "edge", 1, 1

@@ -95,7 +95,8 @@ def _traces(stage: Stage, curves: dict[str, Curves]) -> list[Check]:
         if isinstance(stage.spec(way).rate, DeliveryTrace):
             found, asked, measured = measure_trace(stage, way, TRACE_SECONDS)
             checks += found
-            curves[way].deliveries, curves[way].deliveries_asked = list(measured), list(asked)
+            curves[way].deliveries = measured.tolist()
+            curves[way].deliveries_asked = asked.tolist()
     return checks
 
 

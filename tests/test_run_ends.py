@@ -1,0 +1,126 @@
+"""How runs end before their time: killed, interrupted, refused, with a part that dies."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from testbed.emulation.backend import choose_backend
+from testbed.emulation.guest_kernel import guest_missing
+from testbed.emulation.netem import probe_netem
+from testbed.errors import TestbedError
+from tests.emulation.inside import need_sandbox
+from tests.whole_run import (
+    long_run,
+    processes_of,
+    results,
+    run,
+    write,
+)
+
+
+@pytest.mark.emulation
+def test_nothing_is_left_a_second_after_kill_9(tmp_path):
+    process, scenario = long_run(tmp_path)
+    process.kill()
+    process.wait()
+    time.sleep(1)
+    assert processes_of(str(tmp_path)) == []
+    found = results(scenario)
+    assert len(found.summary().rows) == 1  # what was measured is kept
+    assert found.verdict().reasons == ["the run did not end"]
+
+
+@pytest.mark.emulation
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupting_keeps_what_was_measured(tmp_path, number):
+    process, scenario = long_run(tmp_path)
+    process.send_signal(number)
+    output, errors = process.communicate(timeout=15)
+    assert process.returncode == 1
+    assert "Traceback" not in output + errors
+    assert processes_of(str(tmp_path)) == []
+    found = results(scenario)
+    assert [row.method for row in found.summary().rows] == ["cloud_ar"]
+    assert found.verdict().level == "invalid"
+    assert "interrupted" in found.verdict().reasons[0]
+
+
+@pytest.mark.emulation
+@pytest.mark.parametrize(
+    ("program", "named"),
+    [
+        ("nodes.base_station", "base_station"),
+        ("nodes.device", "device"),
+        ("testbed.emulation.relay", "relay"),
+        ("linux.uml", "link radio"),
+    ],
+)
+def test_a_part_that_dies_ends_the_run_by_name(tmp_path, program, named):
+    if program == "linux.uml" and (probe_netem().available or guest_missing()):
+        pytest.skip(f"no guest kernel, or no need of one: {guest_missing()}")
+    process, scenario = long_run(tmp_path, "netem" if program == "linux.uml" else "relay")
+    victim = min(  # the guest's first process is the kernel
+        int(entry.name)
+        for entry in Path("/proc").iterdir()
+        if entry.name.isdigit()
+        and program in (entry / "cmdline").read_text().split("\0")
+        and str(tmp_path) in (entry / "environ").read_text(errors="replace")
+    )
+    os.kill(victim, signal.SIGKILL)
+    _, errors = process.communicate(timeout=15)
+    assert process.returncode == 1
+    assert named in errors
+    assert "died" in errors or "ended" in errors
+    assert "Traceback" not in errors
+    assert results(scenario).verdict().level == "invalid"
+    assert processes_of(str(tmp_path)) == []
+
+
+@pytest.mark.emulation
+def test_a_verifier_that_never_answers_is_named_with_its_link(tmp_path):
+    dead = {"rate": "1mbit", "loss": "100%"}
+    scenario = write(tmp_path, links={"radio": {"up": {}, "down": dead}}, timeout="1s")
+    done = run(scenario, code=1)
+    assert "base_station over link radio" in done.stderr
+    assert "within 1 s" in done.stderr
+    assert results(scenario).verdict().level == "invalid"
+
+
+@pytest.mark.emulation
+def test_netem_without_the_kernel_module_stops_at_once(tmp_path):
+    need_sandbox()
+    try:
+        choose_backend("netem")
+    except TestbedError:
+        start = time.monotonic()
+        done = run(write(tmp_path), "--backend", "netem", code=1)
+        assert time.monotonic() - start < 5
+        assert "sch_netem" in done.stderr
+        assert "--backend relay" in done.stderr
+        assert not (tmp_path / "out").exists()
+        return
+    pytest.skip("this kernel has netem")
+
+
+@pytest.mark.emulation
+def test_different_vocabularies_are_refused_by_name(tmp_path):
+    for name, words in (("small", ["a", "b"]), ("other", ["a", "c"])):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "config.json").write_text('{"vocab_size": 2}')
+        (folder / "model.safetensors").touch()
+        vocabulary = {word: i for i, word in enumerate(words)}
+        (folder / "tokenizer.json").write_text(
+            json.dumps({"model": {"vocab": vocabulary}, "added_tokens": []})
+        )
+    models = {"target": str(tmp_path / "small"), "draft": str(tmp_path / "other")}
+    done = run(write(tmp_path, models=models), code=1)
+    assert "small" in done.stderr
+    assert "other" in done.stderr
+    assert "'c'" in done.stderr

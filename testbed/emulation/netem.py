@@ -81,22 +81,24 @@ def netem_limit(spec: LinkSpec) -> int:
     return math.ceil(queue) + math.ceil(pipe / FULL_FRAME)
 
 
-def apply_netem(tc: Tc, interface: str, spec: LinkSpec, verb: str) -> None:
-    """Make an interface do `spec` (`verb`: 'add', or 'change' in place) and verify that it does.
+def apply_netem(tc: Tc, specs: Mapping[str, LinkSpec], verb: str) -> None:
+    """Make interfaces do what `specs` says (`verb`: 'add', or 'change' in place), and verify it.
 
-    Raises TestbedError if the kernel refuses, or reports another setting than was asked.
+    All at once, so that the directions of a link change together. Raises TestbedError if the
+    kernel refuses, or reports another setting than was asked.
     """
-    arguments = " ".join(netem_arguments(spec))
+    changes = [
+        f"qdisc {verb} dev {interface} root handle 1: {' '.join(netem_arguments(spec))}"
+        for interface, spec in specs.items()
+    ]
     try:
-        (shown,) = tc.run(
-            f"qdisc {verb} dev {interface} root handle 1: {arguments}",
-            f"qdisc show dev {interface}",
-        )
+        shown = tc.run(*changes, *(f"qdisc show dev {interface}" for interface in specs))
     except TestbedError as error:
         missing = "No distribution data" in str(error)
         advice = f"tc lacks the law's table; {_RELAY}" if missing else _ADVICE
         raise TestbedError(f"{error}; {advice}") from error
-    verify_netem(spec, shown, interface)
+    for (interface, spec), qdiscs in zip(specs.items(), shown, strict=True):
+        verify_netem(spec, qdiscs, interface)
 
 
 def read_qdiscs(tc: Tc, interface: str) -> list[dict[str, Any]]:

@@ -45,8 +45,7 @@ class NetemWire(Wire):
         try:
             self._tc = Tc(self._process, f"link {name}")
             self.await_ready(self._tc)
-            for way in ("up", "down"):
-                self._shape(way, getattr(duplex, way), "add")
+            self._shape({"up": duplex.up, "down": duplex.down}, "add")
             self.join()  # last: no packet crosses before both directions are shaped
         except BaseException:
             self.stop()
@@ -134,21 +133,27 @@ class NetemWire(Wire):
     def _apply(self, wanted: Duplex) -> None:
         require_support(self.name, wanted)
         with self._changing:
-            for way in ("up", "down"):
-                if getattr(wanted, way) != getattr(self._in_force, way):
-                    self._shape(way, getattr(wanted, way), "change")
+            changed = {
+                way: getattr(wanted, way)
+                for way in ("up", "down")
+                if getattr(wanted, way) != getattr(self._in_force, way)
+            }
+            if changed:
+                self._shape(changed, "change")
             self._in_force = wanted
 
-    def _shape(self, way: str, spec: LinkSpec, verb: str) -> None:
-        jitter = as_jitter(spec.jitter)
-        if jitter.law != UNIFORM:
-            self._with_table.add(way)
-        elif jitter.spread > 0 and way in self._with_table:
-            raise TestbedError(
-                f"link {self.name}: netem cannot change from another law of jitter to uniform; "
-                "use `--backend relay`"
-            )
-        apply_netem(self._tc, self.shaped[way], spec, verb)
+    def _shape(self, specs: Mapping[str, LinkSpec], verb: str) -> None:
+        for way, spec in specs.items():
+            jitter = as_jitter(spec.jitter)
+            if jitter.law == UNIFORM and jitter.spread > 0 and way in self._with_table:
+                raise TestbedError(
+                    f"link {self.name}: netem cannot change from another law of jitter to uniform; "
+                    "use `--backend relay`"
+                )
+        self._with_table |= {
+            w for w, spec in specs.items() if as_jitter(spec.jitter).law != UNIFORM
+        }
+        apply_netem(self._tc, {self.shaped[way]: spec for way, spec in specs.items()}, verb)
 
     def _verify(self, way: str, interface: str) -> None:
         spec = getattr(self._in_force, way)

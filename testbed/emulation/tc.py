@@ -51,7 +51,8 @@ class Tc:
                     errors.append(line.strip())
         if errors:
             said = "; ".join(error for error in errors if not error.startswith("Command failed"))
-            raise TestbedError(f"{self._where}: {self.program} refused `{commands[0]}`: {said}")
+            asked = "; ".join(command for command in commands if " show " not in f" {command} ")
+            raise TestbedError(f"{self._where}: {self.program} refused `{asked}`: {said}")
         return answers
 
     def line(self) -> str:

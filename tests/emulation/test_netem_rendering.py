@@ -156,7 +156,7 @@ def test_a_law_without_a_table_names_what_is_missing():
 
     spec = LinkSpec(delay=0.02, jitter=Jitter(0.01, "pareto"))
     with pytest.raises(TestbedError, match="tc lacks the law's table; use `--backend relay`"):
-        apply_netem(Tcless(), "port-b", spec, "add")
+        apply_netem(Tcless(), {"port-b": spec}, "add")
 
 
 def test_a_law_cannot_change_to_uniform_in_place(monkeypatch, request):

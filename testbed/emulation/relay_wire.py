@@ -40,6 +40,7 @@ class RelayWire(Wire):
     def __init__(self, name: str, inside: Namespace, duplex: Duplex, seed: int) -> None:
         super().__init__(name, inside, duplex)
         specs = _mappings(duplex)
+        self._core: int | None = None
         self._lock = threading.Lock()  # one request at a time, whichever thread asks
         self._process = inside.popen(
             [sys.executable, "-m", "testbed.emulation.relay", PORT_A, PORT_B,
@@ -102,6 +103,7 @@ class RelayWire(Wire):
     def pin(self, core: int) -> None:
         """Keep the relay on one processor, whose cache then holds what it needs."""
         os.sched_setaffinity(self.pid, {core})
+        self._core = core
 
     def forget_lateness(self) -> None:
         """Start the record of lateness anew."""
@@ -114,8 +116,7 @@ class RelayWire(Wire):
 
     def state(self) -> Mapping[str, Any]:
         """What the relay reported when it was ready, with the specs of now."""
-        cores = sorted(os.sched_getaffinity(self.pid))
-        return {**self._ready, "applied": _mappings(self.duplex), "cores": cores}
+        return {**self._ready, "applied": _mappings(self.duplex), "core": self._core}
 
     def stop(self) -> None:
         """End the relay and its logs; what it holds is lost."""

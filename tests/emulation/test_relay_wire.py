@@ -301,6 +301,13 @@ def test_a_killed_relay_is_noticed():
 
 
 @inside_sandbox
+def test_the_relay_keeps_to_one_processor():
+    with edge(symmetric()) as network:
+        wire = network.wires["radio"]
+        assert os.sched_getaffinity(wire.pid) == {wire.state()["core"]}
+
+
+@inside_sandbox
 def test_a_relay_that_cannot_start_says_why():
     with edge(symmetric()) as network:
         inside = network.wires["radio"].inside

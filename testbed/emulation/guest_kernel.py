@@ -4,6 +4,7 @@ It is an ordinary process. Its root is the host's own file system, and its netwo
 TAP devices of the namespace in which it is started.
 """
 
+import os
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,19 +28,26 @@ def guest_packages() -> str:
 
 
 def guest_missing() -> str:
-    """What the guest lacks here, in words; empty if it has all it needs."""
-    programs = [KERNEL, "modprobe", *(["cc"] if needs_completion() else [])]
-    missing = [name for name in programs if find_program(name) is None]
-    missing += [str(path) for path in (MODULES, TUN) if not path.exists()]
+    """What a guest that is a wire lacks here, in words; empty if it has all it needs."""
+    missing = _kernel_missing()
+    if not os.access(TUN, os.R_OK | os.W_OK):
+        missing.append(f"access to {TUN} (run as root)" if TUN.exists() else str(TUN))
     return ", ".join(missing)
 
 
 def require_guest() -> None:
-    """TestbedError saying what to install, if there is no guest kernel here."""
-    if missing := guest_missing():
+    """TestbedError saying what to install, if there is no guest kernel to run a command under."""
+    if missing := _kernel_missing():
         raise TestbedError(
-            f"the guest kernel needs {missing}; install it with `apt install {guest_packages()}`"
+            f"the guest kernel needs {', '.join(missing)}; install it with "
+            f"`apt install {guest_packages()}`"
         )
+
+
+def _kernel_missing() -> list[str]:
+    programs = [KERNEL, "modprobe", *(["cc"] if needs_completion() else [])]
+    missing = [name for name in programs if find_program(name) is None]
+    return missing if MODULES.exists() else [*missing, str(MODULES)]
 
 
 def guest_command(

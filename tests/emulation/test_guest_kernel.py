@@ -32,6 +32,18 @@ def test_a_compiler_is_needed_only_where_registers_are_wide(processor, monkeypat
         guest_kernel.require_guest()
 
 
+def test_a_wire_needs_its_devices_and_a_command_does_not(processor, tmp_path, monkeypatch):
+    processor(PLAIN)
+    monkeypatch.setattr(guest_kernel, "find_program", lambda name: name)
+    monkeypatch.setattr(guest_kernel, "MODULES", tmp_path)
+    monkeypatch.setattr(guest_kernel, "TUN", tmp_path / "tun")
+    assert guest_kernel.guest_missing() == str(tmp_path / "tun")
+    guest_kernel.require_guest()
+    guest_kernel.TUN.touch()
+    monkeypatch.setattr(guest_kernel.os, "access", lambda *_: False)
+    assert guest_kernel.guest_missing() == f"access to {tmp_path / 'tun'} (run as root)"
+
+
 def test_the_registers_are_completed_only_where_they_are_wide(processor, tmp_path):
     processor(PLAIN)
     command = guest_kernel.guest_command(tmp_path / "init", 64, str(tmp_path), ["vec0:x"])

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from testbed.emulation import guest_shell
+from testbed.emulation import guest_kernel, guest_shell
 from testbed.emulation.guest_kernel import guest_missing
 from testbed.errors import TestbedError
 from tests.emulation.inside import need_sandbox
@@ -88,6 +88,6 @@ def test_the_time_limit_ends_it():
 
 
 def test_what_is_missing_is_named(monkeypatch):
-    monkeypatch.setattr("testbed.emulation.guest_kernel.guest_missing", lambda: "linux.uml")
+    monkeypatch.setattr(guest_kernel, "_kernel_missing", lambda: ["linux.uml"])
     with pytest.raises(TestbedError, match=r"needs linux\.uml; install it with `apt install "):
         guest_shell.run_in_guest(["true"], None)

@@ -15,5 +15,5 @@ echo '==> tests'
 if [ $# -eq 0 ] && .venv/bin/python -m tests.guest_is_wanted; then
     echo '==> tests of kernel netem, on a guest kernel that has it'
     exec .venv/bin/testbed guest --timeout 900 -- \
-        .venv/bin/python -m pytest -p no:cacheprovider -m netem
+        .venv/bin/python -m pytest -p no:cacheprovider -m netem tests/emulation/test_kernel_netem.py
 fi

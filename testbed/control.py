@@ -50,8 +50,9 @@ class Result(msgspec.Struct, tag=True):
     start: float
     rounds: int
     drafted: int
+    tested: int
     accepted: int
-    rejected_rounds: int
+    formula_bits: float
     up_bytes: int
     up_payload_bits: int
     down_bytes: int

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from testbed.decoding.randomness import KeyedRandomness, Randomiser
 from testbed.errors import TestbedError
 from testbed.methods.base import method_class, parse_options
-from testbed.methods.sides import Counts, DeviceSide
+from testbed.methods.sides import Counts, DeviceSide, Traffic
 from testbed.models.base import Model, require_context
 from testbed.models.reader import Reader
 from testbed.task import Task
 from testbed.traces.events import Tracer
 from testbed.transport.channel import Channel
-from testbed.transport.client import Traffic, VerifierClient
+from testbed.transport.client import VerifierClient
 from testbed.transport.messages import VERSION, Open
 
 
@@ -77,6 +77,7 @@ def decode(
         draft=Reader(draft.session()),
         sampling=task.sampling,
         random=randomiser(task.seed, task.repetition, task.stream),
+        drafting=method.draft_length(),
         verifier=verifier,
         trace=trace,
         stream=task.stream,
@@ -86,6 +87,8 @@ def decode(
     if kind.uses_verifier:
         verifier.open(device.text)
     for tokens in method.device(device):
+        if not tokens:
+            continue
         new = _usable(tokens, limit - len(device.text), end_tokens)
         device.text += new
         times += [time.monotonic() - start] * len(new)

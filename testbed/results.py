@@ -23,7 +23,7 @@ T = TypeVar("T")
 class Summary(msgspec.Struct, kw_only=True):
     """summary.json: one row per (sweep point, method, repetition, prompt, device)."""
 
-    version: Literal[1] = 1
+    version: Literal[2] = 2
     scenario: str
     rows: list[Row]
 

@@ -49,7 +49,7 @@ def _explain(message: str, raw: Any, kind: type) -> tuple[str, str]:
     if parts["key"]:
         odd = next(key for key in value if not isinstance(key, str))
         return path, f"the key {odd!r} is no text"
-    if what.startswith("Invalid enum value"):
+    if what.startswith(("Invalid enum value", "Invalid value")):
         names = [str(v) for t in types if isinstance(t, inspect.LiteralType) for v in t.values]
         what = f"choose from {', '.join(names)}"
     what = what.replace("object", "mapping").replace("array", "list")
@@ -64,7 +64,9 @@ def _flat(kind: inspect.Type) -> list[inspect.Type]:
 def _inside(outer: inspect.Type, step: str) -> list[inspect.Type]:
     """The types that the field or item `step` of `outer` may have."""
     if isinstance(outer, inspect.StructType):
-        return next(_flat(field.type) for field in outer.fields if field.name == step)
+        if step == outer.tag_field:
+            return [inspect.LiteralType((outer.tag,))]
+        return next((_flat(field.type) for field in outer.fields if field.name == step), [])
     if isinstance(outer, inspect.ListType | inspect.VarTupleType):
         return _flat(outer.item_type)
     return []

@@ -46,7 +46,7 @@ def speed_table(rows: list[Row]) -> Table:
     for method, mine in _by_method(rows):
         tokens = sum(row.tokens for row in mine)
         accepted = sum(row.accepted for row in mine)
-        tested = accepted + sum(row.rejected_rounds for row in mine)
+        tested = sum(row.tested for row in mine)
         drafted = sum(row.drafted for row in mine)
 
         def per_token(seconds: Callable[[Row], float], mine: list[Row] = mine) -> str:

@@ -22,9 +22,10 @@ ROW = Row(
     ttft_s=0.5,
     rounds=4,
     drafted=12,
+    tested=8,
     accepted=6,
-    rejected_rounds=2,
     acceptance_rate=0.75,
+    uplink_formula_bits=7000,
     uplink_payload_bits=8000,
     uplink_message_bytes=1200,
     uplink_wire_bytes=2000,
@@ -62,7 +63,7 @@ def alone(method: str, **changes: Any) -> Row:
         for way in ("uplink", "downlink")
         for what in ("payload_bits", "message_bytes", "wire_bytes")
     }
-    still = {"rounds": 0, "drafted": 0, "accepted": 0, "rejected_rounds": 0}
+    still = {"rounds": 0, "drafted": 0, "tested": 0, "accepted": 0, "uplink_formula_bits": 0}
     return row(method, acceptance_rate=None, **nothing, **still, **changes)
 
 

@@ -17,14 +17,14 @@ from testbed.codecs.bits import BitReader, BitWriter, PayloadError
 from testbed.decoding.lattice import Lattice, quantise
 from testbed.decoding.sampling import Probabilities
 
-Precision = Literal["fixed16", "fixed32"]
+FixedPrecision = Literal["fixed16", "fixed32"]
 
 
 @dataclass(frozen=True)
 class FixedPoint:
     """Codec for one precision, named in scenarios: `fixed16` or `fixed32`."""
 
-    precision: Precision
+    precision: FixedPrecision
 
     @property
     def bits(self) -> int:
@@ -49,7 +49,7 @@ class FixedPoint:
         data = reader.read_bytes(vocabulary_size * self.bits // 8)
         counts = np.frombuffer(data, self._dtype).astype(np.int64)
         try:
-            return Lattice(counts, self.total)
+            return Lattice.dense(counts, self.total)
         except ValueError as error:
             raise PayloadError(f"a distribution arrived damaged: {error}") from None
 

@@ -8,49 +8,115 @@ of discrete probability distributions", DCC 2011, as used by QS (arXiv 2507.0060
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from testbed.decoding.randomness import Randomness, Role
 from testbed.decoding.sampling import Probabilities
 
+Ids = NDArray[np.int64]
 
-@dataclass(frozen=True)
+
+@lru_cache(maxsize=4)
+def whole_vocabulary(size: int) -> Ids:
+    """The support of everything: ids 0 to V - 1; the same array each time."""
+    ids = np.arange(size)
+    ids.flags.writeable = False
+    return ids
+
+
+@dataclass(frozen=True, eq=False)
 class Lattice:
-    """A distribution on the lattice: `counts`, shape [V], int64, non-negative, summing to `total`.
+    """A distribution on the lattice, over a support.
 
-    `total` is ℓ. Raises ValueError when the counts are no such thing.
+    `counts`, int64, non-negative, sum to `total` = ℓ. `support` holds the token ids they belong to,
+    ascending; every other id has probability 0. Raises ValueError when they are no such thing.
     """
 
     counts: NDArray[np.int64]
     total: int
+    support: Ids
+    vocabulary_size: int
+
+    @classmethod
+    def dense(cls, counts: NDArray[np.int64], total: int) -> Lattice:
+        """One count for each id of the vocabulary; shape [V]."""
+        return cls(counts, total, whole_vocabulary(counts.size), counts.size)
 
     def __post_init__(self) -> None:
         if self.total < 1:
             raise ValueError(f"ℓ is {self.total}; it must be at least 1")
+        if self.counts.size == 0:
+            raise ValueError("the support is empty; it must hold at least one token")
+        if self.counts.shape != self.support.shape:
+            raise ValueError(
+                f"{self.counts.size} counts for a support of {self.support.size} tokens"
+            )
         if self.counts.min() < 0 or int(self.counts.sum()) != self.total:
             raise ValueError(f"the counts are negative or do not sum to ℓ = {self.total}")
+        if self.support is not whole_vocabulary(self.vocabulary_size) and (
+            self.support[0] < 0
+            or self.support[-1] >= self.vocabulary_size
+            or not (self.support[1:] > self.support[:-1]).all()
+        ):
+            raise ValueError(
+                f"the support is not made of ascending ids below {self.vocabulary_size}"
+            )
 
     @cached_property
     def probabilities(self) -> Probabilities:
         """q̂ as float64, shape [V]; the same bits on every machine."""
-        return self.counts / self.total
+        if self.support.size == self.vocabulary_size:
+            return self.counts / self.total
+        result = np.zeros(self.vocabulary_size)
+        result[self.support] = self.counts / self.total
+        return result
 
     def probability(self, token: int) -> float:
         """q̂(token)."""
-        return int(self.counts[token]) / self.total
+        place = self._find(token)
+        return 0.0 if place is None else int(self.counts[place]) / self.total
+
+    def place(self, token: int) -> int:
+        """Where in the support `token` stands. Raises ValueError when it has probability 0."""
+        place = self._find(token)
+        if place is None or self.counts[place] == 0:
+            raise ValueError(f"token {token} has probability 0 and cannot have been drawn")
+        return place
+
+    def draw(self, random: Randomness, role: Role, position: int, *which: int) -> int:
+        """A token drawn from q̂; see Randomness.choose."""
+        return int(self.support[random.choose(self.counts, role, position, *which)])
+
+    def _find(self, token: int) -> int | None:
+        place = int(np.searchsorted(self.support, token))
+        found = place < self.support.size and self.support[place] == token
+        return place if found else None
 
 
-def quantise(q: Probabilities, total: int) -> Lattice:
+def quantise(q: Probabilities, total: int, support: Ids | None = None) -> Lattice:
     """The lattice point nearest to `q`, shape [V], with denominator `total` = ℓ.
 
-    Support never grows: a token with q = 0 keeps count 0. TV(q, q̂) <= V / (4ℓ) (Reznik). Ties go
-    to the lowest token id.
+    With a `support` (ascending ids) the nearest to q̃ = q / Σ_support q, 0 elsewhere. Support never
+    grows: a token with q = 0 keeps count 0. TV(q̃, q̂) <= K / (4ℓ) on K tokens (Reznik). Ties go to
+    the lowest token id. Raises ValueError when `q` is no distribution or has no mass there.
     """
-    scaled = q * total
+    if support is None:
+        support = whole_vocabulary(q.size)
+        kept = q
+    else:
+        kept = q[support]
+        mass = kept.sum()
+        if not mass > 0:
+            raise ValueError("the support has no probability mass")
+        kept = kept / mass
+    scaled = kept * total
     counts = np.floor(scaled + 0.5).astype(np.int64)
     missing = total - int(counts.sum())
+    if abs(missing) > counts.size:
+        raise ValueError("the probabilities do not sum to 1, or are not numbers")
     if missing:
         # ζ is by how much rounding overstated each token; the worst are put right.
         overstated = counts - scaled
@@ -58,7 +124,7 @@ def quantise(q: Probabilities, total: int) -> Lattice:
             counts[_smallest(overstated, missing)] += 1
         else:
             counts[_smallest(-overstated, -missing)] -= 1
-    return Lattice(counts, total)
+    return Lattice(counts, total, support, q.size)
 
 
 def _smallest(values: NDArray[np.float64], n: int) -> NDArray[np.intp]:

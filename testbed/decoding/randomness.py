@@ -1,12 +1,13 @@
 """Every random decision of a run, keyed by what it decides and never by when.
 
-A draw depends on (seed, repetition, stream, role, position) alone: the text is a function of the
-seed and the method, whatever the link does. Methods ask for decisions, not for uniforms, so that a
-test can put an exhaustive enumeration in place of the generator and obtain the exact output law.
+A draw depends on (seed, repetition, stream, role, position, which) alone: the text is a function of
+the seed and the method, whatever the link does. Methods ask for decisions, not for uniforms, so
+that a test can put an exhaustive enumeration in place of the generator and obtain the exact output
+law.
 
-A position that is drafted again after a rejection uses the same uniform again. That is harmless as
-long as nothing decided for earlier positions looked at it: state that a method learned from
-discarded drafts must be rolled back with them.
+No uniform is ever used twice: a position that is drafted again after a rejection is drafted in
+another round, and `which` says so. What a method or a draft-length policy learned from discarded
+drafts can therefore not bias the drafts that take their place.
 """
 
 from __future__ import annotations
@@ -14,28 +15,35 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Callable
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-Role = Literal["draft", "accept", "target"]
+Weights: TypeAlias = NDArray[np.float64] | NDArray[np.int64]
+Role = Literal["draft", "accept", "target", "race"]
 
 
 class Randomness(Protocol):
     """Where decisions come from."""
 
-    def choose(
-        self, weights: NDArray[np.float64] | NDArray[np.int64], role: Role, position: int
-    ) -> int:
-        """Index drawn with probability proportional to `weights`, shape [V], non-negative.
+    def choose(self, weights: Weights, role: Role, position: int, *which: int) -> int:
+        """Index drawn with probability proportional to `weights`, shape [K], non-negative.
 
         `role` "draft" draws drafts, "target" everything that stands in the text by the target's
-        own law (residual, bonus and plain autoregressive tokens), wherever it is drawn.
+        own law (residual, bonus and plain autoregressive tokens), wherever it is drawn. `which`
+        tells several draws for one position apart: the round, the candidate.
         """
 
-    def accept(self, probability: float, position: int) -> bool:
+    def accept(self, probability: float, position: int, *which: int) -> bool:
         """True with the given probability."""
+
+    def race(self, weights: Weights, position: int) -> int:
+        """Index drawn with probability proportional to `weights`, shape [V], by a shared race.
+
+        Every caller at one position shares the same exponentials E: the winner is argmin E / w, and
+        two similar weights mostly have the same winner (Daliri et al., arXiv 2408.07978).
+        """
 
 
 Randomiser = Callable[[int, int, str], Randomness]
@@ -49,22 +57,32 @@ class KeyedRandomness:
         """`stream` names the text within a repetition, e.g. "device/2" for the third prompt."""
         self._prefix = struct.pack("<qq", seed, repetition) + stream.encode()
 
-    def uniform(self, role: Role, position: int) -> float:
-        """The uniform in [0, 1) that belongs to this role and token position, 53 bits."""
-        key = self._prefix + b"\0" + role.encode() + struct.pack("<q", position)
-        digest = hashlib.blake2b(key, digest_size=8).digest()
+    def uniform(self, role: Role, position: int, *which: int) -> float:
+        """The uniform in [0, 1) that belongs to this decision, 53 bits."""
+        digest = self._digest(role, position, *which, size=8)
         return (int.from_bytes(digest, "little") >> 11) * 2.0**-53
 
-    def choose(
-        self, weights: NDArray[np.float64] | NDArray[np.int64], role: Role, position: int
-    ) -> int:
+    def choose(self, weights: Weights, role: Role, position: int, *which: int) -> int:
         """See Randomness. Inverse CDF in token order; an entry of weight 0 is never chosen."""
         cumulative = np.cumsum(weights)
-        target = self.uniform(role, position) * float(cumulative[-1])
+        target = self.uniform(role, position, *which) * float(cumulative[-1])
         index = int(np.searchsorted(cumulative, target, side="right"))
         # u·Σ can round up to Σ itself: then the last entry that has weight.
         return min(index, int(np.flatnonzero(weights)[-1]))
 
-    def accept(self, probability: float, position: int) -> bool:
+    def accept(self, probability: float, position: int, *which: int) -> bool:
         """See Randomness. Strictly below, so that probability 0 is never accepted."""
-        return self.uniform("accept", position) < probability
+        return self.uniform("accept", position, *which) < probability
+
+    def race(self, weights: Weights, position: int) -> int:
+        """See Randomness. The exponentials are those of a Philox generator keyed by position."""
+        key = np.frombuffer(self._digest("race", position, size=16), "<u8")
+        uniforms = np.random.Generator(np.random.Philox(key=key)).random(weights.size)
+        arrivals = np.full(weights.size, np.inf)
+        np.divide(-np.log1p(-uniforms), weights, out=arrivals, where=weights > 0)
+        return int(arrivals.argmin())
+
+    def _digest(self, role: Role, position: int, *which: int, size: int) -> bytes:
+        numbers = struct.pack(f"<{1 + len(which)}q", position, *which)
+        key = self._prefix + b"\0" + role.encode() + numbers
+        return hashlib.blake2b(key, digest_size=size).digest()

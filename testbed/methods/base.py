@@ -11,6 +11,8 @@ from typing import Any, ClassVar
 
 import msgspec
 
+from testbed.drafting.base import DraftLength
+from testbed.drafting.policies import start_policy
 from testbed.errors import TestbedError
 from testbed.methods.sides import Answer, DeviceSide, VerifierSide
 from testbed.schema import convert
@@ -47,6 +49,10 @@ class Method(ABC):
         The caller appends what is yielded to `device.text`, cuts it at the end of the text, and
         stops asking when the text is finished; a method may run on forever.
         """
+
+    def draft_length(self) -> DraftLength:
+        """The policy that the option `draft_length` asks for; one that never drafts without it."""
+        return start_policy(getattr(self.options, "draft_length", 0))
 
     def verifier(self, verifier: VerifierSide, drafts: int, upload: bytes) -> Iterator[Answer]:
         """Answer one round: extend `verifier.text`, yield each part of the answer up to the last.

@@ -13,23 +13,30 @@ TV(p, p̂) is reported.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated
 
 import msgspec
 
 from testbed.codecs.bits import BitReader, BitWriter, width
-from testbed.codecs.fixed_point import FixedPoint, Precision
+from testbed.codecs.dense import Precision, numbers
+from testbed.codecs.fixed_point import FixedPoint, FixedPrecision
+from testbed.codecs.scalars import read_scalars, scalar_bits, write_scalars
 from testbed.codecs.tokens import read_tokens, write_tokens
 from testbed.decoding.acceptance import accepted_prefix, residual
+from testbed.drafting.policies import DraftLengthOption
 from testbed.methods.base import Method
 from testbed.methods.sides import Answer, DeviceSide, VerifierSide
+from testbed.methods.uploading import read_accepted
 
 
 class DssdOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`draft_length` is γ; `precision` that of the scalars, `target_precision` that of p̂."""
+    """`draft_length` is γ or a policy; `precision` that of the scalars, `target_precision` of p̂.
 
-    draft_length: Annotated[int, msgspec.Meta(ge=1)] = 4
-    precision: Precision = "fixed16"
+    A scalar must be exactly the probability that its token was drawn with, which only a fixed
+    denominator gives; p̂ comes down whole, so it may be in floating point, too.
+    """
+
+    draft_length: DraftLengthOption = 4
+    precision: FixedPrecision = "fixed16"
     target_precision: Precision = "fixed16"
 
 
@@ -44,40 +51,32 @@ class Dssd(Method):
     def __init__(self, options: DssdOptions, vocabulary_size: int) -> None:
         super().__init__(options, vocabulary_size)
         self._draft_codec = FixedPoint(options.precision)
-        self._target_codec = FixedPoint(options.target_precision)
+        self._target_codec = numbers(options.target_precision)
 
     def device(self, device: DeviceSide) -> Iterator[list[int]]:
-        """Draft γ tokens, send ids and scalars; resample here when one is rejected."""
+        """Draft, send ids and scalars; resample here when one is rejected."""
         v = self.vocabulary_size
+        bits = scalar_bits(self._draft_codec, v)
         while True:
-            block = device.propose(self.options.draft_length, self._draft_codec.quantise)
-            drafts = len(block.tokens)
-            upload = BitWriter()
-            write_tokens(upload, block.tokens, v)
-            for q, token in zip(block.q, block.tokens, strict=True):
-                self._draft_codec.write_scalar(upload, q, token)
-
-            verdict = BitReader(device.ask(upload.payload(), drafts))
-            accepted = verdict.read(width(drafts + 1))
-            device.record(drafts, accepted)
-            if accepted < drafts:
+            drafts = device.propose(self._draft_codec.quantise, lambda q: bits)
+            upload = write_scalars(drafts, self._draft_codec, v)
+            verdict = BitReader(device.ask(upload, len(drafts)))
+            accepted = read_accepted(verdict, len(drafts))
+            device.record(len(drafts), accepted)
+            if accepted < len(drafts):
                 with device.trace.span("resample", device.stream):
                     p_hat = self._target_codec.read(verdict, v)
-                    law = residual(p_hat.probabilities, block.q[accepted].probabilities)
+                    law = residual(p_hat.probabilities, drafts[accepted].q.probabilities)
                     token = device.random.choose(law, "target", len(device.text) + accepted)
             else:
                 (token,) = read_tokens(verdict, 1, v)
             verdict.finish()
-            yield [*block.tokens[:accepted], token]
+            yield [*(draft.token for draft in drafts[:accepted]), token]
 
     def verifier(self, verifier: VerifierSide, drafts: int, upload: bytes) -> Iterator[Answer]:
         """Accept or reject; a bonus token or p̂ goes down."""
         v = self.vocabulary_size
-        reader = BitReader(upload)
-        tokens = read_tokens(reader, drafts, v)
-        q_drawn = [self._draft_codec.read_scalar(reader) for _ in tokens]
-        reader.finish()
-
+        tokens, q_drawn = read_scalars(upload, drafts, self._draft_codec, v)
         p_hat = verifier.quantised(verifier.target_after(tokens), self._target_codec.quantise)
         position = len(verifier.text)
         accepted = accepted_prefix(
@@ -90,7 +89,7 @@ class Dssd(Method):
         if accepted < drafts:
             self._target_codec.write(verdict, p_hat(accepted))
         else:
-            token = verifier.random.choose(p_hat(accepted).counts, "target", position + accepted)
+            token = p_hat(accepted).draw(verifier.random, "target", position + accepted)
             verifier.text.append(token)
             write_tokens(verdict, [token], v)
         yield Answer(verdict.payload())

@@ -2,35 +2,48 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Protocol
 
+from testbed.codecs.base import Drawn
 from testbed.codecs.bits import Payload
 from testbed.decoding.lattice import Lattice
 from testbed.decoding.randomness import Randomness
 from testbed.decoding.sampling import Probabilities, Sampling, distribution
+from testbed.drafting.base import DraftLength, Outcome
 from testbed.models.reader import Reader
 from testbed.traces.events import Tracer
 
 
+@dataclass
+class Traffic:
+    """What went over the line for one text, resends included."""
+
+    up_messages: int = 0
+    up_bytes: int = 0
+    """Frames as handed to the transport: header and payload."""
+    up_payload_bits: int = 0
+    down_messages: int = 0
+    down_bytes: int = 0
+    resends: int = 0
+    verifier_s: float = 0.0
+    """Seconds that the verifier worked on its answers, as these say."""
+
+
 class Asks(Protocol):
     """The device's line to the verifier."""
+
+    traffic: Traffic
 
     def ask(self, text: list[int], drafts: int, upload: Payload) -> Iterator[bytes]:
         """One round: send `upload` with `drafts` drafted tokens, yield each part of the answer.
 
         `text` is everything certain on the device; what the verifier lacks of it travels along.
         """
-
-
-@dataclass(frozen=True)
-class Block:
-    """γ drafted tokens and, for each, the q̂ it was drawn from."""
-
-    tokens: list[int] = field(default_factory=list)
-    q: list[Lattice] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -48,10 +61,11 @@ class Counts:
     rounds: int = 0
     drafted: int = 0
     """Tokens drafted for the verifier."""
+    tested: int = 0
+    """Of these, those the verifier looked at: none behind a rejection."""
     accepted: int = 0
-    rejected_rounds: int = 0
-    """Rounds in which a draft was rejected; each one tested exactly one more draft than it
-    accepted."""
+    formula_bits: float = 0.0
+    """Uplink bits of the drafts by the method's own formula."""
 
 
 @dataclass
@@ -67,31 +81,57 @@ class DeviceSide:
     draft: Reader
     sampling: Sampling
     random: Randomness
+    drafting: DraftLength
+    """Decides how many tokens each round drafts."""
     verifier: Asks
     trace: Tracer
     stream: str
     counts: Counts = field(default_factory=Counts)
+    _draft_s: float = 0.0
+    _wait_s: float = 0.0
+    _before: Traffic = field(default_factory=Traffic)
 
     def next_draft(self, text: list[int]) -> Probabilities:
         """The draft model's q after `text`, shape [V]."""
         return distribution(self.draft.logits(text)[-1], self.sampling)
 
-    def propose(self, length: int, quantise: Callable[[Probabilities], Lattice]) -> Block:
-        """Draft up to `length` tokens, each drawn from the q̂ that `quantise` makes of q.
+    @property
+    def room(self) -> int:
+        """Tokens that can be drafted: the verifier adds one of its own to every round."""
+        return self.limit - len(self.text) - 1
 
-        Never more than can be used: the verifier adds one token of its own to every round, and
-        nothing follows an end token.
+    def propose(
+        self,
+        quantise: Callable[[Probabilities], Lattice],
+        formula_bits: Callable[[Lattice], float],
+    ) -> list[Drawn]:
+        """Draft tokens, each drawn from the q̂ that `quantise` makes of q.
+
+        As many as the draft-length policy wants, but never more than can be used, and nothing
+        follows an end token. `formula_bits` are what one draft costs on the uplink.
         """
-        block = Block()
-        with self.trace.span("draft", self.stream, round=self.counts.rounds):
-            for _ in range(min(length, self.limit - len(self.text) - 1)):
-                text = self.text + block.tokens
+        drafts: list[Drawn] = []
+        with self.drafting_round():
+            while len(drafts) < self.room and self.drafting.more(drafts):
+                text = self.text + [draft.token for draft in drafts]
                 q = quantise(self.next_draft(text))
-                block.tokens.append(self.random.choose(q.counts, "draft", len(text)))
-                block.q.append(q)
-                if block.tokens[-1] in self.end_tokens:
+                bits = formula_bits(q)
+                if not self.drafting.admits(drafts, bits):
                     break
-        return block
+                token = q.draw(self.random, "draft", len(text), self.counts.rounds)
+                drafts.append(Drawn(token, q))
+                self.counts.formula_bits += bits
+                if token in self.end_tokens:
+                    break
+        return drafts
+
+    @contextmanager
+    def drafting_round(self) -> Iterator[None]:
+        """A span in which a round is drafted; its length is what the policy learns."""
+        start = time.monotonic()
+        with self.trace.span("draft", self.stream, round=self.counts.rounds):
+            yield
+        self._draft_s = time.monotonic() - start
 
     def ask(self, upload: Payload, drafts: int = 0) -> bytes:
         """One round with a single answer: send, wait, return the download."""
@@ -101,13 +141,36 @@ class DeviceSide:
     def stream_answers(self, upload: Payload, drafts: int = 0) -> Iterator[bytes]:
         """One round whose answer comes in parts."""
         self.counts.rounds += 1
+        self._before = replace(self.verifier.traffic)
+        start = time.monotonic()
         yield from self.verifier.ask(self.text, drafts, upload)
+        self._wait_s = time.monotonic() - start
 
     def record(self, drafted: int, accepted: int) -> None:
-        """Note the verdict on one round's drafts."""
+        """Note the verdict on one round's chain of drafts; the policy learns from it."""
+        self.record_tests(drafted, accepted, drafted, accepted + (accepted < drafted))
+
+    def record_tests(self, drafted: int, accepted: int, length: int, tested: int) -> None:
+        """Note a verdict: on `drafted` tokens, paths of up to `length`, of which some were tested.
+
+        `accepted` is the length of the accepted path.
+        """
         self.counts.drafted += drafted
+        self.counts.tested += tested
         self.counts.accepted += accepted
-        self.counts.rejected_rounds += accepted < drafted
+        before, after = self._before, self.verifier.traffic
+        self.drafting.learn(
+            Outcome(
+                drafted=length,
+                accepted=accepted,
+                tested=tested,
+                draft_s=self._draft_s,
+                wait_s=self._wait_s,
+                verifier_s=after.verifier_s - before.verifier_s,
+                uplink_bytes=after.up_bytes - before.up_bytes,
+                downlink_bytes=after.down_bytes - before.down_bytes,
+            )
+        )
 
 
 @dataclass

@@ -30,9 +30,9 @@ class WireBytes(msgspec.Struct):
 class Row(msgspec.Struct, kw_only=True):
     """One text decoded by one method on one device.
 
-    `acceptance_rate` is accepted / tested, where tested counts the accepted drafts and the first
-    rejected one of each round: drafts behind a rejection were never looked at. It is None when
-    nothing was tested. Payload bits are those the codec wrote, message bytes the ZeroMQ frames,
+    `acceptance_rate` is accepted / tested; it is None when nothing was tested. Where several
+    candidates are tested for one position each counts. Payload bits are those the codec
+    wrote, formula bits the drafts' by the method's paper, message bytes the ZeroMQ frames,
     wire bytes whole Ethernet frames on the device's own links. `network_s` is the time in which
     neither node was computing for this text.
 
@@ -56,10 +56,12 @@ class Row(msgspec.Struct, kw_only=True):
     ttft_s: float
     rounds: int
     drafted: int
+    tested: int
+    """Drafts that the verifier looked at: none behind a rejection."""
     accepted: int
-    rejected_rounds: int
-    """Rounds in which a draft was rejected."""
     acceptance_rate: float | None
+    uplink_formula_bits: float
+    """Bits of all drafts by the formula of the method's paper: no prompt, no resampled ids."""
     uplink_payload_bits: int
     uplink_message_bytes: int
     uplink_wire_bytes: int
@@ -102,7 +104,6 @@ def summarise(
     verifier_spans = _spans(verifier, VERIFIER_COMPUTE, window)
     sent = [event for event in verifier if event["event"] == "send"]
     distances = [event["tv"] for event in verifier if event["event"] == "quantise_target"]
-    tested = result.accepted + result.rejected_rounds
     return Row(
         method=label,
         repeat=repetition,
@@ -116,9 +117,10 @@ def summarise(
         ttft_s=result.times[0],
         rounds=result.rounds,
         drafted=result.drafted,
+        tested=result.tested,
         accepted=result.accepted,
-        rejected_rounds=result.rejected_rounds,
-        acceptance_rate=result.accepted / tested if tested else None,
+        acceptance_rate=result.accepted / result.tested if result.tested else None,
+        uplink_formula_bits=result.formula_bits,
         uplink_payload_bits=result.up_payload_bits,
         uplink_message_bytes=result.up_bytes,
         uplink_wire_bytes=sum(links[name].up_bytes for name in own_links),

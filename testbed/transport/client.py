@@ -6,11 +6,11 @@ import contextlib
 import secrets
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from testbed.codecs.bits import NOTHING, Payload, width
 from testbed.codecs.tokens import encode_tokens
 from testbed.errors import TestbedError
+from testbed.methods.sides import Traffic
 from testbed.traces.events import Tracer
 from testbed.transport.channel import Channel, LinkTimeout, Reconnected
 from testbed.transport.messages import (
@@ -33,19 +33,6 @@ from testbed.transport.messages import (
 
 REPAIRS_PER_ROUND = 8
 """Resends, resyncs and re-openings in a row, without any answer, before giving up."""
-
-
-@dataclass
-class Traffic:
-    """What went over the line for one text, resends included."""
-
-    up_messages: int = 0
-    up_bytes: int = 0
-    """Frames as handed to the transport: header and payload."""
-    up_payload_bits: int = 0
-    down_messages: int = 0
-    down_bytes: int = 0
-    resends: int = 0
 
 
 class VerifierClient:
@@ -98,6 +85,7 @@ class VerifierClient:
                     if message.part == self._received:
                         self._received += 1
                         self._known = message.length
+                        self.traffic.verifier_s += message.busy_us / 1e6
                         repairs, asked = 0, False
                         yield payload
                         if message.last:

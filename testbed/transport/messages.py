@@ -1,20 +1,23 @@
 """What device and verifier say to each other. Types only, no I/O.
 
-A message is two frames: a header (one of the structs below, MessagePack arrays) and the payload
-that the method's codec wrote. Every header carries the protocol version and the session; rounds
-carry their number and the *base*: how many tokens of the text the verifier must already have.
+A message is two frames: a header (one of the structs below, MessagePack arrays, with a checksum of
+both frames behind it) and the payload that the method's codec wrote. Many codecs have a meaning for
+every bit pattern, so damage would not show in the payload itself. Every header carries the protocol
+version and the session; rounds carry their number and the *base*: how many tokens of the text the
+verifier must already have.
 """
 
 from __future__ import annotations
 
-from typing import Annotated
+import zlib
+from typing import Annotated, Any
 
 import msgspec
 
 from testbed.decoding.sampling import Sampling
 from testbed.errors import TestbedError
 
-VERSION = 1
+VERSION = 2
 MAX_MESSAGE = 64 << 20
 """Bytes; the largest message either side takes in."""
 NO_SESSION = 0
@@ -33,7 +36,7 @@ class Open(Header, tag=1, kw_only=True):
     """Device: start a text, or start it again. Payload: its first `length` token ids."""
 
     method: str
-    options: dict[str, str | int | float | bool]
+    options: dict[str, Any]
     sampling: Sampling
     seed: int
     repetition: int
@@ -75,6 +78,8 @@ class Reply(Header, tag=4, kw_only=True):
     last: bool
     length: Count
     """Tokens of the text that the verifier has after this round."""
+    busy_us: Count
+    """Microseconds that the verifier worked on this part."""
 
 
 class Resync(Header, tag=5, kw_only=True):
@@ -107,23 +112,33 @@ class ProtocolError(TestbedError):
     """The other side does not speak this protocol."""
 
 
+_CHECKSUM_SIZE = 4
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)
 
 
 def to_frames(message: Message, payload: bytes = b"") -> list[bytes]:
     """Header frame and payload frame."""
-    return [_encoder.encode(message), payload]
+    header = _encoder.encode(message)
+    return [header + _checksum(header, payload), payload]
 
 
 def from_frames(frames: list[bytes]) -> tuple[Message, bytes]:
-    """Inverse of `to_frames`. Raises ProtocolError on anything else or another version."""
+    """Inverse of `to_frames`. Raises ProtocolError on damage, another version, anything else."""
     if len(frames) != 2:
         raise ProtocolError(f"a message of {len(frames)} frames arrived; expected 2")
+    header, checksum = frames[0][:-_CHECKSUM_SIZE], frames[0][-_CHECKSUM_SIZE:]
+    if checksum != _checksum(header, frames[1]):
+        raise ProtocolError("a message could not be read: header and payload fail their checksum")
     try:
-        message = _decoder.decode(frames[0])
+        message = _decoder.decode(header)
     except msgspec.MsgspecError as error:
         raise ProtocolError(f"a message could not be read: {error}") from None
     if message.version != VERSION:
         raise ProtocolError(f"the other side speaks version {message.version}, this is {VERSION}")
     return message, frames[1]
+
+
+def _checksum(header: bytes, payload: bytes) -> bytes:
+    """CRC-32 of both frames."""
+    return zlib.crc32(payload, zlib.crc32(header)).to_bytes(_CHECKSUM_SIZE, "big")

@@ -6,6 +6,7 @@ heard of gets told so; damage is refused and never decided on.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -166,8 +167,10 @@ class VerifierServer:
         part, last = 0, False
         while not last:
             try:
+                start = time.monotonic()
                 with self.trace.span("verify", side.stream, round=message.round, part=part):
                     answer = next(parts)
+                busy = time.monotonic() - start
             except (ValueError, TestbedError) as error:  # damaged upload, NaN, text too long
                 yield to_frames(Refused(VERSION, message.session, reason=str(error)))
                 return
@@ -179,6 +182,7 @@ class VerifierServer:
                 part=part,
                 last=last,
                 length=len(side.text),
+                busy_us=round(busy * 1e6),
             )
             session.answers.append((reply, answer.payload))
             yield self._sent(side.stream, reply, answer.payload)

@@ -104,4 +104,4 @@ def test_probability_is_the_entry_of_probabilities_to_the_last_bit():
 )
 def test_counts_that_are_no_distribution_are_refused(counts, total, message):
     with pytest.raises(ValueError, match=message):
-        Lattice(np.array(counts), total)
+        Lattice.dense(np.array(counts), total)

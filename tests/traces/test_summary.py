@@ -20,8 +20,9 @@ RESULT = Result(
     start=START,
     rounds=2,
     drafted=6,
+    tested=4,
     accepted=2,
-    rejected_rounds=2,
+    formula_bits=99.5,
     up_bytes=900,
     up_payload_bits=1234,
     down_bytes=0,
@@ -66,7 +67,8 @@ def test_what_the_result_says():
     got = row()
     assert (got.method, got.repeat, got.prompt) == ("mine", 1, 2)
     assert (got.tokens, got.seconds, got.tokens_per_second, got.ttft_s) == (4, 10, 0.4, 1)
-    assert (got.rounds, got.drafted, got.accepted, got.rejected_rounds) == (2, 6, 2, 2)
+    assert (got.rounds, got.drafted, got.tested, got.accepted) == (2, 6, 4, 2)
+    assert got.uplink_formula_bits == 99.5
     assert (got.uplink_payload_bits, got.uplink_message_bytes, got.resends) == (1234, 900, 1)
     assert (got.verdict, got.reasons) == ("suspect", ["late"])
     assert got.output_sha256 == hashlib.sha256(b"[4,5,6,7]").hexdigest()
@@ -74,11 +76,11 @@ def test_what_the_result_says():
 
 
 @pytest.mark.parametrize(
-    ("accepted", "rejected_rounds", "wanted"),
-    [(0, 0, None), (0, 3, 0.0), (4, 0, 1.0), (3, 1, 0.75)],
+    ("accepted", "tested", "wanted"),
+    [(0, 0, None), (0, 3, 0.0), (4, 4, 1.0), (3, 4, 0.75)],
 )
-def test_the_acceptance_rate_is_of_the_drafts_that_were_tested(accepted, rejected_rounds, wanted):
-    got = row(accepted=accepted, rejected_rounds=rejected_rounds, drafted=50)
+def test_the_acceptance_rate_is_of_the_drafts_that_were_tested(accepted, tested, wanted):
+    got = row(accepted=accepted, tested=tested, drafted=50)
     assert got.acceptance_rate == wanted
 
 

@@ -93,7 +93,7 @@ class DamagingChannel(InProcessChannel):
 
 @pytest.mark.parametrize("method", ["dsd", "dssd"])
 def test_a_damaged_upload_is_refused(method):
-    with pytest.raises(TestbedError, match=r"refused: payload of .* ends inside"):
+    with pytest.raises(TestbedError, match=r"refused: .* ends inside"):
         decode_locally(task(method, 5), DRAFT, TARGET, channel=DamagingChannel)
 
 
@@ -111,7 +111,7 @@ def refusal(frames):
 
 def test_strangers_are_refused():
     header, payload = to_frames(Close(VERSION + 1, 1))
-    assert "version 2" in refusal([header, payload])
+    assert f"version {VERSION + 1}" in refusal([header, payload])
     assert "could not be read" in refusal([b"GET / HTTP/1.1", b""])
     assert "frames" in refusal([header])
 

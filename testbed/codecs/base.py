@@ -1,0 +1,44 @@
+"""What a codec for draft distributions is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from testbed.codecs.bits import Payload
+from testbed.decoding.lattice import Lattice
+from testbed.decoding.sampling import Probabilities
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A drafted token and the q̂ it was drawn from."""
+
+    token: int
+    q: Lattice
+
+    @property
+    def probability(self) -> float:
+        """q̂(token)."""
+        return self.q.probability(self.token)
+
+
+class Codec(Protocol):
+    """Carries drafts with the whole of their q̂; both ends make theirs from the same options.
+
+    The token is drawn from what `quantise` returns, and `decode` gives exactly that back: rounding
+    after drawing would bias the output.
+    """
+
+    def quantise(self, q: Probabilities) -> Lattice:
+        """The q̂ that takes the place of `q`, shape [V]. Raises ValueError when it has none."""
+
+    def encode(self, drafts: Sequence[Drawn]) -> Payload:
+        """All drafts of one round."""
+
+    def decode(self, data: bytes, drafts: int) -> list[Drawn]:
+        """Inverse of `encode`. Raises PayloadError when `data` is nothing that encode writes."""
+
+    def formula_bits(self, q: Lattice) -> float:
+        """Bits of one draft by the paper's formula: q̂ and what the paper adds to it."""

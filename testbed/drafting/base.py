@@ -1,0 +1,58 @@
+"""What a draft-length policy is: γ, decided token by token."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from testbed.codecs.base import Drawn
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one round."""
+
+    drafted: int
+    """Length of the draft; that of its longest path where it is a tree."""
+    accepted: int
+    tested: int
+    """Drafts that were tested: the accepted ones and those rejected before the round ended."""
+    draft_s: float
+    """Seconds that drafting took."""
+    wait_s: float
+    """Seconds from the upload to the whole answer."""
+    verifier_s: float
+    """Of these, seconds in which the verifier worked on the answer, as it says itself."""
+    uplink_bytes: int
+    """Messages, whole: header and payload; what is below them is not known here."""
+    downlink_bytes: int
+
+
+class DraftLength(ABC):
+    """A policy at work on one text.
+
+    The text may depend on what it decides, but never the text's law: each decision is made before
+    the draw it is about, and no draw is made twice (see testbed.decoding.randomness).
+    """
+
+    @abstractmethod
+    def more(self, drafts: Sequence[Drawn]) -> bool:
+        """Whether to draft another token behind `drafts`, the round's so far."""
+
+    def admits(self, drafts: Sequence[Drawn], bits: float) -> bool:
+        """Whether a draft of so many bits may follow `drafts`; asked before it is drawn."""
+        return True
+
+    def learn(self, outcome: Outcome) -> None:  # noqa: B027  most have nothing to learn
+        """Take in what came of a round."""
+
+
+class PolicyOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="policy"):
+    """The options of a policy as a scenario writes them: {policy: NAME, …}."""
+
+    def start(self) -> DraftLength:
+        """The policy, about to begin a text."""
+        raise NotImplementedError

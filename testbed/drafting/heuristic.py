@@ -1,0 +1,39 @@
+"""Two drafts more after a round that was accepted whole, one less after any other.
+
+Source: transformers' assisted generation ("heuristic" schedule), which begins with 20; here the
+beginning is an option.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import msgspec
+
+from testbed.codecs.base import Drawn
+from testbed.drafting.base import DraftLength, Outcome, PolicyOptions
+
+
+class Heuristic(PolicyOptions, frozen=True, tag="heuristic"):
+    """`first` is the draft length of the first round, `longest` the most it grows to."""
+
+    first: Annotated[int, msgspec.Meta(ge=1)] = 5
+    longest: Annotated[int, msgspec.Meta(ge=1)] = 16
+
+    def start(self) -> DraftLength:
+        """See PolicyOptions."""
+        return _Heuristic(self)
+
+
+class _Heuristic(DraftLength):
+    def __init__(self, options: Heuristic) -> None:
+        self._longest = options.longest
+        self._length = min(options.first, options.longest)
+
+    def more(self, drafts: Sequence[Drawn]) -> bool:
+        return len(drafts) < self._length
+
+    def learn(self, outcome: Outcome) -> None:
+        whole = outcome.accepted == outcome.drafted
+        self._length = min(self._length + 2, self._longest) if whole else max(self._length - 1, 1)

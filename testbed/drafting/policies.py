@@ -1,0 +1,21 @@
+"""All draft-length policies: what `draft_length` may be in a scenario."""
+
+from __future__ import annotations
+
+from typing import Annotated, TypeAlias
+
+import msgspec
+
+from testbed.drafting.base import DraftLength
+from testbed.drafting.bit_budget import BitBudget
+from testbed.drafting.fixed import Fixed
+from testbed.drafting.heuristic import Heuristic
+
+Length: TypeAlias = Annotated[int, msgspec.Meta(ge=1)]
+DraftLengthOption: TypeAlias = Length | BitBudget | Heuristic
+"""A number, or a mapping with the `policy` and its options."""
+
+
+def start_policy(option: DraftLengthOption) -> DraftLength:
+    """The policy that an option names, about to begin a text."""
+    return Fixed(option) if isinstance(option, int) else option.start()

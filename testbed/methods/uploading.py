@@ -1,0 +1,103 @@
+"""What all methods share that send the whole of q̂ up: DSD, QS, SQS and TSLT differ in the codec.
+
+Per round the device drafts, sends each draft with its q̂, and gets back how many were accepted and
+one token more. The verifier has p and q̂, so it accepts and resamples by itself:
+downlink b_id + ⌈log2(γ + 1)⌉ bits.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from testbed.codecs.base import Codec, Drawn
+from testbed.codecs.bits import BitReader, BitWriter, Payload, PayloadError, width
+from testbed.codecs.tokens import read_tokens, write_tokens
+from testbed.decoding.acceptance import accepted_prefix, residual
+from testbed.decoding.lattice import Lattice
+from testbed.decoding.sampling import Probabilities
+from testbed.methods.base import Method
+from testbed.methods.sides import Answer, DeviceSide, VerifierSide
+
+
+class Uploading(Method):
+    """Full q̂ up, one token down. A subclass provides the codec; it may also keep a state."""
+
+    def __init__(self, options: Any, vocabulary_size: int) -> None:
+        super().__init__(options, vocabulary_size)
+        self.codec = self.make_codec()
+
+    @abstractmethod
+    def make_codec(self) -> Codec:
+        """The codec that both ends use. Raises TestbedError when the options do not allow one."""
+
+    def quantise(self, q: Probabilities) -> Lattice:
+        """The q̂ to draw from; called for one draft after the other."""
+        return self.codec.quantise(q)
+
+    def settle(self, drafts: Sequence[Drawn], accepted: int) -> None:
+        """The first `accepted` of these drafts stand, the others are discarded."""
+
+    def device(self, device: DeviceSide) -> Iterator[list[int]]:
+        """Draft, send the drafts with all their q̂, take the verdict."""
+        while True:
+            drafts = device.propose(self.quantise, self.codec.formula_bits)
+            with device.trace.span("encode", device.stream):
+                upload = self.codec.encode(drafts)
+            verdict = device.ask(upload, len(drafts))
+            accepted, token = read_verdict(verdict, len(drafts), self.vocabulary_size)
+            self.settle(drafts, accepted)
+            device.record(len(drafts), accepted)
+            yield [*(draft.token for draft in drafts[:accepted]), token]
+
+    def verifier(self, verifier: VerifierSide, drafts: int, upload: bytes) -> Iterator[Answer]:
+        """Verify the drafts; draw from the residual, or the bonus token."""
+        drawn = self.codec.decode(upload, drafts)
+        p = self.target(verifier, [draft.token for draft in drawn])
+        tokens = verified(verifier, drawn, p)
+        verifier.text += tokens
+        yield Answer(write_verdict(len(tokens) - 1, tokens[-1], drafts, self.vocabulary_size))
+
+    def target(self, verifier: VerifierSide, tokens: list[int]) -> Callable[[int], Probabilities]:
+        """p after each draft, as the verifier uses it."""
+        return verifier.target_after(tokens)
+
+
+def verified(
+    verifier: VerifierSide, drafts: Sequence[Drawn], p: Callable[[int], Probabilities]
+) -> list[int]:
+    """The drafts that are accepted, and the token that follows them."""
+    position = len(verifier.text)
+    tokens = [draft.token for draft in drafts]
+    q_drawn = [draft.probability for draft in drafts]
+    accepted = accepted_prefix(tokens, q_drawn, p, verifier.random, position)
+    law = p(accepted)
+    if accepted < len(drafts):
+        law = residual(law, drafts[accepted].q.probabilities)
+    return [*tokens[:accepted], verifier.random.choose(law, "target", position + accepted)]
+
+
+def write_verdict(accepted: int, token: int, drafts: int, vocabulary_size: int) -> Payload:
+    """How many of the `drafts` were accepted, and the token that follows."""
+    writer = BitWriter()
+    writer.write(accepted, width(drafts + 1))
+    write_tokens(writer, [token], vocabulary_size)
+    return writer.payload()
+
+
+def read_verdict(data: bytes, drafts: int, vocabulary_size: int) -> tuple[int, int]:
+    """Inverse of `write_verdict`. Raises PayloadError on damage."""
+    reader = BitReader(data)
+    accepted = read_accepted(reader, drafts)
+    (token,) = read_tokens(reader, 1, vocabulary_size)
+    reader.finish()
+    return accepted, token
+
+
+def read_accepted(reader: BitReader, drafts: int) -> int:
+    """The number of accepted drafts. Raises PayloadError when there are not so many."""
+    accepted = reader.read(width(drafts + 1))
+    if accepted > drafts:
+        raise PayloadError(f"{accepted} of {drafts} drafts arrived as accepted")
+    return accepted

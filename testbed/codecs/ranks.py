@@ -1,4 +1,4 @@
-"""Enumerative coding: one whole number for a whole message, to within a bit of log2 of all messages.
+"""Enumerative coding: one number for a whole message, to within a bit of log2 of all messages.
 
 The number is a stack of digits: `push` puts a digit of any radix on it, `pop` takes one off. What
 is written last is read first, so an encoder pushes its fields from the last to the first.
@@ -91,7 +91,7 @@ class Ranks:
     def push_composition(self, counts: NDArray[np.int64]) -> None:
         """Put counts, shape [K], whose number and sum ℓ the reader knows, on the stack.
 
-        log2 C(ℓ + K - 1, K - 1) bits: a row of ℓ stars and K - 1 bars, of which the fewer are named.
+        log2 C(ℓ + K - 1, K - 1) bits: a row of ℓ stars and K - 1 bars; the fewer are named.
         """
         size, total = counts.size, int(counts.sum())
         if total < size:
@@ -107,7 +107,8 @@ class Ranks:
             stars = np.array(self.pop_subset(total, length), np.int64)
             return np.bincount(stars - np.arange(total), minlength=size)
         bars = self.pop_subset(size - 1, length)
-        return np.diff(np.array([-1, *bars, length], np.int64)) - 1
+        edges = np.array([-1, *bars, length], np.int64)
+        return edges[1:] - edges[:-1] - 1
 
 
 def _smaller(subset: Sequence[int], rank: int) -> int:

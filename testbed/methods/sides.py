@@ -64,6 +64,10 @@ class Counts:
     tested: int = 0
     """Of these, those the verifier looked at: none behind a rejection."""
     accepted: int = 0
+    rejections: int = 0
+    """Positions at which every draft was rejected."""
+    draft_lengths: list[int] = field(default_factory=list)
+    """How many rounds drafted 0, 1, 2, … tokens in a row."""
     formula_bits: float = 0.0
     """Uplink bits of the drafts by the method's own formula."""
 
@@ -158,6 +162,10 @@ class DeviceSide:
         self.counts.drafted += drafted
         self.counts.tested += tested
         self.counts.accepted += accepted
+        self.counts.rejections += accepted < length
+        lengths = self.counts.draft_lengths
+        lengths += [0] * (length + 1 - len(lengths))
+        lengths[length] += 1
         before, after = self._before, self.verifier.traffic
         self.drafting.learn(
             Outcome(

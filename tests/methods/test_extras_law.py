@@ -16,7 +16,7 @@ from tests.toy import PLAIN, ToyModel, decode_locally, target_law, task
 
 B_P = {"fp32": 32, "fp16": 16, "bf16": 16, "fixed16": 16, "fixed32": 32}
 FLOATS = ["fp32", "fp16", "bf16"]
-SIZES = [(2, 3), (3, 2), (5, 1)]
+SIZES = [(2, 3), (3, 2), (5, 2)]
 by_precision = pytest.mark.parametrize("precision", FLOATS)
 by_sampling = pytest.mark.parametrize("sampling", SAMPLINGS, ids=str)
 
@@ -35,7 +35,7 @@ def test_dsd_emits_the_targets_law_whatever_the_precision_of_q(v, gamma, samplin
 @pytest.mark.parametrize(("v", "gamma"), SIZES)
 @pytest.mark.parametrize("method", ["dsd", "dssd"])
 def test_a_rounded_target_is_the_law(method, v, gamma, sampling, precision):
-    draft, target = ToyModel(v, 1), ToyModel(v, 2)
+    draft, target = ToyModel(v, 3), ToyModel(v, 4)
     the_task = task(method, gamma + 1, sampling, draft_length=gamma, target_precision=precision)
     quantise = numbers(precision).quantise
     assert round_law_error(the_task, draft, target, gamma + 1, quantise) < 1e-12
@@ -67,7 +67,7 @@ def test_rounding_p_for_the_wire_alone_is_caught(monkeypatch):
     fine, coarse = numbers("fp32"), numbers("bf16")
     wire = coarse.quantise
     monkeypatch.setattr(Floating, "quantise", lambda self, q: _lattice(fine._unpack(fine._pack(q))))
-    draft, target = ToyModel(5, 1), ToyModel(5, 2)  # room for residuals of several tokens
+    draft, target = ToyModel(5, 3), ToyModel(5, 4)  # with a residual of four tokens
     the_task = task("dssd", 2, draft_length=1, target_precision="bf16")
     for quantise in (None, fine.quantise, wire):
         assert round_law_error(the_task, draft, target, 2, quantise) > 1e-5

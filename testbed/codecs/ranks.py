@@ -19,8 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from testbed.codecs.bits import Payload, PayloadError
+from testbed.decoding.lattice import Ids
 
 _WORD = 64
+_BLOCK_BITS = 512
+_BLOCK = 1 << _BLOCK_BITS
+_MANY = 256
+"""Ids from which on a subset is worth a schedule; see _surplus."""
 
 
 class Ranks:
@@ -47,10 +52,10 @@ class Ranks:
     def pop(self, radix: int) -> int:
         """Take the last digit off, from 0 to `radix` - 1."""
         self._state, digit = divmod(self._state, radix)
-        self._bound = (self._bound - 1) // radix + 1
-        while self._shift and not self._bound >> _WORD:
+        while self._shift and self._bound >> _WORD < radix:
             self._bound <<= _WORD
             self._shift -= _WORD
+        self._bound = (self._bound - 1) // radix + 1
         return digit
 
     def payload(self) -> Payload:
@@ -70,23 +75,34 @@ class Ranks:
         if self._state:
             raise PayloadError("rank out of range: the payload holds more than such a message can")
 
-    def push_subset(self, subset: Sequence[int], size: int) -> None:
+    def push_subset(self, subset: Ids | Sequence[int], size: int) -> None:
         """Put a set of ascending ids below `size` on the stack: log2 C(size, K) bits."""
-        rest = list(subset if 2 * len(subset) <= size else _others(subset, size))
-        for choices in range(len(rest), 0, -1):
+        ids = np.asarray(subset, np.int64)
+        rest: list[int] = (ids if 2 * ids.size <= size else _others(ids, size)).tolist()
+        aside: list[int] = []
+        for choices, blocks in zip(range(len(rest), 0, -1), _surplus(len(rest), size), strict=True):
             place = self.pop(choices)
             # Its rank among the ids that are not left in the set: `place` smaller ones are.
             self.push(rest.pop(place) - place, size - choices + 1)
+            for _ in range(blocks):
+                aside.append(self.pop(_BLOCK))
+        while aside:
+            self.push(aside.pop(), _BLOCK)
 
-    def pop_subset(self, count: int, size: int) -> list[int]:
+    def pop_subset(self, count: int, size: int) -> Ids:
         """Take a set of `count` ids below `size` off, ascending."""
         subset: list[int] = []
-        for known in range(min(count, size - count)):
+        surplus = _surplus(min(count, size - count), size)
+        aside = [self.pop(_BLOCK) for _ in range(sum(surplus))]
+        for known, blocks in enumerate(reversed(surplus)):
+            for _ in range(blocks):
+                self.push(aside.pop(), _BLOCK)
             rank = self.pop(size - known)
             place = _smaller(subset, rank)
             subset.insert(place, rank + place)
             self.push(place, known + 1)
-        return subset if 2 * count <= size else _others(subset, size)
+        ids = np.array(subset, np.int64)
+        return ids if 2 * count <= size else _others(ids, size)
 
     def push_composition(self, counts: NDArray[np.int64]) -> None:
         """Put counts, shape [K], whose number and sum ℓ the reader knows, on the stack.
@@ -98,17 +114,34 @@ class Ranks:
             marks = np.repeat(np.arange(size), counts) + np.arange(total)
         else:
             marks = np.cumsum(counts[:-1] + 1) - 1
-        self.push_subset(marks.tolist(), total + size - 1)
+        self.push_subset(marks, total + size - 1)
 
     def pop_composition(self, size: int, total: int) -> NDArray[np.int64]:
         """Take `size` counts off that sum to `total`."""
         length = total + size - 1
         if total < size:
-            stars = np.array(self.pop_subset(total, length), np.int64)
+            stars = self.pop_subset(total, length)
             return np.bincount(stars - np.arange(total), minlength=size)
         bars = self.pop_subset(size - 1, length)
-        edges = np.array([-1, *bars, length], np.int64)
-        return edges[1:] - edges[:-1] - 1
+        return np.diff(bars, prepend=-1, append=length) - 1
+
+
+def _surplus(count: int, size: int) -> list[int]:
+    """After each id of a subset, how many blocks of the stack to put aside.
+
+    Arithmetic on a number takes time in proportion to its length, and so a set of K ids time in
+    proportion to K²; not so when most of the number is put aside meanwhile. Any schedule that both
+    ends share is lossless; this one leaves one or two blocks of what the ids before have added.
+    """
+    if count < _MANY:
+        return [0] * count
+    left = np.arange(count, 0, -1)
+    # In 1/256 bits: integers, so that the last digit of a machine's logarithm does not matter.
+    pushed, popped = (np.rint(256 * np.log2(each)) for each in (size - left + 1, left))
+    bits = np.cumsum(pushed - popped).astype(np.int64) // 256
+    blocks = np.maximum.accumulate(np.maximum(bits // _BLOCK_BITS - 1, 0))
+    schedule: list[int] = np.diff(blocks, prepend=0).tolist()
+    return schedule
 
 
 def _smaller(subset: Sequence[int], rank: int) -> int:
@@ -123,9 +156,8 @@ def _smaller(subset: Sequence[int], rank: int) -> int:
     return low
 
 
-def _others(subset: Sequence[int], size: int) -> list[int]:
+def _others(subset: Ids, size: int) -> Ids:
     """The ids below `size` that are not in `subset`."""
     mask = np.ones(size, np.bool_)
-    mask[np.asarray(subset, np.int64)] = False
-    others: list[int] = np.flatnonzero(mask).tolist()
-    return others
+    mask[subset] = False
+    return np.flatnonzero(mask)

@@ -107,6 +107,6 @@ def _binomial(n: int, k: int) -> int:
     return math.comb(n, k)
 
 
-@lru_cache(maxsize=4096)
 def _log2_binomial(n: int, k: int) -> float:
-    return math.log2(math.comb(n, k))
+    # Counted for every draft, with a K that varies: C(49152, 20000) itself takes 10 ms.
+    return (math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)) / math.log(2)

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import Annotated, TypeAlias
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,6 +19,8 @@ from testbed.decoding.randomness import Randomness, Role
 from testbed.decoding.sampling import Probabilities
 
 Ids = NDArray[np.int64]
+Denominator: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=1 << 24)]
+"""ℓ as an option of a method."""
 
 
 @lru_cache(maxsize=4)

@@ -108,12 +108,15 @@ class DeviceSide:
         self,
         quantise: Callable[[Probabilities], Lattice],
         formula_bits: Callable[[Lattice], float],
+        draw: Callable[[Lattice, int], int] | None = None,
     ) -> list[Drawn]:
         """Draft tokens, each drawn from the q̂ that `quantise` makes of q.
 
         As many as the draft-length policy wants, but never more than can be used, and nothing
-        follows an end token. `formula_bits` are what one draft costs on the uplink.
+        follows an end token. `formula_bits` are what one draft costs on the uplink. `draw` takes q̂
+        and a position; without it, a token is drawn for this round alone.
         """
+        draw = draw or self._draw
         drafts: list[Drawn] = []
         with self.drafting_round():
             while len(drafts) < self.room and self.drafting.more(drafts):
@@ -122,12 +125,15 @@ class DeviceSide:
                 bits = formula_bits(q)
                 if not self.drafting.admits(drafts, bits):
                     break
-                token = q.draw(self.random, "draft", len(text), self.counts.rounds)
+                token = draw(q, len(text))
                 drafts.append(Drawn(token, q))
                 self.counts.formula_bits += bits
                 if token in self.end_tokens:
                     break
         return drafts
+
+    def _draw(self, q: Lattice, position: int) -> int:
+        return q.draw(self.random, "draft", position, self.counts.rounds)
 
     @contextmanager
     def drafting_round(self) -> Iterator[None]:

@@ -1,0 +1,69 @@
+"""Codecs that make one number of a whole message: what they share."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+from testbed.codecs.base import Drawn
+from testbed.codecs.bits import Payload, PayloadError
+from testbed.codecs.ranks import Ranks
+from testbed.decoding.lattice import Lattice
+from testbed.decoding.sampling import Probabilities
+
+
+class Ranked(ABC):
+    """A Codec of lattices with denominator `total` = ℓ that both ends know."""
+
+    def __init__(self, total: int, vocabulary_size: int) -> None:
+        self.total = total
+        self.vocabulary_size = vocabulary_size
+
+    @abstractmethod
+    def quantise(self, q: Probabilities) -> Lattice:
+        """See Codec."""
+
+    @abstractmethod
+    def formula_bits(self, q: Lattice) -> float:
+        """See Codec."""
+
+    @abstractmethod
+    def push(self, ranks: Ranks, draft: Drawn) -> None:
+        """Write one draft: its last field first. Raises ValueError when it is none of ours."""
+
+    @abstractmethod
+    def pop(self, ranks: Ranks) -> Drawn:
+        """Read one draft, its first field first. Raises PayloadError on damage."""
+
+    def encode(self, drafts: Sequence[Drawn]) -> Payload:
+        """See Codec. Raises ValueError on another ℓ or V than the reader will take for granted."""
+        return self._written(drafts).payload()
+
+    def decode(self, data: bytes, drafts: int) -> list[Drawn]:
+        """See Codec."""
+        ranks = Ranks(data)
+        drawn = [self.pop(ranks) for _ in range(drafts)]
+        ranks.finish(self._written(drawn))
+        return drawn
+
+    def _written(self, drafts: Sequence[Drawn]) -> Ranks:
+        ranks = Ranks()
+        for draft in reversed(drafts):
+            if (draft.q.total, draft.q.vocabulary_size) != (self.total, self.vocabulary_size):
+                raise ValueError(
+                    f"a lattice of {draft.q.total} on {draft.q.vocabulary_size} tokens where both "
+                    f"ends agreed on {self.total} on {self.vocabulary_size}"
+                )
+            self.push(ranks, draft)
+        return ranks
+
+
+def drawn_at(place: int, q: Lattice) -> Drawn:
+    """The draft whose token stands at `place` of the support.
+
+    Raises PayloadError when it cannot have been drawn.
+    """
+    token = int(q.support[place])
+    if q.counts[place] == 0:
+        raise PayloadError(f"drafted token {token} arrived with probability 0")
+    return Drawn(token, q)

@@ -1,0 +1,36 @@
+"""QS's own code (arXiv 2507.00605): which lattice point over the whole vocabulary q̂ is.
+
+There are C(ℓ+V-1, V-1) points; the number of the one that was drawn from goes up, and the id of the
+drawn token. Most counts are 0 where ℓ < V: see testbed.codecs.sparse_lattice for the shorter form.
+"""
+
+from __future__ import annotations
+
+from testbed.codecs.base import Drawn
+from testbed.codecs.ranked import Ranked, drawn_at
+from testbed.codecs.ranks import Ranks
+from testbed.decoding.bit_counts import id_bits, qs_bits
+from testbed.decoding.lattice import Lattice, quantise
+from testbed.decoding.sampling import Probabilities
+
+
+class Simplex(Ranked):
+    """A Codec: log2 C(ℓ+V-1, V-1) + log2 V bits a draft, exact to a bit for the whole message."""
+
+    def quantise(self, q: Probabilities) -> Lattice:
+        """See Codec."""
+        return quantise(q, self.total)
+
+    def push(self, ranks: Ranks, draft: Drawn) -> None:
+        """See Ranked."""
+        ranks.push(draft.q.place(draft.token), self.vocabulary_size)
+        ranks.push_composition(draft.q.counts)
+
+    def pop(self, ranks: Ranks) -> Drawn:
+        """See Ranked."""
+        q = Lattice.dense(ranks.pop_composition(self.vocabulary_size, self.total), self.total)
+        return drawn_at(ranks.pop(self.vocabulary_size), q)
+
+    def formula_bits(self, q: Lattice) -> float:
+        """QS: ⌈log2 C(ℓ+V-1, V-1)⌉ + b_id; the authors' code adds 16, b_id of its models."""
+        return qs_bits(self.vocabulary_size, self.total) + id_bits(self.vocabulary_size)

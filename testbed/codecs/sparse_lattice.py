@@ -1,0 +1,60 @@
+"""QS's lattice point, sent in two steps: which tokens have a count at all, and how ℓ is shared out.
+
+The distribution and the drawn token are those of testbed.codecs.simplex. That form gives every
+lattice point as many bits as any other, though q̂ of a language model is never spread over ℓ tokens.
+Here a point costs the fewer bits the fewer tokens m share in it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from testbed.codecs.base import Drawn
+from testbed.codecs.ranked import Ranked, drawn_at
+from testbed.codecs.ranks import Ranks
+from testbed.decoding.bit_counts import id_bits, qs_bits
+from testbed.decoding.lattice import Lattice, quantise
+from testbed.decoding.sampling import Probabilities
+
+
+class SparseLattice(Ranked):
+    """A Codec: log2 min(ℓ, V) + log2 C(V, m) + log2 C(ℓ-1, m-1) + log2 m bits a draft.
+
+    These are m, the tokens, their counts of 1 and more, and the drawn one's place among them; exact
+    to a bit for the whole message.
+    """
+
+    def quantise(self, q: Probabilities) -> Lattice:
+        """See Codec. Only tokens with a count are in the support."""
+        return _without_zeros(quantise(q, self.total))
+
+    def push(self, ranks: Ranks, draft: Drawn) -> None:
+        """See Ranked."""
+        q = _without_zeros(draft.q)
+        ranks.push(q.place(draft.token), q.support.size)
+        ranks.push_composition(q.counts - 1)
+        ranks.push_subset(q.support, self.vocabulary_size)
+        ranks.push(q.support.size - 1, self._sizes)
+
+    def pop(self, ranks: Ranks) -> Drawn:
+        """See Ranked."""
+        size = ranks.pop(self._sizes) + 1
+        support = ranks.pop_subset(size, self.vocabulary_size)
+        counts = ranks.pop_composition(size, self.total - size) + 1
+        q = Lattice(counts, self.total, support, self.vocabulary_size)
+        return drawn_at(ranks.pop(size), q)
+
+    def formula_bits(self, q: Lattice) -> float:
+        """As QS counts, ⌈log2 C(ℓ+V-1, V-1)⌉ + b_id: what the paper would have sent."""
+        return qs_bits(self.vocabulary_size, self.total) + id_bits(self.vocabulary_size)
+
+    @property
+    def _sizes(self) -> int:
+        return min(self.total, self.vocabulary_size)
+
+
+def _without_zeros(q: Lattice) -> Lattice:
+    if q.counts.all():
+        return q
+    kept = np.flatnonzero(q.counts)
+    return Lattice(q.counts[kept], q.total, q.support[kept], q.vocabulary_size)

@@ -1,0 +1,51 @@
+"""C-SQS: the tokens above an online conformal threshold, on a lattice (SQS-SD, arXiv 2510.09942).
+
+The threshold holds the dropped mass to α on average; see testbed.decoding.conformal. As K_n varies,
+it is told: per round, uplink Σ_n (log2 C(V, K_n) + log2 C(ℓ+K_n-1, K_n-1) + ⌈log2 K_n⌉ +
+⌈log2 V⌉), downlink b_id + ⌈log2(γ + 1)⌉. Drafts as in K-SQS. The paper's α, η, β_1, ℓ and budget
+were not at hand; the defaults are guesses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import msgspec
+
+from testbed.codecs.base import Codec, Drawn
+from testbed.codecs.sqs import Sqs
+from testbed.decoding.conformal import OnlineThreshold
+from testbed.decoding.lattice import Denominator
+from testbed.drafting.bit_budget import BitBudget
+from testbed.drafting.policies import DraftLengthOption
+from testbed.methods.uploading import Uploading
+
+
+class CsqsOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`alpha`, `eta` and `first_threshold` are α, η and β_1; `lattice` is ℓ."""
+
+    draft_length: DraftLengthOption = BitBudget(bits=5000)
+    alpha: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 5e-4
+    eta: Annotated[float, msgspec.Meta(gt=0, le=1)] = 1e-3
+    first_threshold: Annotated[float, msgspec.Meta(ge=0, le=1)] = 1e-3
+    lattice: Denominator = 100
+
+
+class Csqs(Uploading):
+    """The lattice point of all tokens above the threshold up, one token down."""
+
+    name = "csqs"
+    summary = "tokens above an online threshold, on a lattice, up; the verifier resamples"
+    paper = "arXiv 2510.09942"
+    Options = CsqsOptions
+
+    def make_codec(self) -> Codec:
+        """See Uploading. Only the device's threshold moves: the verifier is told K_n."""
+        options: CsqsOptions = self.options
+        self._threshold = OnlineThreshold(options.alpha, options.eta, options.first_threshold)
+        return Sqs(options.lattice, self.vocabulary_size, self._threshold.support)
+
+    def settle(self, drafts: Sequence[Drawn], accepted: int) -> None:
+        """See Uploading."""
+        self._threshold.settle(accepted)

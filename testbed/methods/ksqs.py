@@ -1,0 +1,55 @@
+"""K-SQS: the K likeliest tokens, on a lattice (SQS-SD, arXiv 2510.09942).
+
+Per round, uplink Σ_n (log2 C(V, K) + log2 C(ℓ+K-1, K-1) + ⌈log2 K⌉), downlink
+b_id + ⌈log2(γ + 1)⌉. As many drafts as fit into a budget of bits, unless `draft_length` says
+otherwise. The paper's K, ℓ and budget were not at hand; the defaults are guesses.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Annotated
+
+import msgspec
+
+from testbed.codecs.base import Codec
+from testbed.codecs.sqs import Sqs
+from testbed.decoding.lattice import Denominator
+from testbed.decoding.supports import top_k
+from testbed.drafting.bit_budget import BitBudget
+from testbed.drafting.policies import DraftLengthOption
+from testbed.errors import TestbedError
+from testbed.methods.uploading import Uploading
+
+K = 64
+"""Unless the option says otherwise, or the vocabulary is smaller."""
+
+
+class KsqsOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`top_k` is K, 64 or the whole of a smaller vocabulary by default; `lattice` is ℓ."""
+
+    draft_length: DraftLengthOption = BitBudget(bits=5000)
+    top_k: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    lattice: Denominator = 100
+
+
+class Ksqs(Uploading):
+    """The K likeliest tokens' lattice point up, one token down."""
+
+    name = "ksqs"
+    summary = "the K likeliest tokens of q on a lattice up; the verifier resamples"
+    paper = "arXiv 2510.09942"
+    Options = KsqsOptions
+
+    def make_codec(self) -> Codec:
+        """See Uploading."""
+        return likeliest(self.options.top_k, self.options.lattice, self.vocabulary_size)
+
+
+def likeliest(k: int | None, total: int, vocabulary_size: int) -> Sqs:
+    """The codec for the K likeliest tokens. Raises TestbedError when there are not so many."""
+    if k is None:
+        k = min(K, vocabulary_size)
+    if k > vocabulary_size:
+        raise TestbedError(f"top_k is {k}; it must be at most the vocabulary's {vocabulary_size}")
+    return Sqs(total, vocabulary_size, partial(top_k, k=k), size=k)

@@ -183,6 +183,7 @@ class DeviceSide:
                 verifier_s=after.verifier_s - before.verifier_s,
                 uplink_bytes=after.up_bytes - before.up_bytes,
                 downlink_bytes=after.down_bytes - before.down_bytes,
+                uplink_payload_bits=after.up_payload_bits - before.up_payload_bits,
             )
         )
 

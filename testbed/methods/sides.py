@@ -64,6 +64,10 @@ class Counts:
     tested: int = 0
     """Of these, those the verifier looked at: none behind a rejection."""
     accepted: int = 0
+    rejections: int = 0
+    """Positions at which every draft was rejected."""
+    draft_lengths: list[int] = field(default_factory=list)
+    """How many rounds drafted 0, 1, 2, … tokens in a row."""
     formula_bits: float = 0.0
     """Uplink bits of the drafts by the method's own formula."""
 
@@ -164,6 +168,10 @@ class DeviceSide:
         self.counts.drafted += drafted
         self.counts.tested += tested
         self.counts.accepted += accepted
+        self.counts.rejections += accepted < length
+        lengths = self.counts.draft_lengths
+        lengths += [0] * (length + 1 - len(lengths))
+        lengths[length] += 1
         before, after = self._before, self.verifier.traffic
         self.drafting.learn(
             Outcome(
@@ -175,6 +183,7 @@ class DeviceSide:
                 verifier_s=after.verifier_s - before.verifier_s,
                 uplink_bytes=after.up_bytes - before.up_bytes,
                 downlink_bytes=after.down_bytes - before.down_bytes,
+                uplink_payload_bits=after.up_payload_bits - before.up_payload_bits,
             )
         )
 

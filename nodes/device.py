@@ -169,6 +169,8 @@ class Follower:
                 drafted=decoded.counts.drafted,
                 tested=decoded.counts.tested,
                 accepted=decoded.counts.accepted,
+                rejections=decoded.counts.rejections,
+                draft_lengths=decoded.counts.draft_lengths,
                 formula_bits=decoded.counts.formula_bits,
                 up_bytes=decoded.traffic.up_bytes,
                 up_payload_bits=decoded.traffic.up_payload_bits,

@@ -5,11 +5,13 @@ Of one device; where several decode at the same time, a number says what they ma
 
 from __future__ import annotations
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from plots.style import COLUMN, drawable, look, name_methods
 from testbed.results import Results
-from testbed.traces.summary import together_speed
+from testbed.sweep import point_text
+from testbed.traces.summary import Row, by_point, together_speed
 
 
 def draw(results: Results) -> Figure | None:
@@ -19,8 +21,18 @@ def draw(results: Results) -> Figure | None:
     if not labels:
         return None
     several = len({row.device for row in rows}) > 1
-    figure = Figure(figsize=(COLUMN, 0.7 + 0.32 * len(labels)))
-    axes = figure.subplots()
+    points = by_point(rows)
+    figure = Figure(figsize=(COLUMN, 0.7 + 0.32 * len(labels) * len(points)))
+    all_axes = figure.subplots(len(points), 1, squeeze=False)[:, 0]
+    for axes, (point, mine) in zip(all_axes, points, strict=True):
+        _draw_point(axes, labels, mine, several=several)
+        axes.set_title(point_text(point), loc="left", fontsize=7)
+    speed_of = "tokens/s of one device" if several else "tokens per second"
+    all_axes[-1].set_xlabel(f"{speed_of} (bar: all texts, dot: one text)")
+    return figure
+
+
+def _draw_point(axes: Axes, labels: list[str], rows: list[Row], *, several: bool) -> None:
     for y, label in enumerate(labels):
         mine = [row for row in rows if row.method == label]
         speed = sum(row.tokens for row in mine) / sum(row.seconds for row in mine)
@@ -35,6 +47,3 @@ def draw(results: Results) -> Figure | None:
     name_methods(axes, labels, rows)
     axes.margins(x=0.8 if several else 0.15)  # for the numbers behind the bars
     axes.set_xlim(left=0)
-    speed_of = "tokens/s of one device" if several else "tokens per second"
-    axes.set_xlabel(f"{speed_of} (bar: all texts, dot: one text)")
-    return figure

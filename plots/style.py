@@ -10,6 +10,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.axes import Axes
 
+from testbed.sweep import point_text
 from testbed.traces.summary import Row
 
 COLUMN = 3.5
@@ -29,8 +30,16 @@ _LOOKS = {
     "device_only": Look("Device only", "#bbbbbb"),
     "dsd": Look("DSD", "#4477aa"),
     "dssd": Look("DSSD", "#cc6677"),
+    "dssd_lazy": Look("DSSD lazy", "#ee99aa"),
+    "dssd_lean": Look("DSSD lean", "#882255"),
+    "gumbel": Look("Gumbel", "#ee7733"),
+    "qs": Look("QS", "#117733"),
+    "ksqs": Look("K-SQS", "#332288"),
+    "csqs": Look("C-SQS", "#88ccee"),
+    "tslt": Look("TSLT", "#aa4499"),
+    "tslt_tree": Look("TSLT tree", "#999933"),
 }
-_OTHERS = ("#117733", "#ddcc77", "#882255", "#88ccee", "#999933", "#aa4499")
+_OTHERS = ("#44bb99", "#ddcc77", "#661100", "#6699cc", "#bbcc33", "#77aadd")
 
 
 @dataclass(frozen=True)
@@ -97,8 +106,8 @@ def drawable(rows: list[Row]) -> list[Row]:
     """
     fit = [row for row in rows if row.verdict != "invalid"]
     wanted = len({row.method for row in fit}) * len({row.device for row in rows})
-    having = Counter((row.repeat, row.prompt) for row in fit)
-    return [row for row in fit if having[row.repeat, row.prompt] == wanted]
+    having = Counter((point_text(row.point), row.repeat, row.prompt) for row in fit)
+    return [row for row in fit if having[point_text(row.point), row.repeat, row.prompt] == wanted]
 
 
 def name_methods(axes: Axes, labels: list[str], rows: list[Row]) -> None:

@@ -20,7 +20,8 @@ Bars = dict[str, list[tuple[float, float]]]
 def draw(results: Results) -> Figure | None:
     """The figure for the first prompt of the first repetition, or None without its events.
 
-    Of several devices it shows the first one's; the verifier may have worked for others meanwhile.
+    Of several points of a sweep it shows the first; of several devices the first one's, and the
+    verifier may have worked for others meanwhile.
 
     Messages are paired by their order, so texts with resends are left out.
     """
@@ -29,6 +30,7 @@ def draw(results: Results) -> Figure | None:
         row
         for row in every
         if row.prompt == row.repeat == row.resends == 0
+        and row.point == every[0].point
         and row.device == every[0].device
         and _file(results, row, row.device).exists()
     ]
@@ -63,7 +65,7 @@ def draw(results: Results) -> Figure | None:
 
 
 def _file(results: Results, row: Row, node: str) -> Path:
-    return results.run(row.method, row.repeat) / f"{node}.jsonl"
+    return results.run(row.method, row.repeat, row.point) / f"{node}.jsonl"
 
 
 def _phases(results: Results, row: Row, at: str) -> tuple[Bars, list[float]]:

@@ -7,7 +7,8 @@ from matplotlib.figure import Figure
 
 from plots.style import COLUMN, drawable, look, name_methods
 from testbed.results import Results
-from testbed.traces.summary import Row
+from testbed.sweep import point_text
+from testbed.traces.summary import Row, by_point
 
 
 def draw(results: Results) -> Figure | None:
@@ -16,17 +17,23 @@ def draw(results: Results) -> Figure | None:
     labels = list(dict.fromkeys(row.method for row in rows))
     if not labels:
         return None
-    figure = Figure(figsize=(2 * COLUMN, 0.9 + 0.34 * len(labels)))
-    both = figure.subplots(1, 2, sharex=True, sharey=True)
-    for axes, way in zip(both, ("uplink", "downlink"), strict=True):
-        _draw_way(axes, way, labels, rows)
-    name_methods(both[0], labels, rows)
-    both[0].set_xscale("symlog", linthresh=1)
-    both[0].margins(x=0.12)  # for the numbers behind the bars
-    both[0].set_xlim(left=0)
-    both[1].tick_params(axis="y", length=0)
+    points = by_point(rows)
+    figure = Figure(figsize=(2 * COLUMN, 0.9 + 0.34 * len(labels) * len(points)))
+    grid = figure.subplots(len(points), 2, sharex=True, sharey=True, squeeze=False)
+    for both, (point, mine) in zip(grid, points, strict=True):
+        for axes, way in zip(both, ("uplink", "downlink"), strict=True):
+            _draw_way(axes, way, labels, mine)
+            where = f", {point_text(point)}" if point else ""
+            axes.set_title(f"{way}{where}", loc="left", fontsize=8)
+        name_methods(both[0], labels, mine)
+        both[1].tick_params(axis="y", length=0)
+    for axes in grid[-1]:
+        axes.set_xlabel("bytes per token, log scale")
+    grid[0, 0].set_xscale("symlog", linthresh=1)
+    grid[0, 0].margins(x=0.12)  # for the numbers behind the bars
+    grid[0, 0].set_xlim(left=0)
     figure.legend(
-        *both[0].get_legend_handles_labels(), loc="outside upper right", ncols=2, frameon=False
+        *grid[0, 0].get_legend_handles_labels(), loc="outside upper right", ncols=2, frameon=False
     )
     return figure
 
@@ -45,5 +52,3 @@ def _draw_way(axes: Axes, way: str, labels: list[str], rows: list[Row]) -> None:
             f"{wire:,.0f}" if wire else "nothing", (wire, y), xytext=(3, 0),
             textcoords="offset points", va="center",
         )  # fmt: skip
-    axes.set_title(way, loc="left", fontsize=8)
-    axes.set_xlabel("bytes per token, log scale")

@@ -52,6 +52,8 @@ class Result(msgspec.Struct, tag=True):
     drafted: int
     tested: int
     accepted: int
+    rejections: int
+    draft_lengths: list[int]
     formula_bits: float
     up_bytes: int
     up_payload_bits: int

@@ -12,11 +12,11 @@ from testbed.emulation.backend import choose_backend
 from testbed.emulation.sandbox import check_sandbox, run_in_sandbox
 from testbed.environment import threads_per_node
 from testbed.errors import TestbedError
+from testbed.experiment import Plan
 from testbed.models.catalog import resolve
 from testbed.models.spec import ModelSpec, SyntheticSpec
 from testbed.models.vocabulary import require_same_vocabulary
 from testbed.results import Results
-from testbed.runner import Plan
 from testbed.scenario import RealModel, Scenario
 
 
@@ -27,10 +27,13 @@ def launch(scenario: Scenario, out: Path) -> tuple[Results, int]:
     """
     check_sandbox()
     backend = choose_backend(scenario.document.backend, scenario.netem_refusals())
-    target, draft = resolve_models(scenario)
+    plans = [
+        Plan(point.values, backend, *resolve_models(point.scenario))
+        for point in scenario.every_point()
+    ]
     results = Results.create(out, scenario.name)
     results.write_scenario(scenario.to_mapping())
-    results.write_json("plan.json", Plan(backend, target, draft))
+    results.write_json("plan.json", plans)
     print(f"{scenario.name}: links by {backend}, results in {results.path}", flush=True)
     code = run_in_sandbox(
         [sys.executable, "-m", "testbed.runner", str(results.path.resolve())],

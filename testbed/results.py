@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import secrets
 from datetime import datetime, timezone
 from pathlib import Path
@@ -14,6 +15,7 @@ import yaml
 
 from testbed.errors import TestbedError
 from testbed.links.files import place_files
+from testbed.sweep import Values, point_text
 from testbed.traces.summary import Row
 from testbed.traces.verdict import Verdict
 
@@ -41,6 +43,14 @@ def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 _Dumper.add_representer(str, _represent_text)
 
 
+def _suffix(point: Values | None) -> str:
+    """What tells the files of one point from those of another."""
+    if not point:
+        return ""
+    text = re.sub(r"[^A-Za-z0-9.]+", "_", point_text(point))[-60:]
+    return f"@{text}-{hashlib.sha256(msgspec.json.encode(point)).hexdigest()[:6]}"
+
+
 class Results:
     """Paths and files of one results directory."""
 
@@ -65,9 +75,9 @@ class Results:
             raise TestbedError(f"{path}: no results there; it has no summary.json")
         return cls(path)
 
-    def run(self, label: str, repetition: int) -> Path:
-        """The directory of one run, made if need be."""
-        path = self.path / "runs" / f"{label}-{repetition}"
+    def run(self, label: str, repetition: int, point: Values | None = None) -> Path:
+        """The directory of one run, at a point of the sweep, made if need be."""
+        path = self.path / "runs" / f"{label}-{repetition}{_suffix(point)}"
         path.mkdir(parents=True, exist_ok=True)
         return path
 
@@ -75,11 +85,11 @@ class Results:
         """The relay's logs of all runs."""
         return sorted(self.path.glob("runs/*/packets.*.jsonl.gz"))
 
-    def log(self, name: str) -> Path:
-        """Where a node's stderr goes."""
+    def log(self, name: str, point: Values | None = None) -> Path:
+        """Where a node's stderr goes, at a point of the sweep."""
         path = self.path / "logs"
         path.mkdir(exist_ok=True)
-        return path / f"{name}.log"
+        return path / f"{name}{_suffix(point)}.log"
 
     def write_scenario(self, scenario: dict[str, Any]) -> None:
         """scenario.yaml, as resolved, with copies of the files that its links name."""

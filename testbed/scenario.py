@@ -37,6 +37,7 @@ from testbed.links.units import format_time, parse_time
 from testbed.methods.base import method_class, parse_options
 from testbed.models.spec import Dtype
 from testbed.schema import convert
+from testbed.sweep import Sweep, Values, at_point, differences, read_points, swept_keys
 from testbed.transport.channel import LONGEST_TIMEOUT
 from testbed.yaml_text import apply_change, parse_yaml
 
@@ -123,6 +124,8 @@ class Document(Strict):
     seed: Int64 = 0
     backend: Literal["auto", "netem", "relay"] = "auto"
     timeout: str | int | float = "60s"
+    sweep: Sweep = {}
+    """Keys whose values vary; the whole scenario is run at each point."""
 
 
 @dataclass(frozen=True)
@@ -133,6 +136,14 @@ class MethodEntry:
     method: str
     options: dict[str, Any]
     uses_verifier: bool
+
+
+@dataclass(frozen=True)
+class Point:
+    """One point of a sweep."""
+
+    values: Values
+    scenario: Scenario
 
 
 @dataclass(frozen=True)
@@ -148,15 +159,25 @@ class Scenario:
     """Longest silence in seconds before a run is given up."""
     source: str
     """The file it was read from, for messages."""
+    points: tuple[Point, ...] = ()
+    """The points of its sweep; none without one."""
 
     @property
     def name(self) -> str:
         """Used for the results directory."""
         return self.document.name
 
+    def every_point(self) -> tuple[Point, ...]:
+        """The points of its sweep; without one itself, with no values."""
+        return self.points or (Point({}, self),)
+
     def netem_refusals(self) -> list[str]:
-        """What kernel netem cannot do of the links."""
-        return refusals(self.links, self.schedules)
+        """What kernel netem cannot do of the links, at any point."""
+        return [
+            refusal
+            for point in self.every_point()
+            for refusal in refusals(point.scenario.links, point.scenario.schedules)
+        ]
 
     def to_mapping(self) -> dict[str, Any]:
         """The scenario with every default filled in; reads back as the same scenario."""
@@ -177,6 +198,13 @@ class Scenario:
         ]
         mapping["models"] = {k: v for k, v in mapping["models"].items() if v is not None}
         mapping["timeout"] = format_time(self.timeout)
+        # What follows from a value, such as a queue's length from a rate, differs as well.
+        base = {**mapping, "sweep": []}
+        mapping["sweep"] = [
+            differences(base, point.scenario.to_mapping()) or point.values
+            for point in self.points
+            if point.values
+        ]
         return mapping
 
     def _as_written(self, link: str, *keys: str) -> dict[str, Any]:
@@ -205,6 +233,8 @@ def load_scenario(
         raise TestbedError(f"{path}: a scenario is a mapping of keys to values")
     for change in changes:
         apply_change(raw, change)
+        if change.partition("=")[0] in swept_keys(raw.get("sweep")):
+            raise TestbedError(f"--set {change}: {path} sweeps it; --set sweep={{}} ends that")
     scenario = check_scenario(raw, str(path))
     if methods is None:
         return scenario
@@ -212,8 +242,16 @@ def load_scenario(
     for label in methods:
         if label not in labels:
             raise TestbedError(f"--methods: '{label}' is not in {path}; it has {', '.join(labels)}")
-    kept = [entry for entry in scenario.methods if entry.label in methods]
-    return replace(scenario, methods=kept)
+    return _with_methods(scenario, methods)
+
+
+def _with_methods(scenario: Scenario, labels: Sequence[str]) -> Scenario:
+    """The scenario with the methods of these labels alone, at each of its points."""
+    points = [
+        replace(point, scenario=_with_methods(point.scenario, labels)) for point in scenario.points
+    ]
+    kept = [entry for entry in scenario.methods if entry.label in labels]
+    return replace(scenario, methods=kept, points=tuple(points))
 
 
 def check_scenario(raw: Mapping[str, Any], where: str) -> Scenario:
@@ -259,6 +297,10 @@ def check_scenario(raw: Mapping[str, Any], where: str) -> Scenario:
         methods=_check_methods(document.methods, where),
         timeout=timeout,
         source=where,
+        points=tuple(
+            Point(values, check_scenario(at_point(raw, values, where), where))
+            for values in read_points(document.sweep, where)
+        ),
     )
 
 

@@ -38,8 +38,9 @@ def _explain(message: str, raw: Any, kind: type) -> tuple[str, str]:
     what, path = parts["what"], parts["path"] or ""
     value, types = raw, _flat(inspect.type_info(kind))
     for step in re.findall(r"[^.\[\]]+", path):
-        value = value[step] if isinstance(value, dict) else value[int(step)]
         types = [inner for outer in types for inner in _inside(outer, step)]
+        value = value[step] if isinstance(value, dict) else value[int(step)]
+        types = _named(types, value)
     if field := _FIELD.fullmatch(what):
         key = f"{path}.{field['name']}" if path else field["name"]
         if field["problem"] == "missing required":
@@ -59,6 +60,19 @@ def _explain(message: str, raw: Any, kind: type) -> tuple[str, str]:
 
 def _flat(kind: inspect.Type) -> list[inspect.Type]:
     return list(kind.types) if isinstance(kind, inspect.UnionType) else [kind]
+
+
+def _named(types: list[inspect.Type], value: Any) -> list[inspect.Type]:
+    """Of a union of tagged types the one that `value` names; all when it names none."""
+    named: list[inspect.Type] = [
+        t
+        for t in types
+        if isinstance(t, inspect.StructType)
+        and t.tag_field
+        and isinstance(value, dict)
+        and value.get(t.tag_field) == t.tag
+    ]
+    return named or types
 
 
 def _inside(outer: inspect.Type, step: str) -> list[inspect.Type]:

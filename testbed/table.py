@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
 from testbed.results import Results
-from testbed.traces.summary import Row, together_speed
+from testbed.sweep import point_text
+from testbed.traces.summary import Row, by_point, together_speed
 from testbed.traces.verdict import worst
 
 
 def print_results(results: Results) -> None:
     """Print tables, verdict and reasons of a results directory."""
     console = Console()
-    rows = results.summary().rows
-    if rows:
+    for point, rows in by_point(results.summary().rows):
+        if point:
+            console.rule(point_text(point), style="none")
         console.print(speed_table(rows))
         if len({row.device for row in rows}) > 1:
             console.print(devices_table(rows))
         console.print(traffic_table(rows))
+        console.print(prediction_table(rows))
     verdict = results.verdict()
     console.print(f"verdict: {verdict.level}", highlight=False)
     for reason in verdict.reasons:
@@ -54,7 +57,7 @@ def speed_table(rows: list[Row]) -> Table:
 
         table.add_row(
             method,
-            f"{_speed(mine):.2f}",
+            _rate(_speed(mine)),
             f"{sum(row.ttft_s for row in mine) / len(mine) * 1000:.0f}",
             f"{tokens / sum(row.rounds for row in mine):.2f}" if drafted else "–",
             f"{accepted / tested:.2f}" if tested else "–",
@@ -99,6 +102,61 @@ def traffic_table(rows: list[Row]) -> Table:
     return table
 
 
+def prediction_table(rows: list[Row]) -> Table:
+    """What the papers' formulas predict, beside what was measured; see testbed.traces.prediction.
+
+    `written` is all of the uplink payload: prompt and resampled ids, too. The last column is the
+    round-trip time below which the method is faster than cloud_ar, all else being equal.
+    """
+    table = _table(
+        "/round\npred.", "\nmeas.", "tok/s\npred.", "\nmeas.",
+        "up bits\nformula", "/draft\nwritten", "RTT\n< ms",
+        first="predicted,\nmeasured",
+    )  # fmt: skip
+    alone = [row for row in rows if row.method == "cloud_ar"]
+    target_s = sum(row.verifier_compute_s for row in alone) / max(1, sum(r.tokens for r in alone))
+    for method, mine in _by_method(rows):
+        tokens = sum(row.tokens for row in mine)
+        drafted = sum(row.drafted for row in mine)
+        rounds = sum(row.rounds for row in mine)
+        per_round = [row.predicted_tokens_per_round for row in mine]
+        speeds = [row.predicted_tokens_per_second for row in mine]
+        table.add_row(
+            method,
+            _mean(per_round, [row.rounds for row in mine]),
+            f"{tokens / rounds:.2f}" if drafted else "–",
+            _harmonic(speeds, [row.tokens for row in mine]),
+            _rate(_speed(mine)),
+            f"{sum(row.uplink_formula_bits for row in mine) / drafted:,.0f}" if drafted else "–",
+            f"{sum(row.uplink_payload_bits for row in mine) / drafted:,.0f}" if drafted else "–",
+            _break_even(mine, target_s) if drafted and alone else "–",
+        )
+    return table
+
+
+def _mean(values: Sequence[float | None], weights: Sequence[float]) -> str:
+    known = [(value, weight) for value, weight in zip(values, weights, strict=True) if value]
+    total = sum(weight for _, weight in known)
+    return f"{sum(value * weight for value, weight in known) / total:.2f}" if known else "–"
+
+
+def _harmonic(speeds: Sequence[float | None], tokens: Sequence[int]) -> str:
+    """Tokens over seconds of all texts."""
+    if not all(speeds):
+        return "–"
+    seconds = sum(n / speed for n, speed in zip(tokens, speeds, strict=True) if speed)
+    return _rate(sum(tokens) / seconds)
+
+
+def _break_even(rows: list[Row], target_s: float) -> str:
+    """(tokens per round - 1) t_ar - what a round takes apart from the round trip, in ms."""
+    rounds = sum(row.rounds for row in rows)
+    tokens = sum(row.tokens for row in rows)
+    device = sum(row.device_compute_s for row in rows)
+    on_air = sum(row.predicted_on_air_s or 0.0 for row in rows)
+    return f"{((tokens / rounds - 1) * target_s - (device + on_air) / rounds) * 1000:,.0f}"
+
+
 def _table(*headers: str, first: str = "\nmethod") -> Table:
     table = Table(box=SIMPLE, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     table.add_column(first, no_wrap=True)
@@ -115,6 +173,11 @@ def _by_method(rows: list[Row]) -> list[tuple[str, list[Row]]]:
 
 def _speed(rows: list[Row]) -> float:
     return sum(row.tokens for row in rows) / sum(row.seconds for row in rows)
+
+
+def _rate(value: float) -> str:
+    """Tokens/s, with decimals where they say something."""
+    return f"{value:.2f}" if value < 1000 else f"{value:,.0f}"
 
 
 def _size(value: float) -> str:

@@ -55,9 +55,14 @@ def apply_change(raw: dict[str, Any], change: str) -> None:
     Where a method or a model is given by its name alone, it is spelt out first.
     """
     path, equals, value = change.partition("=")
-    keys = path.split(".")
-    if not equals or not all(keys):
+    if not equals or not all(path.split(".")):
         raise TestbedError(f"--set {change}: write it as KEY.KEY=VALUE")
+    set_value(raw, path, parse_yaml(value, f"--set {change}"), f"--set {change}")
+
+
+def set_value(raw: dict[str, Any], path: str, value: Any, where: str) -> None:
+    """Replace the value at KEY.KEY in place; `where` starts the error."""
+    keys = path.split(".")
     place: Any = raw
     for i, key in enumerate(keys):
         last = i == len(keys) - 1
@@ -65,7 +70,7 @@ def apply_change(raw: dict[str, Any], change: str) -> None:
             if not key.isdecimal() or int(key) >= len(place):
                 name = ".".join(keys[:i])
                 raise TestbedError(
-                    f"--set {change}: '{key}' is no entry of {name}, which has {len(place)}, "
+                    f"{where}: '{key}' is no entry of {name}, which has {len(place)}, "
                     "counted from 0"
                 )
             at: Any = int(key)
@@ -74,10 +79,10 @@ def apply_change(raw: dict[str, Any], change: str) -> None:
             if not last:
                 place.setdefault(key, {})
         else:
-            raise TestbedError(f"--set {change}: '{'.'.join(keys[:i])}' has no keys of its own")
+            raise TestbedError(f"{where}: '{'.'.join(keys[:i])}' has no keys of its own")
         if not last and keys[0] in _SHORT and isinstance(place[at], str):
             place[at] = {_SHORT[keys[0]]: place[at]}
         if last:
-            place[at] = parse_yaml(value, f"--set {change}")
+            place[at] = value
         else:
             place = place[at]

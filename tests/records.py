@@ -38,6 +38,9 @@ ROW = Row(
     device_compute_s=0.4,
     verifier_compute_s=0.6,
     network_s=1.0,
+    predicted_tokens_per_round=2.6,
+    predicted_tokens_per_second=5.5,
+    predicted_on_air_s=0.1,
     output_sha256="00",
     verdict="valid",
     reasons=[],
@@ -64,6 +67,7 @@ def alone(method: str, **changes: Any) -> Row:
         for what in ("payload_bits", "message_bytes", "wire_bytes")
     }
     still = {"rounds": 0, "drafted": 0, "tested": 0, "accepted": 0, "uplink_formula_bits": 0}
+    nothing |= {"predicted_tokens_per_round": None}
     return row(method, acceptance_rate=None, **nothing, **still, **changes)
 
 

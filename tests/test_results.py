@@ -172,7 +172,7 @@ def lines(tmp_path, monkeypatch, capsys):
 def test_the_tables_have_each_method_once_in_the_order_they_ran(lines):
     first = [words[0] for words in lines(ROWS)]
     methods = [word for word in first if word in {each.method for each in ROWS}]
-    assert methods == ["dsd", "device_only", "dssd-8"] * 2  # speed, traffic
+    assert methods == ["dsd", "device_only", "dssd-8"] * 3  # speed, traffic, prediction
 
 
 def test_speeds_are_totals_and_the_worst_verdict_counts(lines):
@@ -191,10 +191,10 @@ def test_devices_that_decode_together_are_told_together_and_one_by_one(lines):
         for name, seconds, start in (("device1", 4, 100), ("device2", 5, 101))
     ]
     told = [words for words in lines(rows) if words[0] == "dsd"]
-    assert len(told) == 3
+    assert len(told) == 4
     assert told[0][1] == "2.22"  # what one device sees: 40 tokens in 18 s
     assert told[1] == ["dsd", "2", "3.33", "2.00", "2.50"]  # together: 20 tokens in 6 s, twice
-    assert [words[0] for words in lines(ROWS)].count("dsd") == 2
+    assert [words[0] for words in lines(ROWS)].count("dsd") == 3
 
 
 def test_results_of_before_there_were_devices_open_and_their_speed_is_the_same(tmp_path, lines):
@@ -206,9 +206,35 @@ def test_results_of_before_there_were_devices_open_and_their_speed_is_the_same(t
 
 
 def test_traffic_is_in_bytes_per_token(lines):
-    traffic = {words[0]: words[1:] for words in lines(ROWS)}
+    traffic = {words[0]: words[1:] for words in reversed(lines(ROWS)[-12:]) if len(words) == 7}
     assert traffic["dsd"] == ["100", "120", "200", "1.0", "10.0", "50.0"]
     assert traffic["device_only"] == ["0.0"] * 6
+
+
+def test_predictions_stand_beside_what_was_measured(lines):
+    rows = [
+        row("dsd", predicted_tokens_per_second=10.0),
+        row("dsd", prompt=1, tokens=30, predicted_tokens_per_second=15.0, predicted_on_air_s=0.3),
+        alone("cloud_ar", verifier_compute_s=4.0),
+    ]
+    dsd, cloud = (
+        next(words[1:] for words in reversed(lines(rows)) if words[0] == name)
+        for name in ("dsd", "cloud_ar")
+    )
+    assert dsd[:2] == ["2.60", "5.00"]  # tokens per round
+    assert dsd[2:4] == ["13.33", "10.00"]  # 40 tokens in 3 s, in 4 s
+    assert dsd[4:6] == ["583", "667"]  # bits per draft
+    # 5 tokens a round save four cloud steps of 0.4 s; the device takes 0.1 s, the air 0.05 s.
+    assert dsd[6] == "1,450"
+    assert cloud[:2] == ["–", "–"]
+    assert cloud[4:] == ["–", "–", "–"]
+
+
+def test_each_point_of_a_sweep_has_tables_of_its_own(lines):
+    printed = lines([row("dsd", point={"seed": seed}) for seed in (7, 8)])
+    told = [words[0] if words[0] == "dsd" else words[words.index("seed") + 1]
+            for words in printed if words[0] == "dsd" or "seed" in words]  # fmt: skip
+    assert told == ["7", "dsd", "dsd", "dsd", "8", "dsd", "dsd", "dsd"]
 
 
 def test_the_verdict_and_its_reasons_stand_below(lines):

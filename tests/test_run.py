@@ -18,10 +18,10 @@ from testbed.emulation.backend import choose_backend
 from testbed.emulation.mininet_link import namespace_of
 from testbed.emulation.packet_log import PacketLine
 from testbed.errors import TestbedError
+from testbed.experiment import Experiment, Plan
 from testbed.links.spec import LinkSpec
 from testbed.models.spec import SyntheticSpec
 from testbed.results import Results
-from testbed.runner import Experiment, Plan
 from testbed.scenario import check_scenario
 from testbed.traces.packets import read_packets
 from tests.emulation.inside import inside_sandbox, need_sandbox
@@ -65,8 +65,9 @@ def test_results_directory_is_complete_and_self_describing(tmp_path):
         files = {path.name for path in found.run(method, 1).iterdir()}
         assert files == {"device.jsonl", "base_station.jsonl", "text.txt"}
     environment = json.loads((found.path / "environment.json").read_bytes())
-    for moment in ("network_before", "network_after"):
-        link = environment[moment]["links"]["radio"]
+    (network,) = environment["networks"]
+    for moment in ("before", "after"):
+        link = network[moment]["links"]["radio"]
         assert link["up"]["rate"] == "100mbit"
         assert link["up"]["queue"]  # a default that was filled in
     again = check_scenario(found.scenario(), "scenario.yaml")
@@ -152,7 +153,7 @@ def test_a_link_cut_for_two_seconds_does_not_change_the_text(tmp_path, method, t
         {**SYNTHETIC, "methods": [method], "links": links, "decoding": decoding}, "test"
     )
     spec = SyntheticSpec(1000, 0.8)
-    plan = Plan(choose_backend("relay"), spec, spec)
+    plan = Plan({}, choose_backend("relay"), spec, spec)
     results = Results.create(tmp_path, "cut")
     with Experiment(scenario, plan, results) as experiment:
         entry = scenario.methods[0]
@@ -243,7 +244,7 @@ def test_a_handover_that_fails_ends_the_run(tmp_path):
     }
     scenario = check_scenario({**SYNTHETIC, **changes}, "test")
     spec = SyntheticSpec(1000, 0.8)
-    plan = Plan(choose_backend("relay"), spec, spec)
+    plan = Plan({}, choose_backend("relay"), spec, spec)
     entry = scenario.methods[0]
     with Experiment(scenario, plan, Results.create(tmp_path, "stuck")) as experiment:
         experiment.begin(entry, 0)

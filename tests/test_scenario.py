@@ -72,6 +72,7 @@ def test_the_resolved_form_has_every_default_filled_in():
         "seed": 0,
         "backend": "auto",
         "timeout": "60s",
+        "sweep": [],
         "models": {"synthetic": {"vocabulary_size": 100, "acceptance": 0.8, "seed": 0}},
         "links": {
             "radio": {
@@ -227,7 +228,7 @@ PROMPTS = "at least one, and none of them empty, is needed"
 
 MISTAKES = [  # where, what is written there, and the error after the name of that place
     ("colour", 1, ": unknown key; allowed are name, topology, verifier, links, models, methods, "
-     "prompts, description, handovers, decoding, devices, repeat, seed, backend, timeout"),
+     "prompts, description, handovers, decoding, devices, repeat, seed, backend, timeout, sweep"),
     ("decoding", {"temprature": 1}, ".temprature: unknown key; allowed are temperature, top_k, "
      "top_p, max_new_tokens, ignore_eos"),
     ("links.radio.up", {"raet": "1mbit"}, f".raet: {NO_LINK_KEY}"),

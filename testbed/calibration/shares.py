@@ -10,12 +10,11 @@ import numpy as np
 from testbed.calibration.probes import SMALL, Flight
 from testbed.calibration.stage import WAYS, Stage
 from testbed.calibration.statistics import (
-    as_chain,
     loss_interval,
     run_length_p,
     run_lengths,
 )
-from testbed.links.gilbert_elliott import GilbertElliott
+from testbed.links.gilbert_elliott import GilbertElliott, as_chain
 from testbed.links.loss_trace import LossTrace
 from testbed.links.spec import LinkSpec
 from testbed.traces.check import Check

@@ -14,7 +14,7 @@ from testbed.emulation.network import Network
 from testbed.emulation.punctual import punctually
 from testbed.errors import TestbedError
 from testbed.links.delivery import DeliveryTrace
-from testbed.links.gilbert_elliott import GilbertElliott
+from testbed.links.gilbert_elliott import as_chain
 from testbed.links.jitter import as_jitter
 from testbed.links.loss_trace import LossTrace
 from testbed.links.queue import as_queue
@@ -104,7 +104,7 @@ def probes_needed(spec: LinkSpec) -> int | None:
     """How many packets make silence conclusive; None if more than is sensible."""
     if isinstance(spec.loss, LossTrace):
         return None
-    chain = spec.loss if isinstance(spec.loss, GilbertElliott) else _single(spec.loss)
+    chain = as_chain(spec.loss)
     bad, good = 1.0, 0.0  # the chances that all are lost so far and the state is this one
     for count in range(1, _MOST + 1):
         bad_lost = bad * (1 - (1 - chain.bad_loss) * (1 - spec.corrupt))
@@ -114,10 +114,6 @@ def probes_needed(spec: LinkSpec) -> int | None:
         if bad + good <= _FALSE_ALARM * (1 + 1e-9):
             return count
     return None
-
-
-def _single(loss: float) -> GilbertElliott:
-    return GilbertElliott(p=0.0, r=1.0, bad_loss=loss, good_loss=loss)
 
 
 def _delay(stage: Stage, way: str, flight: Flight) -> Check:

@@ -13,13 +13,6 @@ from testbed.links.gilbert_elliott import GilbertElliott
 _FEWEST = 5.0  # expected counts of a bin of a χ² test
 
 
-def as_chain(loss: float | GilbertElliott) -> GilbertElliott:
-    """Independent loss as a chain that is alike in both states."""
-    if isinstance(loss, GilbertElliott):
-        return loss
-    return GilbertElliott(p=0.0, r=1.0, bad_loss=loss, good_loss=loss)
-
-
 def loss_interval(lost: int, sent: int, chain: GilbertElliott) -> tuple[float, float]:
     """The 95 % Wilson interval of the share of packets lost.
 

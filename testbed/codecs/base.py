@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from testbed.codecs.bits import Payload
+from testbed.codecs.bits import BitReader, BitWriter, Payload
 from testbed.decoding.lattice import Lattice
 from testbed.decoding.sampling import Probabilities
 
@@ -42,3 +42,16 @@ class Codec(Protocol):
 
     def formula_bits(self, q: Lattice) -> float:
         """Bits of one draft by the paper's formula: q̂ and what the paper adds to it."""
+
+
+class DistributionCodec(Protocol):
+    """Carries one whole distribution, as a field of a payload."""
+
+    def quantise(self, q: Probabilities) -> Lattice:
+        """What takes the place of `q`, shape [V], on both ends."""
+
+    def write(self, writer: BitWriter, distribution: Lattice) -> None:
+        """Append what `quantise` gave."""
+
+    def read(self, reader: BitReader, vocabulary_size: int) -> Lattice:
+        """Exactly what was written. Raises PayloadError when `write` writes no such thing."""

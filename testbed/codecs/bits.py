@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from testbed.errors import TestbedError
 
 
@@ -44,6 +47,15 @@ class BitWriter:
         self._pending += bits
         self._bits += bits
 
+    def write_array(self, values: NDArray[np.int64], bits: int) -> None:
+        """Append each of `values`, shape [n], in `bits` bits; at once, so that n may be large."""
+        if values.size and (values.min() < 0 or int(values.max()) >> bits):
+            raise ValueError(f"values up to {values.max()} do not fit into {bits} bits each")
+        octets = values.astype(">u8").view(np.uint8).reshape(values.size, 8)
+        packed = np.packbits(np.unpackbits(octets, axis=1)[:, 64 - bits :])
+        size = values.size * bits
+        self.write(int.from_bytes(packed.tobytes(), "big") >> -size % 8, size)
+
     def write_bytes(self, data: bytes) -> None:
         """Append whole bytes, starting on a byte boundary so that large arrays aren't shifted."""
         self._align()
@@ -78,6 +90,15 @@ class BitReader:
         value = int.from_bytes(self._data[first:last], "big") >> (last * 8 - end)
         self._position = end
         return value & ((1 << bits) - 1)
+
+    def read_array(self, count: int, bits: int) -> NDArray[np.int64]:
+        """The next `count` numbers of `bits` bits each, shape [count]."""
+        size = count * bits
+        packed = (self.read(size) << -size % 8).to_bytes((size + 7) // 8, "big")
+        grid = np.zeros((count, 64), np.uint8)
+        fields = np.unpackbits(np.frombuffer(packed, np.uint8), count=size)
+        grid[:, 64 - bits :] = fields.reshape(count, bits)
+        return np.packbits(grid, axis=1).view(">u8").reshape(count).astype(np.int64)
 
     def read_bytes(self, size: int) -> bytes:
         """The next `size` bytes from a byte boundary on."""

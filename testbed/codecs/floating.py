@@ -44,7 +44,7 @@ class Floating:
         writer.write_bytes(self._pack(distribution.counts / _UNIT).tobytes())
 
     def read(self, reader: BitReader, vocabulary_size: int) -> Lattice:
-        """Read V probabilities. Raises PayloadError when they are no distribution."""
+        """Read V probabilities. Raises PayloadError when they are none that `write` writes."""
         data = reader.read_bytes(vocabulary_size * self.bits // 8)
         values = self._unpack(np.frombuffer(data, self._dtype))
         if not (np.isfinite(values).all() and values.min() >= 0 and 0 < values.sum() < _MOST):
@@ -52,7 +52,13 @@ class Floating:
                 "a distribution arrived damaged: its probabilities are no numbers from 0 to 1 "
                 "with a sum of about 1"
             )
-        return _lattice(values)
+        distribution = _lattice(values)
+        if self._pack(distribution.counts / _UNIT).tobytes() != data:
+            raise PayloadError(
+                "a distribution arrived damaged: it holds -0 or what is no multiple of 2^-52, "
+                "which are never sent"
+            )
+        return distribution
 
     @property
     def _dtype(self) -> str:

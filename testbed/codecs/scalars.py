@@ -3,19 +3,59 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
 from testbed.codecs.base import Drawn
-from testbed.codecs.bits import BitReader, BitWriter, Payload, width
-from testbed.codecs.fixed_point import FixedPoint
+from testbed.codecs.bits import BitReader, BitWriter, Payload, PayloadError, width
 from testbed.codecs.tokens import read_tokens, write_tokens
+from testbed.decoding.lattice import Lattice
 
 
-def scalar_bits(codec: FixedPoint, vocabulary_size: int) -> int:
+class ScalarCodec(Protocol):
+    """Carries the one probability that a token was drawn with."""
+
+    @property
+    def bits(self) -> int:
+        """b_p, bits per probability."""
+
+    def write_scalar(self, writer: BitWriter, distribution: Lattice, token: int) -> None:
+        """Append q̂(token)."""
+
+    def read_scalar(self, reader: BitReader) -> float:
+        """Exactly what was written. Raises PayloadError on what cannot have been drawn."""
+
+
+@dataclass(frozen=True)
+class Counts:
+    """A ScalarCodec for any denominator `total` = ℓ: counts from 1 to ℓ, ⌈log2 ℓ⌉ bits."""
+
+    total: int
+
+    @property
+    def bits(self) -> int:
+        """See ScalarCodec."""
+        return width(self.total)
+
+    def write_scalar(self, writer: BitWriter, distribution: Lattice, token: int) -> None:
+        """See ScalarCodec."""
+        count = int(distribution.counts[distribution.place(token)])
+        writer.write(count - 1, self.bits)
+
+    def read_scalar(self, reader: BitReader) -> float:
+        """See ScalarCodec."""
+        count = reader.read(self.bits) + 1
+        if count > self.total:
+            raise PayloadError(f"a drafted token arrived with probability {count}/{self.total}")
+        return count / self.total
+
+
+def scalar_bits(codec: ScalarCodec, vocabulary_size: int) -> int:
     """b_id + b_p, for one draft."""
     return width(vocabulary_size) + codec.bits
 
 
-def write_scalars(drafts: Sequence[Drawn], codec: FixedPoint, vocabulary_size: int) -> Payload:
+def write_scalars(drafts: Sequence[Drawn], codec: ScalarCodec, vocabulary_size: int) -> Payload:
     """All ids, then the probability that each was drawn with; `codec` has quantised them."""
     writer = BitWriter()
     write_tokens(writer, [draft.token for draft in drafts], vocabulary_size)
@@ -25,7 +65,7 @@ def write_scalars(drafts: Sequence[Drawn], codec: FixedPoint, vocabulary_size: i
 
 
 def read_scalars(
-    data: bytes, drafts: int, codec: FixedPoint, vocabulary_size: int
+    data: bytes, drafts: int, codec: ScalarCodec, vocabulary_size: int
 ) -> tuple[list[int], list[float]]:
     """Ids and probabilities. Raises PayloadError on damage, and on a probability of 0."""
     reader = BitReader(data)

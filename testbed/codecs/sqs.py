@@ -42,10 +42,14 @@ class Sqs(Ranked):
 
     def push(self, ranks: Ranks, draft: Drawn) -> None:
         """See Ranked."""
-        size = draft.q.support.size
-        ranks.push(draft.q.place(draft.token), size)
-        ranks.push_composition(draft.q.counts)
-        ranks.push_subset(draft.q.support, self.vocabulary_size)
+        ranks.push(draft.q.place(draft.token), draft.q.support.size)
+        self.push_lattice(ranks, draft.q)
+
+    def push_lattice(self, ranks: Ranks, q: Lattice) -> None:
+        """Write q̂ alone."""
+        size = q.support.size
+        ranks.push_composition(q.counts)
+        ranks.push_subset(q.support, self.vocabulary_size)
         if self._size is None:
             ranks.push(size - 1, self.vocabulary_size)
         elif size != self._size:
@@ -53,10 +57,15 @@ class Sqs(Ranked):
 
     def pop(self, ranks: Ranks) -> Drawn:
         """See Ranked."""
+        q = self.pop_lattice(ranks)
+        return drawn_at(ranks.pop(q.support.size), q)
+
+    def pop_lattice(self, ranks: Ranks) -> Lattice:
+        """Inverse of `push_lattice`."""
         size = self._size or ranks.pop(self.vocabulary_size) + 1
         support = ranks.pop_subset(size, self.vocabulary_size)
         counts = ranks.pop_composition(size, self.total)
-        return drawn_at(ranks.pop(size), Lattice(counts, self.total, support, self.vocabulary_size))
+        return Lattice(counts, self.total, support, self.vocabulary_size)
 
     def formula_bits(self, q: Lattice) -> float:
         """As printed, not a whole number, and ⌈log2 K⌉ for the drawn token."""

@@ -42,7 +42,9 @@ class Randomness(Protocol):
         """Index drawn with probability proportional to `weights`, shape [V], by a shared race.
 
         Every caller at one position shares the same exponentials E: the winner is argmin E / w, and
-        two similar weights mostly have the same winner (Daliri et al., arXiv 2408.07978).
+        two similar weights mostly have the same winner (Daliri et al., arXiv 2408.07978). So races
+        are the exception to the rule that no uniform is used twice, and only the winner over the
+        target's weights may enter a text.
         """
 
 
@@ -78,9 +80,10 @@ class KeyedRandomness:
         """See Randomness. The exponentials are those of a Philox generator keyed by position."""
         key = np.frombuffer(self._digest("race", position, size=16), "<u8")
         uniforms = np.random.Generator(np.random.Philox(key=key)).random(weights.size)
-        arrivals = np.full(weights.size, np.inf)
-        np.divide(-np.log1p(-uniforms), weights, out=arrivals, where=weights > 0)
-        return int(arrivals.argmin())
+        runners = np.flatnonzero(weights)
+        with np.errstate(over="ignore"):  # 1 / 5e-324 is later than any float can say
+            arrivals = -np.log1p(-uniforms[runners]) / weights[runners]
+        return int(runners[arrivals.argmin()])
 
     def _digest(self, role: Role, position: int, *which: int, size: int) -> bytes:
         numbers = struct.pack(f"<{1 + len(which)}q", position, *which)

@@ -29,6 +29,8 @@ class Outcome:
     uplink_bytes: int
     """Messages, whole: header and payload; what is below them is not known here."""
     downlink_bytes: int
+    uplink_payload_bits: int
+    """Of the uplink, what carries information: the header and padding left out."""
 
 
 class DraftLength(ABC):

@@ -8,11 +8,14 @@ import msgspec
 
 from testbed.drafting.base import DraftLength
 from testbed.drafting.bit_budget import BitBudget
+from testbed.drafting.confidence import Confidence
 from testbed.drafting.fixed import Fixed
 from testbed.drafting.heuristic import Heuristic
+from testbed.drafting.lambert import Lambert
+from testbed.drafting.ucb import Ucb
 
 Length: TypeAlias = Annotated[int, msgspec.Meta(ge=1)]
-DraftLengthOption: TypeAlias = Length | BitBudget | Heuristic
+DraftLengthOption: TypeAlias = Length | BitBudget | Confidence | Heuristic | Lambert | Ucb
 """A number, or a mapping with the `policy` and its options."""
 
 

@@ -87,6 +87,13 @@ class GilbertElliott:
         return bad * self.bad_loss + (1 - bad) * self.good_loss
 
 
+def as_chain(loss: float | GilbertElliott) -> GilbertElliott:
+    """Independent loss as a chain that is alike in both states."""
+    if isinstance(loss, GilbertElliott):
+        return loss
+    return GilbertElliott(p=0.0, r=1.0, bad_loss=loss, good_loss=loss)
+
+
 class GilbertElliottLoss:
     """Loses packets as the chain says; it begins in the good state, as netem does.
 

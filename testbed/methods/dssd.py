@@ -13,9 +13,11 @@ TV(p, p̂) is reported.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import ClassVar
 
 import msgspec
 
+from testbed.codecs.base import DistributionCodec
 from testbed.codecs.bits import BitReader, BitWriter, width
 from testbed.codecs.dense import Precision, numbers
 from testbed.codecs.fixed_point import FixedPoint, FixedPrecision
@@ -46,12 +48,16 @@ class Dssd(Method):
     name = "dssd"
     summary = "ids and scalars up; on a rejection p comes down and the device resamples"
     paper = "arXiv 2507.12000"
-    Options = DssdOptions
+    Options: ClassVar[type[msgspec.Struct]] = DssdOptions
 
     def __init__(self, options: DssdOptions, vocabulary_size: int) -> None:
         super().__init__(options, vocabulary_size)
         self._draft_codec = FixedPoint(options.precision)
-        self._target_codec = numbers(options.target_precision)
+        self._target_codec = self.target_codec()
+
+    def target_codec(self) -> DistributionCodec:
+        """How p̂ comes down."""
+        return numbers(self.options.target_precision)
 
     def device(self, device: DeviceSide) -> Iterator[list[int]]:
         """Draft, send ids and scalars; resample here when one is rejected."""

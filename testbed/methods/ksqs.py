@@ -43,9 +43,13 @@ class Ksqs(Uploading):
 
     def make_codec(self) -> Codec:
         """See Uploading."""
-        v, k = self.vocabulary_size, self.options.top_k
-        if k is None:
-            k = min(K, v)
-        if k > v:
-            raise TestbedError(f"top_k is {k}; it must be at most the vocabulary's {v}")
-        return Sqs(self.options.lattice, v, partial(top_k, k=k), size=k)
+        return likeliest(self.options.top_k, self.options.lattice, self.vocabulary_size)
+
+
+def likeliest(k: int | None, total: int, vocabulary_size: int) -> Sqs:
+    """The codec for the K likeliest tokens. Raises TestbedError when there are not so many."""
+    if k is None:
+        k = min(K, vocabulary_size)
+    if k > vocabulary_size:
+        raise TestbedError(f"top_k is {k}; it must be at most the vocabulary's {vocabulary_size}")
+    return Sqs(total, vocabulary_size, partial(top_k, k=k), size=k)

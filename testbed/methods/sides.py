@@ -64,6 +64,10 @@ class Counts:
     tested: int = 0
     """Of these, those the verifier looked at: none behind a rejection."""
     accepted: int = 0
+    rejections: int = 0
+    """Positions at which every draft was rejected."""
+    draft_lengths: list[int] = field(default_factory=list)
+    """How many rounds drafted 0, 1, 2, … tokens in a row."""
     formula_bits: float = 0.0
     """Uplink bits of the drafts by the method's own formula."""
 
@@ -104,12 +108,15 @@ class DeviceSide:
         self,
         quantise: Callable[[Probabilities], Lattice],
         formula_bits: Callable[[Lattice], float],
+        draw: Callable[[Lattice, int], int] | None = None,
     ) -> list[Drawn]:
         """Draft tokens, each drawn from the q̂ that `quantise` makes of q.
 
         As many as the draft-length policy wants, but never more than can be used, and nothing
-        follows an end token. `formula_bits` are what one draft costs on the uplink.
+        follows an end token. `formula_bits` are what one draft costs on the uplink. `draw` takes q̂
+        and a position; without it, a token is drawn for this round alone.
         """
+        draw = draw or self._draw
         drafts: list[Drawn] = []
         with self.drafting_round():
             while len(drafts) < self.room and self.drafting.more(drafts):
@@ -118,12 +125,15 @@ class DeviceSide:
                 bits = formula_bits(q)
                 if not self.drafting.admits(drafts, bits):
                     break
-                token = q.draw(self.random, "draft", len(text), self.counts.rounds)
+                token = draw(q, len(text))
                 drafts.append(Drawn(token, q))
                 self.counts.formula_bits += bits
                 if token in self.end_tokens:
                     break
         return drafts
+
+    def _draw(self, q: Lattice, position: int) -> int:
+        return q.draw(self.random, "draft", position, self.counts.rounds)
 
     @contextmanager
     def drafting_round(self) -> Iterator[None]:
@@ -158,6 +168,10 @@ class DeviceSide:
         self.counts.drafted += drafted
         self.counts.tested += tested
         self.counts.accepted += accepted
+        self.counts.rejections += accepted < length
+        lengths = self.counts.draft_lengths
+        lengths += [0] * (length + 1 - len(lengths))
+        lengths[length] += 1
         before, after = self._before, self.verifier.traffic
         self.drafting.learn(
             Outcome(
@@ -169,6 +183,7 @@ class DeviceSide:
                 verifier_s=after.verifier_s - before.verifier_s,
                 uplink_bytes=after.up_bytes - before.up_bytes,
                 downlink_bytes=after.down_bytes - before.down_bytes,
+                uplink_payload_bits=after.up_payload_bits - before.up_payload_bits,
             )
         )
 

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from testbed.control import Result
+from testbed.traces.prediction import Route, predict_on_air, predict_tokens_per_round
 from testbed.traces.verdict import Level
 
 Event = dict[str, Any]
@@ -28,7 +29,7 @@ class WireBytes(msgspec.Struct):
 
 
 class Row(msgspec.Struct, kw_only=True):
-    """One text decoded by one method on one device.
+    """One text decoded by one method on one device, at one point of the scenario's sweep.
 
     `acceptance_rate` is accepted / tested; it is None when nothing was tested. Where several
     candidates are tested for one position each counts. Payload bits are those the codec
@@ -75,6 +76,12 @@ class Row(msgspec.Struct, kw_only=True):
     device_compute_s: float
     verifier_compute_s: float
     network_s: float
+    predicted_tokens_per_round: float | None
+    """See testbed.traces.prediction; None without drafts."""
+    predicted_tokens_per_second: float | None
+    """None where the links change."""
+    predicted_on_air_s: float | None
+    """Seconds that the payloads take at the rates asked for."""
     output_sha256: str
     verdict: Level
     reasons: list[str]
@@ -83,6 +90,7 @@ class Row(msgspec.Struct, kw_only=True):
 def summarise(
     *,
     label: str,
+    point: dict[str, Any],
     repetition: int,
     prompt: int,
     name: str = "device",
@@ -91,23 +99,34 @@ def summarise(
     verifier: list[Event],
     links: dict[str, WireBytes],
     own_links: Sequence[str],
+    route: Route | None,
     verdict: Level,
     reasons: list[str],
 ) -> Row:
     """One row from a result, both nodes' events of that text, and the links' counters.
 
-    `name` is the device's, and `own_links` those of its links.
+    `name` is the device's, and `own_links` those of its links; `route` its way to the verifier,
+    None when that changed and nothing can be predicted.
     """
     seconds = result.times[-1]
     window = (round(result.start * 1e9), round((result.start + seconds) * 1e9))
     device_spans = _spans(device, DEVICE_COMPUTE, window)
     verifier_spans = _spans(verifier, VERIFIER_COMPUTE, window)
+    verify_s = _length(_spans(verifier, {"verify"}, window))
     sent = [event for event in verifier if event["event"] == "send"]
     distances = [event["tv"] for event in verifier if event["event"] == "quantise_target"]
+    downlink_bits = sum(event.get("payload_bits", 0) for event in sent)
+    per_round = predict_tokens_per_round(result)
+    on_air = predict_on_air(result, route, downlink_bits) if route else None
+    speed = None
+    if route and on_air is not None:
+        emitted = per_round * sum(result.draft_lengths) if per_round else len(result.tokens)
+        waits = result.rounds * route.round_trip
+        speed = emitted / (_length(device_spans) + verify_s + on_air + waits)
     return Row(
         method=label,
         repeat=repetition,
-        point={},
+        point=point,
         prompt=prompt,
         device=name,
         start_s=result.start,
@@ -124,7 +143,7 @@ def summarise(
         uplink_payload_bits=result.up_payload_bits,
         uplink_message_bytes=result.up_bytes,
         uplink_wire_bytes=sum(links[name].up_bytes for name in own_links),
-        downlink_payload_bits=sum(event.get("payload_bits", 0) for event in sent),
+        downlink_payload_bits=downlink_bits,
         downlink_message_bytes=sum(event["bytes"] for event in sent),
         downlink_wire_bytes=sum(links[name].down_bytes for name in own_links),
         links=links,
@@ -133,10 +152,22 @@ def summarise(
         device_compute_s=_length(device_spans),
         verifier_compute_s=_length(verifier_spans),
         network_s=seconds - _length(device_spans + verifier_spans),
+        predicted_tokens_per_round=per_round,
+        predicted_tokens_per_second=speed,
+        predicted_on_air_s=on_air,
         output_sha256=hashlib.sha256(msgspec.json.encode(result.tokens)).hexdigest(),
         verdict=verdict,
         reasons=reasons,
     )
+
+
+def by_point(rows: list[Row]) -> list[tuple[dict[str, Any], list[Row]]]:
+    """Rows of each point of the sweep, points in the order they ran."""
+    points: list[dict[str, Any]] = []
+    for row in rows:
+        if row.point not in points:
+            points.append(row.point)
+    return [(point, [row for row in rows if row.point == point]) for point in points]
 
 
 def together_seconds(rows: Sequence[Row]) -> float:

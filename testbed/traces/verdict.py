@@ -26,6 +26,12 @@ class Verdict(msgspec.Struct):
         self.level = worst([self.level, level])
         self.reasons.append(reason)
 
+    def include(self, other: Verdict, where: str) -> None:
+        """Take in the verdict on one part, whose reasons are told with `where` in front."""
+        self.level = worst([self.level, other.level])
+        self.reasons += [f"{where}{reason}" for reason in other.reasons]
+        self.links += other.links
+
 
 def worst(levels: Iterable[Level]) -> Level:
     """The least believable of several levels; valid when there are none."""

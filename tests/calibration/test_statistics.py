@@ -6,14 +6,13 @@ import numpy as np
 import pytest
 
 from testbed.calibration.statistics import (
-    as_chain,
     loss_interval,
     run_law,
     run_length_p,
     run_lengths,
     shape_distance,
 )
-from testbed.links.gilbert_elliott import GilbertElliott
+from testbed.links.gilbert_elliott import GilbertElliott, as_chain
 from testbed.links.jitter import Jitter
 
 

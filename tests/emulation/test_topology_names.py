@@ -6,6 +6,7 @@ from mininet.topo import Topo
 from testbed.emulation.topology import (
     LinkDeclaration,
     known_topologies,
+    links_between,
     load_topology,
     plain_links,
     topology_devices,
@@ -30,6 +31,25 @@ def test_links_run_from_the_device_outwards():
         LinkDeclaration("backhaul", "base_station", "cloud"),
     ]
     assert sorted(topology_hosts(load_topology("edge"))) == ["base_station", "device"]
+
+
+@pytest.mark.parametrize(
+    ("name", "device", "verifier", "way"),
+    [
+        ("edge", "device", "base_station", ["radio"]),
+        ("three_tier", "device", "base_station", ["radio"]),
+        ("three_tier", "device", "cloud", ["radio", "backhaul"]),
+        ("cell", "device2", "base_station", ["access2", "radio"]),
+        ("handover", "device", "base_station", ["radio"]),
+    ],
+)
+def test_the_links_between_a_device_and_its_verifier(name, device, verifier, way):
+    topology = load_topology(name, 3) if name == "cell" else load_topology(name)
+    links = [*topology_links(topology), *plain_links(topology)]
+    assert links_between(links, device, verifier) == way
+    assert links_between(links, verifier, device) == way[::-1]
+    with pytest.raises(TestbedError, match=f"no link leads from {device} to moon"):
+        links_between(links, device, "moon")
 
 
 def test_a_cell_has_as_many_devices_as_asked_and_one_shared_link():

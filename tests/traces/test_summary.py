@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from testbed.control import Result
+from testbed.traces.prediction import Route
 from testbed.traces.summary import WireBytes, summarise, together_seconds, together_speed
 
 START = 1000.0  # seconds of CLOCK_MONOTONIC
@@ -22,6 +23,8 @@ RESULT = Result(
     drafted=6,
     tested=4,
     accepted=2,
+    rejections=2,
+    draft_lengths=[0, 0, 0, 2],
     formula_bits=99.5,
     up_bytes=900,
     up_payload_bits=1234,
@@ -47,6 +50,7 @@ def row(device=(), verifier=(), own_links=("radio",), name="device", **changes):
     return summarise(
         name=name,
         label="mine",
+        point={"links.radio.up.rate": "1mbit"},
         repetition=1,
         prompt=2,
         result=msgspec.structs.replace(RESULT, **changes),
@@ -54,6 +58,7 @@ def row(device=(), verifier=(), own_links=("radio",), name="device", **changes):
         verifier=list(verifier),
         links=LINKS,
         own_links=own_links,
+        route=Route(uplink=1e6, downlink=2e6, round_trip=0.25),
         verdict="suspect",
         reasons=["late"],
     )
@@ -66,6 +71,7 @@ def compute(of):
 def test_what_the_result_says():
     got = row()
     assert (got.method, got.repeat, got.prompt) == ("mine", 1, 2)
+    assert got.point == {"links.radio.up.rate": "1mbit"}
     assert (got.tokens, got.seconds, got.tokens_per_second, got.ttft_s) == (4, 10, 0.4, 1)
     assert (got.rounds, got.drafted, got.tested, got.accepted) == (2, 6, 4, 2)
     assert got.uplink_formula_bits == 99.5

@@ -1,0 +1,66 @@
+"""Tokens per second against a swept value, one line per method; one panel for each other value."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from plots.style import COLUMN, drawable, look
+from testbed.results import Results
+from testbed.sweep import point_text
+from testbed.traces.summary import Row
+
+MARKERS = "osD^vP*X<>ph"
+
+
+def draw(results: Results) -> Figure | None:
+    """The figure, or None without a sweep.
+
+    The first key of the sweep is the x axis, in the order of its values.
+    """
+    rows = [row for row in drawable(results.summary().rows) if row.point]
+    if not rows:
+        return None
+    key = next(iter(rows[0].point))
+    labels = list(dict.fromkeys(row.method for row in rows))
+    panels: dict[str, list[Row]] = {}
+    for row in rows:
+        others = {name: value for name, value in row.point.items() if name != key}
+        panels.setdefault(point_text(others), []).append(row)
+    figure = Figure(figsize=(2 * COLUMN, 2.6 * len(panels)))
+    all_axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
+    for axes, (title, mine) in zip(all_axes, panels.items(), strict=True):
+        _draw_panel(axes, key, labels, mine)
+        axes.set_title(title, loc="left", fontsize=8)
+    all_axes[-1].set_xlabel(key)
+    figure.legend(
+        *all_axes[0].get_legend_handles_labels(), loc="outside right upper", frameon=False
+    )
+    return figure
+
+
+def _draw_panel(axes: Axes, key: str, labels: list[str], rows: list[Row]) -> None:
+    values: list[Any] = []
+    for row in rows:
+        if row.point[key] not in values:
+            values.append(row.point[key])
+    for number, label in enumerate(labels):
+        at = [
+            [row for row in rows if row.method == label and row.point[key] == value]
+            for value in values
+        ]
+        speeds = [
+            (x, sum(row.tokens for row in mine) / sum(row.seconds for row in mine))
+            for x, mine in enumerate(at)
+            if mine
+        ]
+        axes.plot(
+            *zip(*speeds, strict=True), marker=MARKERS[number % len(MARKERS)], ms=3.5, lw=1,
+            label=look(label, labels).name, color=look(label, labels).colour,
+        )  # fmt: skip
+    axes.set_xticks(range(len(values)), [str(value) for value in values])
+    axes.set_yscale("log")
+    axes.grid(axis="y")
+    axes.set_ylabel("tokens per second")

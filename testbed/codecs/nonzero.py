@@ -1,0 +1,52 @@
+"""Fixed-point distributions without their zeros: b_id + b_p bits for each entry that is not 0."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from testbed.codecs.bits import BitReader, BitWriter, PayloadError, width
+from testbed.codecs.fixed_point import FixedPoint, FixedPrecision
+from testbed.decoding.lattice import Lattice
+from testbed.decoding.sampling import Probabilities
+
+
+@dataclass(frozen=True)
+class NonZero:
+    """A DistributionCodec: how many entries (b_id bits, one less), their ids, their counts.
+
+    Larger than all V probabilities at once when more than b_p / (b_id + b_p) of them are not 0.
+    """
+
+    precision: FixedPrecision
+
+    def quantise(self, q: Probabilities) -> Lattice:
+        """See DistributionCodec; as FixedPoint does."""
+        return FixedPoint(self.precision).quantise(q)
+
+    def write(self, writer: BitWriter, distribution: Lattice) -> None:
+        """See DistributionCodec."""
+        b_id = width(distribution.vocabulary_size)
+        ids = np.flatnonzero(distribution.counts)
+        writer.write(ids.size - 1, b_id)
+        writer.write_array(ids, b_id)
+        writer.write_array(distribution.counts[ids], FixedPoint(self.precision).bits)
+
+    def read(self, reader: BitReader, vocabulary_size: int) -> Lattice:
+        """See DistributionCodec."""
+        fixed, b_id = FixedPoint(self.precision), width(vocabulary_size)
+        size = reader.read(b_id) + 1
+        ids = reader.read_array(size, b_id)
+        kept = reader.read_array(size, fixed.bits)
+        if ids[-1] >= vocabulary_size or (ids[1:] <= ids[:-1]).any() or not kept.all():
+            raise PayloadError(
+                "a distribution arrived damaged: its entries are not those of ascending ids, "
+                f"below {vocabulary_size} and not 0"
+            )
+        counts = np.zeros(vocabulary_size, np.int64)
+        counts[ids] = kept
+        try:
+            return Lattice.dense(counts, fixed.total)
+        except ValueError as error:
+            raise PayloadError(f"a distribution arrived damaged: {error}") from None

@@ -1,0 +1,47 @@
+"""Drafting ends behind a token that the draft model is unsure of.
+
+Sources: transformers' `assistant_confidence_threshold` (0.4, on the last token alone); with
+`product`, on the whole draft: Π q̂(x) as in EdgeLLM and PipeSD (arXiv 2605.13319: R1).
+
+The unsure token is sent, too. Whether it is drawn was decided before; were it dropped for what it
+turned out to be, the tokens that are sent would no longer follow q̂ but q̂ given confidence, and
+verifying them against q̂ would favour what the draft model is sure of.
+
+The probabilities are those of q̂, after temperature and filters: a greedy draft is always sure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from typing import Annotated
+
+import msgspec
+
+from testbed.codecs.base import Drawn
+from testbed.drafting.base import DraftLength, PolicyOptions
+
+
+class Confidence(PolicyOptions, frozen=True, tag="confidence"):
+    """Drafting ends when the confidence is below `threshold`, or at `longest` tokens.
+
+    `product`: it is the product over the whole draft, not the last token's probability.
+    """
+
+    threshold: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.4
+    longest: Annotated[int, msgspec.Meta(ge=1)] = 16
+    product: bool = False
+
+    def start(self) -> DraftLength:
+        """See PolicyOptions."""
+        return _Confidence(self)
+
+
+class _Confidence(DraftLength):
+    def __init__(self, options: Confidence) -> None:
+        self._options = options
+
+    def more(self, drafts: Sequence[Drawn]) -> bool:
+        judged = drafts if self._options.product else drafts[-1:]
+        sure = prod(draft.probability for draft in judged) >= self._options.threshold
+        return sure and len(drafts) < self._options.longest

@@ -1,0 +1,287 @@
+"""One network with its nodes, and the runs of every method on it."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from testbed.accounting import Accountant, judge_messages
+from testbed.calibration.short import check_links, severity, why
+from testbed.control import Begin, Decode, Failed, Progress, Ready, Report, Result
+from testbed.emulation.network import Network
+from testbed.emulation.punctuality import (
+    judge_changes,
+    judge_handovers,
+    write_changes,
+    write_handovers,
+)
+from testbed.emulation.topology import (
+    links_between,
+    load_topology,
+    plain_links,
+    topology_devices,
+    topology_links,
+)
+from testbed.errors import TestbedError
+from testbed.models.spec import ModelSpec
+from testbed.node_process import NodeProcess, receive_any
+from testbed.processors import Processors
+from testbed.progress import Display
+from testbed.results import Results
+from testbed.scenario import MethodEntry, Scenario
+from testbed.sweep import Values
+from testbed.task import Task
+from testbed.traces.events import events_by_stream
+from testbed.traces.prediction import Route
+from testbed.traces.summary import Row, summarise
+from testbed.traces.verdict import Verdict
+
+T = TypeVar("T")
+PORT = 5555
+_LOADING = 300.0  # seconds a node may take to load its model
+
+
+class Plan(msgspec.Struct):
+    """What the launcher found out outside, where there is a network.
+
+    plan.json has one for each point of the sweep.
+    """
+
+    point: Values
+    """As the scenario wrote it; the resolved one also has what follows from it."""
+    backend: str
+    target: ModelSpec
+    draft: ModelSpec
+
+
+class Experiment:
+    """A running network with its nodes; a context manager."""
+
+    def __init__(self, scenario: Scenario, plan: Plan, results: Results) -> None:
+        self._point = plan.point
+        self._scenario = scenario
+        self._plan = plan
+        self._results = results
+        self.verdict = Verdict()
+        """Of the runs that have ended, their texts apart."""
+        self._stack = ExitStack()
+        topology = load_topology(scenario.document.topology, scenario.document.devices)
+        self._links, self._plain = topology_links(topology), plain_links(topology)
+        self._own_links = {
+            device: [link.name for link in (*self._links, *self._plain) if link.node1 == device]
+            for device in topology_devices(topology)
+        }
+        self.network = Network(
+            topology,
+            scenario.links,
+            plan.backend,
+            scenario.document.seed,
+            schedules=scenario.schedules,
+            handovers=scenario.handovers,
+        )
+        self._routes = {device: self._route(device) for device in self._own_links}
+        self._nodes: dict[str, NodeProcess] = {}
+
+    def __enter__(self) -> Experiment:
+        with ExitStack() as stack:
+            stack.enter_context(self.network)
+            # While nothing else uses the processors.
+            self.verdict.links = check_links(self.network)
+            for check in self.verdict.links:
+                if severity(check) != "valid":
+                    self.verdict.add(severity(check), why(check))
+            self._accountant = Accountant(self.network, self._links, self._plain)
+            self._start_nodes(stack)
+            self._processors = Processors({n: node.pid for n, node in self._nodes.items()})
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stack.close()
+
+    def begin(self, entry: MethodEntry, repetition: int) -> None:
+        """Start a run: a new connection, new event files, and the links as they were at first."""
+        directory = self._results.run(entry.label, repetition, self._point)
+        self.network.handovers.reset()
+        for name, node in self._nodes.items():
+            node.send(Begin(str(directory / f"{name}.jsonl"), entry.uses_verifier))
+            checked(*self._report(node), Ready)
+        self._accountant.settle()
+        # From here on, so that each method meets the same link from its beginning on.
+        for wire in self.network.wires.values():
+            wire.restart(repetition, directory)
+        began = time.monotonic()
+        for wire in self.network.wires.values():
+            wire.begin(began)
+        self.network.handovers.begin(began)
+
+    def end(self, entry: MethodEntry, repetition: int) -> None:
+        """End a run: write down how the links and the path changed, and judge it."""
+        directory = self._results.run(entry.label, repetition, self._point)
+        for name, wire in self.network.wires.items():
+            applied = wire.applied()
+            if applied:
+                write_changes(directory / f"changes.{name}.jsonl", applied)
+            for reason in judge_changes(name, applied):
+                self.verdict.add("suspect", f"{directory.name}: {reason}")
+        self.network.handovers.end()
+        made = list(zip(self._scenario.handovers, self.network.handovers.applied(), strict=False))
+        if made:
+            write_handovers(directory / "handovers.jsonl", made)
+        for reason in judge_handovers([applied for _, applied in made]):
+            self.verdict.add("suspect", f"{directory.name}: {reason}")
+
+    def decode(
+        self, entry: MethodEntry, repetition: int, prompt: int, display: Display
+    ) -> list[Row]:
+        """Decode one text on every device, all at the same time, and account for it."""
+        self._accountant.start()
+        self._processors.start()
+        for name in self._own_links:
+            task = self._task(entry, repetition, f"{name}/{prompt}")
+            self._nodes[name].send(Decode(task, self._scenario.document.prompts[prompt]))
+        busy = {name: self._nodes[name] for name in self._own_links}
+        results: dict[str, Result] = {}
+        tokens = 0
+        while busy:
+            node, report = self._report(*busy.values())
+            if isinstance(report, Progress):
+                tokens += report.tokens
+                display.update(tokens, report.seconds)
+            else:
+                results[node.name] = checked(node, report, Result)
+                del busy[node.name]
+        self._processors.stop()
+        self._accountant.settle()
+        return self._rows(entry, repetition, prompt, results)
+
+    def _task(self, entry: MethodEntry, repetition: int, stream: str) -> Task:
+        document = self._scenario.document
+        return Task(
+            method=entry.method,
+            options=entry.options,
+            sampling=document.decoding.sampling,
+            seed=document.seed,
+            repetition=repetition,
+            stream=stream,
+            max_new_tokens=document.decoding.max_new_tokens,
+            ignore_eos=document.decoding.ignore_eos,
+        )
+
+    def _rows(
+        self, entry: MethodEntry, repetition: int, prompt: int, results: dict[str, Result]
+    ) -> list[Row]:
+        """The rows of texts decoded together, which share the links and their books."""
+        links, plain = self._accountant.totals(), self._accountant.plain_totals()
+        shared = Verdict()
+        self._accountant.judge(shared)
+        self._processors.judge(shared)
+        directory = self._results.run(entry.label, repetition, self._point)
+        verifier_log = directory / f"{self._scenario.document.verifier}.jsonl"
+        verifier = events_by_stream(verifier_log) if verifier_log.exists() else {}
+        rows = []
+        for name, own in self._own_links.items():
+            result, stream = results[name], f"{name}/{prompt}"
+            verdict = Verdict(shared.level, list(shared.reasons))
+            answers = verifier.get(stream, [])
+            judge_messages(result, answers, verdict, *([name] if self._plain else []))
+            self._write_text(directory, entry, name, prompt, result)
+            rows.append(
+                summarise(
+                    label=entry.label,
+                    point=self._point,
+                    repetition=repetition,
+                    prompt=prompt,
+                    name=name,
+                    result=result,
+                    device=events_by_stream(directory / f"{name}.jsonl").get(stream, []),
+                    verifier=answers,
+                    links={**{k: v for k, v in plain.items() if k in own}, **links},
+                    own_links=own,
+                    route=self._routes[name],
+                    verdict=verdict.level,
+                    reasons=verdict.reasons,
+                )
+            )
+        return rows
+
+    def _write_text(
+        self, directory: Path, entry: MethodEntry, device: str, prompt: int, result: Result
+    ) -> None:
+        name = "text.txt" if len(self._own_links) == 1 else f"text.{device}.txt"
+        with (directory / name).open("a", encoding="utf-8") as text:
+            text.write(
+                f"--- prompt {prompt + 1}\n{self._scenario.document.prompts[prompt]}"
+                f"\n--- {entry.label}\n{result.text}\n\n"
+            )
+
+    def _start_nodes(self, stack: ExitStack) -> None:
+        verifier = self._scenario.document.verifier
+        timeout = f"--timeout={self._scenario.timeout}"
+        uses_verifier = any(entry.uses_verifier for entry in self._scenario.methods)
+        for device in self._own_links:
+            arguments = [f"--name={device}", f"--model={_json(self._plan.draft)}", timeout]
+            if uses_verifier:
+                address = self.network.address(verifier, device)
+                arguments += [
+                    f"--connect=tcp://{address}:{PORT}",
+                    f"--peer={verifier} over link {self._first_shaped(device)}",
+                ]
+            self._start_node(stack, device, "nodes.device", arguments)
+        if uses_verifier:
+            listen = f"--listen=tcp://*:{PORT}"
+            arguments = [f"--model={_json(self._plan.target)}", timeout, listen]
+            self._start_node(stack, verifier, f"nodes.{verifier}", arguments)
+        for node in self._nodes.values():
+            checked(node, node.receive(_LOADING, self._watch), Ready)
+
+    def _start_node(self, stack: ExitStack, name: str, module: str, arguments: list[str]) -> None:
+        popen = partial(self.network.popen, name)
+        node = NodeProcess(name, module, arguments, self._results.log(name, self._point), popen)
+        stack.callback(node.stop)
+        self._nodes[name] = node
+
+    def _route(self, device: str) -> Route | None:
+        """What the links from a device to the verifier ask for; None when that changes."""
+        scenario = self._scenario
+        names = links_between([*self._links, *self._plain], device, scenario.document.verifier)
+        shaped = [name for name in names if name in scenario.links]
+        if scenario.handovers or any(scenario.schedules[name].moments for name in shaped):
+            return None
+        return Route.along(scenario.links[name] for name in shaped)
+
+    def _first_shaped(self, device: str) -> str:
+        """The first links on the device's way that a scenario knows."""
+        own = self._own_links[device]
+        starts = {device, *(link.node2 for link in self._plain if link.name in own)}
+        return " or ".join(link.name for link in self._links if link.node1 in starts)
+
+    def _report(self, *nodes: NodeProcess) -> tuple[NodeProcess, Report]:
+        # A node itself gives up after `timeout` of silence; this is for a node that hangs.
+        return receive_any(nodes, self._scenario.timeout + 30, self._watch)
+
+    def _watch(self) -> None:
+        """Raise when anything the run depends on is dead."""
+        for node in self._nodes.values():
+            node.check()
+        for wire in self.network.wires.values():
+            wire.check()
+        self.network.handovers.check()
+
+
+def checked(node: NodeProcess, report: Report, kind: type[T]) -> T:
+    """`report` if it is of this kind; TestbedError with its reason if it is a failure."""
+    if isinstance(report, Failed):
+        raise TestbedError(f"{node.name}: {report.reason}")
+    if not isinstance(report, kind):
+        raise TestbedError(f"{node.name} reported {report} instead of {kind.__name__}")
+    return report
+
+
+def _json(spec: ModelSpec) -> str:
+    return msgspec.json.encode(spec).decode()

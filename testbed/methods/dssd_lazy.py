@@ -1,0 +1,135 @@
+"""DSSD the other way round: on a rejection the one q̂ that matters goes up, not p down.
+
+A variant of split verification (DSSD, arXiv 2507.12000) without its large downlink. Drafts are
+drawn from K-SQS's q̂ (arXiv 2510.09942): the K likeliest tokens on a lattice with denominator ℓ.
+
+1. Up go the ids and, for each, the count it was drawn with. The verifier accepts by p itself.
+2. When all are accepted, the bonus token comes down, as in DSSD. Otherwise nothing but how many
+   were; the device then sends q̂ of the rejected draft, the verifier resamples from
+   norm(max(0, p - q̂)), and the token comes down. That is a second round trip, for less than a
+   kilobit (V = 49152, K = 64, ℓ = 100) instead of a vocabulary of probabilities.
+
+Lossless in p: nothing but q̂ is ever rounded, and the token is drawn, accepted and replaced by the
+same q̂. Both messages are rounds. The second has no drafts, and a payload: a first one without
+drafts has none, while any q̂ takes a bit at least (but for a vocabulary of one token, which nobody
+rejects). It can be answered from the text and the payload alone, so a verifier that has lost the
+session in between, and with it p, reads the text again.
+
+Uplink γ (b_id + ⌈log2 ℓ⌉), and log2 C(V, K) + log2 C(ℓ+K-1, K-1) after a rejection; downlink
+⌈log2(γ + 1)⌉ + b_id in all. A draft-length policy learns the first round trip alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated
+
+import msgspec
+
+from testbed.codecs.bits import BitReader, BitWriter, width
+from testbed.codecs.ranks import Ranks
+from testbed.codecs.scalars import Counts, read_scalars, scalar_bits, write_scalars
+from testbed.codecs.tokens import decode_tokens, encode_tokens, read_tokens, write_tokens
+from testbed.decoding.acceptance import accepted_prefix, residual
+from testbed.decoding.bit_counts import k_sqs_bits
+from testbed.decoding.lattice import Denominator, Lattice
+from testbed.decoding.sampling import Probabilities
+from testbed.drafting.policies import DraftLengthOption
+from testbed.methods.base import Method
+from testbed.methods.ksqs import likeliest
+from testbed.methods.sides import Answer, DeviceSide, VerifierSide
+from testbed.methods.uploading import read_accepted
+
+
+class DssdLazyOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`draft_length` is γ or a policy; `top_k` and `lattice` are K-SQS's."""
+
+    draft_length: DraftLengthOption = 4
+    top_k: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    lattice: Denominator = 100
+
+
+class DssdLazy(Method):
+    """Scalars up; on a rejection one q̂ follows them."""
+
+    name = "dssd_lazy"
+    summary = "ids and scalars up; on a rejection that draft's distribution follows"
+    paper = "arXiv 2507.12000 and 2510.09942, joined here"
+    Options = DssdLazyOptions
+
+    def __init__(self, options: DssdLazyOptions, vocabulary_size: int) -> None:
+        super().__init__(options, vocabulary_size)
+        self._scalars = Counts(options.lattice)
+        self._codec = likeliest(options.top_k, options.lattice, vocabulary_size)
+        self._rejecting: tuple[int, Probabilities] | None = None
+
+    def device(self, device: DeviceSide) -> Iterator[list[int]]:
+        """Draft, send ids and scalars; send q̂ when one is rejected."""
+        v = self.vocabulary_size
+        bits = scalar_bits(self._scalars, v)
+        while True:
+            drafts = device.propose(self._codec.quantise, lambda q: bits)
+            upload = write_scalars(drafts, self._scalars, v)
+            verdict = BitReader(device.ask(upload, len(drafts)))
+            accepted = read_accepted(verdict, len(drafts))
+            device.record(len(drafts), accepted)
+            tokens = [draft.token for draft in drafts[:accepted]]
+            if accepted == len(drafts):
+                tokens += read_tokens(verdict, 1, v)
+            verdict.finish()
+            yield tokens  # now they are in the text that the second question is about
+            if accepted < len(drafts):
+                q = drafts[accepted].q
+                with device.trace.span("encode", device.stream):
+                    ranks = self._written(q)
+                device.counts.formula_bits += k_sqs_bits(v, q.support.size, q.total)
+                yield decode_tokens(device.ask(ranks.payload()), 1, v)
+
+    def verifier(self, verifier: VerifierSide, drafts: int, upload: bytes) -> Iterator[Answer]:
+        """Answer either question."""
+        if upload and not drafts:
+            yield self._resample(verifier, self._read(upload))
+        else:
+            yield self._verify(
+                verifier, *read_scalars(upload, drafts, self._scalars, self.vocabulary_size)
+            )
+
+    def _verify(self, verifier: VerifierSide, tokens: list[int], q_drawn: list[float]) -> Answer:
+        """Accept or reject; a bonus token goes down, or the news of a rejection."""
+        p = verifier.target_after(tokens)
+        accepted = accepted_prefix(tokens, q_drawn, p, verifier.random, len(verifier.text))
+        verifier.text += tokens[:accepted]
+        verdict = BitWriter()
+        verdict.write(accepted, width(len(tokens) + 1))
+        if accepted < len(tokens):
+            self._rejecting = len(verifier.text), p(accepted)
+        else:
+            token = self._emit(verifier, p(accepted))
+            write_tokens(verdict, [token], self.vocabulary_size)
+        return Answer(verdict.payload())
+
+    def _resample(self, verifier: VerifierSide, q: Lattice) -> Answer:
+        """Replace the rejected draft, which was drawn from q̂."""
+        # The p that rejected, rather than a second reading of it: other sums, other last digits.
+        if self._rejecting and self._rejecting[0] == len(verifier.text):
+            p = self._rejecting[1]
+        else:
+            p = verifier.target_after([])(0)
+        token = self._emit(verifier, residual(p, q.probabilities))
+        return Answer(encode_tokens([token], self.vocabulary_size))
+
+    def _emit(self, verifier: VerifierSide, law: Probabilities) -> int:
+        token = verifier.random.choose(law, "target", len(verifier.text))
+        verifier.text.append(token)
+        return token
+
+    def _written(self, q: Lattice) -> Ranks:
+        ranks = Ranks()
+        self._codec.push_lattice(ranks, q)
+        return ranks
+
+    def _read(self, upload: bytes) -> Lattice:
+        ranks = Ranks(upload)
+        q = self._codec.pop_lattice(ranks)
+        ranks.finish(self._written(q))
+        return q

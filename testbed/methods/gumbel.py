@@ -1,0 +1,76 @@
+"""Coupling by shared randomness: ids go up, nothing else (Daliri et al., arXiv 2408.07978).
+
+Device and verifier know the same exponentials E_i, one for each token, at each position. The device
+drafts x = argmin E_i / q_i, the verifier draws y = argmin E_i / p_i. Each is a fair draw from its
+own law, and where the laws are alike, so are the winners. As long as x = y the draft stands; at the
+first difference y is the token; when all γ agree, the race at the next position is the bonus token.
+
+Lossless, because each token is y, and y follows p whatever x is. The text depends neither on the
+draft model nor on the draft length, which may therefore follow any policy. The price is the
+acceptance rate: Σ_i 1 / Σ_k max(p_k / p_i, q_k / q_i), which is at least (1 - TV) / (1 + TV), where
+the usual rule reaches 1 - TV.
+
+The paper's communication-free protocol needs both parties to run the same races; both here derive
+them from the seed. If their logarithms differ in the last bit, a draft may be lost, never the law:
+the verifier alone decides what y is.
+
+Per round: uplink γ b_id, downlink b_id + ⌈log2(γ + 1)⌉ bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from testbed.codecs.bits import width
+from testbed.codecs.fixed_point import FixedPoint
+from testbed.codecs.tokens import decode_tokens, encode_tokens
+from testbed.decoding.lattice import Lattice
+from testbed.drafting.policies import DraftLengthOption
+from testbed.methods.base import Method
+from testbed.methods.sides import Answer, DeviceSide, VerifierSide
+from testbed.methods.uploading import read_verdict, write_verdict
+
+
+class GumbelOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`draft_length` is γ or a policy."""
+
+    draft_length: DraftLengthOption = 4
+
+
+class Gumbel(Method):
+    """Ids up, one token down."""
+
+    name = "gumbel"
+    summary = "ids up; both ends race with the same exponentials, the verifier's winner counts"
+    paper = "arXiv 2408.07978"
+    Options = GumbelOptions
+
+    def device(self, device: DeviceSide) -> Iterator[list[int]]:
+        """Draft by races, send the ids, take the verdict."""
+        v = self.vocabulary_size
+        # Policies look at q̂(x); nobody else ever learns q̂, so it is as fine as lattices go.
+        quantise = FixedPoint("fixed32").quantise
+
+        def draw(q: Lattice, position: int) -> int:
+            return device.random.race(q.probabilities, position)
+
+        while True:
+            drafts = device.propose(quantise, lambda q: width(v), draw)
+            tokens = [draft.token for draft in drafts]
+            download = device.ask(encode_tokens(tokens, v), len(drafts))
+            accepted, token = read_verdict(download, len(drafts), v)
+            device.record(len(drafts), accepted)
+            yield [*tokens[:accepted], token]
+
+    def verifier(self, verifier: VerifierSide, drafts: int, upload: bytes) -> Iterator[Answer]:
+        """Race at each position, until a winner is not the draft."""
+        tokens = decode_tokens(upload, drafts, self.vocabulary_size)
+        p = verifier.target_after(tokens)
+        for i in range(drafts + 1):
+            token = verifier.random.race(p(i), len(verifier.text))
+            verifier.text.append(token)
+            if i == drafts or token != tokens[i]:
+                break
+        yield Answer(write_verdict(i, token, drafts, self.vocabulary_size))

@@ -1,0 +1,75 @@
+"""TSLT: truncated sparse logits (arXiv 2512.16273; with top-K, TK-SLT, arXiv 2509.04576).
+
+The device cuts q to its likeliest tokens before it draws from it, and sends those with their
+values; the verifier takes all others to have q̂ = 0. They stay reachable through the residual, so
+the target's law is kept, and acceptance falls by no more than the mass that was cut off.
+
+Per round, with γ drafts: uplink γ (b_id + K (b_p + b_id)), which TK-SLT accounts for as γ K b_p;
+downlink b_id + ⌈log2(γ + 1)⌉. What is really written is said in testbed.codecs.truncated.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from testbed.codecs.base import Codec
+from testbed.codecs.truncated import Truncated, ValueFormat
+from testbed.codecs.wire_forms import WireForm
+from testbed.drafting.policies import DraftLengthOption
+from testbed.errors import TestbedError
+from testbed.methods.uploading import Uploading
+
+K = 320
+"""The best K in TK-SLT's figure 4, 1 % of its vocabulary."""
+
+
+class TruncationOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What of q is kept, and how it is sent.
+
+    `top_k` tokens, or the likeliest ones of mass `top_p`; without either top_k is 320, or the
+    whole of a smaller vocabulary. `values` are rounded to this format, `index` is the form of the
+    message: as the papers count, or exact and slower.
+    """
+
+    top_k: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    top_p: Annotated[float, msgspec.Meta(gt=0, le=1)] | None = None
+    values: ValueFormat = "fp16"
+    index: WireForm = "plain"
+
+    def __post_init__(self) -> None:
+        if self.top_k is not None and self.top_p is not None:
+            raise ValueError("top_k and top_p are both given; give one of them")
+
+    def codec(self, vocabulary_size: int) -> Truncated:
+        """The codec for these options. Raises TestbedError when top_k exceeds the vocabulary."""
+        k = self.top_k
+        if k is None and self.top_p is None:
+            k = min(K, vocabulary_size)
+        try:
+            return Truncated(
+                vocabulary_size, top_k=k, top_p=self.top_p, values=self.values, index=self.index
+            )
+        except ValueError as error:
+            raise TestbedError(str(error)) from None
+
+
+class TsltOptions(TruncationOptions, frozen=True, kw_only=True):
+    """`draft_length` is γ or a policy; for the others see TruncationOptions."""
+
+    draft_length: DraftLengthOption = 4
+
+
+class Tslt(Uploading):
+    """The likeliest part of q̂ up, one token down."""
+
+    name = "tslt"
+    summary = "the likeliest tokens of q with rounded values up; the verifier resamples"
+    paper = "arXiv 2512.16273"
+    Options = TsltOptions
+
+    def make_codec(self) -> Codec:
+        """See Uploading."""
+        options: TsltOptions = self.options
+        return options.codec(self.vocabulary_size)

@@ -1,0 +1,144 @@
+"""TSLT with several candidates in a token tree (arXiv 2512.16273, MC-DSD).
+
+The device drafts a tree instead of a chain: `branches[d]` candidates behind every node of depth d,
+all drawn from the truncated q̂ there, which is sent once. The verifier walks down from the root; at
+each node recursive rejection (testbed.decoding.candidates) accepts one of the candidates or none.
+How the paper builds its tree was not at hand; the rule is the one of SpecInfer, which keeps the
+target's law for any tree whose q̂ is decided before its candidates are drawn.
+
+Per round, with n nodes of which m are inner: uplink n b_id + m K (b_p + b_id); downlink
+b_id + ⌈log2(n + 1)⌉, the number of the last accepted node and the token that follows it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import accumulate
+from operator import mul
+from typing import Annotated
+
+import msgspec
+
+from testbed.codecs.token_tree import Node, Tree, TreeCodec, grow
+from testbed.decoding.candidates import draw_candidates, first_accepted
+from testbed.decoding.lattice import Lattice
+from testbed.decoding.sampling import Probabilities
+from testbed.methods.base import Method
+from testbed.methods.sides import Answer, DeviceSide, VerifierSide
+from testbed.methods.tslt import TruncationOptions
+from testbed.methods.uploading import read_verdict, write_verdict
+
+MOST_NODES = 4096
+
+
+class TsltTreeOptions(TruncationOptions, frozen=True, kw_only=True):
+    """`branches` is the shape: [k] are k candidates for one token, [1, 1, 1] is a chain.
+
+    With `replacement` a node's candidates are drawn independently and may be equal; without it they
+    differ. For the others see TruncationOptions.
+    """
+
+    branches: Annotated[list[Annotated[int, msgspec.Meta(ge=1)]], msgspec.Meta(min_length=1)] = (
+        msgspec.field(default_factory=lambda: [3, 2, 1])
+    )
+    replacement: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        nodes = sum(accumulate(self.branches, mul))
+        if nodes > MOST_NODES:
+            raise ValueError(f"branches make {nodes} nodes; at most {MOST_NODES} are allowed")
+
+
+class TsltTree(Method):
+    """A tree of drafts up, one path of it and one token down."""
+
+    name = "tslt_tree"
+    summary = "a tree of drafts with truncated q up; the verifier accepts one of its paths"
+    paper = "arXiv 2512.16273"
+    Options = TsltTreeOptions
+
+    def __init__(self, options: TsltTreeOptions, vocabulary_size: int) -> None:
+        super().__init__(options, vocabulary_size)
+        self.truncated = options.codec(vocabulary_size)
+        self.codec = TreeCodec(self.truncated, options.replacement)
+
+    def quantise(self, q: Probabilities) -> Lattice:
+        """The q̂ to draw from."""
+        return self.truncated.quantise(q)
+
+    def device(self, device: DeviceSide) -> Iterator[list[int]]:
+        """Draft a tree, send it, take the verdict."""
+        while True:
+            with device.drafting_round():
+                tree = self._draft(device)
+            drafts = len(tree) - 1
+            with device.trace.span("encode", device.stream):
+                upload = self.codec.encode(tree)
+            verdict = device.ask(upload, drafts)
+            number, token = read_verdict(verdict, drafts, self.vocabulary_size)
+            path = tree[number].path
+            longest = max(len(node.path) for node in tree)
+            device.record_tests(drafts, len(path), longest, nodes_tested(tree, path))
+            yield [*path, token]
+
+    def _draft(self, device: DeviceSide) -> Tree:
+        def pick(node: Node, most: int) -> tuple[Lattice, list[int]]:
+            text = [*device.text, *node.path]
+            q = self.quantise(device.next_draft(text))
+            candidates = draw_candidates(
+                q,
+                most,
+                device.random,
+                len(text),
+                device.counts.rounds,
+                *node.turns,  # not its number: that depends on what was drafted elsewhere
+                replacement=self.options.replacement,
+            )
+            device.counts.formula_bits += self.codec.formula_bits(q, len(candidates))
+            return q, candidates
+
+        return grow(self.options.branches[: device.room], device.end_tokens, pick)
+
+    def verifier(self, verifier: VerifierSide, drafts: int, upload: bytes) -> Iterator[Answer]:
+        """Walk down the tree; draw what follows the last accepted node."""
+        position = len(verifier.text)
+        branches = self.options.branches[: verifier.limit - position - 1]
+        tree = self.codec.decode(upload, drafts, branches, verifier.end_tokens)
+        node = tree[0]
+        read = node.first_path()
+        p = verifier.target_after(list(read))
+        while True:
+            depth = len(node.path)
+            if node.path != read[:depth]:  # the target has read another path than was accepted
+                read = node.first_path()
+                p = verifier.target_after(list(read))
+            law = p(depth)
+            if node.q is None:
+                break
+            accepted, law = first_accepted(
+                node.candidates,
+                node.q,
+                law,
+                verifier.random,
+                position + depth,
+                replacement=self.options.replacement,
+            )
+            if accepted is None:
+                break
+            node = node.children[node.candidates[accepted]]
+        token = verifier.random.choose(law, "target", position + depth)
+        verifier.text += [*node.path, token]
+        yield Answer(write_verdict(node.number, token, drafts, self.vocabulary_size))
+
+
+def nodes_tested(tree: Tree, path: tuple[int, ...]) -> int:
+    """How many nodes the verifier looked at until it had accepted `path` and no more.
+
+    Equal siblings are one node.
+    """
+    node, tested = tree[0], 0
+    for token in path:
+        tested += list(node.children).index(token) + 1
+        node = node.children[token]
+    return tested + len(node.children)

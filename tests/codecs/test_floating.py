@@ -1,0 +1,217 @@
+"""Distributions in floating point: what is drawn from is what the wire carries, to the last bit."""
+
+from __future__ import annotations
+
+import struct
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from testbed.codecs.base import Drawn
+from testbed.codecs.bits import BitReader, BitWriter, PayloadError
+from testbed.codecs.dense import Dense
+from testbed.codecs.floating import Floating
+
+FLOATS = [Floating("fp32"), Floating("fp16"), Floating("bf16")]
+by_precision = pytest.mark.parametrize("codec", FLOATS, ids=lambda codec: codec.precision)
+UNIT = {"fp32": (2.0**-24, 2.0**-53), "fp16": (2.0**-11, 2.0**-25), "bf16": (2.0**-9, 2.0**-53)}
+"""Rounding to the nearest moves a number by this factor of it at most, or by this much."""
+
+
+def distribution(v: int, seed: int, spread: float = 3) -> np.ndarray:
+    x = np.exp(np.random.default_rng(seed).normal(scale=spread, size=v))
+    return x / x.sum()
+
+
+def written(codec, lattice) -> bytes:
+    writer = BitWriter()
+    codec.write(writer, lattice)
+    payload = writer.payload()
+    assert payload.bits == len(payload.data) * 8 == lattice.vocabulary_size * codec.bits
+    return payload.data
+
+
+def on_the_wire(codec, values) -> bytes:
+    """Any values at all, by means that are not the codec's."""
+    if codec.precision == "fp16":
+        return b"".join(struct.pack(">e", x) for x in values)
+    raw = b"".join(struct.pack(">f", x) for x in values)
+    if codec.precision == "fp32":
+        return raw
+    return b"".join(raw[i : i + 2] for i in range(0, len(raw), 4))
+
+
+def read(codec, data, v):
+    reader = BitReader(data)
+    got = codec.read(reader, v)
+    reader.finish()
+    return got
+
+
+@by_precision
+@settings(deadline=None, max_examples=60)
+@given(v=st.integers(1, 3000), seed=st.integers(0, 99), spread=st.floats(0, 40))
+def test_what_is_drawn_from_arrives_exactly(codec, v, seed, spread):
+    """Down to spreads where most probabilities are far below what the format can hold."""
+    q_hat = codec.quantise(distribution(v, seed, spread))
+    data = written(codec, q_hat)
+    got = read(codec, data, v)
+    assert (got.counts == q_hat.counts).all()
+    assert got.total == q_hat.total
+    assert (got.probabilities == q_hat.probabilities).all()
+    assert written(codec, got) == data
+
+
+@by_precision
+@settings(deadline=None, max_examples=60)
+@given(v=st.integers(1, 3000), seed=st.integers(0, 99), spread=st.floats(0, 40))
+def test_it_is_as_near_as_rounding_allows(codec, v, seed, spread):
+    """Each probability moves by at most half a unit; normalising can no more than double that."""
+    q = distribution(v, seed, spread)
+    q_hat = codec.quantise(q)
+    relative, absolute = UNIT[codec.precision]
+    bound = np.maximum(q * relative, absolute).sum()
+    assert 0.5 * np.abs(q_hat.probabilities - q).sum() <= bound + 1e-15
+    assert not q_hat.counts[q == 0].any()  # the support never grows
+
+
+@by_precision
+@pytest.mark.parametrize("v", [49_152, 151_936])
+@pytest.mark.parametrize("spread", [0, 1, 4])
+def test_whole_vocabularies(codec, v, spread):
+    q = distribution(v, 1, spread)
+    q_hat = codec.quantise(q)
+    got = read(codec, written(codec, q_hat), v)
+    assert (got.counts == q_hat.counts).all()
+    # fp16 has nothing below 2^-24: with 151 936 about equal tokens it is coarse, and says so.
+    allowed = {"fp32": 2e-7, "fp16": 6e-3, "bf16": 4e-3}[codec.precision]
+    assert 0.5 * np.abs(q_hat.probabilities - q).sum() < allowed
+
+
+@by_precision
+def test_the_bytes_are_the_formats_own(codec):
+    """Big-endian, rounded to the nearest, as struct writes them."""
+    q = np.array([0.5, 0.25, 0.125, 0.0625, 0.0625, 0.0])
+    assert written(codec, codec.quantise(q)) == on_the_wire(codec, q)
+    assert read(codec, on_the_wire(codec, q), 6).probabilities.tolist() == q.tolist()
+    certain = codec.quantise(np.array([0.0, 1.0, 0.0]))
+    assert read(codec, written(codec, certain), 3).probabilities.tolist() == [0, 1, 0]
+
+
+@pytest.mark.parametrize("codec", FLOATS[:2], ids=lambda codec: codec.precision)
+def test_random_values_are_rounded_as_struct_rounds_them(codec):
+    q = distribution(2000, 4, 2)
+    q = q[q > 2**-22]  # where neither format has lost its digits to the unit of 2^-52
+    q /= q.sum()
+    assert written(codec, codec.quantise(q)) == on_the_wire(codec, q)
+
+
+def test_ties_go_to_the_even_neighbour():
+    """Between 1/2 and 1, bf16 is spaced by 2^-8 and fp16 by 2^-11."""
+    for codec, unit in ((FLOATS[2], 2.0**-8), (FLOATS[1], 2.0**-11)):
+        for n, wanted in ((1, 0), (3, 4), (5, 4), (7, 8)):
+            q = np.array([0.5 + n * unit / 2, 0.5 - n * unit / 2])
+            counts = codec.quantise(q).counts
+            assert counts[0] == (0.5 + wanted * unit / 2) * 2**52
+        just_above = codec.quantise(np.array([0.5 + unit * (0.5 + 2**-10), 0.25])).counts
+        assert just_above[0] == (0.5 + unit) * 2**52
+
+
+def test_what_is_too_small_for_the_format_is_0():
+    for codec, least in ((FLOATS[0], 2.0**-52), (FLOATS[1], 2.0**-24), (FLOATS[2], 2.0**-52)):
+        q = np.array([1 - 3 * least, least, least / 2, least / 4])
+        counts = codec.quantise(q).counts
+        assert (counts > 0).tolist() == [True, True, False, False]
+
+
+def test_probabilities_are_normalised_after_rounding():
+    """Three thirds are not 1 in any of these formats, yet q̂ is a distribution."""
+    for codec in FLOATS:
+        q_hat = codec.quantise(np.full(3, 1 / 3))
+        assert q_hat.probabilities.tolist() == [1 / 3] * 3
+        assert q_hat.total == q_hat.counts.sum() != 2**52
+
+
+REFUSED = {
+    "not a number": [0.5, float("nan"), 0.25],
+    "infinite": [0.5, float("inf"), 0.25],
+    "minus infinite": [0.5, float("-inf"), 0.25],
+    "negative": [0.75, -0.25, 0.5],
+    "minus 0": [0.5, -0.0, 0.5],
+    "all zero": [0.0, 0.0, 0.0],
+    "a sum of 2": [1.0, 0.5, 0.5],
+    "far too large": [3.0, 60000.0, 0.0],
+}
+
+
+@by_precision
+@pytest.mark.parametrize("values", REFUSED.values(), ids=REFUSED.keys())
+def test_what_is_no_distribution_is_refused(codec, values):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(PayloadError, match="a distribution arrived damaged"):
+            codec.read(BitReader(on_the_wire(codec, values)), 3)
+
+
+@pytest.mark.parametrize("codec", [FLOATS[0], FLOATS[2]], ids=lambda codec: codec.precision)
+def test_numbers_that_are_never_written_are_refused(codec):
+    for exact in (2.0**-52, 2.0**-45 * (1 + 2**-7)):
+        got = read(codec, on_the_wire(codec, [1.0, exact]), 2)
+        assert got.counts.tolist() == [2**52, exact * 2**52]
+    for small in (2.0**-53, 2.0**-60, 2.0**-126, 2.0**-46 * (1 + 2**-7)):
+        with pytest.raises(PayloadError, match="no multiple of 2\\^-52"):
+            codec.read(BitReader(on_the_wire(codec, [1.0, small])), 2)
+
+
+@by_precision
+def test_a_flipped_bit_is_refused_or_seen(codec):
+    """Rounded numbers have no sum to check: what isn't refused must at least not pass for q̂."""
+    q_hat = codec.quantise(distribution(20, 5))
+    data = written(codec, q_hat)
+    refused = 0
+    for bit in range(len(data) * 8):
+        damaged = bytearray(data)
+        damaged[bit // 8] ^= 1 << bit % 8
+        try:
+            got = read(codec, bytes(damaged), 20)
+        except PayloadError:
+            refused += 1
+            continue
+        assert (got.counts != q_hat.counts).any()
+        assert written(codec, got) == bytes(damaged)
+    assert refused >= 20  # every sign at least
+
+
+@by_precision
+def test_truncated_and_overlong_are_refused(codec):
+    data = written(codec, codec.quantise(distribution(20, 5)))
+    with pytest.raises(PayloadError, match="ends inside an array"):
+        read(codec, data[:-1], 20)
+    with pytest.raises(PayloadError, match="too many"):
+        read(codec, data + b"\0", 20)
+
+
+@by_precision
+@pytest.mark.parametrize("q", [[0.0, 0.0], [np.nan, 1.0], [np.inf, 0.0], [-1.0, 2.0]], ids=str)
+@pytest.mark.filterwarnings("ignore:invalid value encountered in cast")
+def test_what_is_no_distribution_cannot_be_quantised(codec, q):
+    with pytest.raises(ValueError):
+        codec.quantise(np.array(q))
+
+
+@by_precision
+def test_drafts_of_dsd_cross_in_v_times_b_p_and_b_id_bits(codec):
+    dense = Dense(codec.precision, 37)
+    drafts = []
+    for seed in range(3):
+        q = dense.quantise(distribution(37, seed))
+        drafts.append(Drawn(int(q.counts.argmax()), q))
+    payload = dense.encode(drafts)
+    assert payload.bits == 3 * (37 * codec.bits + 6)
+    got = dense.decode(payload.data, 3)
+    assert [draft.token for draft in got] == [draft.token for draft in drafts]
+    assert all((a.q.counts == b.q.counts).all() for a, b in zip(got, drafts, strict=True))
+    assert dense.formula_bits(drafts[0].q) == 37 * codec.bits + 6

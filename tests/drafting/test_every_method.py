@@ -1,0 +1,83 @@
+"""Every method that drafts takes every policy, and says what is wrong with a bad one."""
+
+from __future__ import annotations
+
+import pytest
+
+from testbed.errors import TestbedError
+from testbed.methods.base import method_class, methods, parse_options
+from tests.toy import ToyModel, decode_locally, task
+
+POLICIES = [
+    1,
+    5,
+    {"policy": "bit_budget", "bits": 300, "longest": 5},
+    {"policy": "confidence", "threshold": 0.3, "longest": 5},
+    {"policy": "confidence", "threshold": 0.3, "product": True},
+    {"policy": "heuristic"},
+    {"policy": "lambert"},
+    {"policy": "ucb", "longest": 4},
+]
+NEVER = {"policy": "lambert", "acceptance": 0.1, "cost": 0.5, "measure": "nothing"}
+DRAFTING = [
+    name for name, kind in methods().items() if "draft_length" in kind.Options.__struct_fields__
+]
+
+
+def models() -> tuple[ToyModel, ToyModel]:
+    """Two that agree often."""
+    draft, target = ToyModel(12, 1), ToyModel(12, 2)
+    draft.table = target.table + 0.3 * draft.table
+    return draft, target
+
+
+def test_methods_that_draft_are_found():
+    assert {"dsd", "dssd"} <= set(DRAFTING)
+
+
+@pytest.mark.parametrize("policy", POLICIES, ids=str)
+@pytest.mark.parametrize("method", DRAFTING)
+def test_every_method_takes_every_policy(method, policy):
+    got = decode_locally(task(method, 60, draft_length=policy), *models())
+    assert len(got.tokens) == 60
+    assert 0 < got.counts.accepted <= got.counts.tested <= got.counts.drafted
+    assert got.counts.rounds <= 60
+
+
+@pytest.mark.parametrize("method", DRAFTING)
+def test_a_round_without_drafts_is_the_targets_own_token(method):
+    got = decode_locally(task(method, 20, draft_length=NEVER), *models())
+    assert len(got.tokens) == 20
+    assert (got.counts.rounds, got.counts.drafted, got.counts.tested) == (20, 0, 0)
+
+
+BAD = [
+    ({"policy": "confidence", "threshold": 1.5}, ".threshold: 1.5: expected `float` <= 1.0"),
+    ({"policy": "confidence", "threshold": 0}, ".threshold: 0: expected `float` > 0.0"),
+    ({"policy": "confidence", "longest": 0}, ".longest: 0: expected `int` >= 1"),
+    ({"policy": "confidence", "product": 1}, ".product: 1: expected `bool`, got `int`"),
+    (
+        {"policy": "confidence", "treshold": 0.4},
+        ".treshold: unknown key; allowed are threshold, longest, product",
+    ),
+    ({"policy": "lambert", "acceptance": 1}, ".acceptance: 1: expected `float` < 1.0"),
+    ({"policy": "lambert", "cost": 0}, ".cost: 0: expected `float` > 0.0"),
+    (
+        {"policy": "lambert", "measure": "all"},
+        ".measure: 'all': choose from acceptance, both, cost, nothing",
+    ),
+    ({"policy": "ucb", "longest": 0}, ".longest: 0: expected `int` >= 1"),
+    ({"policy": "ucb", "exploration": -1}, ".exploration: -1: expected `float` >= 0.0"),
+    ({"policy": "heuristic", "first": 0}, ".first: 0: expected `int` >= 1"),
+    (
+        {"policy": "fixed"},
+        ".policy: 'fixed': choose from bit_budget, confidence, heuristic, lambert, ucb",
+    ),
+]
+
+
+@pytest.mark.parametrize(("option", "message"), BAD, ids=str)
+def test_bad_options_are_refused_in_one_sentence_that_says_what_is_allowed(option, message):
+    with pytest.raises(TestbedError) as caught:
+        parse_options(method_class("dsd"), {"draft_length": option}, "x")
+    assert str(caught.value) == f"x.draft_length{message}"

@@ -1,0 +1,137 @@
+"""What tslt and tslt_tree send, bit by bit, round by round."""
+
+from __future__ import annotations
+
+from math import ceil, comb, log2
+
+import pytest
+
+from testbed.codecs.bits import width
+from testbed.codecs.token_tree import Tree, TreeCodec
+from testbed.codecs.truncated import Truncated
+from testbed.decoding.sampling import Sampling
+from testbed.methods.uploading import read_verdict
+from tests.methods.test_payload_bits import (
+    B_ID,
+    PROMPT,
+    TOKENS,
+    Line,
+    V,
+    decode_noting,
+    sent_bits,  # noqa: F401  a fixture
+)
+from tests.toy import task
+
+B_P = {"fp16": 16, "int8": 8}
+KEPT = [{"top_k": 5}, {"top_p": 0.8}]
+FORMS = ["plain", "ranked"]
+SHAPES = [[1], [4], [3, 2, 1], [1, 1, 1, 1], [2, 2, 2]]
+
+
+def formula(q, most: int, b_p: int, candidates: list[int], index: str) -> float:
+    """n below `most`, n values, n ids, the place of each candidate below its radix."""
+    n = q.support.size
+    if index == "plain":
+        return width(most) + n * (b_p + B_ID) + sum(width(radix) for radix in candidates)
+    return log2(most) + n * b_p + log2(comb(V, n)) + sum(log2(radix) for radix in candidates)
+
+
+def check(bits: list[int], wanted: list[float], index: str) -> None:
+    if index == "plain":
+        assert bits == wanted
+    else:
+        assert all(w - 1e-6 <= b <= w + 8 for b, w in zip(bits, wanted, strict=True))
+
+
+@pytest.mark.parametrize("index", FORMS)
+@pytest.mark.parametrize("values", B_P)
+@pytest.mark.parametrize("kept", KEPT, ids=str)
+@pytest.mark.parametrize("gamma", [1, 4])
+def test_tslt(gamma, kept, values, index, sent_bits):  # noqa: F811
+    options = {**kept, "values": values, "index": index}
+    decoded, line = decode_noting(task("tslt", TOKENS, draft_length=gamma, **options))
+    codec = Truncated(V, **options)
+    rounds = [codec.decode(up, message.drafts) for message, up in line.rounds]
+    wanted = [
+        sum(
+            formula(d.q, kept.get("top_k", V), B_P[values], [d.q.support.size], index)
+            for d in drafts
+        )
+        for drafts in rounds
+    ]
+    check(sent_bits["device"], wanted, index)
+    assert [len(up) for _, up in line.rounds] == [ceil(bits / 8) for bits in sent_bits["device"]]
+    assert sent_bits["verifier"] == [B_ID + width(len(drafts) + 1) for drafts in rounds]
+    assert decoded.traffic.up_payload_bits == len(PROMPT) * B_ID + sum(sent_bits["device"])
+    sizes = [draft.q.support.size for drafts in rounds for draft in drafts]
+    assert decoded.counts.formula_bits == sum(B_ID + n * (B_P[values] + B_ID) for n in sizes)
+
+
+def trees(line: Line, branches: list[int], replacement: bool, codec: Truncated) -> list[Tree]:
+    """The tree of each round, from what crossed the line."""
+    result = []
+    for message, up in line.rounds:
+        known = message.base + len(message.catch_up)
+        room = len(PROMPT) + TOKENS - known - 1
+        result.append(TreeCodec(codec, replacement).decode(up, message.drafts, branches[:room], ()))
+    return result
+
+
+@pytest.mark.parametrize("index", FORMS)
+@pytest.mark.parametrize("replacement", [False, True])
+@pytest.mark.parametrize("kept", KEPT, ids=str)
+@pytest.mark.parametrize("branches", SHAPES, ids=str)
+def test_tslt_tree(branches, kept, replacement, index, sent_bits):  # noqa: F811
+    options = {**kept, "index": index}
+    decoded, line = decode_noting(
+        task("tslt_tree", TOKENS, branches=branches, replacement=replacement, **options)
+    )
+    rounds = trees(line, branches, replacement, Truncated(V, **options))
+    wanted, paper = [], 0
+    for tree in rounds:
+        bits = 0.0
+        for node in tree:
+            if node.q is None:
+                continue
+            n, k = node.q.support.size, len(node.candidates)
+            radices = [n] * k if replacement else list(range(n, n - k, -1))
+            bits += formula(node.q, kept.get("top_k", V), 16, radices, index)
+            paper += n * (16 + B_ID) + k * B_ID
+        wanted.append(bits)
+    check(sent_bits["device"], wanted, index)
+    assert decoded.counts.formula_bits == paper
+    assert sent_bits["verifier"] == [B_ID + width(len(tree)) for tree in rounds]
+    assert [len(up) for _, up in line.rounds] == [ceil(bits / 8) for bits in sent_bits["device"]]
+    assert decoded.traffic.up_payload_bits == len(PROMPT) * B_ID + sum(sent_bits["device"])
+
+
+@pytest.mark.parametrize("replacement", [False, True])
+@pytest.mark.parametrize("branches", SHAPES, ids=str)
+def test_counts_of_a_tree_agree_with_what_crossed_the_line(branches, replacement):
+    decoded, line = decode_noting(
+        task("tslt_tree", TOKENS, branches=branches, replacement=replacement, top_k=5)
+    )
+    accepted = tested = 0
+    rounds = trees(line, branches, replacement, Truncated(V, top_k=5))
+    for tree, (_, down) in zip(rounds, line.replies, strict=True):
+        number, _ = read_verdict(down, len(tree) - 1, V)
+        path = tree[number].path
+        accepted += len(path)
+        for depth in range(len(path) + 1):
+            (node,) = [each for each in tree if each.path == path[:depth]]
+            seen = list(dict.fromkeys(node.candidates))
+            tested += len(seen) if depth == len(path) else seen.index(path[depth]) + 1
+    counts = decoded.counts
+    assert counts.rounds == len(line.rounds)
+    assert counts.drafted == sum(message.drafts for message, _ in line.rounds)
+    assert (counts.accepted, counts.tested) == (accepted, tested)
+    assert counts.accepted <= counts.tested <= counts.drafted
+    assert counts.accepted + counts.rounds == TOKENS
+
+
+@pytest.mark.parametrize("method", ["tslt", "tslt_tree"])
+def test_a_greedy_draft_sends_one_token_of_its_320(method, sent_bits):  # noqa: F811
+    options = {"draft_length": 3} if method == "tslt" else {"branches": [1, 1, 1]}
+    _, line = decode_noting(task(method, TOKENS, Sampling(temperature=0), **options))
+    wanted = [message.drafts * (width(V) + 16 + B_ID) for message, _ in line.rounds]
+    assert sent_bits["device"] == wanted

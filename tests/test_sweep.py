@@ -1,0 +1,140 @@
+"""Sweeps: every combination is a scenario of its own, checked before anything starts."""
+
+from __future__ import annotations
+
+import copy
+import json
+
+import pytest
+import yaml
+
+from testbed.errors import TestbedError
+from testbed.results import Results
+from testbed.scenario import check_scenario, load_scenario
+from testbed.sweep import differences
+from tests.test_scenario import BASE
+from tests.whole_run import results, run, write
+
+RATE, LENGTH = "links.radio.up.rate", "methods.1.draft_length"
+GRID = {RATE: ["1mbit", "20mbit"], LENGTH: [2, 6, 8]}
+
+
+def swept(sweep) -> dict:
+    return {**copy.deepcopy(BASE), "sweep": sweep}
+
+
+def test_a_grid_has_every_combination_in_order():
+    points = check_scenario(swept(GRID), "s.yaml").every_point()
+    assert [point.values for point in points] == [
+        {RATE: rate, LENGTH: length} for rate in GRID[RATE] for length in GRID[LENGTH]
+    ]
+    for point in points:
+        assert point.scenario.links["radio"].up.rate == int(point.values[RATE][:-4]) * 1e6
+        assert point.scenario.methods[1].options["draft_length"] == point.values[LENGTH]
+        assert point.scenario.methods[0].options["draft_length"] == 4
+        assert not point.scenario.points
+
+
+def test_a_list_has_the_points_it_names():
+    listed = [{RATE: "1mbit", LENGTH: 2}, {RATE: "20mbit", LENGTH: 8}]
+    points = check_scenario(swept(listed), "s.yaml").every_point()
+    assert [point.values for point in points] == listed
+
+
+def test_without_a_sweep_the_scenario_is_its_own_only_point():
+    scenario = check_scenario(BASE, "s.yaml")
+    (point,) = scenario.every_point()
+    assert (point.values, point.scenario) == ({}, scenario)
+
+
+def test_what_follows_from_a_value_follows_at_each_point_of_the_resolved_form_too():
+    """A queue is as long as its rate makes it, unless the scenario says otherwise."""
+    scenario = check_scenario(swept(GRID), "s.yaml")
+    mapping = yaml.safe_load(yaml.safe_dump(scenario.to_mapping()))
+    again = check_scenario(mapping, "resolved.yaml")
+    assert again.to_mapping() == mapping
+    wanted = [point.scenario.to_mapping() for point in scenario.every_point()]
+    assert [point.scenario.to_mapping() for point in again.every_point()] == wanted
+    queues = {point.scenario.links["radio"].up.queue for point in again.every_point()}
+    assert queues == {65536, 500_000}
+
+
+MISTAKES = [
+    ({RATE: []}, "s.yaml: sweep.links.radio.up.rate: at least one value is needed"),
+    ({RATE: ["1mbit", "fast"]}, "s.yaml: links.radio.up.rate: 'fast'"),
+    ({"seeds": [1]}, "s.yaml: seeds: unknown key"),
+    ({"methods.7.draft_length": [1]}, "s.yaml: sweep.methods.7.draft_length: '7' is no entry of"),
+    ([{}], "s.yaml: sweep: a point needs at least one key"),
+    ({"topology": ["edge"]}, "s.yaml: sweep: a point needs at least one key, and none of name, to"),
+    ({RATE: "1mbit"}, "s.yaml: sweep"),
+]
+
+
+@pytest.mark.parametrize(("sweep", "message"), MISTAKES)
+def test_mistakes_are_named_before_anything_starts(sweep, message):
+    with pytest.raises(TestbedError) as caught:
+        check_scenario(swept(sweep), "s.yaml")
+    assert str(caught.value).startswith(message)
+
+
+def test_a_swept_key_cannot_be_set_as_well(tmp_path):
+    path = tmp_path / "s.yaml"
+    path.write_text(yaml.safe_dump(swept(GRID)))
+    with pytest.raises(TestbedError, match=r"sweeps it; --set sweep=\{\} ends that"):
+        load_scenario(path, [f"{RATE}=3mbit"])
+    scenario = load_scenario(path, ["sweep={}", f"{RATE}=3mbit"])
+    assert scenario.links["radio"].up.rate == 3e6
+    assert not scenario.points
+
+
+def test_only_the_methods_asked_for_run_at_each_point(tmp_path):
+    path = tmp_path / "s.yaml"
+    path.write_text(yaml.safe_dump(swept(GRID)))
+    for point in load_scenario(path, methods=["dsd-8"]).every_point():
+        assert [entry.label for entry in point.scenario.methods] == ["dsd-8"]
+
+
+def test_points_write_to_directories_of_their_own(tmp_path):
+    results = Results(tmp_path)
+    points = [{RATE: "1mbit"}, {RATE: "1.mbit"}, {RATE: "1/mbit"}, {}]
+    assert len({results.run("dsd", 0, point) for point in points}) == 4
+    assert len({results.log("device", point) for point in points}) == 4
+
+
+def test_differences_name_the_smallest_parts():
+    base = {"a": {"b": 1, "c": [1, {"d": 2}]}, "e": {"f": 1}}
+    other = {"a": {"b": 1, "c": [1, {"d": 3}]}, "e": {"g": 1}}
+    assert differences(base, other) == {"a.c.1.d": 3, "e": {"g": 1}}
+    assert differences(base, copy.deepcopy(base)) == {}
+
+
+@pytest.mark.emulation
+def test_each_point_has_a_network_of_its_own(tmp_path):
+    scenario = write(
+        tmp_path,
+        methods=["dsd", "device_only"],
+        backend="relay",
+        sweep={RATE: ["2mbit", "50mbit"], "models.synthetic.acceptance": [0.5, 0.9]},
+    )
+    run(scenario)
+    found = results(scenario)
+    rows = found.summary().rows
+    points = [
+        {RATE: rate, "models.synthetic.acceptance": acceptance}
+        for rate in ("2mbit", "50mbit")
+        for acceptance in (0.5, 0.9)
+    ]
+    assert [row.point for row in rows] == [point for point in points for _ in range(2)]
+    slow, slow_similar, fast, fast_similar = (row for row in rows if row.method == "dsd")
+    # Equal models and seeds write equal texts; a faster link carries them faster.
+    assert slow.output_sha256 == fast.output_sha256 != slow_similar.output_sha256
+    assert fast_similar.output_sha256 == slow_similar.output_sha256
+    assert slow.predicted_on_air_s == pytest.approx(25 * fast.predicted_on_air_s, rel=0.1)
+    assert slow.seconds > 2 * fast.seconds
+    assert slow.acceptance_rate < slow_similar.acceptance_rate
+    assert len(found.packet_logs()) == 4 * 2 * 2
+    networks = json.loads((found.path / "environment.json").read_bytes())["networks"]
+    assert [each["point"] for each in networks] == points
+    rates = [each["before"]["links"]["radio"]["up"]["rate"] for each in networks]
+    assert rates == ["2mbit", "2mbit", "50mbit", "50mbit"]
+    assert (found.path / "figures" / "sweep.png").exists()

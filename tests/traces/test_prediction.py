@@ -1,0 +1,55 @@
+"""Predictions: E[N] over the draft lengths of a text, and the sum of what a round is made of."""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+import pytest
+
+from testbed.decoding.theory import Costs, expected_tokens, round_seconds
+from testbed.links.spec import Duplex, LinkSpec
+from testbed.traces.prediction import Route, predict_on_air, predict_tokens_per_round
+from tests.traces.test_summary import RESULT, row, span
+
+
+def test_rounds_of_different_lengths_are_weighted_by_how_often_they_came():
+    result = msgspec.structs.replace(RESULT, draft_lengths=[1, 0, 3], accepted=3, rejections=2)
+    wanted = (1 + 3 * expected_tokens(0.6, 2)) / 4
+    assert predict_tokens_per_round(result) == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize("changes", [{"draft_lengths": []}, {"accepted": 0, "rejections": 0}])
+def test_without_drafts_there_is_no_prediction(changes):
+    assert predict_tokens_per_round(msgspec.structs.replace(RESULT, **changes)) is None
+
+
+def test_a_text_of_equal_rounds_takes_what_theory_says_of_a_round():
+    """2 rounds of 3 drafts; drafting took 3 s, verifying 2 s."""
+    costs = Costs(draft=0.5, verify=1.0, uplink=1e6, downlink=2e6, round_trip=0.25)
+    sent = [{"event": "send", "t": 0, "bytes": 9, "payload_bits": bits} for bits in (800, 200)]
+    got = row(device=[span("draft", 0, 3)], verifier=[span("verify", 3, 5), *sent])
+    one = round_seconds(costs, 3, up_bits=99.5 / 2, down_bits=1000 / 2)
+    assert got.predicted_tokens_per_round == pytest.approx(expected_tokens(0.5, 3))
+    assert got.predicted_tokens_per_second == pytest.approx(expected_tokens(0.5, 3) / one)
+    assert got.predicted_on_air_s == pytest.approx(99.5 / 1e6 + 1000 / 2e6)
+
+
+def test_reading_the_prompt_overlaps_with_drafting_and_is_not_added():
+    got = row(device=[span("draft", 0, 3)], verifier=[span("prefill", 0, 2), span("verify", 3, 5)])
+    without = row(device=[span("draft", 0, 3)], verifier=[span("verify", 3, 5)])
+    assert got.predicted_tokens_per_second == without.predicted_tokens_per_second
+
+
+def test_a_route_is_as_fast_as_its_slowest_link_and_as_long_as_all():
+    fast = LinkSpec(rate=5e6, delay=0.01)
+    slow = LinkSpec(rate=1e6, delay=0.02)
+    open_ended = LinkSpec(delay=0.1)
+    route = Route.along([Duplex(fast, slow), Duplex(slow, open_ended)])
+    assert route == Route(1e6, 1e6, pytest.approx(0.15))
+    assert Route.along([]) == Route(math.inf, math.inf, 0)
+
+
+def test_without_a_formula_the_payload_counts():
+    result = msgspec.structs.replace(RESULT, formula_bits=0)
+    assert predict_on_air(result, Route(1e3, math.inf, 0), 777) == pytest.approx(1.234)

@@ -118,13 +118,13 @@ def prediction_table(rows: list[Row]) -> Table:
     for method, mine in _by_method(rows):
         tokens = sum(row.tokens for row in mine)
         drafted = sum(row.drafted for row in mine)
-        rounds = sum(row.rounds for row in mine)
+        verdicts = sum(row.verdicts for row in mine)
         per_round = [row.predicted_tokens_per_round for row in mine]
         speeds = [row.predicted_tokens_per_second for row in mine]
         table.add_row(
             method,
-            _mean(per_round, [row.rounds for row in mine]),
-            f"{tokens / rounds:.2f}" if drafted else "–",
+            _mean(per_round, [row.verdicts for row in mine]),
+            f"{tokens / verdicts:.2f}" if drafted else "–",
             _harmonic(speeds, [row.tokens for row in mine]),
             _rate(_speed(mine)),
             f"{sum(row.uplink_formula_bits for row in mine) / drafted:,.0f}" if drafted else "–",

@@ -38,6 +38,7 @@ ROW = Row(
     device_compute_s=0.4,
     verifier_compute_s=0.6,
     network_s=1.0,
+    verdicts=4,
     predicted_tokens_per_round=2.6,
     predicted_tokens_per_second=5.5,
     predicted_on_air_s=0.1,

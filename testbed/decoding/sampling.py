@@ -51,8 +51,28 @@ def distribution(logits: NDArray[np.floating], sampling: Sampling) -> Probabilit
     p: Probabilities = np.exp(x)
     p /= p.sum()
     if sampling.top_p < 1:
-        order = np.argsort(-p, kind="stable")
-        before = np.cumsum(p[order]) - p[order]  # mass of all likelier tokens
-        p[order[before >= sampling.top_p]] = 0.0
-        p /= p.sum()
+        kept = likeliest(p, sampling.top_p)
+        mass = p[kept]
+        p = np.zeros_like(p)
+        p[kept] = mass / mass.sum()
     return p
+
+
+def likeliest(p: Probabilities, mass: float) -> NDArray[np.int64]:
+    """The smallest set of likeliest ids of `p`, shape [V], that has at least this share of it.
+
+    Likeliest first, and among equals the lowest id first; never one of probability 0.
+    """
+    wanted = mass * p.sum()
+    for size in (256, 4096, p.size):  # most sets are small, and sorting all of V takes long
+        if size >= p.size:
+            candidates = np.arange(p.size)
+        else:
+            least = np.partition(p, p.size - size)[p.size - size]
+            candidates = np.flatnonzero(p >= least)
+        order = candidates[np.argsort(-p[candidates], kind="stable")]
+        reached = np.cumsum(p[order])
+        if reached[-1] >= wanted:
+            break
+    needed = order[: int(np.searchsorted(reached, wanted)) + 1]
+    return needed[p[needed] > 0]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from testbed.decoding.lattice import Ids
-from testbed.decoding.sampling import Probabilities
+from testbed.decoding.sampling import Probabilities, likeliest
 
 
 def top_k(q: Probabilities, k: int) -> Ids:
@@ -31,11 +31,7 @@ def top_p(q: Probabilities, mass: float) -> Ids:
     """
     if not 0 < mass <= 1:
         raise ValueError(f"top-p mass is {mass}; it must be above 0 and at most 1")
-    order = np.argsort(-q, kind="stable")
-    cumulative = np.cumsum(q[order])
-    needed = int(np.searchsorted(cumulative, mass * cumulative[-1])) + 1
-    kept = order[:needed]
-    return np.sort(kept[q[kept] > 0])
+    return np.sort(likeliest(q, mass))
 
 
 def at_least(q: Probabilities, threshold: float) -> Ids:

@@ -76,6 +76,8 @@ class Row(msgspec.Struct, kw_only=True):
     device_compute_s: float
     verifier_compute_s: float
     network_s: float
+    verdicts: int
+    """Rounds in which drafts were judged; a method may have others besides."""
     predicted_tokens_per_round: float | None
     """See testbed.traces.prediction; None without drafts."""
     predicted_tokens_per_second: float | None
@@ -152,6 +154,7 @@ def summarise(
         device_compute_s=_length(device_spans),
         verifier_compute_s=_length(verifier_spans),
         network_s=seconds - _length(device_spans + verifier_spans),
+        verdicts=sum(result.draft_lengths),
         predicted_tokens_per_round=per_round,
         predicted_tokens_per_second=speed,
         predicted_on_air_s=on_air,

@@ -2,7 +2,7 @@
 
 The distribution and the drawn token are those of testbed.codecs.simplex. That form gives every
 lattice point as many bits as any other, though q̂ of a language model is never spread over ℓ tokens.
-Here a point costs the fewer bits the fewer tokens m share in it.
+Here a point costs the fewer bits the fewer tokens m share in it, and never more than log2 ℓ above.
 """
 
 from __future__ import annotations

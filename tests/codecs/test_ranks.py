@@ -162,11 +162,52 @@ def test_large_sets_one_upon_the_other(fields):
         bound += log2_comb(size, ids.size)
     payload = ranks.payload()
     few = max(1, *(min(ids.size, size - ids.size) for ids, size in fields))
-    assert bound - 1e-6 <= payload.bits <= bound + log(few) / log(2) + 3
+    assert bound - 1e-6 <= payload.bits <= bound + log(few) / log(2) + 3 + len(fields)
     back = Ranks(payload.data)
     for ids, size in reversed(fields):
         assert np.array_equal(back.pop_subset(ids.size, size), ids)
     back.finish(ranks)
+
+
+@pytest.mark.parametrize("padding", range(0, 1200, 97))
+def test_large_sets_with_small_fields_between(padding):
+    """What is put aside of the stack below is found again, however long the stack happens to be."""
+    rng = np.random.default_rng(padding)
+    sets = [np.sort(rng.choice(5000, int(k), replace=False)) for k in rng.integers(200, 2400, 7)]
+    ranks = Ranks()
+    ranks.push(0, 1 << padding + 1)
+    bound = padding + 1.0
+    for ids in sets:
+        ranks.push_subset(ids, 5000)
+        ranks.push_composition(np.zeros(40, np.int64) + 3)
+        ranks.push(ids.size, 5001)
+        bound += log2_comb(5000, ids.size) + log2_comb(159, 39) + log(5001) / log(2)
+    payload = ranks.payload()
+    assert bound - 1e-6 <= payload.bits <= bound + 16 + len(sets)
+    back = Ranks(payload.data)
+    for ids in reversed(sets):
+        assert back.pop(5001) == ids.size
+        assert back.pop_composition(40, 120).tolist() == [3] * 40
+        assert np.array_equal(back.pop_subset(ids.size, 5000), ids)
+    assert back.pop(1 << padding + 1) == 0
+    back.finish(ranks)
+
+
+@pytest.mark.parametrize("digit", [0, -1])
+def test_large_sets_on_digits_that_are_all_alike(digit):
+    """The number itself may be far shorter than it could be."""
+    ids = np.arange(3000) if digit == 0 else np.arange(5000 - 3000, 5000)
+    for depth in (0, 100, 101, 130, 3000):
+        ranks = Ranks()
+        for _ in range(depth):
+            ranks.push(digit % 1000, 1000)
+        for _ in range(3):
+            ranks.push_subset(ids, 5000)
+        back = Ranks(ranks.payload().data)
+        for _ in range(3):
+            assert np.array_equal(back.pop_subset(3000, 5000), ids)
+        assert all(back.pop(1000) == digit % 1000 for _ in range(depth))
+        back.finish(ranks)
 
 
 @settings(max_examples=60, deadline=None)

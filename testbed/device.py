@@ -96,6 +96,11 @@ def decode(
         progress(new)
         if len(device.text) >= limit or new[-1] in end_tokens:
             break
+    else:
+        raise TestbedError(
+            f"{channel.peer} ended the text after {len(device.text) - len(prompt)} of "
+            f"{task.max_new_tokens} tokens"
+        )
     if kind.uses_verifier:
         verifier.close()
     return Decoded(device.text[len(prompt) :], times, start, device.counts, verifier.traffic)

@@ -74,7 +74,8 @@ class Floating:
     def _unpack(self, packed: NDArray[np.generic]) -> Probabilities:
         if self.precision == "bf16":
             packed = (packed.astype(np.uint32) << 16).view(np.float32)
-        return packed.astype(np.float64)
+        with np.errstate(invalid="ignore"):  # a signalling NaN, which only damage brings
+            return packed.astype(np.float64)
 
 
 def _lattice(values: Probabilities) -> Lattice:

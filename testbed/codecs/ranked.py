@@ -6,10 +6,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from testbed.codecs.base import Drawn
-from testbed.codecs.bits import Payload, PayloadError
+from testbed.codecs.bits import Payload, PayloadError, width
 from testbed.codecs.ranks import Ranks
 from testbed.decoding.lattice import Lattice
 from testbed.decoding.sampling import Probabilities
+
+_ROUNDING = 64
+"""Bits; more than a draft loses in the rounding of its fields."""
 
 
 class Ranked(ABC):
@@ -41,10 +44,23 @@ class Ranked(ABC):
 
     def decode(self, data: bytes, drafts: int) -> list[Drawn]:
         """See Codec."""
-        ranks = Ranks(data)
+        ranks = self.received(data, drafts)
         drawn = [self.pop(ranks) for _ in range(drafts)]
         ranks.finish(self._written(drawn))
         return drawn
+
+    def received(self, data: bytes, drafts: int) -> Ranks:
+        """A message to read so many drafts from.
+
+        Raises PayloadError when it is longer than any: the time to find out otherwise grows with
+        its length and with what it says.
+        """
+        v, total = self.vocabulary_size, self.total
+        # A bit for each token, one for each star and bar or a number for each, the place, the size.
+        most = v + min(total + v, v * width(total + 1)) + 2 * width(v)
+        if len(data) * 8 > drafts * (most + _ROUNDING) + 8:
+            raise PayloadError(f"payload of {len(data)} bytes is longer than {drafts} drafts are")
+        return Ranks(data)
 
     def _written(self, drafts: Sequence[Drawn]) -> Ranks:
         ranks = Ranks()

@@ -54,6 +54,10 @@ class Method(ABC):
         """The policy that the option `draft_length` asks for; one that never drafts without it."""
         return start_policy(getattr(self.options, "draft_length", 0))
 
+    def most_drafts(self, room: int) -> int:
+        """How many drafts a round may have where the text has room for a chain of `room`."""
+        return room
+
     def verifier(self, verifier: VerifierSide, drafts: int, upload: bytes) -> Iterator[Answer]:
         """Answer one round: extend `verifier.text`, yield each part of the answer up to the last.
 

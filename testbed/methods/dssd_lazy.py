@@ -129,7 +129,7 @@ class DssdLazy(Method):
         return ranks
 
     def _read(self, upload: bytes) -> Lattice:
-        ranks = Ranks(upload)
+        ranks = self._codec.received(upload, 1)
         q = self._codec.pop_lattice(ranks)
         ranks.finish(self._written(q))
         return q

@@ -10,11 +10,12 @@ from functools import cache
 from typing import Protocol
 
 from testbed.codecs.base import Drawn
-from testbed.codecs.bits import Payload
+from testbed.codecs.bits import Payload, PayloadError
 from testbed.decoding.lattice import Lattice
 from testbed.decoding.randomness import Randomness
 from testbed.decoding.sampling import Probabilities, Sampling, distribution
 from testbed.drafting.base import DraftLength, Outcome
+from testbed.errors import TestbedError
 from testbed.models.reader import Reader
 from testbed.traces.events import Tracer
 
@@ -97,7 +98,11 @@ class DeviceSide:
 
     def next_draft(self, text: list[int]) -> Probabilities:
         """The draft model's q after `text`, shape [V]."""
-        return distribution(self.draft.logits(text)[-1], self.sampling)
+        logits = self.draft.logits(text)[-1]
+        try:
+            return distribution(logits, self.sampling)
+        except ValueError as error:
+            raise TestbedError(f"draft model, after {len(text)} tokens: {error}") from None
 
     @property
     def room(self) -> int:
@@ -145,7 +150,9 @@ class DeviceSide:
 
     def ask(self, upload: Payload, drafts: int = 0) -> bytes:
         """One round with a single answer: send, wait, return the download."""
-        (download,) = self.stream_answers(upload, drafts)
+        download, *more = self.stream_answers(upload, drafts)
+        if more:
+            raise PayloadError(f"an answer of one part arrived in {1 + len(more)}")
         return download
 
     def stream_answers(self, upload: Payload, drafts: int = 0) -> Iterator[bytes]:

@@ -100,6 +100,10 @@ class TsltTree(Method):
 
         return grow(self.options.branches[: device.room], device.end_tokens, pick)
 
+    def most_drafts(self, room: int) -> int:
+        """See Method."""
+        return MOST_NODES
+
     def verifier(self, verifier: VerifierSide, drafts: int, upload: bytes) -> Iterator[Answer]:
         """Walk down the tree; draw what follows the last accepted node."""
         position = len(verifier.text)

@@ -23,6 +23,7 @@ MAX_MESSAGE = 64 << 20
 NO_SESSION = 0
 """In a refusal of a message that could not be read."""
 Count = Annotated[int, msgspec.Meta(ge=0)]
+Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 
 
 class Header(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
@@ -38,8 +39,8 @@ class Open(Header, tag=1, kw_only=True):
     method: str
     options: dict[str, Any]
     sampling: Sampling
-    seed: int
-    repetition: int
+    seed: Int64
+    repetition: Int64
     stream: str
     limit: Count
     """Tokens wanted in all, prompt included; a verifier that streams stops there."""

@@ -120,8 +120,12 @@ class VerifierServer:
                 f"draft model {message.draft} and target model {self.target.name} have different "
                 f"vocabularies ({message.vocabulary_size} and {v} entries)"
             )
+        if not message.length:
+            raise TestbedError("a text without tokens cannot be continued")
         require_context(self.target, message.limit)
         kind = method_class(message.method)
+        if not kind.uses_verifier:
+            raise TestbedError(f"{kind.name} never asks the verifier")
         side = VerifierSide(
             text=decode_tokens(payload, message.length, v),
             limit=message.limit,
@@ -152,6 +156,12 @@ class VerifierServer:
             return
         if any(token >= self.target.vocabulary_size for token in message.catch_up):
             reason = f"catch-up tokens {message.catch_up} are not all in the vocabulary"
+            yield to_frames(Refused(VERSION, message.session, reason=reason))
+            return
+        room = session.side.limit - length - len(message.catch_up) - 1
+        most = session.method.most_drafts(max(0, room))
+        if message.drafts > most:
+            reason = f"{message.drafts} drafts where at most {most} can be used"
             yield to_frames(Refused(VERSION, message.session, reason=reason))
             return
         self._received(session.side.stream, message, payload)

@@ -1,0 +1,197 @@
+"""What no honest device sends: the verifier refuses it at once, and goes on serving."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+
+from testbed.codecs.base import Drawn
+from testbed.codecs.bits import Payload, PayloadError
+from testbed.codecs.ranks import Ranks
+from testbed.codecs.tokens import encode_tokens
+from testbed.decoding.sampling import Sampling
+from testbed.errors import TestbedError
+from testbed.methods.base import methods
+from testbed.methods.ksqs import likeliest
+from testbed.methods.qs import Qs, QsOptions
+from testbed.methods.sides import Answer
+from testbed.transport.inprocess import InProcessChannel
+from testbed.transport.messages import (
+    VERSION,
+    Open,
+    Refused,
+    Reply,
+    Round,
+    from_frames,
+    to_frames,
+)
+from testbed.transport.server import VerifierServer
+from tests.toy import ToyModel, decode_locally, task, with_method
+
+V, LIMIT, SESSION = 20, 32, 5
+DRAFT, TARGET = ToyModel(V, 1), ToyModel(V, 2)
+
+
+def opening(method="dsd", **changes):
+    prompt = changes.pop("prompt", [0, 1])
+    fields = {
+        "method": method,
+        "options": {},
+        "sampling": Sampling(),
+        "seed": 1,
+        "repetition": 0,
+        "stream": "device/0",
+        "limit": LIMIT,
+        "end_tokens": [],
+        "vocabulary_id": TARGET.vocabulary_id,
+        "vocabulary_size": V,
+        "draft": "toy",
+        "length": len(prompt),
+    }
+    message = Open(VERSION, SESSION, **{**fields, **changes})
+    return to_frames(message, encode_tokens(prompt, V).data)
+
+
+def a_round(drafts, payload, base=2, catch_up=()):
+    message = Round(
+        VERSION, SESSION, round=0, base=base, catch_up=list(catch_up), drafts=drafts, received=0
+    )
+    return to_frames(message, payload)
+
+
+def answers(*messages):
+    server = VerifierServer(TARGET)
+    got = []
+    for frames in messages:
+        got += server.handle(b"device", frames)
+        while server.busy:
+            got += [frames for _, frames in server.step()]
+    return [from_frames(frames)[0] for frames in got]
+
+
+@pytest.mark.parametrize(
+    ("frames", "reason"),
+    [
+        (opening(seed=2**63), "<= 9223372036854775807"),
+        (opening(repetition=2**64 - 1), "<= 9223372036854775807"),
+        (opening("device_only"), "device_only never asks the verifier"),
+        (opening("cloud_ar", prompt=[]), "a text without tokens cannot be continued"),
+    ],
+)
+def test_openings_that_cannot_be_served(frames, reason):
+    refused, *_ = answers(frames, a_round(0, b""))
+    assert isinstance(refused, Refused)
+    assert reason in refused.reason
+
+
+CHAINS = sorted(
+    name for name, kind in methods().items() if "draft_length" in kind.Options.__struct_fields__
+)
+
+
+@pytest.mark.parametrize("method", CHAINS)
+def test_more_drafts_than_the_text_has_room_for(method):
+    """Some payloads of no bytes at all read as any number of drafts, and would be read for ever."""
+    *_, refused = answers(opening(method), a_round(10**12, b"", catch_up=[3]))
+    assert isinstance(refused, Refused)
+    assert refused.reason == f"{10**12} drafts where at most {LIMIT - 4} can be used"
+
+
+@pytest.mark.parametrize(
+    "codec", [likeliest(64, 100, 49_152), Qs(QsOptions(), 49_152).codec], ids=["ksqs", "qs"]
+)
+def test_a_payload_longer_than_any_message_is_not_read(codec, monkeypatch):
+    monkeypatch.setattr(Ranks, "pop", lambda self, radix: pytest.fail("it is read"))
+    with pytest.raises(PayloadError, match="200000 bytes is longer than 4 drafts are"):
+        codec.decode(bytes(200_000), 4)
+
+
+@pytest.mark.parametrize("total", [1, 7, 5000])
+@pytest.mark.parametrize("v", [2, 37])
+def test_no_message_is_taken_for_too_long(v, total):
+    """Drafts as long as they get: q even over half of the vocabulary, and over all of it."""
+    for kept in (max(1, v // 2), v):
+        codec = likeliest(kept, total, v)
+        q = codec.quantise(np.full(v, 1 / v))
+        drafts = [Drawn(int(q.support[q.counts.argmax()]), q)] * 9
+        assert len(codec.decode(codec.encode(drafts).data, 9)) == 9
+
+
+@pytest.mark.parametrize("method", [name for name, kind in methods().items() if kind.uses_verifier])
+def test_damage_is_answered_or_refused(method):
+    """Without a checksum: bits flipped, bytes lost and added, other numbers of drafts, noise."""
+    rounds = []
+
+    class Tap(InProcessChannel):
+        def send(self, frames):
+            message, payload = from_frames(frames)
+            if isinstance(message, Round):
+                rounds.append((message, payload))
+            super().send(frames)
+
+    decoded = decode_locally(task(method, LIMIT - 2), DRAFT, TARGET, channel=Tap)
+    text = [0, 1, *decoded.tokens]
+    noise = random.Random(3)
+    kinds = set()
+    for _ in range(60):
+        message, payload = noise.choice(rounds)
+        damaged, drafts = bytearray(payload), message.drafts
+        match noise.randrange(5):
+            case 0 if damaged:
+                damaged[noise.randrange(len(damaged))] ^= 1 << noise.randrange(8)
+            case 1:
+                del damaged[noise.randrange(len(damaged) + 1) :]
+            case 2:
+                damaged += noise.randbytes(3)
+            case 3:
+                drafts = noise.randrange(30)
+            case _:
+                damaged = bytearray(noise.randbytes(len(damaged)))
+        opened = opening(method, prompt=text[: message.base])
+        sent = a_round(drafts, bytes(damaged), message.base, message.catch_up)
+        kinds.add(type(answers(opened, sent)[-1]))
+    assert kinds <= {Refused, Reply}
+
+
+# The device's side: whatever the verifier answers, an error is one that names its cause.
+
+
+class TwoParts(Qs):
+    """Answers a round in two parts where one is expected."""
+
+    name = "two_parts"
+
+    def verifier(self, verifier, drafts, upload):
+        for answer in super().verifier(verifier, drafts, upload):
+            yield Answer(answer.payload, last=False)
+        yield Answer(Payload(b"", 0))
+
+
+def test_an_answer_in_too_many_parts_is_no_traceback():
+    with (
+        with_method(TwoParts),
+        pytest.raises(TestbedError, match="an answer of one part arrived in 2"),
+    ):
+        decode_locally(task("two_parts", 5), DRAFT, TARGET)
+
+
+def test_a_stream_that_ends_early_is_no_finished_text(monkeypatch):
+    stop = VerifierServer._session
+
+    def early(self, message, payload):
+        message.limit = 6
+        return stop(self, message, payload)
+
+    monkeypatch.setattr(VerifierServer, "_session", early)
+    with pytest.raises(TestbedError, match="verifier ended the text after 4 of 10 tokens"):
+        decode_locally(task("cloud_ar", 10), DRAFT, TARGET)
+
+
+@pytest.mark.parametrize("method", ["dsd", "gumbel", "tslt_tree", "device_only"])
+def test_a_draft_model_that_says_nan_is_named(method):
+    broken = ToyModel(V, 1)
+    broken.table[:] = np.nan
+    with pytest.raises(TestbedError, match="draft model, after 2 tokens: logits hold NaN"):
+        decode_locally(task(method, 5), broken, TARGET)

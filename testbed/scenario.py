@@ -37,7 +37,7 @@ from testbed.links.units import format_time, parse_time
 from testbed.methods.base import method_class, parse_options
 from testbed.models.spec import Dtype
 from testbed.schema import convert
-from testbed.sweep import Sweep, Values, at_point, differences, read_points, swept_keys
+from testbed.sweep import Sweep, Values, at_point, differences, point_text, read_points, swept_keys
 from testbed.transport.channel import LONGEST_TIMEOUT
 from testbed.yaml_text import apply_change, parse_yaml
 
@@ -81,7 +81,7 @@ class Decoding(Strict):
     """How texts are decoded; the same for every method."""
 
     temperature: Annotated[float, msgspec.Meta(ge=0)] = 1.0
-    top_k: Annotated[int, msgspec.Meta(ge=0)] = 0
+    top_k: Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)] = 0
     top_p: Annotated[float, msgspec.Meta(gt=0, le=1)] = 1.0
     max_new_tokens: Positive = 64
     ignore_eos: bool = False
@@ -233,7 +233,8 @@ def load_scenario(
         raise TestbedError(f"{path}: a scenario is a mapping of keys to values")
     for change in changes:
         apply_change(raw, change)
-        if change.partition("=")[0] in swept_keys(raw.get("sweep")):
+        key = f"{change.partition('=')[0]}."
+        if any(key.startswith(f"{swept}.") for swept in swept_keys(raw.get("sweep"))):
             raise TestbedError(f"--set {change}: {path} sweeps it; --set sweep={{}} ends that")
     scenario = check_scenario(raw, str(path))
     if methods is None:
@@ -242,15 +243,24 @@ def load_scenario(
     for label in methods:
         if label not in labels:
             raise TestbedError(f"--methods: '{label}' is not in {path}; it has {', '.join(labels)}")
-    return _with_methods(scenario, methods)
+    return _with_methods(scenario, methods, f"{path}")
 
 
-def _with_methods(scenario: Scenario, labels: Sequence[str]) -> Scenario:
+def _with_methods(scenario: Scenario, labels: Sequence[str], where: str) -> Scenario:
     """The scenario with the methods of these labels alone, at each of its points."""
     points = [
-        replace(point, scenario=_with_methods(point.scenario, labels)) for point in scenario.points
+        replace(
+            point,
+            scenario=_with_methods(
+                point.scenario, labels, f"{where} at sweep point {point_text(point.values)}"
+            ),
+        )
+        for point in scenario.points
     ]
     kept = [entry for entry in scenario.methods if entry.label in labels]
+    if not kept:
+        known = ", ".join(entry.label for entry in scenario.methods)
+        raise TestbedError(f"--methods: none of {', '.join(labels)} is in {where}; it has {known}")
     return replace(scenario, methods=kept, points=tuple(points))
 
 
@@ -297,11 +307,25 @@ def check_scenario(raw: Mapping[str, Any], where: str) -> Scenario:
         methods=_check_methods(document.methods, where),
         timeout=timeout,
         source=where,
-        points=tuple(
-            Point(values, check_scenario(at_point(raw, values, where), where))
-            for values in read_points(document.sweep, where)
-        ),
+        points=_check_points(raw, document, where),
     )
+
+
+def _check_points(raw: Mapping[str, Any], document: Document, where: str) -> tuple[Point, ...]:
+    """The points of a sweep; two that are the same scenario would write into the same runs."""
+    points: list[Point] = []
+    seen: dict[bytes, Values] = {}
+    for values in read_points(document.sweep, where):
+        scenario = check_scenario(at_point(raw, values, where), where)
+        resolved = msgspec.json.encode(scenario.to_mapping(), order="sorted")
+        if resolved in seen:
+            raise TestbedError(
+                f"{where}: sweep: {point_text(values)} is the same scenario as "
+                f"{point_text(seen[resolved])}; name each point once"
+            )
+        seen[resolved] = values
+        points.append(Point(values, scenario))
+    return tuple(points)
 
 
 def _load_topology(document: Document, where: str) -> Topo:

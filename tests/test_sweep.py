@@ -67,6 +67,9 @@ MISTAKES = [
     ([{}], "s.yaml: sweep: a point needs at least one key"),
     ({"topology": ["edge"]}, "s.yaml: sweep: a point needs at least one key, and none of name, to"),
     ({RATE: "1mbit"}, "s.yaml: sweep"),
+    ({LENGTH: [2, 3, 2]}, f"s.yaml: sweep: {LENGTH} 2 is the same scenario as {LENGTH} 2; name"),
+    ({RATE: ["1mbit", "1000kbit"]}, f"s.yaml: sweep: {RATE} 1000kbit is the same scenario as"),
+    ([{LENGTH: 2, "seed": 0}, {LENGTH: 2}], f"s.yaml: sweep: {LENGTH} 2 is the same scenario as"),
 ]
 
 
@@ -85,6 +88,23 @@ def test_a_swept_key_cannot_be_set_as_well(tmp_path):
     scenario = load_scenario(path, ["sweep={}", f"{RATE}=3mbit"])
     assert scenario.links["radio"].up.rate == 3e6
     assert not scenario.points
+
+
+def test_a_value_inside_of_a_swept_one_cannot_be_set_either(tmp_path):
+    """Every point would replace it, and the run would not be what was asked for."""
+    path = tmp_path / "s.yaml"
+    path.write_text(yaml.safe_dump(swept({"links.radio.up": [{"rate": "1mbit"}]})))
+    with pytest.raises(TestbedError, match="sweeps it"):
+        load_scenario(path, [f"{RATE}=3mbit"])
+    beside = load_scenario(path, ["links.radio.down.rate=3mbit"]).every_point()
+    assert beside[0].scenario.links["radio"].down.rate == 3e6
+
+
+def test_each_point_keeps_a_method(tmp_path):
+    path = tmp_path / "s.yaml"
+    path.write_text(yaml.safe_dump(swept({"methods": [["dssd", "dsd"], ["dsd"]]})))
+    with pytest.raises(TestbedError, match=r"^--methods: none of dssd is in .* it has dsd$"):
+        load_scenario(path, methods=["dssd"])
 
 
 def test_only_the_methods_asked_for_run_at_each_point(tmp_path):

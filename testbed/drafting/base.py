@@ -5,10 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated, TypeAlias
 
 import msgspec
 
 from testbed.codecs.base import Drawn
+
+Length: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=4096)]
+"""A number of drafts as an option."""
 
 
 @dataclass(frozen=True)

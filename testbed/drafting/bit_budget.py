@@ -13,14 +13,14 @@ from typing import Annotated
 import msgspec
 
 from testbed.codecs.base import Drawn
-from testbed.drafting.base import DraftLength, PolicyOptions
+from testbed.drafting.base import DraftLength, Length, PolicyOptions
 
 
 class BitBudget(PolicyOptions, frozen=True, tag="bit_budget"):
     """`bits` is B."""
 
-    bits: Annotated[int, msgspec.Meta(ge=1)] = 5000
-    longest: Annotated[int, msgspec.Meta(ge=1)] = 16
+    bits: Annotated[int, msgspec.Meta(ge=1, le=1 << 40)] = 5000
+    longest: Length = 16
 
     def start(self) -> DraftLength:
         """See PolicyOptions."""

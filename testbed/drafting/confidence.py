@@ -19,7 +19,7 @@ from typing import Annotated
 import msgspec
 
 from testbed.codecs.base import Drawn
-from testbed.drafting.base import DraftLength, PolicyOptions
+from testbed.drafting.base import DraftLength, Length, PolicyOptions
 
 
 class Confidence(PolicyOptions, frozen=True, tag="confidence"):
@@ -29,7 +29,7 @@ class Confidence(PolicyOptions, frozen=True, tag="confidence"):
     """
 
     threshold: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.4
-    longest: Annotated[int, msgspec.Meta(ge=1)] = 16
+    longest: Length = 16
     product: bool = False
 
     def start(self) -> DraftLength:

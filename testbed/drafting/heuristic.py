@@ -7,19 +7,16 @@ beginning is an option.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
-
-import msgspec
 
 from testbed.codecs.base import Drawn
-from testbed.drafting.base import DraftLength, Outcome, PolicyOptions
+from testbed.drafting.base import DraftLength, Length, Outcome, PolicyOptions
 
 
 class Heuristic(PolicyOptions, frozen=True, tag="heuristic"):
     """`first` is the draft length of the first round, `longest` the most it grows to."""
 
-    first: Annotated[int, msgspec.Meta(ge=1)] = 5
-    longest: Annotated[int, msgspec.Meta(ge=1)] = 16
+    first: Length = 5
+    longest: Length = 16
 
     def start(self) -> DraftLength:
         """See PolicyOptions."""

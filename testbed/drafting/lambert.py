@@ -27,7 +27,7 @@ import msgspec
 
 from testbed.codecs.base import Drawn
 from testbed.decoding.theory import optimal_draft_length, runs_alone
-from testbed.drafting.base import DraftLength, Outcome, PolicyOptions
+from testbed.drafting.base import DraftLength, Length, Outcome, PolicyOptions
 from testbed.drafting.link import Measured
 
 PROBE = 6
@@ -44,7 +44,7 @@ class Lambert(PolicyOptions, frozen=True, tag="lambert"):
     acceptance: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.7
     cost: Annotated[float, msgspec.Meta(gt=0)] = 0.2
     measure: Literal["both", "acceptance", "cost", "nothing"] = "both"
-    longest: Annotated[int, msgspec.Meta(ge=1)] = 16
+    longest: Length = 16
 
     def start(self) -> DraftLength:
         """See PolicyOptions."""

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypeAlias
+from typing import TypeAlias
 
-import msgspec
-
-from testbed.drafting.base import DraftLength
+from testbed.drafting.base import DraftLength, Length
 from testbed.drafting.bit_budget import BitBudget
 from testbed.drafting.confidence import Confidence
 from testbed.drafting.fixed import Fixed
@@ -14,7 +12,6 @@ from testbed.drafting.heuristic import Heuristic
 from testbed.drafting.lambert import Lambert
 from testbed.drafting.ucb import Ucb
 
-Length: TypeAlias = Annotated[int, msgspec.Meta(ge=1)]
 DraftLengthOption: TypeAlias = Length | BitBudget | Confidence | Heuristic | Lambert | Ucb
 """A number, or a mapping with the `policy` and its options."""
 

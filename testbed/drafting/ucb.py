@@ -27,7 +27,7 @@ import msgspec
 import numpy as np
 
 from testbed.codecs.base import Drawn
-from testbed.drafting.base import DraftLength, Outcome, PolicyOptions
+from testbed.drafting.base import DraftLength, Length, Outcome, PolicyOptions
 
 DISCOUNT = 0.98
 """What a round still counts after one more: about the last fifty rounds matter."""
@@ -36,7 +36,7 @@ DISCOUNT = 0.98
 class Ucb(PolicyOptions, frozen=True, tag="ucb"):
     """`longest` is the number of arms; `exploration` scales the bonus of those tried less."""
 
-    longest: Annotated[int, msgspec.Meta(ge=1)] = 8
+    longest: Length = 8
     exploration: Annotated[float, msgspec.Meta(ge=0)] = 0.1
 
     def start(self) -> DraftLength:

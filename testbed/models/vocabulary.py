@@ -62,6 +62,11 @@ def require_same_vocabulary(target: ModelSpec, draft: ModelSpec) -> None:
             raise TestbedError(f"{pair}, but id {token} is {left!r} and {right!r}.")
 
 
+def vocabulary_size(spec: ModelSpec) -> int:
+    """V of the model that a node will load. Raises TestbedError when its files do not say."""
+    return _vocabulary(spec).size
+
+
 def _vocabulary(spec: ModelSpec) -> Vocabulary:
     if isinstance(spec, SyntheticSpec):
         return Vocabulary(spec.vocabulary_size, {})

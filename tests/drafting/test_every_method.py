@@ -69,6 +69,9 @@ BAD = [
     ({"policy": "ucb", "longest": 0}, ".longest: 0: expected `int` >= 1"),
     ({"policy": "ucb", "exploration": -1}, ".exploration: -1: expected `float` >= 0.0"),
     ({"policy": "heuristic", "first": 0}, ".first: 0: expected `int` >= 1"),
+    ({"policy": "ucb", "longest": 10**12}, ".longest: 1000000000000: expected `int` <= 4096"),
+    ({"policy": "bit_budget", "bits": 2**70}, f".bits: {2**70}: expected `int` <= {2**40}"),
+    (10**30, f": {10**30}: expected `int` <= 4096"),
     (
         {"policy": "fixed"},
         ".policy: 'fixed': choose from bit_budget, confidence, heuristic, lambert, ucb",

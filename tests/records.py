@@ -37,6 +37,7 @@ ROW = Row(
     target_tv=None,
     device_compute_s=0.4,
     verifier_compute_s=0.6,
+    verify_s=0.5,
     network_s=1.0,
     verdicts=4,
     predicted_tokens_per_round=2.6,

@@ -3,7 +3,8 @@
 Each round takes γ T_SLM + T_LLM + bits / R + T_NTT and emits E[N] tokens (testbed.decoding.theory).
 Fed with the acceptance rate and the compute times of the text itself, with the bits of the paper's
 formula and with the rate and delay that were *asked* of the links, it leaves out what only a
-network has: headers, TCP, queues, losses, jitter, and drafts that were not independent.
+network has: headers, TCP, queues, losses, jitter, and drafts that were not independent. It also
+leaves out the prompt, which goes up and is read once, and shows in short texts.
 """
 
 from __future__ import annotations

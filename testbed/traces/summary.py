@@ -75,6 +75,8 @@ class Row(msgspec.Struct, kw_only=True):
     """Mean TV(p, p̂) over the positions where the method used a quantised target."""
     device_compute_s: float
     verifier_compute_s: float
+    verify_s: float
+    """Of these seconds, those that did not go into reading the prompt."""
     network_s: float
     verdicts: int
     """Rounds in which drafts were judged; a method may have others besides."""
@@ -153,6 +155,7 @@ def summarise(
         target_tv=sum(distances) / len(distances) if distances else None,
         device_compute_s=_length(device_spans),
         verifier_compute_s=_length(verifier_spans),
+        verify_s=verify_s,
         network_s=seconds - _length(device_spans + verifier_spans),
         verdicts=sum(result.draft_lengths),
         predicted_tokens_per_round=per_round,

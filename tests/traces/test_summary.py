@@ -97,6 +97,13 @@ def test_without_events_all_the_time_is_the_networks():
 def test_nodes_that_compute_at_the_same_time_are_subtracted_from_the_network_once():
     got = row(device=[span("draft", 1, 4)], verifier=[span("prefill", 2, 6)])
     assert compute(got) == (3, 4, 5)
+    assert got.verify_s == 0
+
+
+def test_reading_the_prompt_is_no_verifying():
+    got = row(verifier=[span("prefill", 0, 3), span("verify", 4, 5), span("verify", 7, 9)])
+    assert compute(got) == (0, 6, 4)
+    assert got.verify_s == pytest.approx(3)
 
 
 @pytest.mark.parametrize(

@@ -80,8 +80,9 @@ class Ranks:
     def push_subset(self, subset: Ids | Sequence[int], size: int) -> None:
         """Put a set of ascending ids below `size` on the stack: log2 C(size, K) bits.
 
-        On an empty stack up to log2 K more, because there is nothing for the order to carry; one
-        more where the set is so large that the stack below it is put aside.
+        On an empty stack some log2 K more (half as much again where K is about size / 2), because
+        there is nothing for the order to carry. One more where the set is so large that the stack
+        below it is put aside.
         """
         ids = np.asarray(subset, np.int64)
         rest: list[int] = (ids if 2 * ids.size <= size else _others(ids, size)).tolist()

@@ -13,9 +13,10 @@ from testbed.emulation.sandbox import check_sandbox, run_in_sandbox
 from testbed.environment import threads_per_node
 from testbed.errors import TestbedError
 from testbed.experiment import Plan
+from testbed.methods.base import method_class, parse_options
 from testbed.models.catalog import resolve
 from testbed.models.spec import ModelSpec, SyntheticSpec
-from testbed.models.vocabulary import require_same_vocabulary
+from testbed.models.vocabulary import require_same_vocabulary, vocabulary_of
 from testbed.results import Results
 from testbed.scenario import RealModel, Scenario
 
@@ -28,7 +29,7 @@ def launch(scenario: Scenario, out: Path) -> tuple[Results, int]:
     check_sandbox()
     backend = choose_backend(scenario.document.backend, scenario.netem_refusals())
     plans = [
-        Plan(point.values, backend, *resolve_models(point.scenario))
+        Plan(point.values, backend, *_models_for(point.scenario))
         for point in scenario.every_point()
     ]
     results = Results.create(out, scenario.name)
@@ -41,6 +42,19 @@ def launch(scenario: Scenario, out: Path) -> tuple[Results, int]:
         env={**os.environ, "HF_HUB_OFFLINE": "1"},
     )
     return results, code
+
+
+def _models_for(scenario: Scenario) -> tuple[ModelSpec, ModelSpec]:
+    """Target and draft; each method must be able to work with their vocabulary."""
+    target, draft = resolve_models(scenario)
+    size = vocabulary_of(target).size
+    for entry in scenario.methods:
+        kind = method_class(entry.method)
+        try:
+            kind(parse_options(kind, entry.options, entry.label), size)
+        except (TestbedError, ValueError) as error:
+            raise TestbedError(f"{scenario.source}: method {entry.label}: {error}") from None
+    return target, draft
 
 
 def resolve_models(scenario: Scenario) -> tuple[ModelSpec, ModelSpec]:

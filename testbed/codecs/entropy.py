@@ -13,8 +13,8 @@ the digits, class by class, in the order of token ids.
 The payload is the same on every machine. The coder works on integers: histogram entries become
 probabilities in units of 2^-24 by one IEEE division and one multiplication and truncation each, in
 a fixed order, without any function that libraries round differently (`perfect=False`; the library's
-other fits go by logarithms). A changed fit in another version would be refused, not misread: all
-counts must sum to ℓ, and the coder must end up empty.
+other fits go by logarithms). A version that fitted otherwise would be found out: the classes must
+be as many as announced, the coder must end up empty, and all counts must sum to ℓ.
 """
 
 from __future__ import annotations

@@ -16,10 +16,9 @@ from testbed.experiment import Plan
 from testbed.methods.base import method_class, parse_options
 from testbed.models.catalog import resolve
 from testbed.models.spec import ModelSpec, SyntheticSpec
-from testbed.models.vocabulary import require_same_vocabulary, vocabulary_size
+from testbed.models.vocabulary import require_same_vocabulary, vocabulary_of
 from testbed.results import Results
 from testbed.scenario import RealModel, Scenario
-from testbed.sweep import point_text
 
 
 def launch(scenario: Scenario, out: Path) -> tuple[Results, int]:
@@ -29,11 +28,10 @@ def launch(scenario: Scenario, out: Path) -> tuple[Results, int]:
     """
     check_sandbox()
     backend = choose_backend(scenario.document.backend, scenario.netem_refusals())
-    plans = []
-    for point in scenario.every_point():
-        target, draft = resolve_models(point.scenario)
-        check_options(point.scenario, target, point_text(point.values))
-        plans.append(Plan(point.values, backend, target, draft))
+    plans = [
+        Plan(point.values, backend, *_models_for(point.scenario))
+        for point in scenario.every_point()
+    ]
     results = Results.create(out, scenario.name)
     results.write_scenario(scenario.to_mapping())
     results.write_json("plan.json", plans)
@@ -44,6 +42,19 @@ def launch(scenario: Scenario, out: Path) -> tuple[Results, int]:
         env={**os.environ, "HF_HUB_OFFLINE": "1"},
     )
     return results, code
+
+
+def _models_for(scenario: Scenario) -> tuple[ModelSpec, ModelSpec]:
+    """Target and draft; each method must be able to work with their vocabulary."""
+    target, draft = resolve_models(scenario)
+    size = vocabulary_of(target).size
+    for entry in scenario.methods:
+        kind = method_class(entry.method)
+        try:
+            kind(parse_options(kind, entry.options, entry.label), size)
+        except (TestbedError, ValueError) as error:
+            raise TestbedError(f"{scenario.source}: method {entry.label}: {error}") from None
+    return target, draft
 
 
 def resolve_models(scenario: Scenario) -> tuple[ModelSpec, ModelSpec]:
@@ -64,18 +75,6 @@ def resolve_models(scenario: Scenario) -> tuple[ModelSpec, ModelSpec]:
     except TestbedError as error:
         raise TestbedError(f"{where}: {error}") from None
     return target, draft
-
-
-def check_options(scenario: Scenario, target: ModelSpec, point: str = "") -> None:
-    """Raise TestbedError when a method cannot work on this vocabulary, as with K above V."""
-    size = vocabulary_size(target)
-    for i, entry in enumerate(scenario.methods):
-        where = f"{scenario.source}: methods[{i}]"
-        kind = method_class(entry.method, where)
-        try:
-            kind(parse_options(kind, entry.options, where), size).draft_length()
-        except TestbedError as error:
-            raise TestbedError(f"{where}{f' at {point}' if point else ''}: {error}") from None
 
 
 def _resolve(model: str | RealModel, threads: int, where: str) -> ModelSpec:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from testbed.emulation.backend import BACKENDS
 from testbed.errors import TestbedError
+from testbed.launch import launch
 from testbed.links.profiles import PROFILES
 from testbed.methods.base import methods
 from testbed.scenario import check_scenario, load_scenario
@@ -323,3 +324,18 @@ def test_a_long_value_is_not_repeated_in_full():
 def test_a_key_that_is_no_text_is_refused():
     with pytest.raises(TestbedError, match=r"^s\.yaml: the key 3 is no text$"):
         check_scenario({**BASE, 3: 4}, "s.yaml")
+
+
+@pytest.mark.parametrize("sweep", [{}, {"models.synthetic.vocabulary_size": [1000, 99]}])
+def test_a_method_that_cannot_work_with_the_vocabulary_is_named_before_anything_starts(
+    tmp_path, sweep
+):
+    methods = ["dssd", {"method": "ksqs", "label": "wide", "top_k": 100 if sweep else 101}]
+    scenario = check_scenario({**BASE, "methods": methods, "sweep": sweep}, "s.yaml")
+    with pytest.raises(TestbedError) as caught:
+        launch(scenario, tmp_path)
+    what, size = ("101", "100") if not sweep else ("100", "99")
+    assert str(caught.value) == (
+        f"s.yaml: method wide: top_k is {what}; it must be at most the vocabulary's {size}"
+    )
+    assert not list(tmp_path.iterdir())

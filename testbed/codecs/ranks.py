@@ -35,7 +35,7 @@ class Ranks:
 
     def __init__(self, data: bytes = b"") -> None:
         """Empty to write into, or with `data` to read from."""
-        self._size = len(data)
+        self._data = data
         self._state = int.from_bytes(data, "big")
         # The state is below bound · 2^shift: two words tell the number of bits exactly enough.
         self._bound = 1 << len(data) * 8 % _WORD
@@ -68,20 +68,22 @@ class Ranks:
     def finish(self, again: Ranks) -> None:
         """Raise PayloadError unless `again`, what was read written anew, is what came.
 
-        Every number reads as some message; one that is too large, or too long, does not come back.
+        Every number reads as some message; one that no writer makes does not come back.
         """
-        if len(again.payload().data) != self._size:
+        written = again.payload().data
+        if len(written) != len(self._data):
             raise PayloadError(
-                f"payload of {self._size} bytes; such a message has {len(again.payload().data)}"
+                f"payload of {len(self._data)} bytes; such a message has {len(written)}"
             )
-        if self._state:
-            raise PayloadError("rank out of range: the payload holds more than such a message can")
+        if written != self._data:
+            raise PayloadError("rank out of range: no message has this number")
 
     def push_subset(self, subset: Ids | Sequence[int], size: int) -> None:
         """Put a set of ascending ids below `size` on the stack: log2 C(size, K) bits.
 
-        On an empty stack up to log2 K more, because there is nothing for the order to carry; one
-        more where the set is so large that the stack below it is put aside.
+        On an empty stack some log2 K more (half as much again where K is about size / 2), because
+        there is nothing for the order to carry. One more where the set is so large that the stack
+        below it is put aside.
         """
         ids = np.asarray(subset, np.int64)
         rest: list[int] = (ids if 2 * ids.size <= size else _others(ids, size)).tolist()

@@ -52,7 +52,7 @@ def read_vocabulary(model: Path) -> Vocabulary:
 
 def require_same_vocabulary(target: ModelSpec, draft: ModelSpec) -> None:
     """Raise TestbedError with the first difference unless ids mean the same to both models."""
-    mine, other = _vocabulary(target), _vocabulary(draft)
+    mine, other = vocabulary_of(target), vocabulary_of(draft)
     pair = f"Draft '{draft.name}' and target '{target.name}' must share one vocabulary"
     if mine.size != other.size:
         raise TestbedError(f"{pair}, but have {other.size} and {mine.size} token ids.")
@@ -62,12 +62,8 @@ def require_same_vocabulary(target: ModelSpec, draft: ModelSpec) -> None:
             raise TestbedError(f"{pair}, but id {token} is {left!r} and {right!r}.")
 
 
-def vocabulary_size(spec: ModelSpec) -> int:
-    """V of the model that a node will load. Raises TestbedError when its files do not say."""
-    return _vocabulary(spec).size
-
-
-def _vocabulary(spec: ModelSpec) -> Vocabulary:
+def vocabulary_of(spec: ModelSpec) -> Vocabulary:
+    """What the ids of a model stand for, without loading it."""
     if isinstance(spec, SyntheticSpec):
         return Vocabulary(spec.vocabulary_size, {})
     return read_vocabulary(Path(spec.path))

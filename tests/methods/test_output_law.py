@@ -22,7 +22,7 @@ from tests.toy import ToyModel, decode_locally, target_law, task, with_method
 @pytest.mark.parametrize("sampling", SAMPLINGS, ids=str)
 @pytest.mark.parametrize(("v", "gamma"), [(2, 3), (3, 2), (4, 3), (5, 1), (5, 3)])
 def test_dsd_emits_the_target_law(v, gamma, sampling):
-    draft, target = ToyModel(v, 1), ToyModel(v, 2)
+    draft, target = ToyModel(v, 3), ToyModel(v, 4)
     the_task = task("dsd", gamma + 1, sampling, draft_length=gamma)
     assert round_law_error(the_task, draft, target, gamma + 1) < 1e-12
 
@@ -31,7 +31,7 @@ def test_dsd_emits_the_target_law(v, gamma, sampling):
 @pytest.mark.parametrize("sampling", SAMPLINGS, ids=str)
 @pytest.mark.parametrize(("v", "gamma"), [(2, 3), (3, 2), (5, 1), (4, 3)])
 def test_dssd_emits_the_law_that_the_wire_carries(v, gamma, sampling, precision):
-    draft, target = ToyModel(v, 1), ToyModel(v, 2)
+    draft, target = ToyModel(v, 3), ToyModel(v, 4)
     the_task = task("dssd", gamma + 1, sampling, draft_length=gamma, target_precision=precision)
     codec = FixedPoint(precision)
     assert round_law_error(the_task, draft, target, gamma + 1, codec.quantise) < 1e-12

@@ -33,6 +33,12 @@ FORMATS = [
     ("qs", {"lattice": 7, "index": "simplex"}),
     ("dsd", {}),
     ("dssd", {}),
+    ("dssd_lean", {}),
+    ("dssd_lazy", {"top_k": 2, "lattice": 7}),
+    ("tslt", {"top_k": 2}),
+    ("tslt", {"top_p": 0.7, "values": "int8", "index": "ranked"}),
+    ("tslt_tree", {"branches": [2, 1]}),
+    ("gumbel", {}),
 ]
 """Methods with options, one for each form of a message; another method is another line."""
 
@@ -43,7 +49,8 @@ def p_value(
     """Of χ² over all sequences of so many tokens, of which all but the last may be drafted."""
     draft, target = ToyModel(V, 1), ToyModel(V, 2)
     draft.table, target.table = 0.3 * draft.table, 0.3 * target.table
-    the_task = task(method, tokens, draft_length=tokens - 1, **options)
+    length = {} if "branches" in options else {"draft_length": tokens - 1}
+    the_task = task(method, tokens, **length, **options)
     known = {**base.methods(), **{kind.name: kind for kind in more}}
     counts: Counter[tuple[int, ...]] = Counter()
     with patch.object(base, "methods", lambda: known):  # looking for files takes half of the time

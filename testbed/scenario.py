@@ -52,11 +52,14 @@ class Strict(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """Refuses keys it does not know."""
 
 
+Acceptance = Annotated[float, msgspec.Meta(gt=0, le=1)]
+
+
 class SyntheticModels(Strict):
     """A pair of synthetic models; see testbed.models.synthetic."""
 
     vocabulary_size: Annotated[int, msgspec.Meta(ge=2)]
-    acceptance: Annotated[float, msgspec.Meta(gt=0, le=1)]
+    acceptance: Acceptance | Annotated[tuple[Acceptance, ...], msgspec.Meta(min_length=1)]
     seed: int = 0
 
 

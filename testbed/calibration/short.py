@@ -26,7 +26,7 @@ LATE = 5e-3
 """Seconds beyond a limit that a busy machine explains; more, and the link is not what was asked."""
 
 _FEWEST, _MOST = 25, 200  # probes
-_EVERY = 5e-3  # seconds
+_EVERY = 5e-3  # seconds; longer on a link so slow that probes would queue behind each other
 _FALSE_ALARM = 1e-6  # chance that a live link loses every probe
 _BURST = 6  # packets
 _BURSTS = 3
@@ -54,7 +54,7 @@ def check_link(stage: Stage) -> list[Check]:
     """Delay, bursts and order of one link."""
     needed = {way: probes_needed(stage.spec(way)) for way in WAYS}
     count = max([_FEWEST, *(each for each in needed.values() if each is not None)])
-    flights = stage.send(count, _EVERY, SMALL)
+    flights = stage.send(count, max(probe_gap(stage.spec(way)) for way in WAYS), SMALL)
     checks = []
     for way in WAYS:
         if needed[way] is None:
@@ -114,6 +114,13 @@ def probes_needed(spec: LinkSpec) -> int | None:
         if bad + good <= _FALSE_ALARM * (1 + 1e-9):
             return count
     return None
+
+
+def probe_gap(spec: LinkSpec) -> float:
+    """Seconds between probes: twice what one takes to be sent, at least."""
+    if not isinstance(spec.rate, float | int):
+        return _EVERY
+    return max(_EVERY, 2 * (SMALL + HEADERS) * 8 / spec.rate)
 
 
 def _delay(stage: Stage, way: str, flight: Flight) -> Check:

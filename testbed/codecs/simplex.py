@@ -6,10 +6,12 @@ drawn token. Most counts are 0 where ℓ < V: see testbed.codecs.sparse_lattice 
 
 from __future__ import annotations
 
+from math import log2
+
 from testbed.codecs.base import Drawn
 from testbed.codecs.ranked import Ranked, drawn_at
 from testbed.codecs.ranks import Ranks
-from testbed.decoding.bit_counts import id_bits, qs_bits
+from testbed.decoding.bit_counts import id_bits, log2_binomial, qs_bits
 from testbed.decoding.lattice import Lattice, quantise
 from testbed.decoding.sampling import Probabilities
 
@@ -34,3 +36,8 @@ class Simplex(Ranked):
     def formula_bits(self, q: Lattice) -> float:
         """QS: ⌈log2 C(ℓ+V-1, V-1)⌉ + b_id; the authors' code adds 16, b_id of its models."""
         return qs_bits(self.vocabulary_size, self.total) + id_bits(self.vocabulary_size)
+
+    def bits(self, used: int) -> float:
+        """What a draft takes whose q̂ has a count on `used` tokens: the same for all."""
+        points = log2_binomial(self.total + self.vocabulary_size - 1, self.total)
+        return points + log2(self.vocabulary_size)

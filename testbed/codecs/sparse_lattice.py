@@ -7,12 +7,14 @@ Here a point costs the fewer bits the fewer tokens m share in it, and never more
 
 from __future__ import annotations
 
+from math import log2
+
 import numpy as np
 
 from testbed.codecs.base import Drawn
 from testbed.codecs.ranked import Ranked, drawn_at
 from testbed.codecs.ranks import Ranks
-from testbed.decoding.bit_counts import id_bits, qs_bits
+from testbed.decoding.bit_counts import id_bits, log2_binomial, qs_bits
 from testbed.decoding.lattice import Lattice, quantise
 from testbed.decoding.sampling import Probabilities
 
@@ -47,6 +49,12 @@ class SparseLattice(Ranked):
     def formula_bits(self, q: Lattice) -> float:
         """As QS counts, ⌈log2 C(ℓ+V-1, V-1)⌉ + b_id: what the paper would have sent."""
         return qs_bits(self.vocabulary_size, self.total) + id_bits(self.vocabulary_size)
+
+    def bits(self, used: int) -> float:
+        """What a draft takes whose q̂ has a count on `used` tokens."""
+        tokens = log2_binomial(self.vocabulary_size, used)
+        counts = log2_binomial(self.total - 1, used - 1)
+        return log2(self._sizes) + tokens + counts + log2(used)
 
     @property
     def _sizes(self) -> int:

@@ -7,9 +7,10 @@ of discrete probability distributions", DCC 2011, as used by QS (arXiv 2507.0060
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Annotated, TypeAlias
+from typing import Annotated, NamedTuple, TypeAlias
 
 import msgspec
 import numpy as np
@@ -116,6 +117,34 @@ def quantise(q: Probabilities, total: int, support: Ids | None = None) -> Lattic
         if not mass > 0:
             raise ValueError("the support has no probability mass")
         kept = kept / mass
+    return Lattice(_nearest(kept, total), total, support, q.size)
+
+
+class Share(NamedTuple):
+    """Of one law, the tokens that have a count, in any order: both of shape [m]."""
+
+    q_hat: Probabilities
+    q: Probabilities
+
+
+def shares(q: Probabilities, totals: Sequence[int]) -> list[Share]:
+    """What `quantise` makes of `q`, shape [V], for each ℓ, but for the ids; in a part of the time.
+
+    At most 2ℓ tokens have ℓq >= 1/2 and are rounded up, and what is added goes to the likeliest of
+    the others, so the 2ℓ likeliest tokens decide all counts.
+    """
+    size = min(q.size, 2 * max(totals))
+    likeliest = np.partition(q, q.size - size)[q.size - size :]
+    found = []
+    for total in totals:
+        counts = _nearest(likeliest, total)
+        used = counts > 0
+        found.append(Share(counts[used] / total, likeliest[used]))
+    return found
+
+
+def _nearest(kept: Probabilities, total: int) -> NDArray[np.int64]:
+    """Reznik's counts for probabilities, shape [K], that sum to about 1."""
     scaled = kept * total
     counts = np.floor(scaled + 0.5).astype(np.int64)
     missing = total - int(counts.sum())
@@ -128,7 +157,7 @@ def quantise(q: Probabilities, total: int, support: Ids | None = None) -> Lattic
             counts[_smallest(overstated, missing)] += 1
         else:
             counts[_smallest(-overstated, -missing)] -= 1
-    return Lattice(counts, total, support, q.size)
+    return counts
 
 
 def _smallest(values: NDArray[np.float64], n: int) -> NDArray[np.intp]:

@@ -1,34 +1,46 @@
-"""QS: quantise, then sample (arXiv 2507.00605), with a lattice that stays the same.
+"""QS: quantise, then sample (arXiv 2507.00605).
 
 The device takes the lattice point nearest to q, draws from that, and sends it; the verifier accepts
 and resamples with the same point, so the output follows the target exactly.
 
 Per round, with γ drafts: uplink γ (⌈log2 C(ℓ+V-1, V-1)⌉ + b_id), downlink b_id + ⌈log2(γ + 1)⌉.
+
+The paper adapts γ and ℓ to the draft's uncertainty and to the link, here by one of two policies:
+`qs_dqn` is the paper's Double DQN, `qs_model` maximises the paper's throughput model instead. Of
+several ℓ, each draft says which is its own: log2 n bits more a draft.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import Annotated, Literal
 
 import msgspec
 
-from testbed.codecs.base import Codec
+from testbed.codecs.base import Codec, Drawn
+from testbed.codecs.mixed import Mixed
 from testbed.codecs.simplex import Simplex
 from testbed.codecs.sparse_lattice import SparseLattice
 from testbed.decoding.lattice import Denominator
+from testbed.decoding.sampling import Probabilities
+from testbed.drafting.base import DraftLength
 from testbed.drafting.policies import DraftLengthOption
+from testbed.drafting.qs_dqn import QsDqn
+from testbed.drafting.qs_model import QsModel
+from testbed.drafting.resolution import ChoosesResolution, Resolution
+from testbed.errors import TestbedError
 from testbed.methods.uploading import Uploading
 
 
 class QsOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`draft_length` is γ or a policy, `lattice` is ℓ.
+    """`draft_length` is γ or a policy, `lattice` is ℓ, or several for a policy to choose from.
 
     `index` is how a lattice point is named: "support" first says which tokens have a count,
     "simplex" is the paper's form. The text is the same; only bits and time differ.
     """
 
-    draft_length: DraftLengthOption = 4
-    lattice: Denominator = 240
+    draft_length: DraftLengthOption | QsModel | QsDqn = 4
+    lattice: Denominator | Annotated[list[Denominator], msgspec.Meta(min_length=1)] = 240
     index: Literal["support", "simplex"] = "support"
 
 
@@ -42,5 +54,37 @@ class Qs(Uploading):
 
     def make_codec(self) -> Codec:
         """See Uploading."""
+        lattice, policy = self.options.lattice, self.options.draft_length
+        chooses = isinstance(policy, QsModel | QsDqn)
+        totals = sorted(lattice if isinstance(lattice, list) else [lattice])
+        if len(set(totals)) < len(totals):
+            raise TestbedError(f"qs.lattice: {lattice} has one ℓ twice; give each once")
+        if len(totals) > 1 and not chooses:
+            raise TestbedError(
+                f"qs.lattice: {lattice} needs a draft_length that chooses from it, "
+                "{policy: qs_model} or {policy: qs_dqn}; otherwise give one number"
+            )
         form = Simplex if self.options.index == "simplex" else SparseLattice
-        return form(self.options.lattice, self.vocabulary_size)
+        codecs = [form(total, self.vocabulary_size) for total in totals]
+        self._chooser: ChoosesResolution | None = None
+        if not chooses:
+            return codecs[0]
+        self._resolutions = [Resolution(codec.total, codec.bits) for codec in codecs]
+        return Mixed(codecs, self._choose)
+
+    def draft_length(self) -> DraftLength:
+        """See Method."""
+        policy = self.options.draft_length
+        if not isinstance(policy, QsModel | QsDqn):
+            return super().draft_length()
+        self._chooser = policy.start(self._resolutions)
+        return self._chooser
+
+    def settle(self, drafts: Sequence[Drawn], accepted: int) -> None:
+        """See Uploading."""
+        if self._chooser is not None:
+            self._chooser.settle(drafts, accepted)
+
+    def _choose(self, q: Probabilities) -> int:
+        assert self._chooser is not None
+        return self._chooser.resolution(q)

@@ -15,8 +15,9 @@ class SyntheticSpec(msgspec.Struct, frozen=True, tag="synthetic", forbid_unknown
 
     vocabulary_size: int
     """V, from 2 up."""
-    acceptance: float
-    """α: probability that the target accepts a drafted token, in (0, 1]."""
+    acceptance: float | tuple[float, ...]
+    """α: probability that the target accepts a drafted token, in (0, 1]; or several, of which each
+    context has one, the laws sharper from one to the next."""
     seed: int = 0
     name: str = "synthetic"
 

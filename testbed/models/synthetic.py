@@ -8,6 +8,11 @@ of the ids. The draft's is the mixture q = (1 − λ) p + λ r with another law 
 A keyed hash of the last two tokens rotates the ids of p and q together, so that every context
 has its own pair of laws and the same α. It holds for the distributions as they are: temperature,
 top-k and top-p change it.
+
+`acceptance` may also be several α. Each context then has one of them, by another hash, and the mean
+over contexts is their mean. So that the draft's own uncertainty tells which, the laws differ in
+sharpness, too: where the i-th α holds, counted from 0, p has weight k^-(1.5 + i/2) at rank k. The
+first is the least certain, and is exactly what that α alone would be.
 """
 
 from __future__ import annotations
@@ -31,15 +36,15 @@ _START = (-1, -1)  # what stands before the first token
 
 
 class SyntheticModel:
-    """Target or draft of the pair given by (V, α, seed); the same everywhere.
+    """Target or draft of the pair given by (V, α or several, seed); the same everywhere.
 
-    Raises TestbedError when V < 2 or no draft can have the acceptance rate.
+    Raises TestbedError when V < 2, no α is given or no draft can have the acceptance rate.
     """
 
     def __init__(
         self,
         vocabulary_size: int,
-        acceptance: float,
+        acceptance: float | Sequence[float],
         seed: int,
         role: Role,
         name: str = "synthetic",
@@ -51,16 +56,25 @@ class SyntheticModel:
             )
         self._vocabulary_size = vocabulary_size
         self._key = str(seed).encode()
-        law = _target_law(vocabulary_size, self._key)
+        each = acceptance if isinstance(acceptance, Sequence) else [acceptance]
+        if not each:
+            raise TestbedError(
+                f"Model '{name}' has an empty list of acceptances; give at least one."
+            )
+        self._log_laws = [self._log_law(alpha, place, role) for place, alpha in enumerate(each)]
+
+    def _log_law(self, acceptance: float, place: int, role: Role) -> Logits:
+        """Log-probabilities before any rotation; twice over, so that every rotation is a slice."""
+        law = target_law(self._vocabulary_size, self._key, place)
         if not law.min() < acceptance <= 1:  # Σ min(p, q) >= min p for every q
             raise TestbedError(
-                f"Model '{name}' has acceptance {acceptance}; with vocabulary_size "
-                f"{vocabulary_size} it may be above {law.min():.2g} and up to 1."
+                f"Model '{self.name}' has acceptance {acceptance}; with vocabulary_size "
+                f"{self._vocabulary_size} it may be above {law.min():.2g} and up to 1."
             )
         if role == "draft":
-            law = _draft_law(law, acceptance, self._key)
-        # Twice over, so that every rotation is a slice.
-        self._log_law: Logits = np.log(np.concatenate([law, law])).astype(np.float32)
+            law = draft_law(law, acceptance, self._key)
+        twice: Logits = np.log(np.concatenate([law, law])).astype(np.float32)
+        return twice
 
     @property
     def vocabulary_size(self) -> int:
@@ -100,7 +114,10 @@ class SyntheticModel:
     def next_logits(self, context: tuple[int, int]) -> Logits:
         """Log-probabilities of the token after `context`, the last two tokens; shape [V]."""
         shift = _hash(self._key, "context", *context) % self._vocabulary_size
-        return self._log_law[shift : shift + self._vocabulary_size]
+        place = 0
+        if len(self._log_laws) > 1:
+            place = _hash(self._key, "shape", *context) % len(self._log_laws)
+        return self._log_laws[place][shift : shift + self._vocabulary_size]
 
 
 class SyntheticSession:
@@ -129,14 +146,18 @@ class SyntheticSession:
         del self._tokens[length:]
 
 
-def _target_law(vocabulary_size: int, key: bytes) -> Probabilities:
-    """p before any rotation, float64 [V]."""
+def target_law(vocabulary_size: int, key: bytes, place: int = 0) -> Probabilities:
+    """p where the α at this place of the list holds, before any rotation; float64 [V]."""
     ranks = np.arange(1, vocabulary_size + 1, dtype=np.float64)
-    law = 1 / (ranks * np.sqrt(ranks))  # k^-1.5, in operations that round alike on all machines
+    # k^-(1.5 + i/2), in operations that round alike on all machines.
+    weights = ranks * np.sqrt(ranks)
+    for _ in range(place):
+        weights *= np.sqrt(ranks)
+    law = 1 / weights
     return _permuted(law / law.sum(), key, "target")
 
 
-def _draft_law(p: Probabilities, acceptance: float, key: bytes) -> Probabilities:
+def draft_law(p: Probabilities, acceptance: float, key: bytes) -> Probabilities:
     """q with Σ min(p, q) = acceptance, float64 [V].
 
     The wrong guesses r are p's law permuted; where that differs too little from p, p's ranks

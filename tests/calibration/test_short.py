@@ -2,7 +2,7 @@
 
 import pytest
 
-from testbed.calibration.short import LATE, probes_needed, severity, why
+from testbed.calibration.short import LATE, probe_gap, probes_needed, severity, why
 from testbed.links.gilbert_elliott import GilbertElliott
 from testbed.links.spec import LinkSpec
 from testbed.traces.check import judge, not_measured
@@ -25,6 +25,13 @@ def test_probes_in_a_burst_prove_less():
 
 def test_a_packet_with_a_wrong_bit_does_not_arrive():
     assert probes_needed(LinkSpec(loss=0.5, corrupt=0.5)) == 49
+
+
+@pytest.mark.parametrize(
+    ("rate", "seconds"), [(None, 5e-3), (1e6, 5e-3), (454400, 5e-3), (200e3, 11.36e-3)]
+)
+def test_probes_do_not_queue_behind_each_other_on_a_slow_link(rate, seconds):
+    assert probe_gap(LinkSpec(rate=rate)) == pytest.approx(seconds)
 
 
 def measured(seconds):

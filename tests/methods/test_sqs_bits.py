@@ -172,7 +172,7 @@ def test_the_budget_of_the_papers_is_the_default():
 BAD = [
     ("qs", {"lattice": 0}, "x.lattice: 0: expected `int` >= 1"),
     ("qs", {"lattice": 2**24 + 1}, "x.lattice: 16777217: expected `int` <= 16777216"),
-    ("qs", {"lattice": 1.5}, "x.lattice: 1.5: expected `int`"),
+    ("qs", {"lattice": 1.5}, "x.lattice: 1.5: expected `int | list`"),
     ("qs", {"index": "dense"}, "x.index: 'dense': choose from simplex, support"),
     ("qs", {"top_k": 3}, "x.top_k: unknown key; allowed are draft_length, lattice, index"),
     ("ksqs", {"top_k": 0}, "x.top_k: 0: expected `int` >= 1"),

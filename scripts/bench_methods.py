@@ -1,0 +1,241 @@
+#!/usr/bin/env python3
+"""QS that adapts (γ, ℓ) against the best QS that does not, on emulated links whose uplink switches.
+
+    python scripts/bench_methods.py [--regimes low,high] [--seed N] [--json FILE]
+
+About ten minutes on an otherwise idle machine with two cores. Topology edge, backend relay, real
+processes. The pair is synthetic (V = 50,272) with several acceptances; model and lattice take the
+time they take here. The uplink is in one of two states, by a seeded Markov chain with a step every
+few rounds: 200 or 500 kbit/s (low), 2 or 6 Mbit/s (high). 50 Mbit/s down, 3 ms each way.
+
+First every static (γ, ℓ) decodes a little; the fastest ones are then measured again together with
+both adaptive forms, in blocks: each block has its own models, prompts, link and order of methods,
+and all methods in it decode the same prompts over the same link. The ratio to the static that is
+the fastest there has an interval by a paired bootstrap over the texts, the choice of that static
+included. Exits with 1 when, in a regime, both forms' intervals are entirely below 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from testbed.launch import launch
+from testbed.results import Results
+from testbed.scenario import load_scenario
+
+REGIMES = {"low": (0.2, 0.5), "high": (2.0, 6.0)}
+"""Mbit/s in either state."""
+STEP, STAY, LASTING = 0.06, 0.7, 120.0
+"""Seconds between steps of the chain, the chance of no change, and how long it goes on."""
+ACCEPTANCES = (0.4, 0.75, 0.97)
+LENGTHS = (1, 2, 3, 4, 6)
+RESOLUTIONS = (8, 12, 24, 100, 240)
+ADAPTIVE = {policy: {"policy": policy} for policy in ("qs_model", "qs_dqn")}
+FIRST_TOKENS, FIRST_PROMPTS = 80, 2
+TOKENS, PROMPTS, BLOCKS, FINALISTS = 160, 3, 5, 4
+RESAMPLES, CONFIDENCE = 10_000, 0.95
+
+Entry = dict[str, Any]
+
+
+class Text(NamedTuple):
+    """One text of one method."""
+
+    tokens: int
+    seconds: float
+
+
+def statics() -> list[Entry]:
+    """QS with every (γ, ℓ) of the grid."""
+    return [
+        {"method": "qs", "label": f"{gamma}x{total}", "draft_length": gamma, "lattice": total}
+        for gamma in LENGTHS
+        for total in RESOLUTIONS
+    ]
+
+
+def adaptive() -> list[Entry]:
+    """QS with either policy, which has all ℓ of the grid to choose from."""
+    return [
+        {"method": "qs", "label": label, "draft_length": policy, "lattice": list(RESOLUTIONS)}
+        for label, policy in ADAPTIVE.items()
+    ]
+
+
+def markov_trace(rates: tuple[float, float], seed: str) -> str:
+    """The uplink as a CSV trace."""
+    chance = random.Random(seed)
+    state, lines = chance.randrange(2), ["time (s),rate (mbit)"]
+    for step in range(round(LASTING / STEP)):
+        if chance.random() >= STAY or step == 0:
+            state = 1 - state
+            lines.append(f"{step * STEP:.2f},{rates[state]}")
+    return "\n".join(lines) + "\n"
+
+
+def scenario(regime: str, methods: list[Entry], tokens: int, prompts: int, seed: int) -> Entry:
+    """What the methods decode in one block."""
+    up = {"rate": f"{REGIMES[regime][0]}mbit", "delay": "3ms", "trace": "uplink.csv"}
+    return {
+        "name": f"qs-{regime}-{seed}",
+        "topology": "edge",
+        "verifier": "base_station",
+        "links": {"radio": {"up": up, "down": {"rate": "50mbit", "delay": "3ms"}}},
+        "models": {
+            "synthetic": {"vocabulary_size": 50272, "acceptance": list(ACCEPTANCES), "seed": seed}
+        },
+        "decoding": {"temperature": 1.0, "max_new_tokens": tokens},
+        "methods": methods,
+        "prompts": [f"block {seed}, prompt {number}" for number in range(prompts)],
+        "seed": seed,
+        "backend": "relay",
+    }
+
+
+def measure(
+    regime: str, methods: list[Entry], tokens: int, prompts: int, seed: int
+) -> tuple[dict[str, list[Text]], list[str]]:
+    """Run one block; each method's texts, and what the run says against itself."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder)
+        (path / "uplink.csv").write_text(markov_trace(REGIMES[regime], f"{regime} {seed}"))
+        document = scenario(regime, methods, tokens, prompts, seed)
+        (path / "scenario.json").write_text(json.dumps(document))
+        # In a process of its own, so that what a run prints can be kept apart.
+        done = subprocess.run(
+            [sys.executable, __file__, "--run", str(path)],
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode not in (0, 3):
+            sys.exit(f"a run ended with code {done.returncode}:\n{done.stdout}{done.stderr}")
+        (found,) = (path / "out").iterdir()
+        results = Results.open(found)
+        texts: dict[str, list[Text]] = {entry["label"]: [] for entry in methods}
+        for row in results.summary().rows:
+            texts[row.method].append(Text(row.tokens, row.seconds))
+        return texts, results.verdict().reasons
+
+
+def speed(texts: Sequence[Text]) -> float:
+    """Tokens per second of all texts together."""
+    return sum(text.tokens for text in texts) / sum(text.seconds for text in texts)
+
+
+def shuffled(methods: list[Entry], seed: int) -> list[Entry]:
+    """In an order that nobody chose."""
+    return random.Random(f"order {seed}").sample(methods, len(methods))
+
+
+def ratios(texts: dict[str, list[Text]], label: str, rivals: Sequence[str]) -> NDArray[np.float64]:
+    """speed(label) / max speed(rivals): as measured, then resampled, texts of all methods alike."""
+    table = {name: np.array(texts[name]) for name in (label, *rivals)}
+    count = len(texts[label])
+    picks = np.random.default_rng(1).integers(count, size=(RESAMPLES, count))
+    picks = np.concatenate([np.arange(count)[None], picks])
+
+    def speeds(name: str) -> NDArray[np.float64]:
+        tokens, seconds = table[name][picks].sum(axis=1).T
+        result: NDArray[np.float64] = tokens / seconds
+        return result
+
+    return speeds(label) / np.max([speeds(name) for name in rivals], axis=0)
+
+
+def bench(regime: str, seed: int, console: Console) -> dict[str, Any]:
+    """One regime, both passes."""
+    slow, fast = REGIMES[regime]
+    console.print(f"[bold]{regime}[/]: uplink {slow:g} or {fast:g} Mbit/s")
+    first, reasons = measure(regime, shuffled(statics(), seed), FIRST_TOKENS, FIRST_PROMPTS, seed)
+    table = Table("γ", *(f"ℓ = {total}" for total in RESOLUTIONS), box=None, padding=(0, 2, 0, 0))
+    for gamma in LENGTHS:
+        cells = [f"{speed(first[f'{gamma}x{total}']):.1f}" for total in RESOLUTIONS]
+        table.add_row(str(gamma), *cells)
+    console.print("first pass, tokens/s:", table)
+    ranked = sorted(statics(), key=lambda entry: -speed(first[entry["label"]]))
+    finalists = ranked[:FINALISTS]
+    texts: dict[str, list[Text]] = {}
+    for block in range(1, BLOCKS + 1):
+        own = seed + block
+        methods = shuffled(adaptive() + finalists, own)
+        found, said = measure(regime, methods, TOKENS, PROMPTS, own)
+        reasons += said
+        for label, more in found.items():
+            texts.setdefault(label, []).extend(more)
+    rivals = [entry["label"] for entry in finalists]
+    best = max(rivals, key=lambda label: speed(texts[label]))
+    table = Table("", "tokens/s", "ratio to best static", box=None, padding=(0, 2, 0, 0))
+    outcome: dict[str, Any] = {
+        "best": best,
+        "speeds": {label: speed(each) for label, each in texts.items()},
+        "first": {label: speed(each) for label, each in first.items()},
+        "ratios": {},
+    }
+    for label in sorted(texts, key=lambda label: -speed(texts[label])):
+        shown = "best static" if label == best else ""
+        if label in ADAPTIVE:
+            point, *resampled = ratios(texts, label, rivals)
+            low, high = np.quantile(resampled, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+            outcome["ratios"][label] = [point, float(low), float(high)]
+            colour = "green" if point >= 1 else "yellow" if high >= 1 else "red"
+            below = "" if point >= 1 else ", below 1"
+            shown = f"[{colour}]{point:.3f} ({low:.3f} to {high:.3f}){below}[/]"
+        table.add_row(label, f"{speed(texts[label]):.1f}", shown)
+    count = len(texts[best])
+    console.print(f"second pass, {count} texts of {TOKENS} tokens, 95 % intervals:", table)
+    if reasons:
+        console.print(f"{len(reasons)} reservations of the runs, the first: {reasons[0]}")
+    console.print()
+    return {**outcome, "reasons": reasons}
+
+
+def run_here(folder: Path) -> int:
+    """Run the scenario in `folder`; the exit code of `testbed run`."""
+    _, code = launch(load_scenario(folder / "scenario.json"), folder / "out")
+    return code
+
+
+def main() -> None:
+    """Run the regimes asked for and judge."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--regimes", default=",".join(REGIMES))
+    parser.add_argument("--seed", type=int, default=1000)
+    parser.add_argument("--json", type=Path, help="write all figures to this file too")
+    parser.add_argument("--run", type=Path, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.run:
+        sys.exit(run_here(args.run))
+    chosen = args.regimes.split(",")
+    if unknown := set(chosen) - set(REGIMES):
+        parser.error(f"--regimes: {', '.join(unknown)}; choose from {', '.join(REGIMES)}")
+    console = Console()
+    outcomes = {regime: bench(regime, args.seed, console) for regime in chosen}
+    if args.json:
+        args.json.write_text(json.dumps(outcomes, indent=2))
+    worse = [
+        regime
+        for regime, outcome in outcomes.items()
+        if all(high < 1 for _, _, high in outcome["ratios"].values())
+    ]
+    if worse:
+        sys.exit(f"slower than the best static QS: {', '.join(worse)}")
+
+
+if __name__ == "__main__":
+    main()

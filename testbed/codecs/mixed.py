@@ -1,0 +1,55 @@
+"""A codec whose ℓ is chosen for every draft: which of the known ones it is travels along."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import log2
+
+from testbed.codecs.base import Drawn
+from testbed.codecs.bits import Payload
+from testbed.codecs.ranked import Ranked
+from testbed.codecs.ranks import Ranks
+from testbed.decoding.lattice import Lattice
+from testbed.decoding.sampling import Probabilities
+
+
+class Mixed:
+    """A Codec: what the codec of the chosen ℓ sends, and log2 n bits a draft for n codecs."""
+
+    def __init__(self, codecs: Sequence[Ranked], choose: Callable[[Probabilities], int]) -> None:
+        """`codecs` differ in ℓ, each at least 1; `choose` names the ℓ for a law, shape [V]."""
+        self._codecs = codecs
+        self._places = {codec.total: place for place, codec in enumerate(codecs)}
+        self._choose = choose
+
+    def quantise(self, q: Probabilities) -> Lattice:
+        """See Codec."""
+        return self._codecs[self._places[self._choose(q)]].quantise(q)
+
+    def encode(self, drafts: Sequence[Drawn]) -> Payload:
+        """See Codec. Raises ValueError on an ℓ that is none of these."""
+        return self._written(drafts).payload()
+
+    def decode(self, data: bytes, drafts: int) -> list[Drawn]:
+        """See Codec."""
+        ranks = Ranks(data)
+        drawn = [self._codecs[ranks.pop(len(self._codecs))].pop(ranks) for _ in range(drafts)]
+        ranks.finish(self._written(drawn))
+        return drawn
+
+    def formula_bits(self, q: Lattice) -> float:
+        """See Codec; a choice among n costs log2 n."""
+        return self._codecs[self._places[q.total]].formula_bits(q) + log2(len(self._codecs))
+
+    def _written(self, drafts: Sequence[Drawn]) -> Ranks:
+        ranks = Ranks()
+        for draft in reversed(drafts):
+            place = self._places.get(draft.q.total)
+            if place is None:
+                raise ValueError(
+                    f"a lattice of {draft.q.total} where both ends agreed on one of "
+                    f"{', '.join(map(str, self._places))}"
+                )
+            self._codecs[place].push(ranks, draft)
+            ranks.push(place, len(self._codecs))
+        return ranks

@@ -1,0 +1,125 @@
+"""γ and ℓ of each round by QS's Double DQN (arXiv 2507.00605), already trained.
+
+State: the unquantised q(x) of the last 64 accepted drafts, oldest first, zeros where there are none
+yet, and the uplink. Three branches, joined: 64 → 128 → 128 for the probabilities; 2 → 32 → 32 for
+their mean and the last; 1 → 16 → 16 for the uplink; then 176 → 128 → one value per action, all with
+ReLU in between. The action of largest value is taken: γ in {12, 10, 9, …, 1} with one ℓ for the
+whole round.
+
+What differs from the paper. Its uplink is in one of two states, which the device knows; here it is
+log2 of the rate in Mbit/s as testbed.drafting.link measures it, 0 before the first measurement, so
+that one network serves fast links and slow ones. Its ℓ are one of two, another pair for each mean
+rate; here they are any of five, in which those pairs lie. The network is trained on synthetic
+texts whose mix of certain and uncertain contexts varies, with the costs of one machine: like the
+paper's it is made for one pair of models, and others want a training of their own.
+
+Weights: qs_dqn.npz, made by `python scripts/train_qs_policy.py --seed 1`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from functools import cache
+from math import log2
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from testbed.codecs.base import Drawn
+from testbed.decoding.sampling import Probabilities
+from testbed.drafting.base import Outcome
+from testbed.drafting.link import Measured
+from testbed.drafting.resolution import ChoosesResolution, ChoosingOptions, Resolution
+from testbed.errors import TestbedError
+
+Weights = dict[str, NDArray[np.float32]]
+
+REMEMBERED = 64
+LENGTHS: tuple[int, ...] = (12, *range(10, 0, -1))
+RESOLUTIONS = (8, 12, 24, 100, 240)
+ACTIONS: tuple[tuple[int, int], ...] = tuple(
+    (gamma, total) for gamma in LENGTHS for total in RESOLUTIONS
+)
+BRANCHES = {"history": (REMEMBERED, 128), "summary": (2, 32), "uplink": (1, 16)}
+"""Inputs and width of each branch."""
+JOINED = 128
+WEIGHTS = Path(__file__).with_name("qs_dqn.npz")
+
+
+class QsDqn(ChoosingOptions, frozen=True, tag="qs_dqn"):
+    """No options: the policy is as it was trained."""
+
+    def start(self, resolutions: Sequence[Resolution]) -> ChoosesResolution:
+        """See ChoosingOptions."""
+        offered = [each.total for each in resolutions]
+        if unknown := sorted(set(offered) - set(RESOLUTIONS)):
+            raise TestbedError(
+                f"qs.lattice: {', '.join(map(str, unknown))}: qs_dqn is trained for "
+                f"{', '.join(map(str, RESOLUTIONS))}; choose from these"
+            )
+        return _QsDqn(offered)
+
+
+def state_of(history: Sequence[float], rate: float | None) -> tuple[NDArray[np.float32], ...]:
+    """The inputs of the three branches, from q(x) of accepted drafts and the rate in bit/s."""
+    last = list(history)[-REMEMBERED:]
+    padded = np.zeros(REMEMBERED, np.float32)
+    if last:
+        padded[-len(last) :] = last
+    summary = (float(np.mean(last)), last[-1]) if last else (0.0, 0.0)
+    uplink = min(max(log2(rate / 1e6), -10.0), 10.0) if rate else 0.0
+    return padded, np.array(summary, np.float32), np.array([uplink], np.float32)
+
+
+def values(weights: Weights, state: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Q of each action, shape [|A|]."""
+    hidden = []
+
+    def layer(name: str, x: NDArray[np.float32]) -> NDArray[np.float32]:
+        result: NDArray[np.float32] = weights[f"{name}.weight"] @ x + weights[f"{name}.bias"]
+        return result
+
+    for name, x in zip(BRANCHES, state, strict=True):
+        first = np.maximum(layer(f"{name}.0", x), 0)
+        hidden.append(np.maximum(layer(f"{name}.2", first), 0))
+    joined = np.maximum(layer("joined.0", np.concatenate(hidden)), 0)
+    return layer("joined.2", joined)
+
+
+@cache
+def trained() -> Weights:
+    """The network that is kept with the code."""
+    with np.load(WEIGHTS) as file:
+        return dict(file)
+
+
+class _QsDqn(ChoosesResolution):
+    def __init__(self, offered: Sequence[int]) -> None:
+        self._allowed = np.array([total in offered for _, total in ACTIONS])
+        self._link = Measured(acceptance=0.5)
+        self._history: deque[float] = deque(maxlen=REMEMBERED)
+        self._laws: list[Probabilities] = []  # q of the round's drafts, unquantised
+        self._action = ACTIONS[0]
+
+    def more(self, drafts: Sequence[Drawn]) -> bool:
+        if not drafts:
+            self._laws = []
+            rate = self._link.uplink
+            state = state_of(self._history, rate and 8 * rate)
+            q = np.where(self._allowed, values(trained(), state), -np.inf)
+            self._action = ACTIONS[int(q.argmax())]
+        gamma, _ = self._action
+        return len(drafts) < gamma
+
+    def resolution(self, q: Probabilities) -> int:
+        self._laws.append(q)
+        return self._action[1]
+
+    def settle(self, drafts: Sequence[Drawn], accepted: int) -> None:
+        for draft, q in zip(drafts[:accepted], self._laws, strict=False):
+            self._history.append(float(q[draft.token]))
+
+    def learn(self, outcome: Outcome) -> None:
+        self._link.learn(outcome)

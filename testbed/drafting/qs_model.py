@@ -1,0 +1,209 @@
+"""γ and ℓ of each draft from what they cost and gain: QS (arXiv 2507.00605) without learning a Q.
+
+The paper's throughput model is TP = E[N] / E[T] with, for a round of γ drafts,
+
+    E[N] = 1 + Σ_{k<=γ} Π_{j<=k} a_j,   T = T_0 + Σ_{j<=γ} (T_SLM + c_j),   c_j = b_j / R + T_v,
+
+where a_j is the probability that the j-th draft is accepted if those before it are, b_j its bits, R
+the uplink's rate, T_v what the verifier works longer for one draft more. T_0 is all else.
+
+**Rule.** Rounds follow one another, so what counts is all tokens over all seconds. A policy has the
+largest such ratio θ exactly when it makes E[N] - θ E[T] as large as can be in every round (renewal
+reward; Dinkelbach 1967): a second is worth θ tokens. Let S = Π a_i over the round's drafts so far.
+Adding a draft with denominator ℓ gains
+
+    S a(ℓ) - θ c(ℓ) + G(S a(ℓ)),   G(S) = max(0, E[max(0, max_ℓ S a(ℓ) - θ c(ℓ))] - θ T_SLM),
+
+G being what further drafting is worth, looking one draft ahead. That is enough: S only falls, and
+so, with costs alike, does the gain of each later draft. The device therefore
+- computes another q only while G(S) > 0, with E taken over the last contexts it has seen;
+- then takes the ℓ with the largest gain, and stops unless that is above 0.
+The first draft of a round is always made: QS has γ >= 1, and no draft teaches nothing.
+
+**Acceptance.** TV(q, q̂) bounds what quantising costs, far above what it does cost: a token whose
+count is rounded up is accepted as before where p exceeds q anyway. So a draft model is taken to be
+right about a part α of its mass, where p = q/α, and wrong about the rest, where p = 0. A draft from
+q̂ is then accepted with probability
+
+    a(ℓ) = Σ_x min(α q̂(x), q(x)),   α (1 - TV(q, q̂)) <= a(ℓ) <= α,
+
+which the device can compute. α is predicted from max q, how sure the draft model is: a kernel mean
+over the tests of this text, beginning from the line 0.4 + 0.6 max q.
+
+**Costs.** Rate and fixed costs: testbed.drafting.link. T_v: the slope of the verifier's times. θ:
+recent tokens over recent seconds, their bytes billed at the rate of now.
+
+All is decided before the draw it is about; the clock has a say in the text, never in its law.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Annotated, NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from testbed.codecs.base import Drawn
+from testbed.decoding.lattice import shares
+from testbed.decoding.sampling import Probabilities
+from testbed.drafting.base import Outcome
+from testbed.drafting.link import Forgetful, Measured
+from testbed.drafting.resolution import ChoosesResolution, ChoosingOptions, Resolution
+
+Numbers = NDArray[np.float64]
+
+CONTEXTS = 32
+"""How many of the last contexts stand for those to come."""
+TESTS = 256
+"""How many of the last tests α is predicted from."""
+WIDTH = 0.1
+"""Standard deviation of the kernel over max q."""
+GUESS, GUESSED_TESTS = (0.4, 0.6), 3.0
+"""α = 0.4 + 0.6 max q before any test, and how many tests that is worth."""
+ROUNDS_KEEP = 0.95
+
+
+class QsModel(ChoosingOptions, frozen=True, tag="qs_model"):
+    """`first` drafts are made in each of the first rounds, which measure; never over `longest`."""
+
+    first: Annotated[int, msgspec.Meta(ge=1)] = 3
+    longest: Annotated[int, msgspec.Meta(ge=1)] = 16
+
+    def start(self, resolutions: Sequence[Resolution]) -> ChoosesResolution:
+        """See ChoosingOptions."""
+        return _QsModel(self, resolutions)
+
+
+class Certainty:
+    """α, the part of a draft model's mass that it is right about, from how sure it is."""
+
+    def __init__(self) -> None:
+        self._tests: deque[tuple[float, float]] = deque(maxlen=TESTS)
+
+    def add(self, sure: float, accepted: float) -> None:
+        """A test: max q, and 1 or 0, divided by what α was multiplied with."""
+        self._tests.append((sure, accepted))
+
+    def predict(self, sure: float) -> float:
+        """α of a context."""
+        guess = GUESS[0] + GUESS[1] * sure
+        amount, weight = GUESSED_TESTS * guess, GUESSED_TESTS
+        if self._tests:
+            tests = np.array(self._tests)
+            near = np.exp(-0.5 * ((tests[:, 0] - sure) / WIDTH) ** 2)
+            amount, weight = amount + float(near @ tests[:, 1]), weight + float(near.sum())
+        return min(max(amount / weight, 0.02), 1.0)
+
+
+class _Prices(NamedTuple):
+    """What things cost in tokens, θ times their seconds."""
+
+    bit: float
+    draft: float
+    verifying: float
+
+
+class _Drafted(NamedTuple):
+    """What a test of a draft will tell about."""
+
+    sure: float
+    kept: float
+    """a(ℓ) / α."""
+
+
+class _QsModel(ChoosesResolution):
+    def __init__(self, options: QsModel, resolutions: Sequence[Resolution]) -> None:
+        self._options = options
+        self._resolutions = resolutions
+        self._totals = [each.total for each in resolutions]
+        self._certainty = Certainty()
+        self._link = Measured(acceptance=0.5)
+        self._rounds: deque[Outcome] = deque(maxlen=CONTEXTS)
+        self._tokens, self._seconds, self._bytes = (Forgetful(ROUNDS_KEEP) for _ in range(3))
+        # Of the last contexts a(ℓ) and bits for each ℓ, shape [contexts, L] when stacked.
+        self._contexts: deque[tuple[Numbers, Numbers]] = deque(maxlen=CONTEXTS)
+        self._others: tuple[Numbers, Numbers] = (np.zeros((0, 1)), np.zeros((0, 1)))
+        self._drafted: list[_Drafted] = []
+        self._prices: _Prices | None = None
+        self._reach = 1.0  # S
+        self._next = (1.0, 0.0)  # a of the draft about to be drawn, and its gain
+        self._started = False
+
+    def more(self, drafts: Sequence[Drawn]) -> bool:
+        if not drafts:
+            self._begin()
+            return True
+        if len(drafts) >= self._options.longest:
+            return False
+        if self._prices is None:
+            return len(drafts) < self._options.first
+        return float(self._ahead(np.array([self._reach]), self._prices)[0]) > 0
+
+    def resolution(self, q: Probabilities) -> int:
+        sure = float(q.max())
+        alpha = self._certainty.predict(sure)
+        found = shares(q, self._totals)
+        acceptance = np.array([np.minimum(alpha * q_hat, q_).sum() for q_hat, q_ in found])
+        bits = np.array(
+            [r.bits(each.q.size) for r, each in zip(self._resolutions, found, strict=True)]
+        )
+        self._contexts.append((acceptance, bits))
+        choice, gain = len(self._totals) // 2, 1.0
+        if self._prices is not None:
+            reach = self._reach * acceptance
+            gains = reach - bits * self._prices.bit - self._prices.verifying
+            gains += self._ahead(reach, self._prices)
+            choice = int(gains.argmax())
+            gain = float(gains[choice])
+        self._next = (float(acceptance[choice]), gain)
+        self._drafted.append(_Drafted(sure, float(acceptance[choice]) / alpha))
+        return self._totals[choice]
+
+    def admits(self, drafts: Sequence[Drawn], bits: float) -> bool:
+        acceptance, gain = self._next
+        self._reach *= acceptance
+        return not drafts or gain > 0
+
+    def learn(self, outcome: Outcome) -> None:
+        for place, draft in enumerate(self._drafted[: outcome.tested]):
+            self._certainty.add(draft.sure, (place < outcome.accepted) / draft.kept)
+        self._link.learn(outcome)
+        if self._started:  # the first round also waits until both ends have read the prompt
+            self._rounds.append(outcome)
+            self._tokens.add(outcome.accepted + 1, 1)
+            self._seconds.add(outcome.draft_s + outcome.verifier_s, 1)
+            self._bytes.add(outcome.uplink_bytes, 1)
+        self._started = True
+
+    def _begin(self) -> None:
+        """Set the prices of this round."""
+        self._reach = 1.0
+        self._drafted = []
+        link = self._link
+        tokens, seconds, size = self._tokens.mean, self._seconds.mean, self._bytes.mean
+        if link.uplink is None or link.fixed_s is None or link.draft_s is None:
+            return
+        assert tokens is not None and seconds is not None and size is not None
+        worth = tokens / (seconds + link.fixed_s + size / link.uplink)  # θ
+        self._prices = _Prices(
+            worth / (8 * link.uplink), worth * link.draft_s, worth * self._verifying()
+        )
+        acceptance, bits = (np.stack(each) for each in zip(*self._contexts, strict=True))
+        self._others = (acceptance, bits * self._prices.bit + self._prices.verifying)
+
+    def _verifying(self) -> float:
+        """T_v."""
+        drafted, seconds = np.array([(each.drafted, each.verifier_s) for each in self._rounds]).T
+        drafted = drafted - drafted.mean()
+        # The 1 keeps few rounds of almost one length from telling a slope.
+        return max(0.0, float(drafted @ seconds) / (float(drafted @ drafted) + 1.0))
+
+    def _ahead(self, reach: Numbers, prices: _Prices) -> Numbers:
+        """G(S) for each S of `reach`."""
+        acceptance, costs = self._others
+        gains = reach[:, None, None] * acceptance - costs
+        worth: Numbers = np.maximum(gains.max(axis=2), 0.0).mean(axis=1) - prices.draft
+        return np.maximum(worth, 0.0)

@@ -19,8 +19,8 @@ from testbed.decoding.sampling import Probabilities
 
 FloatPrecision = Literal["fp32", "fp16", "bf16"]
 _UNIT = 2.0**52
-_MOST = 2.0
-"""No number on the wire exceeds 1; a sum that does by more than rounding is damage."""
+_LEAST, _MOST = 0.5, 2.0
+"""The numbers on the wire sum to 1 but for rounding, which moves their sum by far less."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Floating:
         """Read V probabilities. Raises PayloadError when they are none that `write` writes."""
         data = reader.read_bytes(vocabulary_size * self.bits // 8)
         values = self._unpack(np.frombuffer(data, self._dtype))
-        if not (np.isfinite(values).all() and values.min() >= 0 and 0 < values.sum() < _MOST):
+        if not (np.isfinite(values).all() and values.min() >= 0 and _LEAST < values.sum() < _MOST):
             raise PayloadError(
                 "a distribution arrived damaged: its probabilities are no numbers from 0 to 1 "
                 "with a sum of about 1"

@@ -143,6 +143,8 @@ REFUSED = {
     "minus 0": [0.5, -0.0, 0.5],
     "all zero": [0.0, 0.0, 0.0],
     "a sum of 2": [1.0, 0.5, 0.5],
+    "a sum of a half": [0.25, 0.25, 0.0],
+    "next to nothing": [2.0**-60, 0.0, 0.0],
     "far too large": [3.0, 60000.0, 0.0],
 }
 

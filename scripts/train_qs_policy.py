@@ -224,6 +224,7 @@ class Memory:
 def train(episodes: int, seed: int) -> Weights:
     """Double DQN; the weights that did best."""
     torch.manual_seed(seed)
+    torch.set_num_threads(1)
     rng = np.random.default_rng(seed)
     settings = [(laws(pair), rates) for pair in PAIRS for rates in RATES]
     online, target = Network(), Network()
@@ -342,7 +343,6 @@ def main() -> None:
     parser.add_argument("--texts", type=int, default=200, help="to compare on (default 200)")
     parser.add_argument("--out", type=Path, default=WEIGHTS)
     args = parser.parse_args()
-    torch.set_num_threads(1)
     weights = train(args.episodes, args.seed)
     compare(weights, args.texts, args.seed + 1_000_000)
     np.savez_compressed(args.out, **weights)

@@ -117,7 +117,12 @@ def quantise(q: Probabilities, total: int, support: Ids | None = None) -> Lattic
         if not mass > 0:
             raise ValueError("the support has no probability mass")
         kept = kept / mass
-    return Lattice(_nearest(kept, total), total, support, q.size)
+    if 2 * total >= kept.size:
+        return Lattice(_nearest(kept, total), total, support, q.size)
+    counts = np.zeros(kept.size, np.int64)
+    decisive = np.flatnonzero(kept >= _decisive(kept, total).min())  # with all ties of the last one
+    counts[decisive] = _nearest(kept[decisive], total)
+    return Lattice(counts, total, support, q.size)
 
 
 class Share(NamedTuple):
@@ -128,19 +133,23 @@ class Share(NamedTuple):
 
 
 def shares(q: Probabilities, totals: Sequence[int]) -> list[Share]:
-    """What `quantise` makes of `q`, shape [V], for each ℓ, but for the ids; in a part of the time.
-
-    At most 2ℓ tokens have ℓq >= 1/2 and are rounded up, and what is added goes to the likeliest of
-    the others, so the 2ℓ likeliest tokens decide all counts.
-    """
-    size = min(q.size, 2 * max(totals))
-    likeliest = np.partition(q, q.size - size)[q.size - size :]
+    """What `quantise` makes of `q`, shape [V], for each ℓ, but for the ids, which take the time."""
+    likeliest = _decisive(q, max(totals))
     found = []
     for total in totals:
         counts = _nearest(likeliest, total)
         used = counts > 0
         found.append(Share(counts[used] / total, likeliest[used]))
     return found
+
+
+def _decisive(kept: Probabilities, total: int) -> Probabilities:
+    """The probabilities, of shape [K], that decide all counts: those of the 2ℓ likeliest tokens.
+
+    At most 2ℓ have ℓq >= 1/2 and are rounded up, and what is missing goes to the likeliest others.
+    """
+    size = min(kept.size, 2 * total)
+    return np.partition(kept, kept.size - size)[kept.size - size :]
 
 
 def _nearest(kept: Probabilities, total: int) -> NDArray[np.int64]:

@@ -81,21 +81,21 @@ class Certainty:
     """α, the part of a draft model's mass that it is right about, from how sure it is."""
 
     def __init__(self) -> None:
-        self._tests: deque[tuple[float, float]] = deque(maxlen=TESTS)
+        self._sure, self._accepted = np.zeros(TESTS), np.zeros(TESTS)
+        self._count = 0
 
     def add(self, sure: float, accepted: float) -> None:
         """A test: max q, and 1 or 0, divided by what α was multiplied with."""
-        self._tests.append((sure, accepted))
+        place = self._count % TESTS
+        self._sure[place], self._accepted[place] = sure, accepted
+        self._count += 1
 
     def predict(self, sure: float) -> float:
         """α of a context."""
-        guess = GUESS[0] + GUESS[1] * sure
-        amount, weight = GUESSED_TESTS * guess, GUESSED_TESTS
-        if self._tests:
-            tests = np.array(self._tests)
-            near = np.exp(-0.5 * ((tests[:, 0] - sure) / WIDTH) ** 2)
-            amount, weight = amount + float(near @ tests[:, 1]), weight + float(near.sum())
-        return min(max(amount / weight, 0.02), 1.0)
+        tests = min(self._count, TESTS)
+        near = np.exp(-0.5 * ((self._sure[:tests] - sure) / WIDTH) ** 2)
+        amount = GUESSED_TESTS * (GUESS[0] + GUESS[1] * sure) + float(near @ self._accepted[:tests])
+        return min(max(amount / (GUESSED_TESTS + float(near.sum())), 0.02), 1.0)
 
 
 class _Prices(NamedTuple):
@@ -182,15 +182,13 @@ class _QsModel(ChoosesResolution):
         """Set the prices of this round."""
         self._reach = 1.0
         self._drafted = []
-        link = self._link
+        uplink, fixed_s, draft_s = self._link.uplink, self._link.fixed_s, self._link.draft_s
         tokens, seconds, size = self._tokens.mean, self._seconds.mean, self._bytes.mean
-        if link.uplink is None or link.fixed_s is None or link.draft_s is None:
+        if uplink is None or fixed_s is None or draft_s is None:
             return
         assert tokens is not None and seconds is not None and size is not None
-        worth = tokens / (seconds + link.fixed_s + size / link.uplink)  # θ
-        self._prices = _Prices(
-            worth / (8 * link.uplink), worth * link.draft_s, worth * self._verifying()
-        )
+        worth = tokens / (seconds + fixed_s + size / uplink)  # θ
+        self._prices = _Prices(worth / (8 * uplink), worth * draft_s, worth * self._verifying())
         acceptance, bits = (np.stack(each) for each in zip(*self._contexts, strict=True))
         self._others = (acceptance, bits * self._prices.bit + self._prices.verifying)
 

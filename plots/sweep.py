@@ -35,9 +35,12 @@ def draw(results: Results) -> Figure | None:
         _draw_panel(axes, key, labels, mine)
         axes.set_title(title, loc="left", fontsize=8)
     all_axes[-1].set_xlabel(key)
-    figure.legend(
-        *all_axes[0].get_legend_handles_labels(), loc="outside right upper", frameon=False
-    )
+    shown = {
+        label: handle
+        for axes in all_axes
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(shown.values(), shown.keys(), loc="outside right upper", frameon=False)
     return figure
 
 

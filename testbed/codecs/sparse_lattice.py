@@ -14,7 +14,7 @@ import numpy as np
 from testbed.codecs.base import Drawn
 from testbed.codecs.ranked import Ranked, drawn_at
 from testbed.codecs.ranks import Ranks
-from testbed.decoding.bit_counts import id_bits, log2_binomial, qs_bits
+from testbed.decoding.bit_counts import log2_binomial
 from testbed.decoding.lattice import Lattice, quantise
 from testbed.decoding.sampling import Probabilities
 
@@ -47,8 +47,8 @@ class SparseLattice(Ranked):
         return drawn_at(ranks.pop(size), q)
 
     def formula_bits(self, q: Lattice) -> float:
-        """As QS counts, ⌈log2 C(ℓ+V-1, V-1)⌉ + b_id: what the paper would have sent."""
-        return qs_bits(self.vocabulary_size, self.total) + id_bits(self.vocabulary_size)
+        """See Codec; by this form's own formula, for the paper counts the other one."""
+        return self.bits(int(np.count_nonzero(q.counts)))
 
     def bits(self, used: int) -> float:
         """What a draft takes whose q̂ has a count on `used` tokens."""

@@ -16,7 +16,7 @@ rejects). It can be answered from the text and the payload alone, so a verifier 
 session in between, and with it p, reads the text again.
 
 Uplink γ (b_id + ⌈log2 ℓ⌉), and log2 C(V, K) + log2 C(ℓ+K-1, K-1) after a rejection; downlink
-⌈log2(γ + 1)⌉ + b_id in all. A draft-length policy learns the first round trip alone.
+⌈log2(γ + 1)⌉ + b_id in all.
 """
 
 from __future__ import annotations
@@ -72,10 +72,10 @@ class DssdLazy(Method):
             upload = write_scalars(drafts, self._scalars, v)
             verdict = BitReader(device.ask(upload, len(drafts)))
             accepted = read_accepted(verdict, len(drafts))
-            device.record(len(drafts), accepted)
             tokens = [draft.token for draft in drafts[:accepted]]
             if accepted == len(drafts):
                 tokens += read_tokens(verdict, 1, v)
+                device.record(len(drafts), accepted)
             verdict.finish()
             yield tokens  # now they are in the text that the second question is about
             if accepted < len(drafts):
@@ -83,7 +83,9 @@ class DssdLazy(Method):
                 with device.trace.span("encode", device.stream):
                     ranks = self._written(q)
                 device.counts.formula_bits += k_sqs_bits(v, q.support.size, q.total)
-                yield decode_tokens(device.ask(ranks.payload()), 1, v)
+                tokens = decode_tokens(device.ask(ranks.payload()), 1, v)
+                device.record(len(drafts), accepted)
+                yield tokens
 
     def verifier(self, verifier: VerifierSide, drafts: int, upload: bytes) -> Iterator[Answer]:
         """Answer either question."""

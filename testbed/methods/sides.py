@@ -144,6 +144,7 @@ class DeviceSide:
     def drafting_round(self) -> Iterator[None]:
         """A span in which a round is drafted; its length is what the policy learns."""
         start = time.monotonic()
+        self._before, self._wait_s = replace(self.verifier.traffic), 0.0
         with self.trace.span("draft", self.stream, round=self.counts.rounds):
             yield
         self._draft_s = time.monotonic() - start
@@ -158,10 +159,9 @@ class DeviceSide:
     def stream_answers(self, upload: Payload, drafts: int = 0) -> Iterator[bytes]:
         """One round whose answer comes in parts."""
         self.counts.rounds += 1
-        self._before = replace(self.verifier.traffic)
         start = time.monotonic()
         yield from self.verifier.ask(self.text, drafts, upload)
-        self._wait_s = time.monotonic() - start
+        self._wait_s += time.monotonic() - start
 
     def record(self, drafted: int, accepted: int) -> None:
         """Note the verdict on one round's chain of drafts; the policy learns from it."""

@@ -123,7 +123,7 @@ def test_every_round(gamma, method, options, sent_bits):
         # form by support tells its size besides, in vain where a toy vocabulary is kept whole.
         told = log2(min(options["lattice"], V)) if method == "qs" and "index" not in options else 0
         assert bits <= papers + told * len(drawn) + 2
-        formula += papers
+        formula += fewest if method == "qs" and "index" not in options else papers
     assert decoded.counts.formula_bits == pytest.approx(formula, abs=1e-6)
     assert decoded.traffic.up_payload_bits == len(PROMPT) * B_ID + sum(sent_bits["device"])
     assert sent_bits["verifier"] == [B_ID + ceil(log2(g + 1)) for g in drafts]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from testbed.document import RealModel
 from testbed.emulation.backend import choose_backend
 from testbed.emulation.sandbox import check_sandbox, run_in_sandbox
 from testbed.environment import threads_per_node
@@ -18,7 +19,7 @@ from testbed.models.catalog import resolve
 from testbed.models.spec import ModelSpec, SyntheticSpec
 from testbed.models.vocabulary import require_same_vocabulary, vocabulary_of
 from testbed.results import Results
-from testbed.scenario import RealModel, Scenario
+from testbed.scenario import Scenario
 
 
 def launch(scenario: Scenario, out: Path) -> tuple[Results, int]:

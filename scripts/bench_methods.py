@@ -8,13 +8,14 @@ processes. The pair is synthetic (V = 50,272) with several acceptances; model an
 time they take here. The uplink is in one of two states, by a seeded Markov chain with a step every
 few rounds: 200 or 500 kbit/s (low), 2 or 6 Mbit/s (high). 50 Mbit/s down, 3 ms each way.
 
-First every static (γ, ℓ) decodes a little. What a round takes is measured there; the tokens that
-it gives are known exactly of this pair, E[N] = Σ a^k, so that luck has no part in which statics are
-taken for the fastest. These are then measured again together with both adaptive forms, in blocks:
-each block has its own models, prompts, link and order of methods, and all methods in it decode the
-same prompts over the same link. Here tokens and seconds are those of the texts. The ratio to the
-static that is the fastest there has an interval by a paired bootstrap over the texts, the choice of
-that static included. Exits with 1 when, in a regime, both forms' intervals are entirely below 1.
+First every static (γ, ℓ) decodes a little. What rounds take is fitted to these texts; the tokens
+that a round gives are known exactly of this pair, E[N] = Σ a^k, so that luck has little part in
+which statics are taken for the fastest. These are then measured again together with both adaptive
+forms, in blocks: each block has its own models, prompts, link and order of methods, and all methods
+in it decode the same prompts over the same link. Here tokens and seconds are those of the texts.
+The ratio to the static that is the fastest there has an interval by a paired bootstrap over the
+texts, the choice of that static included. Exits with 1 when, in a regime, both forms' intervals are
+entirely below 1.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,6 +36,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from testbed.codecs.sparse_lattice import SparseLattice
 from testbed.decoding.lattice import quantise
 from testbed.launch import launch
 from testbed.models.synthetic import draft_law, target_law
@@ -146,17 +149,34 @@ def speed(texts: Sequence[Text]) -> float:
     return sum(text.tokens for text in texts) / sum(text.seconds for text in texts)
 
 
-def expected_speed(texts: Sequence[Text], entry: Entry, seed: int) -> float:
-    """The same of a static, but with the tokens that its rounds give in the mean."""
+def expected_speeds(texts: dict[str, list[Text]], seed: int) -> dict[str, float]:
+    """Tokens per second of every static: E[N], exactly, over T_0 + γ (T_1 + b / R), fitted to all.
+
+    b are the mean bits of a draft; T_0, T_1 and R come from the seconds that rounds took.
+    """
     key = str(seed).encode()
-    overlaps = []
-    for place, alpha in enumerate(ACCEPTANCES):
+    overlap = dict.fromkeys(RESOLUTIONS, 0.0)
+    bits = dict.fromkeys(RESOLUTIONS, 0.0)
+    for total, (place, alpha) in product(RESOLUTIONS, enumerate(ACCEPTANCES)):
         p = target_law(VOCABULARY, key, place)
-        q_hat = quantise(draft_law(p, alpha, key), entry["lattice"]).probabilities
-        overlaps.append(np.minimum(p, q_hat).sum())
-    a = float(np.mean(overlaps))
-    tokens = sum(a**k for k in range(entry["draft_length"] + 1))
-    return tokens * sum(text.rounds for text in texts) / sum(text.seconds for text in texts)
+        q_hat = quantise(draft_law(p, alpha, key), total)
+        used = int(np.count_nonzero(q_hat.counts))
+        overlap[total] += np.minimum(p, q_hat.probabilities).sum() / len(ACCEPTANCES)
+        bits[total] += SparseLattice(total, VOCABULARY).bits(used) / len(ACCEPTANCES)
+    entries = statics()
+    lengths = np.array([entry["draft_length"] for entry in entries])
+    drafts = np.array([bits[entry["lattice"]] for entry in entries])
+    features = np.stack([np.ones(len(entries)), lengths, lengths * drafts], axis=1)
+    measured = [
+        sum(text.seconds for text in texts[entry["label"]])
+        / sum(text.rounds for text in texts[entry["label"]])
+        for entry in entries
+    ]
+    fitted = features @ np.linalg.lstsq(features, np.array(measured), rcond=None)[0]
+    return {
+        entry["label"]: sum(overlap[entry["lattice"]] ** k for k in range(length + 1)) / seconds
+        for entry, length, seconds in zip(entries, lengths.tolist(), fitted.tolist(), strict=True)
+    }
 
 
 def shuffled(methods: list[Entry], seed: int) -> list[Entry]:
@@ -184,9 +204,7 @@ def bench(regime: str, seed: int, console: Console) -> dict[str, Any]:
     slow, fast = REGIMES[regime]
     console.print(f"[bold]{regime}[/]: uplink {slow:g} or {fast:g} Mbit/s")
     first, reasons = measure(regime, shuffled(statics(), seed), FIRST_TOKENS, FIRST_PROMPTS, seed)
-    speeds = {
-        entry["label"]: expected_speed(first[entry["label"]], entry, seed) for entry in statics()
-    }
+    speeds = expected_speeds(first, seed)
     table = Table("γ", *(f"ℓ = {total}" for total in RESOLUTIONS), box=None, padding=(0, 2, 0, 0))
     for gamma in LENGTHS:
         table.add_row(str(gamma), *(f"{speeds[f'{gamma}x{each}']:.1f}" for each in RESOLUTIONS))

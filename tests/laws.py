@@ -1,14 +1,20 @@
-"""The exact law of the first round of a method, against the target's own."""
+"""The exact law of one round of a method, or of whole texts, against the target's own."""
 
 from __future__ import annotations
 
 from collections import defaultdict
+from contextlib import contextmanager, nullcontext
+from itertools import cycle
+from types import SimpleNamespace
+from unittest.mock import patch
 
 import pytest
 
 from testbed.decoding.sampling import Sampling
+from testbed.methods import sides
+from testbed.transport import server
 from tests.enumeration import law
-from tests.toy import first_round, target_law
+from tests.toy import decode_locally, first_round, target_law
 
 SAMPLINGS = [
     Sampling(),
@@ -20,7 +26,11 @@ SAMPLINGS = [
 
 
 def round_law_error(the_task, draft, target, tokens: int, quantise=None) -> float:
-    """Largest deviation of the law of `tokens` tokens from the target's, over all texts."""
+    """Largest deviation of the law of `tokens` tokens from the target's, over all texts.
+
+    One round is enumerated; the tokens after it are continued by the target's own law. By
+    induction over rounds the whole text then follows the target.
+    """
     rounds = law(lambda random: first_round(the_task, draft, target, lambda *_: random))
     wanted = target_law(target, the_task.sampling, tokens, quantise)
     reach = {n: target_law(target, the_task.sampling, n, quantise) for n in range(1, tokens + 1)}
@@ -34,3 +44,49 @@ def round_law_error(the_task, draft, target, tokens: int, quantise=None) -> floa
                 got[text] += mass  # emitted what the target never says
     assert sum(rounds.values()) == pytest.approx(1, abs=1e-12)
     return max(abs(got[text] - mass) for text, mass in wanted.items())
+
+
+def text_law(the_task, draft, target, around=nullcontext, **more) -> dict[tuple[int, ...], float]:
+    """The probability of every whole text: no induction, but every path of every round.
+
+    Each path runs inside a context of its own, that `around` makes.
+    """
+
+    def run(random):
+        with around():
+            got = decode_locally(the_task, draft, target, randomiser=lambda *_: random, **more)
+        return tuple(got.tokens)
+
+    got = law(run)
+    assert sum(got.values()) == pytest.approx(1, abs=1e-12)
+    return got
+
+
+def text_law_error(the_task, draft, target, quantise=None, **more) -> float:
+    """Largest deviation of the law of whole texts from the target's, over all texts."""
+    got = text_law(the_task, draft, target, **more)
+    wanted = target_law(target, the_task.sampling, the_task.max_new_tokens, quantise)
+    assert set(got) <= set(wanted)
+    return max(abs(got[text] - mass) for text, mass in wanted.items())
+
+
+@contextmanager
+def scripted_clocks():
+    """Time at both ends goes on by a script, so that it is the same on every path."""
+    with (
+        patch.object(sides, "time", _clock([1, 7, 2, 30, 3])),
+        patch.object(server, "time", _clock([1, 5, 1, 9, 2])),
+    ):
+        yield
+
+
+def _clock(steps):
+    """Time that goes on by the next of `steps`, in ms and over and over, whenever it is asked."""
+    now, rest = 0.0, cycle(steps)
+
+    def monotonic() -> float:
+        nonlocal now
+        now += next(rest) / 1000
+        return now
+
+    return SimpleNamespace(monotonic=monotonic)

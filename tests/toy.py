@@ -18,13 +18,14 @@ from testbed.transport.inprocess import InProcessChannel
 from testbed.transport.server import VerifierServer
 
 PLAIN = Sampling()
+PROMPT = (0, 1)
 
 
 class ToyModel:
     """Random logits that depend on the last two tokens."""
 
     end_tokens: frozenset[int] = frozenset()
-    context_length = 1000
+    context_length = 5000
 
     def __init__(self, vocabulary_size: int, seed: int) -> None:
         self.name = f"toy-{seed}"
@@ -69,6 +70,18 @@ class ToySession:
         del self.text[length:]
 
 
+def models(v: int) -> tuple[ToyModel, ToyModel]:
+    """Draft and target that have nothing in common."""
+    return ToyModel(v, 1), ToyModel(v, 2)
+
+
+def similar_models(v: int, spread: float = 0.5) -> tuple[ToyModel, ToyModel]:
+    """Draft and target that agree often, so that every kind of round comes up."""
+    draft, target = models(v)
+    draft.table = target.table + spread * draft.table
+    return draft, target
+
+
 def task(method: str, tokens: int, sampling: Sampling = PLAIN, **options) -> Task:
     return Task(
         method=method,
@@ -82,7 +95,7 @@ def task(method: str, tokens: int, sampling: Sampling = PLAIN, **options) -> Tas
     )
 
 
-def decode_locally(task, draft, target, *, channel=None, randomiser=None, prompt=(0, 1)):
+def decode_locally(task, draft, target, *, channel=None, randomiser=None, prompt=PROMPT):
     """Decode one text with both halves in this process."""
     extra = {} if randomiser is None else {"randomiser": randomiser}
     server = VerifierServer(target, **extra)
@@ -90,7 +103,7 @@ def decode_locally(task, draft, target, *, channel=None, randomiser=None, prompt
     return decode(task, prompt, draft, line, timeout=5, trace=Tracer("device"), **extra)
 
 
-def first_round(task, draft, target, randomiser, prompt=(0, 1)) -> tuple[int, ...]:
+def first_round(task, draft, target, randomiser, prompt=PROMPT) -> tuple[int, ...]:
     """The tokens that the first round of a method yields."""
     got: list[list[int]] = []
 
@@ -116,7 +129,7 @@ def first_round(task, draft, target, randomiser, prompt=(0, 1)) -> tuple[int, ..
     return tuple(got[0])
 
 
-def target_law(target: ToyModel, sampling: Sampling, tokens: int, quantise=None, prompt=(0, 1)):
+def target_law(target: ToyModel, sampling: Sampling, tokens: int, quantise=None, prompt=PROMPT):
     """Probability of every continuation of `tokens` tokens under the target (or its lattice)."""
 
     def p(text):

@@ -14,28 +14,11 @@ from testbed.codecs.entropy import Entropy
 from testbed.codecs.fixed_point import FixedPoint
 from testbed.codecs.nonzero import NonZero
 from testbed.decoding.lattice import Lattice
+from tests.codecs.payloads import distribution, read, written
 
 CODECS = [kind(precision) for kind in (Entropy, NonZero) for precision in ("fixed16", "fixed32")]
 by_codec = pytest.mark.parametrize("codec", CODECS, ids=str)
 by_precision = pytest.mark.parametrize("precision", ["fixed16", "fixed32"])
-
-
-def distribution(v: int, seed: int, spread: float = 3) -> np.ndarray:
-    x = np.exp(np.random.default_rng(seed).normal(scale=spread, size=v))
-    return x / x.sum()
-
-
-def written(codec, lattice):
-    writer = BitWriter()
-    codec.write(writer, lattice)
-    return writer.payload()
-
-
-def read(codec, data, v):
-    reader = BitReader(data)
-    got = codec.read(reader, v)
-    reader.finish()
-    return got
 
 
 def ideal_bits(counts) -> float:

@@ -9,20 +9,10 @@ from hypothesis import strategies as st
 
 from testbed.codecs.bits import BitReader, BitWriter, PayloadError
 from testbed.codecs.fixed_point import FixedPoint
+from tests.codecs.payloads import distribution, read, written
 
 FIXED = [FixedPoint("fixed16"), FixedPoint("fixed32")]
 by_precision = pytest.mark.parametrize("codec", FIXED, ids=lambda codec: codec.precision)
-
-
-def distribution(v: int, seed: int, spread: float = 3) -> np.ndarray:
-    x = np.exp(np.random.default_rng(seed).normal(scale=spread, size=v))
-    return x / x.sum()
-
-
-def encoded(codec, q):
-    writer = BitWriter()
-    codec.write(writer, q)
-    return writer.payload()
 
 
 @by_precision
@@ -30,11 +20,9 @@ def encoded(codec, q):
 @given(v=st.integers(1, 3000), seed=st.integers(0, 99), spread=st.floats(0, 20))
 def test_the_distribution_arrives_as_it_was_in_v_times_b_p_bits(codec, v, seed, spread):
     q_hat = codec.quantise(distribution(v, seed, spread))
-    payload = encoded(codec, q_hat)
+    payload = written(codec, q_hat)
     assert payload.bits == len(payload.data) * 8 == v * codec.bits
-    reader = BitReader(payload.data)
-    got = codec.read(reader, v)
-    reader.finish()
+    got = read(codec, payload.data, v)
     assert (got.counts == q_hat.counts).all()
     assert (got.probabilities == q_hat.probabilities).all()
     assert got.total == q_hat.total == 2**codec.bits - 1
@@ -44,13 +32,13 @@ def test_the_distribution_arrives_as_it_was_in_v_times_b_p_bits(codec, v, seed, 
 def test_a_certain_token_fits(codec):
     """ℓ itself must fit into b_p bits."""
     q_hat = codec.quantise(np.array([0.0, 1.0, 0.0]))
-    got = codec.read(BitReader(encoded(codec, q_hat).data), 3)
+    got = codec.read(BitReader(written(codec, q_hat).data), 3)
     assert got.probabilities.tolist() == [0, 1, 0]
 
 
 def test_probabilities_are_big_endian_like_all_other_fields():
     q_hat = FIXED[0].quantise(np.array([2, 65533]) / 65535)
-    assert encoded(FIXED[0], q_hat).data == b"\x00\x02\xff\xfd"
+    assert written(FIXED[0], q_hat).data == b"\x00\x02\xff\xfd"
 
 
 @by_precision
@@ -78,7 +66,7 @@ def test_a_scalar_of_zero_is_refused(codec):
 
 @by_precision
 def test_every_single_flipped_bit_is_refused(codec):
-    data = encoded(codec, codec.quantise(distribution(20, 5))).data
+    data = written(codec, codec.quantise(distribution(20, 5))).data
     for bit in range(len(data) * 8):
         damaged = bytearray(data)
         damaged[bit // 8] ^= 1 << bit % 8
@@ -90,7 +78,7 @@ def test_every_single_flipped_bit_is_refused(codec):
 @pytest.mark.parametrize("v", [19, 21])
 def test_another_vocabulary_size_is_refused(codec, v):
     q = np.array([0.05] * 20)
-    reader = BitReader(encoded(codec, codec.quantise(q)).data)
+    reader = BitReader(written(codec, codec.quantise(q)).data)
     with pytest.raises(PayloadError):
         codec.read(reader, v)
 

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from testbed.codecs.base import Drawn
-from testbed.codecs.bits import BitReader, BitWriter, PayloadError
+from testbed.codecs.bits import BitReader, PayloadError
 from testbed.codecs.dense import Dense
 from testbed.codecs.floating import Floating
+from tests.codecs.payloads import distribution, drafted, read, same_drafts, written
 
 FLOATS = [Floating("fp32"), Floating("fp16"), Floating("bf16")]
 by_precision = pytest.mark.parametrize("codec", FLOATS, ids=lambda codec: codec.precision)
@@ -21,15 +21,8 @@ UNIT = {"fp32": (2.0**-24, 2.0**-53), "fp16": (2.0**-11, 2.0**-25), "bf16": (2.0
 """Rounding to the nearest moves a number by this factor of it at most, or by this much."""
 
 
-def distribution(v: int, seed: int, spread: float = 3) -> np.ndarray:
-    x = np.exp(np.random.default_rng(seed).normal(scale=spread, size=v))
-    return x / x.sum()
-
-
-def written(codec, lattice) -> bytes:
-    writer = BitWriter()
-    codec.write(writer, lattice)
-    payload = writer.payload()
+def data_of(codec, lattice) -> bytes:
+    payload = written(codec, lattice)
     assert payload.bits == len(payload.data) * 8 == lattice.vocabulary_size * codec.bits
     return payload.data
 
@@ -44,25 +37,18 @@ def on_the_wire(codec, values) -> bytes:
     return b"".join(raw[i : i + 2] for i in range(0, len(raw), 4))
 
 
-def read(codec, data, v):
-    reader = BitReader(data)
-    got = codec.read(reader, v)
-    reader.finish()
-    return got
-
-
 @by_precision
 @settings(deadline=None, max_examples=60)
 @given(v=st.integers(1, 3000), seed=st.integers(0, 99), spread=st.floats(0, 40))
 def test_what_is_drawn_from_arrives_exactly(codec, v, seed, spread):
     """Down to spreads where most probabilities are far below what the format can hold."""
     q_hat = codec.quantise(distribution(v, seed, spread))
-    data = written(codec, q_hat)
+    data = data_of(codec, q_hat)
     got = read(codec, data, v)
     assert (got.counts == q_hat.counts).all()
     assert got.total == q_hat.total
     assert (got.probabilities == q_hat.probabilities).all()
-    assert written(codec, got) == data
+    assert data_of(codec, got) == data
 
 
 @by_precision
@@ -84,7 +70,7 @@ def test_it_is_as_near_as_rounding_allows(codec, v, seed, spread):
 def test_whole_vocabularies(codec, v, spread):
     q = distribution(v, 1, spread)
     q_hat = codec.quantise(q)
-    got = read(codec, written(codec, q_hat), v)
+    got = read(codec, data_of(codec, q_hat), v)
     assert (got.counts == q_hat.counts).all()
     # fp16 has nothing below 2^-24: with 151 936 about equal tokens it is coarse, and says so.
     allowed = {"fp32": 2e-7, "fp16": 6e-3, "bf16": 4e-3}[codec.precision]
@@ -95,10 +81,10 @@ def test_whole_vocabularies(codec, v, spread):
 def test_the_bytes_are_the_formats_own(codec):
     """Big-endian, rounded to the nearest, as struct writes them."""
     q = np.array([0.5, 0.25, 0.125, 0.0625, 0.0625, 0.0])
-    assert written(codec, codec.quantise(q)) == on_the_wire(codec, q)
+    assert data_of(codec, codec.quantise(q)) == on_the_wire(codec, q)
     assert read(codec, on_the_wire(codec, q), 6).probabilities.tolist() == q.tolist()
     certain = codec.quantise(np.array([0.0, 1.0, 0.0]))
-    assert read(codec, written(codec, certain), 3).probabilities.tolist() == [0, 1, 0]
+    assert read(codec, data_of(codec, certain), 3).probabilities.tolist() == [0, 1, 0]
 
 
 @pytest.mark.parametrize("codec", FLOATS[:2], ids=lambda codec: codec.precision)
@@ -106,7 +92,7 @@ def test_random_values_are_rounded_as_struct_rounds_them(codec):
     q = distribution(2000, 4, 2)
     q = q[q > 2**-22]  # where neither format has lost its digits to the unit of 2^-52
     q /= q.sum()
-    assert written(codec, codec.quantise(q)) == on_the_wire(codec, q)
+    assert data_of(codec, codec.quantise(q)) == on_the_wire(codec, q)
 
 
 def test_ties_go_to_the_even_neighbour():
@@ -172,7 +158,7 @@ def test_numbers_that_are_never_written_are_refused(codec):
 def test_a_flipped_bit_is_refused_or_seen(codec):
     """Rounded numbers have no sum to check: what isn't refused must at least not pass for q̂."""
     q_hat = codec.quantise(distribution(20, 5))
-    data = written(codec, q_hat)
+    data = data_of(codec, q_hat)
     refused = 0
     for bit in range(len(data) * 8):
         damaged = bytearray(data)
@@ -183,13 +169,13 @@ def test_a_flipped_bit_is_refused_or_seen(codec):
             refused += 1
             continue
         assert (got.counts != q_hat.counts).any()
-        assert written(codec, got) == bytes(damaged)
+        assert data_of(codec, got) == bytes(damaged)
     assert refused >= 20  # every sign at least
 
 
 @by_precision
 def test_truncated_and_overlong_are_refused(codec):
-    data = written(codec, codec.quantise(distribution(20, 5)))
+    data = data_of(codec, codec.quantise(distribution(20, 5)))
     with pytest.raises(PayloadError, match="ends inside an array"):
         read(codec, data[:-1], 20)
     with pytest.raises(PayloadError, match="too many"):
@@ -207,13 +193,8 @@ def test_what_is_no_distribution_cannot_be_quantised(codec, q):
 @by_precision
 def test_drafts_of_dsd_cross_in_v_times_b_p_and_b_id_bits(codec):
     dense = Dense(codec.precision, 37)
-    drafts = []
-    for seed in range(3):
-        q = dense.quantise(distribution(37, seed))
-        drafts.append(Drawn(int(q.counts.argmax()), q))
+    drafts = drafted(dense, [distribution(37, seed) for seed in range(3)])
     payload = dense.encode(drafts)
     assert payload.bits == 3 * (37 * codec.bits + 6)
-    got = dense.decode(payload.data, 3)
-    assert [draft.token for draft in got] == [draft.token for draft in drafts]
-    assert all((a.q.counts == b.q.counts).all() for a, b in zip(got, drafts, strict=True))
+    assert same_drafts(dense.decode(payload.data, 3), drafts)
     assert dense.formula_bits(drafts[0].q) == 37 * codec.bits + 6

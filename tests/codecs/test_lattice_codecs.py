@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from itertools import combinations, product
-from math import ceil, comb, lgamma, log, log2
+from math import ceil, comb, log2
 
 import numpy as np
 import pytest
@@ -18,14 +18,11 @@ from testbed.codecs.simplex import Simplex
 from testbed.codecs.sparse_lattice import SparseLattice
 from testbed.codecs.sqs import Sqs
 from testbed.decoding.lattice import Lattice
-from testbed.decoding.randomness import KeyedRandomness
 from testbed.decoding.supports import at_least, top_k
+from tests.codecs.payloads import drafted, fewest_bits, same, same_drafts
+from tests.strategies import distributions
 
 OPT = 50_272  # V of the OPT models, which the QS authors' code is about
-
-
-def log2_comb(n: int, k: int) -> float:
-    return (lgamma(n + 1) - lgamma(k + 1) - lgamma(n - k + 1)) / log(2)
 
 
 def k_sqs(v: int, total: int, k: int) -> Sqs:
@@ -34,36 +31,6 @@ def k_sqs(v: int, total: int, k: int) -> Sqs:
 
 def c_sqs(v: int, total: int, threshold: float) -> Sqs:
     return Sqs(total, v, partial(at_least, threshold=threshold))
-
-
-def bound(codec, q: Lattice) -> float:
-    """log2 of how many messages of one draft there are, given what the message tells first."""
-    v, total, k = codec.vocabulary_size, codec.total, q.support.size
-    if isinstance(codec, Simplex):
-        return log2_comb(total + v - 1, v - 1) + log2(v)
-    if isinstance(codec, SparseLattice):
-        m = int(np.count_nonzero(q.counts))
-        sizes = log2(min(total, v))
-        return sizes + log2_comb(v, m) + log2_comb(total - 1, m - 1) + log2(m)
-    size = 0 if codec._size else log2(v)
-    return size + log2_comb(v, k) + log2_comb(total + k - 1, k - 1) + log2(k)
-
-
-@st.composite
-def distributions(draw, largest: int = 400):
-    """Peaked and flat ones, with and without zeros, and ties."""
-    v = draw(st.integers(1, largest))
-    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
-    shape = draw(st.sampled_from(["peaked", "flat", "few", "one", "equal"]))
-    q = rng.gamma({"peaked": 0.05, "flat": 5.0}.get(shape, 1.0), size=v) + 1e-300
-    if shape == "few":
-        q[rng.random(v) < 0.8] = 0
-        q[rng.integers(v)] = 1
-    elif shape == "one":
-        q = np.eye(v)[rng.integers(v)]
-    elif shape == "equal":
-        q = np.ones(v)
-    return q / q.sum()
 
 
 @st.composite
@@ -82,21 +49,6 @@ def rounds(draw):
     return codec, [first] + [shuffles.permutation(first) for _ in range(draw(st.integers(0, 4)))]
 
 
-def drafted(codec, qs) -> list[Drawn]:
-    random = KeyedRandomness(1, 0, "test")
-    lattices = [codec.quantise(q) for q in qs]
-    return [Drawn(q.draw(random, "draft", n), q) for n, q in enumerate(lattices)]
-
-
-def same(a: Lattice, b: Lattice) -> bool:
-    return (
-        a.total == b.total
-        and a.vocabulary_size == b.vocabulary_size
-        and np.array_equal(a.support, b.support)
-        and np.array_equal(a.counts, b.counts)
-    )
-
-
 @settings(max_examples=300, deadline=None)
 @given(rounds())
 def test_what_is_drawn_from_is_what_arrives_and_in_as_few_bits_as_there_are(case):
@@ -104,13 +56,12 @@ def test_what_is_drawn_from_is_what_arrives_and_in_as_few_bits_as_there_are(case
     drafts = drafted(codec, qs)
     payload = codec.encode(drafts)
     assert len(payload.data) == ceil(payload.bits / 8)
-    fewest = sum(bound(codec, draft.q) for draft in drafts)
+    fewest = sum(fewest_bits(codec, draft.q) for draft in drafts)
     assert fewest - 1e-6 <= payload.bits <= fewest + 8
     back = codec.decode(payload.data, len(drafts))
+    assert same_drafts(back, drafts)
     for sent, got in zip(drafts, back, strict=True):
-        assert got.token == sent.token
         assert got.probability == sent.probability > 0
-        assert same(sent.q, got.q)
         assert np.array_equal(sent.q.probabilities, got.q.probabilities)
     assert codec.encode(back) == payload
     assert codec.encode([]).data == b""
@@ -304,7 +255,7 @@ def test_large_supports(threshold):
     codec = c_sqs(v, 100, threshold)
     drafts = drafted(codec, [q])
     payload = codec.encode(drafts)
-    assert payload.bits <= bound(codec, drafts[0].q) + 8
+    assert payload.bits <= fewest_bits(codec, drafts[0].q) + 8
     (back,) = codec.decode(payload.data, 1)
     assert same(back.q, drafts[0].q)
     assert back.q.support.size > 500

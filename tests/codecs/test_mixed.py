@@ -15,7 +15,8 @@ from testbed.codecs.mixed import Mixed
 from testbed.codecs.simplex import Simplex
 from testbed.codecs.sparse_lattice import SparseLattice
 from testbed.decoding.lattice import quantise, shares
-from tests.codecs.test_lattice_codecs import bound, distributions, drafted, same
+from tests.codecs.payloads import drafted, fewest_bits, same_drafts
+from tests.strategies import distributions
 
 TOTALS = [[3], [2, 7], [1, 8, 100], [4, 24, 240, 720, 5000]]
 
@@ -39,10 +40,10 @@ def test_each_draft_arrives_with_its_own_resolution_in_as_few_bits_as_there_are(
     sent = drafted(codec, [np.roll(q, n) for n in range(drafts)])
     assert [draft.q.total for draft in sent] == (totals * 6)[:drafts]
     payload = codec.encode(sent)
-    back = codec.decode(payload.data, drafts)
-    assert [draft.token for draft in back] == [draft.token for draft in sent]
-    assert all(same(a.q, b.q) for a, b in zip(sent, back, strict=True))
-    fewest = sum(log2(len(totals)) + bound(form(draft.q.total, q.size), draft.q) for draft in sent)
+    assert same_drafts(codec.decode(payload.data, drafts), sent)
+    fewest = sum(
+        log2(len(totals)) + fewest_bits(form(draft.q.total, q.size), draft.q) for draft in sent
+    )
     assert fewest - 1e-6 <= payload.bits <= fewest + 8
     assert len(payload.data) == ceil(payload.bits / 8)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import combinations, product
-from math import comb, lgamma, log
+from math import comb, log
 
 import numpy as np
 import pytest
@@ -13,10 +13,7 @@ from hypothesis import strategies as st
 from testbed.codecs import ranks as module
 from testbed.codecs.bits import PayloadError
 from testbed.codecs.ranks import Ranks
-
-
-def log2_comb(n: int, k: int) -> float:
-    return (lgamma(n + 1) - lgamma(k + 1) - lgamma(n - k + 1)) / log(2)
+from tests.codecs.payloads import log2_comb
 
 
 def lattice_points(size: int, total: int) -> list[tuple[int, ...]]:

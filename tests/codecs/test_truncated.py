@@ -13,22 +13,13 @@ from testbed.codecs.base import Drawn
 from testbed.codecs.bits import BitWriter, PayloadError, width
 from testbed.codecs.truncated import Truncated
 from testbed.decoding.lattice import Lattice
-from testbed.decoding.randomness import KeyedRandomness
+from tests.codecs.payloads import damaged, distribution, drafted, same_drafts
 
 B_P = {"fp16": 16, "int8": 8}
 
 
-def distribution(v: int, seed: int, spread: float, zeros: float = 0.0) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    x = np.exp(rng.normal(scale=spread, size=v))
-    x[(rng.random(v) < zeros) & (x < x.max())] = 0
-    return x / x.sum()
-
-
 def drawn(codec: Truncated, v: int, drafts: int, seed: int, *law: float):
-    random = KeyedRandomness(seed, 0, "")
-    hats = [codec.quantise(distribution(v, seed + i, *law)) for i in range(drafts)]
-    return [Drawn(q.draw(random, "draft", i), q) for i, q in enumerate(hats)]
+    return drafted(codec, [distribution(v, seed + i, *law) for i in range(drafts)], seed)
 
 
 @st.composite
@@ -55,19 +46,13 @@ messages = st.tuples(
 )
 
 
-def same(got: list[Drawn], wanted: list[Drawn]) -> bool:
-    return [(d.token, d.q.total, d.q.counts.tolist(), d.q.support.tolist()) for d in got] == [
-        (d.token, d.q.total, d.q.counts.tolist(), d.q.support.tolist()) for d in wanted
-    ]
-
-
 @settings(deadline=None, max_examples=200)
 @given(messages)
 def test_drafts_arrive_as_they_were_in_as_many_bits_as_said(message):
     (v, options, codec), *rest = message
     drafts = drawn(codec, v, *rest)
     payload = codec.encode(drafts)
-    assert same(codec.decode(payload.data, len(drafts)), drafts)
+    assert same_drafts(codec.decode(payload.data, len(drafts)), drafts)
 
     most, b_p = options.get("top_k", v), B_P[options["values"]]
     sizes = [draft.q.support.size for draft in drafts]
@@ -91,12 +76,7 @@ def test_damage_is_refused_or_is_another_message(message, data):
     (v, options, codec), *rest = message
     drafts = drawn(codec, v, *rest)
     good = codec.encode(drafts).data
-    damaged = [good[:-1], good + b"\0"] if good else [b"\0"]
-    if good:
-        flipped = bytearray(good)
-        flipped[data.draw(st.integers(0, len(good) - 1))] ^= data.draw(st.integers(1, 255))
-        damaged.append(bytes(flipped))
-    for wrong in damaged:
+    for wrong in damaged(good, data):
         try:
             got = codec.decode(wrong, len(drafts))
         except PayloadError:

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from testbed.decoding import candidates as rule
-from testbed.decoding.acceptance import acceptance_probability, residual
 from testbed.decoding.candidates import draw_candidates, first_accepted, without
 from testbed.decoding.lattice import Lattice
 from testbed.decoding.randomness import KeyedRandomness
 from tests.enumeration import law
+from tests.mistakes import inverted, no_residual, stale_p, stale_q
 
 both = pytest.mark.parametrize("replacement", [False, True])
 
@@ -140,29 +140,6 @@ def test_candidates_that_cannot_have_been_drawn_are_refused():
 # Negative controls: each mistake must show.
 
 
-def stale_q(tokens, q, p, random, position, *, replacement):
-    """Verifies every sibling against the q̂ of the first."""
-    return first_accepted(tokens, q, p, random, position, replacement=True)
-
-
-def stale_p(tokens, q, p, random, position, *, replacement):
-    """Verifies every sibling against p itself; takes the residual once, in the end."""
-    each = q
-    for i, token in enumerate(tokens):
-        if i and not replacement:
-            each = without(each, tokens[i - 1])
-        probability = acceptance_probability(float(p[token]), each.probability(token))
-        if random.accept(probability, position, i):
-            return i, p
-    return None, residual(p, q.probabilities)
-
-
-def no_residual(tokens, q, p, random, position, *, replacement):
-    """Draws from p when all are rejected."""
-    accepted, _ = first_accepted(tokens, q, p, random, position, replacement=replacement)
-    return accepted, p
-
-
 @pytest.mark.parametrize(
     ("test", "replacement"),
     [(stale_q, False), *((test, each) for test in (stale_p, no_residual) for each in (0, 1))],
@@ -176,9 +153,7 @@ def test_a_wrong_rule_is_caught(test, replacement):
 
 @both
 def test_an_inverted_ratio_is_caught(monkeypatch, replacement):
-    monkeypatch.setattr(
-        rule, "acceptance_probability", lambda p, q: min(1.0, q / p) if p > 0 else 0.0
-    )
+    monkeypatch.setattr(rule, "acceptance_probability", inverted)
     rng = np.random.default_rng(5)
     p, q = target(4, rng), lattice(4, rng, 3)
     got, _ = node_law(p, q, 2, replacement)

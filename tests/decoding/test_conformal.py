@@ -8,7 +8,7 @@ import pytest
 from testbed.decoding.conformal import OnlineThreshold
 from testbed.methods.csqs import Csqs
 from testbed.traces.events import Tracer
-from tests.toy import ToyModel, decode_locally, task, with_method
+from tests.toy import decode_locally, similar_models, task, with_method
 
 STEPS = 10_000
 V = 200
@@ -212,12 +212,9 @@ class WatchedForgetful(Watched):
 
 
 def run_watched(method):
-    draft, target = ToyModel(30, 1), ToyModel(30, 2)
-    draft.table = target.table + 0.6 * draft.table
-    draft.context_length = target.context_length = TOKENS + 10
     options = {"alpha": ALPHA, "eta": ETA, "first_threshold": FIRST, "draft_length": 4}
     with with_method(method):
-        return decode_locally(task(method.name, TOKENS, **options), draft, target)
+        return decode_locally(task(method.name, TOKENS, **options), *similar_models(30, 0.6))
 
 
 @pytest.mark.parametrize("method", [Watched, WatchedForgetful])

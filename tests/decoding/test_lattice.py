@@ -10,23 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from testbed.decoding.lattice import Lattice, quantise
+from tests.strategies import over_magnitudes
 
 TOTALS = st.sampled_from([1, 2, 3, 7, 100, 2**16 - 1, 2**16, 2**32 - 1])
 
 
-@st.composite
-def distributions(draw, most=60):
-    """Weights over many magnitudes, some of them 0."""
-    size = draw(st.integers(1, most))
-    exponents = draw(st.lists(st.floats(-25, 0) | st.none(), min_size=size, max_size=size))
-    weights = np.array([0.0 if e is None else 10**e for e in exponents])
-    if not weights.any():
-        weights[draw(st.integers(0, size - 1))] = 1
-    return weights / weights.sum()
-
-
 @settings(deadline=None)
-@given(distributions(), TOTALS)
+@given(over_magnitudes(), TOTALS)
 def test_counts_sum_to_the_total_on_the_support_within_the_bound(q, total):
     got = quantise(q, total)
     assert got.counts.dtype == np.int64
@@ -39,7 +29,7 @@ def test_counts_sum_to_the_total_on_the_support_within_the_bound(q, total):
 
 
 @settings(deadline=None)
-@given(distributions(), TOTALS)
+@given(over_magnitudes(), TOTALS)
 def test_a_point_of_the_lattice_stays_where_it_is(q, total):
     there = quantise(q, total)
     assert (quantise(there.probabilities, total).counts == there.counts).all()

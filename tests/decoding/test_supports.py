@@ -8,15 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from testbed.decoding.supports import at_least, top_k, top_p
-
-
-@st.composite
-def distributions(draw):
-    """Multiples of 1/64, so that sums are exact and ties frequent."""
-    counts = draw(st.lists(st.integers(0, 6), min_size=1, max_size=40).filter(any))
-    q = np.array(counts, np.float64)
-    q[0] += 64 - q.sum() if q.sum() < 64 else 0
-    return q / 2 ** np.ceil(np.log2(q.sum()))
+from tests.strategies import exact_with_ties
 
 
 def by_likelihood(q) -> list[int]:
@@ -25,7 +17,7 @@ def by_likelihood(q) -> list[int]:
 
 
 @settings(max_examples=200, deadline=None)
-@given(distributions(), st.data())
+@given(exact_with_ties(), st.data())
 def test_top_k(q, data):
     k = data.draw(st.integers(1, q.size))
     assert top_k(q, k).tolist() == sorted(by_likelihood(q)[:k])
@@ -43,7 +35,7 @@ def test_top_k_refuses_what_there_is_not(k):
 
 
 @settings(max_examples=200, deadline=None)
-@given(distributions(), st.sampled_from([1 / 64, 0.25, 0.5, 0.75, 63 / 64, 1.0]))
+@given(exact_with_ties(), st.sampled_from([1 / 64, 0.25, 0.5, 0.75, 63 / 64, 1.0]))
 def test_top_p(q, mass):
     order, kept = by_likelihood(q), []
     while sum(q[kept]) < mass * q.sum():
@@ -58,7 +50,7 @@ def test_top_p_refuses_what_is_no_mass(mass):
 
 
 @settings(max_examples=200, deadline=None)
-@given(distributions(), st.sampled_from([-1.0, 0.0, 1 / 64, 2 / 64, 0.25, 0.5, 2.0]))
+@given(exact_with_ties(), st.sampled_from([-1.0, 0.0, 1 / 64, 2 / 64, 0.25, 0.5, 2.0]))
 def test_at_least(q, threshold):
     kept = [i for i in range(q.size) if q[i] >= threshold] or by_likelihood(q)[:1]
     assert at_least(q, threshold).tolist() == kept

@@ -18,6 +18,7 @@ from testbed.decoding.bit_counts import dssd_downlink_bits, dssd_uplink_bits, tk
 from testbed.decoding.lattice import quantise
 from testbed.decoding.supports import at_least, top_k
 from testbed.decoding.theory import Costs
+from tests.strategies import over_magnitudes
 
 OPT = 50272  # V of the OPT models
 ROUNDS = 200_000
@@ -77,17 +78,10 @@ def test_limits_of_expected_tokens():
 # --- How often drafts are rejected
 
 
-@st.composite
-def dense_distributions(draw, size):
-    exponents = draw(st.lists(st.floats(-12, 0), min_size=size, max_size=size))
-    weights = 10 ** np.array(exponents)
-    return weights / weights.sum()
-
-
 @settings(deadline=None)
 @given(st.data(), st.integers(1, 40), st.sampled_from([1, 3, 16, 100, 2**16]))
 def test_what_is_drafted_is_rejected_no_more_often_than_the_bound(data, size, total):
-    q, p = data.draw(dense_distributions(size)), data.draw(dense_distributions(size))
+    q, p = (data.draw(over_magnitudes(size, least=-12, zeros=False)) for _ in range(2))
     kept = data.draw(st.integers(1, size))
     support = top_k(q, kept)
     sparse = np.zeros(size)

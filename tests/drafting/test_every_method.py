@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from testbed.errors import TestbedError
-from testbed.methods.base import method_class, methods, parse_options
-from tests.toy import ToyModel, decode_locally, task
+from testbed.methods.base import methods
+from tests.options import refusal
+from tests.toy import decode_locally, similar_models, task
 
 POLICIES = [
     1,
@@ -24,13 +24,6 @@ DRAFTING = [
 ]
 
 
-def models() -> tuple[ToyModel, ToyModel]:
-    """Two that agree often."""
-    draft, target = ToyModel(12, 1), ToyModel(12, 2)
-    draft.table = target.table + 0.3 * draft.table
-    return draft, target
-
-
 def test_methods_that_draft_are_found():
     assert {"dsd", "dssd"} <= set(DRAFTING)
 
@@ -38,7 +31,7 @@ def test_methods_that_draft_are_found():
 @pytest.mark.parametrize("policy", POLICIES, ids=str)
 @pytest.mark.parametrize("method", DRAFTING)
 def test_every_method_takes_every_policy(method, policy):
-    got = decode_locally(task(method, 60, draft_length=policy), *models())
+    got = decode_locally(task(method, 60, draft_length=policy), *similar_models(12, 0.3))
     assert len(got.tokens) == 60
     assert 0 < got.counts.accepted <= got.counts.tested <= got.counts.drafted
     assert got.counts.rounds <= 60
@@ -46,7 +39,7 @@ def test_every_method_takes_every_policy(method, policy):
 
 @pytest.mark.parametrize("method", DRAFTING)
 def test_a_round_without_drafts_is_the_targets_own_token(method):
-    got = decode_locally(task(method, 20, draft_length=NEVER), *models())
+    got = decode_locally(task(method, 20, draft_length=NEVER), *similar_models(12, 0.3))
     assert len(got.tokens) == 20
     assert (got.counts.rounds, got.counts.drafted, got.counts.tested) == (20, 0, 0)
 
@@ -81,6 +74,4 @@ BAD = [
 
 @pytest.mark.parametrize(("option", "message"), BAD, ids=str)
 def test_bad_options_are_refused_in_one_sentence_that_says_what_is_allowed(option, message):
-    with pytest.raises(TestbedError) as caught:
-        parse_options(method_class("dsd"), {"draft_length": option}, "x")
-    assert str(caught.value) == f"x.draft_length{message}"
+    assert refusal("dsd", {"draft_length": option}) == f"x.draft_length{message}"

@@ -7,8 +7,7 @@ clock runs by a script here, for every path alike.
 
 from __future__ import annotations
 
-from itertools import cycle
-from types import SimpleNamespace
+from contextlib import contextmanager
 from unittest.mock import patch
 
 import numpy as np
@@ -16,12 +15,11 @@ import pytest
 
 from testbed.codecs.fixed_point import FixedPoint
 from testbed.drafting.base import DraftLength
-from testbed.methods import base, sides
+from testbed.methods import base
 from testbed.methods.base import method_class, parse_options
-from testbed.transport import server
-from tests.enumeration import Branching, law
-from tests.laws import round_law_error
-from tests.toy import ToyModel, decode_locally, target_law, task
+from tests.enumeration import Branching
+from tests.laws import round_law_error, scripted_clocks, text_law_error
+from tests.toy import models, task
 
 METHODS = ["dsd", "dssd"]
 POLICIES = {
@@ -53,9 +51,8 @@ def test_every_policy_is_here():
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("v", [3, 4])
 def test_one_round(method, policy, v):
-    draft, target = ToyModel(v, 1), ToyModel(v, 2)
     the_task = task(method, 4, draft_length=POLICIES[policy])
-    assert round_law_error(the_task, draft, target, 4, wire(method)) < 1e-12
+    assert round_law_error(the_task, *models(v), 4, wire(method)) < 1e-12
 
 
 class Spy(DraftLength):
@@ -76,60 +73,36 @@ class Spy(DraftLength):
         self.policy.learn(outcome)
 
 
-def clock(steps):
-    """Time that goes on by the next of `steps`, in ms and over and over, whenever it is asked."""
-    now, rest = 0.0, cycle(steps)
-
-    def monotonic() -> float:
-        nonlocal now
-        now += next(rest) / 1000
-        return now
-
-    return SimpleNamespace(monotonic=monotonic)
-
-
-def text_law_error(method, tokens, start, randomness=Branching, option=2):
+def spied_law_error(method, tokens, start, randomness=Branching, option=2):
     """Largest error of the law of whole texts, and all sequences of draft lengths.
 
-    `start` makes the policy from what it would have been.
+    `start` makes the policy from what it would have been; `randomness` stands in for Branching.
     """
-    draft, target = ToyModel(2, 1), ToyModel(2, 2)
-    the_task = task(method, tokens, draft_length=option)
     seen = set()
     real = base.start_policy
 
-    def run(random):
+    @contextmanager
+    def spying():
         spies: list[Spy] = []
 
         def start_spied(option):
             spies.append(Spy(start(real(option))))
             return spies[-1]
 
-        with (
-            patch.object(base, "start_policy", start_spied),
-            patch.object(sides, "time", clock([1, 7, 2, 30, 3])),
-            patch.object(server, "time", clock([1, 5, 1, 9, 2])),
-        ):
-            got = decode_locally(the_task, draft, target, randomiser=lambda *_: random).tokens
+        with patch.object(base, "start_policy", start_spied), scripted_clocks():
+            yield
         seen.add(tuple(spies[0].lengths))
-        return tuple(got)
 
-    got = law_of(run, randomness)
-    wanted = target_law(target, the_task.sampling, tokens, wire(method))
-    return max(abs(got[text] - mass) for text, mass in wanted.items()), seen
-
-
-def law_of(run, randomness):
-    """As enumeration.law, with another kind of Branching."""
+    the_task = task(method, tokens, draft_length=option)
     with patch("tests.enumeration.Branching", randomness):
-        return law(run)
+        return text_law_error(the_task, *models(2), wire(method), around=spying), seen
 
 
 @pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize("method", METHODS)
 def test_whole_texts(method, policy):
     """No induction: what a policy learns in one round decides on the next ones."""
-    error, lengths = text_law_error(method, 4, lambda each: each, option=POLICIES[policy])
+    error, lengths = spied_law_error(method, 4, lambda each: each, option=POLICIES[policy])
     assert error < 1e-12
     if policy not in ("fixed", "bit_budget", "alone"):
         assert len({n for each in lengths for n in each}) > 1
@@ -172,7 +145,7 @@ class Reusing(Branching):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_policy_that_looks_at_discarded_drafts_is_harmless(method):
-    error, lengths = text_law_error(method, 5, lambda _: Adversary())
+    error, lengths = spied_law_error(method, 5, lambda _: Adversary())
     assert error < 1e-12
     assert {n for each in lengths for n in each[:-1]} >= {0, 3}
 
@@ -180,7 +153,7 @@ def test_a_policy_that_looks_at_discarded_drafts_is_harmless(method):
 @pytest.mark.parametrize("method", METHODS)
 def test_it_would_not_be_if_uniforms_were_used_again(method):
     """The control: with one length only, reuse does not show; with such a policy it does."""
-    error, _ = text_law_error(method, 4, lambda each: each, Reusing, option=3)
+    error, _ = spied_law_error(method, 4, lambda each: each, Reusing, option=3)
     assert error < 1e-12
-    error, _ = text_law_error(method, 5, lambda _: Adversary(), Reusing)
+    error, _ = spied_law_error(method, 5, lambda _: Adversary(), Reusing)
     assert error > 1e-3

@@ -8,15 +8,13 @@ import pytest
 from testbed.codecs.bits import BitReader
 from testbed.codecs.fixed_point import FixedPoint
 from testbed.decoding.sampling import Sampling
-from testbed.errors import TestbedError
 from testbed.methods.base import parse_options
 from testbed.methods.dssd import Dssd
 from testbed.methods.dssd_lean import DssdLean
-from testbed.transport.inprocess import InProcessChannel
-from testbed.transport.messages import Reply, Round, from_frames
-from tests.enumeration import law
-from tests.laws import SAMPLINGS, round_law_error
-from tests.toy import PLAIN, ToyModel, decode_locally, target_law, task
+from tests.laws import SAMPLINGS, round_law_error, text_law_error
+from tests.options import refusal
+from tests.toy import ToyModel, models, task
+from tests.wire import decode_noting
 
 FORMS = ["entropy", "sparse"]
 PRECISIONS = ["fixed16", "fixed32"]
@@ -38,57 +36,15 @@ def test_the_law_is_what_the_wire_carries(v, gamma, sampling, precision, form):
 @by_form
 def test_whole_texts_over_several_rounds(form):
     the_task = task("dssd_lean", 4, draft_length=2, form=form)
-    draft, target = ToyModel(2, 1), ToyModel(2, 2)
-    got = law(
-        lambda random: tuple(
-            decode_locally(the_task, draft, target, randomiser=lambda *_: random).tokens
-        )
-    )
-    wanted = target_law(target, PLAIN, 4, FixedPoint("fixed16").quantise)
-    assert max(abs(got[text] - mass) for text, mass in wanted.items()) < 1e-12
-
-
-class Line(InProcessChannel):
-    def __init__(self, server):
-        super().__init__(server)
-        self.drafts: list[int] = []
-        self.up: list[bytes] = []
-        self.down: list[bytes] = []
-
-    def send(self, frames):
-        message, payload = from_frames(frames)
-        if isinstance(message, Round):
-            self.drafts.append(message.drafts)
-            self.up.append(payload)
-        super().send(frames)
-
-    def receive(self, timeout):
-        frames = super().receive(timeout)
-        message, payload = from_frames(frames)
-        if isinstance(message, Reply):
-            self.down.append(payload)
-        return frames
-
-
-def decode_noting(the_task, v=1000):
-    lines = []
-
-    def channel(server):
-        lines.append(Line(server))
-        return lines[0]
-
-    draft, target = Steep(v, 1), Steep(v, 2)
-    draft.shift = 1.5
-    return decode_locally(the_task, draft, target, channel=channel), lines[0]
+    assert text_law_error(the_task, *models(2), FixedPoint("fixed16").quantise) < 1e-12
 
 
 class Steep(ToyModel):
     """Most of a large vocabulary next to impossible, as with language models."""
 
-    shift = 0.0
-
-    def __init__(self, vocabulary_size, seed):
+    def __init__(self, vocabulary_size, seed, shift=0.0):
         super().__init__(3, 1)
+        self.shift = shift
         self.name, self.vocabulary_size = f"steep-{seed}", vocabulary_size
         self.vocabulary_id = f"steep-{vocabulary_size}"
         rng = np.random.default_rng(0)
@@ -100,13 +56,16 @@ class Steep(ToyModel):
         return self.rows[row] + self.shift * self.noise[row]
 
 
+STEEP = Steep(1000, 1, shift=1.5), Steep(1000, 2)
+
+
 @by_form
 @by_precision
 @pytest.mark.parametrize("sampling", [Sampling(), Sampling(temperature=0.7, top_p=0.9)], ids=str)
 def test_the_text_and_the_uplink_are_dssds_and_the_downlink_is_smaller(form, precision, sampling):
     options = {"draft_length": 3, "target_precision": precision}
-    plain, plain_line = decode_noting(task("dssd", 60, sampling, **options))
-    lean, line = decode_noting(task("dssd_lean", 60, sampling, form=form, **options))
+    plain, plain_line = decode_noting(task("dssd", 60, sampling, **options), *STEEP)
+    lean, line = decode_noting(task("dssd_lean", 60, sampling, form=form, **options), *STEEP)
     assert lean.tokens == plain.tokens
     assert lean.counts == plain.counts
     assert line.up == plain_line.up
@@ -130,7 +89,7 @@ def test_the_text_and_the_uplink_are_dssds_and_the_downlink_is_smaller(form, pre
 def test_both_forms_carry_the_same_and_entropy_is_the_smaller():
     received = {}
     for form in FORMS:
-        decoded, line = decode_noting(task("dssd_lean", 60, draft_length=3, form=form))
+        decoded, line = decode_noting(task("dssd_lean", 60, draft_length=3, form=form), *STEEP)
         received[form] = (decoded.tokens, sum(map(len, line.down)))
     assert received["entropy"][0] == received["sparse"][0]
     assert received["entropy"][1] < 0.6 * received["sparse"][1]
@@ -138,7 +97,7 @@ def test_both_forms_carry_the_same_and_entropy_is_the_smaller():
 
 def test_temperature_0_costs_next_to_nothing():
     for form in FORMS:
-        _, line = decode_noting(task("dssd_lean", 60, Sampling(temperature=0), form=form))
+        _, line = decode_noting(task("dssd_lean", 60, Sampling(temperature=0), form=form), *STEEP)
         assert max(map(len, line.down)) <= 20
 
 
@@ -152,9 +111,7 @@ def test_temperature_0_costs_next_to_nothing():
     ],
 )
 def test_bad_options_are_refused(options, message):
-    with pytest.raises(TestbedError) as caught:
-        parse_options(DssdLean, options, "x")
-    assert str(caught.value).startswith(message)
+    assert refusal("dssd_lean", options).startswith(message)
 
 
 def test_it_differs_from_dssd_in_the_codec_alone():

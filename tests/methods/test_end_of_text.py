@@ -7,24 +7,34 @@ import pytest
 
 from testbed.methods.base import methods
 from testbed.methods.device_only import DeviceOnly
-from testbed.transport.inprocess import InProcessChannel
-from testbed.transport.messages import Reply, from_frames
-from tests.enumeration import law
-from tests.toy import PLAIN, ToyModel, decode_locally, target_law, task, with_method
+from tests.laws import text_law
+from tests.toy import (
+    PLAIN,
+    ToyModel,
+    decode_locally,
+    models,
+    similar_models,
+    target_law,
+    task,
+    with_method,
+)
+from tests.wire import decode_noting
 
 END = 5
 
 
-def models(end_tokens=frozenset()) -> tuple[ToyModel, ToyModel]:
-    draft, target = ToyModel(12, 1), ToyModel(12, 2)
-    draft.table = target.table + 0.3 * draft.table
+def agreeing(end_tokens=frozenset()) -> tuple[ToyModel, ToyModel]:
+    draft, target = similar_models(12, 0.3)
     draft.end_tokens = target.end_tokens = frozenset(end_tokens)
     return draft, target
 
 
-def text(method, seed, end_tokens, *, ignore_eos=False, tokens=40, channel=None):
-    the_task = msgspec.structs.replace(task(method, tokens), seed=seed, ignore_eos=ignore_eos)
-    return decode_locally(the_task, *models(end_tokens), prompt=(0, END), channel=channel)
+def a_task(method, seed, *, ignore_eos=False, tokens=40):
+    return msgspec.structs.replace(task(method, tokens), seed=seed, ignore_eos=ignore_eos)
+
+
+def text(method, seed, end_tokens, **changes):
+    return decode_locally(a_task(method, seed, **changes), *agreeing(end_tokens), prompt=(0, END))
 
 
 @pytest.mark.parametrize("method", methods())
@@ -51,19 +61,10 @@ def test_any_of_several_end_tokens_ends_the_text(method):
 
 
 def test_a_verifier_that_streams_says_that_the_end_token_is_the_last():
-    last = []
-
-    class Line(InProcessChannel):
-        def receive(self, timeout):
-            frames = super().receive(timeout)
-            message, _ = from_frames(frames)
-            if isinstance(message, Reply):
-                last.append(message.last)
-            return frames
-
-    got = text("cloud_ar", 1, [END], channel=Line)
+    got, line = decode_noting(a_task("cloud_ar", 1), *agreeing([END]), prompt=(0, END))
     assert got.tokens[-1] == END
     assert 1 < len(got.tokens) < 40
+    last = [message.last for message, _ in line.replies]
     assert last == [False] * (len(got.tokens) - 1) + [True]
 
 
@@ -101,19 +102,14 @@ class Untouchable:
 
 
 def test_device_only_never_uses_its_channel():
-    got = decode_locally(task("device_only", 20), *models(), channel=lambda server: Untouchable())
+    got = decode_locally(task("device_only", 20), *agreeing(), channel=lambda server: Untouchable())
     assert len(got.tokens) == 20
     assert (got.traffic.up_messages, got.traffic.down_messages, got.counts.rounds) == (0, 0, 0)
 
 
 def test_device_only_follows_the_law_of_the_draft():
-    draft, target = ToyModel(3, 1), ToyModel(3, 2)
-    the_task = task("device_only", 3)
-    got = law(
-        lambda random: tuple(
-            decode_locally(the_task, draft, target, randomiser=lambda *_: random).tokens
-        )
-    )
+    draft, target = models(3)
+    got = text_law(task("device_only", 3), draft, target)
     assert dict(got) == pytest.approx(target_law(draft, PLAIN, 3), abs=1e-12)
 
 

@@ -8,11 +8,9 @@ import pytest
 from testbed.codecs.dense import numbers
 from testbed.codecs.floating import Floating, _lattice
 from testbed.decoding.sampling import distribution
-from testbed.transport.inprocess import InProcessChannel
-from testbed.transport.messages import Reply, Round, from_frames
-from tests.enumeration import law
-from tests.laws import SAMPLINGS, round_law_error
-from tests.toy import PLAIN, ToyModel, decode_locally, target_law, task
+from tests.laws import SAMPLINGS, round_law_error, text_law_error
+from tests.toy import PLAIN, ToyModel, decode_locally, models, task
+from tests.wire import decode_noting
 
 B_P = {"fp32": 32, "fp16": 16, "bf16": 16, "fixed16": 16, "fixed32": 32}
 FLOATS = ["fp32", "fp16", "bf16"]
@@ -43,15 +41,8 @@ def test_a_rounded_target_is_the_law(method, v, gamma, sampling, precision):
 
 @by_precision
 def test_whole_texts_over_several_rounds(precision):
-    draft, target = ToyModel(2, 1), ToyModel(2, 2)
     the_task = task("dssd", 4, draft_length=2, target_precision=precision)
-    got = law(
-        lambda random: tuple(
-            decode_locally(the_task, draft, target, randomiser=lambda *_: random).tokens
-        )
-    )
-    wanted = target_law(target, PLAIN, 4, numbers(precision).quantise)
-    assert max(abs(got[text] - mass) for text, mass in wanted.items()) < 1e-12
+    assert text_law_error(the_task, *models(2), numbers(precision).quantise) < 1e-12
 
 
 @pytest.mark.parametrize("precision", ["fp16", "bf16"])
@@ -95,47 +86,15 @@ def test_a_coarse_target_stays_near(precision):
         assert distance < {"fp32": 2**-24, "fp16": 2**-11, "bf16": 2**-8}[precision]
 
 
-class Line(InProcessChannel):
-    def __init__(self, server):
-        super().__init__(server)
-        self.up: list[tuple[int, int]] = []
-        self.down: list[int] = []
-
-    def send(self, frames):
-        message, payload = from_frames(frames)
-        if isinstance(message, Round):
-            self.up.append((message.drafts, len(payload)))
-        super().send(frames)
-
-    def receive(self, timeout):
-        frames = super().receive(timeout)
-        message, payload = from_frames(frames)
-        if isinstance(message, Reply):
-            self.down.append(len(payload))
-        return frames
-
-
-def decode_noting(the_task):
-    lines = []
-
-    def channel(server):
-        lines.append(Line(server))
-        return lines[0]
-
-    draft, target = ToyModel(37, 1), ToyModel(37, 2)
-    draft.table = target.table + 0.5 * draft.table
-    return decode_locally(the_task, draft, target, channel=channel), lines[0]
-
-
 @pytest.mark.parametrize("precision", B_P)
 def test_dsd_sends_v_times_b_p_and_b_id_bits_a_draft(precision):
     decoded, line = decode_noting(task("dsd", 50, draft_length=3, precision=precision))
-    drafted = sum(drafts for drafts, _ in line.up)
+    drafted = sum(line.drafts)
     per_draft = 37 * B_P[precision] + 6
     assert decoded.traffic.up_payload_bits == 2 * 6 + drafted * per_draft
     assert decoded.counts.formula_bits == drafted * per_draft
-    for drafts, size in line.up:
-        assert size == drafts * 37 * B_P[precision] // 8 + -(-drafts * 6 // 8)
+    for drafts, up in zip(line.drafts, line.up, strict=True):
+        assert len(up) == drafts * 37 * B_P[precision] // 8 + -(-drafts * 6 // 8)
 
 
 @pytest.mark.parametrize("precision", B_P)
@@ -143,6 +102,6 @@ def test_dssd_answers_a_rejection_with_v_times_b_p_bits(precision):
     the_task = task("dssd", 50, draft_length=3, target_precision=precision)
     decoded, line = decode_noting(msgspec.structs.replace(the_task, seed=8))
     rejections = decoded.counts.tested - decoded.counts.accepted
-    large = [size for size in line.down if size > 1]
+    large = [len(down) for down in line.down if len(down) > 1]
     assert large == [1 + 37 * B_P[precision] // 8] * rejections
     assert 3 < rejections < len(line.down)

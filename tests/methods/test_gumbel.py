@@ -16,18 +16,10 @@ from testbed.decoding.sampling import Sampling, distribution
 from testbed.methods.gumbel import Gumbel
 from testbed.methods.sides import Answer
 from testbed.methods.uploading import write_verdict
-from testbed.transport.inprocess import InProcessChannel
-from testbed.transport.messages import Reply, Round, from_frames
-from tests.enumeration import joint_race, law
-from tests.laws import SAMPLINGS, round_law_error
-from tests.toy import ToyModel, decode_locally, target_law, task, with_method
-
-
-def similar_models(v: int, spread: float = 0.5) -> tuple[ToyModel, ToyModel]:
-    draft, target = ToyModel(v, 1), ToyModel(v, 2)
-    draft.table = target.table + spread * draft.table
-    draft.context_length = target.context_length = 4000
-    return draft, target
+from tests.enumeration import joint_race
+from tests.laws import SAMPLINGS, round_law_error, text_law_error
+from tests.toy import ToyModel, decode_locally, models, similar_models, task, with_method
+from tests.wire import decode_noting
 
 
 @pytest.mark.parametrize("sampling", SAMPLINGS, ids=str)
@@ -39,15 +31,7 @@ def test_the_output_law_is_the_targets(v, gamma, sampling):
 
 
 def test_whole_texts_over_several_rounds():
-    draft, target = ToyModel(2, 1), ToyModel(2, 2)
-    the_task = task("gumbel", 5, draft_length=1)
-    got = law(
-        lambda random: tuple(
-            decode_locally(the_task, draft, target, randomiser=lambda *_: random).tokens
-        )
-    )
-    wanted = target_law(target, the_task.sampling, 5)
-    assert max(abs(got[text] - mass) for text, mass in wanted.items()) < 1e-12
+    assert text_law_error(task("gumbel", 5, draft_length=1), *models(2)) < 1e-12
 
 
 @pytest.mark.parametrize("sampling", SAMPLINGS, ids=str)
@@ -157,44 +141,16 @@ def test_emitting_the_devices_token_is_caught():
         assert round_law_error(the_task, draft, target, 2) > 1e-2
 
 
-class Line(InProcessChannel):
-    """Notes the sizes of payloads."""
-
-    def __init__(self, server):
-        super().__init__(server)
-        self.up: list[tuple[int, int]] = []
-        self.down: list[int] = []
-
-    def send(self, frames):
-        message, payload = from_frames(frames)
-        if isinstance(message, Round):
-            self.up.append((message.drafts, len(payload)))
-            assert message.catch_up == []
-        super().send(frames)
-
-    def receive(self, timeout):
-        frames = super().receive(timeout)
-        message, payload = from_frames(frames)
-        if isinstance(message, Reply):
-            self.down.append(len(payload))
-        return frames
-
-
 @pytest.mark.parametrize("gamma", [1, 3, 8])
 def test_bits_on_the_wire(gamma):
-    lines = []
-
-    def channel(server):
-        lines.append(Line(server))
-        return lines[0]
-
-    the_task = task("gumbel", 60, draft_length=gamma)
-    got = decode_locally(the_task, *similar_models(37), channel=channel)
-    (line,) = lines
-    assert {drafts for drafts, _ in line.up} >= {gamma}
-    assert [size for _, size in line.up] == [ceil(6 * drafts / 8) for drafts, _ in line.up]
-    assert line.down == [ceil((6 + ceil(log2(drafts + 1))) / 8) for drafts, _ in line.up]
-    drafted = sum(drafts for drafts, _ in line.up)
+    got, line = decode_noting(task("gumbel", 60, draft_length=gamma))
+    assert all(message.catch_up == [] for message, _ in line.rounds)
+    assert gamma in line.drafts
+    assert [len(up) for up in line.up] == [ceil(6 * drafts / 8) for drafts in line.drafts]
+    assert [len(down) for down in line.down] == [
+        ceil((6 + ceil(log2(drafts + 1))) / 8) for drafts in line.drafts
+    ]
+    drafted = sum(line.drafts)
     assert got.traffic.up_payload_bits == 2 * 6 + 6 * drafted  # the prompt has two tokens
     assert got.counts.formula_bits == 6 * drafted
     assert got.counts.drafted == drafted

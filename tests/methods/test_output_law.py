@@ -1,8 +1,4 @@
-"""The output law of each lossless method, exactly: every path through the real code is walked.
-
-One round is enumerated; the tokens after it are continued by the target's own law. By induction
-over rounds the whole text then follows the target.
-"""
+"""The output law of each lossless method, exactly: every path through the real code is walked."""
 
 from __future__ import annotations
 
@@ -11,12 +7,11 @@ import pytest
 
 from testbed.codecs.fixed_point import FixedPoint
 from testbed.decoding import acceptance
-from testbed.decoding.lattice import Lattice
 from testbed.decoding.sampling import Sampling, distribution
 from testbed.methods.dsd import Dsd
-from tests.enumeration import law
-from tests.laws import SAMPLINGS, round_law_error
-from tests.toy import ToyModel, decode_locally, target_law, task, with_method
+from tests.laws import SAMPLINGS, round_law_error, text_law_error
+from tests.mistakes import KeptTail, OneSided, Raw, inverted
+from tests.toy import ToyModel, decode_locally, task, with_method
 
 
 @pytest.mark.parametrize("sampling", SAMPLINGS, ids=str)
@@ -52,21 +47,11 @@ def test_whole_texts_over_several_rounds(method):
     draft, target = ToyModel(2, 1), ToyModel(2, 2)
     options = {} if method == "cloud_ar" else {"draft_length": 2}
     the_task = task(method, 4, **options)
-    got = law(
-        lambda random: tuple(
-            decode_locally(the_task, draft, target, randomiser=lambda *_: random).tokens
-        )
-    )
     quantise = FixedPoint("fixed16").quantise if method == "dssd" else None
-    wanted = target_law(target, the_task.sampling, 4, quantise)
-    assert max(abs(got[text] - mass) for text, mass in wanted.items()) < 1e-12
+    assert text_law_error(the_task, draft, target, quantise) < 1e-12
 
 
 # Negative controls: each mistake that papers, code and libraries have made must be caught here.
-
-
-def inverted(p: float, q: float) -> float:
-    return min(1.0, q / p) if p > 0 else 0.0
 
 
 class RawQ(Dsd):
@@ -78,17 +63,6 @@ class RawQ(Dsd):
         return Raw(super().quantise(np.ceil(q * 4) / np.ceil(q * 4).sum()), q)
 
 
-class Raw(Lattice):
-    """A lattice that draws from something else."""
-
-    def __init__(self, lattice, raw):
-        super().__init__(lattice.counts, lattice.total, lattice.support, lattice.vocabulary_size)
-        object.__setattr__(self, "raw", raw)
-
-    def draw(self, random, role, position, *which):
-        return random.choose(self.raw, role, position, *which)
-
-
 class ArgmaxDraft(Dsd):
     """Drafts the likeliest token but reports q̂ as if it had been drawn."""
 
@@ -98,33 +72,18 @@ class ArgmaxDraft(Dsd):
         return Raw(super().quantise(q), np.eye(q.size)[q.argmax()])
 
 
-class KeptTail(Dsd):
-    """Keeps the drafts after the rejected one."""
-
+class KeptTailDsd(KeptTail, Dsd):
     name = "kept_tail"
 
-    def settle(self, drafts, accepted):
-        self.tail = [draft.token for draft in drafts[accepted + 1 :]]
 
-    def device(self, device):
-        for tokens in super().device(device):
-            yield tokens + self.tail
-
-
-class OneSided(Dsd):
-    """Filters the target with top-k but not the draft's verification distribution."""
-
+class OneSidedDsd(OneSided, Dsd):
     name = "one_sided"
 
-    def verifier(self, verifier, drafts, upload):
-        verifier.sampling = Sampling()
-        yield from super().verifier(verifier, drafts, upload)
 
-
-@pytest.mark.parametrize("method", [RawQ, ArgmaxDraft, KeptTail, OneSided])
+@pytest.mark.parametrize("method", [RawQ, ArgmaxDraft, KeptTailDsd, OneSidedDsd])
 def test_broken_methods_are_caught(method):
     draft, target = ToyModel(3, 1), ToyModel(3, 2)
-    sampling = Sampling(top_k=2) if method is OneSided else Sampling()
+    sampling = Sampling(top_k=2) if method is OneSidedDsd else Sampling()
     with with_method(method):
         the_task = task(method.name, 3, sampling, draft_length=2)
         assert round_law_error(the_task, draft, target, 3) > 1e-3

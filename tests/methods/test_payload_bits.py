@@ -7,80 +7,19 @@ from math import ceil, log2
 import pytest
 
 from testbed.codecs.bits import BitReader
-from testbed.traces.events import Tracer
-from testbed.transport.inprocess import InProcessChannel
-from testbed.transport.messages import Open, Reply, Round, from_frames
-from tests.toy import ToyModel, decode_locally, task
+from tests.toy import PROMPT, task
+from tests.wire import B_ID, Line, V, decode_noting
 
-V, B_ID = 37, 6
 TOKENS = 60
-PROMPT = (0, 1, 2)
 LENGTHS = [1, 2, 3, 4, 7]
 B_P = {"fixed16": 16, "fixed32": 32}
-
-
-def similar_models() -> tuple[ToyModel, ToyModel]:
-    """Draft and target that agree often, so that every kind of round comes up."""
-    draft, target = ToyModel(V, 1), ToyModel(V, 2)
-    draft.table = target.table + 0.5 * draft.table
-    return draft, target
-
-
-class Line(InProcessChannel):
-    """Notes every message of both directions."""
-
-    def __init__(self, server):
-        super().__init__(server)
-        self.rounds: list[tuple[Round, bytes]] = []
-        self.replies: list[tuple[Reply, bytes]] = []
-        self.opened: list[bytes] = []
-
-    def send(self, frames):
-        message, payload = from_frames(frames)
-        if isinstance(message, Round):
-            self.rounds.append((message, payload))
-        elif isinstance(message, Open):
-            self.opened.append(payload)
-        super().send(frames)
-
-    def receive(self, timeout):
-        frames = super().receive(timeout)
-        message, payload = from_frames(frames)
-        if isinstance(message, Reply):
-            self.replies.append((message, payload))
-        return frames
-
-
-@pytest.fixture
-def sent_bits(monkeypatch):
-    """Payload bits of each round's upload and each download, as the traces tell."""
-    bits = {"device": [], "verifier": []}
-
-    def event(self, name, stream, **fields):
-        if name == "send" and fields.get("message", "Reply") in ("Round", "Reply"):
-            bits[self._node].append(fields["payload_bits"])
-
-    monkeypatch.setattr(Tracer, "event", event)
-    return bits
-
-
-def decode_noting(the_task):
-    lines = []
-
-    def channel(server):
-        lines.append(Line(server))
-        return lines[0]
-
-    decoded = decode_locally(the_task, *similar_models(), channel=channel, prompt=PROMPT)
-    assert len(decoded.tokens) == TOKENS
-    return decoded, lines[0]
 
 
 def accepted(line: Line) -> list[int]:
     """Accepted drafts of each round, from the first field of each reply."""
     return [
-        BitReader(payload).read(ceil(log2(message.drafts + 1)))
-        for (message, _), (_, payload) in zip(line.rounds, line.replies, strict=True)
+        BitReader(down).read(ceil(log2(drafts + 1)))
+        for drafts, down in zip(line.drafts, line.down, strict=True)
     ]
 
 
@@ -89,13 +28,13 @@ def accepted(line: Line) -> list[int]:
 def test_dsd(gamma, precision, sent_bits):
     b_p = B_P[precision]
     decoded, line = decode_noting(task("dsd", TOKENS, draft_length=gamma, precision=precision))
-    drafts = [message.drafts for message, _ in line.rounds]
+    drafts = line.drafts
     assert gamma in drafts
     assert all(not message.catch_up for message, _ in line.rounds)
     assert sent_bits["device"] == [g * (B_ID + V * b_p) for g in drafts]
     assert sent_bits["verifier"] == [B_ID + ceil(log2(g + 1)) for g in drafts]
     assert decoded.traffic.up_payload_bits == len(PROMPT) * B_ID + sum(sent_bits["device"])
-    for g, (_, up), (_, down) in zip(drafts, line.rounds, line.replies, strict=True):
+    for g, up, down in zip(drafts, line.up, line.down, strict=True):
         assert len(up) == g * V * b_p // 8 + ceil(g * B_ID / 8)
         assert len(down) == ceil((B_ID + ceil(log2(g + 1))) / 8)
 
@@ -114,7 +53,7 @@ def test_dssd(gamma, precision, target_precision, sent_bits):
             target_precision=target_precision,
         )
     )
-    drafts = [message.drafts for message, _ in line.rounds]
+    drafts = line.drafts
     rejected = [a < g for a, g in zip(accepted(line), drafts, strict=True)]
     assert {True, False} == set(rejected)
     assert sum(rejected) == decoded.counts.tested - decoded.counts.accepted
@@ -131,9 +70,9 @@ def test_dssd(gamma, precision, target_precision, sent_bits):
     ]
     assert sent_bits["verifier"] == downlink
     assert decoded.traffic.up_payload_bits == len(PROMPT) * B_ID + sum(sent_bits["device"])
-    for g, (_, up) in zip(drafts, line.rounds, strict=True):
+    for g, up in zip(drafts, line.up, strict=True):
         assert len(up) == ceil(g * (B_ID + B_P[precision]) / 8)  # without the catch-up
-    for g, reject, (_, down) in zip(drafts, rejected, line.replies, strict=True):
+    for g, reject, down in zip(drafts, rejected, line.down, strict=True):
         head = ceil(log2(g + 1))
         wanted = (
             ceil(head / 8) + V * B_P[target_precision] // 8 if reject else ceil((head + B_ID) / 8)
@@ -143,7 +82,9 @@ def test_dssd(gamma, precision, target_precision, sent_bits):
 
 def test_cloud_ar_sends_the_prompt_up_and_ids_down(sent_bits):
     decoded, line = decode_noting(task("cloud_ar", TOKENS))
-    assert decoded.traffic.up_payload_bits == len(PROMPT) * B_ID == len(line.opened[0]) * 8 - 6
+    ((_, opening),) = line.openings
+    assert decoded.traffic.up_payload_bits == len(PROMPT) * B_ID
+    assert len(opening) == ceil(len(PROMPT) * B_ID / 8)
     assert sent_bits == {"device": [0], "verifier": [B_ID] * TOKENS}
 
 
@@ -151,7 +92,7 @@ def test_cloud_ar_sends_the_prompt_up_and_ids_down(sent_bits):
 def test_counts_agree_with_what_crossed_the_line(method):
     decoded, line = decode_noting(task(method, TOKENS, draft_length=3))
     assert decoded.counts.rounds == len(line.rounds)
-    assert decoded.counts.drafted == sum(message.drafts for message, _ in line.rounds)
+    assert decoded.counts.drafted == sum(line.drafts)
     assert decoded.counts.accepted == sum(accepted(line))
     assert decoded.counts.accepted + decoded.counts.rounds == TOKENS
 

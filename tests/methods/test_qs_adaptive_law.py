@@ -7,10 +7,6 @@ in one round decides in the next.
 
 from __future__ import annotations
 
-from itertools import cycle
-from types import SimpleNamespace
-from unittest.mock import patch
-
 import numpy as np
 import pytest
 
@@ -18,12 +14,9 @@ from testbed.codecs.base import Drawn
 from testbed.codecs.mixed import Mixed
 from testbed.drafting import qs_dqn
 from testbed.drafting.qs_dqn import ACTIONS, BRANCHES, JOINED
-from testbed.methods import sides
 from testbed.methods.qs import Qs
-from testbed.transport import server
-from tests.enumeration import law
-from tests.laws import round_law_error
-from tests.toy import ToyModel, decode_locally, target_law, task, with_method
+from tests.laws import round_law_error, scripted_clocks, text_law_error
+from tests.toy import ToyModel, models, task, with_method
 
 MODEL = {"policy": "qs_model", "first": 2, "longest": 3}
 LATTICES = [2, 3, 7]
@@ -47,21 +40,9 @@ def random_network(seed: int):
     return {name: each.astype(np.float32) for name, each in weights.items()}
 
 
-def clock(steps):
-    """Time that goes on by the next of `steps`, in ms and over and over, whenever it is asked."""
-    now, rest = 0.0, cycle(steps)
-
-    def monotonic() -> float:
-        nonlocal now
-        now += next(rest) / 1000
-        return now
-
-    return SimpleNamespace(monotonic=monotonic)
-
-
-def text_law_error(kind, tokens, vocabulary=2, **options):
+def adaptive_law_error(kind, tokens, vocabulary=2, **options):
     """Largest error of the law of whole texts; all γ and all ℓ that were seen, by round."""
-    draft, target = ToyModel(vocabulary, 1), ToyModel(vocabulary, 2)
+    draft, target = models(vocabulary)
     the_task = task(kind.name, tokens, **options)
     lengths, totals = set(), set()
 
@@ -74,19 +55,9 @@ def text_law_error(kind, tokens, vocabulary=2, **options):
             totals.update((self.rounds, draft.q.total) for draft in drafts)
             super().settle(drafts, accepted)
 
-    def run(random):
-        with (
-            patch.object(sides, "time", clock([1, 7, 2, 30, 3])),
-            patch.object(server, "time", clock([1, 5, 1, 9, 2])),
-        ):
-            got = decode_locally(the_task, draft, target, randomiser=lambda *_: random).tokens
-        return tuple(got)
-
     with with_method(Noting):
-        got = law(run)
-    wanted = target_law(target, the_task.sampling, tokens)
-    assert sum(got.values()) == pytest.approx(1, abs=1e-12)
-    return max(abs(got[text] - mass) for text, mass in wanted.items()), lengths, totals
+        error = text_law_error(the_task, draft, target, around=scripted_clocks)
+    return error, lengths, totals
 
 
 @pytest.mark.parametrize("index", ["support", "simplex"])
@@ -107,7 +78,7 @@ def test_one_round_of_the_network(monkeypatch, seed):
 
 
 def test_whole_texts_of_the_model():
-    error, lengths, totals = text_law_error(Qs, 5, draft_length=MODEL, lattice=LATTICES)
+    error, lengths, totals = adaptive_law_error(Qs, 5, draft_length=MODEL, lattice=LATTICES)
     assert error < 1e-12
     # It did choose: in the third round, by what the first two had told.
     assert len({n for number, n in lengths if number == 3}) > 1
@@ -118,7 +89,7 @@ def test_whole_texts_of_the_network(monkeypatch):
     seen_lengths, seen_totals = set(), set()
     for seed in range(3):
         monkeypatch.setattr(qs_dqn, "trained", lambda seed=seed: random_network(seed))
-        error, lengths, totals = text_law_error(
+        error, lengths, totals = adaptive_law_error(
             Qs, 4, draft_length={"policy": "qs_dqn"}, lattice=TRAINED
         )
         assert error < 1e-12
@@ -177,5 +148,5 @@ class Peeking(Qs):
 
 @pytest.mark.parametrize("kind", [OtherResolution, Peeking])
 def test_broken_methods_are_caught(kind):
-    error, _, _ = text_law_error(kind, 4, vocabulary=3, draft_length=MODEL, lattice=LATTICES)
+    error, _, _ = adaptive_law_error(kind, 4, vocabulary=3, draft_length=MODEL, lattice=LATTICES)
     assert error > 1e-3

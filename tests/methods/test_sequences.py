@@ -16,8 +16,8 @@ from scipy.stats import chisquare
 from testbed.methods import base
 from testbed.methods.csqs import Csqs
 from testbed.methods.ksqs import Ksqs
-from tests.methods.test_sqs_law import Raw
-from tests.toy import PLAIN, ToyModel, decode_locally, target_law, task
+from tests.mistakes import RoundedAfterwards
+from tests.toy import PLAIN, decode_locally, models, target_law, task
 
 V = 3
 LEVEL = 1e-4
@@ -47,7 +47,7 @@ def p_value(
     method: str, options: dict, tokens: int, sequences: int, *more: type[base.Method]
 ) -> float:
     """Of χ² over all sequences of so many tokens, of which all but the last may be drafted."""
-    draft, target = ToyModel(V, 1), ToyModel(V, 2)
+    draft, target = models(V)
     draft.table, target.table = 0.3 * draft.table, 0.3 * target.table
     length = {} if "branches" in options else {"draft_length": tokens - 1}
     the_task = task(method, tokens, **length, **options)
@@ -71,13 +71,6 @@ def test_a_hundred_thousand_sequences():
 @pytest.mark.parametrize(("method", "options"), FORMATS, ids=str)
 def test_every_form_of_message(method, options):
     assert p_value(method, options, 3, FEW) > LEVEL
-
-
-class RoundedAfterwards:
-    """Draws from q itself on the support, and verifies with q̂."""
-
-    def quantise(self, q):
-        return Raw(super().quantise(q), q)
 
 
 @pytest.mark.parametrize(("kind", "tokens"), [(Ksqs, 2), (Csqs, 3)])

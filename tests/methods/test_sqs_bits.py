@@ -10,67 +10,20 @@ import pytest
 
 from testbed.errors import TestbedError
 from testbed.methods.base import method_class, parse_options
-from testbed.traces.events import Tracer
-from testbed.transport.inprocess import InProcessChannel
-from testbed.transport.messages import Reply, Round, from_frames
-from tests.toy import ToyModel, decode_locally, task
+from tests.options import refusal
+from tests.toy import PROMPT, decode_locally, models, task
+from tests.wire import B_ID, V, decode_noting
 
-V, B_ID = 37, 6
 TOKENS = 60
-PROMPT = (0, 1, 2)
 LENGTHS = [1, 2, 4, 7]
 
 
-class Line(InProcessChannel):
-    """Notes the rounds and their answers."""
-
-    def __init__(self, server):
-        super().__init__(server)
-        self.rounds: list[tuple[Round, bytes]] = []
-        self.replies: list[bytes] = []
-
-    def send(self, frames):
-        message, payload = from_frames(frames)
-        if isinstance(message, Round):
-            self.rounds.append((message, payload))
-        super().send(frames)
-
-    def receive(self, timeout):
-        frames = super().receive(timeout)
-        message, payload = from_frames(frames)
-        if isinstance(message, Reply):
-            self.replies.append(payload)
-        return frames
-
-
-@pytest.fixture
-def sent_bits(monkeypatch):
-    """Payload bits of each round's upload and each download, as the traces tell."""
-    bits = {"device": [], "verifier": []}
-
-    def event(self, name, stream, **fields):
-        if name == "send" and fields.get("message", "Reply") in ("Round", "Reply"):
-            bits[self._node].append(fields["payload_bits"])
-
-    monkeypatch.setattr(Tracer, "event", event)
-    return bits
-
-
-def decode_noting(method, options):
-    draft, target = ToyModel(V, 1), ToyModel(V, 2)
-    draft.table = target.table + 0.5 * draft.table
-    lines = []
-
-    def channel(server):
-        lines.append(Line(server))
-        return lines[0]
-
-    the_task = task(method, TOKENS, **options)
-    decoded = decode_locally(the_task, draft, target, channel=channel, prompt=PROMPT)
+def decode_reading(method, options):
+    """Decode one text; beside it what crossed the line, and the drafts that were read of it."""
+    decoded, line = decode_noting(task(method, TOKENS, **options))
     kind = method_class(method)
-    reader = kind(parse_options(kind, options, method), V)
-    rounds = [reader.codec.decode(payload, message.drafts) for message, payload in lines[0].rounds]
-    return decoded, lines[0], rounds
+    codec = kind(parse_options(kind, options, method), V).codec
+    return decoded, line, [codec.decode(up, message.drafts) for message, up in line.rounds]
 
 
 def fewest_bits(method, options, q) -> float:
@@ -109,12 +62,12 @@ CASES = [
 @pytest.mark.parametrize(("method", "options"), CASES, ids=str)
 @pytest.mark.parametrize("gamma", LENGTHS)
 def test_every_round(gamma, method, options, sent_bits):
-    decoded, line, rounds = decode_noting(method, {"draft_length": gamma, **options})
-    drafts = [message.drafts for message, _ in line.rounds]
+    decoded, line, rounds = decode_reading(method, {"draft_length": gamma, **options})
+    drafts = line.drafts
     assert gamma in drafts
     assert all(not message.catch_up for message, _ in line.rounds)
     formula = 0.0
-    for drawn, bits, (_, up) in zip(rounds, sent_bits["device"], line.rounds, strict=True):
+    for drawn, bits, up in zip(rounds, sent_bits["device"], line.up, strict=True):
         fewest = sum(fewest_bits(method, options, each.q) for each in drawn)
         papers = sum(papers_bits(method, options, each.q) for each in drawn)
         assert fewest - 1e-6 <= bits <= fewest + 8
@@ -127,13 +80,13 @@ def test_every_round(gamma, method, options, sent_bits):
     assert decoded.counts.formula_bits == pytest.approx(formula, abs=1e-6)
     assert decoded.traffic.up_payload_bits == len(PROMPT) * B_ID + sum(sent_bits["device"])
     assert sent_bits["verifier"] == [B_ID + ceil(log2(g + 1)) for g in drafts]
-    for g, down in zip(drafts, line.replies, strict=True):
+    for g, down in zip(drafts, line.down, strict=True):
         assert len(down) == ceil((B_ID + ceil(log2(g + 1))) / 8)
 
 
 def test_csqs_tells_sizes_that_change(sent_bits):
     """The case above is no K-SQS in disguise."""
-    _, _, rounds = decode_noting("csqs", {"draft_length": 4, **CASES[7][1]})
+    _, _, rounds = decode_reading("csqs", {"draft_length": 4, **CASES[7][1]})
     sizes = {each.q.support.size for drawn in rounds for each in drawn}
     assert len(sizes) > 4
 
@@ -147,7 +100,7 @@ def test_the_budget_sets_the_draft_length(method, options, sent_bits):
     """L = max{L: Σ b_n <= B}, with at least one draft and at most 16."""
     budget = 200
     policy = {"policy": "bit_budget", "bits": budget}
-    _, line, rounds = decode_noting(method, {"draft_length": policy, **options})
+    _, line, rounds = decode_reading(method, {"draft_length": policy, **options})
     left = TOKENS + len(PROMPT)
     lengths = set()
     for drawn, (message, _) in zip(rounds, line.rounds, strict=True):
@@ -190,15 +143,11 @@ BAD = [
 
 @pytest.mark.parametrize(("method", "options", "message"), BAD, ids=str)
 def test_bad_options_are_refused_in_one_sentence(method, options, message):
-    with pytest.raises(TestbedError) as caught:
-        parse_options(method_class(method), options, "x")
-    assert str(caught.value).startswith(message)
-    assert "\n" not in str(caught.value)
+    assert refusal(method, options).startswith(message)
 
 
 @pytest.mark.parametrize("end", ["device", "verifier"])
 def test_more_tokens_than_there_are_are_refused_at_both_ends(monkeypatch, end):
-    draft, target = ToyModel(V, 1), ToyModel(V, 2)
     the_task = task("ksqs", 5, top_k=V + 1)
     if end == "verifier":  # it gets the options by wire, and looks for itself
         kind = method_class("ksqs")
@@ -212,7 +161,7 @@ def test_more_tokens_than_there_are_are_refused_at_both_ends(monkeypatch, end):
         monkeypatch.setattr(kind, "make_codec", only_the_first)
     refused = "" if end == "device" else ".* refused: "
     with pytest.raises(TestbedError, match=f"^{refused}top_k is 38; it must be at most the voc"):
-        decode_locally(the_task, draft, target)
+        decode_locally(the_task, *models(V))
 
 
 def test_a_small_vocabulary_is_kept_whole_by_default():

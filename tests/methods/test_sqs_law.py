@@ -7,14 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from testbed.decoding.lattice import Lattice
 from testbed.decoding.sampling import Sampling
 from testbed.methods.csqs import Csqs
 from testbed.methods.ksqs import Ksqs
 from testbed.methods.qs import Qs
-from tests.enumeration import law
-from tests.laws import SAMPLINGS, round_law_error
-from tests.toy import PLAIN, ToyModel, decode_locally, target_law, task, with_method
+from tests.laws import SAMPLINGS, round_law_error, text_law_error
+from tests.mistakes import KeptTail, OneSided, RoundedAfterwards
+from tests.toy import PLAIN, decode_locally, models, similar_models, task, with_method
 
 CASES = [
     ("qs", {"lattice": 6}),
@@ -23,10 +22,6 @@ CASES = [
     ("csqs", {"alpha": 0.1, "eta": 0.4, "first_threshold": 0.25, "lattice": 5}),
 ]
 NAMES = ["qs", "qs-simplex", "ksqs", "csqs"]
-
-
-def models(v: int) -> tuple[ToyModel, ToyModel]:
-    return ToyModel(v, 1), ToyModel(v, 2)
 
 
 @pytest.mark.parametrize("sampling", SAMPLINGS, ids=str)
@@ -70,14 +65,6 @@ def test_a_budget_that_ends_the_drafts(method, options, bits):
     assert round_law_error(the_task, *models(3), 3) < 1e-12
 
 
-def law_of_texts(the_task, draft, target):
-    return law(
-        lambda random: tuple(
-            decode_locally(the_task, draft, target, randomiser=lambda *_: random).tokens
-        )
-    )
-
-
 @pytest.mark.parametrize("v", [2, 3])
 @pytest.mark.parametrize(("method", "options"), CASES, ids=NAMES)
 def test_whole_texts_over_several_rounds(monkeypatch, method, options, v):
@@ -91,20 +78,15 @@ def test_whole_texts_over_several_rounds(monkeypatch, method, options, v):
             return quantise(self, q)
 
         monkeypatch.setattr(Csqs, "quantise", watched)
-    draft, target = models(v)
     tokens, gamma = (6, 2) if v == 2 else (5, 1)
-    got = law_of_texts(task(method, tokens, draft_length=gamma, **options), draft, target)
-    wanted = target_law(target, PLAIN, tokens)
-    assert max(abs(got[text] - mass) for text, mass in wanted.items()) < 1e-12
-    assert sum(got.values()) == pytest.approx(1, abs=1e-12)
+    the_task = task(method, tokens, draft_length=gamma, **options)
+    assert text_law_error(the_task, *models(v)) < 1e-12
     assert len(thresholds) >= 4 or method != "csqs"
 
 
 def test_the_two_forms_of_qs_emit_the_same_text():
-    draft, target = models(40)
-    draft.table = target.table + 0.5 * draft.table
     support, simplex = (
-        decode_locally(task("qs", 200, lattice=30, index=index), draft, target)
+        decode_locally(task("qs", 200, lattice=30, index=index), *similar_models(40))
         for index in ("support", "simplex")
     )
     assert support.tokens == simplex.tokens
@@ -114,48 +96,6 @@ def test_the_two_forms_of_qs_emit_the_same_text():
 
 
 # Negative controls: what must be caught.
-
-
-class Raw(Lattice):
-    """A lattice that draws from something else."""
-
-    def __init__(self, lattice, raw):
-        super().__init__(lattice.counts, lattice.total, lattice.support, lattice.vocabulary_size)
-        object.__setattr__(self, "raw", raw[lattice.support])
-
-    def draw(self, random, role, position, *which):
-        return int(self.support[random.choose(self.raw * self.kept, role, position, *which)])
-
-    @property
-    def kept(self):
-        return self.counts > 0  # others cannot be sent
-
-
-class RoundedAfterwards:
-    """Sample, then quantise: draws from q̃ on the support and verifies with q̂."""
-
-    def quantise(self, q):
-        return Raw(super().quantise(q), q)
-
-
-class KeptTail:
-    """Keeps the drafts after the rejected one."""
-
-    def settle(self, drafts, accepted):
-        super().settle(drafts, accepted)
-        self.tail = [draft.token for draft in drafts[accepted + 1 :]]
-
-    def device(self, device):
-        for tokens in super().device(device):
-            yield tokens + self.tail
-
-
-class OneSided:
-    """Filters the draft with top-k but not the target."""
-
-    def verifier(self, verifier, drafts, upload):
-        verifier.sampling = Sampling()
-        yield from super().verifier(verifier, drafts, upload)
 
 
 class WrongLattice:

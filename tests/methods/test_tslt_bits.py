@@ -11,17 +11,10 @@ from testbed.codecs.token_tree import Tree, TreeCodec
 from testbed.codecs.truncated import Truncated
 from testbed.decoding.sampling import Sampling
 from testbed.methods.uploading import read_verdict
-from tests.methods.test_payload_bits import (
-    B_ID,
-    PROMPT,
-    TOKENS,
-    Line,
-    V,
-    decode_noting,
-    sent_bits,  # noqa: F401  a fixture
-)
-from tests.toy import task
+from tests.toy import PROMPT, task
+from tests.wire import B_ID, Line, V, decode_noting
 
+TOKENS = 60
 B_P = {"fp16": 16, "int8": 8}
 KEPT = [{"top_k": 5}, {"top_p": 0.8}]
 FORMS = ["plain", "ranked"]
@@ -47,11 +40,11 @@ def check(bits: list[int], wanted: list[float], index: str) -> None:
 @pytest.mark.parametrize("values", B_P)
 @pytest.mark.parametrize("kept", KEPT, ids=str)
 @pytest.mark.parametrize("gamma", [1, 4])
-def test_tslt(gamma, kept, values, index, sent_bits):  # noqa: F811
+def test_tslt(gamma, kept, values, index, sent_bits):
     options = {**kept, "values": values, "index": index}
     decoded, line = decode_noting(task("tslt", TOKENS, draft_length=gamma, **options))
     codec = Truncated(V, **options)
-    rounds = [codec.decode(up, message.drafts) for message, up in line.rounds]
+    rounds = [codec.decode(up, drafts) for drafts, up in zip(line.drafts, line.up, strict=True)]
     wanted = [
         sum(
             formula(d.q, kept.get("top_k", V), B_P[values], [d.q.support.size], index)
@@ -60,7 +53,7 @@ def test_tslt(gamma, kept, values, index, sent_bits):  # noqa: F811
         for drafts in rounds
     ]
     check(sent_bits["device"], wanted, index)
-    assert [len(up) for _, up in line.rounds] == [ceil(bits / 8) for bits in sent_bits["device"]]
+    assert [len(up) for up in line.up] == [ceil(bits / 8) for bits in sent_bits["device"]]
     assert sent_bits["verifier"] == [B_ID + width(len(drafts) + 1) for drafts in rounds]
     assert decoded.traffic.up_payload_bits == len(PROMPT) * B_ID + sum(sent_bits["device"])
     sizes = [draft.q.support.size for drafts in rounds for draft in drafts]
@@ -81,7 +74,7 @@ def trees(line: Line, branches: list[int], replacement: bool, codec: Truncated) 
 @pytest.mark.parametrize("replacement", [False, True])
 @pytest.mark.parametrize("kept", KEPT, ids=str)
 @pytest.mark.parametrize("branches", SHAPES, ids=str)
-def test_tslt_tree(branches, kept, replacement, index, sent_bits):  # noqa: F811
+def test_tslt_tree(branches, kept, replacement, index, sent_bits):
     options = {**kept, "index": index}
     decoded, line = decode_noting(
         task("tslt_tree", TOKENS, branches=branches, replacement=replacement, **options)
@@ -101,7 +94,7 @@ def test_tslt_tree(branches, kept, replacement, index, sent_bits):  # noqa: F811
     check(sent_bits["device"], wanted, index)
     assert decoded.counts.formula_bits == paper
     assert sent_bits["verifier"] == [B_ID + width(len(tree)) for tree in rounds]
-    assert [len(up) for _, up in line.rounds] == [ceil(bits / 8) for bits in sent_bits["device"]]
+    assert [len(up) for up in line.up] == [ceil(bits / 8) for bits in sent_bits["device"]]
     assert decoded.traffic.up_payload_bits == len(PROMPT) * B_ID + sum(sent_bits["device"])
 
 
@@ -113,7 +106,7 @@ def test_counts_of_a_tree_agree_with_what_crossed_the_line(branches, replacement
     )
     accepted = tested = 0
     rounds = trees(line, branches, replacement, Truncated(V, top_k=5))
-    for tree, (_, down) in zip(rounds, line.replies, strict=True):
+    for tree, down in zip(rounds, line.down, strict=True):
         number, _ = read_verdict(down, len(tree) - 1, V)
         path = tree[number].path
         accepted += len(path)
@@ -123,15 +116,15 @@ def test_counts_of_a_tree_agree_with_what_crossed_the_line(branches, replacement
             tested += len(seen) if depth == len(path) else seen.index(path[depth]) + 1
     counts = decoded.counts
     assert counts.rounds == len(line.rounds)
-    assert counts.drafted == sum(message.drafts for message, _ in line.rounds)
+    assert counts.drafted == sum(line.drafts)
     assert (counts.accepted, counts.tested) == (accepted, tested)
     assert counts.accepted <= counts.tested <= counts.drafted
     assert counts.accepted + counts.rounds == TOKENS
 
 
 @pytest.mark.parametrize("method", ["tslt", "tslt_tree"])
-def test_a_greedy_draft_sends_one_token_of_its_320(method, sent_bits):  # noqa: F811
+def test_a_greedy_draft_sends_one_token_of_its_320(method, sent_bits):
     options = {"draft_length": 3} if method == "tslt" else {"branches": [1, 1, 1]}
     _, line = decode_noting(task(method, TOKENS, Sampling(temperature=0), **options))
-    wanted = [message.drafts * (width(V) + 16 + B_ID) for message, _ in line.rounds]
+    wanted = [drafts * (width(V) + 16 + B_ID) for drafts in line.drafts]
     assert sent_bits["device"] == wanted

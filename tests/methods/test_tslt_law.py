@@ -15,10 +15,9 @@ from testbed.decoding.sampling import Sampling
 from testbed.methods import tslt_tree
 from testbed.methods.tslt import Tslt
 from testbed.methods.tslt_tree import TsltTree
-from tests.decoding.test_candidates import no_residual, stale_p, stale_q
-from tests.enumeration import law
-from tests.laws import SAMPLINGS, round_law_error
-from tests.toy import ToyModel, decode_locally, target_law, task, with_method
+from tests.laws import SAMPLINGS, round_law_error, text_law, text_law_error
+from tests.mistakes import Raw, RoundedAfterwards, inverted, no_residual, stale_p, stale_q
+from tests.toy import models, target_law, task, with_method
 
 KEPT = [
     {"top_k": 2},
@@ -28,10 +27,6 @@ KEPT = [
     {},
 ]
 SHAPES = [[2], [3], [1, 1], [2, 1], [1, 2]]
-
-
-def models(v: int) -> tuple[ToyModel, ToyModel]:
-    return ToyModel(v, 1), ToyModel(v, 2)
 
 
 @pytest.mark.parametrize("sampling", SAMPLINGS, ids=str)
@@ -79,13 +74,7 @@ def test_tslt_tree_emits_the_target_law_with_a_truncated_q(v, branches, kept, re
 def test_whole_texts_over_several_rounds(v, tokens, method, options):
     """No induction: every path of every round."""
     the_task = task(method, tokens, **options)
-    got = law(
-        lambda random: tuple(
-            decode_locally(the_task, *models(v), randomiser=lambda *_: random).tokens
-        )
-    )
-    wanted = target_law(models(v)[1], the_task.sampling, tokens)
-    assert max(abs(got[text] - mass) for text, mass in wanted.items()) < 1e-12
+    assert text_law_error(the_task, *models(v)) < 1e-12
 
 
 @pytest.mark.parametrize("replacement", [False, True])
@@ -96,11 +85,7 @@ def test_a_tree_with_end_tokens_keeps_the_law(replacement):
     the_task = msgspec.structs.replace(
         task("tslt_tree", 3, branches=[2, 1], replacement=replacement), ignore_eos=False
     )
-    got = law(
-        lambda random: tuple(
-            decode_locally(the_task, draft, target, randomiser=lambda *_: random).tokens
-        )
-    )
+    got = text_law(the_task, draft, target)
     wanted = defaultdict(float)
     for text, mass in target_law(target, Sampling(), 3).items():
         wanted[text[: text.index(2) + 1] if 2 in text else text] += mass
@@ -111,43 +96,21 @@ def test_a_tree_with_end_tokens_keeps_the_law(replacement):
 # Negative controls: each mistake must show.
 
 
-class Raw(Lattice):
-    """Draws from something else than it says."""
-
-    raw: np.ndarray
-
-    def draw(self, random, role, position, *which):
-        return int(self.support[random.choose(self.raw, role, position, *which)])
-
-
-def raw(q_hat: Lattice, drawn_from: np.ndarray) -> Lattice:
-    changed = Raw(q_hat.counts, q_hat.total, q_hat.support, q_hat.vocabulary_size)
-    object.__setattr__(changed, "raw", drawn_from[q_hat.support])
-    return changed
-
-
-class RoundsLater:
-    """Draws from q̃, or from q where all of it is kept, and rounds what it sends."""
-
-    def quantise(self, q):
-        return raw(super().quantise(q), q)
-
-
 class TruncatesOnlyTheDraft:
     """Draws from the likeliest tokens, and has them verified against all of q."""
 
     def quantise(self, q):
         kept = q * (q >= np.sort(q)[-2])
-        return raw(super().quantise(q), kept)
+        return Raw(super().quantise(q), kept)
 
 
 @pytest.mark.parametrize("method", [Tslt, TsltTree])
 @pytest.mark.parametrize(
     ("mistake", "kept", "least"),
     [
-        (RoundsLater, {"values": "int8"}, 1e-5),
-        (RoundsLater, {"values": "int8", "top_k": 2}, 1e-5),
-        (RoundsLater, {}, 1e-6),
+        (RoundedAfterwards, {"values": "int8"}, 1e-5),
+        (RoundedAfterwards, {"values": "int8", "top_k": 2}, 1e-5),
+        (RoundedAfterwards, {}, 1e-6),
         (TruncatesOnlyTheDraft, {}, 1e-3),
     ],
 )
@@ -184,10 +147,6 @@ def test_normalising_before_rounding_alone_is_caught(monkeypatch, method, option
         ),
     )
     assert round_law_error(task(method, 3, **options), *models(3), 3) > 1e-6
-
-
-def inverted(p: float, q: float) -> float:
-    return min(1.0, q / p) if p > 0 else 0.0
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,9 @@ from testbed.decoding.sampling import Sampling, distribution
 from testbed.errors import TestbedError
 from testbed.methods.base import method_class, parse_options
 from testbed.methods.sides import VerifierSide
-from tests.toy import ToyModel, ToySession, decode_locally, task
+from tests.codecs.payloads import damaged
+from tests.options import refusal
+from tests.toy import ToyModel, ToySession, decode_locally, models, similar_models, task
 
 V = 12
 
@@ -114,12 +116,7 @@ def test_a_tree_arrives_as_it_was(case):
 def test_damage_is_refused_or_is_another_tree(case, data):
     tree, codec, branches, ends = a_tree(case)
     good = codec.encode(tree).data
-    damaged = [good[:-1], good + b"\0"] if good else [b"\0"]
-    if good:
-        flipped = bytearray(good)
-        flipped[data.draw(st.integers(0, len(good) - 1))] ^= data.draw(st.integers(1, 255))
-        damaged.append(bytes(flipped))
-    for wrong in damaged:
+    for wrong in damaged(good, data):
         try:
             got = codec.decode(wrong, len(tree) - 1, branches, ends)
         except PayloadError:
@@ -174,9 +171,7 @@ def test_another_path_is_read_only_when_a_node_on_it_is_accepted(monkeypatch):
         return target_after(self, drafts)
 
     monkeypatch.setattr(VerifierSide, "target_after", noting)
-    draft, target = ToyModel(V, 2), ToyModel(V, 1)
-    draft.table = target.table + 0.7 * draft.table
-    got = decode_locally(task("tslt_tree", 200, branches=[3, 3, 1]), draft, target)
+    got = decode_locally(task("tslt_tree", 200, branches=[3, 3, 1]), *similar_models(V, 0.7))
     text = [0, 1, *got.tokens]
     assert len(calls) == got.counts.rounds
     assert {len(paths) for paths in calls.values()} == {1, 2, 3}
@@ -235,16 +230,13 @@ BAD = [
 
 @pytest.mark.parametrize(("method", "options", "message"), BAD)
 def test_bad_options_are_refused_in_one_sentence(method, options, message):
-    with pytest.raises(TestbedError) as caught:
-        parse_options(method_class(method), options, "x")
-    assert str(caught.value).startswith(message)
-    assert "\n" not in str(caught.value)
+    assert refusal(method, options).startswith(message)
 
 
 @pytest.mark.parametrize("method", ["tslt", "tslt_tree"])
 def test_a_k_above_the_vocabulary_is_refused(method):
     with pytest.raises(TestbedError, match="top_k is 13; it must be from 1 to the vocabulary's 12"):
-        decode_locally(task(method, 3, top_k=13), ToyModel(V, 1), ToyModel(V, 2))
+        decode_locally(task(method, 3, top_k=13), *models(V))
 
 
 @pytest.mark.parametrize(("v", "k"), [(V, V), (1000, 320)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from functools import partial
 
 import pytest
 
@@ -18,9 +19,10 @@ from testbed.transport.messages import (
     to_frames,
 )
 from testbed.transport.server import VerifierServer
-from tests.toy import ToyModel, decode_locally, task
+from tests.toy import ToyModel, decode_locally, models, task
+from tests.wire import decode_over
 
-DRAFT, TARGET = ToyModel(20, 1), ToyModel(20, 2)
+DRAFT, TARGET = models(20)
 
 
 class FaultyChannel(InProcessChannel):
@@ -56,20 +58,16 @@ class FaultyChannel(InProcessChannel):
 
 
 @pytest.mark.parametrize("restart", [False, True], ids=["line breaks", "verifier restarts"])
-@pytest.mark.parametrize("method", ["cloud_ar", "dsd", "dssd"])
+@pytest.mark.parametrize("method", ["cloud_ar", "dsd", "dssd", "dssd_lazy"])
 def test_faults_leave_the_text_alone(method, restart):
     the_task = task(method, 120)
     wanted = decode_locally(the_task, DRAFT, TARGET)
-    channels = []
-
-    def channel(server):
-        channels.append(FaultyChannel(server, 0.05, restart))
-        return channels[0]
-
-    got = decode_locally(the_task, DRAFT, TARGET, channel=channel)
+    faulty = partial(FaultyChannel, faults=0.05, restart=restart)
+    got, channel = decode_over(faulty, the_task, DRAFT, TARGET)
     assert got.tokens == wanted.tokens
-    assert channels[0].breaks >= 3
-    assert got.traffic.resends == channels[0].breaks
+    assert got.counts == wanted.counts
+    assert channel.breaks >= 3
+    assert got.traffic.resends == channel.breaks
     assert got.traffic.up_bytes > wanted.traffic.up_bytes
 
 
@@ -151,16 +149,10 @@ class GapChannel(InProcessChannel):
 
 def test_a_gap_in_a_stream_is_asked_for_once():
     the_task = task("cloud_ar", 300)
-    channels = []
-
-    def channel(server):
-        channels.append(GapChannel(server))
-        return channels[0]
-
-    got = decode_locally(the_task, DRAFT, TARGET, channel=channel)
+    got, channel = decode_over(GapChannel, the_task, DRAFT, TARGET)
     assert got.tokens == decode_locally(the_task, DRAFT, TARGET).tokens
     assert got.traffic.resends >= 5
-    assert channels[0].sent == 3 + got.traffic.resends  # Open, Round, Close
+    assert channel.sent == 3 + got.traffic.resends  # Open, Round, Close
 
 
 class NoCloseChannel(InProcessChannel):

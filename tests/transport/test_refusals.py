@@ -17,7 +17,6 @@ from testbed.methods.base import methods
 from testbed.methods.ksqs import likeliest
 from testbed.methods.qs import Qs, QsOptions
 from testbed.methods.sides import Answer
-from testbed.transport.inprocess import InProcessChannel
 from testbed.transport.messages import (
     VERSION,
     Open,
@@ -28,10 +27,11 @@ from testbed.transport.messages import (
     to_frames,
 )
 from testbed.transport.server import VerifierServer
-from tests.toy import ToyModel, decode_locally, task, with_method
+from tests.toy import PROMPT, ToyModel, decode_locally, models, task, with_method
+from tests.wire import decode_noting
 
 V, LIMIT, SESSION = 20, 32, 5
-DRAFT, TARGET = ToyModel(V, 1), ToyModel(V, 2)
+DRAFT, TARGET = models(V)
 
 
 def opening(method="dsd", **changes):
@@ -122,21 +122,12 @@ def test_no_message_is_taken_for_too_long(v, total):
 @pytest.mark.parametrize("method", [name for name, kind in methods().items() if kind.uses_verifier])
 def test_damage_is_answered_or_refused(method):
     """Without a checksum: bits flipped, bytes lost and added, other numbers of drafts, noise."""
-    rounds = []
-
-    class Tap(InProcessChannel):
-        def send(self, frames):
-            message, payload = from_frames(frames)
-            if isinstance(message, Round):
-                rounds.append((message, payload))
-            super().send(frames)
-
-    decoded = decode_locally(task(method, LIMIT - 2), DRAFT, TARGET, channel=Tap)
-    text = [0, 1, *decoded.tokens]
+    decoded, line = decode_noting(task(method, LIMIT - len(PROMPT)), DRAFT, TARGET)
+    text = [*PROMPT, *decoded.tokens]
     noise = random.Random(3)
     kinds = set()
     for _ in range(60):
-        message, payload = noise.choice(rounds)
+        message, payload = noise.choice(line.rounds)
         damaged, drafts = bytearray(payload), message.drafts
         match noise.randrange(5):
             case 0 if damaged:

@@ -17,9 +17,9 @@ from testbed.transport.messages import MAX_MESSAGE
 from testbed.transport.server import VerifierServer
 from testbed.transport.zmq_client import ZmqChannel
 from testbed.transport.zmq_server import ZmqVerifier
-from tests.toy import ToyModel, decode_locally, task
+from tests.toy import decode_locally, models, task
 
-DRAFT, TARGET = ToyModel(20, 1), ToyModel(20, 2)
+DRAFT, TARGET = models(20)
 
 
 @contextlib.contextmanager

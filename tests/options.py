@@ -1,0 +1,16 @@
+"""What a user is told of options that a method does not take."""
+
+from __future__ import annotations
+
+import pytest
+
+from testbed.errors import TestbedError
+from testbed.methods.base import method_class, parse_options
+
+
+def refusal(method: str, options: dict) -> str:
+    """The one sentence that these options are refused with."""
+    with pytest.raises(TestbedError) as caught:
+        parse_options(method_class(method), options, "x")
+    assert "\n" not in str(caught.value)
+    return str(caught.value)

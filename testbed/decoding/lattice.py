@@ -7,10 +7,9 @@ of discrete probability distributions", DCC 2011, as used by QS (arXiv 2507.0060
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Annotated, NamedTuple, TypeAlias
+from typing import Annotated, TypeAlias
 
 import msgspec
 import numpy as np
@@ -119,37 +118,13 @@ def quantise(q: Probabilities, total: int, support: Ids | None = None) -> Lattic
         kept = kept / mass
     if 2 * total >= kept.size:
         return Lattice(_nearest(kept, total), total, support, q.size)
+    # At most 2ℓ tokens have ℓq >= 1/2 and are rounded up, and what is missing then goes to the
+    # likeliest of the others: the 2ℓ likeliest decide all counts, with all ties of the last one.
+    last = np.partition(kept, kept.size - 2 * total)[kept.size - 2 * total]
+    decisive = np.flatnonzero(kept >= last)
     counts = np.zeros(kept.size, np.int64)
-    decisive = np.flatnonzero(kept >= _decisive(kept, total).min())  # with all ties of the last one
     counts[decisive] = _nearest(kept[decisive], total)
     return Lattice(counts, total, support, q.size)
-
-
-class Share(NamedTuple):
-    """Of one law, the tokens that have a count, in any order: both of shape [m]."""
-
-    q_hat: Probabilities
-    q: Probabilities
-
-
-def shares(q: Probabilities, totals: Sequence[int]) -> list[Share]:
-    """What `quantise` makes of `q`, shape [V], for each ℓ, but for the ids, which take the time."""
-    likeliest = _decisive(q, max(totals))
-    found = []
-    for total in totals:
-        counts = _nearest(likeliest, total)
-        used = counts > 0
-        found.append(Share(counts[used] / total, likeliest[used]))
-    return found
-
-
-def _decisive(kept: Probabilities, total: int) -> Probabilities:
-    """The probabilities, of shape [K], that decide all counts: those of the 2ℓ likeliest tokens.
-
-    At most 2ℓ have ℓq >= 1/2 and are rounded up, and what is missing goes to the likeliest others.
-    """
-    size = min(kept.size, 2 * total)
-    return np.partition(kept, kept.size - size)[kept.size - size :]
 
 
 def _nearest(kept: Probabilities, total: int) -> NDArray[np.int64]:

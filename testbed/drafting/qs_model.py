@@ -47,13 +47,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from testbed.codecs.base import Drawn
-from testbed.decoding.lattice import shares
 from testbed.decoding.sampling import Probabilities
 from testbed.drafting.base import Outcome
 from testbed.drafting.link import Forgetful, Measured
 from testbed.drafting.resolution import ChoosesResolution, ChoosingOptions, Resolution
 
 Numbers = NDArray[np.float64]
+Counts = NDArray[np.int64]
 
 CONTEXTS = 32
 """How many of the last contexts stand for those to come."""
@@ -98,6 +98,25 @@ class Certainty:
         return min(max(amount / (GUESSED_TESTS + float(near.sum())), 0.02), 1.0)
 
 
+def quantised(q: Probabilities, totals: Counts, alpha: float) -> tuple[Numbers, Counts]:
+    """a(ℓ), and how many tokens have a count in q̂, for each ℓ of `totals`; both of shape [L].
+
+    `q` has shape [V]. As testbed.decoding.lattice.quantise, for all ℓ at once and without tokens
+    so unlikely that they hardly ever have a count.
+    """
+    likely = q[q >= 0.25 / totals.max()]
+    scaled = totals[:, None] * likely
+    counts = np.floor(scaled + 0.5)
+    missing = (totals - counts.sum(axis=1))[:, None]
+    places = np.arange(likely.size)
+    change = (places < missing) * 1.0 - (places >= likely.size + missing)
+    order = np.argsort(counts - scaled, axis=1)
+    changed = np.take_along_axis(counts, order, axis=1) + change
+    np.put_along_axis(counts, order, changed, axis=1)
+    acceptance: Numbers = np.minimum(alpha * counts, scaled).sum(axis=1) / totals
+    return acceptance, np.asarray(np.count_nonzero(counts, axis=1))
+
+
 class _Prices(NamedTuple):
     """What things cost in tokens, θ times their seconds."""
 
@@ -118,7 +137,7 @@ class _QsModel(ChoosesResolution):
     def __init__(self, options: QsModel, resolutions: Sequence[Resolution]) -> None:
         self._options = options
         self._resolutions = resolutions
-        self._totals = [each.total for each in resolutions]
+        self._totals = np.array([each.total for each in resolutions])
         self._certainty = Certainty()
         self._link = Measured(acceptance=0.5)
         self._rounds: deque[Outcome] = deque(maxlen=CONTEXTS)
@@ -145,11 +164,8 @@ class _QsModel(ChoosesResolution):
     def resolution(self, q: Probabilities) -> int:
         sure = float(q.max())
         alpha = self._certainty.predict(sure)
-        found = shares(q, self._totals)
-        acceptance = np.array([np.minimum(alpha * q_hat, q_).sum() for q_hat, q_ in found])
-        bits = np.array(
-            [r.bits(each.q.size) for r, each in zip(self._resolutions, found, strict=True)]
-        )
+        acceptance, used = quantised(q, self._totals, alpha)
+        bits = np.array([r.bits(int(m)) for r, m in zip(self._resolutions, used, strict=True)])
         self._contexts.append((acceptance, bits))
         choice, gain = len(self._totals) // 2, 1.0
         if self._prices is not None:
@@ -160,7 +176,7 @@ class _QsModel(ChoosesResolution):
             gain = float(gains[choice])
         self._next = (float(acceptance[choice]), gain)
         self._drafted.append(_Drafted(sure, float(acceptance[choice]) / alpha))
-        return self._totals[choice]
+        return self._resolutions[choice].total
 
     def admits(self, drafts: Sequence[Drawn], bits: float) -> bool:
         acceptance, gain = self._next
@@ -187,7 +203,7 @@ class _QsModel(ChoosesResolution):
         if uplink is None or fixed_s is None or draft_s is None:
             return
         assert tokens is not None and seconds is not None and size is not None
-        worth = tokens / (seconds + fixed_s + size / uplink)  # θ
+        worth = tokens / max(seconds + fixed_s + size / uplink, 1e-9)  # θ
         self._prices = _Prices(worth / (8 * uplink), worth * draft_s, worth * self._verifying())
         acceptance, bits = (np.stack(each) for each in zip(*self._contexts, strict=True))
         self._others = (acceptance, bits * self._prices.bit + self._prices.verifying)

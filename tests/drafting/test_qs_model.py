@@ -10,7 +10,7 @@ import pytest
 
 from testbed.codecs.sparse_lattice import SparseLattice
 from testbed.decoding.lattice import quantise
-from testbed.drafting.qs_model import Certainty, QsModel
+from testbed.drafting.qs_model import Certainty, QsModel, quantised
 from testbed.drafting.resolution import Resolution
 from tests.drafting.rounds import ROUND, draft
 
@@ -172,6 +172,19 @@ def test_certainty_begins_with_the_guess_and_follows_the_tests_nearby():
     assert certainty.predict(0.2) < 0.05
     assert certainty.predict(0.8) > 0.95
     assert 0.02 <= certainty.predict(0.0) <= certainty.predict(1.0) <= 1
+
+
+@pytest.mark.parametrize("power", [0.6, 1.2, 2.5])
+@pytest.mark.parametrize("alpha", [0.2, 0.7, 1.0])
+def test_what_quantising_would_do_is_known_for_all_resolutions_at_once(alpha, power):
+    for seed in range(5):
+        q = np.random.default_rng(seed).dirichlet(50 * RANKS**-power)
+        acceptance, used = quantised(q, np.array(TOTALS), alpha)
+        for place, total in enumerate(TOTALS):
+            lattice = quantise(q, total)
+            wanted = np.minimum(alpha * lattice.probabilities, q).sum()
+            assert acceptance[place] == pytest.approx(wanted, abs=0.01)
+            assert used[place] == pytest.approx(np.count_nonzero(lattice.counts), abs=2)
 
 
 def test_acceptance_is_right_where_the_draft_model_is_right_about_a_part():

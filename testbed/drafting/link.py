@@ -134,16 +134,21 @@ class Measured:
     @property
     def uplink(self) -> float | None:
         """Bytes per second; infinite when the uploads take no time that could be seen."""
+        return self.network[1]
+
+    @property
+    def network(self) -> tuple[float | None, float | None]:
+        """`fixed_s` and `uplink`, in the time of one."""
         fixed = self.fixed_s
         # A round without drafts is nothing but a header: its time says nothing of the rate.
         carrying = [passage for passage in self._comparable() if passage.drafted]
         if fixed is None or not carrying:
-            return None
+            return fixed, None
         sums = Forgetful(RATE_KEEPS)
         for passage in carrying:
             sums.add(passage.seconds - fixed, passage.up)
         seconds_per_byte = sums.mean
-        return 1 / seconds_per_byte if seconds_per_byte else float("inf")
+        return fixed, 1 / seconds_per_byte if seconds_per_byte else float("inf")
 
     def _comparable(self) -> list[_Passage]:
         """The rounds with a short answer: a long one takes time that is not the uplink's."""

@@ -100,12 +100,13 @@ class _QsDqn(ChoosesResolution):
         self._allowed = np.array([total in offered for _, total in ACTIONS])
         self._link = Measured(acceptance=0.5)
         self._history: deque[float] = deque(maxlen=REMEMBERED)
-        self._laws: list[Probabilities] = []  # q of the round's drafts, unquantised
+        self._q: Probabilities | None = None  # of the last draft, unquantised
+        self._drawn: list[float] = []  # q(x) of the round's other drafts
         self._action = ACTIONS[0]
 
     def more(self, drafts: Sequence[Drawn]) -> bool:
+        self._keep(drafts)
         if not drafts:
-            self._laws = []
             rate = self._link.uplink
             state = state_of(self._history, rate and 8 * rate)
             q = np.where(self._allowed, values(trained(), state), -np.inf)
@@ -114,12 +115,19 @@ class _QsDqn(ChoosesResolution):
         return len(drafts) < gamma
 
     def resolution(self, q: Probabilities) -> int:
-        self._laws.append(q)
+        self._q = q
         return self._action[1]
 
     def settle(self, drafts: Sequence[Drawn], accepted: int) -> None:
-        for draft, q in zip(drafts[:accepted], self._laws, strict=False):
-            self._history.append(float(q[draft.token]))
+        self._keep(drafts)
+        self._history.extend(self._drawn[:accepted])
+        self._drawn = []
+
+    def _keep(self, drafts: Sequence[Drawn]) -> None:
+        """Note q(x) of the last draft, rather than a whole q of each."""
+        if self._q is not None and len(drafts) > len(self._drawn):
+            self._drawn.append(float(self._q[drafts[-1].token]))
+            self._q = None
 
     def learn(self, outcome: Outcome) -> None:
         self._link.learn(outcome)

@@ -2,10 +2,12 @@
 
 The paper's throughput model is TP = E[N] / E[T] with, for a round of γ drafts,
 
-    E[N] = 1 + Σ_{k<=γ} Π_{j<=k} a_j,   T = T_0 + Σ_{j<=γ} (T_SLM + c_j),   c_j = b_j / R + T_v,
+    E[N] = 1 + Σ_{k<=γ} Π_{j<=k} a_j,   T = T_0 + Σ_{j<=γ} (T_SLM + c_j),
+    c_j = b_j (1/R + T_b) + T_v,
 
 where a_j is the probability that the j-th draft is accepted if those before it are, b_j its bits, R
-the uplink's rate, T_v what the verifier works longer for one draft more. T_0 is all else.
+the uplink's rate, T_b what the codec takes for a bit at both ends, T_v what the verifier works
+longer for one draft more. T_0 is all else.
 
 **Rule.** Rounds follow one another, so what counts is all tokens over all seconds. A policy has the
 largest such ratio θ exactly when it makes E[N] - θ E[T] as large as can be in every round (renewal
@@ -30,7 +32,8 @@ q̂ is then accepted with probability
 which the device can compute. α is predicted from max q, how sure the draft model is: a kernel mean
 over the tests of this text, beginning from the line 0.4 + 0.6 max q.
 
-**Costs.** Rate and fixed costs: testbed.drafting.link. T_v: the slope of the verifier's times. θ:
+**Costs.** Rate and fixed costs: testbed.drafting.link. T_v and T_b: a plane through the verifier's
+times; decoding ends with encoding again, so that the device is taken to need half as much a bit. θ:
 recent tokens over recent seconds, their bytes billed at the rate of now.
 
 All is decided before the draw it is about; the clock has a say in the text, never in its law.
@@ -104,7 +107,7 @@ def quantised(q: Probabilities, totals: Counts, alpha: float) -> tuple[Numbers, 
     `q` has shape [V]. As testbed.decoding.lattice.quantise, for all ℓ at once and without tokens
     so unlikely that they hardly ever have a count.
     """
-    likely = q[q >= 0.25 / totals.max()]
+    likely = q[np.flatnonzero(q >= 0.25 / totals.max())]
     scaled = totals[:, None] * likely
     counts = np.floor(scaled + 0.5)
     missing = (totals - counts.sum(axis=1))[:, None]
@@ -198,22 +201,32 @@ class _QsModel(ChoosesResolution):
         """Set the prices of this round."""
         self._reach = 1.0
         self._drafted = []
-        uplink, fixed_s, draft_s = self._link.uplink, self._link.fixed_s, self._link.draft_s
+        fixed_s, uplink = self._link.network
+        draft_s = self._link.draft_s
         tokens, seconds, size = self._tokens.mean, self._seconds.mean, self._bytes.mean
         if uplink is None or fixed_s is None or draft_s is None:
             return
         assert tokens is not None and seconds is not None and size is not None
         worth = tokens / max(seconds + fixed_s + size / uplink, 1e-9)  # θ
-        self._prices = _Prices(worth / (8 * uplink), worth * draft_s, worth * self._verifying())
+        verifying, coding = self._verifying()
+        self._prices = _Prices(
+            worth * (1 / (8 * uplink) + coding), worth * draft_s, worth * verifying
+        )
         acceptance, bits = (np.stack(each) for each in zip(*self._contexts, strict=True))
         self._others = (acceptance, bits * self._prices.bit + self._prices.verifying)
 
-    def _verifying(self) -> float:
-        """T_v."""
-        drafted, seconds = np.array([(each.drafted, each.verifier_s) for each in self._rounds]).T
-        drafted = drafted - drafted.mean()
-        # The 1 keeps few rounds of almost one length from telling a slope.
-        return max(0.0, float(drafted @ seconds) / (float(drafted @ drafted) + 1.0))
+    def _verifying(self) -> tuple[float, float]:
+        """T_v and T_b."""
+        rounds = np.array(
+            [(each.drafted, each.uplink_payload_bits, each.verifier_s) for each in self._rounds]
+        )
+        drafted, bits, seconds = (rounds - rounds.mean(axis=0)).T
+        # What is added keeps few rounds of almost one length from telling slopes.
+        squares = np.array(
+            [[drafted @ drafted + 1.0, drafted @ bits], [drafted @ bits, bits @ bits + 1e4]]
+        )
+        a_draft, a_bit = np.linalg.solve(squares, np.array([drafted @ seconds, bits @ seconds]))
+        return max(0.0, float(a_draft)), max(0.0, 1.5 * float(a_bit))
 
     def _ahead(self, reach: Numbers, prices: _Prices) -> Numbers:
         """G(S) for each S of `reach`."""

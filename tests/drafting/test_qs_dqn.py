@@ -138,10 +138,10 @@ def test_it_remembers_q_unquantised_and_of_accepted_drafts_alone(monkeypatch):
     policy = QsDqn().start(offered())
     laws = [np.array([0.61, 0.29, 0.1]), np.array([0.2, 0.33, 0.47]), np.array([0.9, 0.07, 0.03])]
     tokens = [1, 2, 0]
-    policy.more([])
-    drafts = [
-        Drawn(t, quantise(q, policy.resolution(q))) for t, q in zip(tokens, laws, strict=True)
-    ]
+    drafts = []
+    for token, q in zip(tokens, laws, strict=True):
+        assert policy.more(drafts)
+        drafts.append(Drawn(token, quantise(q, policy.resolution(q))))
     policy.settle(drafts, 2)
     policy.learn(replace(ROUND, drafted=3, accepted=2, tested=3))
     policy.more([])

@@ -29,7 +29,7 @@ def draw(results: Results) -> Figure | None:
     for row in rows:
         others = {name: value for name, value in row.point.items() if name != key}
         panels.setdefault(point_text(others), []).append(row)
-    figure = Figure(figsize=(2 * COLUMN, 2.6 * len(panels)))
+    figure = Figure(figsize=(2 * COLUMN, max(2.6 * len(panels), 0.4 + 0.19 * len(labels))))
     all_axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
     for axes, (title, mine) in zip(all_axes, panels.items(), strict=True):
         _draw_panel(axes, key, labels, mine)

@@ -53,7 +53,7 @@ LENGTHS = (1, 2, 3, 4, 6)
 RESOLUTIONS = (8, 12, 24, 100, 240)
 ADAPTIVE = {policy: {"policy": policy} for policy in ("qs_model", "qs_dqn")}
 FIRST_TOKENS, FIRST_PROMPTS = 80, 2
-TOKENS, PROMPTS, BLOCKS, FINALISTS = 160, 4, 9, 3
+TOKENS, PROMPTS, BLOCKS, FINALISTS = 160, 4, 7, 3
 RESAMPLES, CONFIDENCE = 10_000, 0.95
 
 Entry = dict[str, Any]
@@ -258,7 +258,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--regimes", default=",".join(REGIMES))
-    parser.add_argument("--seed", type=int, default=2000)
+    parser.add_argument("--seed", type=int, default=3000)
     parser.add_argument("--json", type=Path, help="write all figures to this file too")
     parser.add_argument("--run", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()

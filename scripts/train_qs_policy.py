@@ -59,7 +59,7 @@ PAIRS = ((0.55, 0.8, 0.95), (0.3, 0.7, 0.97))
 RATES = ((200e3, 500e3), (2e6, 6e6))
 CHAINS = ((0.9, 0.3), (0.8, 0.3), (0.75, 0.3), (0.7, 0.3), (0.6, 0.3), (0.5, 0.25), (0.5, 0.5))
 """P[low | low] and P[low | high]."""
-T_SLM, T_LLM, T_VERIFY, FIXED = 1.1e-3, 3e-3, 0.5e-3, 9e-3
+T_SLM, T_LLM, T_VERIFY, FIXED = 0.6e-3, 1e-3, 0.35e-3, 7e-3
 """Seconds: a draft, a round's verification, what it takes longer for each draft, the network."""
 HEADER = 900
 """Bits of a message that are no draft's: header and what ZeroMQ, TCP, IP and Ethernet add."""

@@ -42,7 +42,7 @@ from testbed.codecs.sparse_lattice import SparseLattice
 from testbed.codecs.sqs import Sqs
 from testbed.codecs.truncated import Truncated
 from testbed.codecs.wire_forms import WireForm
-from testbed.decoding.bit_counts import log2_binomial
+from testbed.decoding.bit_counts import k_sqs_bits, log2_binomial
 from testbed.decoding.conformal import OnlineThreshold
 from testbed.decoding.lattice import Lattice
 from testbed.decoding.randomness import KeyedRandomness
@@ -105,19 +105,15 @@ class Figures:
 
 def rows(v: int) -> list[Row]:
     """The table; another codec is another row."""
+    sparse = SparseLattice(240, v)
     return [
         sqs("K-SQS K=64 ℓ=100", 1, Sqs(100, v, partial(top_k, k=64), size=64), told=0.0),
         c_sqs("C-SQS α=0.0005 ℓ=100", v, alpha=5e-4),
         c_sqs("C-SQS α=0.05 ℓ=100", v, alpha=0.05),
         Row(
             "QS ℓ=240, support",
-            SparseLattice(240, v),
-            lambda q: (
-                math.log2(240)
-                + log2_binomial(v, q.support.size)
-                + log2_binomial(239, q.support.size - 1)
-                + math.log2(q.support.size)
-            ),
+            sparse,
+            lambda q: sparse.bits(q.support.size),
             5,
             lambda q: [membership(q, v), marks(q.counts - 1)],
         ),
@@ -141,16 +137,11 @@ def sqs(
     settle: Callable[[int], None] = lambda accepted: None,
 ) -> Row:
     """K-SQS or C-SQS; `told` are the bits that K takes."""
-    v, total = codec.vocabulary_size, codec.total
+    v = codec.vocabulary_size
     return Row(
         name,
         codec,
-        lambda q: (
-            told
-            + log2_binomial(v, q.support.size)
-            + log2_binomial(total + q.support.size - 1, total)
-            + math.log2(q.support.size)
-        ),
+        lambda q: told + k_sqs_bits(v, q.support.size, codec.total) + math.log2(q.support.size),
         limit,
         lambda q: [membership(q, v), marks(q.counts)],
         settle,

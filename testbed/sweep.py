@@ -60,7 +60,7 @@ def differences(base: Any, other: Any, path: str = "") -> Values:
 
 
 def point_text(point: Values) -> str:
-    """A point for people: the last part of each key, and its value."""
+    """A point for people: each key and its value."""
     return ", ".join(f"{key} {value}" for key, value in point.items())
 
 

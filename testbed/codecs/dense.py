@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 from testbed.codecs.base import Drawn
-from testbed.codecs.bits import BitReader, BitWriter, Payload, PayloadError, width
+from testbed.codecs.bits import BitReader, BitWriter, Payload, PayloadError
 from testbed.codecs.fixed_point import FixedPoint, FixedPrecision
 from testbed.codecs.floating import Floating, FloatPrecision
 from testbed.codecs.tokens import read_tokens, write_tokens
+from testbed.decoding.bit_counts import dsd_bits, id_bits
 from testbed.decoding.lattice import Lattice
 from testbed.decoding.sampling import Probabilities
 
@@ -56,4 +57,5 @@ class Dense:
 
     def formula_bits(self, q: Lattice) -> float:
         """DSD: b_id + V b_p."""
-        return width(self._vocabulary_size) + self._vocabulary_size * self._numbers.bits
+        v = self._vocabulary_size
+        return id_bits(v) + dsd_bits(v, self._numbers.bits)

@@ -70,10 +70,7 @@ class Entropy:
         counts[classes == 1] = 1
         for k in range(2, histogram.size):
             counts[classes == k] = reader.read_array(int(histogram[k]), k - 1) + (1 << k - 1)
-        try:
-            return Lattice.dense(counts, fixed.total)
-        except ValueError as error:
-            raise PayloadError(f"a distribution arrived damaged: {error}") from None
+        return fixed.received(counts)
 
 
 def _read_classes(

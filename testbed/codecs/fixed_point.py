@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from testbed.codecs.bits import BitReader, BitWriter, PayloadError
 from testbed.decoding.lattice import Lattice, quantise
@@ -48,6 +49,13 @@ class FixedPoint:
         """Read V probabilities. Raises PayloadError unless they sum to exactly 1."""
         data = reader.read_bytes(vocabulary_size * self.bits // 8)
         counts = np.frombuffer(data, self._dtype).astype(np.int64)
+        return self.received(counts)
+
+    def received(self, counts: NDArray[np.int64]) -> Lattice:
+        """The distribution of counts, shape [V], that arrived.
+
+        Raises PayloadError unless they sum to exactly 1.
+        """
         try:
             return Lattice.dense(counts, self.total)
         except ValueError as error:

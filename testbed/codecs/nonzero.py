@@ -46,7 +46,4 @@ class NonZero:
             )
         counts = np.zeros(vocabulary_size, np.int64)
         counts[ids] = kept
-        try:
-            return Lattice.dense(counts, fixed.total)
-        except ValueError as error:
-            raise PayloadError(f"a distribution arrived damaged: {error}") from None
+        return fixed.received(counts)

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from testbed.codecs.base import Drawn
 from testbed.codecs.bits import Payload, PayloadError, width
 from testbed.codecs.wire_forms import FieldReader, FieldWriter, WireForm, field_reader, field_writer
+from testbed.decoding.bit_counts import tk_slt_honest_bits
 from testbed.decoding.lattice import Ids, Lattice
 from testbed.decoding.sampling import Probabilities
 from testbed.decoding.supports import top_k, top_p
@@ -119,7 +120,7 @@ class Truncated:
         TK-SLT's own account is K b_p: it forgets that the verifier must learn which tokens the
         values belong to.
         """
-        return self.id_bits + q.support.size * (self._value_size * 8 + self.id_bits)
+        return tk_slt_honest_bits(self._vocabulary_size, q.support.size, self._value_size * 8)
 
     def writer(self) -> FieldWriter:
         """An empty message."""

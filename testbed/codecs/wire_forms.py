@@ -130,7 +130,7 @@ class RankedWriter:
 
     def subset(self, ids: Ids, size: int) -> None:
         """log2 C(size, K) bits."""
-        self._fields.append(lambda ranks: ranks.push_subset(ids.tolist(), size))
+        self._fields.append(lambda ranks: ranks.push_subset(ids, size))
 
     def raw(self, data: bytes) -> None:
         """As many bits as there are."""
@@ -164,7 +164,7 @@ class RankedReader:
 
     def subset(self, count: int, size: int, what: str) -> Ids:
         """See FieldReader."""
-        ids = np.array(self._ranks.pop_subset(count, size), np.int64)
+        ids = self._ranks.pop_subset(count, size)
         self._again.subset(ids, size)
         return ids
 

@@ -14,6 +14,7 @@ from testbed.codecs.bits import Payload, PayloadError
 from testbed.decoding.lattice import Lattice
 from testbed.decoding.randomness import Randomness
 from testbed.decoding.sampling import Probabilities, Sampling, distribution
+from testbed.decoding.theory import total_variation
 from testbed.drafting.base import DraftLength, Outcome
 from testbed.errors import TestbedError
 from testbed.models.reader import Reader
@@ -234,7 +235,7 @@ class VerifierSide:
         @cache
         def p_hat(i: int) -> Lattice:
             quantised = quantise(p(i))
-            distance = 0.5 * float(abs(quantised.probabilities - p(i)).sum())
+            distance = total_variation(quantised.probabilities, p(i))
             self.trace.event("quantise_target", self.stream, tv=distance)
             return quantised
 

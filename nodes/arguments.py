@@ -11,7 +11,9 @@ import msgspec
 from testbed.errors import TestbedError
 from testbed.models.base import Model
 from testbed.models.load import load_model
+from testbed.models.pace import Pace
 from testbed.models.spec import ModelSpec, Role
+from testbed.punctual import exact_timers
 from testbed.transport.channel import LONGEST_TIMEOUT
 
 WARM_PROMPT, WARM_BLOCK = 32, 5
@@ -28,6 +30,12 @@ def parser(description: str | None) -> argparse.ArgumentParser:
         required=True,
         help="name, folder, .gguf file or Hugging Face id (see `testbed models`), or a JSON "
         'description such as {"type":"synthetic","vocabulary_size":1000,"acceptance":0.8}',
+    )
+    result.add_argument(
+        "--pace",
+        type=pace,
+        metavar="JSON",
+        help='make every forward pass take so many seconds: {"per_pass":0.02,"per_token":0.001}',
     )
     result.add_argument(
         "--timeout",
@@ -49,6 +57,16 @@ def seconds(text: str) -> float:
             f"{text} is not above 0 and at most {LONGEST_TIMEOUT:g} seconds"
         )
     return value
+
+
+def pace(text: str) -> Pace:
+    """What a forward pass takes; a process that is paced sleeps exactly."""
+    try:
+        result = msgspec.json.decode(text, type=Pace)
+    except msgspec.MsgspecError as error:
+        raise argparse.ArgumentTypeError(f"{text}: {error}") from None
+    exact_timers()
+    return result
 
 
 def positive(text: str) -> int:

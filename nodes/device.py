@@ -21,6 +21,7 @@ from testbed.device import decode
 from testbed.errors import TestbedError
 from testbed.methods.base import method_class
 from testbed.models.base import Model
+from testbed.models.pace import Pace
 from testbed.task import Task
 from testbed.traces.events import Tracer
 from testbed.transport.channel import Channel, NoChannel
@@ -53,7 +54,7 @@ def main() -> None:
 
     if args.control:
         draft = load_warm(args.model, "draft")
-        Follower(draft, args.name, args.timeout, connect).run()
+        Follower(draft, args.name, args.timeout, connect, args.pace).run()
         return
     if not args.prompt:
         raise TestbedError("--prompt: a text to continue is needed")
@@ -75,12 +76,13 @@ def main() -> None:
         ignore_eos=False,
     )
     draft = load_warm(args.model, "draft")
-    by_hand(
-        task, args.prompt, draft, connect() if kind.uses_verifier else NoChannel(), args.timeout
-    )
+    channel = connect() if kind.uses_verifier else NoChannel()
+    by_hand(task, args.prompt, draft, channel, timeout=args.timeout, pace=args.pace)
 
 
-def by_hand(task: Task, prompt: str, draft: Model, channel: Channel, timeout: float) -> None:
+def by_hand(
+    task: Task, prompt: str, draft: Model, channel: Channel, *, timeout: float, pace: Pace | None
+) -> None:
     """Decode one text and print it as it comes."""
     print(prompt, end="", flush=True)
     printed, tokens = "", []
@@ -101,6 +103,7 @@ def by_hand(task: Task, prompt: str, draft: Model, channel: Channel, timeout: fl
         timeout=timeout,
         trace=Tracer("device"),
         progress=show,
+        pace=pace,
     )
     counts, traffic = decoded.counts, decoded.traffic
     print(
@@ -114,9 +117,15 @@ class Follower:
     """Does what the runner says until it goes."""
 
     def __init__(
-        self, draft: Model, name: str, timeout: float, connect: Callable[[], Channel]
+        self,
+        draft: Model,
+        name: str,
+        timeout: float,
+        connect: Callable[[], Channel],
+        pace: Pace | None,
     ) -> None:
         self._draft = draft
+        self._pace = pace
         self._name = name
         self._timeout = timeout
         self._connect = connect
@@ -158,6 +167,7 @@ class Follower:
             progress=lambda tokens: self._line.send(
                 Progress(len(tokens), time.monotonic() - begin)
             ),
+            pace=self._pace,
         )
         self._line.send(
             Result(

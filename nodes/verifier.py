@@ -18,7 +18,7 @@ def main(name: str, description: str | None) -> None:
         "--listen", default="tcp://*:5555", help="where devices connect (default tcp://*:5555)"
     )
     args = arguments.parse_args()
-    server = VerifierServer(load_warm(args.model, "target"))
+    server = VerifierServer(load_warm(args.model, "target"), pace=args.pace)
     verifier = ZmqVerifier(server, args.listen, args.timeout)
     try:
         if args.control:

@@ -11,6 +11,8 @@ from testbed.errors import TestbedError
 from testbed.methods.base import method_class, parse_options
 from testbed.methods.sides import Counts, DeviceSide, Traffic
 from testbed.models.base import Model, require_context
+from testbed.models.pace import Pace
+from testbed.models.passes import Passes
 from testbed.models.reader import Reader
 from testbed.task import Task
 from testbed.traces.events import Tracer
@@ -43,8 +45,12 @@ def decode(
     trace: Tracer,
     progress: Callable[[list[int]], None] = lambda tokens: None,
     randomiser: Randomiser = KeyedRandomness,
+    pace: Pace | None = None,
 ) -> Decoded:
-    """Decode one text. Raises TestbedError when the verifier refuses or stays silent."""
+    """Decode one text, drafting at a `pace` if given.
+
+    Raises TestbedError when the verifier refuses or stays silent.
+    """
     kind = method_class(task.method)
     method = kind(parse_options(kind, task.options, task.method), draft.vocabulary_size)
     if not prompt:
@@ -74,7 +80,7 @@ def decode(
         text=list(prompt),
         limit=limit,
         end_tokens=end_tokens,
-        draft=Reader(draft.session()),
+        draft=Passes(Reader(draft.session()), trace, task.stream, pace),
         sampling=task.sampling,
         random=randomiser(task.seed, task.repetition, task.stream),
         drafting=method.draft_length(),

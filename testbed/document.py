@@ -49,6 +49,20 @@ class Models(Strict):
     draft: str | RealModel | None = None
 
 
+class Cost(Strict):
+    """What every forward pass of a model takes, however long it takes here."""
+
+    per_pass: str
+    per_token: str
+
+
+class Compute(Strict, omit_defaults=True):
+    """The models that are paced; a model without costs takes the time that it takes."""
+
+    draft: Cost | None = None
+    target: Cost | None = None
+
+
 class Decoding(Strict):
     """How texts are decoded; the same for every method."""
 
@@ -90,6 +104,7 @@ class Document(Strict):
     description: str = ""
     handovers: list[Any] = []
     decoding: Decoding = msgspec.field(default_factory=Decoding)
+    compute: Literal["measured"] | Compute = "measured"
     devices: Positive = 1
     """How many decode the prompts, every one of them all, at the same time."""
     repeat: Positive = 1

@@ -28,7 +28,7 @@ from testbed.emulation.topology import (
     topology_links,
 )
 from testbed.errors import TestbedError
-from testbed.models.spec import ModelSpec
+from testbed.models.spec import ModelSpec, Role
 from testbed.node_process import NodeProcess, receive_any
 from testbed.processors import Processors
 from testbed.progress import Display
@@ -36,7 +36,8 @@ from testbed.results import Results
 from testbed.scenario import MethodEntry, Scenario
 from testbed.sweep import Values
 from testbed.task import Task
-from testbed.traces.events import events_by_stream
+from testbed.traces.events import Event, events_by_stream
+from testbed.traces.pacing import judge_pace
 from testbed.traces.prediction import Route
 from testbed.traces.summary import Row, summarise
 from testbed.traces.verdict import Verdict
@@ -182,14 +183,16 @@ class Experiment:
         self._accountant.judge(shared)
         self._processors.judge(shared)
         directory = self._results.run(entry.label, repetition, self._point)
-        verifier_log = directory / f"{self._scenario.document.verifier}.jsonl"
-        verifier = events_by_stream(verifier_log) if verifier_log.exists() else {}
+        target = self._scenario.document.verifier
+        verifier = _events(directory, target)
         rows = []
         for name, own in self._own_links.items():
             result, stream = results[name], f"{name}/{prompt}"
             verdict = Verdict(shared.level, list(shared.reasons))
             answers = verifier.get(stream, [])
+            events = _events(directory, name).get(stream, [])
             judge_messages(result, answers, verdict, *([name] if self._plain else []))
+            self._judge_paces({"draft": (name, events), "target": (target, answers)}, verdict)
             self._write_text(directory, entry, name, prompt, result)
             rows.append(
                 summarise(
@@ -199,7 +202,7 @@ class Experiment:
                     prompt=prompt,
                     name=name,
                     result=result,
-                    device=events_by_stream(directory / f"{name}.jsonl").get(stream, []),
+                    device=events,
                     verifier=answers,
                     links={**{k: v for k, v in plain.items() if k in own}, **links},
                     own_links=own,
@@ -209,6 +212,10 @@ class Experiment:
                 )
             )
         return rows
+
+    def _judge_paces(self, nodes: dict[Role, tuple[str, list[Event]]], verdict: Verdict) -> None:
+        for role, pace in self._scenario.paces.items():
+            judge_pace(*nodes[role], pace, verdict)
 
     def _write_text(
         self, directory: Path, entry: MethodEntry, device: str, prompt: int, result: Result
@@ -225,7 +232,7 @@ class Experiment:
         timeout = f"--timeout={self._scenario.timeout}"
         uses_verifier = any(entry.uses_verifier for entry in self._scenario.methods)
         for device in self._own_links:
-            arguments = [f"--name={device}", f"--model={_json(self._plan.draft)}", timeout]
+            arguments = [f"--name={device}", *self._model("draft"), timeout]
             if uses_verifier:
                 address = self.network.address(verifier, device)
                 arguments += [
@@ -235,10 +242,19 @@ class Experiment:
             self._start_node(stack, device, "nodes.device", arguments)
         if uses_verifier:
             listen = f"--listen=tcp://*:{PORT}"
-            arguments = [f"--model={_json(self._plan.target)}", timeout, listen]
+            arguments = [*self._model("target"), timeout, listen]
             self._start_node(stack, verifier, f"nodes.{verifier}", arguments)
         for node in self._nodes.values():
             checked(node, node.receive(_LOADING, self._watch), Ready)
+
+    def _model(self, role: Role) -> list[str]:
+        """The arguments that say what model a node has, and how fast it is."""
+        spec = self._plan.draft if role == "draft" else self._plan.target
+        arguments = [f"--model={msgspec.json.encode(spec).decode()}"]
+        if role in self._scenario.paces:
+            pace = msgspec.json.encode(self._scenario.paces[role])
+            arguments.append(f"--pace={pace.decode()}")
+        return arguments
 
     def _start_node(self, stack: ExitStack, name: str, module: str, arguments: list[str]) -> None:
         popen = partial(self.network.popen, name)
@@ -274,6 +290,12 @@ class Experiment:
         self.network.handovers.check()
 
 
+def _events(directory: Path, node: str) -> dict[str, list[Event]]:
+    """What a node wrote of each text of a run; nothing when it takes no part."""
+    path = directory / f"{node}.jsonl"
+    return events_by_stream(path) if path.exists() else {}
+
+
 def checked(node: NodeProcess, report: Report, kind: type[T]) -> T:
     """`report` if it is of this kind; TestbedError with its reason if it is a failure."""
     if isinstance(report, Failed):
@@ -281,7 +303,3 @@ def checked(node: NodeProcess, report: Report, kind: type[T]) -> T:
     if not isinstance(report, kind):
         raise TestbedError(f"{node.name} reported {report} instead of {kind.__name__}")
     return report
-
-
-def _json(spec: ModelSpec) -> str:
-    return msgspec.json.encode(spec).decode()

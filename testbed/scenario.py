@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 from mininet.topo import Topo
 
-from testbed.document import Document, Models, Ways
+from testbed.document import Compute, Cost, Document, Models, Ways
 from testbed.emulation.netem_support import refusals
 from testbed.emulation.topology import (
     LinkDeclaration,
@@ -35,6 +35,8 @@ from testbed.links.schedule import Schedule
 from testbed.links.spec import Duplex, LinkSpec
 from testbed.links.units import format_time, parse_time
 from testbed.methods.base import method_class, parse_options
+from testbed.models.pace import Pace
+from testbed.models.spec import Role
 from testbed.schema import convert
 from testbed.sweep import Values, at_point, differences, point_text, read_points, swept_keys
 from testbed.transport.channel import LONGEST_TIMEOUT
@@ -71,6 +73,8 @@ class Scenario:
     schedules: dict[str, Schedule]
     handovers: list[Handover]
     methods: list[MethodEntry]
+    paces: dict[Role, Pace]
+    """Of the models that are paced."""
     timeout: float
     """Longest silence in seconds before a run is given up."""
     source: str
@@ -221,6 +225,7 @@ def check_scenario(raw: Mapping[str, Any], where: str) -> Scenario:
         schedules=schedules,
         handovers=handovers,
         methods=_check_methods(document.methods, where),
+        paces=_check_compute(document.compute, f"{where}: compute"),
         timeout=timeout,
         source=where,
         points=_check_points(raw, document, where),
@@ -258,6 +263,32 @@ def _check_models(models: Models, where: str) -> None:
     given = [model is not None for model in (models.synthetic, models.target, models.draft)]
     if given not in ([True, False, False], [False, True, True]):
         raise TestbedError(f"{where}: models: give either target and draft, or synthetic")
+
+
+def _check_compute(compute: str | Compute, where: str) -> dict[Role, Pace]:
+    if not isinstance(compute, Compute):
+        return {}
+    roles: dict[Role, Cost | None] = {"draft": compute.draft, "target": compute.target}
+    paces = {
+        role: _read_cost(cost, f"{where}.{role}")
+        for role, cost in roles.items()
+        if cost is not None
+    }
+    if not paces:
+        raise TestbedError(f"{where}: it paces neither draft nor target; 'measured' says so")
+    return paces
+
+
+def _read_cost(cost: Cost, where: str) -> Pace:
+    figures = {}
+    for key in ("per_pass", "per_token"):
+        try:
+            figures[key] = parse_time(getattr(cost, key))
+        except ValueError as error:
+            raise TestbedError(f"{where}.{key}: {error}") from None
+    if not any(figures.values()):
+        raise TestbedError(f"{where}: a pass that takes no time is allowed to no model")
+    return Pace(**figures)
 
 
 def _place_files(links: dict[str, Any], where: str) -> dict[str, Any]:

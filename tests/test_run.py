@@ -362,3 +362,25 @@ def test_a_run_on_a_busy_machine_is_not_valid(tmp_path):
         run(scenario, code=3)
     assert results(scenario).verdict().level in ("suspect", "invalid")
     assert only_busy(scenario) or results(scenario).verdict().level == "invalid"
+
+
+@pytest.mark.emulation
+def test_a_pace_is_kept_or_the_run_is_invalid(tmp_path):
+    kept = {"per_pass": "15ms", "per_token": "1ms"}
+    scenario = write(
+        tmp_path,
+        methods=["dssd", "device_only"],
+        compute={"draft": kept, "target": {"per_pass": "30ms", "per_token": "0"}},
+    )
+    run(scenario)
+    found = results(scenario)
+    (dssd, alone) = found.summary().rows
+    assert 16e-3 < alone.seconds / alone.tokens < 32e-3
+    assert dssd.seconds > 16e-3 * dssd.drafted + 30e-3 * dssd.rounds
+    (tmp_path / "hasty").mkdir()
+    # A pass over V = 50,272 logits takes longer than this everywhere.
+    hasty = write(tmp_path / "hasty", compute={"draft": {"per_pass": "1us", "per_token": "0"}})
+    run(hasty, code=3)
+    verdict = results(hasty).verdict()
+    assert verdict.level == "invalid"
+    assert any("device did not keep its pace, 1us a pass" in each for each in verdict.reasons)

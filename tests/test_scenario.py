@@ -68,6 +68,7 @@ def test_the_resolved_form_has_every_default_filled_in():
         "decoding": {
             "temperature": 1.0, "top_k": 0, "top_p": 1.0, "max_new_tokens": 64, "ignore_eos": False,
         },
+        "compute": "measured",
         "devices": 1,
         "repeat": 1,
         "seed": 0,
@@ -229,7 +230,8 @@ PROMPTS = "at least one, and none of them empty, is needed"
 
 MISTAKES = [  # where, what is written there, and the error after the name of that place
     ("colour", 1, ": unknown key; allowed are name, topology, verifier, links, models, methods, "
-     "prompts, description, handovers, decoding, devices, repeat, seed, backend, timeout, sweep"),
+     "prompts, description, handovers, decoding, compute, devices, repeat, seed, backend, timeout, "
+     "sweep"),
     ("decoding", {"temprature": 1}, ".temprature: unknown key; allowed are temperature, top_k, "
      "top_p, max_new_tokens, ignore_eos"),
     ("links.radio.up", {"raet": "1mbit"}, f".raet: {NO_LINK_KEY}"),
@@ -291,6 +293,13 @@ MISTAKES = [  # where, what is written there, and the error after the name of th
     ("decoding.top_p", 1.5, ": 1.5: expected `float` <= 1.0"),
     ("decoding.top_k", -1, ": -1: expected `int` >= 0"),
     ("decoding.max_new_tokens", 0, ": 0: expected `int` >= 1"),
+    ("compute", "fast", ": 'fast': choose from measured"),
+    ("compute", {}, ": it paces neither draft nor target; 'measured' says so"),
+    ("compute.draft", {"per_pass": "6ms"}, ".per_token: this key is missing"),
+    ("compute.draft", {"per_pass": 6, "per_token": "0"}, ".per_pass: 6: expected `str`, got `int`"),
+    ("compute.target", {"per_pass": "6", "per_token": "0"}, f".per_pass: '6' {NOT_A_TIME}"),
+    ("compute.target", {"per_pass": "0", "per_token": "0ms"},
+     ": a pass that takes no time is allowed to no model"),
     ("devices", 3, ": topology edge has one, not 3; for more take cell"),
     ("devices", 0, ": 0: expected `int` >= 1"),
     ("devices", "many", ": 'many': expected `int`, got `str`"),

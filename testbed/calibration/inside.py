@@ -20,12 +20,12 @@ from testbed.calibration.record import NAME, Calibration
 from testbed.calibration.stage import Stage
 from testbed.calibration.whole import calibrate_link
 from testbed.emulation.network import Network
-from testbed.emulation.punctual import punctually
 from testbed.emulation.sandbox import enter
 from testbed.emulation.topology import load_topology
 from testbed.environment import describe_environment
 from testbed.errors import TestbedError
 from testbed.links.spec import Duplex, LinkSpec
+from testbed.punctual import punctually
 
 REQUEST = "request.json"
 

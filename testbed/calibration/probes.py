@@ -16,13 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from testbed.emulation.namespace import Namespace
-from testbed.emulation.punctual import seconds_to_sleep
 from testbed.emulation.receiving import (
     CONTROL,
     arrival_time,
     ask_for_stamps,
     enlarge_receive_buffer,
 )
+from testbed.punctual import seconds_to_sleep
 
 HEADERS = 8 + 20 + 14
 """Bytes that UDP, IP and Ethernet add to a payload."""

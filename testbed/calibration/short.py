@@ -11,7 +11,6 @@ from testbed.calibration.bursts import burst_times
 from testbed.calibration.probes import HEADERS, SMALL, Flight
 from testbed.calibration.stage import WAYS, Stage
 from testbed.emulation.network import Network
-from testbed.emulation.punctual import punctually
 from testbed.errors import TestbedError
 from testbed.links.delivery import DeliveryTrace
 from testbed.links.gilbert_elliott import as_chain
@@ -19,6 +18,7 @@ from testbed.links.jitter import as_jitter
 from testbed.links.loss_trace import LossTrace
 from testbed.links.queue import as_queue
 from testbed.links.spec import LinkSpec
+from testbed.punctual import punctually
 from testbed.traces.check import Check, burst_tolerance, figure, limits, tolerance
 from testbed.traces.verdict import Level
 

@@ -16,10 +16,10 @@ from typing import Any
 from testbed.emulation.ethernet import offloads_off
 from testbed.emulation.guest_kernel import guest_command
 from testbed.emulation.netem_wire import NetemWire, bridge
-from testbed.emulation.punctual import go_first
 from testbed.emulation.tc import Tc
 from testbed.emulation.wire import PORT_A, PORT_B
 from testbed.errors import TestbedError
+from testbed.punctual import go_first
 
 _INIT = Path(__file__).with_name("guest_wire.sh")
 _MEMORY = 64  # MB

@@ -32,11 +32,11 @@ from typing import Any
 
 from testbed.emulation.player import Player
 from testbed.emulation.port import Port
-from testbed.emulation.punctual import be_punctual, seconds_to_sleep
 from testbed.emulation.relay_direction import Direction
 from testbed.links.keyed import Key
 from testbed.links.schedule import Moment, Schedule
 from testbed.links.spec import LinkSpec
+from testbed.punctual import be_punctual, seconds_to_sleep
 
 
 class Relay:

@@ -17,7 +17,7 @@ from testbed.decoding.sampling import Probabilities, Sampling, distribution
 from testbed.decoding.theory import total_variation
 from testbed.drafting.base import DraftLength, Outcome
 from testbed.errors import TestbedError
-from testbed.models.reader import Reader
+from testbed.models.passes import Passes
 from testbed.traces.events import Tracer
 
 
@@ -84,7 +84,7 @@ class DeviceSide:
     """Length of the text at which it is finished."""
     end_tokens: frozenset[int]
     """Ids that finish the text earlier."""
-    draft: Reader
+    draft: Passes
     sampling: Sampling
     random: Randomness
     drafting: DraftLength
@@ -99,11 +99,11 @@ class DeviceSide:
 
     def next_draft(self, text: list[int]) -> Probabilities:
         """The draft model's q after `text`, shape [V]."""
-        logits = self.draft.logits(text)[-1]
-        try:
-            return distribution(logits, self.sampling)
-        except ValueError as error:
-            raise TestbedError(f"draft model, after {len(text)} tokens: {error}") from None
+        with self.draft.over(text) as logits:
+            try:
+                return distribution(logits[-1], self.sampling)
+            except ValueError as error:
+                raise TestbedError(f"draft model, after {len(text)} tokens: {error}") from None
 
     @property
     def room(self) -> int:
@@ -206,7 +206,7 @@ class VerifierSide:
     """Length of the text at which it is finished."""
     end_tokens: frozenset[int]
     """Ids that finish the text earlier."""
-    target: Reader
+    target: Passes
     sampling: Sampling
     random: Randomness
     trace: Tracer
@@ -217,12 +217,15 @@ class VerifierSide:
 
         The result maps i in 0..γ to p given the text and the first i drafts, shape [V].
         """
-        rows = self.target.logits(self.text + drafts, keep=len(drafts) + 1)
+        with self.target.over(self.text + drafts, keep=len(drafts) + 1) as rows:
 
-        @cache
-        def p(i: int) -> Probabilities:
-            return distribution(rows[i], self.sampling)
+            @cache
+            def p(i: int) -> Probabilities:
+                return distribution(rows[i], self.sampling)
 
+            if self.target.paced:  # then sampling is a part of the pass
+                for i in range(len(drafts) + 1):
+                    p(i)
         return p
 
     def quantised(

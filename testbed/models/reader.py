@@ -20,6 +20,8 @@ class Reader:
         self._session = session
         self._cached: list[int] = []
         self._last: Logits = np.empty((0, 0), np.float32)  # after the last cached token
+        self.read = 0
+        """How many tokens the last call had to read."""
 
     def logits(self, text: Sequence[int], keep: int = 1) -> Logits:
         """Predictions after each of the last `keep` tokens of `text`, shape [keep, V].
@@ -28,6 +30,7 @@ class Reader:
         """
         known = self._common_prefix(text)
         if keep == 1 and known == len(text) == len(self._cached):
+            self.read = 0
             return self._last  # read ahead, as a prompt is
         start = min(known, len(text) - keep)
         if start < len(self._cached):
@@ -37,6 +40,7 @@ class Reader:
         logits = self._session.extend(new, keep)
         self._cached += new
         self._last = logits[-1:]
+        self.read = len(new)
         return logits
 
     def _common_prefix(self, text: Sequence[int]) -> int:

@@ -14,6 +14,8 @@ from typing import Any
 
 import msgspec
 
+Event = dict[str, Any]
+
 
 class Tracer:
     """Writes the events of one node. Without a path it keeps nothing."""
@@ -35,30 +37,32 @@ class Tracer:
         try:
             yield
         finally:
-            duration = time.monotonic_ns() - start
-            self._write(
-                {"t": start, "event": event, "stream": stream, "dur": duration, **fields},
-            )
+            self.past_span(event, stream, start, **fields)
+
+    def past_span(self, event: str, stream: str, start: int, **fields: Any) -> None:
+        """Record something that began at `start`, in ns of CLOCK_MONOTONIC, and ends now."""
+        duration = time.monotonic_ns() - start
+        self._write({"t": start, "event": event, "stream": stream, "dur": duration, **fields})
 
     def close(self) -> None:
         """Finish the file."""
         if self._file:
             self._file.close()
 
-    def _write(self, event: dict[str, Any]) -> None:
+    def _write(self, event: Event) -> None:
         if self._file:
             self._file.write(self._encoder.encode({"node": self._node, **event}) + b"\n")
 
 
-def read_events(path: Path) -> list[dict[str, Any]]:
+def read_events(path: Path) -> list[Event]:
     """All events of one file, in the order they were written."""
-    decoder = msgspec.json.Decoder(dict[str, Any])
+    decoder = msgspec.json.Decoder(Event)
     return [decoder.decode(line) for line in path.read_bytes().splitlines()]
 
 
-def events_by_stream(path: Path) -> dict[str, list[dict[str, Any]]]:
+def events_by_stream(path: Path) -> dict[str, list[Event]]:
     """The events of one file, those of each text by themselves."""
-    streams: dict[str, list[dict[str, Any]]] = {}
+    streams: dict[str, list[Event]] = {}
     for event in read_events(path):
         streams.setdefault(event["stream"], []).append(event)
     return streams

@@ -9,10 +9,10 @@ from typing import Any
 import msgspec
 
 from testbed.control import Result
+from testbed.traces.events import Event
 from testbed.traces.prediction import Route, predict_on_air, predict_tokens_per_round
 from testbed.traces.verdict import Level
 
-Event = dict[str, Any]
 DEVICE_COMPUTE = {"draft", "encode", "resample"}
 VERIFIER_COMPUTE = {"prefill", "verify"}
 

@@ -17,6 +17,8 @@ from testbed.errors import TestbedError
 from testbed.methods.base import Method, method_class, parse_options
 from testbed.methods.sides import VerifierSide
 from testbed.models.base import Model, require_context
+from testbed.models.pace import Pace
+from testbed.models.passes import Passes
 from testbed.models.reader import Reader
 from testbed.traces.events import Tracer
 from testbed.transport.messages import (
@@ -52,12 +54,15 @@ class Session:
 
 
 class VerifierServer:
-    """Serves any number of texts with one target model."""
+    """Serves any number of texts with one target model, at a pace if given one."""
 
-    def __init__(self, target: Model, randomiser: Randomiser = KeyedRandomness) -> None:
+    def __init__(
+        self, target: Model, randomiser: Randomiser = KeyedRandomness, pace: Pace | None = None
+    ) -> None:
         self.target = target
         self.trace = Tracer("verifier")
         self._randomiser = randomiser
+        self._pace = pace
         self._sessions: dict[Key, Session] = {}
         self._work: dict[Key, Iterator[list[bytes]]] = {}
 
@@ -129,7 +134,7 @@ class VerifierServer:
         side = VerifierSide(
             text=decode_tokens(payload, message.length, v),
             limit=message.limit,
-            target=Reader(self.target.session()),
+            target=Passes(Reader(self.target.session()), self.trace, message.stream, self._pace),
             sampling=message.sampling,
             random=self._randomiser(message.seed, message.repetition, message.stream),
             trace=self.trace,
@@ -218,8 +223,8 @@ class VerifierServer:
         """Read the prompt while the device drafts."""
         side = session.side
         try:
-            with self.trace.span("prefill", side.stream):
-                side.target.logits(side.text)
+            with self.trace.span("prefill", side.stream), side.target.over(side.text):
+                pass
         except (ValueError, TestbedError):
             return  # the round will fail in the same way, and say so
         yield from ()

@@ -12,12 +12,12 @@ from testbed.calibration.repeats import measure_repeats
 from testbed.calibration.shares import measure_loss, measure_others
 from testbed.calibration.stage import Stage, once_more
 from testbed.emulation.network import Network
-from testbed.emulation.punctual import punctually
 from testbed.emulation.topology import load_topology
 from testbed.errors import TestbedError
 from testbed.links.gilbert_elliott import GilbertElliott
 from testbed.links.jitter import Jitter
 from testbed.links.spec import Duplex, LinkSpec
+from testbed.punctual import punctually
 from tests.emulation.inside import inside_sandbox
 
 NOISE = {"up": 1e-4, "down": 1e-4}

@@ -14,7 +14,7 @@ _EARLY = 0.6e-3  # seconds: by how much they are cut short
 
 def be_punctual() -> bool:
     """Ask for exact timers and to run before all else; return whether the latter was granted."""
-    ctypes.CDLL(None).prctl(_PR_SET_TIMERSLACK, 1, 0, 0, 0)
+    exact_timers()
     gc.disable()  # nothing here makes reference cycles
     return go_first(0)
 
@@ -42,6 +42,17 @@ def punctually() -> Iterator[None]:
     finally:
         with contextlib.suppress(PermissionError):
             os.sched_setscheduler(0, policy, parameters)
+
+
+def exact_timers() -> None:
+    """Ask that this thread's sleeps not be rounded up to be joined with others."""
+    ctypes.CDLL(None).prctl(_PR_SET_TIMERSLACK, 1, 0, 0, 0)
+
+
+def sleep_until(moment: float) -> None:
+    """Sleep until then (monotonic clock, seconds); not at all when it has passed."""
+    while (left := seconds_to_sleep(moment)) > 0:
+        time.sleep(left)
 
 
 def seconds_to_sleep(until: float) -> float:

@@ -378,8 +378,12 @@ def test_a_pace_is_kept_or_the_run_is_invalid(tmp_path):
     assert 16e-3 < alone.seconds / alone.tokens < 32e-3
     assert dssd.seconds > 16e-3 * dssd.drafted + 30e-3 * dssd.rounds
     (tmp_path / "hasty").mkdir()
-    # A pass over V = 50,272 logits takes longer than this everywhere.
-    hasty = write(tmp_path / "hasty", compute={"draft": {"per_pass": "1us", "per_token": "0"}})
+    hasty = write(
+        tmp_path / "hasty",
+        # Sampling from so many tokens alone takes longer than a pass may.
+        models={"synthetic": {"vocabulary_size": 200_000, "acceptance": 0.8}},
+        compute={"draft": {"per_pass": "1us", "per_token": "0"}},
+    )
     run(hasty, code=3)
     verdict = results(hasty).verdict()
     assert verdict.level == "invalid"

@@ -295,7 +295,10 @@ def _read_cost(cost: Cost, where: str) -> Pace:
     written = {"per_pass": cost.per_pass, "per_token": cost.per_token}
     if cost.profile is not None:
         profile = find_compute_profile(cost.profile, f"{where}.profile")
-        written = {key: text or profile.figures()[key].text for key, text in written.items()}
+        written = {
+            key: profile.figures()[key].text if text is None else text
+            for key, text in written.items()
+        }
     figures = {}
     for key, text in written.items():
         if text is None:

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import argparse
 import signal
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ import torch
 from testbed.distillation import schedule
 from testbed.distillation.checkpoint import settings_of
 from testbed.distillation.export import export
-from testbed.distillation.samples import TEXTS, SampleStore
+from testbed.distillation.samples import LENGTH, TEXTS, SampleStore
 from testbed.distillation.student import load_target, make_student
 from testbed.distillation.teacher import header_of
 from testbed.distillation.trainer import Trainer, run
@@ -55,8 +56,9 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
 
+    args.directory.mkdir(parents=True, exist_ok=True)
     spec = resolve(args.target)
-    layers = [int(index) for index in args.layers.split(",")]
+    layers = layers_of(args.layers)
     dtype = faster_type(args.device)
     hashes = [file_sha256(each) for each in sorted(Path(spec.path).glob("*.safetensors"))]
     say(f"{args.device}, {dtype}, {args.threads} threads")
@@ -66,6 +68,7 @@ def main() -> None:
         teacher(spec, dtype, args.device),
         header_of(spec),
         texts,
+        LENGTH,
     )
     student = make_student(spec, layers).to(args.device)
     trainer = Trainer(student, store, dtype, settings_of(hashes[0], layers, dtype))
@@ -76,6 +79,8 @@ def main() -> None:
         trainer.restore(level)
     done = trainer.progress.step
     if args.finish:
+        if not done:
+            raise TestbedError(f"There is nothing to finish in {args.directory}; train first.")
         plan = schedule.finishing(done)
     else:
         plan = schedule.whole(round(args.tokens / trainer.batch_tokens))
@@ -86,7 +91,8 @@ def main() -> None:
             "--finish."
         )
     stop = Stop()
-    run(trainer, plan, level, until=plan.hold, stopping=stop, say=say)
+    if done < plan.hold:
+        run(trainer, plan, level, until=plan.hold, stopping=stop, say=say)
     if stop():
         return
     falling = args.directory / f"{name}-falling-from-{plan.hold}.safetensors"
@@ -104,6 +110,17 @@ def main() -> None:
     )
     for tokens, measured in trainer.progress.curve:
         print(f"{tokens:>12,} {measured:.4f}")
+
+
+def layers_of(text: str) -> list[int]:
+    """Indices that the user listed. Raises TestbedError unless they rise."""
+    try:
+        layers = [int(index) for index in text.split(",")]
+    except ValueError:
+        layers = []
+    if not layers or sorted(set(layers)) != layers:
+        raise TestbedError(f"--layers {text}: allowed are rising indices like 0,1,28,29.")
+    return layers
 
 
 class Stop:
@@ -153,4 +170,7 @@ def teacher(spec: Any, dtype: torch.dtype, device: str) -> Any:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except TestbedError as error:
+        sys.exit(str(error))

@@ -37,7 +37,7 @@ class SampleStore:
         target: Callable[[], Any],
         header: list[int],
         texts: int,
-        length: int = LENGTH,
+        length: int,
     ) -> None:
         self._directory = directory
         self._target = target

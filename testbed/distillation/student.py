@@ -7,13 +7,16 @@ from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM
+from transformers.utils import logging
 
+from testbed.errors import TestbedError
 from testbed.models.layers import remove_layers
 from testbed.models.spec import HuggingFaceSpec
 
 
 def load_target(spec: HuggingFaceSpec, dtype: torch.dtype) -> Any:
     """The network that `spec` describes, frozen."""
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     network: Any = AutoModelForCausalLM.from_pretrained(
         spec.path, dtype=dtype, local_files_only=True, use_safetensors=True
     )
@@ -27,6 +30,11 @@ def make_student(spec: HuggingFaceSpec, layers: Sequence[int]) -> Any:
     """
     network = load_target(spec, torch.float32)
     total = network.config.num_hidden_layers
+    wrong = [index for index in layers if not 0 <= index < total]
+    if wrong:
+        raise TestbedError(
+            f"Model '{spec.name}' has no layer {wrong[0]}; it has layers 0 to {total - 1}."
+        )
     remove_layers(network, set(range(total)) - set(layers), spec.name)
     for parameter in learnt(network).values():
         parameter.requires_grad_(True)

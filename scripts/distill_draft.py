@@ -12,8 +12,9 @@ are written whenever the old ones have been trained on four times.
 A run that ended or was killed goes on where its last checkpoint is when it is started again.
 Four fifths of a run are at a constant rate, then the rate falls to zero. With --finish it
 falls from the last checkpoint on, so that a run can be ended well at any time; that run itself can
-still be continued later, without --finish. Texts and checkpoints are kept in the cache directory
-of the models (1.2 kB a token for SmolLM2-135M).
+still be continued later, without --finish. Texts (1.2 kB a token for SmolLM2-135M), checkpoints
+and the draft, both packed and as a folder that can be used as a model, are kept beside the cache of
+the models.
 """
 
 from __future__ import annotations
@@ -52,7 +53,6 @@ def main() -> None:
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--threads", type=int, default=2, help="on the CPU (default 2)")
     parser.add_argument("--directory", type=Path, default=cache_dir().parent / "distill")
-    parser.add_argument("--out", type=Path, help="the packed draft (default: in the directory)")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
 
@@ -101,13 +101,10 @@ def main() -> None:
     run(trainer, plan, falling, until=plan.steps, stopping=stop, say=say)
     if stop():
         return
-    out = args.out or args.directory / f"{name}-draft.safetensors"
     before = trainer.acceptance()
-    packed = export(trainer, layers, out, {"target": args.target, "sha256": hashes[0]})
-    say(
-        f"{out}: {out.stat().st_size / 1e6:.1f} MB, expected acceptance on texts never seen "
-        f"{packed:.4f}, before it was packed {before:.4f}"
-    )
+    packed = export(trainer, layers, spec, args.directory / f"{name}-draft")
+    say(f"expected acceptance on texts never seen {before:.4f}, packed {trainer.acceptance():.4f}")
+    say(f"{packed}: {packed.stat().st_size / 1e6:.1f} MB, beside it a folder to use as a model")
     for tokens, measured in trainer.progress.curve:
         print(f"{tokens:>12,} {measured:.4f}")
 

@@ -18,6 +18,7 @@ from testbed.distillation.teacher import header_of
 from testbed.distillation.trainer import Trainer, run
 from testbed.errors import TestbedError
 from testbed.models.huggingface import HuggingFaceModel
+from testbed.models.packed import unpack
 from testbed.models.shipped import build
 from testbed.models.spec import HuggingFaceSpec
 
@@ -153,13 +154,18 @@ def test_bf16_learns_too(make: Make) -> None:
 
 
 def test_exported_draft_is_the_student(make: Make, target: HuggingFaceSpec, tmp_path: Path) -> None:
-    trainer, packed = make(), tmp_path / "draft.safetensors"
+    trainer = make()
     go(trainer, whole(10), tmp_path / "run.safetensors", 10)
     before = trainer.acceptance()
-    assert export(trainer, LAYERS, packed, {"target": "tiny"}) == pytest.approx(before, abs=0.02)
+    packed = export(trainer, LAYERS, target, tmp_path / "draft")
+    assert trainer.acceptance() == pytest.approx(before, abs=0.02)
+    assert unpack(packed).notes["tokens"] == trainer.tokens
     build(packed, Path(target.path), tmp_path / "built")
     text = [1, 0, 9, 20, 7]
-    logits = HuggingFaceModel(tmp_path / "built", "built").session().extend(text)
     with torch.no_grad():
         expected = trainer.student(torch.tensor([text])).logits[0]
-    assert torch.allclose(torch.from_numpy(logits), expected, atol=1e-5)
+    for path in (tmp_path / "draft", tmp_path / "built"):
+        model = HuggingFaceModel(path, "draft")
+        assert model.encode("w1 user w9") == [1, 0, 9]
+        logits = torch.from_numpy(model.session().extend(text))
+        assert torch.allclose(logits, expected, atol=1e-5)

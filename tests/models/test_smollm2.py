@@ -115,7 +115,7 @@ def test_draft_is_often_accepted(
         overlaps += overlap[written - 1 : -1].tolist()
     acceptance = float(np.mean(overlaps))
     record_property("acceptance", acceptance)
-    assert 0.4 < acceptance < 0.99  # 1 would mean that the draft is the target
+    assert 0.35 < acceptance < 0.99  # 1 would mean that the draft is the target
 
 
 def test_shipped_draft_is_small() -> None:

@@ -46,7 +46,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--target", default=DEFAULT_MODEL, help="a model for chat")
+    parser.add_argument(
+        "--target", default=DEFAULT_MODEL, help="a model for chat, like llama or qwen"
+    )
     parser.add_argument("--layers", default="0,1,2,14,28,29", help="of the target, to begin with")
     parser.add_argument("--tokens", type=float, default=6e6, help="to train on (default 6e6)")
     parser.add_argument("--finish", action="store_true", help="let the rate fall from here on")

@@ -6,7 +6,9 @@ from typing import Any
 
 import torch
 from transformers import PretrainedConfig
-from transformers.cache_utils import Cache, DynamicLayer
+from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
+
+from testbed.errors import TestbedError
 
 
 class _Layer(DynamicLayer):  # type: ignore[no-untyped-call]
@@ -35,5 +37,11 @@ def fixed_cache(config: PretrainedConfig, room: int) -> Cache:
     """An empty cache for texts of up to `room` tokens.
 
     The library's own copies everything at each token, which is a third of a large batch's time.
+    Raises TestbedError for a network whose layers don't all see the whole text.
     """
+    if any(type(layer) is not DynamicLayer for layer in DynamicCache(config=config).layers):
+        raise TestbedError(
+            f"A {config.model_type} has sliding-window or recurrent layers; "
+            "allowed are models with full attention in every layer."
+        )
     return Cache(layers=[_Layer(room) for _ in range(config.num_hidden_layers)])

@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 import torch
+from transformers import Qwen2Config
 
+from testbed.distillation.cache import fixed_cache
 from testbed.distillation.samples import SampleStore, save_whole
 from testbed.distillation.student import load_target
 from testbed.distillation.teacher import header_of, write
@@ -31,6 +33,17 @@ def test_model_without_chat_is_refused(target: HuggingFaceSpec, tmp_path: Path) 
             (tmp_path / path.name).symlink_to(path)
     with pytest.raises(TestbedError, match=r"^Model 'plain' has no chat template; .*\.$"):
         header_of(HuggingFaceSpec(str(tmp_path), "plain"))
+
+
+def test_windows_of_attention_are_refused() -> None:
+    config = Qwen2Config(
+        num_hidden_layers=2,
+        use_sliding_window=True,
+        sliding_window=4,
+        layer_types=["full_attention", "sliding_attention"],
+    )
+    with pytest.raises(TestbedError, match=r"^A qwen2 has sliding-window or recurrent layers; .*"):
+        fixed_cache(config, 8)
 
 
 def test_hidden_states_are_those_of_one_pass(network: Any) -> None:

@@ -58,6 +58,12 @@ class Plan(msgspec.Struct):
     backend: str
     target: ModelSpec
     draft: ModelSpec
+    prompts: list[list[int]]
+    """Their token ids by the target's tokenizer, in its chat template if asked for."""
+    end_tokens: list[int]
+    """The target's; none where texts are decoded to their limit regardless."""
+    warnings: list[str] = []
+    """What whoever reads the results should know of the models."""
 
 
 class Experiment:
@@ -145,7 +151,7 @@ class Experiment:
         self._processors.start()
         for name in self._own_links:
             task = self._task(entry, repetition, f"{name}/{prompt}")
-            self._nodes[name].send(Decode(task, self._scenario.document.prompts[prompt]))
+            self._nodes[name].send(Decode(task, self._plan.prompts[prompt]))
         busy = {name: self._nodes[name] for name in self._own_links}
         results: dict[str, Result] = {}
         tokens = 0
@@ -171,7 +177,7 @@ class Experiment:
             repetition=repetition,
             stream=stream,
             max_new_tokens=document.decoding.max_new_tokens,
-            ignore_eos=document.decoding.ignore_eos,
+            end_tokens=tuple(self._plan.end_tokens),
         )
 
     def _rows(

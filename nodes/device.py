@@ -1,5 +1,7 @@
 """The device: drafts tokens, asks the verifier, prints the text.
 
+It knows its own model only: by hand the prompt is read, and the text ends, as that model has it.
+
 By hand, with a verifier running elsewhere (python -m nodes.base_station --help):
 
     python -m nodes.device --connect tcp://192.0.2.1:5555 --model smollm2-135m-instruct-skip14-18 \\

@@ -26,10 +26,14 @@ class Tokenizer:
                 model, local_files_only=True, trust_remote_code=False
             )
         except Exception as error:  # each family's reader fails in its own way
+            if (model / "tokenizer.model").is_file():
+                raise TestbedError(
+                    f"Model '{name}' in {model} has its tokenizer in a tokenizer.model alone; to "
+                    "read it takes: pip install sentencepiece protobuf"
+                ) from error
             raise TestbedError(
-                f"Model '{name}' in {model} has no tokenizer that can be read here "
-                f"({first_line(error)}); it takes a tokenizer.json, or vocab.json and merges.txt, "
-                "or a tokenizer.model with `pip install sentencepiece`."
+                f"Model '{name}' in {model} has no tokenizer that can be read ({first_line(error)})"
+                "; it takes a tokenizer.json, or vocab.json and merges.txt."
             ) from error
         self.vocabulary = Vocabulary(
             {index: token for token, index in self._tokenizer.get_vocab().items()}

@@ -121,12 +121,21 @@ def test_a_tokenizer_of_vocabulary_and_merges(tmp_path: Path) -> None:
     assert directory.vocabulary.size == trained.get_vocab_size()
 
 
-def test_no_tokenizer_is_one_sentence(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("file", "words"),
+    [
+        ("none", r"has no tokenizer that can be read \(.*\); it takes a tokenizer\.json, or vocab"),
+        ("tokenizer.model", r"tokenizer\.model alone; .*: pip install sentencepiece protobuf$"),
+    ],
+)
+def test_no_tokenizer_is_one_sentence(tmp_path: Path, file: str, words: str) -> None:
     path = save(FAMILIES["llama"](), tmp_path)
-    for file in path.glob("tokenizer*"):
-        file.unlink()
-    with pytest.raises(TestbedError, match=r"^Model 'it' in .* no tokenizer .*sentencepiece`\.$"):
+    for each in path.glob("tokenizer*"):
+        each.unlink()
+    (path / file).write_bytes(b"no sentencepiece model")
+    with pytest.raises(TestbedError, match=rf"^Model 'it' in .* {words}") as caught:
         ModelDirectory(path, "it")
+    assert "\n" not in str(caught.value)
 
 
 def test_code_of_its_own_is_never_run(

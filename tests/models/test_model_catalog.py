@@ -7,6 +7,7 @@ import pytest
 from testbed.errors import TestbedError
 from testbed.models import hub
 from testbed.models.catalog import DEFAULT_DRAFT, describe, resolve
+from testbed.models.paper_pairs import NOTES, PAPER_PAIRS
 from testbed.models.weights import DEFAULT_MODEL, default_path
 
 
@@ -61,3 +62,17 @@ def test_the_hub_is_asked_for_ids(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
         spec = resolve(reference)
         assert (spec.name, spec.path) == (reference, str(tmp_path))
     assert asked == ["org/name-1.5", "facebook/opt-125m@refs/pr/9"]
+
+
+def test_the_papers_pairs_can_be_named_in_a_scenario(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "model.safetensors").touch()
+    monkeypatch.setattr(hub, "download", lambda reference: tmp_path)
+    for pair in PAPER_PAIRS:
+        assert pair.draft.weights < pair.target.weights
+        for model in (pair.draft, pair.target):
+            assert resolve(model.id).name == model.id
+            assert model.memory(2) * 0.99 < model.download < model.memory(4) * 1.1
+            assert model.note in {"", *NOTES}
+    assert {pair.target.note for pair in PAPER_PAIRS} == {"", *NOTES}

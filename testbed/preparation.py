@@ -50,7 +50,7 @@ def prepare(point: Point, backend: str) -> Plan:
         backend=backend,
         target=pair.target,
         draft=pair.draft,
-        prompts=prompts,
+        prompts=[" ".join(map(str, tokens)) for tokens in prompts],
         end_tokens=ends,
         warnings=list(_warnings(pair)),
     )

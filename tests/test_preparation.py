@@ -42,7 +42,7 @@ def refusal(**changes) -> str:
 
 def test_the_target_decides_how_texts_begin_and_end(models):
     made = plan(models=models)
-    assert made.prompts == [[1, 5, 6]]
+    assert made.prompts == ["1 5 6"]
     assert made.end_tokens == [3, 4]
     assert (made.target.path, made.draft.path) == (models["target"], models["draft"])
     assert made.warnings == []
@@ -53,7 +53,7 @@ def test_texts_that_are_not_to_end_have_no_end_tokens(models):
 
 
 def test_chat_wraps_prompts_in_the_targets_template(models):
-    assert plan(models=models, chat=True).prompts == [[7, 5, 6, 9]]
+    assert plan(models=models, chat=True).prompts == ["7 5 6 9"]
     swapped = {"target": models["draft"], "draft": models["target"]}
     assert refusal(models=swapped, chat=True).startswith(
         f"s.yaml: prompts[0]: Model '{models['draft']}' has no chat template; leave chat out"
@@ -72,7 +72,8 @@ def test_options_of_a_model_reach_its_spec(models, monkeypatch):
 def test_synthetic_prompts_are_those_of_the_model():
     made = plan(prompts=["hello"])
     size = SYNTHETIC["models"]["synthetic"]["vocabulary_size"]
-    assert made.prompts == [SyntheticModel(size, 0.5, 0, "target").encode("hello")]
+    tokens = SyntheticModel(size, 0.5, 0, "target").encode("hello")
+    assert [int(token) for token in made.prompts[0].split()] == tokens
     assert (made.end_tokens, made.warnings) == ([], [])
 
 

@@ -13,6 +13,7 @@ from testbed.prompts.source import Source
 from testbed.scenario import check_scenario, load_scenario
 from tests.prompts.scenario import refusal, texts
 from tests.test_scenario import BASE
+from tests.whole_run import results, run, write
 
 TEN = [f"prompt {number}" for number in range(10)]
 
@@ -177,3 +178,25 @@ def test_a_source_can_be_changed_from_the_command_line(folder):
     path = folder / "s.yaml"
     path.write_text(yaml.safe_dump({**BASE, "prompts": [{"file": "ten.jsonl", "first": 1}]}))
     assert load_scenario(path, ["prompts.0.first=2"]).prompts == TEN[:2]
+
+
+@pytest.mark.emulation
+def test_a_run_decodes_the_prompts_of_a_file_and_keeps_them(folder):
+    some = {"file": "ten.jsonl", "sample": 2}
+    scenario = write(folder, prompts=[some, "b"], sweep={"prompts.1": ["b", "c"]}, seed=3)
+    run(scenario)
+    found = results(scenario)
+    drawn = texts(folder, some, seed=3)
+    (folder / "ten.jsonl").unlink()
+    again = check_scenario(found.scenario(), str(found.path / "scenario.yaml"))
+    assert [point.scenario.prompts for point in again.every_point()] == [
+        [*drawn, "b"], [*drawn, "c"],
+    ]  # fmt: skip
+    for last in ("b", "c"):
+        written = found.run("dssd", 0, {"prompts.1": last}) / "text.txt"
+        decoded = written.read_text()
+        for number, text in enumerate([*drawn, last], 1):
+            assert f"--- prompt {number}\n{text}\n" in decoded
+    hashes = [row.output_sha256 for row in found.summary().rows]
+    assert hashes[:2] == hashes[3:5]
+    assert len(set(hashes)) == 4

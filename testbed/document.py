@@ -100,7 +100,8 @@ class Document(Strict):
     links: dict[str, Any]
     models: Models
     methods: list[str | dict[str, Any]]
-    prompts: list[str]
+    prompts: list[str | dict[str, Any]]
+    """Texts, or sources of them as testbed.prompts has them."""
     description: str = ""
     handovers: list[Any] = []
     decoding: Decoding = msgspec.field(default_factory=Decoding)

@@ -145,7 +145,7 @@ class Experiment:
         self._processors.start()
         for name in self._own_links:
             task = self._task(entry, repetition, f"{name}/{prompt}")
-            self._nodes[name].send(Decode(task, self._scenario.document.prompts[prompt]))
+            self._nodes[name].send(Decode(task, self._scenario.prompts[prompt]))
         busy = {name: self._nodes[name] for name in self._own_links}
         results: dict[str, Result] = {}
         tokens = 0
@@ -223,7 +223,7 @@ class Experiment:
         name = "text.txt" if len(self._own_links) == 1 else f"text.{device}.txt"
         with (directory / name).open("a", encoding="utf-8") as text:
             text.write(
-                f"--- prompt {prompt + 1}\n{self._scenario.document.prompts[prompt]}"
+                f"--- prompt {prompt + 1}\n{self._scenario.prompts[prompt]}"
                 f"\n--- {entry.label}\n{result.text}\n\n"
             )
 

@@ -101,7 +101,8 @@ class Document(Strict):
     links: dict[str, Any]
     models: Models
     methods: list[str | dict[str, Any]]
-    prompts: list[str]
+    prompts: list[str | dict[str, Any]]
+    """Texts, or sources of them as testbed.prompts has them."""
     chat: bool = False
     """Whether each prompt is a user's turn in the target's chat template."""
     description: str = ""

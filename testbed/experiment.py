@@ -230,7 +230,7 @@ class Experiment:
         name = "text.txt" if len(self._own_links) == 1 else f"text.{device}.txt"
         with (directory / name).open("a", encoding="utf-8") as text:
             text.write(
-                f"--- prompt {prompt + 1}\n{self._scenario.document.prompts[prompt]}"
+                f"--- prompt {prompt + 1}\n{self._scenario.prompts[prompt]}"
                 f"\n--- {entry.label}\n{result.text}\n\n"
             )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,15 +116,16 @@ def _read_prompts(scenario: Scenario, pair: Pair) -> list[list[int]]:
     readers = [pair.target_text] if any(kind.uses_verifier for kind in kinds) else []
     readers += [pair.draft_text] if any(kind.uses_draft for kind in kinds) else []
     prompts = []
-    for index, prompt in enumerate(document.prompts):
+    for number, prompt in enumerate(scenario.prompts, 1):
         try:
             tokens = encode(prompt)
+            if not tokens:
+                raise TestbedError("it has no tokens")
             for reader in readers:
                 require_context(reader, len(tokens) + document.decoding.max_new_tokens)
         except TestbedError as error:
-            raise TestbedError(f"{scenario.source}: prompts[{index}]: {error}") from None
-        if not tokens:
-            raise TestbedError(f"{scenario.source}: prompts[{index}]: the prompt has no tokens")
+            which = f"prompt {number} ({reprlib.repr(prompt)})"
+            raise TestbedError(f"{scenario.source}: prompts: {which}: {error}") from None
         prompts.append(tokens)
     return prompts
 

@@ -56,7 +56,7 @@ def test_chat_wraps_prompts_in_the_targets_template(models):
     assert plan(models=models, chat=True).prompts == ["7 5 6 9"]
     swapped = {"target": models["draft"], "draft": models["target"]}
     assert refusal(models=swapped, chat=True).startswith(
-        f"s.yaml: prompts[0]: Model '{models['draft']}' has no chat template; leave chat out"
+        f"s.yaml: prompts: prompt 1 ('w5 w6'): Model '{models['draft']}' has no chat template"
     )
     assert "Model 'synthetic' has no chat template" in refusal(chat=True)
 
@@ -97,8 +97,8 @@ def test_a_prompt_that_outgrows_a_context(models, methods, new, reader):
     changes = {"models": models, "methods": methods}
     plan(**changes, decoding={"max_new_tokens": new - 1})
     assert refusal(**changes, decoding={"max_new_tokens": new}) == (
-        f"s.yaml: prompts[0]: prompt and max_new_tokens make {new + 3} tokens, but model "
-        f"{models[reader]} reads at most 128"
+        f"s.yaml: prompts: prompt 1 ('w5 w6'): prompt and max_new_tokens make {new + 3} tokens, "
+        f"but model {models[reader]} reads at most 128"
     )
 
 

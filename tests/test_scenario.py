@@ -289,7 +289,7 @@ MISTAKES = [  # where, what is written there, and the error after the name of th
     ("prompts", [], f": {PROMPTS}"),
     ("prompts", ["one", " \n"], f": {PROMPTS}"),
     ("prompts", "one", ": 'one': expected `list`, got `str`"),
-    ("prompts", ["one", 2], "[1]: 2: expected `str`, got `int`"),
+    ("prompts", ["one", 2], "[1]: 2: expected `str | mapping`, got `int`"),
     ("decoding", 3, ": 3: expected `mapping`, got `int`"),
     ("decoding.temperature", -1, ": -1: expected `float` >= 0.0"),
     ("decoding.temperature", "hot", ": 'hot': expected `float`, got `str`"),

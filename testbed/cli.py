@@ -246,10 +246,29 @@ def _models(args: argparse.Namespace) -> int:
         table.add_row(model.name, model.description, "yes" if model.ready else "no")
     Console().print(table)
     print(
-        "A scenario may also name a model folder, a .gguf file or a Hugging Face id. "
-        "Fetch the default pair with: testbed models fetch"
+        "A scenario may also name a model folder, a .gguf file or a Hugging Face id, which is "
+        "downloaded when it is first run.\nFetch the default pair with: testbed models fetch\n"
     )
+    _print_paper_pairs()
     return VALID
+
+
+def _print_paper_pairs() -> None:
+    from testbed.models.paper_pairs import NOTES, PAPER_PAIRS
+
+    table = _table("draft, target", "used by", "GB to get", "GB in bf16", "in fp32", "needs")
+    for pair in PAPER_PAIRS:
+        models = (pair.draft, pair.target)
+        table.add_row(
+            "\n".join(model.id for model in models),
+            pair.used_by,
+            f"{sum(model.download for model in models):.1f}",
+            *(f"{sum(model.memory(size) for model in models):.1f}" for size in (2, 4)),
+            pair.note,
+        )
+    Console().print(table)
+    for note, meaning in NOTES.items():
+        print(f"{note}: {meaning}")
 
 
 def _table(*columns: str) -> Table:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from testbed.errors import TestbedError
 from testbed.models import hub
+from testbed.models.shards import weight_files
 from testbed.models.shipped import shipped_draft
 from testbed.models.spec import HuggingFaceSpec
 from testbed.models.weights import DEFAULT_MODEL, add_gguf, default_path
@@ -15,7 +16,7 @@ from testbed.models.weights import DEFAULT_MODEL, add_gguf, default_path
 DEFAULT_DRAFT = f"{DEFAULT_MODEL}-distilled"
 
 _NAMED = (DEFAULT_MODEL, DEFAULT_DRAFT)
-_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
 
 
 @dataclass(frozen=True)
@@ -43,16 +44,12 @@ def describe() -> list[KnownModel]:
 def resolve(reference: str) -> HuggingFaceSpec:
     """Find, convert or download the model that `reference` names.
 
-    `reference` is an alias from `describe`, a local model directory, a .gguf file or a Hugging
-    Face id "org/name"; the spec takes it as its name. Raises TestbedError when there is no such
-    model, or the default one is not fetched yet.
+    `reference` is an alias from `describe`, a local model directory, a .gguf file or a Hugging Face
+    id "org/name" or "org/name@revision"; the spec takes it as its name. Raises TestbedError when
+    there is no such model, files of it are missing, or the default one is not fetched yet.
     """
     path = _local_directory(reference)
-    if not any(path.glob("*.safetensors")):
-        raise TestbedError(
-            f"Model '{reference}' has no *.safetensors file in {path}; "
-            "other weight formats can run code and are not loaded."
-        )
+    weight_files(path, reference)
     return HuggingFaceSpec(path=str(path), name=reference)
 
 

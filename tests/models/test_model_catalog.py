@@ -7,6 +7,7 @@ import pytest
 from testbed.errors import TestbedError
 from testbed.models import catalog, hub
 from testbed.models.catalog import DEFAULT_DRAFT, describe, resolve
+from testbed.models.paper_pairs import NOTES, PAPER_PAIRS
 from testbed.models.weights import DEFAULT_MODEL, default_path
 
 
@@ -42,7 +43,7 @@ def test_default_draft_is_built_from_the_default_target(monkeypatch: pytest.Monk
 
 def test_local_directory(tmp_path: Path) -> None:
     (tmp_path / "pytorch_model.bin").touch()
-    with pytest.raises(TestbedError, match=r"no \*\.safetensors file"):
+    with pytest.raises(TestbedError, match=r"no model\.safetensors in .* run code"):
         resolve(str(tmp_path))
     (tmp_path / "model.safetensors").touch()
     assert resolve(str(tmp_path)).path == str(tmp_path)
@@ -56,25 +57,30 @@ def test_unknown_names_list_what_is_allowed() -> None:
         resolve("missing.gguf")
 
 
-def test_hub_id_downloads_data_files_only(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_hub_is_asked_for_ids(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").touch()
-    calls = []
+    asked = []
 
-    def download(model_id: str, allow_patterns: list[str]) -> str:
-        calls.append((model_id, allow_patterns))
-        return str(tmp_path)
+    def download(reference: str) -> Path:
+        asked.append(reference)
+        return tmp_path
 
-    monkeypatch.setattr(hub, "snapshot_download", download)
-    assert resolve("org/name-1.5").path == str(tmp_path)
-    [(model_id, patterns)] = calls
-    assert model_id == "org/name-1.5"
-    assert not [name for name in patterns if name.endswith((".bin", ".py", ".pt", ".pkl", "*"))]
+    monkeypatch.setattr(hub, "download", download)
+    for reference in ("org/name-1.5", "facebook/opt-125m@refs/pr/9"):
+        spec = resolve(reference)
+        assert (spec.name, spec.path) == (reference, str(tmp_path))
+    assert asked == ["org/name-1.5", "facebook/opt-125m@refs/pr/9"]
 
 
-def test_hub_offline_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    def download(model_id: str, allow_patterns: list[str]) -> str:
-        raise ConnectionError("no route\nto host")
-
-    monkeypatch.setattr(hub, "snapshot_download", download)
-    with pytest.raises(TestbedError, match=r"^Cannot download model 'org/name' \(Conn.*\); .*\.$"):
-        resolve("org/name")
+def test_the_papers_pairs_can_be_named_in_a_scenario(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "model.safetensors").touch()
+    monkeypatch.setattr(hub, "download", lambda reference: tmp_path)
+    for pair in PAPER_PAIRS:
+        assert pair.draft.weights < pair.target.weights
+        for model in (pair.draft, pair.target):
+            assert resolve(model.id).name == model.id
+            assert model.memory(2) * 0.99 < model.download < model.memory(4) * 1.1
+            assert model.note in {"", *NOTES}
+    assert {pair.target.note for pair in PAPER_PAIRS} == {"", *NOTES}

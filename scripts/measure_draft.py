@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""How good a draft is: its expected acceptance on a scenario's prompts, and what a token costs.
+"""How good a draft is: its expected acceptance on prompts, and what a token costs.
 
-    python scripts/measure_draft.py [SCENARIO.yaml] [--draft MODEL] [--temperature 1]
+    python scripts/measure_draft.py [PROMPTS.jsonl ...] [--draft MODEL] [--temperature 1] [--chat]
 
-For each of the scenario's prompts the target writes a text at the temperature, without a filter,
-in fp32. Expected acceptance is the mean of Σ min(p, q) over the tokens written. A token's cost is
-the median of single-token passes behind 128 tokens, draft and target in turn.
+For each prompt the target writes a text at the temperature, without a filter, in fp32. Expected
+acceptance is the mean of Σ min(p, q) over the tokens written. A token's cost is the median of
+single-token passes behind 128 tokens, draft and target in turn. Without files, the prompts are
+those of scripts/prompts.
 """
 
 from __future__ import annotations
@@ -24,11 +25,12 @@ from testbed.models.base import Model
 from testbed.models.catalog import DEFAULT_DRAFT, resolve
 from testbed.models.load import load_model
 from testbed.models.spec import Dtype, HuggingFaceSpec
+from testbed.models.tokenizer import Tokenizer
 from testbed.models.vocabulary import require_same_vocabulary
 from testbed.models.weights import DEFAULT_MODEL
-from testbed.scenario import load_scenario
+from testbed.prompts.file import File
 
-SCENARIO = Path(__file__).parent / "scenarios/quickstart.yaml"
+PROMPTS = Path(__file__).parent / "prompts"
 BEHIND, PASSES = 128, 40
 
 
@@ -37,23 +39,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("scenario", type=Path, nargs="?", default=SCENARIO)
+    parser.add_argument("prompts", type=Path, nargs="*", default=sorted(PROMPTS.glob("*.jsonl")))
     parser.add_argument("--target", default=DEFAULT_MODEL)
     parser.add_argument("--draft", default=DEFAULT_DRAFT)
     parser.add_argument("--tokens", type=int, default=64, help="of a text (default 64)")
     parser.add_argument("--temperature", type=float, default=1.0)
+    parser.add_argument("--chat", action="store_true", help="prompts as turns of a chat")
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
-    prompts = load_scenario(args.scenario).to_mapping()["prompts"]
     specs = resolve(args.target), resolve(args.draft)
-    require_same_vocabulary(*specs)
-
+    text, other = (Tokenizer(Path(spec.path), spec.name) for spec in specs)
+    require_same_vocabulary(text.vocabulary, other.vocabulary, args.target, args.draft)
     pair = load(specs, "fp32", os.cpu_count() or 1)
-    random = np.random.default_rng(args.seed)
-    means = []
-    for prompt in prompts:
-        means.append(acceptance(pair, prompt, args.tokens, args.temperature, random))
-        print(f"  {means[-1]:.3f}  {' '.join(prompt.split())[:70]}", flush=True)
+    random, means = np.random.default_rng(args.seed), list[float]()
+    for path in args.prompts:
+        begun = len(means)
+        for prompt in File(file=str(path.resolve())).texts(path.parent, args.seed):
+            tokens = text.encode_chat(prompt) if args.chat else text.encode(prompt)
+            means.append(acceptance(pair, tokens, args.tokens, args.temperature, random))
+        print(f"  {statistics.mean(means[begun:]):.3f}  {path.name}", flush=True)
     error = statistics.stdev(means) / len(means) ** 0.5 if len(means) > 1 else float("nan")
     print(
         f"expected acceptance at temperature {args.temperature:g}: {statistics.mean(means):.3f}, "
@@ -77,14 +81,14 @@ def load(specs: tuple[HuggingFaceSpec, ...], dtype: Dtype, threads: int) -> tupl
 
 def acceptance(
     pair: tuple[Model, ...],
-    prompt: str,
+    prompt: list[int],
     tokens: int,
     temperature: float,
     random: np.random.Generator,
 ) -> float:
     """Mean of Σ min(p, q) over a text of so many tokens that the target writes."""
     sessions = [model.session() for model in pair]
-    new, overlaps = pair[0].encode(prompt), []
+    new, overlaps = prompt, list[float]()
     for _ in range(tokens):
         p, q = (law(session.extend(new, keep=1)[-1], temperature) for session in sessions)
         overlaps.append(float(np.minimum(p, q).sum()))

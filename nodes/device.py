@@ -4,7 +4,7 @@ It knows its own model only: by hand the prompt is read, and the text ends, as t
 
 By hand, with a verifier running elsewhere (python -m nodes.base_station --help):
 
-    python -m nodes.device --connect tcp://192.0.2.1:5555 --model smollm2-135m-instruct-skip14-18 \\
+    python -m nodes.device --connect tcp://192.0.2.1:5555 --model smollm2-135m-instruct-distilled \\
         --method dssd --option draft_length=4 --prompt "Speculative decoding is" --seed 1
 """
 

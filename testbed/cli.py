@@ -233,9 +233,11 @@ def _profiles(args: argparse.Namespace) -> int:
 
 def _models(args: argparse.Namespace) -> int:
     if args.action == "fetch":
+        from testbed.models.catalog import DEFAULT_DRAFT, resolve
         from testbed.models.weights import fetch_default
 
         fetch_default()
+        resolve(DEFAULT_DRAFT)  # builds it
         return VALID
     from testbed.models.catalog import describe
 

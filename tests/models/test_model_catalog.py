@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from testbed.errors import TestbedError
-from testbed.models import hub
+from testbed.models import catalog, hub
 from testbed.models.catalog import DEFAULT_DRAFT, describe, resolve
 from testbed.models.paper_pairs import NOTES, PAPER_PAIRS
 from testbed.models.weights import DEFAULT_MODEL, default_path
@@ -23,13 +23,21 @@ def test_missing_default_says_how_to_get_it(alias: str) -> None:
     assert {known.name: known.ready for known in describe()}[alias] is False
 
 
-def test_aliases_share_the_weights() -> None:
+def test_default_draft_is_built_from_the_default_target(monkeypatch: pytest.MonkeyPatch) -> None:
     default_path().mkdir(parents=True)
     (default_path() / "model.safetensors").touch()
+    built = default_path().parent / "built"
+
+    def build(name: str, target: Path) -> Path:
+        assert (name, target) == (DEFAULT_DRAFT, default_path())
+        built.mkdir()
+        (built / "model.safetensors").touch()
+        return built
+
+    monkeypatch.setattr(catalog, "shipped_draft", build)
     target, draft = resolve(DEFAULT_MODEL), resolve(DEFAULT_DRAFT)
-    assert target.path == draft.path == str(default_path())
-    assert (target.without_layers, draft.without_layers) == ((), (14, 15, 16, 17, 18))
-    assert draft.name == DEFAULT_DRAFT
+    assert (target.path, target.name) == (str(default_path()), DEFAULT_MODEL)
+    assert (draft.path, draft.name) == (str(built), DEFAULT_DRAFT)
     assert all(known.ready for known in describe())
 
 

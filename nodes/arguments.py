@@ -112,9 +112,13 @@ def model_spec(reference: str) -> ModelSpec:
         except msgspec.MsgspecError as error:
             raise TestbedError(f"--model: {error}") from None
         return spec
-    from testbed.models.catalog import resolve  # noqa: PLC0415  not needed under the runner
+    # Not needed under the runner, which has looked at all of this.
+    from testbed.models.catalog import resolve  # noqa: PLC0415
+    from testbed.models.memory import Load, require_memory  # noqa: PLC0415
 
-    return resolve(reference)
+    found = resolve(reference)
+    require_memory([Load(found, processes=1)])
+    return found
 
 
 def load_warm(reference: str, role: Role) -> Model:

@@ -1,8 +1,10 @@
 """The device: drafts tokens, asks the verifier, prints the text.
 
+It knows its own model only: by hand the prompt is read, and the text ends, as that model has it.
+
 By hand, with a verifier running elsewhere (python -m nodes.base_station --help):
 
-    python -m nodes.device --connect tcp://192.0.2.1:5555 --model smollm2-135m-instruct-skip14-18 \\
+    python -m nodes.device --connect tcp://192.0.2.1:5555 --model smollm2-135m-instruct-distilled \\
         --method dssd --option draft_length=4 --prompt "Speculative decoding is" --seed 1
 """
 
@@ -65,17 +67,18 @@ def main() -> None:
         sampling = Sampling(args.temperature, args.top_k, args.top_p)
     except ValueError as error:
         raise TestbedError(str(error)) from None
+    options = dict(option(text) for text in args.option)
+    draft = load_warm(args.model, "draft")
     task = Task(
         method=args.method,
-        options=dict(option(text) for text in args.option),
+        options=options,
         sampling=sampling,
         seed=args.seed,
         repetition=0,
         stream=f"{args.name}/0",
         max_new_tokens=args.max_new_tokens,
-        ignore_eos=False,
+        end_tokens=tuple(draft.end_tokens),
     )
-    draft = load_warm(args.model, "draft")
     channel = connect() if kind.uses_verifier else NoChannel()
     by_hand(task, args.prompt, draft, channel, timeout=args.timeout, pace=args.pace)
 
@@ -155,11 +158,10 @@ class Follower:
         self._line.send(Ready())
 
     def _decode(self, command: Decode) -> None:
-        prompt = self._draft.encode(command.prompt)
         begin = clock.now()
         decoded = decode(
             command.task,
-            prompt,
+            command.prompt,
             self._draft,
             self._channel,
             timeout=self._timeout,

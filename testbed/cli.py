@@ -13,7 +13,7 @@ from rich.table import Table
 
 from testbed import __version__
 from testbed.errors import TestbedError
-from testbed.models.spec import Dtype
+from testbed.models.spec import Device, Dtype
 
 # Commands import what they need when called: `testbed methods` should not load a network.
 # ruff: noqa: PLC0415
@@ -122,6 +122,7 @@ def _parser() -> argparse.ArgumentParser:
         help="a draft predicts one token a pass, a target all that it verifies (default)",
     )
     record.add_argument("--dtype", choices=get_args(Dtype), default="fp32", help="default: fp32")
+    record.add_argument("--device", choices=get_args(Device), default="cpu", help="default: cpu")
     record.add_argument("--threads", type=int, help="default: what the library takes")
     record.add_argument("--out", type=Path, metavar="FILE.yaml", help="write the profile there")
 
@@ -286,6 +287,7 @@ def _profile_compute(args: argparse.Namespace) -> int:
 
     from testbed.models.catalog import resolve
     from testbed.models.load import load_model
+    from testbed.models.memory import Load, require_memory
     from testbed.models.recording import record, write_profile
 
     if args.threads is not None and args.threads < 1:
@@ -293,7 +295,10 @@ def _profile_compute(args: argparse.Namespace) -> int:
     if args.out and (args.out.exists() or not args.out.parent.is_dir()):
         reason = "it exists already" if args.out.exists() else "there is no such folder"
         raise TestbedError(f"--out {args.out}: {reason}")
-    spec = msgspec.structs.replace(resolve(args.model), dtype=args.dtype, threads=args.threads)
+    spec = msgspec.structs.replace(
+        resolve(args.model), dtype=args.dtype, threads=args.threads, device=args.device
+    )
+    require_memory([Load(spec, processes=1)])
     model = load_model(spec, args.role)
     with Console().status("") as status:
         recording = record(
@@ -318,7 +323,12 @@ def _profile_compute(args: argparse.Namespace) -> int:
     if args.out:
         import torch
 
-        described = {"name": args.model, "dtype": args.dtype, "threads": torch.get_num_threads()}
+        described = {
+            "name": args.model,
+            "dtype": args.dtype,
+            "threads": torch.get_num_threads(),
+            "device": "cpu" if args.device == "cpu" else torch.cuda.get_device_name(),
+        }
         write_profile(recording.profile(described), args.out)
         print(args.out)
     return NOT_VALID if recording.noisy else VALID
@@ -326,9 +336,11 @@ def _profile_compute(args: argparse.Namespace) -> int:
 
 def _models(args: argparse.Namespace) -> int:
     if args.action == "fetch":
+        from testbed.models.catalog import DEFAULT_DRAFT, resolve
         from testbed.models.weights import fetch_default
 
         fetch_default()
+        resolve(DEFAULT_DRAFT)  # builds it
         return VALID
     from testbed.models.catalog import describe
 
@@ -337,10 +349,29 @@ def _models(args: argparse.Namespace) -> int:
         table.add_row(model.name, model.description, "yes" if model.ready else "no")
     Console().print(table)
     print(
-        "A scenario may also name a model folder, a .gguf file or a Hugging Face id. "
-        "Fetch the default pair with: testbed models fetch"
+        "A scenario may also name a model folder, a .gguf file or a Hugging Face id, which is "
+        "downloaded when it is first run.\nFetch the default pair with: testbed models fetch\n"
     )
+    _print_paper_pairs()
     return VALID
+
+
+def _print_paper_pairs() -> None:
+    from testbed.models.paper_pairs import NOTES, PAPER_PAIRS
+
+    table = _table("draft, target", "used by", "GB to get", "GB in bf16", "in fp32", "needs")
+    for pair in PAPER_PAIRS:
+        models = (pair.draft, pair.target)
+        table.add_row(
+            "\n".join(model.id for model in models),
+            pair.used_by,
+            f"{sum(model.download for model in models):.1f}",
+            *(f"{sum(model.memory(size) for model in models):.1f}" for size in (2, 4)),
+            pair.note,
+        )
+    Console().print(table)
+    for note, meaning in NOTES.items():
+        print(f"{note}: {meaning}")
 
 
 def _table(*columns: str) -> Table:

@@ -24,7 +24,8 @@ class Decode(msgspec.Struct, tag=True):
     """To the device: decode one text."""
 
     task: Task
-    prompt: str
+    prompt: list[int]
+    """Its token ids."""
 
 
 Command = Begin | Decode

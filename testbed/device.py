@@ -58,7 +58,7 @@ def decode(
     limit = len(prompt) + task.max_new_tokens
     if kind.uses_draft:
         require_context(draft, limit)
-    end_tokens = frozenset() if task.ignore_eos else draft.end_tokens
+    end_tokens = frozenset(task.end_tokens)
     opening = Open(
         VERSION,
         session=0,

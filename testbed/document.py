@@ -11,7 +11,7 @@ import msgspec
 
 from testbed.clock import LARGEST_DILATION
 from testbed.decoding.sampling import Sampling
-from testbed.models.spec import Dtype
+from testbed.models.spec import Device, Dtype
 from testbed.sweep import Sweep
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
@@ -40,6 +40,7 @@ class RealModel(Strict):
     dtype: Dtype = "fp32"
     without_layers: tuple[int, ...] = ()
     threads: Positive | None = None
+    device: Device = "cpu"
 
 
 class Models(Strict):
@@ -105,7 +106,10 @@ class Document(Strict):
     links: dict[str, Any]
     models: Models
     methods: list[str | dict[str, Any]]
-    prompts: list[str]
+    prompts: list[str | dict[str, Any]]
+    """Texts, or sources of them as testbed.prompts has them."""
+    chat: bool = False
+    """Whether each prompt is a user's turn in the target's chat template."""
     description: str = ""
     handovers: list[Any] = []
     decoding: Decoding = msgspec.field(default_factory=Decoding)

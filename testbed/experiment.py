@@ -58,6 +58,12 @@ class Plan(msgspec.Struct):
     backend: str
     target: ModelSpec
     draft: ModelSpec
+    prompts: list[str]
+    """Their token ids by the target's tokenizer, in its chat template if asked for: "5 17 3"."""
+    end_tokens: list[int]
+    """The target's; none where texts are decoded to their limit regardless."""
+    warnings: list[str] = []
+    """What whoever reads the results should know of the models."""
 
 
 class Experiment:
@@ -148,17 +154,18 @@ class Experiment:
         """Decode one text on every device, all at the same time, and account for it."""
         self._accountant.start()
         self._processors.start()
+        tokens = [int(token) for token in self._plan.prompts[prompt].split()]
         for name in self._own_links:
             task = self._task(entry, repetition, f"{name}/{prompt}")
-            self._nodes[name].send(Decode(task, self._scenario.document.prompts[prompt]))
+            self._nodes[name].send(Decode(task, tokens))
         busy = {name: self._nodes[name] for name in self._own_links}
         results: dict[str, Result] = {}
-        tokens = 0
+        certain = 0
         while busy:
             node, report = self._report(*busy.values())
             if isinstance(report, Progress):
-                tokens += report.tokens
-                display.update(tokens, report.seconds)
+                certain += report.tokens
+                display.update(certain, report.seconds)
             else:
                 results[node.name] = checked(node, report, Result)
                 del busy[node.name]
@@ -176,7 +183,7 @@ class Experiment:
             repetition=repetition,
             stream=stream,
             max_new_tokens=document.decoding.max_new_tokens,
-            ignore_eos=document.decoding.ignore_eos,
+            end_tokens=tuple(self._plan.end_tokens),
         )
 
     def _rows(
@@ -229,7 +236,7 @@ class Experiment:
         name = "text.txt" if len(self._own_links) == 1 else f"text.{device}.txt"
         with (directory / name).open("a", encoding="utf-8") as text:
             text.write(
-                f"--- prompt {prompt + 1}\n{self._scenario.document.prompts[prompt]}"
+                f"--- prompt {prompt + 1}\n{self._scenario.prompts[prompt]}"
                 f"\n--- {entry.label}\n{result.text}\n\n"
             )
 

@@ -31,6 +31,12 @@ class Summary(msgspec.Struct, kw_only=True):
     rows: list[Row]
 
 
+class _Warned(msgspec.Struct):
+    """What plan.json has for one point of the sweep, as far as it is told to readers."""
+
+    warnings: list[str] = []
+
+
 class _Dumper(yaml.SafeDumper):
     """Writes every text so that it is read back unchanged; PyYAML alone loses U+0085."""
 
@@ -120,6 +126,13 @@ class Results:
     def verdict(self) -> Verdict:
         """verdict.json."""
         return self._read("verdict.json", Verdict)
+
+    def warnings(self) -> list[str]:
+        """What plan.json warns of, at any point of the sweep."""
+        if not (self.path / "plan.json").exists():
+            return []
+        plans = self._read("plan.json", list[_Warned])
+        return list(dict.fromkeys(warning for plan in plans for warning in plan.warnings))
 
     def _keep(self, path: str) -> str:
         """Copy a file into `inputs`; its place in the results directory."""

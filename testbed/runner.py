@@ -28,7 +28,7 @@ from testbed.traces.verdict import Level, Verdict
 def decode_all(scenario: Scenario, experiment: Experiment, display: Display) -> Iterator[Row]:
     """Decode every text of the scenario; yields each row as soon as it is there."""
     document = scenario.document
-    prompts = len(document.prompts)
+    prompts = len(scenario.prompts)
     tokens = document.decoding.max_new_tokens * document.devices
     for repetition, entry in product(range(document.repeat), scenario.methods):
         experiment.begin(entry, repetition)
@@ -98,7 +98,7 @@ class Run:
         print(
             f"{where}starting the network and the nodes{slow}, which load their models", flush=True
         )
-        texts = document.repeat * len(scenario.methods) * len(document.prompts)
+        texts = document.repeat * len(scenario.methods) * len(scenario.prompts)
         with Experiment(scenario, plan, self._results) as experiment:
             network = experiment.network
             states = {"point": plan.point, "before": network.state()}

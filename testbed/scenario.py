@@ -38,6 +38,7 @@ from testbed.methods.base import method_class, parse_options
 from testbed.models.pace import Pace
 from testbed.models.profiles import find_compute_profile, place_profiles
 from testbed.models.spec import Role
+from testbed.prompts.reader import PromptReader
 from testbed.schema import convert
 from testbed.sweep import Values, at_point, differences, point_text, read_points, swept_keys
 from testbed.transport.channel import LONGEST_TIMEOUT
@@ -74,6 +75,7 @@ class Scenario:
     schedules: dict[str, Schedule]
     handovers: list[Handover]
     methods: list[MethodEntry]
+    prompts: list[str]
     paces: dict[Role, Pace]
     """Of the models that are paced."""
     timeout: float
@@ -125,12 +127,13 @@ class Scenario:
             {"method": entry.method, "label": entry.label, **entry.options}
             for entry in self.methods
         ]
+        mapping["prompts"] = self.prompts
         mapping["models"] = {k: v for k, v in mapping["models"].items() if v is not None}
         mapping["timeout"] = format_time(self.timeout)
         # What follows from a value, such as a queue's length from a rate, differs as well.
         base = {**mapping, "sweep": []}
         mapping["sweep"] = [
-            differences(base, point.scenario.to_mapping()) or point.values
+            differences(base, point.scenario.to_mapping()) or _in_texts(point.values, self.prompts)
             for point in self.points
             if point.values
         ]
@@ -142,6 +145,12 @@ class Scenario:
     def _trace(self, link: str, way: str) -> dict[str, str]:
         written = self.document.links[link].get(way, {})
         return {"trace": written["trace"]} if "trace" in written else {}
+
+
+def _in_texts(values: Values, prompts: list[str]) -> Values:
+    """The values of a point that is the scenario itself, without sources of its prompts."""
+    others = {key: value for key, value in values.items() if key.split(".")[0] != "prompts"}
+    return others or {"prompts": prompts}
 
 
 def load_scenario(
@@ -195,6 +204,10 @@ def _with_methods(scenario: Scenario, labels: Sequence[str], where: str) -> Scen
 
 def check_scenario(raw: Mapping[str, Any], where: str) -> Scenario:
     """Check a parsed scenario; `where` names its file. Raises TestbedError."""
+    return _check(raw, where, PromptReader(where))
+
+
+def _check(raw: Mapping[str, Any], where: str, reader: PromptReader) -> Scenario:
     document = convert(raw, Document, f"{where}: ")
     if not _NAME.fullmatch(document.name):
         raise TestbedError(
@@ -207,8 +220,6 @@ def check_scenario(raw: Mapping[str, Any], where: str) -> Scenario:
             f"{where}: verifier: '{document.verifier}' is no host of topology "
             f"{document.topology} that can verify; choose from {', '.join(hosts)}"
         )
-    if not document.prompts or not all(prompt.strip() for prompt in document.prompts):
-        raise TestbedError(f"{where}: prompts: at least one, and none of them empty, is needed")
     _check_models(document.models, where)
     try:
         document.decoding.sampling  # noqa: B018  checks the values
@@ -239,17 +250,20 @@ def check_scenario(raw: Mapping[str, Any], where: str) -> Scenario:
         methods=entries,
         paces=paces,
         timeout=timeout,
+        prompts=reader.read(document.prompts, document.seed),
         source=where,
-        points=_check_points(raw, document, where),
+        points=_check_points(raw, document, where, reader),
     )
 
 
-def _check_points(raw: Mapping[str, Any], document: Document, where: str) -> tuple[Point, ...]:
+def _check_points(
+    raw: Mapping[str, Any], document: Document, where: str, reader: PromptReader
+) -> tuple[Point, ...]:
     """The points of a sweep; two that are the same scenario would write into the same runs."""
     points: list[Point] = []
     seen: dict[bytes, Values] = {}
     for values in read_points(document.sweep, where):
-        scenario = check_scenario(at_point(raw, values, where), where)
+        scenario = _check(at_point(raw, values, where), where, reader)
         resolved = msgspec.json.encode(scenario.to_mapping(), order="sorted")
         if resolved in seen:
             raise TestbedError(

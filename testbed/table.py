@@ -27,6 +27,8 @@ def print_results(results: Results) -> None:
             console.print(devices_table(rows))
         console.print(traffic_table(rows))
         console.print(prediction_table(rows))
+    for warning in results.warnings():
+        console.print(f"warning: {warning}", highlight=False, markup=False, soft_wrap=True)
     verdict = results.verdict()
     console.print(f"verdict: {verdict.level}", highlight=False)
     for reason in verdict.reasons:

@@ -20,5 +20,5 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     stream: str
     """Names the text within a repetition; the same for every method."""
     max_new_tokens: int
-    ignore_eos: bool
-    """Decode to max_new_tokens even when the model ends the text earlier."""
+    end_tokens: tuple[int, ...]
+    """Ids that end the text earlier: the target's, or none."""

@@ -18,13 +18,14 @@ from testbed.emulation.backend import choose_backend
 from testbed.emulation.mininet_link import namespace_of
 from testbed.emulation.packet_log import PacketLine
 from testbed.errors import TestbedError
-from testbed.experiment import Experiment, Plan
+from testbed.experiment import Experiment
 from testbed.links.spec import LinkSpec
-from testbed.models.spec import SyntheticSpec
+from testbed.preparation import prepare
 from testbed.results import Results
 from testbed.scenario import check_scenario
 from testbed.traces.packets import read_packets
 from tests.emulation.inside import inside_sandbox, need_sandbox
+from tests.models.tiny import FAMILIES, IDS, save
 from tests.whole_run import (
     FOUR,
     SYNTHETIC,
@@ -152,8 +153,8 @@ def test_a_link_cut_for_two_seconds_does_not_change_the_text(tmp_path, method, t
     scenario = check_scenario(
         {**SYNTHETIC, "methods": [method], "links": links, "decoding": decoding}, "test"
     )
-    spec = SyntheticSpec(1000, 0.8)
-    plan = Plan({}, choose_backend("relay"), spec, spec)
+    (point,) = scenario.every_point()
+    plan = prepare(point, choose_backend("relay"))
     results = Results.create(tmp_path, "cut")
     with Experiment(scenario, plan, results) as experiment:
         entry = scenario.methods[0]
@@ -243,8 +244,8 @@ def test_a_handover_that_fails_ends_the_run(tmp_path):
         "decoding": {"temperature": 1.0, "max_new_tokens": 5000},
     }
     scenario = check_scenario({**SYNTHETIC, **changes}, "test")
-    spec = SyntheticSpec(1000, 0.8)
-    plan = Plan({}, choose_backend("relay"), spec, spec)
+    (point,) = scenario.every_point()
+    plan = prepare(point, choose_backend("relay"))
     entry = scenario.methods[0]
     with Experiment(scenario, plan, Results.create(tmp_path, "stuck")) as experiment:
         experiment.begin(entry, 0)
@@ -388,3 +389,30 @@ def test_a_pace_is_kept_or_the_run_is_invalid(tmp_path):
     verdict = results(hasty).verdict()
     assert verdict.level == "invalid"
     assert any("device did not keep its pace, 1us a pass" in each for each in verdict.reasons)
+
+
+@pytest.mark.emulation
+def test_a_pair_of_unlike_families_ends_texts_where_the_target_does(tmp_path):
+    """Its draft has other end tokens, no chat template, and more weights, of which it warns."""
+    template = "{% for m in messages %}w7 {{ m.content }} {% endfor %}w9"
+    target = save(FAMILIES["opt"](), tmp_path / "target", template=template)
+    draft = save(FAMILIES["gemma3n"](), tmp_path / "draft")
+    ends = list(range(0, IDS, 6))
+    for path, own in ((target, ends), (draft, [1, 2, 3])):
+        (path / "generation_config.json").write_text(json.dumps({"eos_token_id": own}))
+    scenario = write(
+        tmp_path,
+        models={"target": str(target), "draft": str(draft)},
+        methods=FOUR,
+        prompts=["w5 w6", "w8"],
+        chat=True,
+        decoding={"temperature": 1.0, "max_new_tokens": 60},
+    )
+    done = run(scenario)
+    assert f"warning: draft '{draft}' has" in done.stdout
+    found = results(scenario)
+    for row in found.summary().rows:
+        text = (found.run(row.method, 0) / "text.txt").read_text().split("--- prompt")
+        words = text[row.prompt + 1].split(f"--- {row.method}\n")[1].split()
+        assert len(words) == row.tokens < 60
+        assert [word for word in words if word in {f"w{end}" for end in ends}] == words[-1:]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import time
@@ -15,6 +14,7 @@ from testbed.emulation.guest_kernel import guest_missing
 from testbed.emulation.netem import probe_netem
 from testbed.errors import TestbedError
 from tests.emulation.inside import need_sandbox
+from tests.models.tiny import FAMILIES, IDS, save
 from tests.whole_run import (
     long_run,
     processes_of,
@@ -110,17 +110,11 @@ def test_netem_without_the_kernel_module_stops_at_once(tmp_path):
 
 @pytest.mark.emulation
 def test_different_vocabularies_are_refused_by_name(tmp_path):
-    for name, words in (("small", ["a", "b"]), ("other", ["a", "c"])):
-        folder = tmp_path / name
-        folder.mkdir()
-        (folder / "config.json").write_text('{"vocab_size": 2}')
-        (folder / "model.safetensors").touch()
-        vocabulary = {word: i for i, word in enumerate(words)}
-        (folder / "tokenizer.json").write_text(
-            json.dumps({"model": {"vocab": vocabulary}, "added_tokens": []})
-        )
+    for name, ids in (("small", IDS), ("other", IDS + 1)):
+        save(FAMILIES["llama"](), tmp_path / name, ids=ids)
     models = {"target": str(tmp_path / "small"), "draft": str(tmp_path / "other")}
     done = run(write(tmp_path, models=models), code=1)
     assert "small" in done.stderr
     assert "other" in done.stderr
-    assert "'c'" in done.stderr
+    assert "id 47 is 'w47' to the one and '<|endoftext|>' to the other" in done.stderr
+    assert not (tmp_path / "out").exists()

@@ -69,6 +69,7 @@ def test_the_resolved_form_has_every_default_filled_in():
             "temperature": 1.0, "top_k": 0, "top_p": 1.0, "max_new_tokens": 64, "ignore_eos": False,
         },
         "compute": "measured",
+        "chat": False,
         "devices": 1,
         "repeat": 1,
         "seed": 0,
@@ -231,8 +232,8 @@ PROMPTS = "at least one, and none of them empty, is needed"
 
 MISTAKES = [  # where, what is written there, and the error after the name of that place
     ("colour", 1, ": unknown key; allowed are name, topology, verifier, links, models, methods, "
-     "prompts, description, handovers, decoding, compute, devices, repeat, seed, backend, timeout, "
-     "time_dilation, sweep"),
+     "prompts, chat, description, handovers, decoding, compute, devices, repeat, seed, backend, "
+     "timeout, time_dilation, sweep"),
     ("decoding", {"temprature": 1}, ".temprature: unknown key; allowed are temperature, top_k, "
      "top_p, max_new_tokens, ignore_eos"),
     ("links.radio.up", {"raet": "1mbit"}, f".raet: {NO_LINK_KEY}"),
@@ -241,7 +242,7 @@ MISTAKES = [  # where, what is written there, and the error after the name of th
     ("models", {"draught": "a"}, ".draught: unknown key; allowed are synthetic, target, draft"),
     ("models.synthetic.alpha", 1, ": unknown key; allowed are vocabulary_size, acceptance, seed"),
     ("models", {**REAL, "draft": {"model": "b", "path": 1}},
-     ".draft.path: unknown key; allowed are model, dtype, without_layers, threads"),
+     ".draft.path: unknown key; allowed are model, dtype, without_layers, threads, device"),
     ("prompts", ..., ": this key is missing"),
     ("models.synthetic.acceptance", ..., ": this key is missing"),
     ("models", {"target": {"dtype": "fp32"}}, ".target.model: this key is missing"),
@@ -271,6 +272,9 @@ MISTAKES = [  # where, what is written there, and the error after the name of th
     ("models.synthetic.acceptance", 0, ": 0: expected `float` > 0.0"),
     ("models", {**REAL, "draft": {"model": "b", "dtype": "fp8"}},
      ".draft.dtype: 'fp8': choose from bf16, fp16, fp32"),
+    ("models", {**REAL, "draft": {"model": "b", "device": "gpu"}},
+     ".draft.device: 'gpu': choose from auto, cpu, cuda, cuda:0, cuda:1, cuda:2, cuda:3, cuda:4, "
+     "cuda:5, cuda:6, cuda:7"),
     ("models", {**REAL, "draft": {"model": "b", "without_layers": [1, "x"]}},
      ".draft.without_layers[1]: 'x': expected `int`, got `str`"),
     ("methods", [], ": at least one is needed (see `testbed methods`)"),
@@ -286,7 +290,7 @@ MISTAKES = [  # where, what is written there, and the error after the name of th
     ("prompts", [], f": {PROMPTS}"),
     ("prompts", ["one", " \n"], f": {PROMPTS}"),
     ("prompts", "one", ": 'one': expected `list`, got `str`"),
-    ("prompts", ["one", 2], "[1]: 2: expected `str`, got `int`"),
+    ("prompts", ["one", 2], "[1]: 2: expected `str | mapping`, got `int`"),
     ("decoding", 3, ": 3: expected `mapping`, got `int`"),
     ("decoding.temperature", -1, ": -1: expected `float` >= 0.0"),
     ("decoding.temperature", "hot", ": 'hot': expected `float`, got `str`"),

@@ -80,7 +80,7 @@ def test_yaml_that_makes_no_scenario_is_named_with_its_line(write, text, message
 
 def test_json_with_its_escapes_for_emoji_is_yaml(write):
     path = write(TEXT.replace("[one]", r'["\ud83d\ude00 \u00e9"]'))
-    assert load_scenario(path).document.prompts == ["\U0001f600 é"]
+    assert load_scenario(path).prompts == ["\U0001f600 é"]
 
 
 def test_merge_keys_and_anchors_work(write):

@@ -24,7 +24,6 @@ PROMPT = (0, 1)
 class ToyModel:
     """Random logits that depend on the last two tokens."""
 
-    end_tokens: frozenset[int] = frozenset()
     context_length = 5000
 
     def __init__(self, vocabulary_size: int, seed: int) -> None:
@@ -91,7 +90,7 @@ def task(method: str, tokens: int, sampling: Sampling = PLAIN, **options) -> Tas
         repetition=0,
         stream="device/0",
         max_new_tokens=tokens,
-        ignore_eos=True,
+        end_tokens=(),
     )
 
 

@@ -59,7 +59,7 @@ def decode_over(line, the_task, *models, **more):
         return channels[0]
 
     decoded = decode_locally(the_task, *models, channel=channel, **more)
-    assert len(decoded.tokens) == the_task.max_new_tokens or not the_task.ignore_eos
+    assert len(decoded.tokens) == the_task.max_new_tokens or the_task.end_tokens
     return decoded, channels[0]
 
 

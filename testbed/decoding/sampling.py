@@ -44,11 +44,13 @@ def distribution(logits: NDArray[np.floating], sampling: Sampling) -> Probabilit
         greedy = np.zeros_like(x)
         greedy[int(x.argmax())] = 1.0
         return greedy
-    x = (x - top) / sampling.temperature
+    x -= top
+    if sampling.temperature != 1:
+        x /= sampling.temperature
     if 0 < sampling.top_k < x.size:
         kth = np.partition(x, x.size - sampling.top_k)[x.size - sampling.top_k]
         x[x < kth] = -np.inf
-    p: Probabilities = np.exp(x)
+    p: Probabilities = np.exp(x, out=x)
     p /= p.sum()
     if sampling.top_p < 1:
         kept = likeliest(p, sampling.top_p)

@@ -64,9 +64,6 @@ TESTS = 256
 """How many of the last tests α is predicted from."""
 WIDTH = 0.1
 """Standard deviation of the kernel over max q."""
-ALIKE = 0.02
-"""Contexts whose max q and α are that close are taken to quantise alike: it is not done for each,
-for it takes a tenth of a millisecond, which on a fast link is too much."""
 GUESS, GUESSED_TESTS = (0.4, 0.6), 3.0
 """α = 0.4 + 0.6 max q before any test, and how many tests that is worth."""
 ROUNDS_KEEP = 0.95
@@ -155,7 +152,6 @@ class _QsModel(ChoosesResolution):
         # Of the last contexts a(ℓ) and bits for each ℓ, shape [contexts, L] when stacked.
         self._contexts: deque[tuple[Numbers, Numbers]] = deque(maxlen=CONTEXTS)
         self._others: tuple[Numbers, Numbers] = (np.zeros((0, 1)), np.zeros((0, 1)))
-        self._known: dict[tuple[int, int], tuple[Numbers, Numbers]] = {}
         self._drafted: list[_Drafted] = []
         self._prices: _Prices | None = None
         self._reach = 1.0  # S
@@ -175,8 +171,8 @@ class _QsModel(ChoosesResolution):
     def resolution(self, q: Probabilities) -> int:
         sure = float(q.max())
         alpha = self._certainty.predict(sure)
-        kept, bits = self._quantised(q, sure, alpha)
-        acceptance = alpha * kept
+        acceptance, used = quantised(q, self._totals, alpha)
+        bits = np.array([r.bits(int(m)) for r, m in zip(self._resolutions, used, strict=True)])
         self._contexts.append((acceptance, bits))
         choice, gain = len(self._totals) // 2, 1.0
         if self._prices is not None:
@@ -186,7 +182,7 @@ class _QsModel(ChoosesResolution):
             choice = int(gains.argmax())
             gain = float(gains[choice])
         self._next = (float(acceptance[choice]), gain)
-        self._drafted.append(_Drafted(sure, float(kept[choice])))
+        self._drafted.append(_Drafted(sure, float(acceptance[choice]) / alpha))
         return self._resolutions[choice].total
 
     def admits(self, drafts: Sequence[Drawn], bits: float) -> bool:
@@ -207,15 +203,6 @@ class _QsModel(ChoosesResolution):
             self._seconds.add(outcome.draft_s + outcome.verifier_s, 1)
             self._bytes.add(outcome.uplink_bytes, 1)
         self._started = True
-
-    def _quantised(self, q: Probabilities, sure: float, alpha: float) -> tuple[Numbers, Numbers]:
-        """a(ℓ) / α and the bits, for each ℓ: of this context or of one much like it."""
-        key = (round(sure / ALIKE), round(alpha / ALIKE))
-        if key not in self._known:
-            acceptance, used = quantised(q, self._totals, alpha)
-            bits = [r.bits(int(m)) for r, m in zip(self._resolutions, used, strict=True)]
-            self._known[key] = acceptance / alpha, np.array(bits)
-        return self._known[key]
 
     def _begin(self) -> None:
         """Set the prices of this round."""

@@ -39,6 +39,31 @@ class ModelSession(Protocol):
         """
 
 
+class Text(Protocol):
+    """How a model reads text; known before its weights are loaded."""
+
+    @property
+    def name(self) -> str:
+        """What the scenario called the model; used in messages to the user."""
+
+    @property
+    def context_length(self) -> int:
+        """Longest text in tokens that the model can read."""
+
+    @property
+    def end_tokens(self) -> frozenset[int]:
+        """Ids after which a text is complete."""
+
+    def encode(self, text: str) -> list[int]:
+        """Text to token ids."""
+
+    def encode_chat(self, prompt: str) -> list[int]:
+        """Token ids of a user's turn in the model's chat template, and of the answer's beginning.
+
+        Raises TestbedError when the model has none.
+        """
+
+
 class Model(Protocol):
     """A causal language model that can read several texts, one session each."""
 
@@ -74,7 +99,7 @@ class Model(Protocol):
         """Token ids to text."""
 
 
-def require_context(model: Model, limit: int) -> None:
+def require_context(model: Model | Text, limit: int) -> None:
     """Raise TestbedError unless `model` can read a text of `limit` tokens, all but the last."""
     if limit - 1 > model.context_length:
         raise TestbedError(

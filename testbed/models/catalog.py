@@ -8,13 +8,15 @@ from pathlib import Path
 
 from testbed.errors import TestbedError
 from testbed.models import hub
+from testbed.models.shards import weight_files
+from testbed.models.shipped import shipped_draft
 from testbed.models.spec import HuggingFaceSpec
 from testbed.models.weights import DEFAULT_MODEL, add_gguf, default_path
 
-DEFAULT_DRAFT = f"{DEFAULT_MODEL}-skip14-18"
+DEFAULT_DRAFT = f"{DEFAULT_MODEL}-distilled"
 
-_WITHOUT_LAYERS = {DEFAULT_MODEL: (), DEFAULT_DRAFT: (14, 15, 16, 17, 18)}
-_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+_NAMED = (DEFAULT_MODEL, DEFAULT_DRAFT)
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ def describe() -> list[KnownModel]:
         KnownModel(
             DEFAULT_MODEL, "SmolLM2-135M-Instruct (Apache-2.0), 49152 tokens; default target", ready
         ),
-        KnownModel(DEFAULT_DRAFT, "the same without layers 14 to 18; default draft", ready),
+        KnownModel(DEFAULT_DRAFT, "six layers distilled from it, 8 bits; default draft", ready),
         KnownModel("synthetic", "NumPy pair with an exactly known acceptance rate", True),
     ]
 
@@ -42,27 +44,24 @@ def describe() -> list[KnownModel]:
 def resolve(reference: str) -> HuggingFaceSpec:
     """Find, convert or download the model that `reference` names.
 
-    `reference` is an alias from `describe`, a local model directory, a .gguf file or a Hugging
-    Face id "org/name"; the spec takes it as its name. Raises TestbedError when there is no such
-    model, or the default one is not fetched yet.
+    `reference` is an alias from `describe`, a local model directory, a .gguf file or a Hugging Face
+    id "org/name" or "org/name@revision"; the spec takes it as its name. Raises TestbedError when
+    there is no such model, files of it are missing, or the default one is not fetched yet.
     """
     path = _local_directory(reference)
-    if not any(path.glob("*.safetensors")):
-        raise TestbedError(
-            f"Model '{reference}' has no *.safetensors file in {path}; "
-            "other weight formats can run code and are not loaded."
-        )
-    layers = _WITHOUT_LAYERS.get(reference, ())
-    return HuggingFaceSpec(path=str(path), name=reference, without_layers=layers)
+    weight_files(path, reference)
+    return HuggingFaceSpec(path=str(path), name=reference)
 
 
 def _local_directory(reference: str) -> Path:
-    if reference in _WITHOUT_LAYERS:
+    if reference in _NAMED:
         if not default_path().is_dir():
             raise TestbedError(
                 f"Model '{reference}' is not in {default_path()}, run: testbed models fetch"
             )
-        return default_path()
+        if reference == DEFAULT_MODEL:
+            return default_path()
+        return shipped_draft(DEFAULT_DRAFT, default_path())
     path = Path(reference).expanduser()
     if path.is_dir():
         return path.resolve()
@@ -71,6 +70,6 @@ def _local_directory(reference: str) -> Path:
     if _HUB_ID.fullmatch(reference):
         return hub.download(reference)
     raise TestbedError(
-        f"There is no model '{reference}'; allowed are {', '.join(_WITHOUT_LAYERS)}, "
+        f"There is no model '{reference}'; allowed are {', '.join(_NAMED)}, "
         "a model directory, a .gguf file and a Hugging Face id like org/name."
     )

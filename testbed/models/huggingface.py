@@ -1,4 +1,4 @@
-"""Causal language models of the transformers library, on the CPU. Importing this loads torch."""
+"""Causal language models of the transformers library. Importing this loads torch."""
 
 from __future__ import annotations
 
@@ -6,17 +6,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
-from transformers.cache_utils import DynamicLayer
+from transformers import AutoModelForCausalLM, DynamicCache
 from transformers.utils import logging
 
 from testbed.errors import TestbedError
 from testbed.models.base import Logits
 from testbed.models.checks import check_extension, check_rollback
+from testbed.models.devices import require_device
+from testbed.models.directory import ModelDirectory
 from testbed.models.layers import remove_layers
-from testbed.models.spec import Dtype
-from testbed.models.vocabulary import read_vocabulary
+from testbed.models.rollback import cut, new_cache, prove_rollback
+from testbed.models.spec import Device, Dtype
+from testbed.models.tokenizer import first_line
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -24,37 +27,44 @@ _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 class HuggingFaceModel:
     """A model directory (config, tokenizer, safetensors), without the layers `without_layers`.
 
-    `threads` sets torch's thread count for the whole process. Only in fp32 do block-wise and
-    token-wise reading agree closely enough for lossless decoding. Raises TestbedError when the
-    directory holds no usable causal model.
+    `device` is "cpu", "cuda", "cuda:N", or "auto" for transformers' own device map: all GPUs, and
+    the CPU for what they cannot hold. `threads` sets torch's thread count for the whole process.
+    Only in fp32 do block-wise and token-wise reading agree closely enough for lossless decoding.
+    Raises TestbedError when the directory holds no usable causal model.
     """
 
     def __init__(
         self,
         path: str | Path,
         name: str,
+        *,
         dtype: Dtype = "fp32",
         without_layers: Sequence[int] = (),
         threads: int | None = None,
+        device: Device = "cpu",
     ) -> None:
         self.name = name
         if threads is not None:
             torch.set_num_threads(threads)
-        vocabulary = read_vocabulary(Path(path))
-        self._tokenizer, self._network = _load(Path(path), name, _DTYPES[dtype])
+        self._directory = ModelDirectory(Path(path), name)
+        vocabulary = self._directory.vocabulary
+        self._vocabulary_size, self._vocabulary_id = vocabulary.size, vocabulary.fingerprint
+        self._network = _load(Path(path), name, _DTYPES[dtype], device)
         if without_layers:
             remove_layers(self._network, without_layers, name)
-        self._require_full_attention()
-        self._vocabulary_id = vocabulary.fingerprint
-        self._vocabulary_size = int(self._network.get_output_embeddings().weight.shape[0])
-        self._context_length = int(self._network.config.max_position_embeddings)
-        ends = self._network.generation_config.eos_token_id
-        ends = self._tokenizer.eos_token_id if ends is None else ends
-        self._end_tokens = frozenset(ends if isinstance(ends, list) else {ends} - {None})
+        embedding = self._network.get_input_embeddings().weight
+        self._embedded = int(embedding.shape[0])
+        # Offloaded weights are nowhere until they are used; whatever uses them fetches its input.
+        self._device = torch.device("cpu") if embedding.is_meta else embedding.device
+        prove_rollback(
+            lambda tokens, cache: self.forward(tokens, cache, len(tokens)),
+            name,
+            self._network.config.model_type,
+        )
 
     @property
     def vocabulary_size(self) -> int:
-        """V: width of the logits."""
+        """V: the ids that the tokenizer has. Padding of the logits is cut off."""
         return self._vocabulary_size
 
     @property
@@ -65,12 +75,12 @@ class HuggingFaceModel:
     @property
     def context_length(self) -> int:
         """Longest text in tokens."""
-        return self._context_length
+        return self._directory.context_length
 
     @property
     def end_tokens(self) -> frozenset[int]:
         """End-of-sequence ids of the generation configuration, else of the tokenizer."""
-        return self._end_tokens
+        return self._directory.end_tokens
 
     def session(self) -> HuggingFaceSession:
         """Start an empty text."""
@@ -78,11 +88,11 @@ class HuggingFaceModel:
 
     def encode(self, text: str) -> list[int]:
         """Token ids, with the start token where the model wants one."""
-        return list(self._tokenizer.encode(text))
+        return self._directory.encode(text)
 
     def decode(self, tokens: Sequence[int]) -> str:
         """The text, special tokens spelt out."""
-        return str(self._tokenizer.decode(list(tokens), clean_up_tokenization_spaces=False))
+        return self._directory.decode(tokens)
 
     def warm_up(self, tokens: Sequence[int], block: int) -> None:
         """Pay the costs of first calls: read `tokens` at once, then `block` tokens, then one."""
@@ -91,26 +101,30 @@ class HuggingFaceModel:
         session.extend([tokens[-1]] * block)
         session.extend([tokens[-1]])
 
-    def new_cache(self) -> DynamicCache:
-        """An empty key-value cache."""
-        return DynamicCache(config=self._network.config)
-
     def forward(self, tokens: Sequence[int], cache: DynamicCache, keep: int) -> Logits:
-        """Read `tokens` after `cache`, which grows; returns the last `keep` logits, [keep, V]."""
+        """Read `tokens` after `cache`, which grows; returns the last `keep` logits, [keep, V].
+
+        Raises TestbedError when the tokenizer has an id that the network lacks. Logits that the
+        network lacks are -inf: it never says what it cannot read.
+        """
+        if max(tokens) >= self._embedded:
+            raise TestbedError(
+                f"Model '{self.name}' was given token {max(tokens)}, which its tokenizer has and "
+                f"its network lacks; that allows 0 to {self._embedded - 1}."
+            )
         with torch.inference_mode():
             out = self._network(
-                torch.tensor([tokens]), past_key_values=cache, use_cache=True, logits_to_keep=keep
+                torch.tensor([tokens], device=self._device),
+                past_key_values=cache,
+                use_cache=True,
+                logits_to_keep=keep,
             )
-            logits: Logits = out.logits[0].float().numpy()
+            known = out.logits[0, :, : self._vocabulary_size]
+            logits: Logits = known.float().cpu().numpy()
+        lacking = self._vocabulary_size - logits.shape[1]
+        if lacking:
+            logits = np.pad(logits, ((0, 0), (0, lacking)), constant_values=-np.inf)
         return logits
-
-    def _require_full_attention(self) -> None:
-        if any(type(layer) is not DynamicLayer for layer in self.new_cache().layers):
-            raise TestbedError(
-                f"Model '{self.name}' ({self._network.config.model_type}) has sliding-window or "
-                "recurrent layers, whose cache cannot be rolled back; "
-                "allowed are models with full attention in every layer."
-            )
 
 
 class HuggingFaceSession:
@@ -118,7 +132,7 @@ class HuggingFaceSession:
 
     def __init__(self, model: HuggingFaceModel) -> None:
         self._model = model
-        self._cache = model.new_cache()
+        self._cache = new_cache()
 
     @property
     def length(self) -> int:
@@ -132,39 +146,34 @@ class HuggingFaceSession:
 
     def rollback(self, length: int) -> None:
         """See ModelSession.rollback."""
-        surplus = self.length - length
         check_rollback(self.length, length)
-        if surplus:  # crop(0) once emptied the cache, and crop to a length raises since 5.20
-            self._cache.crop(-surplus)
+        cut(self._cache, self.length - length)
         assert self.length == length
 
 
-def _load(path: Path, name: str, dtype: torch.dtype) -> tuple[Any, Any]:
-    """The tokenizer and the network in a local directory."""
+def _load(path: Path, name: str, dtype: torch.dtype, device: Device) -> Any:
+    """The network in a local directory, on its device."""
+    require_device(name, device, torch.cuda.device_count())
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     causal: Any = AutoModelForCausalLM  # its declared type forgets output_loading_info
     try:
         network, report = causal.from_pretrained(
             path,
             dtype=dtype,
+            device_map="auto" if device == "auto" else {"": device},
             local_files_only=True,
             use_safetensors=True,
             trust_remote_code=False,
             output_loading_info=True,
         )
-        tokenizer = AutoTokenizer.from_pretrained(
-            path, local_files_only=True, trust_remote_code=False
-        )
     except Exception as error:  # each architecture's reader fails in its own way
-        reason = " ".join(str(error).split()) or type(error).__name__
         raise TestbedError(
-            f"Cannot load model '{name}' from {path} ({reason}); "
+            f"Cannot load model '{name}' from {path} ({first_line(error)}); "
             "allowed are causal models of transformers in safetensors."
         ) from error
-    declared = network.config.architectures or []
-    if type(network).__name__ not in declared or report["missing_keys"]:
+    if report["missing_keys"]:
         raise TestbedError(
-            f"Model '{name}' in {path} ({', '.join(declared) or 'no architecture'}) has no trained "
-            "causal head; allowed are causal language models."
+            f"Model '{name}' in {path} has no trained causal head: its files lack "
+            f"{min(report['missing_keys'])}; allowed are causal language models."
         )
-    return tokenizer, network.eval()
+    return network.eval()

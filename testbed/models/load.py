@@ -24,4 +24,5 @@ def load_model(spec: ModelSpec, role: Role) -> Model:
         dtype=spec.dtype,
         without_layers=spec.without_layers,
         threads=spec.threads,
+        device=spec.device,
     )

@@ -26,21 +26,27 @@ class Reader:
     def logits(self, text: Sequence[int], keep: int = 1) -> Logits:
         """Predictions after each of the last `keep` tokens of `text`, shape [keep, V].
 
-        One forward pass over what the cache does not hold yet.
+        One forward pass over what the cache does not hold yet, if anything.
         """
         known = self._common_prefix(text)
-        if keep == 1 and known == len(text) == len(self._cached):
-            self.read = 0
-            return self._last  # read ahead, as a prompt is
-        start = min(known, len(text) - keep)
-        if start < len(self._cached):
-            self._session.rollback(start)
-            del self._cached[start:]
-        new = list(text[start:])
+        if known == len(self._cached) == len(text) - keep + 1:
+            # The first row is known: the text was read up to there, as a prompt is ahead.
+            new = list(text[known:])
+            logits = np.concatenate([self._last, self._read(new, keep - 1)]) if new else self._last
+        else:
+            start = min(known, len(text) - keep)
+            if start < len(self._cached):
+                self._session.rollback(start)
+                del self._cached[start:]
+            new = list(text[start:])
+            logits = self._read(new, keep)
+        self.read = len(new)
+        return logits
+
+    def _read(self, new: list[int], keep: int) -> Logits:
         logits = self._session.extend(new, keep)
         self._cached += new
         self._last = logits[-1:]
-        self.read = len(new)
         return logits
 
     def _common_prefix(self, text: Sequence[int]) -> int:

@@ -44,6 +44,7 @@ NOISE = 0.2
 _BUDGET = 60.0  # seconds
 _FEWEST, _MOST = 5, 50  # passes of each length
 _SAMPLING = Sampling()
+_TEXT = "The quick brown fox jumps over the lazy dog."  # some tokens that any model knows
 _MACHINE = ("processor", "cores", "kernel", "system", "python", "packages", "commit", "load")
 
 
@@ -111,15 +112,15 @@ class Recording(msgspec.Struct, frozen=True):
         return max(abs(self.off(each)) for each in some)
 
     def profile(self, model: dict[str, Any]) -> RecordedProfile:
-        """The profile as a file; `model` has name, dtype and threads."""
+        """The profile as a file; `model` has name, dtype, threads and device."""
         machine = describe_environment()
         date = f"{datetime.now(timezone.utc):%Y-%m-%d}"
-        described = f"{model['name']}, {model['dtype']}, {model['threads']} threads"
+        where = machine["processor"] if model["device"] == "cpu" else model["device"]
+        described = f"{model['name']}, {model['dtype']}, {model['threads']} threads on {where}"
         return RecordedProfile(
             per_pass=_figure(self.pace.per_pass),
             per_token=_figure(self.pace.per_token),
-            source=f"testbed profile-compute, {date}: {described} on {machine['processor']}; "
-            + "; ".join(self.verdict()),
+            source=f"testbed profile-compute, {date}: {described}; " + "; ".join(self.verdict()),
             recorded={
                 "date": date,
                 "model": model,
@@ -160,19 +161,19 @@ def record(
             f"{PREFIX + LENGTHS[1]} are needed to time it"
         )
     rng = np.random.default_rng(0)
+    known = np.array(sorted(set(model.encode(_TEXT))))
     reader = Reader(model.session())
     passes = Passes(reader, Tracer("profile"), "", None)
-    prefix = rng.integers(model.vocabulary_size, size=PREFIX).tolist()
+    prefix = rng.choice(known, PREFIX).tolist()
     seconds: dict[int, list[float]] = {n: [] for n in lengths}
-    last = 0
     began = time.monotonic()
     for turn in range(_MOST + 1):
         if turn > _FEWEST and time.monotonic() - began > budget:
             break
-        for n in lengths:
-            # Never the token that stands there: all of them are to be read.
-            last = (last + int(rng.integers(1, model.vocabulary_size))) % model.vocabulary_size
-            new = [last, *rng.integers(model.vocabulary_size, size=n - 1).tolist()]
+        for position, n in enumerate(lengths):
+            # Not as the text before: all of it is to be read.
+            first = known[(turn * len(lengths) + position) % len(known)]
+            new = [int(first), *rng.choice(known, n - 1).tolist()]
             start = time.monotonic()
             with passes.over(prefix + new, _predicted(role, n)) as logits:
                 for row in logits:

@@ -8,6 +8,10 @@ import msgspec
 
 Role: TypeAlias = Literal["target", "draft"]
 Dtype: TypeAlias = Literal["fp32", "bf16", "fp16"]
+Device: TypeAlias = Literal[
+    "cpu", "auto", "cuda",
+    "cuda:0", "cuda:1", "cuda:2", "cuda:3", "cuda:4", "cuda:5", "cuda:6", "cuda:7",
+]  # fmt: skip
 
 
 class SyntheticSpec(msgspec.Struct, frozen=True, tag="synthetic", forbid_unknown_fields=True):
@@ -32,6 +36,8 @@ class HuggingFaceSpec(msgspec.Struct, frozen=True, tag="huggingface", forbid_unk
     """Indices of the decoder layers to leave out."""
     threads: int | None = None
     """CPU threads for the whole process; None leaves torch's choice."""
+    device: Device = "cpu"
+    """Where it runs; auto spreads it over all GPUs as transformers' own device map does."""
 
 
 ModelSpec: TypeAlias = SyntheticSpec | HuggingFaceSpec

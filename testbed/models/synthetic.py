@@ -107,6 +107,10 @@ class SyntheticModel:
         """The text's UTF-8 bytes, each mod V."""
         return [byte % self._vocabulary_size for byte in text.encode()]
 
+    def encode_chat(self, prompt: str) -> list[int]:
+        """Refused: there is no chat with a synthetic model."""
+        raise TestbedError(f"Model '{self.name}' has no chat template; leave chat out.")
+
     def decode(self, tokens: Sequence[int]) -> str:
         """The ids themselves: ⟨17⟩⟨3⟩."""
         return "".join(f"⟨{token}⟩" for token in tokens)

@@ -23,18 +23,16 @@ from tests.wire import decode_noting
 END = 5
 
 
-def agreeing(end_tokens=frozenset()) -> tuple[ToyModel, ToyModel]:
-    draft, target = similar_models(12, 0.3)
-    draft.end_tokens = target.end_tokens = frozenset(end_tokens)
-    return draft, target
+def agreeing() -> tuple[ToyModel, ToyModel]:
+    return similar_models(12, 0.3)
 
 
-def a_task(method, seed, *, ignore_eos=False, tokens=40):
-    return msgspec.structs.replace(task(method, tokens), seed=seed, ignore_eos=ignore_eos)
+def a_task(method, seed, end_tokens=(), tokens=40):
+    return msgspec.structs.replace(task(method, tokens), seed=seed, end_tokens=tuple(end_tokens))
 
 
-def text(method, seed, end_tokens, **changes):
-    return decode_locally(a_task(method, seed, **changes), *agreeing(end_tokens), prompt=(0, END))
+def text(method, seed, end_tokens=(), **changes):
+    return decode_locally(a_task(method, seed, end_tokens, **changes), *agreeing(), prompt=(0, END))
 
 
 @pytest.mark.parametrize("method", methods())
@@ -42,7 +40,7 @@ def test_an_end_token_is_the_last_one(method):
     """Wherever in a block it stands; one in the prompt ends nothing."""
     lengths = set()
     for seed in range(25):
-        whole = text(method, seed, [END], ignore_eos=True).tokens
+        whole = text(method, seed).tokens
         assert len(whole) == 40
         wanted = whole[: whole.index(END) + 1] if END in whole else whole
         got = text(method, seed, [END])
@@ -55,13 +53,13 @@ def test_an_end_token_is_the_last_one(method):
 @pytest.mark.parametrize("method", methods())
 def test_any_of_several_end_tokens_ends_the_text(method):
     for seed in range(10):
-        whole = text(method, seed, [3, END], ignore_eos=True).tokens
+        whole = text(method, seed).tokens
         first = next((i for i, token in enumerate(whole) if token in (3, END)), 39)
         assert text(method, seed, [3, END]).tokens == whole[: first + 1]
 
 
 def test_a_verifier_that_streams_says_that_the_end_token_is_the_last():
-    got, line = decode_noting(a_task("cloud_ar", 1), *agreeing([END]), prompt=(0, END))
+    got, line = decode_noting(a_task("cloud_ar", 1, [END]), *agreeing(), prompt=(0, END))
     assert got.tokens[-1] == END
     assert 1 < len(got.tokens) < 40
     last = [message.last for message, _ in line.replies]
@@ -71,7 +69,7 @@ def test_a_verifier_that_streams_says_that_the_end_token_is_the_last():
 @pytest.mark.parametrize("tokens", [1, 2, 3, 4, 5, 6])
 @pytest.mark.parametrize("method", methods())
 def test_the_limit_is_met_exactly(method, tokens):
-    got = text(method, 3, [], tokens=tokens)
+    got = text(method, 3, tokens=tokens)
     assert len(got.tokens) == len(got.times) == tokens
     assert got.times == sorted(got.times)
 

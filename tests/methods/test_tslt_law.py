@@ -81,9 +81,8 @@ def test_whole_texts_over_several_rounds(v, tokens, method, options):
 def test_a_tree_with_end_tokens_keeps_the_law(replacement):
     """A path that ends the text has nothing behind it; the other paths go on."""
     draft, target = models(3)
-    draft.end_tokens = target.end_tokens = frozenset([2])
     the_task = msgspec.structs.replace(
-        task("tslt_tree", 3, branches=[2, 1], replacement=replacement), ignore_eos=False
+        task("tslt_tree", 3, branches=[2, 1], replacement=replacement), end_tokens=(2,)
     )
     got = text_law(the_task, draft, target)
     wanted = defaultdict(float)

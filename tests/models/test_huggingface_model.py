@@ -9,16 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import (
     BertConfig,
     BertForMaskedLM,
     LlamaConfig,
     LlamaForCausalLM,
     LlamaModel,
-    PreTrainedTokenizerFast,
     Qwen2Config,
     Qwen2ForCausalLM,
     T5Config,
@@ -29,8 +25,9 @@ from testbed.errors import TestbedError
 from testbed.models.huggingface import HuggingFaceModel
 from testbed.models.load import load_model
 from testbed.models.spec import HuggingFaceSpec
+from tests.models.tiny import IDS, save
 
-V = 48
+V = IDS
 TINY = LlamaConfig(
     vocab_size=V,
     hidden_size=32,
@@ -48,19 +45,8 @@ TINY = LlamaConfig(
 @pytest.fixture(scope="module")
 def make_tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Any], Path]:
     """Save a transformers model next to a small word-level tokenizer; returns the directory."""
-
-    def make(network: Any) -> Path:
-        path = tmp_path_factory.mktemp("tiny")
-        words = {f"w{index}": index for index in range(V)}
-        tokenizer = Tokenizer(models.WordLevel(words, unk_token="w0"))
-        tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-        wrapped: Any = PreTrainedTokenizerFast
-        wrapped(tokenizer_object=tokenizer, unk_token="w0", eos_token="w2").save_pretrained(path)
-        network.save_pretrained(path)
-        return path
-
     torch.manual_seed(0)
-    return make
+    return lambda network: save(network, tmp_path_factory.mktemp("tiny"))
 
 
 @pytest.fixture(scope="module")
@@ -90,27 +76,6 @@ def test_logits_are_those_of_the_network(model: HuggingFaceModel, tiny_llama: Pa
     assert logits.dtype == np.float32
     assert np.abs(logits - expected).max() < 1e-5
     assert np.abs(model.session().extend([5, 6, 7], keep=2) - expected[1:]).max() < 1e-5
-
-
-TOKENS = st.lists(st.integers(0, V - 1), min_size=1, max_size=6)
-
-
-@settings(deadline=None, max_examples=60)
-@given(operations=st.lists(st.one_of(TOKENS, st.floats(0, 1)), max_size=10))
-def test_any_history_equals_a_fresh_prefill(
-    model: HuggingFaceModel, operations: list[list[int] | float]
-) -> None:
-    session, text = model.session(), list[int]()
-    for operation in operations:
-        if isinstance(operation, float):
-            del text[round(operation * len(text)) :]
-            session.rollback(len(text))
-        else:
-            text += operation
-            session.extend(operation)
-        assert session.length == len(text)
-    fresh = model.session().extend([*text, 1, 2], keep=2)
-    assert np.abs(session.extend([1, 2]) - fresh).max() < 1e-5
 
 
 def test_sessions_are_independent(model: HuggingFaceModel) -> None:
@@ -151,9 +116,9 @@ def test_left_out_layers_are_gone(tiny_llama: Path) -> None:
     spec = HuggingFaceSpec(path=str(tiny_llama), name="short", without_layers=(1, 2))
     model = load_model(spec, "draft")
     assert isinstance(model, HuggingFaceModel)
-    assert len(model.new_cache().layers) == 2
     session = model.session()
     assert np.abs(session.extend([5, 6, 7, 8]) - expected).max() < 1e-5
+    assert len(session._cache.layers) == 2
     session.rollback(2)
     assert np.abs(session.extend([7])[0] - expected[2]).max() < 1e-5
     assert np.abs(session.extend([8])[0] - expected[3]).max() < 1e-5
@@ -169,7 +134,7 @@ def test_wrong_layers_are_refused(tiny_llama: Path, layers: Any, words: str) -> 
 
 
 def test_layer_types_follow_the_layers(make_tiny: Callable[[Any], Path]) -> None:
-    """Qwen 2 keeps a per-layer list in its configuration, from which the cache is built."""
+    """Qwen 2 keeps a list of kinds in its configuration, one for each layer."""
     config = Qwen2Config(
         vocab_size=V,
         hidden_size=32,
@@ -177,27 +142,33 @@ def test_layer_types_follow_the_layers(make_tiny: Callable[[Any], Path]) -> None
         num_hidden_layers=3,
         num_attention_heads=4,
         num_key_value_heads=2,
+        initializer_range=0.1,
         use_sliding_window=True,
-        sliding_window=8,
-        layer_types=["full_attention", "sliding_attention", "full_attention"],
+        sliding_window=2,
+        layer_types=["sliding_attention", "full_attention", "sliding_attention"],
     )
-    path = make_tiny(Qwen2ForCausalLM(config))
-    with pytest.raises(TestbedError, match=r"'mixed' \(qwen2\) has sliding-window"):
-        HuggingFaceModel(path, "mixed")
-    session = HuggingFaceModel(path, "mixed", without_layers=[1]).session()
-    session.extend([5] * 12)
-    session.rollback(3)
-    assert session.length == 3
+    network = Qwen2ForCausalLM(config).eval()
+    path = make_tiny(network)
+    del network.model.layers[0]
+    network.config.layer_types = network.config.layer_types[1:]
+    network.config.num_hidden_layers = 2
+    text = [5, 6, 7, 8, 9, 10]
+    with torch.no_grad():
+        expected = network(torch.tensor([text]), use_cache=False).logits[0].numpy()
+    session = HuggingFaceModel(path, "mixed", without_layers=[0]).session()
+    session.extend(text)
+    session.rollback(1)
+    assert np.abs(session.extend(text[1:]) - expected[1:]).max() < 1e-5
 
 
 def test_other_kinds_of_model_are_refused(make_tiny: Callable[[Any], Path]) -> None:
     """T5 is no causal model; BERT would load as one, whole, and see the future."""
     t5 = T5Config(vocab_size=V, d_model=8, d_kv=4, d_ff=8, num_layers=1, num_heads=2)
-    with pytest.raises(TestbedError, match="Cannot load model 'odd'"):
-        HuggingFaceModel(make_tiny(T5ForConditionalGeneration(t5)), "odd")
     bert = BertConfig(vocab_size=V, hidden_size=8, num_hidden_layers=1, num_attention_heads=2)
-    with pytest.raises(TestbedError, match=r"'odd' .*BertForMaskedLM.* no trained causal head"):
-        HuggingFaceModel(make_tiny(BertForMaskedLM(bert)), "odd")
+    for network in (T5ForConditionalGeneration(t5), BertForMaskedLM(bert)):
+        kind = type(network).__name__
+        with pytest.raises(TestbedError, match=rf"'odd' .*\({kind}\) has no trained causal head"):
+            HuggingFaceModel(make_tiny(network), "odd")
 
 
 def test_missing_head_is_refused(make_tiny: Callable[[Any], Path]) -> None:
@@ -222,6 +193,32 @@ def test_half_precision_still_returns_float32(tiny_llama: Path) -> None:
     exact = HuggingFaceModel(tiny_llama, "full").session().extend([5])
     assert logits.dtype == np.float32
     assert 0 < np.abs(logits - exact).max() < 0.5
+
+
+@pytest.mark.parametrize("device", ["auto", "cpu"])
+def test_devices(tiny_llama: Path, model: HuggingFaceModel, device: str) -> None:
+    """Without GPUs transformers' own device map puts everything on the CPU."""
+    text = [5, 6, 7]
+    other = HuggingFaceModel(tiny_llama, "tiny", device=device).session().extend(text)
+    assert np.array_equal(other, model.session().extend(text))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+@pytest.mark.parametrize("device", ["cuda", "cuda:1"])
+def test_a_device_that_is_not_there(tiny_llama: Path, device: str) -> None:
+    with pytest.raises(TestbedError, match=f"'tiny' is to run on {device}, .* cpu, auto\\.$"):
+        HuggingFaceModel(tiny_llama, "tiny", device=device)
+
+
+def test_weights_that_overflow_are_refused(make_tiny: Callable[[Any], Path]) -> None:
+    """fp16 ends at 65504."""
+    network = LlamaForCausalLM(TINY)
+    with torch.no_grad():
+        network.model.embed_tokens.weight.mul_(1e6)
+    path = make_tiny(network)
+    HuggingFaceModel(path, "large")
+    with pytest.raises(TestbedError, match=r"'large' computes NaN or infinity .* fp16 lacks\.$"):
+        HuggingFaceModel(path, "large", dtype="fp16")
 
 
 def test_threads_are_set(tiny_llama: Path) -> None:

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from testbed.errors import TestbedError
-from testbed.models import hub
+from testbed.models import catalog, hub
 from testbed.models.catalog import DEFAULT_DRAFT, describe, resolve
+from testbed.models.paper_pairs import NOTES, PAPER_PAIRS
 from testbed.models.weights import DEFAULT_MODEL, default_path
 
 
@@ -22,19 +23,27 @@ def test_missing_default_says_how_to_get_it(alias: str) -> None:
     assert {known.name: known.ready for known in describe()}[alias] is False
 
 
-def test_aliases_share_the_weights() -> None:
+def test_default_draft_is_built_from_the_default_target(monkeypatch: pytest.MonkeyPatch) -> None:
     default_path().mkdir(parents=True)
     (default_path() / "model.safetensors").touch()
+    built = default_path().parent / "built"
+
+    def build(name: str, target: Path) -> Path:
+        assert (name, target) == (DEFAULT_DRAFT, default_path())
+        built.mkdir()
+        (built / "model.safetensors").touch()
+        return built
+
+    monkeypatch.setattr(catalog, "shipped_draft", build)
     target, draft = resolve(DEFAULT_MODEL), resolve(DEFAULT_DRAFT)
-    assert target.path == draft.path == str(default_path())
-    assert (target.without_layers, draft.without_layers) == ((), (14, 15, 16, 17, 18))
-    assert draft.name == DEFAULT_DRAFT
+    assert (target.path, target.name) == (str(default_path()), DEFAULT_MODEL)
+    assert (draft.path, draft.name) == (str(built), DEFAULT_DRAFT)
     assert all(known.ready for known in describe())
 
 
 def test_local_directory(tmp_path: Path) -> None:
     (tmp_path / "pytorch_model.bin").touch()
-    with pytest.raises(TestbedError, match=r"no \*\.safetensors file"):
+    with pytest.raises(TestbedError, match=r"no model\.safetensors in .* run code"):
         resolve(str(tmp_path))
     (tmp_path / "model.safetensors").touch()
     assert resolve(str(tmp_path)).path == str(tmp_path)
@@ -48,25 +57,30 @@ def test_unknown_names_list_what_is_allowed() -> None:
         resolve("missing.gguf")
 
 
-def test_hub_id_downloads_data_files_only(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_hub_is_asked_for_ids(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").touch()
-    calls = []
+    asked = []
 
-    def download(model_id: str, allow_patterns: list[str]) -> str:
-        calls.append((model_id, allow_patterns))
-        return str(tmp_path)
+    def download(reference: str) -> Path:
+        asked.append(reference)
+        return tmp_path
 
-    monkeypatch.setattr(hub, "snapshot_download", download)
-    assert resolve("org/name-1.5").path == str(tmp_path)
-    [(model_id, patterns)] = calls
-    assert model_id == "org/name-1.5"
-    assert not [name for name in patterns if name.endswith((".bin", ".py", ".pt", ".pkl", "*"))]
+    monkeypatch.setattr(hub, "download", download)
+    for reference in ("org/name-1.5", "facebook/opt-125m@refs/pr/9"):
+        spec = resolve(reference)
+        assert (spec.name, spec.path) == (reference, str(tmp_path))
+    assert asked == ["org/name-1.5", "facebook/opt-125m@refs/pr/9"]
 
 
-def test_hub_offline_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    def download(model_id: str, allow_patterns: list[str]) -> str:
-        raise ConnectionError("no route\nto host")
-
-    monkeypatch.setattr(hub, "snapshot_download", download)
-    with pytest.raises(TestbedError, match=r"^Cannot download model 'org/name' \(Conn.*\); .*\.$"):
-        resolve("org/name")
+def test_the_papers_pairs_can_be_named_in_a_scenario(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "model.safetensors").touch()
+    monkeypatch.setattr(hub, "download", lambda reference: tmp_path)
+    for pair in PAPER_PAIRS:
+        assert pair.draft.weights < pair.target.weights
+        for model in (pair.draft, pair.target):
+            assert resolve(model.id).name == model.id
+            assert model.memory(2) * 0.99 < model.download < model.memory(4) * 1.1
+            assert model.note in {"", *NOTES}
+    assert {pair.target.note for pair in PAPER_PAIRS} == {"", *NOTES}

@@ -14,7 +14,7 @@ from testbed.models.pace import Pace
 from testbed.models.profiles import find_compute_profile
 from testbed.models.recording import LENGTHS, PREFIX, ROUND, record, write_profile
 
-MODEL = {"name": "fake", "dtype": "fp32", "threads": 2}
+MODEL = {"name": "fake", "dtype": "fp32", "threads": 2, "device": "cpu"}
 PACE = Pace(per_pass=20e-3, per_token=2e-3)
 
 
@@ -41,6 +41,9 @@ class FakeModel:
 
     def rollback(self, length):
         self.length = length
+
+    def encode(self, text):
+        return [ord(character) % self.vocabulary_size for character in text]
 
 
 def recorded(monkeypatch, model, role="target", **more):
@@ -122,6 +125,8 @@ def test_what_is_written_is_a_profile_with_all_that_was_measured(monkeypatch, tm
         r"testbed profile-compute, 20\d\d-\d\d-\d\d: fake, fp32, 2 threads on .*; 20ms a pass",
         profile.per_pass.source,
     )
+    gpu = made.profile({**MODEL, "device": "NVIDIA A100"}).source
+    assert "fake, fp32, 2 threads on NVIDIA A100; 20ms" in gpu
     kept = yaml.safe_load(path.read_text())["recorded"]
     assert kept["prefix"] == PREFIX
     assert kept["model"] == MODEL

@@ -9,15 +9,19 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import yaml
 from numpy.typing import NDArray
 from transformers import AutoModelForCausalLM
 
 from testbed.models.catalog import DEFAULT_DRAFT, resolve
 from testbed.models.huggingface import HuggingFaceModel
 from testbed.models.load import load_model
+from testbed.models.packed import unpack
+from testbed.models.shipped import DATA
 from testbed.models.spec import Role
 from testbed.models.weights import DEFAULT_MODEL
 
+QUICKSTART = Path(__file__).parents[2] / "scripts/scenarios/quickstart.yaml"
 pytestmark = pytest.mark.model
 
 PROMPT = "The three laws of thermodynamics are:\n\n1."
@@ -96,16 +100,27 @@ def test_draft_is_often_accepted(
     draft: HuggingFaceModel,
     record_property: Callable[[str, object], None],
 ) -> None:
+    """Over texts that the target writes at temperature 1, in the quickstart's scenario."""
     assert draft.vocabulary_id == target.vocabulary_id
-    prompt, random = target.encode(PROMPT), np.random.default_rng(0)
-    text = list(prompt)
-    session = target.session()
-    row = session.extend(prompt, keep=1)[-1].astype(np.float64)
-    for _ in range(48):
-        weights = np.exp((row - row.max()) / 0.7)
-        text.append(int(random.choice(row.size, p=weights / weights.sum())))
-        row = session.extend(text[-1:])[-1].astype(np.float64)
-    overlap = np.minimum(laws(target, text, 0.7), laws(draft, text, 0.7)).sum(axis=1)
-    acceptance = float(overlap[len(prompt) - 1 :].mean())
+    random, overlaps = np.random.default_rng(0), list[float]()
+    for prompt in yaml.safe_load(QUICKSTART.read_text())["prompts"]:
+        text = target.encode(prompt)
+        written, session, new = len(text), target.session(), text
+        for _ in range(48):
+            row = session.extend(new, keep=1)[-1].astype(np.float64)
+            weights = np.exp(row - row.max())
+            new = [int(random.choice(row.size, p=weights / weights.sum()))]
+            text = text + new
+        overlap = np.minimum(laws(target, text, 1), laws(draft, text, 1)).sum(axis=1)
+        overlaps += overlap[written - 1 : -1].tolist()
+    acceptance = float(np.mean(overlaps))
     record_property("acceptance", acceptance)
-    assert 0.4 < acceptance < 0.99  # 1 would mean that the draft is the target
+    assert 0.35 < acceptance < 0.99  # 1 would mean that the draft is the target
+
+
+def test_shipped_draft_is_small() -> None:
+    packed = DATA / f"{DEFAULT_DRAFT}.safetensors"
+    assert packed.stat().st_size < 32e6
+    draft = unpack(packed)
+    assert draft.notes["target"] == DEFAULT_MODEL
+    assert 3 * len(draft.layers) < 30  # a third of the target's

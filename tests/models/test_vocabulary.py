@@ -1,69 +1,52 @@
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 
 from testbed.errors import TestbedError
-from testbed.models.spec import HuggingFaceSpec, SyntheticSpec
-from testbed.models.vocabulary import read_vocabulary, require_same_vocabulary
+from testbed.models.huggingface import HuggingFaceModel
+from testbed.models.vocabulary import Vocabulary, require_same_vocabulary
+from tests.models.tiny import FAMILIES, IDS, LOGITS, save
 
-WORDS = {"a": 0, "b": 1, "c": 2}
-
-
-def spec(path: Path, name: str, vocabulary: object = WORDS, size: int = 5) -> HuggingFaceSpec:
-    folder = path / name
-    folder.mkdir()
-    tokenizer = {
-        "model": {"vocab": vocabulary},
-        "added_tokens": [{"id": 3, "content": "<end>"}],
-    }
-    (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
-    (folder / "config.json").write_text(json.dumps({"vocab_size": size}))
-    return HuggingFaceSpec(path=str(folder), name=name)
+WORDS = {0: "a", 1: "b", 2: "c", 4: "<end>"}
 
 
-def test_equal_vocabularies_pass_and_share_a_fingerprint(tmp_path: Path) -> None:
-    big = spec(tmp_path, "big")
-    unigram = spec(tmp_path, "unigram", [["a", 0.0], ["b", -1.0], ["c", -2.0]])
-    require_same_vocabulary(big, unigram)
-    assert read_vocabulary(Path(big.path)).tokens == {0: "a", 1: "b", 2: "c", 3: "<end>"}
-    prints = {read_vocabulary(Path(one.path)).fingerprint for one in (big, unigram)}
-    assert len(prints) == 1
-    assert prints.pop().startswith("5-")
+def test_the_size_covers_every_id() -> None:
+    assert Vocabulary(WORDS).size == 5  # 3 is nothing, and below 4
+    assert Vocabulary({}).size == 0
+
+
+def test_equal_vocabularies_share_a_fingerprint_that_names_the_size() -> None:
+    shuffled = Vocabulary(dict(reversed(WORDS.items())))
+    require_same_vocabulary(Vocabulary(WORDS), shuffled, "big", "small")
+    assert Vocabulary(WORDS).fingerprint == shuffled.fingerprint
+    assert shuffled.fingerprint.startswith("5-")
 
 
 @pytest.mark.parametrize(
-    ("vocabulary", "size", "words"),
+    ("draft", "words"),
     [
-        (WORDS, 6, "6 and 5 token ids"),
-        ({"a": 0, "c": 1, "b": 2}, 5, "id 1 is 'c' and 'b'"),
-        ({"a": 0, "b": 1}, 5, "id 2 is None and 'c'"),
+        ({**WORDS, 1: "c", 2: "b"}, "id 1 is 'c' to the one and 'b' to the other"),
+        ({**WORDS, 3: "d"}, "id 3 is 'd' to the one and nothing to the other"),
+        ({0: "a", 1: "b", 4: "<end>"}, "id 2 is nothing to the one and 'c' to the other"),
     ],
 )
-def test_first_difference_is_named(
-    tmp_path: Path, vocabulary: object, size: int, words: str
-) -> None:
-    target, draft = spec(tmp_path, "big"), spec(tmp_path, "small", vocabulary, size)
-    with pytest.raises(TestbedError, match=f"Draft 'small' and target 'big' .* {words}"):
-        require_same_vocabulary(target, draft)
-    prints = {read_vocabulary(Path(one.path)).fingerprint for one in (target, draft)}
-    assert len(prints) == 2
+def test_the_first_difference_is_named(draft: dict[int, str], words: str) -> None:
+    target, other = Vocabulary(WORDS), Vocabulary(draft)
+    with pytest.raises(
+        TestbedError, match=rf"^Draft 'small' and target 'big' must share .* {words}\.$"
+    ):
+        require_same_vocabulary(target, other, "big", "small")
+    assert target.fingerprint != other.fingerprint
 
 
-def test_synthetic_models_compare_by_size(tmp_path: Path) -> None:
-    require_same_vocabulary(SyntheticSpec(9, 0.5), SyntheticSpec(9, 0.5))
-    with pytest.raises(TestbedError, match="8 and 9"):
-        require_same_vocabulary(SyntheticSpec(9, 0.5), SyntheticSpec(8, 0.5))
-    with pytest.raises(TestbedError, match="id 0 is None and 'a'"):
-        require_same_vocabulary(spec(tmp_path, "big"), SyntheticSpec(5, 0.5))
-
-
-def test_unreadable_files_are_named(tmp_path: Path) -> None:
-    with pytest.raises(TestbedError, match=r"config\.json"):
-        read_vocabulary(tmp_path)
-    broken = Path(spec(tmp_path, "broken").path)
-    (broken / "tokenizer.json").write_text("{}")
-    with pytest.raises(TestbedError, match=r"Cannot read the vocabulary of .*broken"):
-        read_vocabulary(broken)
+def test_models_with_unlike_padding_agree_on_v(tmp_path: Path) -> None:
+    """Qwen 2.5's 0.5B has 151936 logits and its 7B 152064, for the same 151665 ids."""
+    qwen, other = FAMILIES["qwen2"](), FAMILIES["qwen2"]()
+    other.resize_token_embeddings(LOGITS + 8)
+    paths = [save(qwen, tmp_path / "small"), save(other, tmp_path / "large")]
+    models = [HuggingFaceModel(path, path.name) for path in paths]
+    assert {model.vocabulary_size for model in models} == {IDS}
+    assert len({model.vocabulary_id for model in models}) == 1
+    assert all(model.session().extend([3, 4]).shape == (2, IDS) for model in models)

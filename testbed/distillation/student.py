@@ -1,0 +1,54 @@
+"""The draft to be: some layers of the target over its frozen embeddings. Importing loads torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM
+from transformers.utils import logging
+
+from testbed.errors import TestbedError
+from testbed.models.layers import remove_layers
+from testbed.models.spec import HuggingFaceSpec
+
+
+def load_target(spec: HuggingFaceSpec, dtype: torch.dtype) -> Any:
+    """The network that `spec` describes, frozen."""
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    network: Any = AutoModelForCausalLM.from_pretrained(
+        spec.path, dtype=dtype, local_files_only=True, use_safetensors=True
+    )
+    return network.eval().requires_grad_(False)
+
+
+def make_student(spec: HuggingFaceSpec, layers: Sequence[int]) -> Any:
+    """The target's network with the layers of these indices only; what is to be learnt in fp32.
+
+    Raises TestbedError when there is no such layer.
+    """
+    network = load_target(spec, torch.float32)
+    total = network.config.num_hidden_layers
+    wrong = [index for index in layers if not 0 <= index < total]
+    if wrong:
+        raise TestbedError(
+            f"Model '{spec.name}' has no layer {wrong[0]}; it has layers 0 to {total - 1}."
+        )
+    remove_layers(network, set(range(total)) - set(layers), spec.name)
+    for parameter in learnt(network).values():
+        parameter.requires_grad_(True)
+    return network
+
+
+def learnt(student: Any) -> dict[str, torch.nn.Parameter]:
+    """Its own parameters by name: everything but the embeddings and the head."""
+    shared = {
+        id(module.weight)
+        for module in (student.get_input_embeddings(), student.get_output_embeddings())
+    }
+    return {
+        name: parameter
+        for name, parameter in student.named_parameters()
+        if id(parameter) not in shared
+    }

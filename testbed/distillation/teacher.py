@@ -1,0 +1,63 @@
+"""The target as the source of texts and as the teacher. Importing this loads torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from transformers import AutoTokenizer
+
+from testbed.distillation.cache import fixed_cache
+from testbed.errors import TestbedError
+from testbed.models.spec import HuggingFaceSpec
+
+_MARK = "\N{WHITE SQUARE}"
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Texts that the target wrote, and what it thought before each token of them."""
+
+    ids: torch.Tensor
+    """[texts, n] int64: a header of h tokens that all share, then n − h tokens drawn from p."""
+    hidden: torch.Tensor
+    """[texts, n − h, H]: input of the target's head from which each drawn token came."""
+
+
+def header_of(spec: HuggingFaceSpec) -> list[int]:
+    """What a chat begins with, up to where the user's first words would stand.
+
+    Raises TestbedError when the model has no chat template.
+    """
+    tokenizer = AutoTokenizer.from_pretrained(spec.path, local_files_only=True)
+    if not tokenizer.chat_template:
+        raise TestbedError(
+            f"Model '{spec.name}' has no chat template; allowed are models made for chat."
+        )
+    chat = tokenizer.apply_chat_template([{"role": "user", "content": _MARK}], tokenize=False)
+    return list(tokenizer.encode(str(chat).split(_MARK)[0], add_special_tokens=False))
+
+
+@torch.inference_mode()
+def write(target: Any, header: list[int], texts: int, length: int, seed: int) -> Samples:
+    """Let `target` write `texts` texts of `length` tokens, header included, at temperature 1.
+
+    The question too is its own. Nothing is truncated and nothing ends a text, so that every token
+    comes from p as it is. The same seed gives the same texts on the same machine.
+    """
+    device, head = target.device, target.get_output_embeddings()
+    generator = torch.Generator(device).manual_seed(seed)
+    cache = fixed_cache(target.config, length)
+    new = torch.tensor(header, device=device).expand(texts, -1)
+    ids, hidden = [new], []
+    for place in range(len(header), length):
+        state = target.base_model(new, past_key_values=cache, use_cache=True).last_hidden_state
+        hidden.append(state[:, -1])
+        cumulative = head(hidden[-1]).softmax(-1, dtype=torch.float32).cumsum(-1)
+        draw = torch.rand(texts, 1, device=device, generator=generator)
+        new = torch.searchsorted(cumulative, draw * cumulative[:, -1:], right=True)
+        new = new.clamp_(max=cumulative.shape[1] - 1)
+        ids.append(new)
+        assert cache.get_seq_length() == place
+    return Samples(torch.cat(ids, 1).cpu(), torch.stack(hidden, 1).cpu())

@@ -1,0 +1,146 @@
+"""Is there room for the models? Asked before any of them is loaded."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from testbed.errors import TestbedError
+from testbed.models.devices import require_device
+from testbed.models.shards import read_weights
+from testbed.models.spec import Dtype, HuggingFaceSpec
+
+BYTES: dict[Dtype, int] = {"fp32": 4, "bf16": 2, "fp16": 2}
+_PROCESS = 400_000_000  # bytes of a process with torch and no model: 380 MB measured
+_MEMINFO = Path("/proc/meminfo")
+_CGROUP = Path("/proc/self/cgroup")
+_CGROUPS = Path("/sys/fs/cgroup")
+_HOST = "memory"
+_ASK_GPUS = (
+    "import json, torch; print(json.dumps([torch.cuda.mem_get_info(i)[0] "
+    "for i in range(torch.cuda.device_count())]))"
+)
+
+
+@dataclass(frozen=True)
+class Load:
+    """A model, and how many processes load it."""
+
+    spec: HuggingFaceSpec
+    processes: int
+
+    @property
+    def size(self) -> int:
+        """Bytes of its weights, in all processes."""
+        weights = read_weights(Path(self.spec.path), self.spec.name)
+        return self.processes * weights.size(BYTES[self.spec.dtype])
+
+    def __str__(self) -> str:
+        times = f"{self.processes} times " if self.processes > 1 else ""
+        return f"{times}{self.spec.name} in {self.spec.dtype}, {_gigabytes(self.size)}"
+
+
+def require_memory(loads: Sequence[Load]) -> None:
+    """Raise TestbedError unless all weights fit, together, where they are to be.
+
+    What a text's keys and values take, and the pages of a file that is read, come on top.
+    """
+    free = {_HOST: free_memory()}
+    if any(load.spec.device != "cpu" for load in loads):
+        free |= {f"GPU {index}": size for index, size in enumerate(free_gpu_memory())}
+    wanted: list[tuple[set[str], int, Load]] = []
+    for load in loads:
+        require_device(load.spec.name, load.spec.device, len(free) - 1)
+        wanted.append((_places(load.spec.device, free), load.size, load))
+        wanted.append(({_HOST}, load.processes * _PROCESS, load))
+    for places, _, _ in wanted:
+        here = [(size, load) for others, size, load in wanted if others <= places]
+        needed, room = sum(size for size, _ in here), sum(free[place] for place in places)
+        if needed > room:
+            raise TestbedError(
+                f"the models need {_gigabytes(needed)} of {' and '.join(sorted(places))} "
+                f"({'; '.join(dict.fromkeys(str(load) for _, load in here))}; "
+                f"{_gigabytes(_PROCESS)} for each process), but {_gigabytes(room)} are free; "
+                "take smaller ones, or bf16."
+            )
+
+
+def require_room(size: int, what: str) -> None:
+    """Raise TestbedError unless `what` finds `size` bytes of memory free."""
+    needed, free = size + _PROCESS, free_memory()
+    if needed > free:
+        raise TestbedError(
+            f"{what} needs {_gigabytes(needed)} of memory, but {_gigabytes(free)} are free."
+        )
+
+
+def free_memory() -> int:
+    """Bytes that processes can still get: of this machine, and of the control group we are in."""
+    return min([_available(), *_rooms()])
+
+
+@cache
+def free_gpu_memory() -> list[int]:
+    """Bytes free on each CUDA device, asked in a process of its own: to ask takes memory there."""
+    asked = subprocess.run(
+        [sys.executable, "-c", _ASK_GPUS], capture_output=True, text=True, check=False
+    )
+    if asked.returncode:
+        reason = asked.stderr.strip().splitlines()[-1:] or ["torch said nothing"]
+        raise TestbedError(f"the CUDA devices cannot be asked for their memory: {reason[0]}")
+    return [int(size) for size in json.loads(asked.stdout)]
+
+
+def _places(device: str, free: dict[str, int]) -> set[str]:
+    if device == "cpu":
+        return {_HOST}
+    if device == "auto":
+        return set(free)
+    return {f"GPU {device.partition(':')[2] or 0}"}
+
+
+def _available() -> int:
+    for line in _MEMINFO.read_text().splitlines():
+        key, _, value = line.partition(":")
+        if key == "MemAvailable":
+            return int(value.split()[0]) * 1024
+    raise TestbedError(f"{_MEMINFO} does not say how much memory is available")
+
+
+def _rooms() -> Iterator[int]:
+    """What the limits of our control group and of those around it leave, caches given back."""
+    for line in _CGROUP.read_text().splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controllers == "":  # version 2
+            files, root = ("memory.max", "memory.current", "inactive_file"), _CGROUPS
+        elif "memory" in controllers.split(","):
+            files = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+            root = _CGROUPS / "memory"
+        else:
+            continue
+        group = root / path.strip("/")
+        for place in (group, *group.parents):
+            if place.is_relative_to(root):
+                yield from _room(place, *files)
+
+
+def _room(group: Path, limit: str, usage: str, cache: str) -> Iterator[int]:
+    """What one control group leaves; nothing when it has no limit, or is not to be seen here."""
+    try:
+        most = (group / limit).read_text().strip()
+        used = int((group / usage).read_text())
+        statistics = (group / "memory.stat").read_text()
+    except OSError:
+        return
+    if most != "max":
+        cached = dict(line.split() for line in statistics.splitlines()).get(cache, "0")
+        yield max(0, int(most) - used + int(cached))
+
+
+def _gigabytes(size: int) -> str:
+    return f"{size / 1e9:.1f} GB"

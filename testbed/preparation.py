@@ -1,0 +1,161 @@
+"""What a scenario needs of its models, found out before anything starts."""
+
+from __future__ import annotations
+
+import reprlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from testbed.document import RealModel
+from testbed.environment import threads_per_node
+from testbed.errors import TestbedError
+from testbed.experiment import Plan
+from testbed.methods.base import method_class, parse_options
+from testbed.models.base import Text, require_context
+from testbed.models.catalog import resolve
+from testbed.models.memory import Load, require_memory
+from testbed.models.shards import read_weights
+from testbed.models.spec import HuggingFaceSpec, ModelSpec, SyntheticSpec
+from testbed.models.synthetic import SyntheticModel
+from testbed.models.vocabulary import require_same_vocabulary
+from testbed.scenario import Point, Scenario
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Target and draft, and how they read text."""
+
+    target: ModelSpec
+    draft: ModelSpec
+    target_text: Text
+    draft_text: Text
+    vocabulary_size: int
+
+
+def prepare(point: Point, backend: str) -> Plan:
+    """Find the models, read the prompts, and check that all of it goes together.
+
+    Raises TestbedError, in terms of the scenario file, when it does not.
+    """
+    scenario = point.scenario
+    pair = _find_pair(scenario)
+    _check_methods(scenario, pair.vocabulary_size)
+    prompts = _read_prompts(scenario, pair)
+    ends = [] if scenario.document.decoding.ignore_eos else sorted(pair.target_text.end_tokens)
+    _check_memory(scenario, pair)
+    return Plan(
+        point=point.values,
+        backend=backend,
+        target=pair.target,
+        draft=pair.draft,
+        prompts=[" ".join(map(str, tokens)) for tokens in prompts],
+        end_tokens=ends,
+        warnings=list(_warnings(pair)),
+    )
+
+
+def _find_pair(scenario: Scenario) -> Pair:
+    models = scenario.document.models
+    if models.synthetic is not None:
+        given = models.synthetic
+        spec = SyntheticSpec(given.vocabulary_size, given.acceptance, given.seed)
+        text = SyntheticModel(spec.vocabulary_size, spec.acceptance, spec.seed, "target")
+        return Pair(spec, spec, text, text, spec.vocabulary_size)
+    assert models.target is not None and models.draft is not None
+    from testbed.models.directory import open_directory  # noqa: PLC0415  loads torch
+
+    where = f"{scenario.source}: models"
+    threads = threads_per_node(scenario.document.devices + 1)
+    target = _resolve(models.target, threads, f"{where}.target")
+    draft = _resolve(models.draft, threads, f"{where}.draft")
+    try:
+        target_text = open_directory(target.path, target.name)
+        draft_text = open_directory(draft.path, draft.name)
+        require_same_vocabulary(
+            target_text.vocabulary, draft_text.vocabulary, target.name, draft.name
+        )
+    except TestbedError as error:
+        raise TestbedError(f"{where}: {error}") from None
+    return Pair(target, draft, target_text, draft_text, target_text.vocabulary.size)
+
+
+def _resolve(model: str | RealModel, threads: int, where: str) -> HuggingFaceSpec:
+    if isinstance(model, str):
+        model = RealModel(model=model)
+    try:
+        spec = resolve(model.model)
+    except TestbedError as error:
+        raise TestbedError(f"{where}: {error}") from None
+    return msgspec.structs.replace(
+        spec,
+        dtype=model.dtype,
+        without_layers=model.without_layers or spec.without_layers,
+        threads=model.threads or threads,
+        device=model.device,
+    )
+
+
+def _check_methods(scenario: Scenario, vocabulary_size: int) -> None:
+    """Each method must be able to work with the vocabulary."""
+    for entry in scenario.methods:
+        kind = method_class(entry.method)
+        try:
+            kind(parse_options(kind, entry.options, entry.label), vocabulary_size)
+        except (TestbedError, ValueError) as error:
+            raise TestbedError(f"{scenario.source}: method {entry.label}: {error}") from None
+
+
+def _read_prompts(scenario: Scenario, pair: Pair) -> list[list[int]]:
+    """Token ids of each prompt; every model that is used must be able to read them to the end."""
+    document = scenario.document
+    encode = pair.target_text.encode_chat if document.chat else pair.target_text.encode
+    kinds = [method_class(entry.method) for entry in scenario.methods]
+    readers = [pair.target_text] if any(kind.uses_verifier for kind in kinds) else []
+    readers += [pair.draft_text] if any(kind.uses_draft for kind in kinds) else []
+    prompts = []
+    for number, prompt in enumerate(scenario.prompts, 1):
+        try:
+            tokens = encode(prompt)
+            if not tokens:
+                raise TestbedError("it has no tokens")
+            for reader in readers:
+                require_context(reader, len(tokens) + document.decoding.max_new_tokens)
+        except TestbedError as error:
+            which = f"prompt {number} ({reprlib.repr(prompt)})"
+            raise TestbedError(f"{scenario.source}: prompts: {which}: {error}") from None
+        prompts.append(tokens)
+    return prompts
+
+
+def _check_memory(scenario: Scenario, pair: Pair) -> None:
+    """All nodes run on this machine: one verifier, if any method asks it, and every device."""
+    loads = []
+    if isinstance(pair.target, HuggingFaceSpec):
+        loads += [Load(pair.target, int(any(entry.uses_verifier for entry in scenario.methods)))]
+    if isinstance(pair.draft, HuggingFaceSpec):
+        loads += [Load(pair.draft, scenario.document.devices)]
+    try:
+        require_memory([load for load in loads if load.processes])
+    except TestbedError as error:
+        raise TestbedError(f"{scenario.source}: models: {error}") from None
+
+
+def _warnings(pair: Pair) -> Iterator[str]:
+    """What is allowed, but seldom what was meant."""
+    target, draft = pair.target, pair.draft
+    if isinstance(target, SyntheticSpec) or isinstance(draft, SyntheticSpec):
+        return
+    mine, other = (read_weights(Path(spec.path), spec.name).floats for spec in (draft, target))
+    if mine > other:
+        yield (
+            f"draft '{draft.name}' has {mine / 1e6:,.1f} M weights and target '{target.name}' only "
+            f"{other / 1e6:,.1f} M: drafting takes longer than verifying"
+        )
+    if target.dtype != "fp32":
+        yield (
+            f"target '{target.name}' runs in {target.dtype}: texts follow its law exactly in fp32 "
+            "only, as blocks and single tokens are rounded differently"
+        )

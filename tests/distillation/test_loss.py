@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from testbed.distillation.loss import distances, distillation_loss
+
+V, H = 50, 8
+
+
+@pytest.fixture
+def states() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Of the student, of the teacher, and the head; more rows than are worked on at once."""
+    random = torch.Generator().manual_seed(0)
+    student, teacher = torch.randn(2, 300, H, generator=random)
+    return student, teacher, torch.randn(V, H, generator=random)
+
+
+def naive(
+    student: torch.Tensor, teacher: torch.Tensor, head: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The loss and the overlap as their definitions read."""
+    p, q = torch.softmax(teacher @ head.T, -1), torch.softmax(student @ head.T, -1)
+    overlap = torch.minimum(p, q).sum(-1).mean()
+    return -(p * q.log()).sum(-1).mean() + 1 - overlap, overlap
+
+
+def test_values_and_gradient(states: tuple[torch.Tensor, torch.Tensor, torch.Tensor]) -> None:
+    student, teacher, head = states
+    mine, theirs = student.clone().requires_grad_(), student.clone().requires_grad_()
+    loss, overlap = distillation_loss(mine, teacher, head)
+    expected, expected_overlap = naive(theirs, teacher, head)
+    assert loss.item() == pytest.approx(expected.item(), abs=1e-5)
+    assert overlap.item() == pytest.approx(expected_overlap.item(), abs=1e-6)
+    (3 * loss).backward()
+    (3 * expected).backward()
+    assert mine.grad is not None
+    assert theirs.grad is not None
+    assert theirs.grad.abs().max() > 1e-4
+    assert torch.allclose(mine.grad, theirs.grad, atol=1e-7)
+
+
+def test_each_position(states: tuple[torch.Tensor, torch.Tensor, torch.Tensor]) -> None:
+    student, teacher, head = states
+    found, _ = distances(student, teacher, head)
+    for row in (0, 127, 128, 299):
+        p, q = torch.softmax(head @ teacher[row], 0), torch.softmax(head @ student[row], 0)
+        assert found.overlap[row] == pytest.approx(torch.minimum(p, q).sum().item(), abs=1e-6)
+        assert found.cross_entropy[row] == pytest.approx(-(p @ q.log()).item(), abs=1e-5)
+
+
+def test_equal_states_share_everything(
+    states: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
+) -> None:
+    _, teacher, head = states
+    found, _ = distances(teacher, teacher, head)
+    assert torch.allclose(found.overlap, torch.ones(300), atol=1e-6)

@@ -1,0 +1,75 @@
+"""The command from beginning to end, on the tiny target."""
+
+from __future__ import annotations
+
+import importlib.util
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from testbed.errors import TestbedError
+from testbed.models.packed import unpack
+from testbed.models.spec import HuggingFaceSpec
+
+SCRIPT = Path(__file__).parents[2] / "scripts/distill_draft.py"
+STEP = 5 * (32 - 2)
+"""Tokens of a step."""
+
+
+@pytest.fixture
+def distill(
+    target: HuggingFaceSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., None]:
+    """The command with these arguments and what a test always needs."""
+    spec: Any = importlib.util.spec_from_file_location("distill_draft", SCRIPT)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.setattr(module, "LENGTH", 32)
+    monkeypatch.setattr(module, "TEXTS", {"cpu": 16})
+    monkeypatch.setattr(signal, "signal", lambda number, handler: None)
+
+    def run(*arguments: str) -> None:
+        given = ["--target", target.path, "--layers", "0,5", "--directory", str(tmp_path)]
+        given += ["--threads", str(torch.get_num_threads()), *arguments]
+        monkeypatch.setattr(sys, "argv", ["distill_draft.py", *given])
+        module.main()
+
+    return run
+
+
+def test_whole_run_then_more_then_an_early_end(
+    distill: Callable[..., None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "layers-0-5-draft.safetensors"
+    distill("--tokens", str(10 * STEP))
+    draft = unpack(out)
+    assert draft.layers == [0, 5]
+    assert draft.notes["tokens"] == 10 * STEP
+    assert [tokens for tokens, _ in draft.notes["curve"]] == [8 * STEP, 10 * STEP]
+    assert "expected acceptance on texts never seen" in capsys.readouterr().out
+
+    with pytest.raises(TestbedError, match=r"^--tokens 750 is too few, as 1,200 were trained on"):
+        distill("--tokens", str(5 * STEP))
+    distill("--tokens", str(20 * STEP))
+    assert unpack(out).notes["tokens"] == 20 * STEP
+    curve = [tokens for tokens, _ in unpack(out).notes["curve"]]
+    assert curve == [8 * STEP, 16 * STEP, 20 * STEP]
+    out.unlink()
+    distill("--finish")  # 16 steps were at the full rate
+    assert unpack(out).notes["tokens"] == 20 * STEP
+
+
+def test_finish_before_any_training(distill: Callable[..., None]) -> None:
+    with pytest.raises(TestbedError, match=r"^There is nothing to finish in .*; train first\.$"):
+        distill("--finish")
+
+
+def test_no_such_layer(distill: Callable[..., None]) -> None:
+    for layers, words in (("0,9", "has layers 0 to 5"), ("5,0", "layers"), ("a", "layers")):
+        with pytest.raises(TestbedError, match=words):
+            distill("--layers", layers)

@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+import fcntl
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from testbed.distillation import trainer as module
+from testbed.distillation.checkpoint import settings_of
+from testbed.distillation.export import export
+from testbed.distillation.samples import SampleStore
+from testbed.distillation.schedule import Schedule, whole
+from testbed.distillation.student import learnt, load_target, make_student
+from testbed.distillation.teacher import header_of
+from testbed.distillation.trainer import Trainer, run
+from testbed.errors import TestbedError
+from testbed.models.huggingface import HuggingFaceModel
+from testbed.models.packed import unpack
+from testbed.models.shipped import build
+from testbed.models.spec import HuggingFaceSpec
+
+LAYERS = [0, 1, 5]
+Make = Callable[..., Trainer]
+
+
+@pytest.fixture
+def make(
+    target: HuggingFaceSpec,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Make:
+    """A new trainer, on texts that all trainers of a test share."""
+    monkeypatch.setattr(module, "MEASURE", 10)
+    texts = tmp_path_factory.mktemp("texts")
+
+    def make_trainer(layers: list[int] = LAYERS, dtype: torch.dtype = torch.float32) -> Trainer:
+        store = SampleStore(
+            texts, lambda: load_target(target, torch.float32), header_of(target), 16, 24
+        )
+        settings = settings_of("hash", layers, dtype)
+        return Trainer(make_student(target, layers), store, dtype, settings)
+
+    return make_trainer
+
+
+def go(trainer: Trainer, plan: Schedule, path: Path, until: int) -> list[str]:
+    """Train without being stopped; what was said."""
+    said: list[str] = []
+    run(trainer, plan, path, until=until, stopping=lambda: False, say=said.append)
+    return said
+
+
+def same(one: Trainer, other: Trainer) -> bool:
+    """Whether every weight is equal."""
+    pairs = zip(one.weights.values(), other.weights.values(), strict=True)
+    return all(torch.equal(a, b) for a, b in pairs)
+
+
+def test_student_is_layers_of_the_target(target: HuggingFaceSpec) -> None:
+    student, teacher = make_student(target, LAYERS), load_target(target, torch.float32)
+    for mine, index in enumerate(LAYERS):
+        ours, theirs = student.base_model.layers[mine], teacher.base_model.layers[index]
+        assert torch.equal(ours.mlp.up_proj.weight, theirs.mlp.up_proj.weight)
+    names = set(learnt(student))
+    assert names == {name for name, weight in student.named_parameters() if weight.requires_grad}
+    assert "model.norm.weight" in names
+    assert not any("embed" in name or "lm_head" in name for name in names)
+
+
+def test_acceptance_is_one_with_every_layer(make: Make) -> None:
+    # The teacher's states are kept in bf16.
+    assert make([0, 1, 2, 3, 4, 5]).acceptance() == pytest.approx(1, abs=0.01)
+
+
+def test_learns(make: Make, tmp_path: Path) -> None:
+    trainer = make()
+    before, embeddings = trainer.acceptance(), trainer.student.get_input_embeddings().weight.clone()
+    losses = [trainer.step(whole(150))[0] for _ in range(150)]
+    assert sum(losses[-10:]) < 0.9 * sum(losses[:10])
+    assert trainer.acceptance() > before + 0.05
+    assert torch.equal(trainer.student.get_input_embeddings().weight, embeddings)
+    assert trainer.tokens == 150 * module.BATCH * 22
+
+
+def test_resumed_run_is_the_uninterrupted_one(make: Make, tmp_path: Path) -> None:
+    plan, whole_run = whole(30), make()
+    go(whole_run, plan, tmp_path / "whole.safetensors", 30)
+    path = tmp_path / "parts.safetensors"
+    for until in (7, 24, 30):
+        part = make()
+        if path.is_file():
+            part.restore(path)
+        go(part, plan, path, until)
+        assert part.progress.step == until
+    assert same(part, whole_run)
+    assert not same(part, make())
+    measured = dict(part.progress.curve)
+    assert [tokens // part.batch_tokens for tokens in measured] == [7, 10, 20, 24, 30]
+    assert measured.items() >= dict(whole_run.progress.curve).items()
+
+
+def test_new_texts_come_as_old_ones_are_used_up(make: Make, tmp_path: Path) -> None:
+    trainer = make()
+    shards: list[int] = []
+    known = trainer._store.shard
+    trainer._store.shard = lambda number: shards.append(number) or known(number)  # type: ignore
+    steps = math.ceil(module.REUSE * 3 * 16 / module.BATCH)
+    go(trainer, whole(1000), tmp_path / "run.safetensors", steps)
+    assert shards[: 4 * module.BATCH] == [0] * (4 * module.BATCH)
+    assert set(shards) == {0, 1, 2}
+
+
+def test_stopping_keeps_a_checkpoint(make: Make, tmp_path: Path) -> None:
+    trainer, path = make(), tmp_path / "run.safetensors"
+    run(
+        trainer,
+        whole(100),
+        path,
+        until=80,
+        stopping=lambda: trainer.progress.step == 3,
+        say=lambda line: None,
+    )
+    other = make()
+    other.restore(path)
+    assert other.progress.step == 3
+    assert same(other, trainer)
+
+
+def test_only_one_process_trains(make: Make, tmp_path: Path) -> None:
+    with (tmp_path / "run.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(TestbedError, match=r"^Another process is training into .*run\.saf"):
+            go(make(), whole(10), tmp_path / "run.safetensors", 10)
+
+
+def test_wrong_checkpoints_are_refused(make: Make, tmp_path: Path) -> None:
+    path = tmp_path / "run.safetensors"
+    go(make(), whole(10), path, 2)
+    with pytest.raises(TestbedError, match=r"is of a run with .*\[0, 1, 5\].* has .*\[0, 5\]"):
+        make([0, 5]).restore(path)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(TestbedError, match=r"^Cannot read the checkpoint .*; remove it\.$"):
+        make().restore(path)
+
+
+def test_bf16_learns_too(make: Make) -> None:
+    trainer = make(dtype=torch.bfloat16)
+    losses = [trainer.step(whole(60))[0] for _ in range(60)]
+    assert sum(losses[-10:]) < sum(losses[:10])
+    assert all(weight.dtype == torch.float32 for weight in trainer.weights.values())
+
+
+def test_exported_draft_is_the_student(make: Make, target: HuggingFaceSpec, tmp_path: Path) -> None:
+    trainer = make()
+    go(trainer, whole(10), tmp_path / "run.safetensors", 10)
+    before = trainer.acceptance()
+    packed = export(trainer, LAYERS, target, tmp_path / "draft")
+    assert trainer.acceptance() == pytest.approx(before, abs=0.02)
+    assert unpack(packed).notes["tokens"] == trainer.tokens
+    build(packed, Path(target.path), tmp_path / "built")
+    text = [1, 0, 9, 20, 7]
+    with torch.no_grad():
+        expected = trainer.student(torch.tensor([text])).logits[0]
+    for path in (tmp_path / "draft", tmp_path / "built"):
+        model = HuggingFaceModel(path, "draft")
+        assert model.encode("w1 user w9") == [1, 0, 9]
+        logits = torch.from_numpy(model.session().extend(text))
+        assert torch.allclose(logits, expected, atol=1e-5)

@@ -1,0 +1,165 @@
+"""What a model directory says of itself before its weights are loaded."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+from transformers import BloomConfig, BloomForCausalLM, Phi3Config, Phi3ForCausalLM
+
+from testbed.errors import TestbedError
+from testbed.models.directory import ModelDirectory
+from tests.models.tiny import CONTEXT, FAMILIES, IDS, save
+
+TEMPLATE = (
+    "{% for m in messages %}w7 {{ m.role }} {{ m.content }} w8 {% endfor %}"
+    "{% if add_generation_prompt %}w9{% endif %}"
+)
+
+
+@pytest.fixture
+def edited(tmp_path: Path) -> Callable[..., ModelDirectory]:
+    """A tiny Llama with some keys of one of its files changed; None takes a key out."""
+
+    def change(file: str = "config.json", keep: bool = True, **changes: Any) -> ModelDirectory:
+        path = save(FAMILIES["llama"](), tmp_path / "model")
+        content = {**json.loads((path / file).read_bytes()), **changes}
+        content = {key: value for key, value in content.items() if value is not None}
+        (path / file).write_text(json.dumps(content))
+        if not keep:
+            (path / "generation_config.json").unlink()
+        return ModelDirectory(path, "tiny")
+
+    return change
+
+
+def test_a_whole_directory(edited: Callable[..., ModelDirectory]) -> None:
+    directory = edited()
+    assert directory.vocabulary.size == IDS
+    assert directory.vocabulary.tokens[5] == "w5"
+    assert directory.context_length == CONTEXT
+    assert directory.encode("w5 w17") == [5, 17]
+    assert directory.decode([5, 17]) == "w5 w17"
+
+
+def test_end_tokens_are_those_of_the_first_that_has_some(
+    edited: Callable[..., ModelDirectory],
+) -> None:
+    assert edited("generation_config.json", eos_token_id=[3, 4]).end_tokens == {3, 4}
+    assert edited("config.json", keep=False, eos_token_id=5).end_tokens == {5}
+    tokenizers_own = 2
+    assert edited("config.json", keep=False, eos_token_id=None).end_tokens == {tokenizers_own}
+
+
+def test_contexts(tmp_path: Path) -> None:
+    """LongRoPE would turn cached keys anew beyond its first length; BLOOM has no positions."""
+    rope = {
+        "rope_type": "longrope",
+        "rope_theta": 1e4,
+        "original_max_position_embeddings": 64,
+        "short_factor": [1.0] * 4,
+        "long_factor": [2.0] * 4,
+    }
+    size = {"vocab_size": IDS, "hidden_size": 32, "num_attention_heads": 4, "eos_token_id": 2}
+    phi = Phi3Config(
+        **size, intermediate_size=8, num_hidden_layers=1, pad_token_id=0,
+        max_position_embeddings=128, original_max_position_embeddings=64, rope_parameters=rope,
+    )  # fmt: skip
+    path = save(Phi3ForCausalLM(phi), tmp_path / "phi")
+    assert ModelDirectory(path, "phi").context_length == 64
+    path = save(BloomForCausalLM(BloomConfig(**size, n_layer=1)), tmp_path / "bloom")
+    assert ModelDirectory(path, "bloom").context_length > 10**9
+
+
+def test_a_start_token_comes_once_with_and_without_chat(tmp_path: Path) -> None:
+    template = "w1 " + TEMPLATE
+    path = save(FAMILIES["llama"](), tmp_path, start=True, template=template)
+    directory = ModelDirectory(path, "chatty")
+    assert directory.encode("w5 w6") == [1, 5, 6]
+    assert directory.encode_chat("w5 w6") == [1, 7, 0, 5, 6, 8, 9]  # "user" is unknown, w0
+
+
+def test_chat_without_a_template(edited: Callable[..., ModelDirectory]) -> None:
+    with pytest.raises(TestbedError, match=r"^Model 'tiny' has no chat template; leave chat out,"):
+        edited().encode_chat("w5")
+
+
+def test_a_template_that_refuses(tmp_path: Path) -> None:
+    template = "{{ raise_exception('a system turn is needed') }}"
+    path = save(FAMILIES["llama"](), tmp_path, template=template)
+    with pytest.raises(TestbedError, match=r"^Model 'it' .* fails \(a system turn is needed\)\.$"):
+        ModelDirectory(path, "it").encode_chat("w5")
+
+
+def test_a_tokenizer_of_vocabulary_and_merges(tmp_path: Path) -> None:
+    """As OPT has it, without a tokenizer.json; it starts every text with </s>."""
+    trained = Tokenizer(models.BPE())
+    trained.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    trainer = trainers.BpeTrainer(
+        vocab_size=270,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        special_tokens=["<s>", "<pad>", "</s>", "<unk>"],
+    )
+    trained.train_from_iterator(["hello world"] * 9, trainer)
+    path = save(FAMILIES["opt"](), tmp_path)
+    (path / "tokenizer.json").unlink()
+    model = json.loads(trained.to_str())["model"]
+    merges = "\n".join(" ".join(pair) for pair in model["merges"])
+    (path / "vocab.json").write_text(json.dumps(model["vocab"]))
+    (path / "merges.txt").write_text(f"#version: 0.2\n{merges}\n")
+    config = {"tokenizer_class": "GPT2Tokenizer", "add_bos_token": True}
+    config |= {"bos_token": "</s>", "eos_token": "</s>", "unk_token": "</s>", "pad_token": "<pad>"}
+    (path / "tokenizer_config.json").write_text(json.dumps(config))
+    directory = ModelDirectory(path, "opt")
+    tokens = directory.encode("hello world")
+    assert tokens == [2, *trained.encode("hello world").ids]
+    assert directory.decode(tokens) == "</s>hello world"
+    assert directory.vocabulary.size == trained.get_vocab_size()
+
+
+@pytest.mark.parametrize(
+    ("file", "words"),
+    [
+        ("none", r"has no tokenizer that can be read \(.*\); it takes a tokenizer\.json, or vocab"),
+        ("tokenizer.model", r"tokenizer\.model alone; .*: pip install sentencepiece protobuf$"),
+    ],
+)
+def test_no_tokenizer_is_one_sentence(tmp_path: Path, file: str, words: str) -> None:
+    path = save(FAMILIES["llama"](), tmp_path)
+    for each in path.glob("tokenizer*"):
+        each.unlink()
+    (path / file).write_bytes(b"no sentencepiece model")
+    with pytest.raises(TestbedError, match=rf"^Model 'it' in .* {words}") as caught:
+        ModelDirectory(path, "it")
+    assert "\n" not in str(caught.value)
+
+
+def test_code_of_its_own_is_never_run(
+    edited: Callable[..., ModelDirectory], tmp_path: Path
+) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "code.py").write_text("raise SystemExit('it was run')")
+    own = {"AutoConfig": "code.Config", "AutoModelForCausalLM": "code.Model"}
+    with pytest.raises(TestbedError, match=r"^Model 'tiny' in .* code of its own, .* never run;"):
+        edited(model_type="zork", auto_map=own)
+    edited(auto_map=own)  # transformers knows llamas itself
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"model_type": "zork"}, r"Cannot read the configuration of model 'tiny'.*zork"),
+        ({"architectures": ["LlamaModel"]}, r"\(LlamaModel\) has no trained causal head"),
+        ({"architectures": None}, r"\(llama\) has no trained causal head"),
+    ],
+)
+def test_other_models_are_refused(
+    edited: Callable[..., ModelDirectory], changes: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(TestbedError, match=words) as caught:
+        edited(**changes)
+    assert "\n" not in str(caught.value)

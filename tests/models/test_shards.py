@@ -1,0 +1,77 @@
+"""Weight files are looked at before anything is loaded."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from testbed.errors import TestbedError
+from testbed.models.shards import Weights, read_weights, weight_files
+
+INDEX = "model.safetensors.index.json"
+
+
+@pytest.fixture
+def shards(tmp_path: Path) -> list[Path]:
+    """Two files and their index: 12 numbers in fp32, 10 in fp16, and a mask of 6 bytes."""
+    files = [tmp_path / f"model-0000{index}-of-00002.safetensors" for index in (1, 2)]
+    save_file({"a": np.zeros((3, 4), np.float32), "mask": np.ones(6, np.bool_)}, files[0])
+    save_file({"b": np.zeros(10, np.float16)}, files[1])
+    names = {"a": files[0].name, "mask": files[0].name, "b": files[1].name}
+    (tmp_path / INDEX).write_text(json.dumps({"weight_map": names}))
+    return files
+
+
+def test_all_shards_count(shards: list[Path], tmp_path: Path) -> None:
+    assert weight_files(tmp_path, "m") == shards
+    weights = read_weights(tmp_path, "m")
+    assert weights == Weights(floats=22, other_bytes=6)
+    assert (weights.size(4), weights.size(2)) == (94, 50)
+
+
+def test_one_whole_file_is_read_alone(shards: list[Path], tmp_path: Path) -> None:
+    """As transformers does."""
+    save_file({"a": np.zeros(5, np.float32)}, tmp_path / "model.safetensors")
+    (tmp_path / "consolidated.safetensors").touch()
+    assert read_weights(tmp_path, "m") == Weights(5, 0)
+
+
+def test_a_missing_shard_is_named(shards: list[Path], tmp_path: Path) -> None:
+    shards[1].unlink()
+    with pytest.raises(
+        TestbedError, match=r"^Model 'm' lacks 1 of its 2 .*: model-00002-of-00002\.safetensors is"
+    ):
+        weight_files(tmp_path, "m")
+
+
+def test_pickles_are_no_weights(tmp_path: Path) -> None:
+    (tmp_path / "pytorch_model.bin").touch()
+    with pytest.raises(TestbedError, match=r"^Model 'm' has no model\.safetensors .* run code"):
+        weight_files(tmp_path, "m")
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"weight_map": 3}'])
+def test_a_damaged_index(tmp_path: Path, text: str) -> None:
+    (tmp_path / INDEX).write_text(text)
+    with pytest.raises(TestbedError, match=rf"^Cannot read .*{INDEX} \(\w+\); fetch"):
+        weight_files(tmp_path, "m")
+
+
+def test_a_file_that_was_cut_short(shards: list[Path], tmp_path: Path) -> None:
+    size = shards[0].stat().st_size
+    shards[0].write_bytes(shards[0].read_bytes()[:-3])
+    with pytest.raises(TestbedError, match=f"damaged .*: {size - 3} of {size} bytes; fetch"):
+        read_weights(tmp_path, "m")
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\xff" * 50, b"\x02" + bytes(7) + b"{}", b"\x02" + bytes(7) + b"[]"]
+)
+def test_what_is_no_safetensors_file(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "model.safetensors").write_bytes(content)
+    with pytest.raises(TestbedError, match=r"^Model 'm' has a damaged weight file, .*; fetch"):
+        read_weights(tmp_path, "m")

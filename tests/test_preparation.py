@@ -1,0 +1,137 @@
+"""What `testbed run` finds out about models and prompts before anything starts."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from testbed.errors import TestbedError
+from testbed.models import memory
+from testbed.models.synthetic import SyntheticModel
+from testbed.preparation import prepare
+from testbed.scenario import check_scenario
+from tests.models.tiny import FAMILIES, IDS, save
+from tests.whole_run import SYNTHETIC
+
+TEMPLATE = "{% for m in messages %}w7 {{ m.content }} {% endfor %}w9"
+
+
+@pytest.fixture
+def models(tmp_path):
+    """A target that starts texts with w1, ends them with w3 or w4, and can chat; a plain draft."""
+    target = save(FAMILIES["opt"](), tmp_path / "target", start=True, template=TEMPLATE)
+    (target / "generation_config.json").write_text(json.dumps({"eos_token_id": [4, 3]}))
+    draft = save(FAMILIES["llama"](), tmp_path / "draft")
+    return {"target": str(target), "draft": str(draft)}
+
+
+def plan(**changes):
+    base = {**SYNTHETIC, "methods": ["dsd"], "prompts": ["w5 w6"]}
+    scenario = check_scenario({**base, **changes}, "s.yaml")
+    (point,) = scenario.every_point()
+    return prepare(point, "relay")
+
+
+def refusal(**changes) -> str:
+    with pytest.raises(TestbedError) as caught:
+        plan(**changes)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_the_target_decides_how_texts_begin_and_end(models):
+    made = plan(models=models)
+    assert made.prompts == ["1 5 6"]
+    assert made.end_tokens == [3, 4]
+    assert (made.target.path, made.draft.path) == (models["target"], models["draft"])
+    assert made.warnings == []
+
+
+def test_texts_that_are_not_to_end_have_no_end_tokens(models):
+    assert plan(models=models, decoding={"ignore_eos": True}).end_tokens == []
+
+
+def test_chat_wraps_prompts_in_the_targets_template(models):
+    assert plan(models=models, chat=True).prompts == ["7 5 6 9"]
+    swapped = {"target": models["draft"], "draft": models["target"]}
+    assert refusal(models=swapped, chat=True).startswith(
+        f"s.yaml: prompts: prompt 1 ('w5 w6'): Model '{models['draft']}' has no chat template"
+    )
+    assert "Model 'synthetic' has no chat template" in refusal(chat=True)
+
+
+def test_options_of_a_model_reach_its_spec(models, monkeypatch):
+    monkeypatch.setattr(memory, "free_gpu_memory", lambda: [10**9])
+    draft = {"model": models["draft"], "dtype": "bf16", "without_layers": [1], "device": "auto"}
+    made = plan(models={**models, "draft": draft})
+    assert (made.draft.dtype, made.draft.without_layers) == ("bf16", (1,))
+    assert (made.draft.device, made.target.device) == ("auto", "cpu")
+
+
+def test_synthetic_prompts_are_those_of_the_model():
+    made = plan(prompts=["hello"])
+    size = SYNTHETIC["models"]["synthetic"]["vocabulary_size"]
+    tokens = SyntheticModel(size, 0.5, 0, "target").encode("hello")
+    assert [int(token) for token in made.prompts[0].split()] == tokens
+    assert (made.end_tokens, made.warnings) == ([], [])
+
+
+def test_unlike_vocabularies(models, tmp_path):
+    other = str(save(FAMILIES["llama"](), tmp_path / "other", ids=IDS - 2))
+    assert refusal(models={**models, "draft": other}).startswith(
+        f"s.yaml: models: Draft '{other}' and target '{models['target']}' must share one vocab"
+    )
+
+
+@pytest.mark.parametrize(
+    ("methods", "new", "reader"),
+    [
+        (["dsd"], 127, "target"),  # 128 positions, and the last token is never read
+        (["cloud_ar"], 127, "target"),
+        (["device_only"], 127, "draft"),
+    ],
+)
+def test_a_prompt_that_outgrows_a_context(models, methods, new, reader):
+    """A prompt of three tokens."""
+    changes = {"models": models, "methods": methods}
+    plan(**changes, decoding={"max_new_tokens": new - 1})
+    assert refusal(**changes, decoding={"max_new_tokens": new}) == (
+        f"s.yaml: prompts: prompt 1 ('w5 w6'): prompt and max_new_tokens make {new + 3} tokens, "
+        f"but model {models[reader]} reads at most 128"
+    )
+
+
+def test_all_nodes_must_fit_into_memory_together(models, monkeypatch):
+    """A tiny model's weights are nothing; each process takes 0.4 GB."""
+    monkeypatch.setattr(memory, "free_memory", lambda: 1_000_000_000)
+    plan(models=models)
+    many = {"topology": "cell", "devices": 2}
+    text = refusal(models=models, **many)
+    assert text.startswith("s.yaml: models: the models need 1.2 GB of memory (")
+    assert "but 1.0 GB are free" in text
+    plan(models=models, methods=["device_only"], **many)  # without a verifier
+
+
+def test_a_missing_weight_file(models, tmp_path):
+    (tmp_path / "target" / "model.safetensors").unlink()
+    assert refusal(models=models).startswith(
+        f"s.yaml: models.target: Model '{models['target']}' has no model.safetensors"
+    )
+
+
+def test_a_damaged_weight_file(models, tmp_path):
+    weights = tmp_path / "draft" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1])
+    assert "s.yaml: models: Model" in refusal(models=models)
+    assert "damaged" in refusal(models=models)
+
+
+def test_a_larger_draft_and_a_rounded_target_are_allowed_with_a_warning(models, tmp_path):
+    large = str(save(FAMILIES["gemma3n"](), tmp_path / "large"))
+    (warning,) = plan(models={**models, "draft": large}).warnings
+    assert warning.startswith(f"draft '{large}' has 0.1 M weights and target '{models['target']}'")
+    (warning,) = plan(models={**models, "target": {"model": large, "dtype": "bf16"}}).warnings
+    assert warning.startswith(
+        f"target '{large}' runs in bf16: texts follow its law exactly in fp32"
+    )

@@ -8,7 +8,8 @@ the two; exits with 1 when one is over its limit.
 
 pace        how late paced passes end, by their own trace, at several paces
 dilation    tokens/s in emulated time of one paced scenario at several dilations, against the
-            fastest of them; the models are synthetic, the processes and the relay are real
+            fastest of them; the models are synthetic, the processes and the relay are real. What
+            programs take themselves, some ms a round, is in real time, and makes the difference
 """
 
 from __future__ import annotations
@@ -56,10 +57,10 @@ SCENARIO = {
     },
     "models": {"synthetic": {"vocabulary_size": 1000, "acceptance": 0.8}},
     "compute": {
-        "draft": {"profile": "jetson_smollm2_135m"},
-        "target": {"profile": "a100_llama2_7b"},
+        "draft": {"profile": "pi5_qwen25_05b"},
+        "target": {"profile": "a100x4_llama2_70b"},
     },
-    "decoding": {"temperature": 1.0, "max_new_tokens": 64},
+    "decoding": {"temperature": 1.0, "max_new_tokens": 48},
     "methods": ["dssd"],
     "prompts": ["any text"],
     "repeat": 2,

@@ -39,7 +39,7 @@ from testbed.traces.verdict import worst
 
 PACES = (Pace(1e-3, 0.1e-3), Pace(5.95e-3, 0.1e-3), Pace(9.59e-3, 0.0969e-3), Pace(29e-3, 0.351e-3))
 """A fast draft, and those of the Jetson, of one A100 and of four (testbed.models.profiles)."""
-PASSES = 300
+PASSES, WARM = 300, 20  # those counted, and those before
 BLOCK = 5  # tokens of every second pass, as in a verification
 MEDIAN, P99 = 0.2, 1.0  # ms
 
@@ -103,11 +103,11 @@ def lateness(pace: Pace) -> np.ndarray:
         path = Path(folder, "events.jsonl")
         with contextlib.closing(Tracer("bench", path)) as trace:
             passes = Passes(Reader(model.session()), trace, "", pace)
-            for number in range(PASSES):
+            for number in range(WARM + PASSES):
                 text += [0] * (BLOCK if number % 2 else 1)
                 with passes.over(text):
                     pass
-        events = read_events(path)
+        events = read_events(path)[WARM:]
     return np.array([event["dur"] * 1e-9 - pace.seconds(event["tokens"]) for event in events])
 
 

@@ -143,10 +143,11 @@ def test_without_dilation_tcp_is_left_alone():
 
 @pytest.mark.emulation
 def test_a_run_tells_the_same_whatever_its_dilation(tmp_path):
-    way = {"rate": "20mbit", "delay": "15ms"}
+    # Rounds of 170 ms, of which programs take some 3 ms themselves.
+    way = {"rate": "20mbit", "delay": "30ms"}
     pace = {
-        "draft": {"per_pass": "10ms", "per_token": "0.2ms"},
-        "target": {"per_pass": "25ms", "per_token": "0.5ms"},
+        "draft": {"per_pass": "20ms", "per_token": "0.2ms"},
+        "target": {"per_pass": "50ms", "per_token": "0.5ms"},
     }
     scenario = write(
         tmp_path,
@@ -169,4 +170,4 @@ def test_a_run_tells_the_same_whatever_its_dilation(tmp_path):
         assert (1 - apart - 0.1) * row.predicted_tokens_per_second < row.tokens_per_second
     assert "5 times as slow" in done.stdout
     resolved = yaml.safe_load((results(scenario).path / "scenario.yaml").read_text())
-    assert resolved["links"]["radio"]["up"]["delay"] == "15ms"
+    assert resolved["links"]["radio"]["up"]["delay"] == "30ms"

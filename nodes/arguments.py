@@ -8,7 +8,10 @@ from collections.abc import Callable
 
 import msgspec
 
+from testbed import clock
+from testbed.clock import LARGEST_DILATION
 from testbed.errors import TestbedError
+from testbed.methods.base import methods
 from testbed.models.base import Model
 from testbed.models.load import load_model
 from testbed.models.pace import Pace
@@ -38,6 +41,13 @@ def parser(description: str | None) -> argparse.ArgumentParser:
         help='make every forward pass take so many seconds: {"per_pass":0.02,"per_token":0.001}',
     )
     result.add_argument(
+        "--time-dilation",
+        type=dilation,
+        default=1.0,
+        metavar="F",
+        help="times are those of a clock that is so many times as slow (default 1)",
+    )
+    result.add_argument(
         "--timeout",
         type=seconds,
         default=60.0,
@@ -56,6 +66,15 @@ def seconds(text: str) -> float:
         raise argparse.ArgumentTypeError(
             f"{text} is not above 0 and at most {LONGEST_TIMEOUT:g} seconds"
         )
+    return value
+
+
+def dilation(text: str) -> float:
+    """How slow this process's clock is, from now on."""
+    value = float(text)
+    if not 1 <= value <= LARGEST_DILATION:
+        raise argparse.ArgumentTypeError(f"{text} is not 1 to {LARGEST_DILATION}")
+    clock.set_dilation(value)
     return value
 
 
@@ -103,7 +122,11 @@ def model_spec(reference: str) -> ModelSpec:
 
 
 def load_warm(reference: str, role: Role) -> Model:
-    """The model that --model names, its first calls already made."""
+    """The model that --model names, its first calls already made, and all methods imported.
+
+    The first text is to take no longer than the others.
+    """
+    methods()
     model = load_model(model_spec(reference), role)
     model.warm_up([0] * WARM_PROMPT, WARM_BLOCK)
     return model

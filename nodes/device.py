@@ -11,12 +11,12 @@ By hand, with a verifier running elsewhere (python -m nodes.base_station --help)
 from __future__ import annotations
 
 import secrets
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from nodes.arguments import int64, load_warm, parser, positive, run
+from testbed import clock
 from testbed.control import Begin, Decode, Failed, NodeEnd, Progress, Ready, Result
 from testbed.decoding.sampling import Sampling
 from testbed.device import decode
@@ -158,7 +158,7 @@ class Follower:
         self._line.send(Ready())
 
     def _decode(self, command: Decode) -> None:
-        begin = time.monotonic()
+        begin = clock.now()
         decoded = decode(
             command.task,
             command.prompt,
@@ -166,9 +166,7 @@ class Follower:
             self._channel,
             timeout=self._timeout,
             trace=self._trace,
-            progress=lambda tokens: self._line.send(
-                Progress(len(tokens), time.monotonic() - begin)
-            ),
+            progress=lambda tokens: self._line.send(Progress(len(tokens), clock.now() - begin)),
             pace=self._pace,
         )
         self._line.send(

@@ -15,16 +15,21 @@ import matplotlib as mpl
 
 from testbed.errors import TestbedError
 from testbed.results import Results
+from testbed.traces.summary import dilation_text
 
 
 def draw_all(results: Results) -> Iterator[Path]:
     """Draw every figure, PNG and PDF, into `figures/` of the results; yields the paths."""
+    note = dilation_text(results.summary().rows)
     for info in pkgutil.iter_modules(__path__):
-        yield from draw(results, info.name)
+        yield from draw(results, info.name, note)
 
 
-def draw(results: Results, name: str) -> Iterator[Path]:
-    """Draw one figure as `draw_all` does, if the results have something to show in it."""
+def draw(results: Results, name: str, note: str = "") -> Iterator[Path]:
+    """Draw one figure as `draw_all` does, if the results have something to show in it.
+
+    `note` is written below.
+    """
     mpl.use("agg")
     from plots import style  # noqa: PLC0415  after the backend is chosen
 
@@ -40,6 +45,8 @@ def draw(results: Results, name: str) -> Iterator[Path]:
         figure = module.draw(results)
     if figure is None:
         return
+    if note:
+        figure.supxlabel(note, fontsize=6)
     for suffix in ("png", "pdf"):
         path = folder / f"{name}.{suffix}"
         figure.savefig(path)

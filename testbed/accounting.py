@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 
+from testbed import clock
 from testbed.control import Result
 from testbed.emulation.namespace import InterfaceCounters
 from testbed.emulation.network import Network
@@ -44,9 +45,9 @@ class Accountant:
 
     def settle(self) -> None:
         """Wait until the last acknowledgements have crossed, but not for ever."""
-        deadline = time.monotonic() + _PATIENCE
+        deadline = clock.now() + _PATIENCE
         before = self._take()
-        while time.monotonic() < deadline:
+        while clock.now() < deadline:
             time.sleep(_STILL)
             after = self._take()
             queued = [way.queued_packets for wire in after.values() for way in _ways(wire)]

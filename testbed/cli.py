@@ -6,12 +6,14 @@ import argparse
 import os
 import sys
 from pathlib import Path
+from typing import get_args
 
 from rich.console import Console
 from rich.table import Table
 
 from testbed import __version__
 from testbed.errors import TestbedError
+from testbed.models.spec import Device, Dtype
 
 # Commands import what they need when called: `testbed methods` should not load a network.
 # ruff: noqa: PLC0415
@@ -101,9 +103,28 @@ def _parser() -> argparse.ArgumentParser:
     ):
         commands.add_parser(name, help=text).set_defaults(command=command)
 
-    profiles = commands.add_parser("profiles", help="list the link profiles, or show one")
+    profiles = commands.add_parser(
+        "profiles", help="list the profiles of links and of hardware, or show one"
+    )
     profiles.set_defaults(command=_profiles)
     profiles.add_argument("name", nargs="?", help="show this one, with the source of each figure")
+
+    record = commands.add_parser(
+        "profile-compute",
+        help="record what a model takes on this machine, to pace others by",
+    )
+    record.set_defaults(command=_profile_compute)
+    record.add_argument("--model", required=True, help="see `testbed models`")
+    record.add_argument(
+        "--role",
+        choices=("draft", "target"),
+        default="target",
+        help="a draft predicts one token a pass, a target all that it verifies (default)",
+    )
+    record.add_argument("--dtype", choices=get_args(Dtype), default="fp32", help="default: fp32")
+    record.add_argument("--device", choices=get_args(Device), default="cpu", help="default: cpu")
+    record.add_argument("--threads", type=int, help="default: what the library takes")
+    record.add_argument("--out", type=Path, metavar="FILE.yaml", help="write the profile there")
 
     models = commands.add_parser("models", help="list the models, or fetch the default ones")
     models.set_defaults(command=_models)
@@ -206,29 +227,111 @@ def _topologies(args: argparse.Namespace) -> int:
 
 
 def _profiles(args: argparse.Namespace) -> int:
-    from testbed.links.profiles import PROFILES, find_profile
+    from testbed.links.profiles import PROFILES
+    from testbed.models.profiles import COMPUTE_PROFILES
 
     if args.name:
-        profile = find_profile(args.name, "testbed profiles")
-        print(f"{profile.name}: {profile.description}")
-        table = _table("figure", "value", "source")
-        for way in ("up", "down"):
-            for key, figure in getattr(profile, way).figures().items():
-                table.add_row(f"{way}.{key}", figure.text, figure.source)
-        Console().print(table)
-        return VALID
-    table = _table("profile", "what it is", "up", "down", "one way", "basis")
-    for profile in PROFILES.values():
-        table.add_row(
-            profile.name,
-            profile.description,
-            profile.up.rate.text,
-            profile.down.rate.text,
-            profile.up.delay.text,
-            "measured" if profile.measured else "preset",
+        return _show_profile(args.name)
+    links = _table("profile", "what it is", "up", "down", "one way", "basis")
+    for link in PROFILES.values():
+        links.add_row(
+            link.name,
+            link.description,
+            link.up.rate.text,
+            link.down.rate.text,
+            link.up.delay.text,
+            "measured" if link.measured else "preset",
         )
+    hardware = _table("compute profile", "what it is", "per pass", "per token", "basis")
+    for compute in COMPUTE_PROFILES.values():
+        hardware.add_row(
+            compute.name,
+            compute.description,
+            compute.per_pass.text,
+            compute.per_token.text,
+            "measured" if compute.measured else "preset",
+        )
+    Console().print(links, "", hardware)
+    return VALID
+
+
+def _show_profile(name: str) -> int:
+    """A profile of either kind, with the source of each figure."""
+    from testbed.links.profiles import PROFILES
+    from testbed.models.profiles import COMPUTE_PROFILES, find_compute_profile, is_file
+
+    if name in PROFILES:
+        link = PROFILES[name]
+        described = link.description
+        figures = {
+            f"{way}.{key}": figure
+            for way in ("up", "down")
+            for key, figure in getattr(link, way).figures().items()
+        }
+    elif name in COMPUTE_PROFILES or is_file(name):
+        compute = find_compute_profile(name, "testbed profiles")
+        described, figures = compute.description, compute.figures()
+    else:
+        known = ", ".join([*PROFILES, *COMPUTE_PROFILES])
+        raise TestbedError(f"testbed profiles: '{name}' is not a profile; choose from {known}")
+    print(f"{name}: {described}")
+    table = _table("figure", "value", "source")
+    for key, figure in figures.items():
+        table.add_row(key, figure.text, figure.source)
     Console().print(table)
     return VALID
+
+
+def _profile_compute(args: argparse.Namespace) -> int:
+    import msgspec
+
+    from testbed.models.catalog import resolve
+    from testbed.models.load import load_model
+    from testbed.models.memory import Load, require_memory
+    from testbed.models.recording import record, write_profile
+
+    if args.threads is not None and args.threads < 1:
+        raise TestbedError(f"--threads: it is {args.threads}; it must be 1 or more")
+    if args.out and (args.out.exists() or not args.out.parent.is_dir()):
+        reason = "it exists already" if args.out.exists() else "there is no such folder"
+        raise TestbedError(f"--out {args.out}: {reason}")
+    spec = msgspec.structs.replace(
+        resolve(args.model), dtype=args.dtype, threads=args.threads, device=args.device
+    )
+    require_memory([Load(spec, processes=1)])
+    model = load_model(spec, args.role)
+    with Console().status("") as status:
+        recording = record(
+            model,
+            args.role,
+            progress=lambda passes: status.update(f"{passes} passes of each length"),
+        )
+    table = _table("tokens", "predicted", "passes", "median ms", "p90 ms", "line ms", "off")
+    for each in recording.timed:
+        table.add_row(
+            str(each.tokens),
+            str(each.predicted),
+            str(len(each.seconds)),
+            f"{each.median * 1e3:.2f}",
+            f"{each.p90 * 1e3:.2f}",
+            f"{recording.pace.seconds(each.tokens) * 1e3:.2f}",
+            f"{recording.off(each):+.0%}",
+        )
+    Console().print(table)
+    for sentence in recording.verdict():
+        print(sentence)
+    if args.out:
+        import torch
+
+        described = {
+            "name": args.model,
+            "dtype": args.dtype,
+            "threads": torch.get_num_threads(),
+            "device": "cpu" if args.device == "cpu" else torch.cuda.get_device_name(),
+        }
+        write_profile(recording.profile(described), args.out)
+        print(args.out)
+    return NOT_VALID if recording.noisy else VALID
 
 
 def _models(args: argparse.Namespace) -> int:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from testbed import clock
 from testbed.decoding.randomness import KeyedRandomness, Randomiser
 from testbed.errors import TestbedError
 from testbed.methods.base import method_class, parse_options
@@ -30,7 +30,7 @@ class Decoded:
     times: list[float]
     """Seconds from the start at which each of them was certain on the device."""
     start: float
-    """CLOCK_MONOTONIC in s at which the prompt was handed over."""
+    """When the prompt was handed over, in seconds of testbed.clock."""
     counts: Counts
     traffic: Traffic
 
@@ -88,7 +88,7 @@ def decode(
         trace=trace,
         stream=task.stream,
     )
-    start = time.monotonic()
+    start = clock.now()
     times: list[float] = []
     if kind.uses_verifier:
         verifier.open(device.text)
@@ -97,7 +97,7 @@ def decode(
             continue
         new = _usable(tokens, limit - len(device.text), end_tokens)
         device.text += new
-        times += [time.monotonic() - start] * len(new)
+        times += [clock.now() - start] * len(new)
         trace.event("commit", task.stream, tokens=len(new))
         progress(new)
         if len(device.text) >= limit or new[-1] in end_tokens:

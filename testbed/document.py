@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from testbed.clock import LARGEST_DILATION
 from testbed.decoding.sampling import Sampling
 from testbed.models.spec import Device, Dtype
 from testbed.sweep import Sweep
@@ -50,11 +51,15 @@ class Models(Strict):
     draft: str | RealModel | None = None
 
 
-class Cost(Strict):
-    """What every forward pass of a model takes, however long it takes here."""
+class Cost(Strict, omit_defaults=True):
+    """What every forward pass of a model takes, however long it takes here.
 
-    per_pass: str
-    per_token: str
+    A profile's (testbed.models.profiles), or as given, which stands over the profile.
+    """
+
+    profile: str | None = None
+    per_pass: str | None = None
+    per_token: str | None = None
 
 
 class Compute(Strict, omit_defaults=True):
@@ -115,5 +120,7 @@ class Document(Strict):
     seed: Int64 = 0
     backend: Literal["auto", "netem", "relay"] = "auto"
     timeout: str | int | float = "60s"
+    time_dilation: Annotated[float, msgspec.Meta(ge=1, le=LARGEST_DILATION)] = 1.0
+    """How many times as slow everything runs; see testbed.clock."""
     sweep: Sweep = {}
     """Keys whose values vary; the whole scenario is run at each point."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TypeVar
 
 import msgspec
 
+from testbed import clock
 from testbed.accounting import Accountant, judge_messages
 from testbed.calibration.short import check_links, severity, why
 from testbed.control import Begin, Decode, Failed, Progress, Ready, Report, Result
@@ -67,7 +67,10 @@ class Plan(msgspec.Struct):
 
 
 class Experiment:
-    """A running network with its nodes; a context manager."""
+    """A running network with its nodes; a context manager.
+
+    While it runs, this process keeps the clock of the scenario, see testbed.clock.
+    """
 
     def __init__(self, scenario: Scenario, plan: Plan, results: Results) -> None:
         self._point = plan.point
@@ -96,6 +99,8 @@ class Experiment:
 
     def __enter__(self) -> Experiment:
         with ExitStack() as stack:
+            stack.callback(clock.set_dilation, 1.0)
+            clock.set_dilation(self._scenario.document.time_dilation)
             stack.enter_context(self.network)
             # While nothing else uses the processors.
             self.verdict.links = check_links(self.network)
@@ -122,7 +127,7 @@ class Experiment:
         # From here on, so that each method meets the same link from its beginning on.
         for wire in self.network.wires.values():
             wire.restart(repetition, directory)
-        began = time.monotonic()
+        began = clock.now()
         for wire in self.network.wires.values():
             wire.begin(began)
         self.network.handovers.begin(began)
@@ -214,6 +219,7 @@ class Experiment:
                     links={**{k: v for k, v in plain.items() if k in own}, **links},
                     own_links=own,
                     route=self._routes[name],
+                    time_dilation=clock.dilation(),
                     verdict=verdict.level,
                     reasons=verdict.reasons,
                 )
@@ -236,10 +242,10 @@ class Experiment:
 
     def _start_nodes(self, stack: ExitStack) -> None:
         verifier = self._scenario.document.verifier
-        timeout = f"--timeout={self._scenario.timeout}"
+        common = [f"--timeout={self._scenario.timeout}", f"--time-dilation={clock.dilation()}"]
         uses_verifier = any(entry.uses_verifier for entry in self._scenario.methods)
         for device in self._own_links:
-            arguments = [f"--name={device}", *self._model("draft"), timeout]
+            arguments = [f"--name={device}", *self._model("draft"), *common]
             if uses_verifier:
                 address = self.network.address(verifier, device)
                 arguments += [
@@ -249,7 +255,7 @@ class Experiment:
             self._start_node(stack, device, "nodes.device", arguments)
         if uses_verifier:
             listen = f"--listen=tcp://*:{PORT}"
-            arguments = [*self._model("target"), timeout, listen]
+            arguments = [*self._model("target"), *common, listen]
             self._start_node(stack, verifier, f"nodes.{verifier}", arguments)
         for node in self._nodes.values():
             checked(node, node.receive(_LOADING, self._watch), Ready)
@@ -286,7 +292,7 @@ class Experiment:
 
     def _report(self, *nodes: NodeProcess) -> tuple[NodeProcess, Report]:
         # A node itself gives up after `timeout` of silence; this is for a node that hangs.
-        return receive_any(nodes, self._scenario.timeout + 30, self._watch)
+        return receive_any(nodes, clock.real(self._scenario.timeout) + 30, self._watch)
 
     def _watch(self) -> None:
         """Raise when anything the run depends on is dead."""

@@ -15,6 +15,7 @@ import yaml
 
 from testbed.errors import TestbedError
 from testbed.links.files import place_files
+from testbed.models.profiles import place_profiles
 from testbed.sweep import Values, point_text
 from testbed.traces.summary import Row
 from testbed.traces.verdict import Verdict
@@ -98,9 +99,10 @@ class Results:
         return path / f"{name}{_suffix(point)}.log"
 
     def write_scenario(self, scenario: dict[str, Any]) -> None:
-        """scenario.yaml, as resolved, with copies of the files that its links name."""
+        """scenario.yaml, as resolved, with copies of the files that it names."""
+        placers = {"links": place_files, "compute": place_profiles}
         scenario = {
-            key: place_files(value, self._keep) if key == "links" else value
+            key: placers[key](value, self._keep) if key in placers else value
             for key, value in scenario.items()
         }
         text = yaml.dump(scenario, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)

@@ -92,8 +92,12 @@ class Run:
 
     def _run_point(self, scenario: Scenario, plan: Plan) -> None:
         where = f"{point_text(plan.point)}: " if plan.point else ""
-        print(f"{where}starting the network and the nodes, which load their models", flush=True)
         document = scenario.document
+        factor = document.time_dilation
+        slow = f" (everything {factor:g} times as slow)" if factor > 1 else ""
+        print(
+            f"{where}starting the network and the nodes{slow}, which load their models", flush=True
+        )
         texts = document.repeat * len(scenario.methods) * len(scenario.prompts)
         with Experiment(scenario, plan, self._results) as experiment:
             network = experiment.network

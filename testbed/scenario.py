@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from mininet.topo import Topo
@@ -36,6 +36,7 @@ from testbed.links.spec import Duplex, LinkSpec
 from testbed.links.units import format_time, parse_time
 from testbed.methods.base import method_class, parse_options
 from testbed.models.pace import Pace
+from testbed.models.profiles import find_compute_profile, place_profiles
 from testbed.models.spec import Role
 from testbed.prompts.reader import PromptReader
 from testbed.schema import convert
@@ -113,6 +114,14 @@ class Scenario:
             }
             for name, duplex in self.links.items()
         }
+        mapping["compute"] = {
+            role: {
+                **({"profile": cost.profile} if cost.profile else {}),
+                "per_pass": format_time(self.paces[role].per_pass),
+                "per_token": format_time(self.paces[role].per_token),
+            }
+            for role, cost in _costs(self.document.compute).items()
+        } or self.document.compute
         mapping["handovers"] = [handover.to_mapping() for handover in self.handovers]
         mapping["methods"] = [
             {"method": entry.method, "label": entry.label, **entry.options}
@@ -225,18 +234,21 @@ def _check(raw: Mapping[str, Any], where: str, reader: PromptReader) -> Scenario
             f"{where}: timeout: it is {document.timeout}; it must be above 0 and at most "
             f"{format_time(LONGEST_TIMEOUT)}"
         )
-    document = msgspec.structs.replace(document, links=_place_files(document.links, where))
+    document = _with_files_placed(document, Path(where).parent)
     paths = list(topology_paths(topology))
     handovers = _check_handovers(document, paths, where)
     held = held_links(handovers, paths[0]) if paths else {}
     links, schedules = _check_links(document.links, topology_links(topology), held, where)
+    entries = _check_methods(document.methods, where)
+    paces = _check_compute(document.compute, f"{where}: compute")
+    _check_dilation(document.time_dilation, entries, paces, timeout, where)
     return Scenario(
         document=document,
         links=links,
         schedules=schedules,
         handovers=handovers,
-        methods=_check_methods(document.methods, where),
-        paces=_check_compute(document.compute, f"{where}: compute"),
+        methods=entries,
+        paces=paces,
         timeout=timeout,
         prompts=reader.read(document.prompts, document.seed),
         source=where,
@@ -279,25 +291,34 @@ def _check_models(models: Models, where: str) -> None:
         raise TestbedError(f"{where}: models: give either target and draft, or synthetic")
 
 
-def _check_compute(compute: str | Compute, where: str) -> dict[Role, Pace]:
+def _costs(compute: str | Compute) -> dict[Role, Cost]:
     if not isinstance(compute, Compute):
         return {}
     roles: dict[Role, Cost | None] = {"draft": compute.draft, "target": compute.target}
-    paces = {
-        role: _read_cost(cost, f"{where}.{role}")
-        for role, cost in roles.items()
-        if cost is not None
-    }
-    if not paces:
+    return {role: cost for role, cost in roles.items() if cost is not None}
+
+
+def _check_compute(compute: str | Compute, where: str) -> dict[Role, Pace]:
+    paces = {role: _read_cost(cost, f"{where}.{role}") for role, cost in _costs(compute).items()}
+    if isinstance(compute, Compute) and not paces:
         raise TestbedError(f"{where}: it paces neither draft nor target; 'measured' says so")
     return paces
 
 
 def _read_cost(cost: Cost, where: str) -> Pace:
+    written = {"per_pass": cost.per_pass, "per_token": cost.per_token}
+    if cost.profile is not None:
+        profile = find_compute_profile(cost.profile, f"{where}.profile")
+        written = {
+            key: profile.figures()[key].text if text is None else text
+            for key, text in written.items()
+        }
     figures = {}
-    for key in ("per_pass", "per_token"):
+    for key, text in written.items():
+        if text is None:
+            raise TestbedError(f"{where}.{key}: this key is missing, and there is no profile")
         try:
-            figures[key] = parse_time(getattr(cost, key))
+            figures[key] = parse_time(text)
         except ValueError as error:
             raise TestbedError(f"{where}.{key}: {error}") from None
     if not any(figures.values()):
@@ -305,11 +326,45 @@ def _read_cost(cost: Cost, where: str) -> Pace:
     return Pace(**figures)
 
 
-def _place_files(links: dict[str, Any], where: str) -> dict[str, Any]:
-    """The links with each file where it is, seen from the scenario's folder."""
-    folder = Path(where).parent
-    placed: dict[str, Any] = place_files(links, lambda path: str((folder / path).resolve()))
-    return placed
+def _check_dilation(
+    factor: float,
+    methods: Sequence[MethodEntry],
+    paces: Mapping[Role, Pace],
+    timeout: float,
+    where: str,
+) -> None:
+    """Only what can be slowed down may be: a model takes its own time, unless it is paced."""
+    place = f"{where}: time_dilation: it is {factor:g}"
+    used: dict[Role, bool] = {
+        "draft": any(method_class(entry.method).uses_draft for entry in methods),
+        "target": any(entry.uses_verifier for entry in methods),
+    }
+    for role, needed in used.items():
+        if factor > 1 and needed and role not in paces:
+            raise TestbedError(
+                f"{place}, but the {role} model takes its own time, which would count as that of "
+                f"one {factor:g} times as fast; give it a pace, compute.{role}, or leave "
+                "time_dilation at 1"
+            )
+    if factor * timeout > LONGEST_TIMEOUT:
+        raise TestbedError(
+            f"{place} and timeout {format_time(timeout)}; one times the other must be at most "
+            f"{format_time(LONGEST_TIMEOUT)}"
+        )
+
+
+def _with_files_placed(document: Document, folder: Path) -> Document:
+    """The document with each file where it is, seen from the scenario's folder."""
+
+    def place(path: str) -> str:
+        return str((folder / path).resolve())
+
+    compute = msgspec.to_builtins(document.compute)
+    return msgspec.structs.replace(
+        document,
+        links=place_files(document.links, place),
+        compute=msgspec.convert(place_profiles(compute, place), type=Literal["measured"] | Compute),
+    )
 
 
 def _check_handovers(document: Document, paths: list[str], where: str) -> list[Handover]:

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from testbed.results import Results
 from testbed.sweep import point_text
-from testbed.traces.summary import Row, by_point, together_speed
+from testbed.traces.summary import Row, by_point, dilation_text, together_speed
 from testbed.traces.verdict import worst
 
 
@@ -20,6 +20,8 @@ def print_results(results: Results) -> None:
     for point, rows in by_point(results.summary().rows):
         if point:
             console.rule(point_text(point), style="none")
+        if dilated := dilation_text(rows):
+            console.print(dilated, highlight=False)
         console.print(speed_table(rows))
         if len({row.device for row in rows}) > 1:
             console.print(devices_table(rows))

@@ -74,8 +74,8 @@ def text_law_error(the_task, draft, target, quantise=None, **more) -> float:
 def scripted_clocks():
     """Time at both ends goes on by a script, so that it is the same on every path."""
     with (
-        patch.object(sides, "time", _clock([1, 7, 2, 30, 3])),
-        patch.object(server, "time", _clock([1, 5, 1, 9, 2])),
+        patch.object(sides, "clock", _clock([1, 7, 2, 30, 3])),
+        patch.object(server, "clock", _clock([1, 5, 1, 9, 2])),
     ):
         yield
 
@@ -84,9 +84,9 @@ def _clock(steps):
     """Time that goes on by the next of `steps`, in ms and over and over, whenever it is asked."""
     now, rest = 0.0, cycle(steps)
 
-    def monotonic() -> float:
+    def tell() -> float:
         nonlocal now
         now += next(rest) / 1000
         return now
 
-    return SimpleNamespace(monotonic=monotonic)
+    return SimpleNamespace(now=tell)

@@ -75,6 +75,7 @@ def test_the_resolved_form_has_every_default_filled_in():
         "seed": 0,
         "backend": "auto",
         "timeout": "60s",
+        "time_dilation": 1.0,
         "sweep": [],
         "models": {"synthetic": {"vocabulary_size": 100, "acceptance": 0.8, "seed": 0}},
         "links": {
@@ -232,7 +233,7 @@ PROMPTS = "at least one, and none of them empty, is needed"
 MISTAKES = [  # where, what is written there, and the error after the name of that place
     ("colour", 1, ": unknown key; allowed are name, topology, verifier, links, models, methods, "
      "prompts, chat, description, handovers, decoding, compute, devices, repeat, seed, backend, "
-     "timeout, sweep"),
+     "timeout, time_dilation, sweep"),
     ("decoding", {"temprature": 1}, ".temprature: unknown key; allowed are temperature, top_k, "
      "top_p, max_new_tokens, ignore_eos"),
     ("links.radio.up", {"raet": "1mbit"}, f".raet: {NO_LINK_KEY}"),
@@ -299,8 +300,10 @@ MISTAKES = [  # where, what is written there, and the error after the name of th
     ("decoding.max_new_tokens", 0, ": 0: expected `int` >= 1"),
     ("compute", "fast", ": 'fast': choose from measured"),
     ("compute", {}, ": it paces neither draft nor target; 'measured' says so"),
-    ("compute.draft", {"per_pass": "6ms"}, ".per_token: this key is missing"),
-    ("compute.draft", {"per_pass": 6, "per_token": "0"}, ".per_pass: 6: expected `str`, got `int`"),
+    ("compute.draft", {"per_pass": "6ms"},
+     ".per_token: this key is missing, and there is no profile"),
+    ("compute.draft", {"per_pass": 6, "per_token": "0"},
+     ".per_pass: 6: expected `str | null`, got `int`"),
     ("compute.target", {"per_pass": "6", "per_token": "0"}, f".per_pass: '6' {NOT_A_TIME}"),
     ("compute.target", {"per_pass": "0", "per_token": "0ms"},
      ": a pass that takes no time is allowed to no model"),

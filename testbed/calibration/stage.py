@@ -1,15 +1,20 @@
-"""One link of a running network, set up to be measured."""
+"""One link of a running network, set up to be measured.
+
+Probes are sent and timed in real time. Where time is dilated, the link is so much slower than it
+was asked to be, and has to keep the limits of such a link; what is told of it is in emulated time.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any
 
+from testbed import clock
 from testbed.calibration.probes import HEADERS, Flight, ProbePath, send_paced
 from testbed.emulation.network import Network
 from testbed.emulation.topology import LinkDeclaration
 from testbed.errors import TestbedError
+from testbed.links.slowed import slowed
 from testbed.links.spec import Duplex, LinkSpec
 from testbed.traces.check import Check, Unit, judge, not_measured
 
@@ -47,9 +52,9 @@ class Stage:
             path.close()
 
     def spec(self, way: str) -> LinkSpec:
-        """What one direction was asked to do."""
+        """What one direction was asked to do, in real time."""
         spec: LinkSpec = getattr(self.asked, way)
-        return spec
+        return slowed(spec, clock.dilation())
 
     def put(self, part: Callable[[LinkSpec], LinkSpec]) -> Duplex:
         """Let each direction do some part of what was asked of it; what they do now."""
@@ -65,7 +70,7 @@ class Stage:
         Raises TestbedError when they did not all get as far as the wire.
         """
         now, before = self.wire.duplex, self.wire.counters()
-        longest = max(now.up.longest_hold, now.down.longest_hold)
+        longest = clock.real(max(now.up.longest_hold, now.down.longest_hold))
         flights = send_paced([self.paths[way] for way in ways], count, every, payload, longest)
         found = dict(zip(ways, flights, strict=True))
         after = self.wire.counters()
@@ -84,9 +89,31 @@ class Stage:
         for way, flight in flights.items():
             self.inversions[way] += flight.inversions
 
-    def judge(self, way: str, name: str, unit: Unit, **figures: Any) -> Check:
-        """A check of one direction; see testbed.traces.check.judge."""
-        return judge(self.link.name, way, name, unit, **figures)
+    def judge(
+        self,
+        way: str,
+        name: str,
+        unit: Unit,
+        *,
+        measured: float,
+        requested: float | None = None,
+        low: float | None = None,
+        high: float | None = None,
+        note: str = "",
+    ) -> Check:
+        """A check of one direction, from figures in real time; see testbed.traces.check.judge."""
+        real_one = {"s": clock.emulated(1), "bit/s": clock.real(1)}.get(unit, 1.0)
+        return judge(
+            self.link.name,
+            way,
+            name,
+            unit,
+            measured=measured * real_one,
+            requested=requested and requested * real_one,
+            low=low and low * real_one,
+            high=high and high * real_one,
+            note=note,
+        )
 
     def not_measured(self, way: str, name: str, unit: Unit, why: str) -> Check:
         """A check of one direction that could not be made."""

@@ -2,12 +2,13 @@
 
 import subprocess
 import threading
-import time
 from collections.abc import Mapping, Sequence
 
+from testbed import clock
 from testbed.emulation.namespace import Namespace
 from testbed.emulation.player import Applied
 from testbed.emulation.tc import Tc
+from testbed.emulation.tcp_timers import require_rto_min, rto_min
 from testbed.errors import TestbedError
 from testbed.links.handovers import Handover
 
@@ -27,11 +28,14 @@ class Ip(Tc):
     def replace(self, route: str) -> None:
         """Put a route in the place of the one to the same address, and read it back."""
         target, *_ = route.split()
-        (shown,) = self.run(f"route replace {route}", f"route show {target}")
+        (shown,) = self.run(
+            f"route replace {' '.join([route, *rto_min()])}", f"route show {target}"
+        )
         wanted = _as_shown(route)
         got = [{key: each.get(key) for key in wanted} for each in shown]
         if got != [wanted]:
             raise TestbedError(f"{self._where}: the route to {target} is {got}, not {wanted}")
+        require_rto_min(shown[0], self._where)
 
     def stop(self) -> None:
         """End the process. Stopping twice is allowed."""
@@ -83,7 +87,7 @@ class Handovers:
             self._take(path)
 
     def begin(self, at: float) -> None:
-        """Make the planned handovers, whose time 0 is `at` on the monotonic clock."""
+        """Make the planned handovers, whose time 0 is `at` of testbed.clock."""
         self.reset()
         self._stop_playing.clear()
         self._playing = threading.Thread(target=self._play, args=(at,), daemon=True)
@@ -113,10 +117,10 @@ class Handovers:
         try:
             for handover in self._plan:
                 due = began + handover.time
-                if self._stop_playing.wait(max(0.0, due - time.monotonic())):
+                if self._stop_playing.wait(clock.real(max(0.0, due - clock.now()))):
                     return
                 self._take(handover.to)
-                self._applied.append(Applied(due, time.monotonic()))
+                self._applied.append(Applied(due, clock.now()))
         except TestbedError as error:
             self._failure = TestbedError(f"the handover to {handover.to} failed: {error}")
 

@@ -4,11 +4,11 @@ import os
 import signal
 import subprocess
 import threading
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from testbed import clock
 from testbed.emulation.namespace import Namespace
 from testbed.emulation.netem import apply_netem, read_qdiscs, root_netem, verify_netem
 from testbed.emulation.netem_support import differences, require_support
@@ -18,6 +18,7 @@ from testbed.emulation.wire import PORT_A, PORT_B, DirectionCounters, Wire, Wire
 from testbed.errors import TestbedError
 from testbed.links.jitter import UNIFORM, as_jitter
 from testbed.links.schedule import Schedule
+from testbed.links.slowed import slowed
 from testbed.links.spec import Duplex, LinkSpec
 
 BRIDGE = "bridge"
@@ -26,7 +27,10 @@ _SLICE = 0.5e-3  # seconds between two looks at whether the first packet came
 
 
 class NetemWire(Wire):
-    """Bridges the two ports of a wire and shapes each with netem."""
+    """Bridges the two ports of a wire and shapes each with netem.
+
+    The kernel knows real time only, so it is asked for links that are slowed down.
+    """
 
     backend = "netem"
     shaped = {"up": PORT_B, "down": PORT_A}  # noqa: RUF012  # where each direction leaves
@@ -72,7 +76,7 @@ class NetemWire(Wire):
 
     def restart(self, repetition: int, logs: Path | None) -> None:
         """Play the schedule anew; the kernel neither seeds its losses nor logs packets."""
-        self.begin(time.monotonic())
+        self.begin(clock.now())
 
     def begin(self, at: float) -> None:
         """Play the schedule anew."""
@@ -153,10 +157,11 @@ class NetemWire(Wire):
         self._with_table |= {
             w for w, spec in specs.items() if as_jitter(spec.jitter).law != UNIFORM
         }
-        apply_netem(self._tc, {self.shaped[way]: spec for way, spec in specs.items()}, verb)
+        asked = {self.shaped[way]: slowed(spec, clock.dilation()) for way, spec in specs.items()}
+        apply_netem(self._tc, asked, verb)
 
     def _verify(self, way: str, interface: str) -> None:
-        spec = getattr(self._in_force, way)
+        spec = slowed(getattr(self._in_force, way), clock.dilation())
         verify_netem(spec, read_qdiscs(self._tc, interface), f"{interface} of link {self.name}")
 
     def _play(self) -> None:
@@ -164,11 +169,11 @@ class NetemWire(Wire):
         try:
             while self._player.began is None and not self._stop_playing.wait(_SLICE):
                 if any(self.inside.counters()[port].rx_packets for port in self.ports):
-                    self._player.packet(time.monotonic())
+                    self._player.packet(clock.now())
             while (due := self._player.next_due()) is not None:
-                if self._stop_playing.wait(max(0.0, due - time.monotonic())):
+                if self._stop_playing.wait(clock.real(max(0.0, due - clock.now()))):
                     return
-                moment = self._player.take(time.monotonic())
+                moment = self._player.take(clock.now())
                 if moment is not None:
                     self._apply(Duplex(moment.up, moment.down))
         except TestbedError as error:

@@ -11,6 +11,7 @@ from mininet.net import Mininet
 from mininet.node import Node
 from mininet.topo import Topo
 
+from testbed import clock
 from testbed.emulation.ethernet import read_offloads
 from testbed.emulation.handovers import Handovers
 from testbed.emulation.mininet_link import (
@@ -21,6 +22,7 @@ from testbed.emulation.mininet_link import (
     namespace_of,
 )
 from testbed.emulation.namespace import InterfaceCounters, Namespace
+from testbed.emulation.tcp_timers import slow_retransmissions
 from testbed.emulation.topology import (
     plain_links,
     topology_hosts,
@@ -162,6 +164,7 @@ class Network:
         return {
             "backend": self._backend,
             "seed": self._seed,
+            "time_dilation": clock.dilation(),
             "hosts": {name: self._host_state(name) for name in self._host_names},
             "links": {name: _link_state(link) for name, link in self._links.items()},
         }
@@ -195,6 +198,8 @@ class Network:
             _introduce(link.intf1, link.intf2)
             _introduce(link.intf2, link.intf1)
         inside = {name: namespace_of(net[name]) for name in self._host_names}
+        for host in inside.values():
+            slow_retransmissions(host)
         self._handovers = Handovers(topology_paths(self._topology), inside, self._plan)
 
     def _verify_addresses(self) -> None:

@@ -2,7 +2,7 @@
 
 A header that tells what the direction was asked to do, then a line for each packet as soon as its
 fate is known, and for each change of what is asked, and an end with the sums. Times are
-nanoseconds on CLOCK_MONOTONIC, the one that the nodes' events use.
+nanoseconds of testbed.clock, the one that the nodes' events use.
 """
 
 from __future__ import annotations

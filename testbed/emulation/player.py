@@ -9,7 +9,7 @@ from testbed.links.schedule import Moment, Schedule
 class Applied:
     """When a moment of a schedule should have come into force, and when it did.
 
-    Seconds on the monotonic clock.
+    Seconds of testbed.clock.
     """
 
     scheduled: float
@@ -17,7 +17,7 @@ class Applied:
 
 
 class Player:
-    """Hands out the moments of a schedule as they become due; times on the monotonic clock."""
+    """Hands out the moments of a schedule as they become due; times of testbed.clock."""
 
     def __init__(self, schedule: Schedule) -> None:
         self._schedule = schedule

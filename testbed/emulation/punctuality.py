@@ -14,7 +14,7 @@ LATE = 10e-3
 
 
 class ChangeRecord(msgspec.Struct):
-    """One line of changes.LINK.jsonl; times in ns of CLOCK_MONOTONIC."""
+    """One line of changes.LINK.jsonl; times in ns of testbed.clock."""
 
     scheduled: int
     applied: int

@@ -1,9 +1,10 @@
 """The user-space wire: a process that carries frames between two ports and shapes them.
 
-    python -m testbed.emulation.relay PORT_A PORT_B --link NAME --seed N --up JSON --down JSON
+    python -m testbed.emulation.relay PORT_A PORT_B --link NAME --seed N --up JSON --down JSON \\
+        --time-dilation F
 
-runs in the wire's namespace. JSON is a LinkSpec mapping. It speaks JSON lines: a ready message
-with what was applied, then one reply to each request on stdin:
+runs in the wire's namespace, by testbed.clock. JSON is a LinkSpec mapping. It speaks JSON lines: a
+ready message with what was applied, then one reply to each request on stdin:
 
     {"stats": true}
     {"forget_lateness": true}
@@ -17,7 +18,7 @@ with what was applied, then one reply to each request on stdin:
 `set` is in force at once, and again after each restart. A restart begins the links' randomness and
 packet numbers anew, plays the schedule that was to be followed, and logs every packet from then on;
 it is granted when no packet is under way. `begin` plays the schedule anew, from a time 0 on the
-monotonic clock. The relay exits when stdin closes, and dies of any error.
+clock. The relay exits when stdin closes, and dies of any error.
 It imports neither torch, zmq nor mininet, so that it starts in a fraction of a second.
 """
 
@@ -26,10 +27,10 @@ import json
 import os
 import select
 import sys
-import time
 from collections.abc import Mapping
 from typing import Any
 
+from testbed import clock
 from testbed.emulation.player import Player
 from testbed.emulation.port import Port
 from testbed.emulation.relay_direction import Direction
@@ -78,7 +79,7 @@ class Relay:
         events = [way.next_event() for way in self._directions.values()]
         events.append(self._player.next_due())
         times = [event for event in events if event is not None]
-        return seconds_to_sleep(min(times)) if times else None
+        return seconds_to_sleep(clock.real(min(times))) if times else None
 
     def _take_in(self, way: Direction) -> None:
         first = way.take_in()
@@ -94,7 +95,7 @@ class Relay:
     def _play(self) -> None:
         """Put into force what is due by the schedule."""
         while (due := self._player.next_due()) is not None:
-            now = time.monotonic()
+            now = clock.now()
             moment = self._player.take(now)
             if moment is None:
                 return
@@ -111,7 +112,7 @@ class Relay:
         ways = self._directions
         if "set" in request:
             self._base = {name: LinkSpec.parse(request["set"][name], name) for name in ways}
-            now = time.monotonic()
+            now = clock.now()
             for name, way in ways.items():
                 way.change(now, self._base[name])
             return {"applied": self.applied()}
@@ -135,13 +136,13 @@ class Relay:
         if not in_flight:
             for name, way in self._directions.items():
                 way.restart(self._base[name], repetition, logs[name] if logs else None)
-            self._player.restart(time.monotonic())
+            self._player.restart(clock.now())
             self._begin_traces()
         return in_flight
 
     def _begin(self, at: float) -> None:
         if self._player.applied:
-            now = time.monotonic()
+            now = clock.now()
             for name, way in self._directions.items():
                 way.change(now, self._base[name])
         self._player.restart(at)
@@ -176,8 +177,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--up", type=json.loads, required=True)
     parser.add_argument("--down", type=json.loads, required=True)
+    parser.add_argument("--time-dilation", type=float, required=True)
     args = parser.parse_args()
 
+    clock.set_dilation(args.time_dilation)
     a, b = (Port(port) for port in args.ports)
     up = Direction(a, b, LinkSpec.parse(args.up, "up"), Key(args.seed, args.link, "up"))
     down = Direction(b, a, LinkSpec.parse(args.down, "down"), Key(args.seed, args.link, "down"))

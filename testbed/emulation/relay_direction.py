@@ -1,9 +1,9 @@
 """One direction of the relay: from one port through a pipeline to the other, with its log."""
 
-import time
 from pathlib import Path
 from typing import Any
 
+from testbed import clock
 from testbed.emulation.lateness import LatenessHistogram
 from testbed.emulation.packet_log import ChangeLine, End, Header, PacketLog, nanoseconds
 from testbed.emulation.port import Port
@@ -29,7 +29,7 @@ class Direction:
         self._log: PacketLog | None = None
         self._lateness = LatenessHistogram()
         self._earlier = Counts()
-        began = time.monotonic()
+        began = clock.now()
         self._pipeline = Pipeline(spec, key, self._log_drop, began=began)
 
     @property
@@ -51,19 +51,20 @@ class Direction:
         first = None
         for _ in range(_BATCH):
             try:
-                arrival, frame = self.source.receive()
+                stamp, frame = self.source.receive()
             except BlockingIOError:
                 break
+            arrival = clock.emulated(stamp)
             self._pipeline.arrive(arrival, frame)
             first = arrival if first is None else first
         return first
 
     def send_due(self) -> None:
         """Send every frame that is due."""
-        while (departure := self._pipeline.leave(time.monotonic())) is not None:
+        while (departure := self._pipeline.leave(clock.now())) is not None:
             due, packet = departure
             self._target.socket.send(packet.frame)
-            left = time.monotonic()
+            left = clock.now()
             self._lateness.add(left - due)
             if self._log is not None:
                 self._log.sent(packet, due, left)
@@ -86,7 +87,7 @@ class Direction:
         self.close_log()
         self._key = self._key._replace(repetition=repetition)
         self._earlier += self._pipeline.counts
-        now = time.monotonic()
+        now = clock.now()
         self._pipeline = Pipeline(spec, self._key, self._log_drop, began=now)
         if log is not None:
             header = Header(**self._key._asdict(), t=nanoseconds(now), spec=spec.to_mapping())
@@ -98,7 +99,7 @@ class Direction:
             counts = self._pipeline.counts
             self._log.close(
                 End(
-                    t=time.monotonic_ns(),
+                    t=clock.now_ns(),
                     received=counts.received_packets,
                     forwarded=counts.forwarded_packets,
                     dropped=dict(counts.dropped),

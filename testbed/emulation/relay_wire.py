@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from testbed import clock
 from testbed.emulation.namespace import Namespace
 from testbed.emulation.packet_log import WAYS, packet_log_path
 from testbed.emulation.player import Applied
@@ -28,7 +29,7 @@ from testbed.errors import TestbedError
 from testbed.links.schedule import Schedule
 from testbed.links.spec import Duplex
 
-_PATIENCE = 5.0  # seconds the relay may take to answer
+_PATIENCE = 5.0  # seconds the relay may take to answer, and the link to fall still
 _PAUSE = 0.02  # seconds between two requests for a restart
 
 
@@ -45,7 +46,8 @@ class RelayWire(Wire):
         self._process = inside.popen(
             [sys.executable, "-m", "testbed.emulation.relay", PORT_A, PORT_B,
              "--link", name, "--seed", str(seed),
-             "--up", json.dumps(specs["up"]), "--down", json.dumps(specs["down"])],
+             "--up", json.dumps(specs["up"]), "--down", json.dumps(specs["down"]),
+             "--time-dilation", str(clock.dilation())],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
         try:
@@ -68,9 +70,9 @@ class RelayWire(Wire):
     def restart(self, repetition: int, logs: Path | None) -> None:
         """Begin packet numbers, randomness and the two logs anew."""
         paths = logs and {way: str(packet_log_path(logs, self.name, way)) for way in WAYS}
-        deadline = time.monotonic() + _PATIENCE
+        deadline = clock.now() + _PATIENCE
         while self._ask({"restart": {"repetition": repetition, "logs": paths}})["in_flight"]:
-            if time.monotonic() > deadline:
+            if clock.now() > deadline:
                 raise TestbedError(
                     f"link {self.name} has carried packets for {_PATIENCE:g} s on end, so that "
                     "its log cannot begin"

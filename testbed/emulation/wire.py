@@ -95,7 +95,7 @@ class Wire(ABC):
 
     @abstractmethod
     def begin(self, at: float) -> None:
-        """Take `at`, on the monotonic clock, for time 0 of the schedule since the last restart.
+        """Take `at`, of testbed.clock, for time 0 of the schedule since the last restart.
 
         So that all links begin together, however long each took to restart.
         """

@@ -10,29 +10,14 @@ from dataclasses import dataclass, fields
 
 from testbed.errors import TestbedError
 from testbed.links.spec import Duplex, LinkSpec
+from testbed.sourced import PRESET, Figure
 
-PRESET = "engineering preset, not measured"
 _ERRANT = "ERRANT sample of MONROE, Norway and Sweden"
 _SPEEDTEST = "SIGCOMM'21 5G artifact, US 2020-21, server within 100 km"
 _RACA = "Raca et al. 5G/LTE set, stdev within a sample 2 to 4 ms (± 5 ms uniform has 2.9 ms)"
 _PANTHEON = "Pantheon's fitted cellular paths lose nothing at random; loss shows as delay"
 _LEO = "LeoReplayer, called empirical by its authors"
 _ORBIT = "35,786 km up and down again at the speed of light"
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """A value as a scenario writes it, and where it comes from."""
-
-    value: str | dict[str, str]
-    source: str
-
-    @property
-    def text(self) -> str:
-        """The value for people."""
-        if isinstance(self.value, str):
-            return self.value
-        return ", ".join(f"{key} {value}" for key, value in self.value.items())
 
 
 @dataclass(frozen=True, slots=True)

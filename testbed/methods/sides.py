@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Protocol
 
+from testbed import clock
 from testbed.codecs.base import Drawn
 from testbed.codecs.bits import Payload, PayloadError
 from testbed.decoding.lattice import Lattice
@@ -144,11 +144,11 @@ class DeviceSide:
     @contextmanager
     def drafting_round(self) -> Iterator[None]:
         """A span in which a round is drafted; its length is what the policy learns."""
-        start = time.monotonic()
+        start = clock.now()
         self._before, self._wait_s = replace(self.verifier.traffic), 0.0
         with self.trace.span("draft", self.stream, round=self.counts.rounds):
             yield
-        self._draft_s = time.monotonic() - start
+        self._draft_s = clock.now() - start
 
     def ask(self, upload: Payload, drafts: int = 0) -> bytes:
         """One round with a single answer: send, wait, return the download."""
@@ -160,9 +160,9 @@ class DeviceSide:
     def stream_answers(self, upload: Payload, drafts: int = 0) -> Iterator[bytes]:
         """One round whose answer comes in parts."""
         self.counts.rounds += 1
-        start = time.monotonic()
+        start = clock.now()
         yield from self.verifier.ask(self.text, drafts, upload)
-        self._wait_s += time.monotonic() - start
+        self._wait_s += clock.now() - start
 
     def record(self, drafted: int, accepted: int) -> None:
         """Note the verdict on one round's chain of drafts; the policy learns from it."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from testbed import clock
 from testbed.models.base import Logits
 from testbed.models.pace import Pace
 from testbed.models.reader import Reader
@@ -34,12 +34,12 @@ class Passes:
     @contextmanager
     def over(self, text: Sequence[int], keep: int = 1) -> Iterator[Logits]:
         """The logits as Reader.logits has them, in a pass that includes the body."""
-        start = time.monotonic_ns()
+        start = clock.now_ns()
         logits = self._reader.logits(text, keep)
         tokens = self._reader.read
         yield logits
         if not tokens:
             return  # all was read ahead
         if self._pace is not None:
-            sleep_until(start * 1e-9 + self._pace.seconds(tokens))
+            sleep_until(clock.real(start * 1e-9 + self._pace.seconds(tokens)))
         self._trace.past_span("forward", self._stream, start, tokens=tokens)

@@ -1,18 +1,19 @@
 """Event traces: one JSON object per line, one file per node and run.
 
-Every event has `t` (CLOCK_MONOTONIC, ns), `node`, `event` and `stream` (which text); spans have
+Every event has `t` (ns of testbed.clock), `node`, `event` and `stream` (which text); spans have
 `dur` (ns). All nodes of an emulated run share one clock, so times of different files compare.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import msgspec
+
+from testbed import clock
 
 Event = dict[str, Any]
 
@@ -28,20 +29,20 @@ class Tracer:
 
     def event(self, event: str, stream: str, **fields: Any) -> None:
         """Record that something happened now."""
-        self._write({"t": time.monotonic_ns(), "event": event, "stream": stream, **fields})
+        self._write({"t": clock.now_ns(), "event": event, "stream": stream, **fields})
 
     @contextmanager
     def span(self, event: str, stream: str, **fields: Any) -> Iterator[None]:
         """Record how long the body took, also when it fails."""
-        start = time.monotonic_ns()
+        start = clock.now_ns()
         try:
             yield
         finally:
             self.past_span(event, stream, start, **fields)
 
     def past_span(self, event: str, stream: str, start: int, **fields: Any) -> None:
-        """Record something that began at `start`, in ns of CLOCK_MONOTONIC, and ends now."""
-        duration = time.monotonic_ns() - start
+        """Record something that began at `start`, in ns of testbed.clock, and ends now."""
+        duration = clock.now_ns() - start
         self._write({"t": start, "event": event, "stream": stream, "dur": duration, **fields})
 
     def close(self) -> None:

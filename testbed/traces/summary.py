@@ -50,7 +50,7 @@ class Row(msgspec.Struct, kw_only=True):
     prompt: int
     device: str = "device"
     start_s: float = 0.0
-    """When the prompt was handed over, in seconds of CLOCK_MONOTONIC; 0 in older results."""
+    """When the prompt was handed over, in seconds of testbed.clock; 0 in older results."""
     tokens: int
     seconds: float
     tokens_per_second: float
@@ -89,6 +89,8 @@ class Row(msgspec.Struct, kw_only=True):
     output_sha256: str
     verdict: Level
     reasons: list[str]
+    time_dilation: float = 1.0
+    """How many times as slow everything ran; all times and rates are as if it had not."""
 
 
 def summarise(
@@ -106,6 +108,7 @@ def summarise(
     route: Route | None,
     verdict: Level,
     reasons: list[str],
+    time_dilation: float = 1.0,
 ) -> Row:
     """One row from a result, both nodes' events of that text, and the links' counters.
 
@@ -164,6 +167,7 @@ def summarise(
         output_sha256=hashlib.sha256(msgspec.json.encode(result.tokens)).hexdigest(),
         verdict=verdict,
         reasons=reasons,
+        time_dilation=time_dilation,
     )
 
 
@@ -174,6 +178,15 @@ def by_point(rows: list[Row]) -> list[tuple[dict[str, Any], list[Row]]]:
         if row.point not in points:
             points.append(row.point)
     return [(point, [row for row in rows if row.point == point]) for point in points]
+
+
+def dilation_text(rows: Sequence[Row]) -> str:
+    """By how much time was dilated, for people; empty if it was not."""
+    factors = sorted({row.time_dilation for row in rows})
+    if factors in ([], [1.0]):
+        return ""
+    slow = " or ".join(f"{factor:g}" for factor in factors)
+    return f"in emulated time; everything ran {slow} times as slow"
 
 
 def together_seconds(rows: Sequence[Row]) -> float:

@@ -7,7 +7,7 @@ from typing import Protocol
 from testbed.errors import TestbedError
 
 LONGEST_TIMEOUT = 86400.0
-"""Seconds; sockets count milliseconds in 32 bits."""
+"""Seconds of real time; sockets count milliseconds in 32 bits."""
 
 
 class Reconnected(Exception):  # noqa: N818 - an event, not an error
@@ -19,7 +19,10 @@ class LinkTimeout(TestbedError):  # noqa: N818 - what it is called everywhere
 
 
 class Channel(Protocol):
-    """A device's line to its verifier: whole messages, in order, while the line holds."""
+    """A device's line to its verifier: whole messages, in order, while the line holds.
+
+    Times are those of testbed.clock.
+    """
 
     peer: str
     """Who is at the other end, for messages to the user."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-import time
 from collections.abc import Iterator
 
+from testbed import clock
 from testbed.codecs.bits import NOTHING, Payload, width
 from testbed.codecs.tokens import encode_tokens
 from testbed.errors import TestbedError
@@ -152,9 +152,9 @@ class VerifierClient:
         self._channel.send(frames)
 
     def _receive(self) -> tuple[Message, bytes]:
-        deadline = time.monotonic() + self._timeout
+        deadline = clock.now() + self._timeout
         while True:
-            frames = self._channel.receive(max(0.0, deadline - time.monotonic()))
+            frames = self._channel.receive(max(0.0, deadline - clock.now()))
             if frames is None:
                 raise LinkTimeout(
                     f"{self._channel.peer} did not answer round {self._round} within "

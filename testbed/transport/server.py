@@ -6,10 +6,10 @@ heard of gets told so; damage is refused and never decided on.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from testbed import clock
 from testbed.codecs.bits import NOTHING, Payload
 from testbed.codecs.tokens import decode_tokens
 from testbed.decoding.randomness import KeyedRandomness, Randomiser
@@ -182,10 +182,10 @@ class VerifierServer:
         part, last = 0, False
         while not last:
             try:
-                start = time.monotonic()
+                start = clock.now()
                 with self.trace.span("verify", side.stream, round=message.round, part=part):
                     answer = next(parts)
-                busy = time.monotonic() - start
+                busy = clock.now() - start
             except (ValueError, TestbedError) as error:  # damaged upload, NaN, text too long
                 yield to_frames(Refused(VERSION, message.session, reason=str(error)))
                 return

@@ -3,32 +3,43 @@
 from __future__ import annotations
 
 import math
-import time
 
 import zmq
 from zmq.utils.monitor import recv_monitor_message
 
+from testbed import clock
 from testbed.errors import TestbedError
 from testbed.transport.channel import LinkTimeout, Reconnected
 from testbed.transport.messages import MAX_MESSAGE
 
 HEARTBEAT = 5.0
 """Seconds between heartbeats of an idle line."""
+HANDSHAKE, RECONNECT = 30.0, 0.1
+"""Seconds that a greeting may take, and between two tries to connect: as ZeroMQ has them."""
 QUEUE = 1000
 """Messages that may wait in a socket, each way."""
+
+
+def milliseconds(seconds: float) -> int:
+    """A time of testbed.clock as ZeroMQ is told of it, which knows real time only."""
+    return math.ceil(clock.real(seconds) * 1000)
 
 
 def harden(socket: zmq.Socket[bytes], timeout: float) -> None:
     """Settings of both ends, before bind or connect.
 
     A line is given up when nothing at all has come back for `timeout` seconds: a heartbeat queues
-    behind a large message, so a shorter limit would break slow links that work.
+    behind a large message, so a shorter limit would break slow links that work. As long a message
+    waits for room in a queue, rather than being dropped.
     """
     socket.linger = 0
     socket.sndhwm = socket.rcvhwm = QUEUE
     socket.maxmsgsize = MAX_MESSAGE
-    socket.heartbeat_ivl = round(HEARTBEAT * 1000)
-    socket.heartbeat_timeout = round(max(timeout, HEARTBEAT) * 1000)
+    socket.sndtimeo = milliseconds(timeout)
+    socket.heartbeat_ivl = milliseconds(HEARTBEAT)
+    socket.heartbeat_timeout = milliseconds(max(timeout, HEARTBEAT))
+    socket.handshake_ivl = milliseconds(HANDSHAKE)
+    socket.reconnect_ivl = milliseconds(RECONNECT)
 
 
 class ZmqChannel:
@@ -45,7 +56,6 @@ class ZmqChannel:
         self._socket = self._context.socket(zmq.DEALER)
         self._socket.routing_id = identity.encode()
         self._socket.immediate = True  # no queueing for a line that is down
-        self._socket.sndtimeo = round(timeout * 1000)
         harden(self._socket, timeout)
         self._monitor = self._socket.get_monitor_socket(
             zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
@@ -58,7 +68,7 @@ class ZmqChannel:
         except zmq.ZMQError as error:
             self.close()
             raise TestbedError(f"{endpoint}: {error}; write it as tcp://host:port") from None
-        if not self._monitor.poll(round(timeout * 1000)):
+        if not self._monitor.poll(milliseconds(timeout)):
             self.close()
             raise LinkTimeout(f"{self.peer} did not answer within {timeout:g} s")
         recv_monitor_message(self._monitor)
@@ -74,10 +84,10 @@ class ZmqChannel:
 
     def receive(self, timeout: float) -> list[bytes] | None:
         """See Channel."""
-        deadline = time.monotonic() + timeout
+        deadline = clock.now() + timeout
         while True:
-            left = max(0.0, deadline - time.monotonic())
-            ready = dict(self._poller.poll(math.ceil(left * 1000)))
+            left = max(0.0, deadline - clock.now())
+            ready = dict(self._poller.poll(milliseconds(left)))
             if self._socket in ready:
                 return self._socket.recv_multipart()
             if not ready:

@@ -22,8 +22,6 @@ class ZmqVerifier:
         self._socket = self._context.socket(zmq.ROUTER)
         self._socket.router_mandatory = True  # an answer nobody can take is noticed
         self._socket.router_handover = True  # a device that comes back keeps its identity
-        # An answer waits for room in a slow device's queue rather than being dropped.
-        self._socket.sndtimeo = round(timeout * 1000)
         harden(self._socket, timeout)
         try:
             self._socket.bind(endpoint)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 
+import msgspec
 import pytest
 
 from plots import draw_all, speed, timeline, traffic
@@ -184,3 +185,19 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (results.path / "figures").touch()
     with pytest.raises(TestbedError, match="figures: cannot be written: File exists"):
         list(draw_all(results))
+
+
+def test_every_figure_of_a_dilated_run_says_so(tmp_path, monkeypatch):
+    drawn = []
+    for module in (speed, timeline, traffic):
+        draw = module.draw
+        monkeypatch.setattr(
+            module, "draw", lambda results, draw=draw: drawn.append(draw(results)) or drawn[-1]
+        )
+    dilated = [msgspec.structs.replace(each, time_dilation=5.0) for each in ROWS]
+    list(draw_all(make_results(tmp_path, dilated)))
+    note = "in emulated time; everything ran 5 times as slow"
+    assert [figure.get_supxlabel() for figure in drawn] == [note] * 3
+    drawn.clear()
+    list(draw_all(make_results(tmp_path, ROWS)))
+    assert [figure.get_supxlabel() for figure in drawn] == [""] * 3

@@ -1,0 +1,53 @@
+"""Links as the kernel has to be asked for them where time is dilated."""
+
+from dataclasses import replace
+
+from testbed.links.delivery import DeliveryTrace
+from testbed.links.jitter import Jitter
+from testbed.links.measured import MeasuredDelays
+from testbed.links.queue import Queue
+from testbed.links.spec import LinkSpec
+
+
+def slowed(spec: LinkSpec, factor: float) -> LinkSpec:
+    """A link on which all takes `factor` times as long: times grow with it, rates shrink.
+
+    What counts bytes, packets or shares stays what it is. Files are not written anew, so that the
+    result is to be used and not to be written down.
+    """
+    if factor == 1:
+        return spec
+    return replace(
+        spec,
+        rate=_slowed_rate(spec.rate, factor),
+        delay=spec.delay * factor,
+        jitter=_slowed_jitter(spec.jitter, factor),
+        queue=_slowed_queue(spec.queue, factor),
+    )
+
+
+def _slowed_rate(rate: float | DeliveryTrace | None, factor: float) -> float | DeliveryTrace | None:
+    if isinstance(rate, DeliveryTrace):
+        return replace(rate, times=tuple(time * factor for time in rate.times))
+    return rate and rate / factor
+
+
+def _slowed_jitter(jitter: float | Jitter, factor: float) -> float | Jitter:
+    if not isinstance(jitter, Jitter):
+        return jitter * factor
+    measured = jitter.measured
+    if isinstance(measured, MeasuredDelays):
+        measured = replace(measured, delays=tuple(each * factor for each in measured.delays))
+    return replace(jitter, spread=jitter.spread * factor, measured=measured)
+
+
+def _slowed_queue(queue: int | Queue, factor: float) -> int | Queue:
+    if not isinstance(queue, Queue):
+        return queue
+    timed = queue.discipline == "codel"
+    return replace(
+        queue,
+        limit=queue.limit * factor if queue.unit == "seconds" else queue.limit,
+        target=queue.target * factor if timed else queue.target,
+        interval=queue.interval * factor if timed else queue.interval,
+    )

@@ -1,0 +1,127 @@
+"""The clock of an experiment, and whoever keeps it: nodes, models, policies, ZeroMQ."""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+import pytest
+import zmq
+
+from nodes.arguments import parser
+from testbed import clock
+from testbed.device import decode
+from testbed.drafting import base as drafting
+from testbed.methods import base as methods
+from testbed.models import passes
+from testbed.models.pace import Pace
+from testbed.traces.events import Tracer, read_events
+from testbed.transport.inprocess import InProcessChannel
+from testbed.transport.server import VerifierServer
+from testbed.transport.zmq_client import harden
+from tests.toy import PROMPT, similar_models, task
+
+
+@pytest.fixture
+def dilated():
+    """Sets the dilation, for this test alone."""
+    yield clock.set_dilation
+    clock.set_dilation(1.0)
+
+
+def test_emulated_time_is_real_time_over_the_dilation(dilated, monkeypatch):
+    monkeypatch.setattr(time, "monotonic", lambda: 50.0)
+    monkeypatch.setattr(time, "monotonic_ns", lambda: 2**60 + 1)
+    assert (clock.now(), clock.now_ns(), clock.dilation()) == (50.0, 2**60 + 1, 1.0)
+    dilated(4.0)
+    assert (clock.now(), clock.now_ns(), clock.dilation()) == (12.5, 2**58, 4.0)
+    assert clock.real(3.0) == 12.0
+    assert clock.emulated(3.0) == 0.75
+
+
+def test_a_node_keeps_the_clock_that_it_is_told(dilated):
+    parser(None).parse_args(["--model", "x"])
+    assert clock.dilation() == 1
+    parser(None).parse_args(["--model", "x", "--time-dilation", "2.5"])
+    assert clock.dilation() == 2.5
+    for text in ("0.5", "101", "nan"):
+        with pytest.raises((SystemExit, argparse.ArgumentTypeError)):
+            parser(None).parse_args(["--model", "x", "--time-dilation", text])
+
+
+def test_zeromq_is_told_real_time(dilated):
+    context = zmq.Context()
+    try:
+        told = []
+        for factor in (1.0, 5.0):
+            dilated(factor)
+            socket = context.socket(zmq.DEALER)
+            harden(socket, 60.0)
+            told.append(
+                [socket.sndtimeo, socket.heartbeat_ivl, socket.heartbeat_timeout,
+                 socket.handshake_ivl, socket.reconnect_ivl]
+            )  # fmt: skip
+        assert told[0] == [60_000, 5_000, 60_000, 30_000, 100]
+        assert told[1] == [5 * each for each in told[0]]
+    finally:
+        context.destroy(linger=0)
+
+
+class Real:
+    """Real time that passes only in sleep, and when a model is asked."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def sleep_until(self, moment: float) -> None:
+        self.now = max(self.now, moment)
+
+
+class Spy(drafting.DraftLength):
+    """Drafts three tokens, and remembers what it learnt."""
+
+    def __init__(self) -> None:
+        self.outcomes: list[drafting.Outcome] = []
+
+    def more(self, drafts):
+        return len(drafts) < 3
+
+    def learn(self, outcome):
+        self.outcomes.append(outcome)
+
+
+@pytest.mark.parametrize("method", ["dssd", "qs"])
+def test_what_a_policy_learns_and_what_is_traced_does_not_depend_on_the_dilation(
+    method, dilated, monkeypatch, tmp_path
+):
+    real = Real()
+    monkeypatch.setattr(time, "monotonic", lambda: real.now)
+    monkeypatch.setattr(time, "monotonic_ns", lambda: round(real.now * 1e9))
+    monkeypatch.setattr(passes, "sleep_until", real.sleep_until)
+    learnt, traced, took = [], [], []
+    for factor in (1.0, 4.0):
+        dilated(factor)
+        real.now = 100.0 * factor
+        spy = Spy()
+        monkeypatch.setattr(methods, "start_policy", lambda option, spy=spy: spy)
+        draft, target = similar_models(5)
+        path = tmp_path / f"{factor}.jsonl"
+        server = VerifierServer(target, pace=Pace(8e-3, 1e-3))
+        decoded = decode(
+            task(method, 12), PROMPT, draft, InProcessChannel(server), timeout=5,
+            trace=Tracer("device", path), pace=Pace(3e-3, 1e-3),
+        )  # fmt: skip
+        learnt.append(
+            [(o.draft_s, o.wait_s, o.verifier_s, o.drafted, o.uplink_bytes) for o in spy.outcomes]
+        )
+        traced.append([(event["t"], event.get("dur")) for event in read_events(path)])
+        took.append((decoded.times, real.now - 100.0 * factor))
+    for slow, plain in zip(learnt[1], learnt[0], strict=True):
+        assert slow == pytest.approx(plain, abs=2e-6)  # the verifier tells whole microseconds
+    assert learnt[0][1][0] == pytest.approx(3 * 4e-3, abs=2e-3)  # three passes, or one more token
+    for (t, dur), (plain_t, plain_dur) in zip(traced[1], traced[0], strict=True):
+        assert abs(t - plain_t) <= 10
+        assert (dur is None) == (plain_dur is None)
+        assert dur is None or abs(dur - plain_dur) <= 10
+    assert took[1][0] == pytest.approx(took[0][0])
+    assert took[1][1] == pytest.approx(4 * took[0][1])

@@ -19,8 +19,8 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
+from testbed.decoding.sampling import Sampling, distribution
 from testbed.models.base import Model
 from testbed.models.catalog import DEFAULT_DRAFT, resolve
 from testbed.models.load import load_model
@@ -87,19 +87,13 @@ def acceptance(
     random: np.random.Generator,
 ) -> float:
     """Mean of Σ min(p, q) over a text of so many tokens that the target writes."""
-    sessions = [model.session() for model in pair]
+    sessions, sampling = [model.session() for model in pair], Sampling(temperature)
     new, overlaps = prompt, list[float]()
     for _ in range(tokens):
-        p, q = (law(session.extend(new, keep=1)[-1], temperature) for session in sessions)
+        p, q = (distribution(session.extend(new, keep=1)[-1], sampling) for session in sessions)
         overlaps.append(float(np.minimum(p, q).sum()))
         new = [int(random.choice(p.size, p=p))]
     return statistics.mean(overlaps)
-
-
-def law(logits: NDArray[np.float32], temperature: float) -> NDArray[np.float64]:
-    """Softmax of logits / temperature."""
-    weights = np.exp((logits.astype(np.float64) - logits.max()) / temperature)
-    return np.asarray(weights / weights.sum())
 
 
 def costs(models: tuple[Model, ...]) -> list[float]:

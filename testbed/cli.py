@@ -121,7 +121,7 @@ def _parser() -> argparse.ArgumentParser:
         default="target",
         help="a draft predicts one token a pass, a target all that it verifies (default)",
     )
-    record.add_argument("--dtype", choices=get_args(Dtype), default="fp32", help="default: fp32")
+    record.add_argument("--dtype", choices=get_args(Dtype), help="default: the model's own")
     record.add_argument("--device", choices=get_args(Device), default="cpu", help="default: cpu")
     record.add_argument("--threads", type=int, help="default: what the library takes")
     record.add_argument("--out", type=Path, metavar="FILE.yaml", help="write the profile there")
@@ -295,8 +295,9 @@ def _profile_compute(args: argparse.Namespace) -> int:
     if args.out and (args.out.exists() or not args.out.parent.is_dir()):
         reason = "it exists already" if args.out.exists() else "there is no such folder"
         raise TestbedError(f"--out {args.out}: {reason}")
+    spec = resolve(args.model)
     spec = msgspec.structs.replace(
-        resolve(args.model), dtype=args.dtype, threads=args.threads, device=args.device
+        spec, dtype=args.dtype or spec.dtype, threads=args.threads, device=args.device
     )
     require_memory([Load(spec, processes=1)])
     model = load_model(spec, args.role)
@@ -325,7 +326,7 @@ def _profile_compute(args: argparse.Namespace) -> int:
 
         described = {
             "name": args.model,
-            "dtype": args.dtype,
+            "dtype": spec.dtype,
             "threads": torch.get_num_threads(),
             "device": "cpu" if args.device == "cpu" else torch.cuda.get_device_name(),
         }

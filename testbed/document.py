@@ -37,7 +37,8 @@ class RealModel(Strict):
     """One model: name, folder, .gguf file or Hugging Face id."""
 
     model: str
-    dtype: Dtype = "fp32"
+    dtype: Dtype | None = None
+    """None: the model's own, int8 for the default draft and fp32 for all others."""
     without_layers: tuple[int, ...] = ()
     threads: Positive | None = None
     device: Device = "cpu"

@@ -91,7 +91,7 @@ def _resolve(model: str | RealModel, threads: int, where: str) -> HuggingFaceSpe
         raise TestbedError(f"{where}: {error}") from None
     return msgspec.structs.replace(
         spec,
-        dtype=model.dtype,
+        dtype=model.dtype or spec.dtype,
         without_layers=model.without_layers or spec.without_layers,
         threads=model.threads or threads,
         device=model.device,

@@ -271,7 +271,7 @@ MISTAKES = [  # where, what is written there, and the error after the name of th
     ("models", 3, ": 3: expected `mapping`, got `int`"),
     ("models.synthetic.acceptance", 0, ": 0: expected `float` > 0.0"),
     ("models", {**REAL, "draft": {"model": "b", "dtype": "fp8"}},
-     ".draft.dtype: 'fp8': choose from bf16, fp16, fp32"),
+     ".draft.dtype: 'fp8': choose from bf16, fp16, fp32, int8"),
     ("models", {**REAL, "draft": {"model": "b", "device": "gpu"}},
      ".draft.device: 'gpu': choose from auto, cpu, cuda, cuda:0, cuda:1, cuda:2, cuda:3, cuda:4, "
      "cuda:5, cuda:6, cuda:7"),

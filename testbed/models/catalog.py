@@ -10,7 +10,7 @@ from testbed.errors import TestbedError
 from testbed.models import hub
 from testbed.models.shards import weight_files
 from testbed.models.shipped import shipped_draft
-from testbed.models.spec import HuggingFaceSpec
+from testbed.models.spec import Dtype, HuggingFaceSpec
 from testbed.models.weights import DEFAULT_MODEL, add_gguf, default_path
 
 DEFAULT_DRAFT = f"{DEFAULT_MODEL}-distilled"
@@ -45,12 +45,14 @@ def resolve(reference: str) -> HuggingFaceSpec:
     """Find, convert or download the model that `reference` names.
 
     `reference` is an alias from `describe`, a local model directory, a .gguf file or a Hugging Face
-    id "org/name" or "org/name@revision"; the spec takes it as its name. Raises TestbedError when
+    id "org/name" or "org/name@revision"; the spec takes it as its name, and the dtype that it is
+    meant to run in. Raises TestbedError when
     there is no such model, files of it are missing, or the default one is not fetched yet.
     """
     path = _local_directory(reference)
     weight_files(path, reference)
-    return HuggingFaceSpec(path=str(path), name=reference)
+    own: Dtype = "int8" if reference == DEFAULT_DRAFT else "fp32"
+    return HuggingFaceSpec(path=str(path), name=reference, dtype=own)
 
 
 def _local_directory(reference: str) -> Path:

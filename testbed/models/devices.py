@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from testbed.errors import TestbedError
-from testbed.models.spec import Device
+from testbed.models.spec import Device, Dtype
 
 
-def require_device(model: str, device: Device, gpus: int) -> None:
-    """Raise TestbedError unless `device` is one of a machine with so many CUDA devices."""
+def require_device(model: str, device: Device, dtype: Dtype, gpus: int) -> None:
+    """Raise TestbedError unless a machine with so many CUDA devices has `device`, for `dtype`."""
+    if dtype == "int8" and device != "cpu":
+        raise TestbedError(
+            f"Model '{model}' is to run on {device} in int8, which is for the CPU; allowed there "
+            "are fp32, bf16 and fp16."
+        )
     number = int(device.partition(":")[2] or 0)
     if device.startswith("cuda") and number >= gpus:
         known = ", ".join(["cpu", "auto", *(f"cuda:{index}" for index in range(gpus))])

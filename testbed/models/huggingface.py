@@ -16,12 +16,18 @@ from testbed.models.base import Logits
 from testbed.models.checks import check_extension, check_rollback
 from testbed.models.devices import require_device
 from testbed.models.directory import ModelDirectory
+from testbed.models.int8 import to_int8
 from testbed.models.layers import remove_layers
 from testbed.models.rollback import cut, new_cache, prove_rollback
 from testbed.models.spec import Device, Dtype
 from testbed.models.tokenizer import first_line
 
-_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+_DTYPES: dict[Dtype, torch.dtype] = {
+    "fp32": torch.float32,
+    "bf16": torch.bfloat16,
+    "fp16": torch.float16,
+    "int8": torch.float32,  # all but the matrices, and these when they are read
+}
 
 
 class HuggingFaceModel:
@@ -49,9 +55,11 @@ class HuggingFaceModel:
         self._directory = ModelDirectory(Path(path), name)
         vocabulary = self._directory.vocabulary
         self._vocabulary_size, self._vocabulary_id = vocabulary.size, vocabulary.fingerprint
-        self._network = _load(Path(path), name, _DTYPES[dtype], device)
+        self._network = _load(Path(path), name, dtype, device)
         if without_layers:
             remove_layers(self._network, without_layers, name)
+        if dtype == "int8":
+            to_int8(self._network)
         embedding = self._network.get_input_embeddings().weight
         self._embedded = int(embedding.shape[0])
         # Offloaded weights are nowhere until they are used; whatever uses them fetches its input.
@@ -151,15 +159,15 @@ class HuggingFaceSession:
         assert self.length == length
 
 
-def _load(path: Path, name: str, dtype: torch.dtype, device: Device) -> Any:
+def _load(path: Path, name: str, dtype: Dtype, device: Device) -> Any:
     """The network in a local directory, on its device."""
-    require_device(name, device, torch.cuda.device_count())
+    require_device(name, device, dtype, torch.cuda.device_count())
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     causal: Any = AutoModelForCausalLM  # its declared type forgets output_loading_info
     try:
         network, report = causal.from_pretrained(
             path,
-            dtype=dtype,
+            dtype=_DTYPES[dtype],
             device_map="auto" if device == "auto" else {"": device},
             local_files_only=True,
             use_safetensors=True,

@@ -15,7 +15,8 @@ from testbed.models.devices import require_device
 from testbed.models.shards import read_weights
 from testbed.models.spec import Dtype, HuggingFaceSpec
 
-BYTES: dict[Dtype, int] = {"fp32": 4, "bf16": 2, "fp16": 2}
+BYTES: dict[Dtype, int] = {"fp32": 4, "bf16": 2, "fp16": 2, "int8": 5}
+"""Of a weight, at most: for int8 it is loaded in fp32, then replaced matrix by matrix."""
 _PROCESS = 400_000_000  # bytes of a process with torch and no model: 380 MB measured
 _MEMINFO = Path("/proc/meminfo")
 _CGROUP = Path("/proc/self/cgroup")
@@ -55,7 +56,7 @@ def require_memory(loads: Sequence[Load]) -> None:
         free |= {f"GPU {index}": size for index, size in enumerate(free_gpu_memory())}
     wanted: list[tuple[set[str], int, Load]] = []
     for load in loads:
-        require_device(load.spec.name, load.spec.device, len(free) - 1)
+        require_device(load.spec.name, load.spec.device, load.spec.dtype, len(free) - 1)
         wanted.append((_places(load.spec.device, free), load.size, load))
         wanted.append(({_HOST}, load.processes * _PROCESS, load))
     for places, _, _ in wanted:

@@ -22,7 +22,7 @@ def test_json_round_trip(spec: ModelSpec) -> None:
     "text",
     [
         b'{"type": "synthetic", "vocabulary_size": 9, "acceptance": 0.5, "sede": 1}',
-        b'{"type": "huggingface", "path": "/m", "name": "big", "dtype": "int8"}',
+        b'{"type": "huggingface", "path": "/m", "name": "big", "dtype": "fp8"}',
     ],
 )
 def test_unknown_fields_and_values_are_refused(text: bytes) -> None:

@@ -46,8 +46,8 @@ def resolve(reference: str) -> HuggingFaceSpec:
 
     `reference` is an alias from `describe`, a local model directory, a .gguf file or a Hugging Face
     id "org/name" or "org/name@revision"; the spec takes it as its name, and the dtype that it is
-    meant to run in. Raises TestbedError when
-    there is no such model, files of it are missing, or the default one is not fetched yet.
+    meant to run in. Raises TestbedError when there is no such model, files of it are missing, or
+    the default one is not fetched yet.
     """
     path = _local_directory(reference)
     weight_files(path, reference)

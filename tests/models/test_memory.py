@@ -55,6 +55,10 @@ def test_weights_on_a_gpu_need_no_host_memory(spec: HuggingFaceSpec) -> None:
         require_memory([Load(with_options(spec, device="cuda"), 1)])
     with pytest.raises(TestbedError, match=r"run on cuda:2, .* cpu, auto, cuda:0, cuda:1\.$"):
         require_memory([Load(with_options(spec, device="cuda:2"), 1)])
+    with pytest.raises(
+        TestbedError, match=r"'big' is to run on cuda:1 in int8, which is for the CPU"
+    ):
+        require_memory([Load(with_options(spec, device="cuda:1", dtype="int8"), 1)])
 
 
 def test_auto_counts_all_there_is_and_what_others_take_of_it(spec: HuggingFaceSpec) -> None:

@@ -23,6 +23,7 @@ from testbed.errors import TestbedError
 
 Tensors = Mapping[str, NDArray[Any]]
 _SCALE = ".scale"
+_ROWS = 1024  # at a time: a head in fp32 is the largest thing that a device holds
 
 
 @dataclass(frozen=True)
@@ -39,9 +40,13 @@ class PackedDraft:
 
 def quantise(matrix: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
     """Integers in −127 … 127 and a scale for each row; off by at most half a scale."""
-    scale = np.abs(matrix).max(axis=1) / np.float32(127)
+    scale = np.maximum(matrix.max(axis=1), -matrix.min(axis=1)) / np.float32(127)
     safe = np.where(scale > 0, scale, np.float32(1))
-    return np.rint(matrix / safe[:, None]).astype(np.int8), scale
+    integers = np.empty(matrix.shape, np.int8)
+    for start in range(0, len(matrix), _ROWS):
+        rows = slice(start, start + _ROWS)
+        integers[rows] = np.rint(matrix[rows] / safe[rows, None])
+    return integers, scale
 
 
 def dequantise(integers: NDArray[np.int8], scale: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -204,10 +204,7 @@ class Experiment:
             answers = verifier.get(stream, [])
             events = _events(directory, name).get(stream, [])
             judge_messages(result, answers, verdict, *([name] if self._plain else []))
-            nodes: dict[Role, tuple[str, list[Event]]]
-            nodes = {"draft": (name, events), "target": (target, answers)}
-            for role, pace in self._scenario.paces.items():
-                judge_pace(*nodes[role], pace, result.times[-1], verdict)
+            self._judge_paces({"draft": (name, events), "target": (target, answers)}, verdict)
             self._write_text(directory, entry, name, prompt, result)
             rows.append(
                 summarise(
@@ -228,6 +225,10 @@ class Experiment:
                 )
             )
         return rows
+
+    def _judge_paces(self, nodes: dict[Role, tuple[str, list[Event]]], verdict: Verdict) -> None:
+        for role, pace in self._scenario.paces.items():
+            judge_pace(*nodes[role], pace, verdict)
 
     def _write_text(
         self, directory: Path, entry: MethodEntry, device: str, prompt: int, result: Result

@@ -9,9 +9,9 @@ from testbed.traces.events import Event
 from testbed.traces.verdict import Verdict
 
 SHARE = 0.02
-"""How much longer than asked all passes of a text may take together, timers apart."""
+"""How much longer than asked all passes of a text may take together."""
 EACH = 0.2e-3
-"""Seconds by which every pass may be late besides: no timer is exact, and short passes show it."""
+"""Seconds by which every pass may be late: no timer is exact, and short passes show it."""
 
 
 def judge_pace(node: str, events: Iterable[Event], pace: Pace, verdict: Verdict) -> None:
@@ -22,7 +22,7 @@ def judge_pace(node: str, events: Iterable[Event], pace: Pace, verdict: Verdict)
             asked.append(pace.seconds(event["tokens"]))
             took.append(event["dur"] * 1e-9)
     late = sum(took) - sum(asked)
-    limit = SHARE * sum(asked) + EACH * len(asked)
+    limit = max(SHARE * sum(asked), EACH * len(asked))
     if late > limit:
         verdict.add(
             "invalid",

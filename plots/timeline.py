@@ -107,4 +107,7 @@ def _phases(results: Results, row: Row, at: str) -> tuple[Bars, list[float]]:
 
 def _events(results: Results, row: Row, node: str) -> list[Event]:
     path = _file(results, row, node)
-    return events_by_stream(path).get(f"{row.device}/0", []) if path.exists() else []
+    if not path.exists():
+        return []
+    since = int(row.start_s * 1e9)  # the text may have been decoded before
+    return events_by_stream(path, since).get(f"{row.device}/0", [])

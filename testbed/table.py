@@ -27,6 +27,10 @@ def print_results(results: Results) -> None:
             console.print(devices_table(rows))
         console.print(traffic_table(rows))
         console.print(prediction_table(rows))
+    if again := sum(row.again for row in results.summary().rows):
+        console.print(
+            f"{again} times a text was decoded once more, as passes had been late", highlight=False
+        )
     for warning in results.warnings():
         console.print(f"warning: {warning}", highlight=False, markup=False, soft_wrap=True)
     verdict = results.verdict()

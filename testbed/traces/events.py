@@ -61,9 +61,10 @@ def read_events(path: Path) -> list[Event]:
     return [decoder.decode(line) for line in path.read_bytes().splitlines()]
 
 
-def events_by_stream(path: Path) -> dict[str, list[Event]]:
-    """The events of one file, those of each text by themselves."""
+def events_by_stream(path: Path, since: int = 0) -> dict[str, list[Event]]:
+    """The events of one file from a time on, in ns, those of each text by themselves."""
     streams: dict[str, list[Event]] = {}
     for event in read_events(path):
-        streams.setdefault(event["stream"], []).append(event)
+        if event["t"] >= since:
+            streams.setdefault(event["stream"], []).append(event)
     return streams

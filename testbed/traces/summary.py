@@ -91,6 +91,8 @@ class Row(msgspec.Struct, kw_only=True):
     reasons: list[str]
     time_dilation: float = 1.0
     """How many times as slow everything ran; all times and rates are as if it had not."""
+    again: int = 0
+    """How often the text had been decoded before, with late passes; that counts nowhere."""
 
 
 def summarise(
@@ -109,6 +111,7 @@ def summarise(
     verdict: Level,
     reasons: list[str],
     time_dilation: float = 1.0,
+    again: int = 0,
 ) -> Row:
     """One row from a result, both nodes' events of that text, and the links' counters.
 
@@ -168,6 +171,7 @@ def summarise(
         verdict=verdict,
         reasons=reasons,
         time_dilation=time_dilation,
+        again=again,
     )
 
 

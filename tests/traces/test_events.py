@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import time
 
+import msgspec
 import pytest
 
-from testbed.traces.events import Tracer, read_events
+from testbed.traces.events import Tracer, events_by_stream, read_events
 
 
 def test_events_come_back_in_order_with_their_fields(tmp_path):
@@ -75,3 +76,11 @@ def test_without_a_path_nothing_is_kept():
 def test_an_empty_file_has_no_events(tmp_path):
     (tmp_path / "x.jsonl").touch()
     assert read_events(tmp_path / "x.jsonl") == []
+
+
+def test_events_of_each_text_from_a_time_on(tmp_path):
+    path = tmp_path / "x.jsonl"
+    a1, b2, a3 = ({"t": t, "stream": stream} for t, stream in ((1, "a"), (2, "b"), (3, "a")))
+    path.write_bytes(b"\n".join(msgspec.json.encode(event) for event in (a1, b2, a3)))
+    assert events_by_stream(path) == {"a": [a1, a3], "b": [b2]}
+    assert events_by_stream(path, since=3) == {"a": [a3]}

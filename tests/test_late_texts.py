@@ -1,0 +1,81 @@
+"""A text with late passes is decoded once more, and what was late counts nowhere."""
+
+from __future__ import annotations
+
+from itertools import count
+
+import pytest
+
+from testbed import experiment
+from testbed.emulation.backend import choose_backend
+from testbed.experiment import Experiment
+from testbed.preparation import prepare
+from testbed.results import Results
+from testbed.scenario import check_scenario
+from tests.emulation.inside import inside_sandbox
+from tests.whole_run import SYNTHETIC
+
+
+class Lines:
+    """A display that only keeps what is said."""
+
+    def __init__(self):
+        self.said = []
+
+    def update(self, tokens, seconds):
+        pass
+
+    def say(self, text):
+        self.said.append(text)
+
+
+def rows_when_late(monkeypatch, folder, late):
+    """The rows of two texts, and what was said, where the passes of the times `late` are late."""
+    times = count()
+    # Asked once for each time that a text is decoded, and once more for its row.
+    monkeypatch.setattr(experiment, "lateness", lambda *_: "late" if next(times) in late else None)
+    scenario = check_scenario(
+        {
+            **SYNTHETIC,
+            "methods": ["dssd"],
+            "prompts": ["one", "two"],
+            "compute": {"target": {"profile": "a100_llama2_7b"}},
+        },
+        "test",
+    )
+    (point,) = scenario.every_point()
+    plan = prepare(point, choose_backend("relay"))
+    display = Lines()
+    with Experiment(scenario, plan, Results.create(folder, "late")) as running:
+        entry = scenario.methods[0]
+        running.begin(entry, 0)
+        rows = [row for prompt in (0, 1) for row in running.decode(entry, 0, prompt, display)]
+    return rows, display.said
+
+
+COUNTED = ("tokens", "rounds", "drafted", "accepted", "output_sha256", "uplink_message_bytes",
+           "uplink_payload_bits", "downlink_message_bytes", "downlink_payload_bits")  # fmt: skip
+
+
+@inside_sandbox
+def test_once_more_and_only_that_counts(tmp_path, monkeypatch):
+    (first, second), said = rows_when_late(monkeypatch, tmp_path, {0})
+    (same, _), silence = rows_when_late(monkeypatch, tmp_path, set())
+    assert [row.again for row in (first, second, same)] == [1, 0, 0]
+    assert said == ["dssd prompt 1 once more: late"]
+    assert silence == []
+    assert "late" not in first.reasons + second.reasons
+    for name in COUNTED:
+        assert getattr(first, name) == getattr(same, name)
+    for name in ("verify_s", "device_compute_s", "uplink_wire_bytes", "downlink_wire_bytes"):
+        assert getattr(first, name) == pytest.approx(getattr(same, name), rel=0.5)
+
+
+@inside_sandbox
+def test_a_machine_that_stays_late_is_not_asked_for_ever(tmp_path, monkeypatch):
+    (first, second), said = rows_when_late(monkeypatch, tmp_path, set(range(99)))
+    assert [row.again for row in (first, second)] == [2, 0]
+    assert len(said) == 2
+    for row in (first, second):
+        assert row.verdict == "invalid"
+        assert "late" in row.reasons

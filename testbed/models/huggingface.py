@@ -18,6 +18,7 @@ from testbed.models.devices import require_device
 from testbed.models.directory import ModelDirectory
 from testbed.models.int8 import to_int8
 from testbed.models.layers import remove_layers
+from testbed.models.reordered import reorder
 from testbed.models.rollback import cut, new_cache, prove_rollback
 from testbed.models.spec import Device, Dtype
 from testbed.models.tokenizer import first_line
@@ -60,6 +61,8 @@ class HuggingFaceModel:
             remove_layers(self._network, without_layers, name)
         if dtype == "int8":
             to_int8(self._network)
+        elif device == "cpu" and dtype != "fp16":
+            reorder(self._network)
         embedding = self._network.get_input_embeddings().weight
         self._embedded = int(embedding.shape[0])
         # Offloaded weights are nowhere until they are used; whatever uses them fetches its input.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from testbed.models.linears import replace_linears
 from testbed.models.packed import quantise
 
 _BLOCK = 32  # numbers; the operator has blocks of 16 or 32, by the processor
@@ -44,11 +45,8 @@ class Int8Linear(nn.Module):
 def to_int8(network: nn.Module) -> None:
     """Replace the linear layers of `network`, the head included, in place.
 
-    Embeddings stay as they are, even where the head is the same matrix, and so do layers whose
-    rows are no whole number of blocks: torch's operator reads beyond their ends.
+    Layers whose rows are no whole number of blocks stay: torch's operator reads beyond their ends.
     """
-    for name, child in network.named_children():
-        if isinstance(child, nn.Linear) and child.in_features % _BLOCK == 0:
-            setattr(network, name, Int8Linear(child))
-        else:
-            to_int8(child)
+    replace_linears(
+        network, lambda linear: None if linear.in_features % _BLOCK else Int8Linear(linear)
+    )

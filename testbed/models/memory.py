@@ -37,9 +37,15 @@ class Load:
 
     @property
     def size(self) -> int:
-        """Bytes of its weights, in all processes."""
+        """Bytes of its weights, in all processes.
+
+        On a CPU the largest matrix is there twice: while it is reordered, and for good where it is
+        embedding and head.
+        """
         weights = read_weights(Path(self.spec.path), self.spec.name)
-        return self.processes * weights.size(BYTES[self.spec.dtype])
+        each = BYTES[self.spec.dtype]
+        twice = weights.largest if self.spec.device == "cpu" else 0
+        return self.processes * (weights.size(each) + twice * each)
 
     def __str__(self) -> str:
         times = f"{self.processes} times " if self.processes > 1 else ""

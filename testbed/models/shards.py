@@ -26,6 +26,8 @@ class Weights:
     """Numbers that take the size of the type they are loaded in."""
     other_bytes: int
     """The rest, such as masks, which stays as it is."""
+    largest: int
+    """Numbers in the largest matrix, mostly that of the embedding or the head."""
 
     def size(self, bytes_per_float: int) -> int:
         """Bytes of memory once loaded."""
@@ -64,15 +66,17 @@ def weight_files(model: Path, name: str) -> list[Path]:
 
 def read_weights(model: Path, name: str) -> Weights:
     """What the model's weight files hold. Raises TestbedError when one is missing or damaged."""
-    floats = other = 0
+    floats = other = largest = 0
     for file in weight_files(model, name):
         for tensor in _tensors(file, name):
             if tensor["dtype"] in _FLOATS:
-                floats += math.prod(tensor["shape"])
+                numbers = math.prod(tensor["shape"])
+                floats += numbers
+                largest = max(largest, numbers)
             else:
                 begin, end = tensor["data_offsets"]
                 other += end - begin
-    return Weights(floats, other)
+    return Weights(floats, other, largest)
 
 
 def _tensors(file: Path, name: str) -> list[dict[str, Any]]:

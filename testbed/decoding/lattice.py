@@ -116,12 +116,14 @@ def quantise(q: Probabilities, total: int, support: Ids | None = None) -> Lattic
         if not mass > 0:
             raise ValueError("the support has no probability mass")
         kept = kept / mass
-    if 2 * total >= kept.size:
+    decisive = np.flatnonzero(kept)  # a token with q = 0 keeps count 0
+    if decisive.size > 2 * total:
+        # At most 2ℓ tokens have ℓq >= 1/2 and are rounded up, and what is missing then goes to the
+        # likeliest of the others: the 2ℓ likeliest decide all counts, with all ties of the last.
+        last = np.partition(kept, kept.size - 2 * total)[kept.size - 2 * total]
+        decisive = np.flatnonzero(kept >= last)
+    if decisive.size == kept.size:
         return Lattice(_nearest(kept, total), total, support, q.size)
-    # At most 2ℓ tokens have ℓq >= 1/2 and are rounded up, and what is missing then goes to the
-    # likeliest of the others: the 2ℓ likeliest decide all counts, with all ties of the last one.
-    last = np.partition(kept, kept.size - 2 * total)[kept.size - 2 * total]
-    decisive = np.flatnonzero(kept >= last)
     counts = np.zeros(kept.size, np.int64)
     counts[decisive] = _nearest(kept[decisive], total)
     return Lattice(counts, total, support, q.size)

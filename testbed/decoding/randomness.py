@@ -69,8 +69,9 @@ class KeyedRandomness:
         cumulative = np.cumsum(weights)
         target = self.uniform(role, position, *which) * float(cumulative[-1])
         index = int(np.searchsorted(cumulative, target, side="right"))
-        # u·Σ can round up to Σ itself: then the last entry that has weight.
-        return min(index, int(np.flatnonzero(weights)[-1]))
+        if index == weights.size:  # u·Σ can round up to Σ itself: then the last that has weight
+            index = int(np.flatnonzero(weights)[-1])
+        return index
 
     def accept(self, probability: float, position: int, *which: int) -> bool:
         """See Randomness. Strictly below, so that probability 0 is never accepted."""

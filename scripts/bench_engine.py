@@ -7,22 +7,17 @@ On an otherwise idle machine. Each benchmark prints what it measured, the limit,
 the two; exits with 1 when a limit is not met. The first four take the default pair.
 
 assisted    speculative decoding (dssd) in one process against transformers' assisted generation:
-            the same networks, prompts and number of drafts, no token filtered. tokens/s
+            the same models, prompts and number of drafts, no token filtered, in tokens/s. They
+            have the target as their own library loads it, and our draft
 target      the same at temperature 0 against the target alone, at several draft lengths; and
             against what follows from the tokens a round yielded and what passes cost
 processes   dssd between two processes over the loopback against the same in one, a thread each
 start       from `testbed run` to the first token: of the default pair, and of a synthetic one
 memory      of a device process at its peak, with the default draft and a synthetic one
-
-pace        how late paced passes end, by their own trace, at several paces
-dilation    tokens/s in emulated time of one paced scenario at several dilations, against the
-            fastest of them; the models are synthetic, the processes and the relay are real. What
-            programs take themselves, some ms a round, is in real time, and makes the difference
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import itertools
 import socket
@@ -37,67 +32,25 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 import yaml
-from rich.console import Console
-from rich.table import Table
+from limits import Figure, command
 
 from testbed.control import Begin, Decode, Progress, Ready, Result
 from testbed.decoding.sampling import Sampling
 from testbed.device import Decoded, decode
 from testbed.experiment import checked
-from testbed.launch import launch
 from testbed.models.base import Model
 from testbed.models.catalog import DEFAULT_DRAFT, resolve
 from testbed.models.load import load_model
-from testbed.models.pace import Pace
-from testbed.models.passes import Passes
-from testbed.models.reader import Reader
 from testbed.models.spec import Dtype, HuggingFaceSpec, ModelSpec, SyntheticSpec
-from testbed.models.synthetic import SyntheticModel
 from testbed.models.tokenizer import Tokenizer
 from testbed.models.weights import DEFAULT_MODEL
 from testbed.node_process import NodeProcess
 from testbed.prompts.file import File
-from testbed.punctual import exact_timers
-from testbed.scenario import load_scenario
 from testbed.task import Task
 from testbed.traces.events import Tracer, read_events
-from testbed.traces.verdict import worst
 from testbed.transport.inprocess import InProcessChannel
 from testbed.transport.server import VerifierServer
-
-PACES = (Pace(1e-3, 0.1e-3), Pace(5.95e-3, 0.1e-3), Pace(9.59e-3, 0.0969e-3), Pace(29e-3, 0.351e-3))
-"""A fast draft, and those of the Jetson, of one A100 and of four (testbed.models.profiles)."""
-PASSES, WARM = 300, 20  # those counted, and those before
-BLOCK = 5  # tokens of every second pass, as in a verification
-MEDIAN, P99 = 0.2, 1.0  # ms
-
-DILATIONS = (1, 2, 5, 10)
-APART = 0.03
-SCENARIO = {
-    "name": "bench_dilation",
-    "topology": "edge",
-    "verifier": "base_station",
-    "links": {
-        "radio": {
-            "up": {"rate": "15mbit", "delay": "43ms"},
-            "down": {"rate": "30mbit", "delay": "43ms"},
-        }
-    },
-    "models": {"synthetic": {"vocabulary_size": 1000, "acceptance": 0.8}},
-    "compute": {
-        "draft": {"profile": "pi5_qwen25_05b"},
-        "target": {"profile": "a100x4_llama2_70b"},
-    },
-    "decoding": {"temperature": 1.0, "max_new_tokens": 48},
-    "methods": ["dssd"],
-    "prompts": ["any text"],
-    "repeat": 2,
-    "backend": "relay",
-    "sweep": {"time_dilation": list(DILATIONS)},
-}
-
 
 KINDS = ("chat", "code", "reasoning")  # of prompts, all under 200 tokens
 EACH = 2  # of every kind
@@ -109,26 +62,6 @@ BEHIND, COSTS = 128, 25  # tokens that timed passes stand behind, and how many t
 SYNTHETIC = SyntheticSpec(50272, 0.8)
 START = {"default pair": 20.0, "synthetic pair": 3.0}  # s
 MEMORY = {"default draft": 700.0, "synthetic draft": 80.0}  # MB
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One line of the table. Without a limit it is there to be read."""
-
-    what: str
-    measured: float
-    limit: float | None
-    unit: str
-    note: str = ""
-    at_least: bool = False
-    """The limit is a lower one."""
-
-    @property
-    def met(self) -> bool:
-        """Whether it is within its limit."""
-        if self.limit is None:
-            return True
-        return self.measured >= self.limit if self.at_least else self.measured <= self.limit
 
 
 @dataclass
@@ -202,28 +135,38 @@ class Pair:
         channel = InProcessChannel(self._server)
         return decode(task, prompt, self.draft, channel, timeout=60, trace=Tracer("device"))
 
-    def assisted(self, prompt: list[int], temperature: float) -> tuple[list[int], float]:
-        """The same by transformers: the new tokens, and seconds."""
-        import torch  # noqa: PLC0415
 
-        target, draft = self.target._network, self.draft._network  # type: ignore[attr-defined]
-        for network in (target, draft):
+class Assisted:
+    """transformers' assisted generation in fp32, with a draft of ours."""
+
+    def __init__(self, draft: Model) -> None:
+        from transformers import AutoModelForCausalLM  # noqa: PLC0415  loads torch
+
+        path = resolve(DEFAULT_MODEL).path
+        self._target = AutoModelForCausalLM.from_pretrained(path, dtype="float32")
+        self._draft: Any = draft._network  # type: ignore[attr-defined]
+        for network in (self._target, self._draft):
             network.generation_config.eos_token_id = None
             network.generation_config.pad_token_id = 0
         # As many drafts in every round, as here.
-        draft.generation_config.num_assistant_tokens = DRAFTS
-        draft.generation_config.num_assistant_tokens_schedule = "constant"
-        draft.generation_config.assistant_confidence_threshold = 0.0
+        self._draft.generation_config.num_assistant_tokens = DRAFTS
+        self._draft.generation_config.num_assistant_tokens_schedule = "constant"
+        self._draft.generation_config.assistant_confidence_threshold = 0.0
+
+    def decode(self, prompt: list[int], temperature: float) -> tuple[list[int], float]:
+        """One text: the new tokens, and seconds."""
+        import torch  # noqa: PLC0415
+
         ids = torch.tensor([prompt])
         torch.manual_seed(1)
         sampling: dict[str, Any] = {"do_sample": False, "temperature": None, "top_p": None}
         if temperature:
             sampling = {"do_sample": True, "temperature": temperature, "top_p": 1.0}
         began = time.monotonic()
-        text = target.generate(
+        text = self._target.generate(
             ids,
             attention_mask=torch.ones_like(ids),
-            assistant_model=draft,
+            assistant_model=self._draft,
             max_new_tokens=TOKENS,
             top_k=0 if temperature else None,
             repetition_penalty=1.0,
@@ -235,12 +178,14 @@ class Pair:
 def bench_assisted() -> Iterator[Figure]:
     """Text by text, one after the other."""
     pair = Pair("fp32")
+    assisted = Assisted(pair.draft)
+    assisted.decode([0] * 32, 1.0)  # what first calls cost
     for temperature in (0.0, 1.0):
         ours, theirs, same = Speed(), Speed(), 0
         asked = prompts()
         for prompt in asked:
             decoded = pair.decode(task("dssd", temperature, draft_length=DRAFTS), prompt)
-            tokens, seconds = pair.assisted(prompt, temperature)
+            tokens, seconds = assisted.decode(prompt, temperature)
             ours.add(decoded)
             theirs.tokens, theirs.seconds = theirs.tokens + len(tokens), theirs.seconds + seconds
             same += decoded.tokens == tokens
@@ -379,7 +324,7 @@ def bench_start() -> Iterator[Figure]:
     """Runs as a user starts them; the second of two, as the first reads files from the disk."""
     models: dict[str, dict[str, Any]] = {
         "default pair": {"target": DEFAULT_MODEL, "draft": DEFAULT_DRAFT},
-        "synthetic pair": SCENARIO["models"],  # type: ignore[dict-item]
+        "synthetic pair": {"synthetic": {"vocabulary_size": 1000, "acceptance": 0.8}},
     }
     for name, limit in START.items():
         seconds = [first_token(models[name]) for _ in range(2)]
@@ -388,15 +333,23 @@ def bench_start() -> Iterator[Figure]:
 
 def first_token(models: dict[str, Any]) -> float:
     """Seconds from the command to the device's first token."""
-    scenario = {key: SCENARIO[key] for key in ("topology", "verifier", "links", "prompts")}
-    scenario |= {"name": "bench_start", "models": models, "methods": ["dssd"], "backend": "relay"}
-    scenario |= {"decoding": {"temperature": 1.0, "max_new_tokens": 8, "ignore_eos": True}}
+    scenario = {
+        "name": "bench_start",
+        "topology": "edge",
+        "verifier": "base_station",
+        "links": {"radio": {way: {"rate": "15mbit", "delay": "43ms"} for way in ("up", "down")}},
+        "models": models,
+        "decoding": {"temperature": 1.0, "max_new_tokens": 8, "ignore_eos": True},
+        "methods": ["dssd"],
+        "prompts": ["any text"],
+        "backend": "relay",
+    }
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "scenario.yaml")
         path.write_text(yaml.safe_dump(scenario))
         began = time.monotonic_ns()
-        command = [sys.executable, "-m", "testbed", "run", str(path), "--out", folder]
-        subprocess.run(command, stdout=subprocess.DEVNULL, check=False)
+        run = [sys.executable, "-m", "testbed", "run", str(path), "--out", folder]
+        subprocess.run(run, stdout=subprocess.DEVNULL, check=False)
         (events,) = Path(folder).glob("*/runs/*/device.jsonl")
         commits = [event["t"] for event in read_events(events) if event["event"] == "commit"]
         return float(commits[0] - began) * 1e-9
@@ -415,101 +368,14 @@ def bench_memory() -> Iterator[Figure]:
             yield Figure(f"device process with the {name}, peak", nodes.device_peak(), limit, "MB")
 
 
-def bench_pace() -> Iterator[Figure]:
-    """Passes as a node makes them, over a model that takes next to no time."""
-    exact_timers()
-    for pace in PACES:
-        late = lateness(pace) * 1e3
-        name = f"pass of {pace}, late by"
-        yield Figure(f"{name}, median", float(np.median(late)), MEDIAN, "ms")
-        yield Figure(f"{name}, p99", float(np.quantile(late, 0.99)), P99, "ms")
-
-
-def lateness(pace: Pace) -> np.ndarray:
-    """Seconds that each pass took beyond its pace."""
-    model = SyntheticModel(1000, 0.8, 0, role="target", name="synthetic")
-    text = [0]
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "events.jsonl")
-        with contextlib.closing(Tracer("bench", path)) as trace:
-            passes = Passes(Reader(model.session()), trace, "", pace)
-            for number in range(WARM + PASSES):
-                text += [0] * (BLOCK if number % 2 else 1)
-                with passes.over(text):
-                    pass
-        events = read_events(path)[WARM:]
-    return np.array([event["dur"] * 1e-9 - pace.seconds(event["tokens"]) for event in events])
-
-
-def bench_dilation() -> Iterator[Figure]:
-    """A whole run at each dilation."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "scenario.yaml")
-        path.write_text(yaml.safe_dump(SCENARIO))
-        results, _ = launch(load_scenario(path), Path(folder))
-        rows = results.summary().rows
-    speeds = {}
-    for factor in DILATIONS:
-        mine = [row for row in rows if row.time_dilation == factor]
-        speed = sum(row.tokens for row in mine) / sum(row.seconds for row in mine)
-        speeds[factor] = (speed, worst(row.verdict for row in mine))
-    fastest = max(speed for speed, _ in speeds.values())
-    for factor, (speed, verdict) in speeds.items():
-        yield Figure(
-            f"dilation {factor}, slower than the fastest by",
-            100 * (1 - speed / fastest),
-            100 * APART,
-            "%",
-            f"{speed:.2f} tokens/s, {verdict}",
-        )
-
-
 BENCHES: dict[str, Callable[[], Iterator[Figure]]] = {
     "assisted": bench_assisted,
     "target": bench_target,
     "processes": bench_processes,
     "start": bench_start,
     "memory": bench_memory,
-    "pace": bench_pace,
-    "dilation": bench_dilation,
 }
 
 
-def table(figures: list[Figure]) -> Table:
-    """All of them for people."""
-    shown = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for header in ("what", "measured", "limit", "ratio", ""):
-        shown.add_column(header, justify="left" if header in ("what", "") else "right")
-    for each in figures:
-        colour = "green" if each.met else "red"
-        shown.add_row(
-            each.what,
-            f"[{colour}]{each.measured:.3f} {each.unit}{'' if each.met else ' ✗'}[/]",
-            f"{'≥' if each.at_least else '≤'} {each.limit:g} {each.unit}" if each.limit else "",
-            f"{each.measured / each.limit:.2f}" if each.limit else "",
-            each.note,
-        )
-    return shown
-
-
-def main() -> None:
-    """Run the benchmarks asked for, print their figures."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--only", default=",".join(BENCHES), metavar="A,B")
-    wanted = parser.parse_args().only.split(",")
-    if unknown := [name for name in wanted if name not in BENCHES]:
-        parser.error(f"--only: {unknown[0]!r} is not one; choose from {', '.join(BENCHES)}")
-    figures: list[Figure] = []
-    for name in wanted:
-        found = list(BENCHES[name]())
-        Console(width=140).print(table(found))
-        figures += found
-    missed = [figure.what for figure in figures if not figure.met]
-    print(f"{len(missed)} limits missed" + "".join(f"\n  {what}" for what in missed))
-    sys.exit(1 if missed else 0)
-
-
 if __name__ == "__main__":
-    main()
+    command(__doc__, BENCHES)

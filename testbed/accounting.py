@@ -93,7 +93,7 @@ class Accountant:
                     verdict.add(
                         "suspect",
                         f"{where}: 1 % of packets left over {way.lateness.p99 * 1e3:.1f} ms late "
-                        f"(limit {LATE * 1e3:g} ms)",
+                        f"(limit {LATE * 1e3:g} ms): this machine is too busy",
                     )
         for link in self._shared:
             (came, taken_in), (let_out, went_on) = self._both_sides(link)

@@ -61,8 +61,6 @@ class HuggingFaceModel:
             remove_layers(self._network, without_layers, name)
         if dtype == "int8":
             to_int8(self._network)
-        elif device == "cpu" and dtype != "fp16":
-            reorder(self._network)
         embedding = self._network.get_input_embeddings().weight
         self._embedded = int(embedding.shape[0])
         # Offloaded weights are nowhere until they are used; whatever uses them fetches its input.
@@ -72,6 +70,8 @@ class HuggingFaceModel:
             name,
             self._network.config.model_type,
         )
+        if device == "cpu" and dtype in ("fp32", "bf16"):
+            reorder(self._network)
 
     @property
     def vocabulary_size(self) -> int:

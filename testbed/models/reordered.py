@@ -24,6 +24,12 @@ class ReorderedLinear(nn.Module):
         self._weight = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach(), _ROWS)
         self.bias = linear.bias
 
+    @property
+    def weight(self) -> torch.Tensor:
+        """W in the plain order: a copy, for networks that look at it."""
+        weight: torch.Tensor = self._weight.to_dense()
+        return weight
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """[…, K] to […, N]."""
         product: torch.Tensor = torch.ops.mkldnn._linear_pointwise(
@@ -38,5 +44,5 @@ def reorder(network: nn.Module) -> None:
     A head that shares its matrix with the embedding gets one of its own. Does nothing where torch
     was built without oneDNN.
     """
-    if torch.backends.mkldnn.is_available():
+    if torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         replace_linears(network, ReorderedLinear)

@@ -25,6 +25,8 @@ def spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> HuggingFaceSpec:
 
 
 class Huge:
+    largest = 0
+
     def size(self, bytes_per_float: int) -> int:
         return 100_000_000 * bytes_per_float
 
@@ -44,6 +46,14 @@ def test_both_nodes_together_must_fit(spec: HuggingFaceSpec) -> None:
         require_memory([Load(spec, 1), Load(spec, 2)])
     half = with_options(spec, dtype="bf16")
     require_memory([Load(half, 1), Load(half, 2)])
+
+
+def test_on_a_cpu_the_largest_matrix_is_there_twice(
+    spec: HuggingFaceSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Huge, "largest", 30_000_000)
+    assert Load(spec, 2).size == 2 * 130_000_000 * 4
+    assert Load(with_options(spec, device="cuda"), 2).size == 2 * 100_000_000 * 4
 
 
 def test_weights_on_a_gpu_need_no_host_memory(spec: HuggingFaceSpec) -> None:

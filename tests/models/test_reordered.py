@@ -22,8 +22,10 @@ def test_product_is_the_same(
     torch.manual_seed(rows + columns + tokens)
     linear = nn.Linear(columns, rows, bias=bias).to(dtype)
     x = torch.randn(2, tokens, columns, dtype=dtype)
+    reordered = ReorderedLinear(linear)
+    assert torch.equal(reordered.weight, linear.weight)
     with torch.inference_mode():
-        y = ReorderedLinear(linear)(x)
+        y = reordered(x)
         exact = x.double() @ linear.weight.double().T + (linear.bias.double() if bias else 0)
         size = x.double().abs() @ linear.weight.double().abs().T + exact.abs()
     assert y.dtype == dtype

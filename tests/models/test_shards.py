@@ -29,7 +29,7 @@ def shards(tmp_path: Path) -> list[Path]:
 def test_all_shards_count(shards: list[Path], tmp_path: Path) -> None:
     assert weight_files(tmp_path, "m") == shards
     weights = read_weights(tmp_path, "m")
-    assert weights == Weights(floats=22, other_bytes=6)
+    assert weights == Weights(floats=22, other_bytes=6, largest=12)
     assert (weights.size(4), weights.size(2)) == (94, 50)
 
 
@@ -37,7 +37,7 @@ def test_one_whole_file_is_read_alone(shards: list[Path], tmp_path: Path) -> Non
     """As transformers does."""
     save_file({"a": np.zeros(5, np.float32)}, tmp_path / "model.safetensors")
     (tmp_path / "consolidated.safetensors").touch()
-    assert read_weights(tmp_path, "m") == Weights(5, 0)
+    assert read_weights(tmp_path, "m") == Weights(5, 0, 5)
 
 
 def test_a_missing_shard_is_named(shards: list[Path], tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ the two; exits with 1 when a limit is not met. The first four take the default p
 
 assisted    speculative decoding (dssd) in one process against transformers' assisted generation:
             the same models, prompts and number of drafts, no token filtered, in tokens/s. They
-            have the target as their own library loads it, and our draft
+            have both as their own library loads them, the draft's matrices in our 8 bits
 target      the same at temperature 0 against the target alone, at several draft lengths; and
             against what follows from the tokens a round yielded and what passes cost
 processes   dssd between two processes over the loopback against the same in one, a thread each
@@ -137,14 +137,19 @@ class Pair:
 
 
 class Assisted:
-    """transformers' assisted generation in fp32, with a draft of ours."""
+    """transformers' assisted generation, the target in fp32."""
 
-    def __init__(self, draft: Model) -> None:
+    def __init__(self) -> None:
         from transformers import AutoModelForCausalLM  # noqa: PLC0415  loads torch
 
-        path = resolve(DEFAULT_MODEL).path
-        self._target = AutoModelForCausalLM.from_pretrained(path, dtype="float32")
-        self._draft: Any = draft._network  # type: ignore[attr-defined]
+        from testbed.models.int8 import to_int8  # noqa: PLC0415
+        from testbed.models.linears import replace_linears  # noqa: PLC0415
+
+        self._target, self._draft = (
+            AutoModelForCausalLM.from_pretrained(resolve(name).path, dtype="float32")
+            for name in (DEFAULT_MODEL, DEFAULT_DRAFT)
+        )
+        replace_linears(self._draft, to_int8)
         for network in (self._target, self._draft):
             network.generation_config.eos_token_id = None
             network.generation_config.pad_token_id = 0
@@ -178,7 +183,7 @@ class Assisted:
 def bench_assisted() -> Iterator[Figure]:
     """Text by text, one after the other."""
     pair = Pair("fp32")
-    assisted = Assisted(pair.draft)
+    assisted = Assisted()
     assisted.decode([0] * 32, 1.0)  # what first calls cost
     for temperature in (0.0, 1.0):
         ours, theirs, same = Speed(), Speed(), 0

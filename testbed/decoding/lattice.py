@@ -116,7 +116,7 @@ def quantise(q: Probabilities, total: int, support: Ids | None = None) -> Lattic
         if not mass > 0:
             raise ValueError("the support has no probability mass")
         kept = kept / mass
-    decisive = np.flatnonzero(kept)  # a token with q = 0 keeps count 0
+    decisive = np.flatnonzero(kept != 0)  # a token with q = 0 keeps count 0
     if decisive.size > 2 * total:
         # At most 2ℓ tokens have ℓq >= 1/2 and are rounded up, and what is missing then goes to the
         # likeliest of the others: the 2ℓ likeliest decide all counts, with all ties of the last.

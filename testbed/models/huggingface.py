@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import AutoModelForCausalLM, DynamicCache
+from transformers import AutoModelForCausalLM
 from transformers.utils import logging
 
 from testbed.errors import TestbedError
@@ -18,8 +18,10 @@ from testbed.models.devices import require_device
 from testbed.models.directory import ModelDirectory
 from testbed.models.int8 import to_int8
 from testbed.models.layers import remove_layers
-from testbed.models.reordered import reorder
-from testbed.models.rollback import cut, new_cache, prove_rollback
+from testbed.models.linears import replace_linears
+from testbed.models.memory import give_back
+from testbed.models.networks import Whole, quickest
+from testbed.models.rollback import prove_rollback
 from testbed.models.spec import Device, Dtype
 from testbed.models.tokenizer import first_line
 
@@ -56,22 +58,17 @@ class HuggingFaceModel:
         self._directory = ModelDirectory(Path(path), name)
         vocabulary = self._directory.vocabulary
         self._vocabulary_size, self._vocabulary_id = vocabulary.size, vocabulary.fingerprint
-        self._network = _load(Path(path), name, dtype, device)
+        give_back()  # the tables of tokens leave tens of MB
+        network = _load(Path(path), name, dtype, device)
         if without_layers:
-            remove_layers(self._network, without_layers, name)
+            remove_layers(network, without_layers, name)
         if dtype == "int8":
-            to_int8(self._network)
-        embedding = self._network.get_input_embeddings().weight
-        self._embedded = int(embedding.shape[0])
-        # Offloaded weights are nowhere until they are used; whatever uses them fetches its input.
-        self._device = torch.device("cpu") if embedding.is_meta else embedding.device
-        prove_rollback(
-            lambda tokens, cache: self.forward(tokens, cache, len(tokens)),
-            name,
-            self._network.config.model_type,
-        )
-        if device == "cpu" and dtype in ("fp32", "bf16"):
-            reorder(self._network)
+            replace_linears(network, to_int8)
+        self._embedded = int(network.get_input_embeddings().weight.shape[0])
+        with torch.inference_mode():
+            prove_rollback(Whole(network).forward, name, network.config.model_type)
+        self.network = quickest(network, name, dtype, device)
+        give_back()
 
     @property
     def vocabulary_size(self) -> int:
@@ -112,7 +109,7 @@ class HuggingFaceModel:
         session.extend([tokens[-1]] * block)
         session.extend([tokens[-1]])
 
-    def forward(self, tokens: Sequence[int], cache: DynamicCache, keep: int) -> Logits:
+    def forward(self, tokens: Sequence[int], cache: Any, keep: int) -> Logits:
         """Read `tokens` after `cache`, which grows; returns the last `keep` logits, [keep, V].
 
         Raises TestbedError when the tokenizer has an id that the network lacks. Logits that the
@@ -124,14 +121,8 @@ class HuggingFaceModel:
                 f"its network lacks; that allows 0 to {self._embedded - 1}."
             )
         with torch.inference_mode():
-            out = self._network(
-                torch.tensor([tokens], device=self._device),
-                past_key_values=cache,
-                use_cache=True,
-                logits_to_keep=keep,
-            )
-            known = out.logits[0, :, : self._vocabulary_size]
-            logits: Logits = known.float().cpu().numpy()
+            all_logits = self.network.forward(torch.tensor(tokens), cache, keep)
+            logits: Logits = all_logits[:, : self._vocabulary_size].float().cpu().numpy()
         lacking = self._vocabulary_size - logits.shape[1]
         if lacking:
             logits = np.pad(logits, ((0, 0), (0, lacking)), constant_values=-np.inf)
@@ -143,12 +134,13 @@ class HuggingFaceSession:
 
     def __init__(self, model: HuggingFaceModel) -> None:
         self._model = model
-        self._cache = new_cache()
+        self._network = model.network
+        self._cache = model.network.new_cache()
 
     @property
     def length(self) -> int:
         """Number of tokens in the cache."""
-        return int(self._cache.get_seq_length())
+        return self._network.length(self._cache)
 
     def extend(self, tokens: Sequence[int], keep: int | None = None) -> Logits:
         """See ModelSession.extend."""
@@ -158,7 +150,7 @@ class HuggingFaceSession:
     def rollback(self, length: int) -> None:
         """See ModelSession.rollback."""
         check_rollback(self.length, length)
-        cut(self._cache, self.length - length)
+        self._network.cut(self._cache, self.length - length)
         assert self.length == length
 
 

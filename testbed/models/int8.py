@@ -10,7 +10,6 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from testbed.models.linears import replace_linears
 from testbed.models.packed import quantise
 
 _BLOCK = 32  # numbers; the operator has blocks of 16 or 32, by the processor
@@ -26,12 +25,14 @@ class Int8Linear(nn.Module):
     integers: torch.Tensor
     scale: torch.Tensor
 
-    def __init__(self, linear: nn.Linear) -> None:
+    def __init__(
+        self, integers: torch.Tensor, scale: torch.Tensor, bias: torch.Tensor | None
+    ) -> None:
+        """W's integers, [N, K] int8, and scales, [N]."""
         super().__init__()
-        integers, scale = quantise(linear.weight.detach().float().numpy())
-        self.register_buffer("integers", torch.from_numpy(integers))
-        self.register_buffer("scale", torch.from_numpy(scale).bfloat16())
-        self.bias = linear.bias
+        self.register_buffer("integers", integers)
+        self.register_buffer("scale", scale.bfloat16())
+        self.bias = bias
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """[…, K] to […, N], in x's type."""
@@ -42,11 +43,12 @@ class Int8Linear(nn.Module):
         return product.view(*x.shape[:-1], -1)
 
 
-def to_int8(network: nn.Module) -> None:
-    """Replace the linear layers of `network`, the head included, in place.
+def to_int8(linear: nn.Linear) -> nn.Module:
+    """A linear layer in 8 bits.
 
-    Layers whose rows are no whole number of blocks stay: torch's operator reads beyond their ends.
+    One whose rows are no whole number of blocks stays: torch's operator reads beyond their ends.
     """
-    replace_linears(
-        network, lambda linear: None if linear.in_features % _BLOCK else Int8Linear(linear)
-    )
+    if linear.in_features % _BLOCK:
+        return linear
+    integers, scale = quantise(linear.weight.detach().float().numpy())
+    return Int8Linear(torch.from_numpy(integers), torch.from_numpy(scale), linear.bias)

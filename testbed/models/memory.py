@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import subprocess
 import sys
@@ -39,13 +40,15 @@ class Load:
     def size(self) -> int:
         """Bytes of its weights, in all processes.
 
-        On a CPU the largest matrix is there twice: while it is reordered, and for good where it is
-        embedding and head.
+        On a CPU the largest matrix is there twice while it is reordered, and for good where it is
+        both embedding and head. A Llama in fp32 is there twice; see testbed.models.networks.
         """
         weights = read_weights(Path(self.spec.path), self.spec.name)
-        each = BYTES[self.spec.dtype]
-        twice = weights.largest if self.spec.device == "cpu" else 0
-        return self.processes * (weights.size(each) + twice * each)
+        size = weights.size(BYTES[self.spec.dtype])
+        if self.spec.device == "cpu":
+            twice = self.spec.dtype == "fp32" and _is_llama(Path(self.spec.path))
+            size += size if twice else weights.largest * BYTES[self.spec.dtype]
+        return self.processes * size
 
     def __str__(self) -> str:
         times = f"{self.processes} times " if self.processes > 1 else ""
@@ -86,6 +89,12 @@ def require_room(size: int, what: str) -> None:
         )
 
 
+def give_back() -> None:
+    """Return what has been freed to the system, where the C library can be asked to."""
+    if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
+        trim(0)
+
+
 def free_memory() -> int:
     """Bytes that processes can still get: of this machine, and of the control group we are in."""
     return min([_available(), *_rooms()])
@@ -101,6 +110,14 @@ def free_gpu_memory() -> list[int]:
         reason = asked.stderr.strip().splitlines()[-1:] or ["torch said nothing"]
         raise TestbedError(f"the CUDA devices cannot be asked for their memory: {reason[0]}")
     return [int(size) for size in json.loads(asked.stdout)]
+
+
+def _is_llama(model: Path) -> bool:
+    try:
+        config = json.loads((model / "config.json").read_bytes())
+        return bool(config["architectures"] == ["LlamaForCausalLM"])
+    except (OSError, ValueError, KeyError, TypeError):  # whoever loads it will say so
+        return False
 
 
 def _places(device: str, free: dict[str, int]) -> set[str]:

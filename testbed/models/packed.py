@@ -23,7 +23,7 @@ from testbed.errors import TestbedError
 
 Tensors = Mapping[str, NDArray[Any]]
 _SCALE = ".scale"
-_ROWS = 1024  # at a time: a head in fp32 is the largest thing that a device holds
+_ROWS = 128  # at a time: a head in fp32 is the largest thing that a device holds
 
 
 @dataclass(frozen=True)

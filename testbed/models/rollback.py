@@ -14,20 +14,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-import numpy as np
+import torch
 from transformers import DynamicCache
 
 from testbed.errors import TestbedError
-from testbed.models.base import Logits
 
-Forward: TypeAlias = Callable[[list[int], DynamicCache], Logits]
-"""Reads tokens after a cache, which grows; returns the logits after each."""
+Forward: TypeAlias = Callable[[torch.Tensor, DynamicCache, int], torch.Tensor]
+"""Reads tokens after a cache, which grows; returns the logits after each of the last so many."""
 
 # Full attention, a window or chunks, and keys shared with an earlier layer; by name, as early
 # versions of transformers 5 do not have them all.
 _KEYS_OF_TOKENS = {"DynamicLayer", "DynamicSlidingWindowLayer", "DummyLayer"}
 _TOLERANCE = 1e-3  # of the largest logit; the passes compared are the same, so it should be 0
-_START, _OTHER, _NEXT = [1, 2, 3], [7, 6, 5, 4], [4, 5, 6, 7]
+_START, _OTHER, _NEXT = (torch.tensor(ids) for ids in ([1, 2, 3], [7, 6, 5, 4], [4, 5, 6, 7]))
 
 
 def require_keys_of_tokens(config: Any, name: str) -> None:
@@ -55,9 +54,9 @@ def prove_rollback(forward: Forward, name: str, kind: str) -> None:
     precision rounds alike.
     """
     cache = new_cache()
-    forward(_START, cache)
-    clean = forward(_NEXT, cache)
-    if np.isnan(clean).any() or np.isposinf(clean).any():
+    forward(_START, cache, 1)
+    clean = forward(_NEXT, cache, 1)
+    if clean.isnan().any() or clean.isposinf().any():
         raise TestbedError(
             f"Model '{name}' computes NaN or infinity in this dtype; fp32 and bf16 have the range "
             "that fp16 lacks."
@@ -67,12 +66,12 @@ def prove_rollback(forward: Forward, name: str, kind: str) -> None:
     if lengths != {len(_START) + len(_NEXT)}:
         raise _cannot(name, kind)
     cache = new_cache()
-    forward(_START, cache)
-    forward(_OTHER, cache)
+    forward(_START, cache, 1)
+    forward(_OTHER, cache, 1)
     cut(cache, len(_OTHER))
-    again = forward(_NEXT, cache)
-    seen = np.isfinite(clean)
-    if np.abs(again[seen] - clean[seen]).max() > _TOLERANCE * np.abs(clean[seen]).max():
+    again = forward(_NEXT, cache, 1)
+    seen = clean.isfinite()
+    if (again[seen] - clean[seen]).abs().max() > _TOLERANCE * clean[seen].abs().max():
         raise _cannot(name, kind)
 
 

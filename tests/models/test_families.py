@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from transformers import DynamicCache
 
 from testbed.errors import TestbedError
-from testbed.models import huggingface
+from testbed.models import networks
 from testbed.models.huggingface import HuggingFaceModel
 from tests.models.tiny import FAMILIES, IDS, LOGITS, RECURRENT, WINDOW, save
 
@@ -100,7 +100,7 @@ def test_the_cache_of_transformers_drops_what_a_window_has_passed(
 ) -> None:
     """Why we keep all keys: with theirs, the text above could not be cut back."""
     model, network = load(family)
-    monkeypatch.setattr(huggingface, "new_cache", lambda: DynamicCache(config=network.config))
+    monkeypatch.setattr(networks, "new_cache", lambda: DynamicCache(config=network.config))
     session = model.session()
     session.extend([5, 6, 7] * WINDOW)
     with pytest.raises(RuntimeError, match="sliding window"):

@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from testbed.models.int8 import Int8Linear, to_int8
+from testbed.models.int8 import to_int8
+from testbed.models.linears import replace_linears
 from testbed.models.packed import dequantise, quantise
 
 
@@ -23,7 +24,7 @@ def test_product_is_that_of_the_rounded_matrix(
     rounded = dequantise(*quantise(linear.weight.detach().numpy()))
     x = torch.randn(2, tokens, columns)
     with torch.inference_mode():
-        y = Int8Linear(linear)(x)
+        y = to_int8(linear)(x)
         exact = x @ torch.from_numpy(rounded).T + (linear.bias if bias else 0)
         scale = x.abs() @ torch.from_numpy(np.abs(rounded)).T
     assert y.dtype == torch.float32
@@ -36,7 +37,7 @@ def test_matrices_of_a_network_are_replaced_and_its_embedding_is_not() -> None:
     head.weight = embedding.weight
     before = embedding.weight.clone()
     network = nn.Sequential(embedding, nn.Sequential(nn.Linear(32, 32), nn.SiLU()), head)
-    to_int8(network)
+    replace_linears(network, to_int8)
     kinds = [type(module).__name__ for module in network.modules()]
     assert kinds.count("Int8Linear") == 2
     assert "Linear" not in kinds
@@ -47,5 +48,5 @@ def test_matrices_of_a_network_are_replaced_and_its_embedding_is_not() -> None:
 def test_rows_that_end_within_a_block_are_left_alone(columns: int) -> None:
     """On them torch's operator reads what is not theirs, or crashes."""
     network = nn.Sequential(nn.Linear(columns, 4))
-    to_int8(network)
+    replace_linears(network, to_int8)
     assert isinstance(network[0], nn.Linear)

@@ -56,6 +56,15 @@ def test_on_a_cpu_the_largest_matrix_is_there_twice(
     assert Load(with_options(spec, device="cuda"), 2).size == 2 * 100_000_000 * 4
 
 
+def test_a_llama_in_fp32_is_there_twice_on_a_cpu(spec: HuggingFaceSpec) -> None:
+    Path(spec.path, "config.json").write_text('{"architectures": ["LlamaForCausalLM"]}')
+    sizes = [
+        Load(with_options(spec, **options), 1).size
+        for options in ({}, {"dtype": "bf16"}, {"device": "cuda"})
+    ]
+    assert sizes == [800_000_000, 200_000_000, 400_000_000]
+
+
 def test_weights_on_a_gpu_need_no_host_memory(spec: HuggingFaceSpec) -> None:
     on_second = with_options(spec, device="cuda:1")
     require_memory([Load(on_second, 1), Load(spec, 2)])  # 3 processes, 2 times the weights

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from testbed.models.linears import replace_linears
 from testbed.models.reordered import ReorderedLinear, reorder
 
 ROUNDING = {torch.float32: 2**-18, torch.bfloat16: 2**-6}
@@ -38,7 +39,7 @@ def test_a_matrix_shared_with_the_embedding_stays_with_it() -> None:
     head.weight = embedding.weight
     before = embedding.weight.clone()
     network = nn.Sequential(embedding, nn.Sequential(nn.Linear(32, 32), nn.SiLU()), head)
-    reorder(network)
+    replace_linears(network, reorder)
     kinds = [type(module).__name__ for module in network.modules()]
     assert kinds.count("ReorderedLinear") == 2
     assert torch.equal(embedding.weight, before)
@@ -51,5 +52,5 @@ def test_layers_that_only_look_linear_are_left_alone() -> None:
             return 2 * super().forward(x)
 
     network = nn.Sequential(Scaled(4, 4))
-    reorder(network)
+    replace_linears(network, reorder)
     assert type(network[0]) is Scaled

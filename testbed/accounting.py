@@ -4,6 +4,7 @@ whether the books balance."""
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 
 from testbed import clock
 from testbed.control import Result
@@ -19,6 +20,18 @@ LATE = 5e-3
 """Seconds: a relay whose packets leave later than this in 1 % of cases is suspect."""
 _STILL = 0.1  # seconds without a packet
 _PATIENCE = 5.0  # seconds to wait for that
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The counters of all links, and the ns of testbed.clock between which they were read.
+
+    A frame that was captured meanwhile may be in them or not.
+    """
+
+    since: int
+    until: int
+    wires: dict[str, WireCounters]
 
 
 class Accountant:
@@ -55,10 +68,15 @@ class Accountant:
                 return
             before = after
 
-    def totals(self) -> dict[str, WireBytes]:
-        """What each shaped link took in since `start`."""
-        after = self._take()
-        return {name: _difference(self._before[name], wire) for name, wire in after.items()}
+    def read(self) -> Reading:
+        """The counters of the shaped links as they are now."""
+        since, wires = clock.now_ns(), self._take()
+        return Reading(since, clock.now_ns(), wires)
+
+    def totals(self, after: Reading) -> dict[str, WireBytes]:
+        """What each shaped link took in from `start` up to a reading."""
+        before = self.before.wires
+        return {name: _difference(before[name], wire) for name, wire in after.wires.items()}
 
     def plain_totals(self) -> dict[str, WireBytes]:
         """What each plain link carried since `start`; it drops nothing."""
@@ -113,7 +131,7 @@ class Accountant:
         Up: sent by devices, taken in by the link. Down: let out by it, arrived at devices. As in
         _both_ends, a packet in between is no discrepancy.
         """
-        before = self._before[link.name]
+        before = self.before.wires[link.name]
         for _ in range(5):
             after = self._network.wires[link.name].counters()
             plain = self.plain_totals()
@@ -150,7 +168,8 @@ class Accountant:
         return counters, sent, arrived
 
     def _mark(self) -> None:
-        self._before = self._take()
+        self.before = self.read()
+        """As `start` found them."""
         self._plain_before = self._take_plain()
 
     def _take_plain(self) -> dict[str, InterfaceCounters]:

@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 from rich.console import Console
 from rich.table import Table
@@ -63,13 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--seed", type=int)
     run.add_argument("--backend", choices=("auto", "netem", "relay"))
 
-    plot = commands.add_parser("plot", help="draw the figures of a results directory")
-    plot.set_defaults(command=_plot)
-    plot.add_argument("results", type=Path)
-
-    show = commands.add_parser("show", help="print the table of a results directory")
-    show.set_defaults(command=_show)
-    show.add_argument("results", type=Path)
+    _add_readers(commands)
 
     doctor = commands.add_parser("doctor", help="say what this machine can do, and what it lacks")
     doctor.set_defaults(command=_doctor)
@@ -132,6 +126,22 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_readers(commands: Any) -> None:
+    """The commands that read results."""
+    plot = commands.add_parser("plot", help="draw the figures of a results directory")
+    plot.set_defaults(command=_plot)
+    plot.add_argument("results", type=Path)
+
+    show = commands.add_parser("show", help="print the table of a results directory")
+    show.set_defaults(command=_show)
+    show.add_argument("results", type=Path)
+
+    packets = commands.add_parser("packets", help="show the rounds that were captured in a run")
+    packets.set_defaults(command=_packets)
+    packets.add_argument("run", type=Path, metavar="RESULTS/runs/RUN")
+    packets.add_argument("--link", help="default: the first")
+
+
 def _run(args: argparse.Namespace) -> int:
     from plots import draw_all
     from testbed.launch import launch
@@ -166,6 +176,22 @@ def _show(args: argparse.Namespace) -> int:
     from testbed.table import print_results
 
     print_results(Results.open(args.results))
+    return VALID
+
+
+def _packets(args: argparse.Namespace) -> int:
+    from testbed.traces.captured import books, read_captures
+    from testbed.traces.rounds import rounds, rounds_table, uses_table
+
+    captures = read_captures(args.run)
+    link = args.link or next(iter(captures))
+    if link not in captures:
+        raise TestbedError(f"--link {link}: captured were {', '.join(captures)}")
+    up, down = books(args.run, captures)[link]
+    end = 1 + max(up.last, down.last)
+    Console().print(
+        rounds_table(rounds(up, down)), uses_table(up.between(0, end), down.between(0, end))
+    )
     return VALID
 
 

@@ -123,5 +123,7 @@ class Document(Strict):
     timeout: str | int | float = "60s"
     time_dilation: Annotated[float, msgspec.Meta(ge=1, le=LARGEST_DILATION)] = 1.0
     """How many times as slow everything runs; see testbed.clock."""
+    capture: bool = True
+    """Whether all frames are recorded at both ends of every link; see testbed.captures."""
     sweep: Sweep = {}
     """Keys whose values vary; the whole scenario is run at each point."""

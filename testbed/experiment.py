@@ -13,6 +13,7 @@ import msgspec
 from testbed import clock
 from testbed.accounting import Accountant, judge_messages
 from testbed.calibration.short import check_links, severity, why
+from testbed.captures import Captures, Counted, judge_captures
 from testbed.control import Begin, Decode, Failed, Progress, Ready, Report, Result
 from testbed.emulation.network import Network
 from testbed.emulation.punctuality import (
@@ -64,6 +65,8 @@ class Plan(msgspec.Struct):
     """Their token ids by the target's tokenizer, in its chat template if asked for: "5 17 3"."""
     end_tokens: list[int]
     """The target's; none where texts are decoded to their limit regardless."""
+    capture: bool = False
+    """Whether frames are recorded."""
     warnings: list[str] = []
     """What whoever reads the results should know of the models."""
 
@@ -111,6 +114,9 @@ class Experiment:
         self._routes = {device: self._route(device) for device in self._own_links}
         self._nodes: dict[str, NodeProcess] = {}
         self._too_slow = False
+        self._captures: Captures | None = None
+        self._counted: list[Counted] = []
+        """Of each text of a run, in their order."""
 
     def __enter__(self) -> Experiment:
         with ExitStack() as stack:
@@ -129,12 +135,17 @@ class Experiment:
         return self
 
     def __exit__(self, *error: object) -> None:
+        if self._captures is not None:
+            self._captures.kill()
         self._stack.close()
 
     def begin(self, entry: MethodEntry, repetition: int) -> None:
         """Start a run: a new connection, new event files, and the links as they were at first."""
         directory = self._results.run(entry.label, repetition, self._point)
         self.network.handovers.reset()
+        self._counted.clear()
+        links = list(self.network.wires) if self._plan.capture else []
+        self._captures = Captures(self.network, links, directory)
         for name, node in self._nodes.items():
             node.send(Begin(str(directory / f"{name}.jsonl"), entry.uses_verifier))
             checked(*self._report(node), Ready)
@@ -162,6 +173,24 @@ class Experiment:
             write_handovers(directory / "handovers.jsonl", made)
         for reason in judge_handovers([applied for _, applied in made]):
             self.verdict.add("suspect", f"{directory.name}: {reason}")
+        self._end_captures(directory)
+
+    def _end_captures(self, directory: Path) -> None:
+        """Write down what all bytes were for, and compare with what links and nodes counted."""
+        assert self._captures is not None
+        seen, self._captures = self._captures.stop(), None
+        if not seen:
+            return
+        firsts = {link for device in self._own_links for link in self._first_shaped(device)}
+        entries = []
+        for counted in self._counted:
+            mine, reasons = judge_captures(seen, counted, firsts)
+            entries += mine
+            for reason in reasons:
+                self.verdict.add(
+                    "invalid", f"{directory.name} prompt {counted.prompt + 1}: {reason}"
+                )
+        (directory / "ledger.json").write_bytes(msgspec.json.encode(entries))
 
     def decode(
         self, entry: MethodEntry, repetition: int, prompt: int, display: Display
@@ -254,7 +283,18 @@ class Experiment:
         self, entry: MethodEntry, repetition: int, prompt: int, texts: list[Text], again: int
     ) -> list[Row]:
         """The rows of texts decoded together, which share the links and their books."""
-        links, plain = self._accountant.totals(), self._accountant.plain_totals()
+        after = self._accountant.read()
+        links, plain = self._accountant.totals(after), self._accountant.plain_totals()
+        each = [text.result for text in texts]
+        messages = {
+            "up": sum(result.up_bytes for result in each),
+            "down": sum(result.down_bytes for result in each),
+        }
+        # Then bytes may have gone over two links, or twice over one.
+        twice = self._scenario.handovers or any(result.resends for result in each)
+        self._counted.append(
+            Counted(prompt, self._accountant.before, after, None if twice else messages)
+        )
         shared = Verdict()
         self._accountant.judge(shared)
         self._processors.judge(shared)
@@ -306,7 +346,7 @@ class Experiment:
                 address = self.network.address(verifier, device)
                 arguments += [
                     f"--connect=tcp://{address}:{PORT}",
-                    f"--peer={verifier} over link {self._first_shaped(device)}",
+                    f"--peer={verifier} over link {' or '.join(self._first_shaped(device))}",
                 ]
             self._start_node(stack, device, "nodes.device", arguments)
         if uses_verifier:
@@ -340,11 +380,11 @@ class Experiment:
             return None
         return Route.along(scenario.links[name] for name in shaped)
 
-    def _first_shaped(self, device: str) -> str:
+    def _first_shaped(self, device: str) -> list[str]:
         """The first links on the device's way that a scenario knows."""
         own = self._own_links[device]
         starts = {device, *(link.node2 for link in self._plain if link.name in own)}
-        return " or ".join(link.name for link in self._links if link.node1 in starts)
+        return [link.name for link in self._links if link.node1 in starts]
 
     def _report(self, *nodes: NodeProcess) -> tuple[NodeProcess, Report]:
         # A node itself gives up after `timeout` of silence; this is for a node that hangs.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import reprlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -35,6 +36,12 @@ class Pair:
     vocabulary_size: int
 
 
+_NOT_CAPTURED = (
+    "without root frames are not captured, so nothing tells what their bytes were for; "
+    "run as root, or set capture: false"
+)
+
+
 def prepare(point: Point, backend: str) -> Plan:
     """Find the models, read the prompts, and check that all of it goes together.
 
@@ -46,6 +53,8 @@ def prepare(point: Point, backend: str) -> Plan:
     prompts = _read_prompts(scenario, pair)
     ends = [] if scenario.document.decoding.ignore_eos else sorted(pair.target_text.end_tokens)
     _check_memory(scenario, pair)
+    # tcpdump gives up root's rights for another user's, and a sandbox without root has no other.
+    capture, able = scenario.document.capture, os.geteuid() == 0
     return Plan(
         point=point.values,
         backend=backend,
@@ -53,7 +62,11 @@ def prepare(point: Point, backend: str) -> Plan:
         draft=pair.draft,
         prompts=[" ".join(map(str, tokens)) for tokens in prompts],
         end_tokens=ends,
-        warnings=list(_warnings(pair)),
+        capture=capture and able,
+        warnings=[
+            *_warnings(pair),
+            *([_NOT_CAPTURED] if capture and not able else []),
+        ],
     )
 
 

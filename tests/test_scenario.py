@@ -76,6 +76,7 @@ def test_the_resolved_form_has_every_default_filled_in():
         "backend": "auto",
         "timeout": "60s",
         "time_dilation": 1.0,
+        "capture": True,
         "sweep": [],
         "models": {"synthetic": {"vocabulary_size": 100, "acceptance": 0.8, "seed": 0}},
         "links": {
@@ -233,7 +234,7 @@ PROMPTS = "at least one, and none of them empty, is needed"
 MISTAKES = [  # where, what is written there, and the error after the name of that place
     ("colour", 1, ": unknown key; allowed are name, topology, verifier, links, models, methods, "
      "prompts, chat, description, handovers, decoding, compute, devices, repeat, seed, backend, "
-     "timeout, time_dilation, sweep"),
+     "timeout, time_dilation, capture, sweep"),
     ("decoding", {"temprature": 1}, ".temprature: unknown key; allowed are temperature, top_k, "
      "top_p, max_new_tokens, ignore_eos"),
     ("links.radio.up", {"raet": "1mbit"}, f".raet: {NO_LINK_KEY}"),

@@ -151,12 +151,17 @@ class Network:
                 return str(interface.IP())
         return str(node.IP())
 
-    def end_counters(self, link: str) -> tuple[InterfaceCounters, InterfaceCounters]:
-        """What the interfaces of a link's first and second host have carried."""
+    def ends(self, link: str) -> tuple[tuple[Namespace, str], tuple[Namespace, str]]:
+        """The first and second host of a link, and the names of their interfaces."""
         built = self._links[link] if link in self._links else self._plain[link]
         first, second = (
-            namespace_of(end.node).counters()[end.name] for end in (built.intf1, built.intf2)
+            (namespace_of(end.node), str(end.name)) for end in (built.intf1, built.intf2)
         )
+        return first, second
+
+    def end_counters(self, link: str) -> tuple[InterfaceCounters, InterfaceCounters]:
+        """What the interfaces of a link's first and second host have carried."""
+        first, second = (inside.counters()[name] for inside, name in self.ends(link))
         return first, second
 
     def state(self) -> dict[str, Any]:

@@ -1,0 +1,184 @@
+"""What was captured on the links of a run, compared with what links and nodes counted.
+
+At both hosts of every shaped link tcpdump records all frames. For every text, and each way, the
+frames that one host sent must be those that the link took in, what arrived at the other must be
+what the link let out, and every byte must have a use; see testbed.traces.ledger.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from itertools import accumulate
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from testbed.accounting import Reading
+from testbed.emulation.capture import Capture
+from testbed.emulation.network import Network
+from testbed.emulation.wire import DirectionCounters
+from testbed.traces.captured import Pair, books, write_captures
+from testbed.traces.frames import Frame
+from testbed.traces.ledger import Book, Ledger
+
+
+class Entry(msgspec.Struct, kw_only=True):
+    """One direction of a link while a text was decoded, or several together."""
+
+    prompt: int
+    link: str
+    way: str
+    frames: int
+    bytes: int
+    """Of all frames that were sent."""
+    uses: Ledger
+    """The same, by what they were for."""
+
+    @property
+    def unaccounted(self) -> int:
+        """Bytes without a use."""
+        return self.bytes - self.uses.total
+
+
+class Counted(NamedTuple):
+    """What was counted of a text, or of several decoded together."""
+
+    prompt: int
+    before: Reading
+    after: Reading
+    messages: dict[str, int] | None
+    """Bytes of the messages that devices sent ("up") and got ("down"); None when some were sent
+    twice, as a line broke."""
+
+
+class Captures:
+    """The captures of one run, from now on until `stop` or `kill`."""
+
+    def __init__(self, network: Network, links: Sequence[str], folder: Path) -> None:
+        """Raises TestbedError when one does not begin."""
+        self._folder = folder
+        self._captures: dict[str, list[Capture]] = {}
+        with ExitStack() as stack:
+            stack.callback(self.kill)
+            for link in links:
+                self._captures[link] = []
+                for inside, name in network.ends(link):
+                    path = folder / f"capture.{link}.{inside.name}.pcap"
+                    self._captures[link].append(Capture(inside, name, path))
+            stack.pop_all()
+
+    def stop(self) -> dict[str, dict[str, Seen]]:
+        """End them all; what was seen, by link and way. Raises TestbedError if it is not whole."""
+        try:
+            pairs = {
+                link: Pair(first.stop(), second.stop())
+                for link, (first, second) in self._captures.items()
+            }
+        finally:
+            self.kill()
+        if pairs:
+            write_captures(self._folder, pairs)
+        sent = books(self._folder, pairs)
+        return {link: self._seen(pair, *sent[link]) for link, pair in pairs.items()}
+
+    def _seen(self, pair: Pair, up: Book, down: Book) -> dict[str, Seen]:
+        first, second = pair.first.address, pair.second.address
+        return {
+            "up": Seen(up, pair.second.frames(self._folder, first)),
+            "down": Seen(down, pair.first.frames(self._folder, second)),
+        }
+
+    def kill(self) -> None:
+        """End them all, for nothing."""
+        for pair in self._captures.values():
+            for capture in pair:
+                capture.kill()
+
+
+class Seen:
+    """One direction of a link: what its sender sent, and what of that arrived at the other host."""
+
+    def __init__(self, book: Book, arrived: list[Frame]) -> None:
+        self._book = book
+        self._sent = Series([sent.frame for sent in book.sent])
+        self._arrived = Series(arrived)
+
+    def entry(self, counted: Counted, link: str, way: str) -> Entry:
+        """What the bytes were for that were sent meanwhile."""
+        begin, end = counted.before.until, counted.after.until
+        frames, size = self._sent.between(begin, end)
+        uses = self._book.between(begin, end)
+        return Entry(
+            prompt=counted.prompt, link=link, way=way, frames=frames, bytes=size, uses=uses
+        )
+
+    def differences(self, counted: Counted, link: str, way: str) -> Iterator[str]:
+        """Where the link's counts are not those of the captures."""
+        before, after = counted.before, counted.after
+        first, last = (_way(reading, link, way) for reading in (before, after))
+        taken = (
+            last.received_packets - first.received_packets,
+            last.received_bytes - first.received_bytes,
+        )
+        let_out = (
+            last.forwarded_packets - first.forwarded_packets,
+            last.forwarded_bytes - first.forwarded_bytes,
+        )
+        for what, series, theirs in (
+            ("sent", self._sent, taken),
+            ("arrived", self._arrived, let_out),
+        ):
+            least = series.between(before.until, after.since)
+            most = series.between(before.since, after.until)
+            if not all(a <= n <= b for a, n, b in zip(least, theirs, most, strict=True)):
+                yield (
+                    f"{most[0]} frames with {most[1]} B {what} by the capture, "
+                    f"{theirs[0]} with {theirs[1]} B by the link"
+                )
+
+
+def judge_captures(
+    seen: Mapping[str, Mapping[str, Seen]], counted: Counted, firsts: Collection[str]
+) -> tuple[list[Entry], list[str]]:
+    """What the bytes of all links were for, and why these figures are not to be believed.
+
+    `firsts` are the links that devices' messages go over first, one of them each.
+    """
+    entries, reasons = [], []
+    messages: Counter[str] = Counter()
+    for link, ways in seen.items():
+        for way, each in ways.items():
+            entry = each.entry(counted, link, way)
+            entries.append(entry)
+            where = f"link {link} {way}"
+            reasons += [f"{where}: {found}" for found in each.differences(counted, link, way)]
+            if entry.unaccounted:
+                reasons.append(f"{where}: {entry.unaccounted} B have no use")
+            if link in firsts:
+                messages[way] += entry.uses.messages + entry.uses.payload
+    for way, size in (counted.messages or {}).items():
+        if messages[way] != size:
+            reasons.append(f"{messages[way]} B of messages captured {way}, {size} by the nodes")
+    return entries, reasons
+
+
+class Series:
+    """Frames in the order they were captured, summed up."""
+
+    def __init__(self, frames: Sequence[Frame]) -> None:
+        self._times = [frame.t for frame in frames]
+        self._sums = [0, *accumulate(frame.size for frame in frames)]
+
+    def between(self, begin: int, end: int) -> tuple[int, int]:
+        """How many frames there were from `begin` up to `end`, and their bytes."""
+        first, last = bisect_left(self._times, begin), bisect_left(self._times, end)
+        return last - first, self._sums[last] - self._sums[first]
+
+
+def _way(reading: Reading, link: str, way: str) -> DirectionCounters:
+    counters = reading.wires[link]
+    return counters.up if way == "up" else counters.down

@@ -1,0 +1,124 @@
+"""Recording what an interface of a host sends and receives, with tcpdump."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import select
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+from testbed import clock
+from testbed.emulation.namespace import Namespace
+from testbed.errors import TestbedError
+from testbed.traces.captured import Captured
+
+_PATIENCE = 10.0  # seconds for tcpdump to begin, and to end
+_BUFFER = 16 * 1024  # KiB of the kernel's memory for frames that tcpdump has not fetched yet
+_FILE, _FILES = 250, 4  # MB of a file, and how many there are before the first is written over
+
+
+class _Counts(NamedTuple):
+    captured: int
+    received: int
+    dropped: int
+
+
+class Capture:
+    """A tcpdump at one interface of a host, from now on until `stop`.
+
+    `path` is the file's, to which its number is added. Raises TestbedError when tcpdump does
+    not begin.
+    """
+
+    def __init__(self, inside: Namespace, interface: str, path: Path) -> None:
+        self._where = f"tcpdump at {interface} of {inside.name}"
+        self._host = inside.name
+        self._path = path
+        shown = inside.json(["ip", "-j", "link", "show", "dev", interface])
+        self._address = str(shown[0]["address"])
+        self._process = inside.popen(
+            ["nice", "-n", "19", "tcpdump", "-i", interface, "-n", "-s", "0", "-B", str(_BUFFER),
+             "--immediate-mode", "--time-stamp-precision=nano", "-Z", "root",
+             "-C", str(_FILE), "-W", str(_FILES), "-w", str(path)],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        try:
+            said = self._read_until(b"listening on", time.monotonic() + _PATIENCE)
+            if b"listening on" not in said:
+                text = " ".join(said.decode(errors="replace").split())
+                raise TestbedError(f"{self._where} did not begin: {text}")
+        except BaseException:
+            self.kill()
+            raise
+        self._ahead = time.time_ns() - time.monotonic_ns()
+
+    def stop(self) -> Captured:
+        """End it. Raises TestbedError when a frame was missed, or the first ones written over."""
+        self._let_it_finish()
+        self._process.send_signal(signal.SIGINT)
+        try:
+            _, said = self._process.communicate(timeout=_PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise TestbedError(f"{self._where} did not end") from None
+        counts = _counts(said)
+        if self._process.returncode or counts is None:
+            text = " ".join(said.decode(errors="replace").split())
+            raise TestbedError(f"{self._where} failed: {text}")
+        if missed := counts.received - counts.captured + counts.dropped:
+            raise TestbedError(f"{self._where} missed {missed} of {counts.received} frames")
+        files = sorted(self._path.parent.glob(f"{self._path.name}[0-9]"))
+        if len(files) == _FILES:
+            raise TestbedError(
+                f"{self._where}: there was more to record than {_FILE * (_FILES - 1)} MB"
+            )
+        for number, file in enumerate(files):
+            files[number] = file.rename(self._path.with_suffix(f".{number}.pcap"))
+        return Captured(
+            host=self._host,
+            files=[file.name for file in files],
+            address=self._address,
+            ahead=self._ahead,
+            dilation=clock.dilation(),
+        )
+
+    def kill(self) -> None:
+        """End it without a result; killing twice is allowed."""
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+        self._process.wait()
+        if self._process.stderr:
+            self._process.stderr.close()
+
+    def _let_it_finish(self) -> None:
+        """Wait until tcpdump has fetched what there is; what it has not when it ends is lost."""
+        deadline = time.monotonic() + _PATIENCE
+        while self._process.poll() is None and time.monotonic() < deadline:
+            self._process.send_signal(signal.SIGUSR1)  # asks for its counts
+            counts = _counts(self._read_until(b"dropped by kernel", deadline))
+            if counts is None or counts.captured == counts.received:
+                return
+
+    def _read_until(self, mark: bytes, deadline: float) -> bytes:
+        """What tcpdump says, up to and with a mark; less when it ends or the time does."""
+        assert self._process.stderr is not None
+        said = b""
+        while mark not in said:
+            left = max(0.0, deadline - time.monotonic())
+            ready, _, _ = select.select([self._process.stderr], [], [], left)
+            more = os.read(self._process.stderr.fileno(), 4096) if ready else b""
+            if not more:
+                break
+            said += more
+        return said
+
+
+def _counts(said: bytes) -> _Counts | None:
+    """The counts that tcpdump tells; None if it does not."""
+    found = [re.search(rf"(\d+) packets? {name}", said.decode()) for name in _Counts._fields]
+    return None if None in found else _Counts(*(int(each[1]) for each in found if each))

@@ -1,0 +1,79 @@
+"""The captures of a run: which there are, and what is needed to read them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from testbed.errors import TestbedError
+from testbed.traces.frames import Frame, read_frames
+from testbed.traces.ledger import Book
+from testbed.traces.streams import streams
+
+NAME = "captures.json"
+
+
+class Captured(msgspec.Struct, kw_only=True):
+    """What was recorded at one end of a link."""
+
+    host: str
+    files: list[str]
+    """Beside captures.json, in their order."""
+    address: str
+    """The interface's Ethernet address: frames that come from it were sent here."""
+    ahead: int
+    """By how many ns the stamps are ahead of CLOCK_MONOTONIC."""
+    dilation: float
+
+    def frames(self, folder: Path, source: str) -> list[Frame]:
+        """The frames that come from an interface, timed by testbed.clock."""
+        return [
+            frame
+            for file in self.files
+            for frame in read_frames(folder / file, ahead=self.ahead, dilation=self.dilation)
+            if frame.source == source
+        ]
+
+
+class Pair(NamedTuple):
+    """What was recorded at both ends of a link, its first host's first."""
+
+    first: Captured
+    second: Captured
+
+
+def write_captures(folder: Path, captures: dict[str, Pair]) -> None:
+    """Keep in a run's folder what is needed to read its captures, by link."""
+    (folder / NAME).write_bytes(msgspec.json.encode(captures))
+
+
+def read_captures(folder: Path) -> dict[str, Pair]:
+    """Raises TestbedError when there are none."""
+    try:
+        return msgspec.json.decode((folder / NAME).read_bytes(), type=dict[str, Pair])
+    except (OSError, msgspec.MsgspecError) as error:
+        raise TestbedError(f"{folder}: no captures of a run are there: {error}") from None
+
+
+def books(folder: Path, captures: Mapping[str, Pair]) -> dict[str, tuple[Book, Book]]:
+    """What was sent up and down each link. Raises TestbedError when a capture is not whole."""
+    ends = [(link, end) for link, pair in captures.items() for end in pair]
+    frames = {(link, end.host): end.frames(folder, end.address) for link, end in ends}
+    hosts = [
+        sorted(
+            (frame for (_, other), some in frames.items() if other == host for frame in some),
+            key=lambda frame: frame.t,
+        )
+        for host in dict.fromkeys(end.host for _, end in ends)
+    ]
+    known = streams(hosts)
+    return {
+        link: (
+            Book(frames[link, pair.first.host], known),
+            Book(frames[link, pair.second.host], known),
+        )
+        for link, pair in captures.items()
+    }

@@ -1,0 +1,88 @@
+"""The frames of a capture: what their headers say, and the bytes that they carry.
+
+Headers are read by hand, since a run has many thousands of frames and Scapy takes a tenth of a
+millisecond for each; Scapy's layers for what they carry are testbed.traces.layers.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from scapy.error import Scapy_Exception
+from scapy.utils import RawPcapReader
+
+from testbed.errors import TestbedError
+
+FIN, SYN, RST = 0x01, 0x02, 0x04
+ETHERNET = 14
+"""Bytes of an Ethernet header."""
+_IPV4, _TCP = 0x0800, 6
+_PORTS_TO_FLAGS = struct.Struct("!HHIIBB")
+
+
+class Flow(NamedTuple):
+    """One direction of a TCP connection."""
+
+    source: str
+    source_port: int
+    destination: str
+    destination_port: int
+
+
+class Frame(NamedTuple):
+    """One Ethernet frame."""
+
+    t: int
+    """When it was captured, in ns of the clock that was asked for."""
+    size: int
+    """Bytes, as interfaces count them: Ethernet header included, checksum not."""
+    source: str
+    """The Ethernet address that it came from."""
+    ip: int = 0
+    """Bytes of the IP header."""
+    tcp: int = 0
+    """Bytes of the TCP header; 0 where there is none."""
+    flow: Flow | None = None
+    """None where there is no TCP."""
+    sequence: int = 0
+    flags: int = 0
+    payload: bytes = b""
+
+
+def read_frames(path: Path, *, ahead: int = 0, dilation: float = 1.0) -> Iterator[Frame]:
+    """The frames of a capture in the order they came.
+
+    `ahead` is by how many ns the capture's clock is ahead of the monotonic one, and `dilation` what
+    testbed.clock then divides by. Raises TestbedError when it cannot be read, or frames were cut.
+    """
+    try:
+        reader = RawPcapReader(str(path))
+    except (OSError, Scapy_Exception) as error:
+        raise TestbedError(f"{path}: is no capture that can be read: {error}") from None
+    with reader:
+        unit = 1 if reader.nano else 1000
+        for data, meta in reader:
+            if meta.caplen < meta.wirelen:
+                raise TestbedError(f"{path}: holds {meta.caplen} of a frame's {meta.wirelen} B")
+            t = meta.sec * 1_000_000_000 + meta.usec * unit - ahead
+            yield _frame(round(t / dilation), data)
+
+
+def _frame(t: int, data: bytes) -> Frame:
+    size, source = len(data), data[6:12].hex(":")
+    if size < ETHERNET + 20 or int.from_bytes(data[12:14], "big") != _IPV4:
+        return Frame(t, size, source)
+    ip = 4 * (data[ETHERNET] & 0x0F)
+    begin = ETHERNET + ip
+    if data[ETHERNET + 9] != _TCP or size < begin + 20:
+        return Frame(t, size, source, ip)
+    port, its_port, sequence, _, offset, flags = _PORTS_TO_FLAGS.unpack_from(data, begin)
+    tcp = 4 * (offset >> 4)
+    end = ETHERNET + int.from_bytes(data[ETHERNET + 2 : ETHERNET + 4], "big")
+    addresses = (socket.inet_ntoa(data[ETHERNET + at : ETHERNET + at + 4]) for at in (12, 16))
+    flow = Flow(next(addresses), port, next(addresses), its_port)
+    return Frame(t, size, source, ip, tcp, flow, sequence, flags, data[begin + tcp : end])

@@ -1,0 +1,92 @@
+"""What a direction of a ZeroMQ connection consists of: greeting, commands, and our messages.
+
+ZMTP 3.1, https://rfc.zeromq.org/spec/37. A frame is a byte of flags, its size in one byte or in
+eight, and its body.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from testbed.errors import TestbedError
+from testbed.transport.messages import Message, ProtocolError, from_frames
+
+GREETING = 64
+"""Bytes that each side starts with."""
+MORE, LONG, COMMAND = 0x01, 0x02, 0x04
+
+Use = Literal["zmtp", "messages", "payload"]
+"""ZeroMQ's own, headers of our messages, and what codecs wrote."""
+
+
+class Span(NamedTuple):
+    """Bytes of the stream that serve one use."""
+
+    start: int
+    end: int
+    use: Use
+
+
+@dataclass(frozen=True)
+class Element:
+    """A greeting, a command or a message."""
+
+    name: str
+    """Of a command its own, of a message its type."""
+    spans: tuple[Span, ...]
+    message: Message | None = None
+    """None for what is ZeroMQ's own."""
+
+    @property
+    def end(self) -> int:
+        """Where in the stream it ends."""
+        return self.spans[-1].end
+
+
+def elements(stream: bytes | bytearray) -> Iterator[Element]:
+    """The elements of a stream, from its first byte on; a last one that is cut off is left out.
+
+    Raises TestbedError when it is no ZMTP 3, or carries a message that is none of ours.
+    """
+    if len(stream) < GREETING:
+        return
+    if stream[0] != 0xFF or stream[9] != 0x7F or stream[10] != 3:
+        raise TestbedError("a connection does not begin as ZMTP 3 does")
+    yield Element("greeting", (Span(0, GREETING, "zmtp"),))
+    at, parts, spans = GREETING, list[bytes](), list[Span]()
+    while (frame := _frame(stream, at)) is not None:
+        flags, begin, end = frame
+        body = bytes(stream[begin:end])
+        if flags & COMMAND:
+            yield Element(_command(body), (Span(at, end, "zmtp"),))
+        else:
+            spans += [Span(at, begin, "zmtp"), Span(begin, end, "payload" if parts else "messages")]
+            parts.append(body)
+            if not flags & MORE:
+                message = _message(parts)
+                yield Element(type(message).__name__, tuple(spans), message)
+                parts, spans = [], []
+        at = end
+
+
+def _frame(stream: bytes | bytearray, at: int) -> tuple[int, int, int] | None:
+    """Flags, and where the body begins and ends; None when it is not all there."""
+    if at >= len(stream):
+        return None
+    flags = stream[at]
+    begin = at + (9 if flags & LONG else 2)
+    end = begin + int.from_bytes(stream[at + 1 : begin], "big")
+    return None if end > len(stream) else (flags, begin, end)
+
+
+def _command(body: bytes) -> str:
+    return body[1 : 1 + body[0]].decode("ascii", "replace")
+
+
+def _message(parts: list[bytes]) -> Message:
+    try:
+        return from_frames(parts)[0]
+    except ProtocolError as error:
+        raise TestbedError(f"a captured message is none of ours: {error}") from None

@@ -1,0 +1,144 @@
+"""What tcpdump saw of a run's links, against what links and nodes counted."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+
+import msgspec
+import pytest
+
+from testbed import experiment
+from testbed.accounting import Accountant
+from testbed.captures import Entry
+from testbed.emulation.backend import choose_backend
+from testbed.errors import TestbedError
+from testbed.experiment import Experiment
+from testbed.preparation import prepare
+from testbed.results import Results
+from testbed.scenario import check_scenario
+from testbed.traces.captured import books, read_captures
+from testbed.traces.rounds import rounds
+from tests.emulation.inside import inside_sandbox
+from tests.test_late_texts import Lines
+from tests.whole_run import SYNTHETIC, results, run, write
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="tcpdump needs root")
+
+
+def lossy(loss: str) -> dict:
+    way = {"rate": "20mbit", "delay": "2ms", "loss": loss}
+    return {"radio": {"up": way, "down": way}}
+
+
+def ledger(found: Results) -> list[Entry]:
+    (folder,) = (found.path / "runs").iterdir()
+    return msgspec.json.decode((folder / "ledger.json").read_bytes(), type=list[Entry])
+
+
+@pytest.mark.emulation
+@pytest.mark.parametrize("loss", ["0%", "5%"])
+def test_every_byte_of_a_run_has_a_use(tmp_path, loss):
+    scenario = write(
+        tmp_path, methods=["dssd"], prompts=["one", "two"], links=lossy(loss), backend="relay"
+    )
+    run(scenario)
+    found = results(scenario)
+    rows, entries = found.summary().rows, ledger(found)
+    assert [(e.prompt, e.link, e.way) for e in entries] == [
+        (prompt, "radio", way) for prompt in (0, 1) for way in ("up", "down")
+    ]
+    for entry in entries:
+        row = rows[entry.prompt]
+        way = "uplink" if entry.way == "up" else "downlink"
+        assert entry.unaccounted == 0
+        assert entry.bytes == getattr(row, f"{way}_wire_bytes")
+        assert entry.uses.messages + entry.uses.payload == getattr(row, f"{way}_message_bytes")
+        assert entry.uses.other == 0
+        assert bool(entry.uses.retransmissions) <= (loss != "0%")
+    assert sum(e.uses.retransmissions for e in entries) > 0 or loss == "0%"
+    (folder,) = (found.path / "runs").iterdir()
+    captures = read_captures(folder)
+    seen = list(rounds(*books(folder, captures)["radio"]))
+    assert len(seen) == sum(row.rounds for row in rows)
+    assert all(each.answered and each.answered > each.asked for each in seen)
+    assert [each.number for each in seen] == [n for row in rows for n in range(row.rounds)]
+
+
+@pytest.mark.emulation
+def test_two_links_one_behind_the_other(tmp_path):
+    way = {"rate": "100mbit", "delay": "2ms", "loss": "3%"}
+    links = {name: {"up": way, "down": way} for name in ("radio", "backhaul")}
+    scenario = write(
+        tmp_path, topology="three_tier", verifier="cloud", links=links, methods=["dsd"],
+        backend="relay",
+    )  # fmt: skip
+    run(scenario)
+    assert {(e.link, e.unaccounted) for e in ledger(results(scenario))} == {
+        ("radio", 0),
+        ("backhaul", 0),
+    }
+
+
+@pytest.mark.emulation
+def test_without_captures_there_is_no_ledger(tmp_path):
+    scenario = write(tmp_path, methods=["dssd"], capture=False)
+    run(scenario)
+    (folder,) = (results(scenario).path / "runs").iterdir()
+    assert not list(folder.glob("capture*"))
+    assert not (folder / "ledger.json").exists()
+
+
+def verdict_of(folder, **changes):
+    """The verdict on a run in this process."""
+    scenario = check_scenario({**SYNTHETIC, "methods": ["dssd"], **changes}, "test")
+    (point,) = scenario.every_point()
+    plan = prepare(point, choose_backend("relay"))
+    with Experiment(scenario, plan, Results.create(folder, "seen")) as running:
+        entry = scenario.methods[0]
+        running.begin(entry, 0)
+        running.decode(entry, 0, 0, Lines())
+        running.end(entry, 0)
+    return running.verdict
+
+
+@inside_sandbox
+@pytest.mark.parametrize("what", ["received_bytes", "received_packets", "forwarded_packets"])
+def test_a_link_that_counts_one_more_is_found_out(tmp_path, monkeypatch, what):
+    read, calls = Accountant.read, []
+
+    def more(self):
+        reading = read(self)
+        calls.append(reading)
+        wire = reading.wires["radio"]
+        up = replace(wire.up, **{what: getattr(wire.up, what) + len(calls)})
+        return replace(reading, wires={"radio": replace(wire, up=up)})
+
+    assert verdict_of(tmp_path).level != "invalid"
+    monkeypatch.setattr(Accountant, "read", more)
+    verdict = verdict_of(tmp_path)
+    assert verdict.level == "invalid"
+    assert any("by the capture" in reason for reason in verdict.reasons)
+
+
+@inside_sandbox
+def test_a_capture_that_dies_is_noticed(tmp_path, monkeypatch):
+    captures = experiment.Captures
+
+    def dying(*args):
+        made = captures(*args)
+        made._captures["radio"][0]._process.kill()
+        return made
+
+    monkeypatch.setattr(experiment, "Captures", dying)
+    with pytest.raises(TestbedError, match=r"tcpdump at .* of device"):
+        verdict_of(tmp_path)
+
+
+def test_nobody_captures_without_root(monkeypatch):
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    scenario = check_scenario(SYNTHETIC, "test")
+    (point,) = scenario.every_point()
+    plan = prepare(point, "relay")
+    assert not plan.capture
+    assert "without root frames are not captured" in "".join(plan.warnings)

@@ -8,6 +8,7 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
+from testbed.intervals import Interval, speed, speed_ratio
 from testbed.results import Results
 from testbed.sweep import point_text
 from testbed.traces.summary import Row, by_point, dilation_text, together_speed
@@ -25,6 +26,9 @@ def print_results(results: Results) -> None:
         console.print(speed_table(rows))
         if len({row.device for row in rows}) > 1:
             console.print(devices_table(rows))
+        fit = [row for row in rows if row.verdict != "invalid"]
+        if len({(row.repeat, row.prompt, row.device) for row in fit}) > 1:
+            console.print(intervals_table(fit))
         console.print(traffic_table(rows))
         console.print(prediction_table(rows))
     if again := sum(row.again for row in results.summary().rows):
@@ -75,6 +79,34 @@ def speed_table(rows: list[Row]) -> Table:
             worst(row.verdict for row in mine),
         )
     return table
+
+
+def intervals_table(rows: list[Row]) -> Table:
+    """Tokens/s with 95 % intervals, and how many times as fast as the first method, text by text.
+
+    Where the interval of that holds 1, either may be the faster one; see testbed.intervals.
+    """
+    methods = _by_method(rows)
+    first, base = methods[0]
+    table = _table("tokens/s", "95 %", f"over {first}", "95 %", "surely", first="compared")
+    for label, mine in methods:
+        own = speed(mine)
+        cells = ["–", "–", "–"]
+        if label != first and (ratio := speed_ratio(mine, base)) is not None:
+            surely = "faster" if ratio.estimate > 1 else "slower"
+            cells = [
+                f"{ratio.estimate:.2f}",
+                _bounds(ratio),
+                surely if ratio.differs else "neither",
+            ]
+        table.add_row(label, _rate(own.estimate), _bounds(own), *cells)
+    return table
+
+
+def _bounds(interval: Interval) -> str:
+    if interval.low is None or interval.high is None:
+        return "–"
+    return f"{interval.low:.2f} to {interval.high:.2f}"
 
 
 def devices_table(rows: list[Row]) -> Table:

@@ -172,7 +172,8 @@ def lines(tmp_path, monkeypatch, capsys):
 def test_the_tables_have_each_method_once_in_the_order_they_ran(lines):
     first = [words[0] for words in lines(ROWS)]
     methods = [word for word in first if word in {each.method for each in ROWS}]
-    assert methods == ["dsd", "device_only", "dssd-8"] * 3  # speed, traffic, prediction
+    every = ["dsd", "device_only", "dssd-8"]
+    assert methods == every + every[:2] + every * 2  # speed, comparison, traffic, prediction
 
 
 def test_speeds_are_totals_and_the_worst_verdict_counts(lines):
@@ -191,10 +192,27 @@ def test_devices_that_decode_together_are_told_together_and_one_by_one(lines):
         for name, seconds, start in (("device1", 4, 100), ("device2", 5, 101))
     ]
     told = [words for words in lines(rows) if words[0] == "dsd"]
-    assert len(told) == 4
+    assert len(told) == 5
     assert told[0][1] == "2.22"  # what one device sees: 40 tokens in 18 s
     assert told[1] == ["dsd", "2", "3.33", "2.00", "2.50"]  # together: 20 tokens in 6 s, twice
-    assert [words[0] for words in lines(ROWS)].count("dsd") == 3
+    assert [words[0] for words in lines(ROWS)].count("dsd") == 4
+
+
+def test_methods_are_compared_with_the_first_and_never_invalid_ones(lines):
+    rows = [
+        row(method, prompt=prompt, seconds=seconds * (1 + prompt), verdict=verdict)
+        for prompt in (0, 1, 2)
+        for method, seconds, verdict in (
+            ("dsd", 2, "valid"), ("dssd", 1, "valid"), ("qs", 9, "invalid"), ("tslt", 2, "suspect")
+        )
+    ]  # fmt: skip
+    told = lines(rows)
+    begin = next(place for place, words in enumerate(told) if words[0] == "compared")
+    found = {words[0]: words[1:] for words in told[begin + 2 : begin + 5]}
+    assert list(found) == ["dsd", "dssd", "tslt"]
+    assert found["dsd"][-3:] == ["–"] * 3
+    assert found["dssd"][-5:] == ["2.00", "2.00", "to", "2.00", "faster"]
+    assert found["tslt"][-1] == "neither"
 
 
 def test_results_of_before_there_were_devices_open_and_their_speed_is_the_same(tmp_path, lines):

@@ -42,11 +42,12 @@ def _table(figures: list[Figure]) -> Table:
     for header in ("what", "measured", "limit", "ratio", ""):
         shown.add_column(header, justify="left" if header in ("what", "") else "right")
     for each in figures:
+        bound = "≥" if each.at_least else "≤"
         colour = "green" if each.met else "red"
         shown.add_row(
             each.what,
             f"[{colour}]{each.measured:.3f} {each.unit}{'' if each.met else ' ✗'}[/]",
-            f"{'≥' if each.at_least else '≤'} {each.limit:g} {each.unit}" if each.limit else "",
+            "" if each.limit is None else f"{bound} {each.limit:g} {each.unit}",
             f"{each.measured / each.limit:.2f}" if each.limit else "",
             each.note,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from itertools import chain
 from pathlib import Path
 from typing import Any, get_args
 
@@ -136,6 +137,18 @@ def _add_readers(commands: Any) -> None:
     show.set_defaults(command=_show)
     show.add_argument("results", type=Path)
 
+    export = commands.add_parser(
+        "export", help="write the events of a results directory for others"
+    )
+    export.set_defaults(command=_export)
+    export.add_argument("results", type=Path)
+    export.add_argument(
+        "--format",
+        choices=("chrome", "parquet"),
+        default="chrome",
+        help="chrome: a trace per run for ui.perfetto.dev (default); parquet: all in one table",
+    )
+
     packets = commands.add_parser("packets", help="show the rounds that were captured in a run")
     packets.set_defaults(command=_packets)
     packets.add_argument("run", type=Path, metavar="RESULTS/runs/RUN")
@@ -176,6 +189,27 @@ def _show(args: argparse.Namespace) -> int:
     from testbed.table import print_results
 
     print_results(Results.open(args.results))
+    return VALID
+
+
+def _export(args: argparse.Namespace) -> int:
+    from testbed.results import Results
+    from testbed.traces.chrome import chrome_trace
+    from testbed.traces.parquet import write_parquet
+
+    results = Results.open(args.results)
+    runs = results.events()
+    if not runs:
+        raise TestbedError(f"{args.results}: no run there has written events")
+    if args.format == "parquet":
+        path = results.path / "events.parquet"
+        write_parquet({run: chain.from_iterable(runs[run].values()) for run in runs}, path)
+        print(path)
+        return VALID
+    for run, nodes in runs.items():
+        path = results.path / "runs" / run / "trace.json"
+        path.write_bytes(chrome_trace(nodes))
+        print(path)
     return VALID
 
 

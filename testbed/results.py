@@ -17,6 +17,7 @@ from testbed.errors import TestbedError
 from testbed.links.files import place_files
 from testbed.models.profiles import place_profiles
 from testbed.sweep import Values, point_text
+from testbed.traces.events import Event, read_events
 from testbed.traces.summary import Row
 from testbed.traces.verdict import Verdict
 
@@ -87,6 +88,15 @@ class Results:
         path = self.path / "runs" / f"{label}-{repetition}{_suffix(point)}"
         path.mkdir(parents=True, exist_ok=True)
         return path
+
+    def events(self) -> dict[str, dict[str, list[Event]]]:
+        """What the nodes wrote, by run and node."""
+        found: dict[str, dict[str, list[Event]]] = {}
+        for path in sorted(self.path.glob("runs/*/*.jsonl")):
+            events = [event for event in read_events(path) if "node" in event]
+            if events:  # changes of links are told in such files, too
+                found.setdefault(path.parent.name, {})[path.stem] = events
+        return found
 
     def packet_logs(self) -> list[Path]:
         """The relay's logs of all runs."""

@@ -65,24 +65,28 @@ class Dssd(Method):
         bits = scalar_bits(self._draft_codec, v)
         while True:
             drafts = device.propose(self._draft_codec.quantise, lambda q: bits)
-            upload = write_scalars(drafts, self._draft_codec, v)
+            with device.encoding():
+                upload = write_scalars(drafts, self._draft_codec, v)
             verdict = BitReader(device.ask(upload, len(drafts)))
             accepted = read_accepted(verdict, len(drafts))
             device.record(len(drafts), accepted)
             if accepted < len(drafts):
-                with device.trace.span("resample", device.stream):
+                with device.decoding():
                     p_hat = self._target_codec.read(verdict, v)
+                with device.trace.span("resample", device.stream):
                     law = residual(p_hat.probabilities, drafts[accepted].q.probabilities)
                     token = device.random.choose(law, "target", len(device.text) + accepted)
             else:
-                (token,) = read_tokens(verdict, 1, v)
+                with device.decoding():
+                    (token,) = read_tokens(verdict, 1, v)
             verdict.finish()
             yield [*(draft.token for draft in drafts[:accepted]), token]
 
     def verifier(self, verifier: VerifierSide, drafts: int, upload: bytes) -> Iterator[Answer]:
         """Accept or reject; a bonus token or p̂ goes down."""
         v = self.vocabulary_size
-        tokens, q_drawn = read_scalars(upload, drafts, self._draft_codec, v)
+        with verifier.decoding():
+            tokens, q_drawn = read_scalars(upload, drafts, self._draft_codec, v)
         p_hat = verifier.quantised(verifier.target_after(tokens), self._target_codec.quantise)
         position = len(verifier.text)
         accepted = accepted_prefix(
@@ -90,12 +94,15 @@ class Dssd(Method):
         )
         verifier.text += tokens[:accepted]
 
-        verdict = BitWriter()
-        verdict.write(accepted, width(drafts + 1))
-        if accepted < drafts:
-            self._target_codec.write(verdict, p_hat(accepted))
-        else:
-            token = p_hat(accepted).draw(verifier.random, "target", position + accepted)
-            verifier.text.append(token)
-            write_tokens(verdict, [token], v)
+        bonus = []
+        if accepted == drafts:
+            bonus = [p_hat(accepted).draw(verifier.random, "target", position + accepted)]
+            verifier.text += bonus
+        with verifier.encoding():
+            verdict = BitWriter()
+            verdict.write(accepted, width(drafts + 1))
+            if bonus:
+                write_tokens(verdict, bonus, v)
+            else:
+                self._target_codec.write(verdict, p_hat(accepted))
         yield Answer(verdict.payload())

@@ -69,45 +69,54 @@ class DssdLazy(Method):
         bits = scalar_bits(self._scalars, v)
         while True:
             drafts = device.propose(self._codec.quantise, lambda q: bits)
-            upload = write_scalars(drafts, self._scalars, v)
+            with device.encoding():
+                upload = write_scalars(drafts, self._scalars, v)
             verdict = BitReader(device.ask(upload, len(drafts)))
-            accepted = read_accepted(verdict, len(drafts))
-            tokens = [draft.token for draft in drafts[:accepted]]
+            with device.decoding():
+                accepted = read_accepted(verdict, len(drafts))
+                tokens = [draft.token for draft in drafts[:accepted]]
+                if accepted == len(drafts):
+                    tokens += read_tokens(verdict, 1, v)
+                verdict.finish()
             if accepted == len(drafts):
-                tokens += read_tokens(verdict, 1, v)
                 device.record(len(drafts), accepted)
-            verdict.finish()
             yield tokens  # now they are in the text that the second question is about
             if accepted < len(drafts):
                 q = drafts[accepted].q
-                with device.trace.span("encode", device.stream):
-                    ranks = self._written(q)
+                with device.encoding():
+                    upload = self._written(q).payload()
                 device.counts.formula_bits += k_sqs_bits(v, q.support.size, q.total)
-                tokens = decode_tokens(device.ask(ranks.payload()), 1, v)
+                answer = device.ask(upload)
+                with device.decoding():
+                    tokens = decode_tokens(answer, 1, v)
                 device.record(len(drafts), accepted)
                 yield tokens
 
     def verifier(self, verifier: VerifierSide, drafts: int, upload: bytes) -> Iterator[Answer]:
         """Answer either question."""
         if upload and not drafts:
-            yield self._resample(verifier, self._read(upload))
+            with verifier.decoding():
+                q = self._read(upload)
+            yield self._resample(verifier, q)
         else:
-            yield self._verify(
-                verifier, *read_scalars(upload, drafts, self._scalars, self.vocabulary_size)
-            )
+            with verifier.decoding():
+                read = read_scalars(upload, drafts, self._scalars, self.vocabulary_size)
+            yield self._verify(verifier, *read)
 
     def _verify(self, verifier: VerifierSide, tokens: list[int], q_drawn: list[float]) -> Answer:
         """Accept or reject; a bonus token goes down, or the news of a rejection."""
         p = verifier.target_after(tokens)
         accepted = accepted_prefix(tokens, q_drawn, p, verifier.random, len(verifier.text))
         verifier.text += tokens[:accepted]
-        verdict = BitWriter()
-        verdict.write(accepted, width(len(tokens) + 1))
+        bonus = []
         if accepted < len(tokens):
             self._rejecting = len(verifier.text), p(accepted)
         else:
-            token = self._emit(verifier, p(accepted))
-            write_tokens(verdict, [token], self.vocabulary_size)
+            bonus = [self._emit(verifier, p(accepted))]
+        with verifier.encoding():
+            verdict = BitWriter()
+            verdict.write(accepted, width(len(tokens) + 1))
+            write_tokens(verdict, bonus, self.vocabulary_size)
         return Answer(verdict.payload())
 
     def _resample(self, verifier: VerifierSide, q: Lattice) -> Answer:
@@ -118,7 +127,8 @@ class DssdLazy(Method):
         else:
             p = verifier.target_after([])(0)
         token = self._emit(verifier, residual(p, q.probabilities))
-        return Answer(encode_tokens([token], self.vocabulary_size))
+        with verifier.encoding():
+            return Answer(encode_tokens([token], self.vocabulary_size))
 
     def _emit(self, verifier: VerifierSide, law: Probabilities) -> int:
         token = verifier.random.choose(law, "target", len(verifier.text))

@@ -59,18 +59,24 @@ class Gumbel(Method):
         while True:
             drafts = device.propose(quantise, lambda q: width(v), draw)
             tokens = [draft.token for draft in drafts]
-            download = device.ask(encode_tokens(tokens, v), len(drafts))
-            accepted, token = read_verdict(download, len(drafts), v)
+            with device.encoding():
+                upload = encode_tokens(tokens, v)
+            download = device.ask(upload, len(drafts))
+            with device.decoding():
+                accepted, token = read_verdict(download, len(drafts), v)
             device.record(len(drafts), accepted)
             yield [*tokens[:accepted], token]
 
     def verifier(self, verifier: VerifierSide, drafts: int, upload: bytes) -> Iterator[Answer]:
         """Race at each position, until a winner is not the draft."""
-        tokens = decode_tokens(upload, drafts, self.vocabulary_size)
+        with verifier.decoding():
+            tokens = decode_tokens(upload, drafts, self.vocabulary_size)
         p = verifier.target_after(tokens)
         for i in range(drafts + 1):
             token = verifier.random.race(p(i), len(verifier.text))
             verifier.text.append(token)
             if i == drafts or token != tokens[i]:
                 break
-        yield Answer(write_verdict(i, token, drafts, self.vocabulary_size))
+        with verifier.encoding():
+            answer = write_verdict(i, token, drafts, self.vocabulary_size)
+        yield Answer(answer)

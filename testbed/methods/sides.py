@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Protocol
@@ -150,6 +150,14 @@ class DeviceSide:
             yield
         self._draft_s = clock.now() - start
 
+    def encoding(self) -> AbstractContextManager[None]:
+        """A span in which this round's upload is written."""
+        return self.trace.span("encode", self.stream, round=self.counts.rounds)
+
+    def decoding(self) -> AbstractContextManager[None]:
+        """A span in which the answer to the last question is read."""
+        return self.trace.span("decode", self.stream, round=self.counts.rounds - 1)
+
     def ask(self, upload: Payload, drafts: int = 0) -> bytes:
         """One round with a single answer: send, wait, return the download."""
         download, *more = self.stream_answers(upload, drafts)
@@ -211,6 +219,16 @@ class VerifierSide:
     random: Randomness
     trace: Tracer
     stream: str
+    round: int = 0
+    """The device's number of the round that is answered."""
+
+    def encoding(self) -> AbstractContextManager[None]:
+        """A span in which the answer is written."""
+        return self.trace.span("encode", self.stream, round=self.round)
+
+    def decoding(self) -> AbstractContextManager[None]:
+        """A span in which the question is read."""
+        return self.trace.span("decode", self.stream, round=self.round)
 
     def target_after(self, drafts: list[int]) -> Callable[[int], Probabilities]:
         """The target's p at each drafted position and after the last, from one forward pass.

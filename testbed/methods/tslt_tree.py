@@ -73,10 +73,11 @@ class TsltTree(Method):
             with device.drafting_round():
                 tree = self._draft(device)
             drafts = len(tree) - 1
-            with device.trace.span("encode", device.stream):
+            with device.encoding():
                 upload = self.codec.encode(tree)
             verdict = device.ask(upload, drafts)
-            number, token = read_verdict(verdict, drafts, self.vocabulary_size)
+            with device.decoding():
+                number, token = read_verdict(verdict, drafts, self.vocabulary_size)
             path = tree[number].path
             longest = max(len(node.path) for node in tree)
             device.record_tests(drafts, len(path), longest, nodes_tested(tree, path))
@@ -108,7 +109,8 @@ class TsltTree(Method):
         """Walk down the tree; draw what follows the last accepted node."""
         position = len(verifier.text)
         branches = self.options.branches[: verifier.limit - position - 1]
-        tree = self.codec.decode(upload, drafts, branches, verifier.end_tokens)
+        with verifier.decoding():
+            tree = self.codec.decode(upload, drafts, branches, verifier.end_tokens)
         node = tree[0]
         read = node.first_path()
         p = verifier.target_after(list(read))
@@ -133,7 +135,9 @@ class TsltTree(Method):
             node = node.children[node.candidates[accepted]]
         token = verifier.random.choose(law, "target", position + depth)
         verifier.text += [*node.path, token]
-        yield Answer(write_verdict(node.number, token, drafts, self.vocabulary_size))
+        with verifier.encoding():
+            answer = write_verdict(node.number, token, drafts, self.vocabulary_size)
+        yield Answer(answer)
 
 
 def nodes_tested(tree: Tree, path: tuple[int, ...]) -> int:

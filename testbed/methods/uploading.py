@@ -43,21 +43,25 @@ class Uploading(Method):
         """Draft, send the drafts with all their q̂, take the verdict."""
         while True:
             drafts = device.propose(self.quantise, self.codec.formula_bits)
-            with device.trace.span("encode", device.stream):
+            with device.encoding():
                 upload = self.codec.encode(drafts)
             verdict = device.ask(upload, len(drafts))
-            accepted, token = read_verdict(verdict, len(drafts), self.vocabulary_size)
+            with device.decoding():
+                accepted, token = read_verdict(verdict, len(drafts), self.vocabulary_size)
             self.settle(drafts, accepted)
             device.record(len(drafts), accepted)
             yield [*(draft.token for draft in drafts[:accepted]), token]
 
     def verifier(self, verifier: VerifierSide, drafts: int, upload: bytes) -> Iterator[Answer]:
         """Verify the drafts; draw from the residual, or the bonus token."""
-        drawn = self.codec.decode(upload, drafts)
+        with verifier.decoding():
+            drawn = self.codec.decode(upload, drafts)
         p = self.target(verifier, [draft.token for draft in drawn])
         tokens = verified(verifier, drawn, p)
         verifier.text += tokens
-        yield Answer(write_verdict(len(tokens) - 1, tokens[-1], drafts, self.vocabulary_size))
+        with verifier.encoding():
+            answer = write_verdict(len(tokens) - 1, tokens[-1], drafts, self.vocabulary_size)
+        yield Answer(answer)
 
     def target(self, verifier: VerifierSide, tokens: list[int]) -> Callable[[int], Probabilities]:
         """p after each draft, as the verifier uses it."""

@@ -13,7 +13,7 @@ from testbed.traces.events import Event
 from testbed.traces.prediction import Route, predict_on_air, predict_tokens_per_round
 from testbed.traces.verdict import Level
 
-DEVICE_COMPUTE = {"draft", "encode", "resample"}
+DEVICE_COMPUTE = {"draft", "encode", "decode", "resample"}
 VERIFIER_COMPUTE = {"prefill", "verify"}
 
 

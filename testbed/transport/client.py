@@ -28,6 +28,7 @@ from testbed.transport.messages import (
     Round,
     Unknown,
     from_frames,
+    place,
     to_frames,
 )
 
@@ -78,6 +79,7 @@ class VerifierClient:
                 message, payload = self._receive()
             except Reconnected:
                 message, payload = None, b""
+                self._trace.event("reconnect", self._opening.stream, round=self._round)
                 self.traffic.resends += 1
                 asked = True
             match message:
@@ -110,6 +112,7 @@ class VerifierClient:
                     f"{self._channel.peer}: round {self._round} could not be agreed on after "
                     f"{REPAIRS_PER_ROUND} attempts"
                 )
+            self._trace.event("resend", self._opening.stream, round=self._round)
             self._send_round(text, drafts, upload)
 
     def close(self) -> None:
@@ -145,9 +148,9 @@ class VerifierClient:
             "send",
             self._opening.stream,
             message=type(message).__name__,
-            round=self._round,
             bytes=size,
             payload_bits=payload.bits,
+            **place(message),
         )
         self._channel.send(frames)
 
@@ -170,8 +173,8 @@ class VerifierClient:
                 "receive",
                 self._opening.stream,
                 message=type(message).__name__,
-                round=self._round,
                 bytes=size,
+                **place(message),
             )
             if isinstance(message, Refused):
                 raise TestbedError(f"{self._channel.peer} refused: {message.reason}")

@@ -113,6 +113,11 @@ class ProtocolError(TestbedError):
     """The other side does not speak this protocol."""
 
 
+def place(message: Message) -> dict[str, int]:
+    """Which round a message belongs to, and which part of its answer it is, as far as it says."""
+    return {name: getattr(message, name) for name in ("round", "part") if hasattr(message, name)}
+
+
 _CHECKSUM_SIZE = 4
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)

@@ -35,6 +35,7 @@ from testbed.transport.messages import (
     Round,
     Unknown,
     from_frames,
+    place,
     to_frames,
 )
 
@@ -171,7 +172,7 @@ class VerifierServer:
             return
         self._received(session.side.stream, message, payload)
         session.side.text += message.catch_up
-        session.round = message.round
+        session.round = session.side.round = message.round
         session.answers = []
         self._work[key] = self._answers(session, message, payload)
 
@@ -211,12 +212,17 @@ class VerifierServer:
             message=type(message).__name__,
             bytes=sum(map(len, frames)),
             payload_bits=payload.bits,
+            **place(message),
         )
         return frames
 
     def _received(self, stream: str, message: Message, payload: bytes) -> None:
         self.trace.event(
-            "receive", stream, message=type(message).__name__, payload_bytes=len(payload)
+            "receive",
+            stream,
+            message=type(message).__name__,
+            payload_bytes=len(payload),
+            **place(message),
         )
 
     def _prefill(self, session: Session) -> Iterator[list[bytes]]:

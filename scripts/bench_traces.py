@@ -1,0 +1,150 @@
+#!/usr/bin/env python3
+"""Measures what tracing costs, and whether it accounts for every byte.
+
+    python scripts/bench_traces.py [--only events,captures,bytes]
+
+On an otherwise idle machine, as root. The pair is synthetic and not paced, so that nothing hides
+what tracing takes. Exits with 1 when a limit is not met.
+
+events      tokens/s with the nodes' events written over those without, in one process: text by text
+            in turns, median over pairs of texts
+captures    tokens/s of whole runs with tcpdump at both ends of the link over those without
+bytes       bytes of such runs, with and without losses, that captures, links and nodes do not agree
+            on, or that have no use
+"""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import yaml
+from limits import Figure, command
+
+from testbed.captures import Entry
+from testbed.decoding.sampling import Sampling
+from testbed.device import decode
+from testbed.launch import launch
+from testbed.models.synthetic import SyntheticModel
+from testbed.results import Results
+from testbed.scenario import load_scenario
+from testbed.task import Task
+from testbed.traces.events import Tracer
+from testbed.transport.inprocess import InProcessChannel
+from testbed.transport.server import VerifierServer
+
+VOCABULARY, ACCEPTANCE = 50272, 0.8
+TEXTS, TOKENS = 60, 200
+RUNS, REPEATS = 4, 3
+LEAST = 0.98
+METHODS = ("dssd", "ksqs")
+
+
+def bench_events() -> Iterator[Figure]:
+    """Each text with and without, one after the other."""
+    target, draft = (
+        SyntheticModel(VOCABULARY, ACCEPTANCE, 0, role=role, name="synthetic")
+        for role in ("target", "draft")
+    )
+    server = VerifierServer(target)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "events.jsonl")
+        for method in METHODS:
+            ratios = []
+            for number in range(TEXTS):
+                seconds = {}
+                for traced in (True, False) if number % 2 else (False, True):
+                    device = Tracer("device", path if traced else None)
+                    server.trace = Tracer("cloud", path if traced else None)
+                    decoded = decode(
+                        text(method, number), [1], draft, InProcessChannel(server),
+                        timeout=60, trace=device,
+                    )  # fmt: skip
+                    seconds[traced] = decoded.times[-1]
+                    device.close()
+                    server.trace.close()
+                ratios.append(seconds[False] / seconds[True])
+            yield Figure(
+                f"{method}: tokens/s with events over those without",
+                statistics.median(ratios), LEAST, "", at_least=True,
+            )  # fmt: skip
+
+
+def text(method: str, number: int) -> Task:
+    """One text."""
+    return Task(
+        method=method,
+        options={},
+        sampling=Sampling(1.0),
+        seed=number,
+        repetition=0,
+        stream="device/0",
+        max_new_tokens=TOKENS,
+        end_tokens=(),
+    )
+
+
+def bench_captures() -> Iterator[Figure]:
+    """Whole runs in turns; the ratio of the sums of all texts."""
+    seconds: dict[tuple[str, bool], float] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for turn in range(RUNS):
+            for capture in (True, False) if turn % 2 else (False, True):
+                for row in run(Path(folder), capture=capture, loss="0%").summary().rows:
+                    key = row.method, capture
+                    seconds[key] = seconds.get(key, 0.0) + row.seconds
+    for method in METHODS:
+        yield Figure(
+            f"{method}: tokens/s with captures over those without",
+            seconds[method, False] / seconds[method, True], LEAST, "", at_least=True,
+        )  # fmt: skip
+
+
+def bench_bytes() -> Iterator[Figure]:
+    """All ledgers of two runs, and what the verdict says of them."""
+    for loss in ("0%", "3%"):
+        with tempfile.TemporaryDirectory() as folder:
+            results = run(Path(folder), capture=True, loss=loss)
+            entries = [
+                entry
+                for path in results.path.glob("runs/*/ledger.json")
+                for entry in msgspec.json.decode(path.read_bytes(), type=list[Entry])
+            ]
+            wrong = [each for each in results.verdict().reasons if "busy" not in each]
+        yield Figure(
+            f"bytes without a use, loss {loss}",
+            sum(abs(each.unaccounted) for each in entries),
+            0,
+            "B",
+            f"of {sum(each.bytes for each in entries):,} B",
+        )
+        yield Figure(f"disagreements, loss {loss}", len(wrong), 0, "", "; ".join(wrong[:1]))
+
+
+def run(folder: Path, *, capture: bool, loss: str) -> Results:
+    """A run of all methods."""
+    way = {"rate": "1gbit", "delay": "0ms", "loss": loss}
+    scenario: dict[str, Any] = {
+        "name": "bench_traces",
+        "topology": "edge",
+        "verifier": "base_station",
+        "links": {"radio": {"up": way, "down": way}},
+        "models": {"synthetic": {"vocabulary_size": VOCABULARY, "acceptance": ACCEPTANCE}},
+        "decoding": {"temperature": 1.0, "max_new_tokens": TOKENS},
+        "methods": list(METHODS),
+        "prompts": ["any text", "another text"],
+        "repeat": REPEATS,
+        "backend": "relay",
+        "capture": capture,
+    }
+    path = folder / "scenario.yaml"
+    path.write_text(yaml.safe_dump(scenario))
+    return launch(load_scenario(path), folder)[0]
+
+
+if __name__ == "__main__":
+    command(__doc__, {"events": bench_events, "captures": bench_captures, "bytes": bench_bytes})

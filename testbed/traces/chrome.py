@@ -1,0 +1,56 @@
+"""A run's events in the Chrome trace format, for https://ui.perfetto.dev and chrome://tracing.
+
+Nodes are processes, texts are threads, spans are slices, and arrows lead from where a message was
+sent to where it was received. Format: "Trace Event Format", Google, 2016.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from testbed.traces.events import Event
+
+_NAMED = {"t", "dur", "node", "event", "stream"}
+_SHORTEST = 1.0  # µs; arrows need a slice at both ends, and an instant has none
+
+
+def chrome_trace(nodes: Mapping[str, Sequence[Event]]) -> bytes:
+    """One trace of the events of all nodes, by name. Times are µs of testbed.clock."""
+    return msgspec.json.encode({"traceEvents": list(_entries(nodes)), "displayTimeUnit": "ms"})
+
+
+def _entries(nodes: Mapping[str, Sequence[Event]]) -> Iterator[dict[str, Any]]:
+    streams = sorted({event["stream"] for events in nodes.values() for event in events})
+    threads = {stream: number for number, stream in enumerate(streams)}
+    arrows: dict[tuple[Any, ...], int] = {}
+    for pid, (node, events) in enumerate(nodes.items()):
+        yield _name("process_name", node, pid, 0)
+        for stream, tid in threads.items():
+            yield _name("thread_name", stream, pid, tid)
+        seen: dict[tuple[Any, ...], int] = {}
+        for event in events:
+            where = {"pid": pid, "tid": threads[event["stream"]], "ts": event["t"] / 1000}
+            message = event["event"] in {"send", "receive"}
+            yield {
+                "name": event["message"] if message else event["event"],
+                "cat": event["event"],
+                "ph": "X",
+                "dur": max(_SHORTEST, event.get("dur", 0) / 1000),
+                "args": {key: value for key, value in event.items() if key not in _NAMED},
+                **where,
+            }
+            if message:
+                # The n-th time that a message is sent is the n-th time that it is received.
+                which = event["stream"], event["message"], event.get("round"), event.get("part")
+                turn = event["event"], *which
+                seen[turn] = seen.get(turn, 0) + 1
+                arrow = arrows.setdefault((*which, seen[turn]), len(arrows))
+                ends = {"ph": "s"} if event["event"] == "send" else {"ph": "f", "bp": "e"}
+                yield {"name": "message", "cat": "message", "id": arrow, **ends, **where}
+
+
+def _name(kind: str, name: str, pid: int, tid: int) -> dict[str, Any]:
+    return {"ph": "M", "name": kind, "pid": pid, "tid": tid, "args": {"name": name}}

@@ -1,0 +1,30 @@
+"""Events of many runs as one Parquet file, a line per event, for pandas and its like."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from testbed.errors import TestbedError
+from testbed.traces.events import Event
+
+_FIRST = ("run", "node", "stream", "event", "t", "dur")
+
+
+def write_parquet(runs: Mapping[str, Iterable[Event]], path: Path) -> None:
+    """All events by the names of their runs; what an event does not have is null.
+
+    Raises TestbedError where pyarrow, which is optional, is not installed.
+    """
+    try:
+        import pyarrow as pa  # noqa: PLC0415  optional
+        from pyarrow import parquet  # noqa: PLC0415
+    except ImportError:
+        raise TestbedError(
+            f"Parquet needs the package pyarrow; {sys.executable} -m pip install pyarrow does that"
+        ) from None
+    events = [{"run": run, **event} for run, mine in runs.items() for event in mine]
+    names = dict.fromkeys([*_FIRST, *(key for event in events for key in event)])
+    columns = {name: [event.get(name) for event in events] for name in names}
+    parquet.write_table(pa.table(columns), path)

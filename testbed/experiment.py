@@ -251,10 +251,10 @@ class Experiment:
         directory = self._results.run(entry.label, repetition, self._point)
         answers = _events(directory, self._scenario.document.verifier, since)
         texts = []
-        for name, result in results.items():
+        for name in self._own_links:
             stream = f"{name}/{prompt}"
-            mine = _events(directory, name, since)
-            texts.append(Text(name, result, mine.get(stream, []), answers.get(stream, [])))
+            mine = _events(directory, name, since).get(stream, [])
+            texts.append(Text(name, results[name], mine, answers.get(stream, [])))
         return texts
 
     def _lateness(self, text: Text) -> list[str]:

@@ -40,8 +40,9 @@ def ledger(found: Results) -> list[Entry]:
 @pytest.mark.parametrize("loss", ["0%", "5%"])
 def test_every_byte_of_a_run_has_a_use(tmp_path, loss):
     scenario = write(
-        tmp_path, methods=["dssd"], prompts=["one", "two"], links=lossy(loss), backend="relay"
-    )
+        tmp_path, methods=["dssd"], prompts=["one", "two"], links=lossy(loss), backend="relay",
+        capture=True,
+    )  # fmt: skip
     run(scenario)
     found = results(scenario)
     rows, entries = found.summary().rows, ledger(found)
@@ -71,7 +72,7 @@ def test_two_links_one_behind_the_other(tmp_path):
     links = {name: {"up": way, "down": way} for name in ("radio", "backhaul")}
     scenario = write(
         tmp_path, topology="three_tier", verifier="cloud", links=links, methods=["dsd"],
-        backend="relay",
+        backend="relay", capture=True,
     )  # fmt: skip
     run(scenario)
     assert {(e.link, e.unaccounted) for e in ledger(results(scenario))} == {
@@ -82,7 +83,7 @@ def test_two_links_one_behind_the_other(tmp_path):
 
 @pytest.mark.emulation
 def test_without_captures_there_is_no_ledger(tmp_path):
-    scenario = write(tmp_path, methods=["dssd"], capture=False)
+    scenario = write(tmp_path, methods=["dssd"])
     run(scenario)
     (folder,) = (results(scenario).path / "runs").iterdir()
     assert not list(folder.glob("capture*"))

@@ -20,8 +20,9 @@ FOUR = ["cloud_ar", "device_only", "dsd", "dssd"]
 
 
 def write(path: Path, **changes) -> Path:
+    """A scenario; without captures, which take a while to begin, unless it asks for them."""
     scenario = path / "scenario.yaml"
-    scenario.write_text(yaml.safe_dump({**SYNTHETIC, **changes}))
+    scenario.write_text(yaml.safe_dump({**SYNTHETIC, "capture": False, **changes}))
     return scenario
 
 

@@ -180,6 +180,8 @@ class Follower:
                 tested=decoded.counts.tested,
                 accepted=decoded.counts.accepted,
                 rejections=decoded.counts.rejections,
+                tested_at=decoded.counts.tested_at,
+                accepted_at=decoded.counts.accepted_at,
                 draft_lengths=decoded.counts.draft_lengths,
                 formula_bits=decoded.counts.formula_bits,
                 up_bytes=decoded.traffic.up_bytes,

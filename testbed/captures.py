@@ -103,7 +103,7 @@ class Seen:
     """One direction of a link: what its sender sent, and what of that arrived at the other host."""
 
     def __init__(self, book: Book, arrived: list[Frame]) -> None:
-        self._book = book
+        self.book, self.arrived = book, arrived
         self._sent = Series([sent.frame for sent in book.sent])
         self._arrived = Series(arrived)
 
@@ -111,7 +111,7 @@ class Seen:
         """What the bytes were for that were sent meanwhile."""
         begin, end = counted.before.until, counted.after.until
         frames, size = self._sent.between(begin, end)
-        uses = self._book.between(begin, end)
+        uses = self.book.between(begin, end)
         return Entry(
             prompt=counted.prompt, link=link, way=way, frames=frames, bytes=size, uses=uses
         )

@@ -54,6 +54,8 @@ class Result(msgspec.Struct, tag=True):
     tested: int
     accepted: int
     rejections: int
+    tested_at: list[int]
+    accepted_at: list[int]
     draft_lengths: list[int]
     formula_bits: float
     up_bytes: int

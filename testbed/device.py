@@ -98,7 +98,7 @@ def decode(
         new = _usable(tokens, limit - len(device.text), end_tokens)
         device.text += new
         times += [clock.now() - start] * len(new)
-        trace.event("commit", task.stream, tokens=len(new))
+        trace.event("commit", task.stream, tokens=len(new), round=max(0, device.counts.rounds - 1))
         progress(new)
         if len(device.text) >= limit or new[-1] in end_tokens:
             break
@@ -109,6 +109,7 @@ def decode(
         )
     if kind.uses_verifier:
         verifier.close()
+    trace.flush()
     return Decoded(device.text[len(prompt) :], times, start, device.counts, verifier.traffic)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -13,7 +14,7 @@ import msgspec
 from testbed import clock
 from testbed.accounting import Accountant, judge_messages
 from testbed.calibration.short import check_links, severity, why
-from testbed.captures import Captures, Counted, judge_captures
+from testbed.captures import Captures, Counted, Seen, judge_captures
 from testbed.control import Begin, Decode, Failed, Progress, Ready, Report, Result
 from testbed.emulation.network import Network
 from testbed.emulation.punctuality import (
@@ -40,7 +41,9 @@ from testbed.sweep import Values
 from testbed.task import Task
 from testbed.traces.events import Event, events_by_stream
 from testbed.traces.pacing import lateness
+from testbed.traces.phases import Flight, Recovery, TextTimes, round_times
 from testbed.traces.prediction import Route
+from testbed.traces.recovery import Recoveries
 from testbed.traces.summary import Row, summarise
 from testbed.traces.verdict import Verdict
 
@@ -111,12 +114,15 @@ class Experiment:
             schedules=scenario.schedules,
             handovers=scenario.handovers,
         )
+        self._ways = {device: self._shaped_way(device) for device in self._own_links}
         self._routes = {device: self._route(device) for device in self._own_links}
         self._nodes: dict[str, NodeProcess] = {}
         self._too_slow = False
         self._captures: Captures | None = None
         self._counted: list[Counted] = []
         """Of each text of a run, in their order."""
+        self._decoded: list[tuple[Row, Text]] = []
+        """All texts of a run."""
 
     def __enter__(self) -> Experiment:
         with ExitStack() as stack:
@@ -144,6 +150,7 @@ class Experiment:
         directory = self._results.run(entry.label, repetition, self._point)
         self.network.handovers.reset()
         self._counted.clear()
+        self._decoded.clear()
         links = list(self.network.wires) if self._plan.capture else []
         self._captures = Captures(self.network, links, directory)
         for name, node in self._nodes.items():
@@ -159,7 +166,10 @@ class Experiment:
         self.network.handovers.begin(began)
 
     def end(self, entry: MethodEntry, repetition: int) -> None:
-        """End a run: write down how the links and the path changed, and judge it."""
+        """End a run: write down how the links and the path changed, and judge it.
+
+        Its rows learn how long their rounds took, and for what.
+        """
         directory = self._results.run(entry.label, repetition, self._point)
         for name, wire in self.network.wires.items():
             applied = wire.applied()
@@ -173,14 +183,48 @@ class Experiment:
             write_handovers(directory / "handovers.jsonl", made)
         for reason in judge_handovers([applied for _, applied in made]):
             self.verdict.add("suspect", f"{directory.name}: {reason}")
-        self._end_captures(directory)
-
-    def _end_captures(self, directory: Path) -> None:
-        """Write down what all bytes were for, and compare with what links and nodes counted."""
         assert self._captures is not None
         seen, self._captures = self._captures.stop(), None
-        if not seen:
-            return
+        if seen:
+            self._judge_captures(directory, seen)
+        self._time_rounds(directory, seen)
+
+    def _time_rounds(self, directory: Path, seen: Mapping[str, Mapping[str, Seen]]) -> None:
+        """Write down how long rounds took, and for what."""
+        recoveries = {device: self._recovery(device, seen) for device in self._own_links}
+        texts = []
+        for row, text in self._decoded:
+            rounds = round_times(
+                text.events,
+                text.answers,
+                round(text.result.start * 1e9),
+                self._routes[row.device],
+                recoveries[row.device],
+            )
+            times = TextTimes(prompt=row.prompt, device=row.device, rounds=rounds)
+            row.round_s = [round(each.seconds, 6) for each in rounds]
+            row.phases = times.total()
+            texts.append(times)
+        (directory / "rounds.json").write_bytes(msgspec.json.encode(texts))
+
+    def _recovery(self, device: str, seen: Mapping[str, Mapping[str, Seen]]) -> Recovery | None:
+        """How long what was lost was being sent again; None where that was not captured."""
+        names = self._ways[device]
+        if not names or any(name not in seen for name in names):
+            return None
+        first, last = seen[names[0]], seen[names[-1]]
+        ways = {
+            "up": Recoveries(first["up"].book, last["up"].arrived),
+            "down": Recoveries(last["down"].book, first["down"].arrived),
+        }
+
+        def recovery(flight: Flight) -> float:
+            return ways[flight.way].within(flight.sent, flight.received)
+
+        return recovery
+
+    def _judge_captures(self, directory: Path, seen: Mapping[str, Mapping[str, Seen]]) -> None:
+        """Write down what all bytes were for, and compare with what links and nodes counted."""
         firsts = {link for device in self._own_links for link in self._first_shaped(device)}
         entries = []
         for counted in self._counted:
@@ -306,25 +350,25 @@ class Experiment:
             for reason in self._lateness(text):
                 verdict.add("invalid", reason)
             self._write_text(entry, repetition, prompt, text)
-            rows.append(
-                summarise(
-                    label=entry.label,
-                    point=self._point,
-                    repetition=repetition,
-                    prompt=prompt,
-                    name=name,
-                    result=text.result,
-                    device=text.events,
-                    verifier=text.answers,
-                    links={**{k: v for k, v in plain.items() if k in own}, **links},
-                    own_links=own,
-                    route=self._routes[name],
-                    time_dilation=clock.dilation(),
-                    again=again,
-                    verdict=verdict.level,
-                    reasons=verdict.reasons,
-                )
+            row = summarise(
+                label=entry.label,
+                point=self._point,
+                repetition=repetition,
+                prompt=prompt,
+                name=name,
+                result=text.result,
+                device=text.events,
+                verifier=text.answers,
+                links={**{k: v for k, v in plain.items() if k in own}, **links},
+                own_links=own,
+                route=self._routes[name],
+                time_dilation=clock.dilation(),
+                again=again,
+                verdict=verdict.level,
+                reasons=verdict.reasons,
             )
+            rows.append(row)
+            self._decoded.append((row, text))
         return rows
 
     def _write_text(self, entry: MethodEntry, repetition: int, prompt: int, text: Text) -> None:
@@ -373,12 +417,16 @@ class Experiment:
 
     def _route(self, device: str) -> Route | None:
         """What the links from a device to the verifier ask for; None when that changes."""
-        scenario = self._scenario
-        names = links_between([*self._links, *self._plain], device, scenario.document.verifier)
-        shaped = [name for name in names if name in scenario.links]
-        if scenario.handovers or any(scenario.schedules[name].moments for name in shaped):
+        scenario, names = self._scenario, self._ways[device]
+        if scenario.handovers or any(scenario.schedules[name].moments for name in names):
             return None
-        return Route.along(scenario.links[name] for name in shaped)
+        return Route.along(scenario.links[name] for name in names)
+
+    def _shaped_way(self, device: str) -> list[str]:
+        """The links between a device and the verifier that a scenario shapes."""
+        verifier = self._scenario.document.verifier
+        names = links_between([*self._links, *self._plain], device, verifier)
+        return [name for name in names if name in self._scenario.links]
 
     def _first_shaped(self, device: str) -> list[str]:
         """The first links on the device's way that a scenario knows."""

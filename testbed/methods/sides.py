@@ -68,6 +68,10 @@ class Counts:
     accepted: int = 0
     rejections: int = 0
     """Positions at which every draft was rejected."""
+    tested_at: list[int] = field(default_factory=list)
+    """How often a draft was looked at in the first, second, … place of a round."""
+    accepted_at: list[int] = field(default_factory=list)
+    """Of these, how often one was accepted there."""
     draft_lengths: list[int] = field(default_factory=list)
     """How many rounds drafted 0, 1, 2, … tokens in a row."""
     formula_bits: float = 0.0
@@ -188,6 +192,8 @@ class DeviceSide:
         lengths = self.counts.draft_lengths
         lengths += [0] * (length + 1 - len(lengths))
         lengths[length] += 1
+        _count_places(self.counts.tested_at, min(accepted + 1, length), length)
+        _count_places(self.counts.accepted_at, accepted, length)
         before, after = self._before, self.verifier.traffic
         self.drafting.learn(
             Outcome(
@@ -202,6 +208,12 @@ class DeviceSide:
                 uplink_payload_bits=after.up_payload_bits - before.up_payload_bits,
             )
         )
+
+
+def _count_places(counts: list[int], places: int, length: int) -> None:
+    """One more for each of the first `places` of so many."""
+    counts += [0] * (length - len(counts))
+    counts[:places] = [count + 1 for count in counts[:places]]
 
 
 @dataclass

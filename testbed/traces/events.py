@@ -19,13 +19,16 @@ Event = dict[str, Any]
 
 
 class Tracer:
-    """Writes the events of one node. Without a path it keeps nothing."""
+    """Writes the events of one node. Without a path it keeps nothing.
+
+    What was written can be read after `flush`, which nodes call when they have nothing to do but
+    wait: a write for each event would take longer than the rest of it.
+    """
 
     def __init__(self, node: str, path: Path | None = None) -> None:
         self._node = node
         self._encoder = msgspec.json.Encoder()
-        # Unbuffered: what happened can be read at once, even if the node dies next.
-        self._file = path.open("ab", buffering=0) if path else None
+        self._file = path.open("ab") if path else None
 
     def event(self, event: str, stream: str, **fields: Any) -> None:
         """Record that something happened now."""
@@ -44,6 +47,11 @@ class Tracer:
         """Record something that began at `start`, in ns of testbed.clock, and ends now."""
         duration = clock.now_ns() - start
         self._write({"t": start, "event": event, "stream": stream, "dur": duration, **fields})
+
+    def flush(self) -> None:
+        """Let others read all events so far."""
+        if self._file:
+            self._file.flush()
 
     def close(self) -> None:
         """Finish the file."""

@@ -49,6 +49,8 @@ class Frame(NamedTuple):
     flow: Flow | None = None
     """None where there is no TCP."""
     sequence: int = 0
+    id: int = 0
+    """IP's: Linux counts them for each connection, so that copies of the same bytes differ."""
     flags: int = 0
     payload: bytes = b""
 
@@ -85,4 +87,5 @@ def _frame(t: int, data: bytes) -> Frame:
     end = ETHERNET + int.from_bytes(data[ETHERNET + 2 : ETHERNET + 4], "big")
     addresses = (socket.inet_ntoa(data[ETHERNET + at : ETHERNET + at + 4]) for at in (12, 16))
     flow = Flow(next(addresses), port, next(addresses), its_port)
-    return Frame(t, size, source, ip, tcp, flow, sequence, flags, data[begin + tcp : end])
+    number = int.from_bytes(data[ETHERNET + 4 : ETHERNET + 6], "big")
+    return Frame(t, size, source, ip, tcp, flow, sequence, number, flags, data[begin + tcp : end])

@@ -124,6 +124,11 @@ class Covered:
         self._holes: list[tuple[int, int]] = []
         """Parts before it that have not been there, in their order."""
 
+    @property
+    def whole(self) -> int:
+        """Up to where all has been there."""
+        return self._holes[0][0] if self._holes else self.end
+
     def add(self, start: int, end: int) -> list[tuple[int, int]]:
         """A part comes; returns what of it has not been there before."""
         new, holes = [], []

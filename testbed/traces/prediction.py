@@ -12,31 +12,75 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from testbed.control import Result
 from testbed.decoding.theory import expected_tokens
 from testbed.links.spec import Duplex
 
+_SEGMENT, _HEADERS = 1448, 66
+"""Bytes of a message that a frame carries, with TCP's timestamps, and of its headers around it."""
+
+
+class Hop(NamedTuple):
+    """One direction of a link, as asked for."""
+
+    rate: float
+    """bit/s; infinite without a limit."""
+    delay: float
+    """Seconds."""
+
 
 @dataclass(frozen=True)
 class Route:
-    """The links between a device and its verifier, as asked for."""
+    """The links between a device and its verifier, each way in the order that messages take."""
 
-    uplink: float
-    """bit/s, of the slowest; infinite without a limit."""
-    downlink: float
-    round_trip: float
-    """Seconds: all delays, both ways."""
+    up: tuple[Hop, ...]
+    down: tuple[Hop, ...]
 
     @classmethod
     def along(cls, links: Iterable[Duplex]) -> Route:
-        """The route over these links."""
+        """The route over these links, the device's first."""
         each = list(links)
-        return cls(
-            min((link.up.mean_rate or math.inf for link in each), default=math.inf),
-            min((link.down.mean_rate or math.inf for link in each), default=math.inf),
-            sum(link.up.delay + link.down.delay for link in each),
+        up, down = (
+            tuple(Hop(way.mean_rate or math.inf, way.delay) for way in ways)
+            for ways in ([link.up for link in each], [link.down for link in reversed(each)])
         )
+        return cls(up, down)
+
+    @property
+    def uplink(self) -> float:
+        """bit/s of the slowest."""
+        return min((hop.rate for hop in self.up), default=math.inf)
+
+    @property
+    def downlink(self) -> float:
+        """bit/s of the slowest."""
+        return min((hop.rate for hop in self.down), default=math.inf)
+
+    @property
+    def round_trip(self) -> float:
+        """Seconds: all delays, both ways."""
+        return self.delay("up") + self.delay("down")
+
+    def delay(self, way: str) -> float:
+        """Seconds: all delays one way."""
+        return sum(hop.delay for hop in self._hops(way))
+
+    def on_air(self, way: str, size: int) -> float:
+        """Seconds that a message of so many bytes takes at the links' rates, headers included.
+
+        The slowest link sends all of it, each other one a frame more: what one sends the next
+        one passes on meanwhile.
+        """
+        frames = -(-size // _SEGMENT)
+        longest = min(size, _SEGMENT) + _HEADERS
+        slowest, *others = sorted(hop.rate for hop in self._hops(way)) or [math.inf]
+        whole = 8 * (size + frames * _HEADERS) / slowest
+        return whole + sum(8 * longest / rate for rate in others)
+
+    def _hops(self, way: str) -> tuple[Hop, ...]:
+        return self.up if way == "up" else self.down
 
 
 def predict_tokens_per_round(result: Result) -> float | None:

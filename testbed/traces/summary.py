@@ -93,6 +93,18 @@ class Row(msgspec.Struct, kw_only=True):
     """How many times as slow everything ran; all times and rates are as if it had not."""
     again: int = 0
     """How often the text had been decoded before, with late passes; that counts nowhere."""
+    rejections: int | None = None
+    """Positions at which every draft was rejected; None in older results."""
+    tested_at: list[int] = []
+    """How often a draft was tested in the first, second, … place of a round."""
+    accepted_at: list[int] = []
+    """Of these, how often one was accepted there."""
+    token_s: list[float] = []
+    """Seconds from the prompt at which each token was certain."""
+    round_s: list[float] = []
+    """Seconds of each round, see testbed.traces.phases."""
+    phases: dict[str, float] = {}
+    """Seconds of all rounds, by what they were for; empty where nothing is known of it."""
 
 
 def summarise(
@@ -172,6 +184,10 @@ def summarise(
         reasons=reasons,
         time_dilation=time_dilation,
         again=again,
+        rejections=result.rejections,
+        tested_at=result.tested_at,
+        accepted_at=result.accepted_at,
+        token_s=[round(seconds, 6) for seconds in result.times],
     )
 
 

@@ -153,6 +153,7 @@ class VerifierClient:
             **place(message),
         )
         self._channel.send(frames)
+        self._trace.flush()  # while they are under way
 
     def _receive(self) -> tuple[Message, bytes]:
         deadline = clock.now() + self._timeout

@@ -38,6 +38,8 @@ class ZmqVerifier:
         if control is not None:
             poller.register(control, zmq.POLLIN)
         while True:
+            if not self._server.busy:
+                self._server.trace.flush()
             ready = dict(poller.poll(0 if self._server.busy else None))
             if control in ready and not on_control():
                 return

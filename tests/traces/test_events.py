@@ -40,6 +40,7 @@ def test_a_span_tells_when_its_body_began_and_how_long_it_took(tmp_path):
         trace.event("inside", "device/0")
         ended = time.monotonic_ns()
     after = time.monotonic_ns()
+    trace.flush()
     inside, span = read_events(path)  # the file is not closed yet
     assert before <= span["t"] <= began
     assert ended - began <= span["dur"] <= after - before
@@ -53,6 +54,7 @@ def test_a_span_is_recorded_when_its_body_fails(tmp_path):
     trace = Tracer("device", path)
     with pytest.raises(KeyError, match="gone"), trace.span("verify", "device/0"):
         raise KeyError("gone")
+    trace.flush()
     (span,) = read_events(path)
     assert span["event"] == "verify"
     assert span["dur"] >= 0

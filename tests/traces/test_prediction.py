@@ -9,7 +9,7 @@ import pytest
 
 from testbed.decoding.theory import Costs, expected_tokens, round_seconds
 from testbed.links.spec import Duplex, LinkSpec
-from testbed.traces.prediction import Route, predict_on_air, predict_tokens_per_round
+from testbed.traces.prediction import Hop, Route, predict_on_air, predict_tokens_per_round
 from tests.traces.test_summary import RESULT, row, span
 
 
@@ -46,10 +46,12 @@ def test_a_route_is_as_fast_as_its_slowest_link_and_as_long_as_all():
     slow = LinkSpec(rate=1e6, delay=0.02)
     open_ended = LinkSpec(delay=0.1)
     route = Route.along([Duplex(fast, slow), Duplex(slow, open_ended)])
-    assert route == Route(1e6, 1e6, pytest.approx(0.15))
-    assert Route.along([]) == Route(math.inf, math.inf, 0)
+    assert (route.uplink, route.downlink) == (1e6, 1e6)
+    assert route.round_trip == pytest.approx(0.15)
+    none = Route.along([])
+    assert (none.uplink, none.downlink, none.round_trip) == (math.inf, math.inf, 0)
 
 
 def test_without_a_formula_the_payload_counts():
     result = msgspec.structs.replace(RESULT, formula_bits=0)
-    assert predict_on_air(result, Route(1e3, math.inf, 0), 777) == pytest.approx(1.234)
+    assert predict_on_air(result, Route((Hop(1e3, 0),), ()), 777) == pytest.approx(1.234)

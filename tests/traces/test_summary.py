@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from testbed.control import Result
-from testbed.traces.prediction import Route
+from testbed.traces.prediction import Hop, Route
 from testbed.traces.summary import WireBytes, summarise, together_seconds, together_speed
 
 START = 1000.0  # seconds of CLOCK_MONOTONIC
@@ -24,6 +24,8 @@ RESULT = Result(
     tested=4,
     accepted=2,
     rejections=2,
+    tested_at=[2, 1, 1],
+    accepted_at=[1, 1, 0],
     draft_lengths=[0, 0, 0, 2],
     formula_bits=99.5,
     up_bytes=900,
@@ -58,7 +60,7 @@ def row(device=(), verifier=(), own_links=("radio",), name="device", **changes):
         verifier=list(verifier),
         links=LINKS,
         own_links=own_links,
-        route=Route(uplink=1e6, downlink=2e6, round_trip=0.25),
+        route=Route((Hop(1e6, 0.1),), (Hop(2e6, 0.15),)),
         verdict="suspect",
         reasons=["late"],
     )

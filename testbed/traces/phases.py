@@ -1,0 +1,183 @@
+"""Where the time of a text went, round by round.
+
+Each moment belongs to what was waited for: what the device computes, else what the verifier does,
+else the message that has been under way for longest. How long a message was under way is told
+apart into what the links ask for (its bytes at their rates, and their delays), what TCP took to
+send again what was lost, and the rest: queues, sockets, TCP's window, jitter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import msgspec
+
+from testbed.traces.events import Event
+from testbed.traces.prediction import Route
+
+BOUND = ("draft", "encode", "serialisation", "propagation", "verify", "decode")
+"""What links and compute allow: a round takes no less."""
+LOST = ("queue", "loss_recovery", "other")
+"""What it took beyond that; `other` is when nobody computed and nothing was under way."""
+PHASES = BOUND + LOST
+_COMPUTE = {
+    "device": {"encode": "encode", "decode": "decode", "resample": "decode", "draft": "draft"},
+    "verifier": {"encode": "encode", "decode": "decode", "verify": "verify", "prefill": "verify"},
+}
+"""Spans and their phases, inner ones first."""
+Recovery = Callable[["Flight"], float]
+"""Seconds of a flight in which what was lost was sent again."""
+
+
+class Flight(NamedTuple):
+    """A message under way, from when one node sent it until the other had it; ns."""
+
+    way: str
+    message: str
+    round: int
+    part: int
+    sent: int
+    received: int
+    size: int
+    """Bytes of the message."""
+
+
+class RoundTime(msgspec.Struct, kw_only=True):
+    """How long a round took, in seconds, and for what.
+
+    It lasts from the end of the one before until the last of its tokens is certain.
+    """
+
+    round: int
+    seconds: float
+    phases: dict[str, float]
+    """Seconds of each of PHASES; empty where the links change and nothing is known of flights."""
+
+
+class TextTimes(msgspec.Struct, kw_only=True):
+    """The rounds of one text."""
+
+    prompt: int
+    device: str
+    rounds: list[RoundTime]
+
+    def total(self) -> dict[str, float]:
+        """Seconds of each phase, all rounds together."""
+        known = [each.phases for each in self.rounds if each.phases]
+        return {phase: sum(each[phase] for each in known) for phase in PHASES if known}
+
+
+@dataclass(frozen=True)
+class _Span:
+    """Something that can be waited for; of several at a time the one of lowest rank is."""
+
+    rank: tuple[int, int]
+    begin: int
+    end: int
+    what: str | Flight
+
+
+def round_times(
+    device: Sequence[Event],
+    verifier: Sequence[Event],
+    start: int,
+    route: Route | None,
+    recovery: Recovery | None,
+) -> list[RoundTime]:
+    """The rounds of one text, by the events of both nodes.
+
+    `start` is when the prompt was handed over, in ns. Without a `recovery`, as nothing was
+    captured, what was lost and sent again counts as queue.
+    """
+    ends: dict[int, int] = {}
+    for event in device:
+        if event["event"] == "commit":
+            ends[event.get("round", 0)] = event["t"]
+    spans = [*_compute(device, verifier), *_flights(device, verifier)]
+    times = []
+    begin = start
+    for number, end in ends.items():
+        phases: dict[str, float] = {}
+        if route is not None:
+            phases = dict.fromkeys(PHASES, 0.0)
+            for what, seconds in _shares(spans, begin, end).items():
+                if isinstance(what, Flight):
+                    for phase, part in _parts(what, route, recovery).items():
+                        phases[phase] += part * seconds
+                else:
+                    phases[what] += seconds
+        times.append(RoundTime(round=number, seconds=(end - begin) / 1e9, phases=phases))
+        begin = end
+    return times
+
+
+def _compute(device: Sequence[Event], verifier: Sequence[Event]) -> Iterator[_Span]:
+    for place, (node, events) in enumerate((("device", device), ("verifier", verifier))):
+        phases = _COMPUTE[node]
+        order = {name: rank for rank, name in enumerate(phases)}
+        for event in events:
+            if (name := event["event"]) in phases:
+                end = event["t"] + event["dur"]
+                yield _Span((place, order[name]), event["t"], end, phases[name])
+
+
+def _flights(device: Sequence[Event], verifier: Sequence[Event]) -> Iterator[_Span]:
+    """The n-th time that a message is sent is the n-th time that it is received."""
+    for way, origin, end in (("up", device, verifier), ("down", verifier, device)):
+        received: dict[tuple[str, int, int], list[int]] = {}
+        for event in end:
+            if event["event"] == "receive":
+                received.setdefault(_which(event), []).append(event["t"])
+        for event in origin:
+            if event["event"] != "send":
+                continue
+            which = _which(event)
+            if arrivals := received.get(which):
+                flight = Flight(way, *which, event["t"], arrivals.pop(0), event["bytes"])
+                yield _Span((2, flight.sent), flight.sent, flight.received, flight)
+
+
+def _which(event: Event) -> tuple[str, int, int]:
+    return event["message"], event.get("round", 0), event.get("part", 0)
+
+
+def _shares(spans: Sequence[_Span], begin: int, end: int) -> dict[str | Flight, float]:
+    """Seconds of a window that were spent waiting for each."""
+    mine = [span for span in spans if span.begin < end and span.end > begin]
+    mine.sort(key=lambda span: span.rank)
+    taken: list[tuple[int, int]] = []
+    shares: dict[str | Flight, float] = {}
+    for span in mine:
+        free = _free(taken, max(begin, span.begin), min(end, span.end))
+        taken = sorted(taken + free)
+        shares[span.what] = shares.get(span.what, 0.0) + sum(b - a for a, b in free) / 1e9
+    shares["other"] = (end - begin) / 1e9 - sum(shares.values())
+    return shares
+
+
+def _free(taken: Sequence[tuple[int, int]], begin: int, end: int) -> list[tuple[int, int]]:
+    """What of a stretch is not taken; `taken` are disjoint and in order."""
+    free = []
+    for a, b in taken:
+        if begin < a < end:
+            free.append((begin, a))
+        begin = max(begin, min(b, end)) if a < end else begin
+    if begin < end:
+        free.append((begin, end))
+    return free
+
+
+def _parts(flight: Flight, route: Route, recovery: Recovery | None) -> dict[str, float]:
+    """The parts of a flight, summing to 1. What is shorter than asked, by jitter, is less queue."""
+    seconds = (flight.received - flight.sent) / 1e9
+    if not seconds:
+        return {}
+    parts = {
+        "serialisation": route.on_air(flight.way, flight.size),
+        "propagation": route.delay(flight.way),
+        "loss_recovery": recovery(flight) if recovery else 0.0,
+    }
+    parts["queue"] = seconds - sum(parts.values())
+    return {phase: part / seconds for phase, part in parts.items()}

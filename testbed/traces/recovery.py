@@ -1,0 +1,59 @@
+"""How long TCP took to send again what was lost on the way, by the captures at both ends of it.
+
+A receiver hands out bytes in order. When a frame arrives that fills the first gap, and is not the
+first that was sent with these bytes, all behind it has waited: from when they were first sent until
+the copy that arrived was.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+
+from testbed.traces.frames import Flow, Frame
+from testbed.traces.ledger import Book, Covered
+
+
+class Recoveries:
+    """All recoveries of one direction of the way between two nodes, over one link or several."""
+
+    def __init__(self, sent: Book, arrived: Sequence[Frame]) -> None:
+        """`sent` is the first link's, `arrived` what the last one delivered, in its order."""
+        self._spans = sorted(_recoveries(sent, arrived))
+
+    def within(self, begin: int, end: int) -> float:
+        """Seconds between two moments, in ns, in which something lost was being sent again."""
+        total, reached = 0, begin
+        for a, b in self._spans:
+            total += max(0, min(b, end) - max(a, reached))
+            reached = max(reached, min(b, end))
+        return total / 1e9
+
+
+def _recoveries(sent: Book, arrived: Sequence[Frame]) -> Iterator[tuple[int, int]]:
+    """(first sent, sent again), in ns."""
+    first: dict[Flow, list[tuple[int, int]]] = {}
+    copies: dict[tuple[Flow, int, int], list[int]] = {}
+    for each in sent.sent:
+        frame = each.frame
+        if frame.flow is not None and frame.payload:
+            first.setdefault(frame.flow, []).extend((start, frame.t) for start, _ in each.parts)
+            copies.setdefault((frame.flow, frame.sequence, frame.id), []).append(frame.t)
+    for parts in first.values():
+        parts.sort()
+    covered: dict[Flow, Covered] = {}
+    for frame in arrived:
+        if frame.flow is None or not frame.payload or frame.flow not in first:
+            continue
+        mine = covered.setdefault(frame.flow, Covered())
+        before = mine.whole
+        start = sent.streams[frame.flow].place(frame.sequence, mine.end)
+        mine.add(start, start + len(frame.payload))
+        times = copies.get((frame.flow, frame.sequence, frame.id))
+        if mine.whole == before or not times:
+            continue
+        again = times[bisect_right(times, frame.t) - 1]
+        parts = first[frame.flow]
+        at = bisect_right(parts, before, key=lambda part: part[0]) - 1
+        if at >= 0 and parts[at][1] < again:
+            yield parts[at][1], again

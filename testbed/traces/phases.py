@@ -3,7 +3,8 @@
 Each moment belongs to what was waited for: what the device computes, else what the verifier does,
 else the message that has been under way for longest. How long a message was under way is told
 apart into what the links ask for (its bytes at their rates, and their delays), what TCP took to
-send again what was lost, and the rest: queues, sockets, TCP's window, jitter.
+send again what was lost, and the rest: queues, sockets, jitter, and TCP's window, which is smaller
+after a loss.
 """
 
 from __future__ import annotations
@@ -170,14 +171,21 @@ def _free(taken: Sequence[tuple[int, int]], begin: int, end: int) -> list[tuple[
 
 
 def _parts(flight: Flight, route: Route, recovery: Recovery | None) -> dict[str, float]:
-    """The parts of a flight, summing to 1. What is shorter than asked, by jitter, is less queue."""
+    """The parts of a flight, summing to 1.
+
+    While something is sent again the rest may go on, so only what was not asked for anyway is
+    recovery. Of a flight that was shorter than asked, by jitter, the queue is negative.
+    """
     seconds = (flight.received - flight.sent) / 1e9
     if not seconds:
         return {}
+    on_air, delay = route.on_air(flight.way, flight.size), route.delay(flight.way)
+    beyond = seconds - on_air - delay
+    lost = min(recovery(flight), max(0.0, beyond)) if recovery else 0.0
     parts = {
-        "serialisation": route.on_air(flight.way, flight.size),
-        "propagation": route.delay(flight.way),
-        "loss_recovery": recovery(flight) if recovery else 0.0,
+        "serialisation": on_air,
+        "propagation": delay,
+        "loss_recovery": lost,
+        "queue": beyond - lost,
     }
-    parts["queue"] = seconds - sum(parts.values())
     return {phase: part / seconds for phase, part in parts.items()}

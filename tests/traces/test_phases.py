@@ -51,6 +51,13 @@ def test_a_round_is_split_into_its_phases():
     assert set(found.phases) == set(PHASES)
 
 
+def test_what_was_asked_for_anyway_is_no_recovery():
+    (found,) = round_times(DEVICE, VERIFIER, 0, ROUTE, lambda flight: 0.02)
+    assert found.phases["loss_recovery"] == pytest.approx((0.027 - 0.024) + (0.038 - 0.032))
+    assert found.phases["queue"] == pytest.approx(0)
+    assert found.phases["propagation"] == pytest.approx(0.05)
+
+
 def test_what_the_device_does_meanwhile_is_not_waited_for():
     busy = [*DEVICE, at("draft", 50, 90, round=1)]
     (plain,), (found,) = (round_times(d, VERIFIER, 0, ROUTE, None) for d in (DEVICE, busy))

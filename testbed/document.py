@@ -11,6 +11,7 @@ import msgspec
 
 from testbed.clock import LARGEST_DILATION
 from testbed.decoding.sampling import Sampling
+from testbed.energy import Energy
 from testbed.models.spec import Device, Dtype
 from testbed.sweep import Sweep
 
@@ -125,5 +126,7 @@ class Document(Strict):
     """How many times as slow everything runs; see testbed.clock."""
     capture: bool = True
     """Whether all frames are recorded at both ends of every link; see testbed.captures."""
+    energy: Energy | None = None
+    """What a device spends, see testbed.energy."""
     sweep: Sweep = {}
     """Keys whose values vary; the whole scenario is run at each point."""

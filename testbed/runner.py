@@ -109,6 +109,7 @@ class Run:
                     for row in decode_all(scenario, experiment, display):
                         self._rows.append(row)
                         self._write_summary()
+                self._write_summary()  # the last run's rows learnt of their rounds at its end
                 states["after"] = network.state()
                 self._results.write_json("environment.json", self._environment)
             finally:

@@ -8,16 +8,36 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
+from testbed.energy import Energy, energy_of
 from testbed.intervals import Interval, speed, speed_ratio
+from testbed.measures import (
+    acceptance_by_place,
+    over_bound,
+    per_output_token,
+    percentiles,
+    phase_seconds,
+    resampling_rate,
+    round_seconds,
+    token_waits,
+)
 from testbed.results import Results
 from testbed.sweep import point_text
+from testbed.traces.phases import PHASES
 from testbed.traces.summary import Row, by_point, dilation_text, together_speed
 from testbed.traces.verdict import worst
+
+_PHASES = {
+    "encode": "en-\ncode", "serialisation": "on\nair", "propagation": "\ndelay",
+    "verify": "ver-\nify", "decode": "de-\ncode", "loss_recovery": "\nlost",
+}  # fmt: skip
+_PLACES = 8
+"""As many fit beside each other."""
 
 
 def print_results(results: Results) -> None:
     """Print tables, verdict and reasons of a results directory."""
     console = Console()
+    energy = energy_of(results.scenario())
     for point, rows in by_point(results.summary().rows):
         if point:
             console.rule(point_text(point), style="none")
@@ -29,7 +49,14 @@ def print_results(results: Results) -> None:
         fit = [row for row in rows if row.verdict != "invalid"]
         if len({(row.repeat, row.prompt, row.device) for row in fit}) > 1:
             console.print(intervals_table(fit))
+        for table, needed in (
+            (latency_table, "token_s"), (time_table, "phases"), (places_table, "tested_at")
+        ):  # fmt: skip
+            if any(getattr(row, needed) for row in rows):  # older results have none of them
+                console.print(table(rows))
         console.print(traffic_table(rows))
+        if energy is not None:
+            console.print(energy_table(rows, energy))
         console.print(prediction_table(rows))
     if again := sum(row.again for row in results.summary().rows):
         console.print(
@@ -119,6 +146,61 @@ def devices_table(rows: list[Row]) -> Table:
         speeds = [_speed([row for row in mine if row.device == name]) for name in names]
         shown = (together_speed(mine), min(speeds), max(speeds))
         table.add_row(method, str(len(names)), *(f"{speed:.2f}" for speed in shown))
+    return table
+
+
+def latency_table(rows: list[Row]) -> Table:
+    """How long users wait: per token behind the first, from one token to the next, for a round.
+
+    Tokens that came together did not wait for each other.
+    """
+    table = _table(
+        "/token\nmean", "next token\np50", "\np95", "\np99", "round\np50", "\np95", "\np99",
+        "resam-\npled %", first="\nms",
+    )  # fmt: skip
+    for method, mine in _by_method(rows):
+        cells = [_ms(per_output_token(mine))]
+        for seconds in (token_waits(mine), round_seconds(mine)):
+            cells += map(_ms, percentiles(seconds) or (None, None, None))
+        rate = resampling_rate(mine)
+        table.add_row(method, *cells, "–" if rate is None else f"{100 * rate:.0f}")
+    return table
+
+
+def time_table(rows: list[Row]) -> Table:
+    """Where the time went, per token, and how it compares with what links and compute allow.
+
+    `lost` is what sending again took; see testbed.traces.phases.
+    """
+    table = _table(
+        *(_PHASES.get(phase, f"\n{phase}") for phase in PHASES), "times\nbound", first="\nms/token"
+    )
+    for method, mine in _by_method(rows):
+        seconds, ratio = phase_seconds(mine), over_bound(mine)
+        tokens = sum(row.tokens for row in mine)
+        cells = [_ms(seconds[phase] / tokens if seconds else None) for phase in PHASES]
+        table.add_row(method, *cells, "–" if ratio is None else f"{ratio:.3f}")
+    return table
+
+
+def places_table(rows: list[Row]) -> Table:
+    """Acceptance by place: of the first, second, … drafts of rounds that were tested."""
+    every = [(method, acceptance_by_place(mine)) for method, mine in _by_method(rows)]
+    found = [(method, places) for method, places in every if places]
+    shown = min(_PLACES, max(len(places) for _, places in found))
+    table = _table(*(f"{place}." for place in range(1, shown + 1)), first="acceptance")
+    for method, places in found:
+        rates = [f"{each.accepted / each.tested:.2f}" for each in places[:shown]]
+        table.add_row(method, *rates, *["–"] * (shown - len(rates)))
+    return table
+
+
+def energy_table(rows: list[Row], energy: Energy) -> Table:
+    """What devices spent, by the scenario's own model."""
+    table = _table("drafting", "sending", "together", first="mJ/token")
+    for method, mine in _by_method(rows):
+        spent, tokens = energy.spent(mine), sum(row.tokens for row in mine)
+        table.add_row(method, *(f"{1000 * j / tokens:,.2f}" for j in (*spent, sum(spent))))
     return table
 
 
@@ -217,6 +299,10 @@ def _by_method(rows: list[Row]) -> list[tuple[str, list[Row]]]:
 
 def _speed(rows: list[Row]) -> float:
     return sum(row.tokens for row in rows) / sum(row.seconds for row in rows)
+
+
+def _ms(seconds: float | None) -> str:
+    return "–" if seconds is None else f"{1000 * seconds:.1f}"
 
 
 def _rate(value: float) -> str:

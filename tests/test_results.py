@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from testbed.errors import TestbedError
 from testbed.results import Results, Summary
 from testbed.table import print_results
+from testbed.traces.phases import PHASES
 from testbed.traces.summary import together_speed
 from testbed.traces.verdict import Verdict
 from tests.records import ROW, alone, make_results, row
@@ -221,6 +222,26 @@ def test_results_of_before_there_were_devices_open_and_their_speed_is_the_same(t
     (tmp_path / "summary.json").write_bytes(summary(rows=[old]))
     assert Results.open(tmp_path).summary().rows == [ROW]
     assert together_speed([ROW]) == ROW.tokens_per_second
+
+
+def test_waits_phases_and_places_are_told_where_they_are_known(lines):
+    phases = {phase: 0.02 * (1 + place) for place, phase in enumerate(PHASES)}
+    rows = [
+        row("dsd", token_s=[0.5, 0.5, 2.0], round_s=[0.5, 1.5], rejections=3, phases=phases,
+            tested_at=[4, 3, 1], accepted_at=[3, 2, 1]),
+        row("dssd"),
+        alone("device_only", token_s=[0.1, 0.4], verdicts=0, rejections=0, phases=phases),
+    ]  # fmt: skip
+    told = lines(rows)
+    dsd = [words[1:] for words in told if words[0] == "dsd"]
+    assert dsd[1] == ["166.7", "750.0", "1425.0", "1485.0", "1000.0", "1450.0", "1490.0", "75"]
+    assert dsd[2] == ["2.0", "4.0", "6.0", "8.0", "10.0", "12.0", "14.0", "16.0", "18.0", "2.143"]
+    assert dsd[3] == ["0.75", "0.67", "1.00"]
+    dssd = [words[1:] for words in told if words[0] == "dssd"]
+    assert [set(words) for words in dssd[1:3]] == [{"166.7", "–"}, {"–"}]
+    alone_ = [words for words in told if words[0] == "device_only"]
+    assert alone_[1][2:] == ["300.0"] * 3 + ["–"] * 4
+    assert len(alone_) == len(dsd) - 1  # it has no places
 
 
 def test_traffic_is_in_bytes_per_token(lines):

@@ -77,6 +77,7 @@ def test_the_resolved_form_has_every_default_filled_in():
         "timeout": "60s",
         "time_dilation": 1.0,
         "capture": True,
+        "energy": None,
         "sweep": [],
         "models": {"synthetic": {"vocabulary_size": 100, "acceptance": 0.8, "seed": 0}},
         "links": {
@@ -234,7 +235,7 @@ PROMPTS = "at least one, and none of them empty, is needed"
 MISTAKES = [  # where, what is written there, and the error after the name of that place
     ("colour", 1, ": unknown key; allowed are name, topology, verifier, links, models, methods, "
      "prompts, chat, description, handovers, decoding, compute, devices, repeat, seed, backend, "
-     "timeout, time_dilation, capture, sweep"),
+     "timeout, time_dilation, capture, energy, sweep"),
     ("decoding", {"temprature": 1}, ".temprature: unknown key; allowed are temperature, top_k, "
      "top_p, max_new_tokens, ignore_eos"),
     ("links.radio.up", {"raet": "1mbit"}, f".raet: {NO_LINK_KEY}"),
@@ -356,3 +357,10 @@ def test_a_method_that_cannot_work_with_the_vocabulary_is_named_before_anything_
         f"s.yaml: method wide: top_k is {what}; it must be at most the vocabulary's {size}"
     )
     assert not list(tmp_path.iterdir())
+
+
+def test_an_energy_model_is_kept_as_written_and_needs_units():
+    stated = {"per_drafted_token": "80mJ", "per_bit": "100nJ"}
+    assert resolved(changed("energy", stated))["energy"] == stated
+    with pytest.raises(TestbedError, match=r"s.yaml: energy: .*'80' is not a measure of energy; write"):
+        resolved(changed("energy", {**stated, "per_bit": "80"}))

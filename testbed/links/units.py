@@ -17,6 +17,8 @@ _FRACTIONS = {"%": Decimal("0.01")}
 _SIZES = {"B": Decimal(1), "KB": Decimal(10) ** 3, "KiB": Decimal(2) ** 10}
 _SIZES |= {"MB": Decimal(10) ** 6, "MiB": Decimal(2) ** 20}
 
+_ENERGIES = {"nJ": Decimal("1e-9"), "uJ": Decimal("1e-6"), "mJ": Decimal("1e-3"), "J": Decimal(1)}
+
 _QUANTITY = re.compile(r"(?P<number>\d+(?:\.\d+)?) ?(?P<unit>[A-Za-z]+|%)", re.ASCII)
 
 
@@ -47,6 +49,11 @@ def parse_size(text: str) -> int:
     if size != size.to_integral_value():
         raise ValueError(f"{text!r} is not a size; it must be a whole number of bytes")
     return int(size)
+
+
+def parse_energy(text: str) -> float:
+    """Energy such as '80mJ', in joules; ValueError unless it has a known unit."""
+    return float(_parse(text, "measure of energy", _ENERGIES, "80mJ"))
 
 
 def format_rate(rate: float) -> str:

@@ -1,0 +1,95 @@
+"""What is measured of a method over several texts, beside its speed.
+
+All of it comes from rows of one method; None, or nothing, is of older results that lack it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise, zip_longest
+from typing import NamedTuple
+
+import numpy as np
+
+from testbed.traces.phases import BOUND, PHASES
+from testbed.traces.summary import Row
+
+
+class Percentiles(NamedTuple):
+    """Of some seconds."""
+
+    p50: float
+    p95: float
+    p99: float
+
+
+def percentiles(seconds: Sequence[float]) -> Percentiles | None:
+    """None of nothing."""
+    if not seconds:
+        return None
+    return Percentiles(*map(float, np.percentile(seconds, (50, 95, 99))))
+
+
+def token_waits(rows: Sequence[Row]) -> list[float]:
+    """Seconds between each token and the one before it; 0 for those that came together.
+
+    The first token of a text waits for the prompt, and is not among them.
+    """
+    return [b - a for row in rows for a, b in pairwise(row.token_s)]
+
+
+def round_seconds(rows: Sequence[Row]) -> list[float]:
+    """Of each round in which drafts were judged, or might have been."""
+    return [seconds for row in rows if row.verdicts for seconds in row.round_s]
+
+
+def per_output_token(rows: Sequence[Row]) -> float | None:
+    """Seconds per token behind the first; None where no text has a second."""
+    behind = sum(row.tokens - 1 for row in rows)
+    return sum(row.seconds - row.ttft_s for row in rows) / behind if behind else None
+
+
+def resampling_rate(rows: Sequence[Row]) -> float | None:
+    """The share of rounds in which a draft was rejected and its place resampled."""
+    judged = sum(row.verdicts for row in rows)
+    rejections = [row.rejections for row in rows if row.rejections is not None]
+    if not judged or len(rejections) < len(rows):
+        return None
+    return sum(rejections) / judged
+
+
+class Place(NamedTuple):
+    """How drafts in one place of a round fared."""
+
+    tested: int
+    accepted: int
+
+
+def acceptance_by_place(rows: Sequence[Row]) -> list[Place]:
+    """Of the first, second, … place of a round."""
+    tested, accepted = (
+        [sum(counts) for counts in zip_longest(*lists, fillvalue=0)]
+        for lists in ([row.tested_at for row in rows], [row.accepted_at for row in rows])
+    )
+    return [Place(*both) for both in zip(tested, accepted, strict=True) if both[0]]
+
+
+def goodput(rows: Sequence[Row], way: str) -> float:
+    """Payload in bit/s, over all the time; `way` is "uplink" or "downlink"."""
+    bits = sum(getattr(row, f"{way}_payload_bits") for row in rows)
+    return float(bits / sum(row.seconds for row in rows))
+
+
+def phase_seconds(rows: Sequence[Row]) -> dict[str, float] | None:
+    """Seconds of each phase, all texts together; None where one text's are not known."""
+    if not all(row.phases for row in rows):
+        return None
+    return {phase: sum(row.phases[phase] for row in rows) for phase in PHASES}
+
+
+def over_bound(rows: Sequence[Row]) -> float | None:
+    """How many times as long it took as links and compute allow."""
+    seconds = phase_seconds(rows)
+    if seconds is None:
+        return None
+    return sum(seconds.values()) / sum(seconds[phase] for phase in BOUND)

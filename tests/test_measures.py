@@ -1,0 +1,66 @@
+"""Measures of several texts are of all of them together, and of none where one lacks them."""
+
+from __future__ import annotations
+
+import pytest
+
+from testbed import measures
+from testbed.energy import Energy, energy_of
+from testbed.traces.phases import PHASES
+from tests.records import alone, row
+
+ROWS = [
+    row("dsd", token_s=[0.5, 0.5, 0.9], tested_at=[3, 2], accepted_at=[2, 1], rejections=2,
+        round_s=[0.5, 0.4], phases=dict.fromkeys(PHASES, 0.1)),
+    row("dsd", token_s=[0.2, 0.6], tested_at=[1], accepted_at=[1], rejections=0,
+        round_s=[0.2, 0.4], phases=dict.fromkeys(PHASES, 0.3)),
+]  # fmt: skip
+OLD = row("dsd")
+
+
+def test_waits_are_between_tokens_of_one_text():
+    assert measures.token_waits(ROWS) == pytest.approx([0.0, 0.4, 0.4])
+    assert measures.round_seconds(ROWS) == [0.5, 0.4, 0.2, 0.4]
+    assert measures.round_seconds([alone("device_only", verdicts=0, round_s=[3.0])]) == []
+
+
+def test_percentiles_are_of_all_texts_together():
+    found = measures.percentiles([float(n) for n in range(101)])
+    assert found == (50, 95, 99)
+    assert measures.percentiles([]) is None
+
+
+def test_time_per_output_token_leaves_out_the_first():
+    assert measures.per_output_token(ROWS) == pytest.approx((1.5 + 1.5) / 18)
+    assert measures.per_output_token([row("dsd", tokens=1)]) is None
+
+
+def test_rejections_are_told_of_all_rounds_or_not_at_all():
+    assert measures.resampling_rate(ROWS) == 2 / 8
+    assert measures.resampling_rate([*ROWS, OLD]) is None
+    assert measures.resampling_rate([alone("cloud_ar", verdicts=0, rejections=0)]) is None
+
+
+def test_places_are_summed_up_however_long_rounds_were():
+    assert measures.acceptance_by_place(ROWS) == [(4, 3), (2, 1)]
+    assert measures.acceptance_by_place([OLD]) == []
+
+
+def test_goodput_is_payload_over_time():
+    assert measures.goodput(ROWS, "uplink") == pytest.approx(16000 / 4)
+
+
+def test_the_bound_leaves_out_what_was_lost():
+    assert measures.phase_seconds(ROWS) == pytest.approx(dict.fromkeys(PHASES, 0.4))
+    assert measures.over_bound(ROWS) == pytest.approx(9 / 6)
+    assert measures.over_bound([*ROWS, OLD]) is None
+
+
+def test_energy_is_what_the_scenario_says():
+    energy = energy_of({"energy": {"per_drafted_token": "80mJ", "per_bit": "100nJ"}})
+    assert energy is not None
+    assert energy.spent(ROWS) == pytest.approx((24 * 0.08, 2 * 2000 * 8 * 1e-7))
+    assert energy.spent([alone("device_only", tokens=7)]) == pytest.approx((7 * 0.08, 0))
+    assert energy_of({}) is energy_of({"energy": None}) is None
+    with pytest.raises(ValueError, match="write a number and one of nJ, uJ, mJ, J"):
+        Energy(per_drafted_token="5", per_bit="0")

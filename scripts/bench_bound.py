@@ -1,0 +1,86 @@
+#!/usr/bin/env python3
+"""Measures how close rounds come to what links and compute allow.
+
+    python scripts/bench_bound.py
+
+On an otherwise idle machine; takes about three minutes. Both models are paced, and the links lose
+nothing. For each method on each of 12 links: seconds measured over those of testbed.traces.phases'
+BOUND, which are what was computed, the bytes of all messages at the rates asked for, and the
+delays asked for. Exits with 1 when a limit is not met, and prints all ratios.
+"""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+from limits import Figure, command
+from rich.console import Console
+from rich.table import Table
+
+from testbed.launch import launch
+from testbed.measures import over_bound
+from testbed.scenario import load_scenario
+from testbed.traces.summary import Row
+
+RATES = ("1mbit", "5mbit", "20mbit", "100mbit")
+DELAYS = ("1ms", "10ms", "40ms")
+METHODS = ("cloud_ar", "dssd", "dssd_lean", "ksqs", "tslt")
+MEDIAN, WORST = 1.05, 1.15
+
+
+def bench_grid() -> Iterator[Figure]:
+    """One run of all methods at each point."""
+    way = {"queue": "1MiB"}
+    scenario: dict[str, Any] = {
+        "name": "bench_bound",
+        "topology": "edge",
+        "verifier": "base_station",
+        "links": {"radio": {"up": way, "down": way}},
+        "models": {"synthetic": {"vocabulary_size": 5000, "acceptance": 0.8}},
+        "compute": {
+            "draft": {"per_pass": "8ms", "per_token": "0.2ms"},
+            "target": {"per_pass": "30ms", "per_token": "0.5ms"},
+        },
+        "decoding": {"temperature": 1.0, "max_new_tokens": 32, "ignore_eos": True},
+        "methods": list(METHODS),
+        "prompts": ["any text"],
+        "backend": "relay",
+        "sweep": [
+            {f"links.radio.{way}.{key}": value for way in ("up", "down")
+             for key, value in (("rate", rate), ("delay", delay))}
+            for rate in RATES
+            for delay in DELAYS
+        ],
+    }  # fmt: skip
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "scenario.yaml")
+        path.write_text(yaml.safe_dump(scenario))
+        results = launch(load_scenario(path), Path(folder))[0]
+        rows, verdict = results.summary().rows, results.verdict()
+    ratios = {place: ratio for row in rows if (ratio := over_bound([row]))
+              for place in [(_link(row), row.method)]}  # fmt: skip
+    table = Table("link", *METHODS, box=None)
+    for link in dict.fromkeys(link for link, _ in ratios):
+        table.add_row(link, *(f"{ratios.get((link, method), float('nan')):.3f}"
+                              for method in METHODS))  # fmt: skip
+    Console().print(table)
+    yield Figure("runs that are not valid", sum(row.verdict == "invalid" for row in rows), 0, "",
+                 "; ".join(verdict.reasons[:1]))  # fmt: skip
+    yield Figure(
+        "round time over its bound, median", statistics.median(ratios.values()), MEDIAN, ""
+    )
+    worst = max(ratios, key=lambda place: ratios[place])
+    yield Figure("the same, worst", ratios[worst], WORST, "", " ".join(worst))
+
+
+def _link(row: Row) -> str:
+    return f"{row.point['links.radio.up.rate']}, {row.point['links.radio.up.delay']}"
+
+
+if __name__ == "__main__":
+    command(__doc__, {"grid": bench_grid})

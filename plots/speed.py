@@ -8,20 +8,20 @@ from __future__ import annotations
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from plots.style import COLUMN, drawable, look, name_methods
+from plots.style import COLUMN, drawable, few_points, look, name_methods
 from testbed.results import Results
 from testbed.sweep import point_text
-from testbed.traces.summary import Row, by_point, together_speed
+from testbed.traces.summary import Row, together_speed
 
 
 def draw(results: Results) -> Figure | None:
-    """The figure, or None without rows."""
+    """The figure, or None without rows, or with more points than fit."""
     rows = drawable(results.summary().rows)
     labels = list(dict.fromkeys(row.method for row in rows))
-    if not labels:
+    points = few_points(rows)
+    if not points:
         return None
     several = len({row.device for row in rows}) > 1
-    points = by_point(rows)
     figure = Figure(figsize=(COLUMN, 0.7 + 0.32 * len(labels) * len(points)))
     all_axes = figure.subplots(len(points), 1, squeeze=False)[:, 0]
     for axes, (point, mine) in zip(all_axes, points, strict=True):

@@ -1,4 +1,4 @@
-"""Names, colours and hatches, so that every figure agrees."""
+"""Names, colours and markers, so that every figure agrees."""
 
 from __future__ import annotations
 
@@ -9,12 +9,17 @@ from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from testbed.sweep import point_text
-from testbed.traces.summary import Row
+from testbed.traces.summary import Row, by_point
 
 COLUMN = 3.5
 """Width in inches of one column of a two-column paper."""
+PANELS = 6
+"""As many as a figure has room for."""
 
 
 @dataclass(frozen=True)
@@ -23,23 +28,27 @@ class Look:
 
     name: str
     colour: str
+    marker: str
 
 
 _LOOKS = {
-    "cloud_ar": Look("Cloud AR", "#444444"),
-    "device_only": Look("Device only", "#bbbbbb"),
-    "dsd": Look("DSD", "#4477aa"),
-    "dssd": Look("DSSD", "#cc6677"),
-    "dssd_lazy": Look("DSSD lazy", "#ee99aa"),
-    "dssd_lean": Look("DSSD lean", "#882255"),
-    "gumbel": Look("Gumbel", "#ee7733"),
-    "qs": Look("QS", "#117733"),
-    "ksqs": Look("K-SQS", "#332288"),
-    "csqs": Look("C-SQS", "#88ccee"),
-    "tslt": Look("TSLT", "#aa4499"),
-    "tslt_tree": Look("TSLT tree", "#999933"),
+    "cloud_ar": Look("Cloud AR", "#444444", "o"),
+    "device_only": Look("Device only", "#bbbbbb", "s"),
+    "dsd": Look("DSD", "#4477aa", "D"),
+    "dssd": Look("DSSD", "#cc6677", "^"),
+    "dssd_lazy": Look("DSSD lazy", "#ee99aa", "v"),
+    "dssd_lean": Look("DSSD lean", "#882255", "P"),
+    "gumbel": Look("Gumbel", "#ee7733", "*"),
+    "qs": Look("QS", "#117733", "X"),
+    "ksqs": Look("K-SQS", "#332288", "<"),
+    "csqs": Look("C-SQS", "#88ccee", ">"),
+    "tslt": Look("TSLT", "#aa4499", "p"),
+    "tslt_tree": Look("TSLT tree", "#999933", "h"),
 }
-_OTHERS = ("#44bb99", "#ddcc77", "#661100", "#6699cc", "#bbcc33", "#77aadd")
+_OTHERS = (
+    ("#44bb99", "d"), ("#ddcc77", "1"), ("#661100", "2"), ("#6699cc", "3"), ("#bbcc33", "4"),
+    ("#77aadd", "+"),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -71,13 +80,55 @@ PHASES = {
 }
 """Colours of the parts of a round."""
 
+PARTS = {
+    "draft": ("draft", "#ddcc77", ""),
+    "encode": ("encode", "#999933", "////"),
+    "serialisation": ("on air", "#4477aa", ""),
+    "propagation": ("delay", "#88ccee", ""),
+    "queue": ("queue", "#cc6677", "...."),
+    "loss_recovery": ("loss recovery", "#882255", "xxxx"),
+    "verify": ("verify", "#444444", ""),
+    "decode": ("decode", "#117733", "\\\\\\\\"),
+    "other": ("other", "#dddddd", ""),
+}
+"""Names, colours and hatches of testbed.traces.phases, in the order that they are drawn."""
+
 
 def look(label: str, labels: list[str]) -> Look:
     """How to draw the method `label` among all `labels` of a figure."""
     if label in _LOOKS:
         return _LOOKS[label]
     unknown = [each for each in labels if each not in _LOOKS]
-    return Look(label, _OTHERS[unknown.index(label) % len(_OTHERS)])
+    return Look(label, *_OTHERS[unknown.index(label) % len(_OTHERS)])
+
+
+def few_points(rows: list[Row]) -> list[tuple[dict[str, Any], list[Row]]]:
+    """The rows of each point of the sweep; none where there are more than a figure has room for."""
+    points = by_point(rows)
+    return points if len(points) <= PANELS else []
+
+
+def marks(label: str, labels: list[str]) -> dict[str, Any]:
+    """Keywords of the line and the markers of a method."""
+    shown = look(label, labels)
+    return {"label": shown.name, "color": shown.colour, "marker": shown.marker, "ms": 3.5, "lw": 1}
+
+
+def plain_ticks(axis: Axis, *, steps: tuple[int, ...] = (1, 2, 5)) -> None:
+    """Ticks of a logarithmic axis as plain numbers: these multiples of the powers of ten."""
+    axis.set_major_locator(LogLocator(subs=steps))
+    axis.set_major_formatter(lambda value, _: f"{value:g}")
+    axis.set_minor_formatter(NullFormatter())
+
+
+def legend_of(figure: Figure) -> None:
+    """One legend of everything that has a name in some axes, on the right."""
+    shown = {
+        label: handle
+        for axes in figure.axes
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(shown.values(), shown.keys(), loc="outside right upper", frameon=False)
 
 
 def applied() -> AbstractContextManager[None]:

@@ -7,12 +7,10 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from plots.style import COLUMN, drawable, look
+from plots.style import COLUMN, PANELS, drawable, legend_of, marks
 from testbed.results import Results
 from testbed.sweep import point_text
 from testbed.traces.summary import Row
-
-MARKERS = "osD^vP*X<>ph"
 
 
 def draw(results: Results) -> Figure | None:
@@ -29,18 +27,15 @@ def draw(results: Results) -> Figure | None:
     for row in rows:
         others = {name: value for name, value in row.point.items() if name != key}
         panels.setdefault(point_text(others), []).append(row)
+    if len(panels) > PANELS:
+        return None
     figure = Figure(figsize=(2 * COLUMN, max(2.6 * len(panels), 0.4 + 0.19 * len(labels))))
     all_axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
     for axes, (title, mine) in zip(all_axes, panels.items(), strict=True):
         _draw_panel(axes, key, labels, mine)
         axes.set_title(title, loc="left", fontsize=8)
     all_axes[-1].set_xlabel(key)
-    shown = {
-        label: handle
-        for axes in all_axes
-        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
-    }
-    figure.legend(shown.values(), shown.keys(), loc="outside right upper", frameon=False)
+    legend_of(figure)
     return figure
 
 
@@ -49,7 +44,7 @@ def _draw_panel(axes: Axes, key: str, labels: list[str], rows: list[Row]) -> Non
     for row in rows:
         if row.point[key] not in values:
             values.append(row.point[key])
-    for number, label in enumerate(labels):
+    for label in labels:
         at = [
             [row for row in rows if row.method == label and row.point[key] == value]
             for value in values
@@ -59,10 +54,7 @@ def _draw_panel(axes: Axes, key: str, labels: list[str], rows: list[Row]) -> Non
             for x, mine in enumerate(at)
             if mine
         ]
-        axes.plot(
-            *zip(*speeds, strict=True), marker=MARKERS[number % len(MARKERS)], ms=3.5, lw=1,
-            label=look(label, labels).name, color=look(label, labels).colour,
-        )  # fmt: skip
+        axes.plot(*zip(*speeds, strict=True), **marks(label, labels))
     axes.set_xticks(range(len(values)), [str(value) for value in values])
     axes.set_yscale("log")
     axes.grid(axis="y")

@@ -5,19 +5,19 @@ from __future__ import annotations
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from plots.style import COLUMN, drawable, look, name_methods
+from plots.style import COLUMN, drawable, few_points, look, name_methods
 from testbed.results import Results
 from testbed.sweep import point_text
-from testbed.traces.summary import Row, by_point
+from testbed.traces.summary import Row
 
 
 def draw(results: Results) -> Figure | None:
-    """The figure, or None without rows."""
+    """The figure, or None without rows, or with more points than fit."""
     rows = drawable(results.summary().rows)
     labels = list(dict.fromkeys(row.method for row in rows))
-    if not labels:
+    points = few_points(rows)
+    if not points:
         return None
-    points = by_point(rows)
     figure = Figure(figsize=(2 * COLUMN, 0.9 + 0.34 * len(labels) * len(points)))
     grid = figure.subplots(len(points), 2, sharex=True, sharey=True, squeeze=False)
     for both, (point, mine) in zip(grid, points, strict=True):

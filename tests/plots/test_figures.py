@@ -7,7 +7,7 @@ import shutil
 import msgspec
 import pytest
 
-from plots import draw_all, speed, timeline, traffic
+from plots import bits, draw_all, predicted, speed, timeline, traffic
 from plots.style import look
 from testbed.errors import TestbedError
 from testbed.results import Results
@@ -39,7 +39,9 @@ def test_every_figure_is_written_as_png_and_pdf(tmp_path):
     results = make_results(tmp_path, ROWS)
     paths = list(draw_all(Results.open(results.path)))
     wanted = {
-        f"{name}.{kind}" for name in ("speed", "timeline", "traffic") for kind in ("png", "pdf")
+        f"{name}.{kind}"
+        for name in ("bits", "predicted", "speed", "timeline", "traffic")
+        for kind in ("png", "pdf")
     }
     assert {path.name for path in paths} == wanted
     assert {path.name for path in (results.path / "figures").iterdir()} == wanted
@@ -190,7 +192,7 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
 
 def test_every_figure_of_a_dilated_run_says_so(tmp_path, monkeypatch):
     drawn = []
-    for module in (speed, timeline, traffic):
+    for module in (bits, predicted, speed, timeline, traffic):
         draw = module.draw
         monkeypatch.setattr(
             module, "draw", lambda results, draw=draw: drawn.append(draw(results)) or drawn[-1]
@@ -198,7 +200,7 @@ def test_every_figure_of_a_dilated_run_says_so(tmp_path, monkeypatch):
     dilated = [msgspec.structs.replace(each, time_dilation=5.0) for each in ROWS]
     list(draw_all(make_results(tmp_path, dilated)))
     note = "in emulated time; everything ran 5 times as slow"
-    assert [figure.get_supxlabel() for figure in drawn] == [note] * 3
+    assert [figure.get_supxlabel() for figure in drawn] == [note] * 5
     drawn.clear()
     list(draw_all(make_results(tmp_path, ROWS)))
-    assert [figure.get_supxlabel() for figure in drawn] == [""] * 3
+    assert [figure.get_supxlabel() for figure in drawn] == [""] * 5

@@ -1,0 +1,113 @@
+"""A link over time under the tokens: its rate, what it holds, and what it drops.
+
+Of the first point's runs that are valid and went over a relay's link the one that moved most: its
+first link, each way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import accumulate
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from plots.style import COLUMN, WAYS, drawable, look
+from testbed.emulation.packet_log import WAYS as DIRECTIONS
+from testbed.emulation.packet_log import ChangeLine, Header, PacketLine, packet_log_path
+from testbed.links.units import parse_rate
+from testbed.results import Results
+from testbed.traces.packets import read_packets
+from testbed.traces.summary import Row
+
+_BINS = 120  # over all the time
+
+
+def draw(results: Results) -> Figure | None:
+    """The figure, or None where no relay kept a log."""
+    every = drawable(results.summary().rows)
+    logged = [row for row in every if row.point == every[0].point and _logs(results, row)]
+    if not logged:
+        return None
+    first = max(logged, key=lambda row: row.uplink_wire_bytes + row.downlink_wire_bytes)
+    rows = [
+        row for row in every
+        if (row.method, row.repeat, row.point) == (first.method, first.repeat, first.point)
+    ]  # fmt: skip
+    start = min(row.start_s for row in rows)
+    end = max(row.start_s + row.seconds for row in rows)
+    figure = Figure(figsize=(2 * COLUMN, 4.2))
+    tokens, rate, queue = figure.subplots(3, 1, sharex=True)
+    _draw_tokens(tokens, rows, start)
+    link = next(iter(first.links))
+    for way in DIRECTIONS:
+        path = packet_log_path(_folder(results, first), link, way)
+        _draw_way((rate, queue), path, way, (start, end))
+    tokens.set_title(f"{look(first.method, [first.method]).name}, link {link}", loc="left")
+    tokens.set_ylabel("tokens")
+    rate.set_ylabel("Mbit/s")
+    queue.set_ylabel("kB in the link")
+    queue.set_xlabel("seconds (crosses: packets that were dropped)")
+    queue.set_xlim(0, end - start)
+    for axes in (rate, queue):
+        axes.set_ylim(bottom=0)
+    rate.legend(loc="upper right", ncols=2, fontsize=6, frameon=False)
+    return figure
+
+
+def _folder(results: Results, row: Row) -> Path:
+    return results.run(row.method, row.repeat, row.point)
+
+
+def _logs(results: Results, row: Row) -> bool:
+    """Whether a relay logged all that this text sent; a run without bytes has nothing to show."""
+    links = [link for link in row.links if row.links[link].up_bytes]
+    return bool(links) and all(
+        packet_log_path(_folder(results, row), next(iter(row.links)), way).exists()
+        for way in DIRECTIONS
+    )
+
+
+def _draw_tokens(axes: Axes, rows: Sequence[Row], start: float) -> None:
+    times = sorted(row.start_s - start + seconds for row in rows for seconds in row.token_s)
+    axes.step([0, *times], range(len(times) + 1), where="post", color="black", lw=1)
+    axes.set_ylim(bottom=0)
+
+
+def _draw_way(both: tuple[Axes, Axes], path: Path, way: str, window: tuple[float, float]) -> None:
+    """One direction: bits that left in each bin, the rate asked for, bytes under way, and drops."""
+    (rate, queue), (start, end) = both, window
+    left, steps, drops = [], [], []
+    asked: list[tuple[float, float]] = []
+    for line in read_packets(path):
+        if isinstance(line, Header | ChangeLine):
+            written = line.spec.get("rate")
+            if isinstance(written, str) and written != "unlimited":
+                asked.append((line.t / 1e9 - start, parse_rate(written) / 1e6))
+        elif isinstance(line, PacketLine):
+            arrived = line.arrived / 1e9 - start
+            if line.left is None or line.due is None:
+                drops.append(arrived)
+                continue
+            left.append((line.left / 1e9 - start, 8 * line.size / 1e6))
+            steps += [(arrived, line.size), (line.left / 1e9 - start, -line.size)]
+    if not left:
+        return
+    style = WAYS[way]
+    width = (end - start) / _BINS
+    carried, edges = np.histogram(
+        [t for t, _ in left], _BINS, (0, end - start), weights=[bits for _, bits in left]
+    )
+    rate.stairs(carried / width, edges, label=way, **style.line)
+    if asked:
+        times = [max(0.0, t) for t, _ in asked] + [end - start]
+        rates = [value for _, value in asked]
+        rate.step(times, [*rates, rates[-1]], where="post", ls=":", label=f"{way}, asked",
+                  **style.line)  # fmt: skip
+    steps.sort()
+    waiting = [size / 1e3 for size in accumulate(size for _, size in steps)]
+    queue.step([t for t, _ in steps], waiting, where="post", **style.line)
+    seen = [t for t in drops if 0 <= t <= end - start]
+    queue.plot(seen, [0] * len(seen), "x", color=style.line["color"], ms=4, clip_on=False)

@@ -1,0 +1,161 @@
+"""Which method is fastest where: a map over the first two keys of a sweep, a panel for each other
+combination.
+
+A cell has the winner's colour, name, and how many times as fast as the first method it is. Where
+the second best cannot be told from it, text by text (testbed.intervals), the cell is hatched. What
+never asks the target decodes other texts, so it cannot win; where it is faster, a corner says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch, Polygon, Rectangle
+
+from plots.style import COLUMN, drawable, look
+from testbed.intervals import speed_ratio
+from testbed.methods.base import method_class
+from testbed.results import Results
+from testbed.traces.summary import Row, by_point
+
+_UNSURE = "/////"
+
+
+class _Cell(NamedTuple):
+    winner: str
+    ratio: float
+    """Tokens/s over those of the first method."""
+    sure: bool
+    overtaken: bool
+    """Whether a method that never asks the target is faster."""
+
+
+def draw(results: Results) -> Figure | None:
+    """The figure, or None without a sweep of two keys or more, or with fewer than two methods."""
+    rows = [row for row in drawable(results.summary().rows) if len(row.point) > 1]
+    every = list(dict.fromkeys(row.method for row in rows))
+    labels = [label for label in every if label not in _alone(results)]
+    if len(labels) < 2:
+        return None
+    keys = list(rows[0].point)
+    values = {key: _values(rows, key) for key in keys}
+    if any(len(values[key]) < 2 for key in keys[:2]):
+        return None
+    cells = {tuple(map(str, point.values())): _cell(mine, labels) for point, mine in by_point(rows)}
+    columns = values[keys[2]] if len(keys) > 2 else [None]
+    others = [[]] if len(keys) < 4 else _combinations([values[key] for key in keys[3:]])
+    wide, high = len(values[keys[0]]), len(values[keys[1]])
+    figure = Figure(
+        figsize=(
+            max(2 * COLUMN, 1.2 + 0.34 * wide * len(columns)),
+            1.1 + (0.35 + 0.29 * high) * len(others),
+        )
+    )
+    grid = figure.subplots(len(others), len(columns), sharex=True, sharey=True, squeeze=False)
+    for line, other in zip(grid, others, strict=True):
+        for axes, column in zip(line, columns, strict=True):
+            beyond = [value for value in (column, *other) if value is not None]
+            _draw_panel(axes, cells, (values[keys[0]], values[keys[1]]), beyond, labels)
+            named = zip(keys[2:], beyond, strict=True)
+            axes.set_title(", ".join(f"{_short(k)} {v}" for k, v in named), fontsize=6.5)
+        line[0].set_ylabel(_short(keys[1]))
+    for axes in grid[-1]:
+        axes.set_xlabel(_short(keys[0]))
+    winners = [label for label in labels if any(cell.winner == label for cell in cells.values())]
+    handles = [Patch(color=look(each, labels).colour, label=look(each, labels).name)
+               for each in winners]  # fmt: skip
+    if not all(cell.sure for cell in cells.values()):
+        handles.append(Patch(fc="white", ec="grey", hatch=_UNSURE, label="second as fast"))
+    if any(cell.overtaken for cell in cells.values()):
+        handles.append(Patch(color="black", label="corner: draft alone faster"))
+    figure.legend(handles=handles, loc="outside upper center", ncols=6, frameon=False)
+    first = look(labels[0], labels).name
+    figure.supxlabel(f"number: tokens/s of the fastest over those of {first}", fontsize=6)
+    return figure
+
+
+def _alone(results: Results) -> set[str]:
+    """The labels of methods that never ask the target."""
+    methods = results.scenario().get("methods", [])
+    return {each["label"] for each in methods if not method_class(each["method"]).uses_verifier}
+
+
+def _values(rows: Sequence[Row], key: str) -> list[Any]:
+    """The values of a key, in their order in the sweep."""
+    seen: list[Any] = []
+    for row in rows:
+        if row.point.get(key) not in seen:
+            seen.append(row.point.get(key))
+    return seen
+
+
+def _combinations(lists: Sequence[Sequence[Any]]) -> list[list[Any]]:
+    combined: list[list[Any]] = [[]]
+    for values in lists:
+        combined = [[*each, value] for each in combined for value in values]
+    return combined
+
+
+def _cell(rows: Sequence[Row], labels: Sequence[str]) -> _Cell:
+    by = {label: mine for label in labels if (mine := [r for r in rows if r.method == label])}
+    speeds = {
+        label: sum(row.tokens for row in mine) / sum(row.seconds for row in mine)
+        for label, mine in by.items()
+    }
+    best, *others = sorted(speeds, key=lambda label: -speeds[label])
+    ratio = speed_ratio(by[best], by[others[0]]) if others else None
+    base = speeds.get(labels[0])
+    alone = [row for row in rows if row.method not in labels]
+    fastest = max((row.tokens_per_second for row in alone), default=0.0)
+    return _Cell(
+        best,
+        speeds[best] / base if base else float("nan"),
+        ratio is None or ratio.differs,
+        fastest > speeds[best],
+    )
+
+
+def _draw_panel(
+    axes: Axes,
+    cells: dict[tuple[str, ...], _Cell],
+    values: tuple[Sequence[Any], Sequence[Any]],
+    beyond: Sequence[Any],
+    labels: list[str],
+) -> None:
+    for x, first in enumerate(values[0]):
+        for y, second in enumerate(values[1]):
+            cell = cells.get(tuple(map(str, (first, second, *beyond))))
+            if cell is None:
+                continue
+            colour = look(cell.winner, labels).colour
+            dark = sum(to_rgb(colour)) < 1.5
+            axes.add_patch(
+                Rectangle(
+                    (x - 0.5, y - 0.5), 1, 1, fc=colour, ec="white", lw=0.5,
+                    hatch=None if cell.sure else _UNSURE,
+                )
+            )  # fmt: skip
+            axes.text(
+                x, y, f"{look(cell.winner, labels).name}\n{cell.ratio:.1f}", ha="center",
+                va="center", fontsize=4.5, color="white" if dark else "black",
+                bbox={"fc": colour, "ec": "none", "pad": 0.6},
+            )  # fmt: skip
+            if cell.overtaken:
+                corner = [(x + 0.5, y + 0.5), (x + 0.28, y + 0.5), (x + 0.5, y + 0.22)]
+                axes.add_patch(Polygon(corner, color="black"))
+    axes.set_xticks(range(len(values[0])), [str(v) for v in values[0]], rotation=60, fontsize=6)
+    axes.set_yticks(range(len(values[1])), [str(v) for v in values[1]], fontsize=6)
+    axes.set_xlim(-0.5, len(values[0]) - 0.5)
+    axes.set_ylim(-0.5, len(values[1]) - 0.5)
+    axes.grid(visible=False)
+    axes.tick_params(length=0)
+
+
+def _short(key: str) -> str:
+    """Of links.radio.up.rate "radio up rate", of decoding.temperature "temperature"."""
+    parts = key.split(".")
+    return " ".join(parts[1:]) if parts[0] == "links" else parts[-1]

@@ -1,0 +1,163 @@
+"""Figures of what is measured beside the speed: what is drawn of which rows, and what is not."""
+
+from __future__ import annotations
+
+import gzip
+
+import msgspec
+import pytest
+from matplotlib.patches import Polygon
+
+from plots import bits, latency, link, places, predicted, speed, traffic, where, winners
+from testbed.emulation.packet_log import ChangeLine, End, Header, PacketLine, packet_log_path
+from testbed.traces.phases import PHASES
+from testbed.traces.summary import WireBytes
+from tests.records import alone, make_results, row
+
+KNOWN = {
+    "token_s": [0.5, 0.5, 0.6],
+    "round_s": [0.5, 0.1],
+    "phases": dict.fromkeys(PHASES, 0.1),
+    "tested_at": [9, 6, 2],
+    "accepted_at": [6, 3, 2],
+}
+ROWS = [
+    alone("cloud_ar", token_s=[0.1, 0.3, 0.5], phases=KNOWN["phases"], verdicts=0),
+    row("dsd", **KNOWN),
+    row("ksqs", **KNOWN, verdict="suspect"),
+    row("mine", **KNOWN, verdict="invalid"),
+]
+
+
+def names(figure) -> list[str]:
+    (legend,) = figure.legends
+    return [text.get_text() for text in legend.get_texts()]
+
+
+def test_where_the_time_went_is_stacked_in_the_order_of_what_was_asked_for(tmp_path):
+    (axes,) = where.draw(make_results(tmp_path, ROWS)).axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["Cloud AR", "DSD", "K-SQS *"]
+    bars = [bar for bar in axes.patches if bar.get_y() == pytest.approx(1 - 0.65 / 2)]
+    assert [bar.get_x() for bar in bars] == pytest.approx([10 * n for n in range(9)])
+    assert [bar.get_width() for bar in bars] == pytest.approx([10] * 9)
+    assert [text.get_text() for text in axes.texts[:3]] == ["1.50"] * 3
+    assert names(axes.figure)[-3:] == ["queue", "loss recovery", "other"]
+
+
+def test_latency_has_the_waits_of_all_and_the_rounds_of_those_that_have_some(tmp_path):
+    tokens, rounds = latency.draw(make_results(tmp_path, ROWS)).axes
+    dsd = tokens.lines[1]
+    assert dsd.get_label() == "DSD"
+    assert list(dsd.get_xdata())[1:] == pytest.approx([1, 100])  # together: at the left edge
+    assert list(dsd.get_ydata())[1:] == pytest.approx([0.5, 1])
+    assert [line.get_label() for line in rounds.lines] == ["DSD", "K-SQS"]
+    assert list(rounds.lines[0].get_xdata())[1:] == pytest.approx([100, 500])
+
+
+def test_places_with_few_tests_are_left_out(tmp_path):
+    (axes,) = places.draw(make_results(tmp_path, ROWS)).axes
+    assert [line.get_label() for line in axes.lines] == ["DSD", "K-SQS"]
+    assert list(axes.lines[0].get_xdata()) == [1, 2]
+    assert list(axes.lines[0].get_ydata()) == pytest.approx([2 / 3, 1 / 2])
+
+
+def test_bits_stand_against_acceptance_at_each_point(tmp_path):
+    rows = [row("dsd", point={"seed": seed}, accepted=seed) for seed in (4, 6)]
+    (axes,) = bits.draw(make_results(tmp_path, rows)).axes
+    (marks,) = axes.lines
+    assert list(marks.get_xdata()) == [800, 800]
+    assert list(marks.get_ydata()) == [0.5, 0.75]
+
+
+def test_predictions_stand_against_what_was_measured(tmp_path):
+    rows = [row("dsd"), row("ksqs", predicted_tokens_per_second=None)]
+    (axes,) = predicted.draw(make_results(tmp_path, rows)).axes
+    marks, diagonal = axes.lines
+    assert (*marks.get_xdata(), *marks.get_ydata()) == (5.5, 5)
+    assert list(diagonal.get_xdata()) == list(diagonal.get_ydata())
+    assert predicted.draw(make_results(tmp_path, rows[1:])) is None
+
+
+def test_what_older_results_do_not_have_is_not_drawn(tmp_path):
+    old = make_results(tmp_path, [row("dsd"), row("ksqs", verdict="invalid", **KNOWN)])
+    for figure in (where, latency, places, link, winners):
+        assert figure.draw(old) is None
+
+
+def test_figures_with_a_panel_a_point_are_left_out_where_there_are_many(tmp_path):
+    rows = [row("dsd", point={"seed": seed}, **KNOWN) for seed in range(7)]
+    for figure in (speed, traffic, where, latency, places):
+        assert len(figure.draw(make_results(tmp_path, rows[:6])).axes) >= 6
+        assert figure.draw(make_results(tmp_path, rows)) is None
+
+
+def test_the_map_has_the_fastest_of_each_point_and_doubts_where_it_must(tmp_path):
+    rows = [
+        row(method, point={"links.radio.up.rate": rate, "seed": seed}, prompt=prompt,
+            seconds=seconds * (1 + prompt / 9))
+        for rate, seed, dsd, dssd in (
+            ("1mbit", 0, 2, 1), ("1mbit", 1, 1, 4), ("9mbit", 0, 1, 1), ("9mbit", 1, 1, 2)
+        )
+        for method, seconds in (("dsd", dsd), ("dssd", dssd))
+        for prompt in range(3)
+    ]  # fmt: skip
+    figure = winners.draw(make_results(tmp_path, rows))
+    (axes,) = figure.axes
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["1mbit", "9mbit"]
+    assert axes.get_xlabel() == "radio up rate"
+    won = [text.get_text().split("\n") for text in axes.texts]
+    assert won == [["DSSD", "2.0"], ["DSD", "1.0"], ["DSD", "1.0"], ["DSD", "1.0"]]
+    assert [bool(cell.get_hatch()) for cell in axes.patches] == [False, False, True, False]
+    assert names(figure) == ["DSD", "DSSD", "second as fast"]
+
+
+def test_what_never_asks_the_target_does_not_win(tmp_path):
+    points = [{"seed": seed, "repeat": n} for seed in (0, 1) for n in (1, 2)]
+    rows = [
+        row(method, point=point, seconds=seconds)
+        for point in points
+        for method, seconds in (("dsd", 2), ("dssd", 3), ("device_only", 1 + 2 * point["seed"]))
+    ]
+    results = make_results(tmp_path, rows)
+    methods = [{"method": name, "label": name} for name in ("dsd", "dssd", "device_only")]
+    results.write_scenario({"methods": methods})
+    figure = winners.draw(results)
+    assert names(figure) == ["DSD", "second as fast", "corner: draft alone faster"]
+    corners = [patch for patch in figure.axes[0].patches if isinstance(patch, Polygon)]
+    assert len(corners) == 2
+
+
+def write_log(results, lines):
+    for way in ("up", "down"):
+        path = packet_log_path(results.run("dsd", 0), "radio", way)
+        with gzip.open(path, "wb") as file:
+            for line in lines if way == "up" else lines[:1]:
+                file.write(msgspec.json.encode(line) + b"\n")
+
+
+def test_the_link_of_what_moved_most_is_drawn_over_time(tmp_path):
+    moved = {"links": {"radio": WireBytes(2000, 2, 0, 0, 0, 0)}, "start_s": 5.0, **KNOWN}
+    results = make_results(tmp_path, [alone("cloud_ar"), row("dsd", **moved)])
+    second = 10**9
+    write_log(
+        results,
+        [
+            Header(1, "radio", "up", 0, 4 * second, {"rate": "1mbit"}),
+            PacketLine(0, 5 * second, 500, 6 * second, 6 * second),
+            PacketLine(1, round(5.5 * second), 700, 6 * second, round(6.5 * second)),
+            PacketLine(2, 6 * second, 500, dropped="loss"),
+            PacketLine(3, 9 * second, 500, dropped="loss"),  # when the text was over
+            ChangeLine(6 * second, {"rate": "2mbit"}),
+            End(7 * second, 4, 2, {"loss": 2}, 0, 0),
+        ],
+    )
+    tokens, rate, queue = link.draw(results).axes
+    assert tokens.get_title(loc="left") == "DSD, link radio"
+    assert list(tokens.lines[0].get_xdata()) == pytest.approx([0, 0.5, 0.5, 0.6])
+    (carried,) = rate.patches
+    assert carried.get_data().values.sum() * 2 / 120 == pytest.approx(8 * 1200 / 1e6)
+    (asked,) = rate.lines
+    assert [*asked.get_xdata(), *asked.get_ydata()] == pytest.approx([0, 1, 2, 1, 2, 2])
+    waiting, drops = queue.lines
+    assert list(waiting.get_ydata()) == pytest.approx([0.5, 1.2, 0.7, 0])
+    assert list(drops.get_xdata()) == [1]

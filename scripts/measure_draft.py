@@ -68,8 +68,8 @@ def main() -> None:
         for threads in range(1, (os.cpu_count() or 1) + 1):
             target, draft = costs(load(specs, dtype, threads))
             print(
-                f"target in {dtype}, {threads} threads: target {target:.1f} ms a token, draft {draft:.1f}, "
-                f"ratio {draft / target:.2f}",
+                f"{threads} threads: target in {dtype} {target:.1f} ms a token, "
+                f"draft {draft:.1f}, ratio {draft / target:.2f}",
                 flush=True,
             )
 

@@ -153,6 +153,9 @@ def _add_readers(commands: Any) -> None:
     packets.set_defaults(command=_packets)
     packets.add_argument("run", type=Path, metavar="RESULTS/runs/RUN")
     packets.add_argument("--link", help="default: the first")
+    packets.add_argument(
+        "--frames", action="store_true", help="show every element of ZeroMQ's streams instead"
+    )
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -222,6 +225,11 @@ def _packets(args: argparse.Namespace) -> int:
     if link not in captures:
         raise TestbedError(f"--link {link}: captured were {', '.join(captures)}")
     up, down = books(args.run, captures)[link]
+    if args.frames:
+        from testbed.traces.layers import elements_table
+
+        Console(soft_wrap=True).print(elements_table(up, down))
+        return VALID
     end = 1 + max(up.last, down.last)
     Console().print(
         rounds_table(rounds(up, down)), uses_table(up.between(0, end), down.between(0, end))

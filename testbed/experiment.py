@@ -46,9 +46,9 @@ from testbed.traces.prediction import Route
 from testbed.traces.recovery import Recoveries
 from testbed.traces.summary import Row, summarise
 from testbed.traces.verdict import Verdict
+from testbed.transport.messages import PORT
 
 T = TypeVar("T")
-PORT = 5555
 _LOADING = 300.0  # seconds a node may take to load its model
 _AGAIN = 2  # times that a text is decoded anew because its passes were late
 

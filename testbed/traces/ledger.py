@@ -6,8 +6,8 @@ read from the stream as its origin sent it: further on packets may be missing, o
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Iterable, Mapping
+from bisect import bisect_left, bisect_right
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import msgspec
@@ -65,6 +65,7 @@ class Book:
         self.streams = streams
         self.sent: list[Sent] = []
         covered: dict[Flow, Covered] = {}
+        self._firsts: dict[Flow, list[tuple[int, int, int]]] = {}
         for frame in frames:
             parts: list[tuple[int, int]] = []
             if frame.flow is not None and frame.payload:
@@ -73,7 +74,11 @@ class Book:
                 mine = covered.setdefault(frame.flow, Covered())
                 start = streams[frame.flow].place(frame.sequence, mine.end)
                 parts = mine.add(start, start + len(frame.payload))
+                firsts = self._firsts.setdefault(frame.flow, [])
+                firsts += [(begin, end, frame.t) for begin, end in parts]
             self.sent.append(Sent(frame, parts))
+        for firsts in self._firsts.values():
+            firsts.sort()
         self._times = [sent.frame.t for sent in self.sent]
 
     def between(self, begin: int, end: int) -> Ledger:
@@ -86,6 +91,17 @@ class Book:
     def frames_between(self, begin: int, end: int) -> int:
         """How many frames were sent from `begin` up to `end`."""
         return self._place(end) - self._place(begin)
+
+    @property
+    def flows(self) -> Collection[Flow]:
+        """The flows that carried something over this link."""
+        return self._firsts.keys()
+
+    def first_sent(self, flow: Flow, place: int) -> int | None:
+        """When the byte at a place of a flow's stream was first sent; None if it never was."""
+        firsts = self._firsts.get(flow, [])
+        at = bisect_right(firsts, place, key=lambda first: first[0]) - 1
+        return firsts[at][2] if at >= 0 and place < firsts[at][1] else None
 
     @property
     def last(self) -> int:

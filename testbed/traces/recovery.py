@@ -32,18 +32,14 @@ class Recoveries:
 
 def _recoveries(sent: Book, arrived: Sequence[Frame]) -> Iterator[tuple[int, int]]:
     """(first sent, sent again), in ns."""
-    first: dict[Flow, list[tuple[int, int]]] = {}
     copies: dict[tuple[Flow, int, int], list[int]] = {}
     for each in sent.sent:
         frame = each.frame
         if frame.flow is not None and frame.payload:
-            first.setdefault(frame.flow, []).extend((start, frame.t) for start, _ in each.parts)
             copies.setdefault((frame.flow, frame.sequence, frame.id), []).append(frame.t)
-    for parts in first.values():
-        parts.sort()
     covered: dict[Flow, Covered] = {}
     for frame in arrived:
-        if frame.flow is None or not frame.payload or frame.flow not in first:
+        if frame.flow is None or not frame.payload or frame.flow not in sent.flows:
             continue
         mine = covered.setdefault(frame.flow, Covered())
         before = mine.whole
@@ -53,7 +49,6 @@ def _recoveries(sent: Book, arrived: Sequence[Frame]) -> Iterator[tuple[int, int
         if mine.whole == before or not times:
             continue
         again = times[bisect_right(times, frame.t) - 1]
-        parts = first[frame.flow]
-        at = bisect_right(parts, before, key=lambda part: part[0]) - 1
-        if at >= 0 and parts[at][1] < again:
-            yield parts[at][1], again
+        first = sent.first_sent(frame.flow, before)
+        if first is not None and first < again:
+            yield first, again

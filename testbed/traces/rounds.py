@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from rich.box import SIMPLE
 from rich.table import Table
 
-from testbed.traces.frames import Flow
 from testbed.traces.ledger import Book, Ledger
 from testbed.transport.messages import Message, Reply, Round
 
@@ -65,23 +63,13 @@ def carried(book: Book) -> Iterator[tuple[int, int, Message]]:
 
     With each, when the frames were sent that first carried its first and its last byte.
     """
-    parts: dict[Flow, list[tuple[int, int, int]]] = {}
-    for sent in book.sent:
-        for start, end in sent.parts:
-            assert sent.frame.flow is not None
-            parts.setdefault(sent.frame.flow, []).append((start, end, sent.frame.t))
-    for flow, mine in parts.items():
-        mine.sort()
+    for flow in book.flows:
         for element in book.streams[flow].elements:
-            first, last = _carrier(mine, element.spans[0].start), _carrier(mine, element.end - 1)
+            first, last = (
+                book.first_sent(flow, place) for place in (element.spans[0].start, element.end - 1)
+            )
             if element.message is not None and first is not None and last is not None:
                 yield first, last, element.message
-
-
-def _carrier(parts: list[tuple[int, int, int]], place: int) -> int | None:
-    """When the byte at a place was sent; `parts` are (start, end, time), in their order."""
-    at = bisect_right(parts, place, key=lambda part: part[0]) - 1
-    return parts[at][2] if at >= 0 and place < parts[at][1] else None
 
 
 def rounds_table(seen: Iterable[RoundSeen]) -> Table:

@@ -56,7 +56,7 @@ def elements(stream: bytes | bytearray) -> Iterator[Element]:
         raise TestbedError("a connection does not begin as ZMTP 3 does")
     yield Element("greeting", (Span(0, GREETING, "zmtp"),))
     at, parts, spans = GREETING, list[bytes](), list[Span]()
-    while (frame := _frame(stream, at)) is not None:
+    while (frame := frame_at(stream, at)) is not None:
         flags, begin, end = frame
         body = bytes(stream[begin:end])
         if flags & COMMAND:
@@ -71,7 +71,7 @@ def elements(stream: bytes | bytearray) -> Iterator[Element]:
         at = end
 
 
-def _frame(stream: bytes | bytearray, at: int) -> tuple[int, int, int] | None:
+def frame_at(stream: bytes | bytearray, at: int) -> tuple[int, int, int] | None:
     """Flags, and where the body begins and ends; None when it is not all there."""
     if at >= len(stream):
         return None

@@ -18,6 +18,8 @@ from testbed.decoding.sampling import Sampling
 from testbed.errors import TestbedError
 
 VERSION = 2
+PORT = 5555
+"""TCP port at which the verifier of a run listens."""
 MAX_MESSAGE = 64 << 20
 """Bytes; the largest message either side takes in."""
 NO_SESSION = 0
@@ -118,7 +120,8 @@ def place(message: Message) -> dict[str, int]:
     return {name: getattr(message, name) for name in ("round", "part") if hasattr(message, name)}
 
 
-_CHECKSUM_SIZE = 4
+CHECKSUM_SIZE = 4
+"""Bytes behind a header."""
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)
 
@@ -133,11 +136,11 @@ def from_frames(frames: list[bytes]) -> tuple[Message, bytes]:
     """Inverse of `to_frames`. Raises ProtocolError on damage, another version, anything else."""
     if len(frames) != 2:
         raise ProtocolError(f"a message of {len(frames)} frames arrived; expected 2")
-    header, checksum = frames[0][:-_CHECKSUM_SIZE], frames[0][-_CHECKSUM_SIZE:]
+    header, checksum = frames[0][:-CHECKSUM_SIZE], frames[0][-CHECKSUM_SIZE:]
     if checksum != _checksum(header, frames[1]):
         raise ProtocolError("a message could not be read: header and payload fail their checksum")
     try:
-        message = _decoder.decode(header)
+        message = decode_header(header)
     except msgspec.MsgspecError as error:
         raise ProtocolError(f"a message could not be read: {error}") from None
     if message.version != VERSION:
@@ -145,6 +148,11 @@ def from_frames(frames: list[bytes]) -> tuple[Message, bytes]:
     return message, frames[1]
 
 
+def decode_header(packed: bytes) -> Message:
+    """What a header says, without its checksum. Raises msgspec.MsgspecError if it is none."""
+    return _decoder.decode(packed)
+
+
 def _checksum(header: bytes, payload: bytes) -> bytes:
     """CRC-32 of both frames."""
-    return zlib.crc32(payload, zlib.crc32(header)).to_bytes(_CHECKSUM_SIZE, "big")
+    return zlib.crc32(payload, zlib.crc32(header)).to_bytes(CHECKSUM_SIZE, "big")

@@ -32,6 +32,7 @@ from testbed.emulation.topology import (
 from testbed.errors import TestbedError
 from testbed.models.spec import ModelSpec, Role
 from testbed.node_process import NodeProcess, receive_any
+from testbed.order import Turn
 from testbed.processors import Processors
 from testbed.progress import Display
 from testbed.results import Results
@@ -40,6 +41,7 @@ from testbed.sweep import Values
 from testbed.task import Task
 from testbed.traces.events import Event, events_by_stream
 from testbed.traces.pacing import lateness
+from testbed.traces.packets import judge_packets
 from testbed.traces.prediction import Route
 from testbed.traces.summary import Row, summarise
 from testbed.traces.verdict import Verdict
@@ -65,6 +67,10 @@ class Plan(msgspec.Struct):
     """Their token ids by the target's tokenizer, in its chat template if asked for: "5 17 3"."""
     end_tokens: list[int]
     """The target's; none where texts are decoded to their limit regardless."""
+    methods: list[str] = []
+    """Their labels, in the order of the scenario."""
+    order: list[Turn] = []
+    """The runs, in the order in which they take place."""
     capture: bool = False
     """Whether frames are recorded."""
     warnings: list[str] = []
@@ -94,8 +100,10 @@ class Experiment:
         self._scenario = scenario
         self._plan = plan
         self._results = results
+        self.before = Verdict()
+        """On the links, as they were measured."""
         self.verdict = Verdict()
-        """Of the runs that have ended, their texts apart."""
+        """On the run that has ended last, its texts apart."""
         self._stack = ExitStack()
         topology = load_topology(scenario.document.topology, scenario.document.devices)
         self._links, self._plain = topology_links(topology), plain_links(topology)
@@ -117,6 +125,7 @@ class Experiment:
         self._captures: Captures | None = None
         self._counted: list[Counted] = []
         """Of each text of a run, in their order."""
+        self._run_rows: list[Row] = []
 
     def __enter__(self) -> Experiment:
         with ExitStack() as stack:
@@ -124,10 +133,10 @@ class Experiment:
             clock.set_dilation(self._scenario.document.time_dilation)
             stack.enter_context(self.network)
             # While nothing else uses the processors.
-            self.verdict.links = check_links(self.network)
-            for check in self.verdict.links:
+            self.before.links = check_links(self.network)
+            for check in self.before.links:
                 if severity(check) != "valid":
-                    self.verdict.add(severity(check), why(check))
+                    self.before.add(severity(check), why(check))
             self._accountant = Accountant(self.network, self._links, self._plain)
             self._start_nodes(stack)
             self._processors = Processors({n: node.pid for n, node in self._nodes.items()})
@@ -143,7 +152,9 @@ class Experiment:
         """Start a run: a new connection, new event files, and the links as they were at first."""
         directory = self._results.run(entry.label, repetition, self._point)
         self.network.handovers.reset()
+        self.verdict = Verdict()
         self._counted.clear()
+        self._run_rows = []
         links = list(self.network.wires) if self._plan.capture else []
         self._captures = Captures(self.network, links, directory)
         for name, node in self._nodes.items():
@@ -158,10 +169,14 @@ class Experiment:
             wire.begin(began)
         self.network.handovers.begin(began)
 
-    def end(self, entry: MethodEntry, repetition: int) -> None:
-        """End a run: write down how the links and the path changed, and judge it."""
+    def end(self, entry: MethodEntry, repetition: int) -> list[Row]:
+        """End a run: write down how the links and the path changed, and judge it; all its rows.
+
+        All that it wrote is whole then.
+        """
         directory = self._results.run(entry.label, repetition, self._point)
         for name, wire in self.network.wires.items():
+            wire.end_logs()
             applied = wire.applied()
             if applied:
                 write_changes(directory / f"changes.{name}.jsonl", applied)
@@ -173,7 +188,11 @@ class Experiment:
             write_handovers(directory / "handovers.jsonl", made)
         for reason in judge_handovers([applied for _, applied in made]):
             self.verdict.add("suspect", f"{directory.name}: {reason}")
+        for log in sorted(directory.glob("packets.*.jsonl.gz")):
+            for reason in judge_packets(log):
+                self.verdict.add("invalid", f"{directory.name}: {reason}")
         self._end_captures(directory)
+        return self._run_rows
 
     def _end_captures(self, directory: Path) -> None:
         """Write down what all bytes were for, and compare with what links and nodes counted."""
@@ -197,6 +216,8 @@ class Experiment:
     ) -> list[Row]:
         """Decode one text on every device, all at the same time, and account for it.
 
+        The rows are final when the run has ended, see `end`.
+
         Anything else that runs on this machine can make single passes late. Then all is done once
         more, and only the last time counts; its rows tell how often. Once that has not helped, the
         machine is too slow, and texts are decoded once.
@@ -211,7 +232,9 @@ class Experiment:
             if again < _AGAIN:
                 display.say(f"{entry.label} prompt {prompt + 1} once more: {late[0]}")
         self._too_slow = bool(late)
-        return self._rows(entry, repetition, prompt, texts, again)
+        rows = self._rows(entry, repetition, prompt, texts, again)
+        self._run_rows += rows
+        return rows
 
     def _decode(
         self, entry: MethodEntry, repetition: int, prompt: int, display: Display

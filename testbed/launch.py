@@ -1,4 +1,4 @@
-"""What `testbed run` does outside the sandbox: check everything, start, report."""
+"""What `testbed run` does outside the sandbox: check everything, start, conclude."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ import os
 import sys
 from pathlib import Path
 
+from testbed.conclusion import conclude
 from testbed.emulation.backend import choose_backend
 from testbed.emulation.sandbox import check_sandbox, run_in_sandbox
+from testbed.experiment import Plan
+from testbed.journal import JOURNAL
 from testbed.preparation import prepare
 from testbed.results import Results
 from testbed.scenario import Scenario
+from testbed.traces.verdict import Verdict
 
 
 def launch(scenario: Scenario, out: Path) -> tuple[Results, int]:
@@ -24,12 +28,20 @@ def launch(scenario: Scenario, out: Path) -> tuple[Results, int]:
     results = Results.create(out, scenario.name)
     results.write_scenario(scenario.to_mapping())
     results.write_json("plan.json", plans)
+    (results.path / JOURNAL).touch()
     print(f"{scenario.name}: links by {backend}, results in {results.path}", flush=True)
     for warning in results.warnings():
         print(f"warning: {warning}", flush=True)
-    code = run_in_sandbox(
-        [sys.executable, "-m", "testbed.runner", str(results.path.resolve())],
+    return results, _work(results, plans, session=0)
+
+
+def _work(results: Results, plans: list[Plan], session: int) -> int:
+    """Do the runs of a session and conclude; the exit code."""
+    # Stands until the end is reached, however the run dies before.
+    results.write_json("verdict.json", Verdict("invalid", ["the run did not end"]))
+    run_in_sandbox(
+        [sys.executable, "-m", "testbed.runner", str(results.path.resolve()), str(session)],
         # Nodes have no network; without this, libraries would try theirs and wait.
         env={**os.environ, "HF_HUB_OFFLINE": "1"},
     )
-    return results, code
+    return conclude(results, session, sum(len(plan.order) for plan in plans))

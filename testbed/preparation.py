@@ -22,6 +22,7 @@ from testbed.models.shards import read_weights
 from testbed.models.spec import HuggingFaceSpec, ModelSpec, SyntheticSpec
 from testbed.models.synthetic import SyntheticModel
 from testbed.models.vocabulary import require_same_vocabulary
+from testbed.order import shuffled
 from testbed.scenario import Point, Scenario
 
 
@@ -54,9 +55,13 @@ def prepare(point: Point, backend: str) -> Plan:
     ends = [] if scenario.document.decoding.ignore_eos else sorted(pair.target_text.end_tokens)
     _check_memory(scenario, pair)
     # tcpdump gives up root's rights for another user's, and a sandbox without root has no other.
-    capture, able = scenario.document.capture, os.geteuid() == 0
+    document = scenario.document
+    capture, able = document.capture, os.geteuid() == 0
+    methods = [entry.label for entry in scenario.methods]
     return Plan(
         point=point.values,
+        methods=methods,
+        order=shuffled(methods, document.repeat, document.seed, point.values),
         backend=backend,
         target=pair.target,
         draft=pair.draft,

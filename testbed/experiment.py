@@ -77,6 +77,15 @@ class Plan(msgspec.Struct):
     """What whoever reads the results should know of the models."""
 
 
+def read_plans(results: Results) -> list[Plan]:
+    """plan.json. Raises TestbedError when it cannot be read."""
+    path = results.path / "plan.json"
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=list[Plan])
+    except (OSError, msgspec.MsgspecError) as error:
+        raise TestbedError(f"{path}: cannot be read: {error}") from None
+
+
 @dataclass(frozen=True)
 class Text:
     """One text that a device decoded, and what both nodes wrote of it."""

@@ -88,6 +88,13 @@ def append(folder: Path, record: Record) -> None:
         os.fsync(file.fileno())
 
 
+def mend(folder: Path) -> None:
+    """Remove a last line that was cut off, so that others can follow it."""
+    path = folder / JOURNAL
+    content = path.read_bytes()
+    os.truncate(path, content.rfind(b"\n") + 1)
+
+
 def read(folder: Path) -> Iterator[Record]:
     """Every line of the journal in a folder but a last one that was cut off.
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import re
 import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
+from itertools import chain, count
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -110,6 +115,29 @@ class Results:
                 found.setdefault(path.parent.name, {})[path.stem] = events
         return found
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Nobody else runs anything into the directory meanwhile.
+
+        Raises TestbedError when somebody does. However a holder ends, it holds no more then.
+        """
+        descriptor = os.open(self.path, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+        except BlockingIOError:
+            raise TestbedError(f"{self.path}: a run is still going on there") from None
+        finally:
+            os.close(descriptor)
+
+    def remove_unfinished(self) -> None:
+        """Remove what runs that have not ended left behind, and what was concluded without them."""
+        ended = {self.run(run.turn.method, run.turn.repeat, run.point) for run in self.ended()}
+        for path in self.path.glob("runs/*"):
+            if path not in ended:
+                shutil.rmtree(path)
+        (self.path / "summary.json").unlink(missing_ok=True)
+
     def ended(self) -> list[RunEnded]:
         """The runs that have ended, by the journal, in the order of the scenario."""
         plans = self._plans()
@@ -126,10 +154,15 @@ class Results:
         return sorted(self.path.glob("runs/*/packets.*.jsonl.gz"))
 
     def log(self, name: str, point: Values | None = None) -> Path:
-        """Where a node's stderr goes, at a point of the sweep."""
-        path = self.path / "logs"
-        path.mkdir(exist_ok=True)
-        return path / f"{name}{_suffix(point)}.log"
+        """A new file for a node's stderr, at a point of the sweep."""
+        folder = self.path / "logs"
+        folder.mkdir(exist_ok=True)
+        for number in chain([""], (f".{n}" for n in count(2))):
+            with suppress(FileExistsError):
+                path = folder / f"{name}{_suffix(point)}{number}.log"
+                path.touch(exist_ok=False)
+                break
+        return path
 
     def write_scenario(self, scenario: dict[str, Any]) -> None:
         """scenario.yaml, as resolved, with copies of the files that it names."""

@@ -11,13 +11,11 @@ import sys
 from datetime import datetime, timezone
 from pathlib import Path
 
-import msgspec
-
 from testbed import journal
 from testbed.emulation.sandbox import enter
 from testbed.environment import describe_environment
 from testbed.errors import TestbedError
-from testbed.experiment import Experiment, Plan
+from testbed.experiment import Experiment, Plan, read_plans
 from testbed.order import Turn
 from testbed.progress import Display
 from testbed.results import Results
@@ -34,8 +32,8 @@ class Runner:
         self._session = session
         scenario = check_scenario(results.scenario(), str(results.path / "scenario.yaml"))
         self._scenarios = [point.scenario for point in scenario.every_point()]
-        plan_file = (results.path / "plan.json").read_bytes()
-        self._plans = msgspec.json.decode(plan_file, type=list[Plan])
+        self._plans = read_plans(results)
+        self._ended = results.ended()
         self._note(journal.Began(t=_now(), session=session, environment=describe_environment()))
 
     def run(self) -> int:
@@ -45,8 +43,11 @@ class Runner:
         """
         code = 0
         for scenario, plan in zip(self._scenarios, self._plans, strict=True):
+            left = self._left(plan)
+            if not left:
+                continue
             try:
-                self._run_point(scenario, plan)
+                self._run_point(scenario, plan, left)
             except TestbedError as error:
                 self._stopped(plan.point, f"the run stopped: {error}")
                 print(f"error: {error}", file=sys.stderr)
@@ -57,7 +58,12 @@ class Runner:
                 return 1
         return code
 
-    def _run_point(self, scenario: Scenario, plan: Plan) -> None:
+    def _left(self, plan: Plan) -> list[Turn]:
+        """The runs at a point that have not ended in an earlier session, in their order."""
+        ended = {run.turn for run in self._ended if run.point == plan.point}
+        return [turn for turn in plan.order if turn not in ended]
+
+    def _run_point(self, scenario: Scenario, plan: Plan, turns: list[Turn]) -> None:
         where = f"{point_text(plan.point)}: " if plan.point else ""
         document = scenario.document
         factor = document.time_dilation
@@ -65,7 +71,7 @@ class Runner:
         print(
             f"{where}starting the network and the nodes{slow}, which load their models", flush=True
         )
-        texts = len(plan.order) * len(scenario.prompts) * document.devices
+        texts = len(turns) * len(scenario.prompts) * document.devices
         with Experiment(scenario, plan, self._results) as experiment:
             network, name = experiment.network, secrets.token_hex(4)
             self._note(
@@ -79,7 +85,7 @@ class Runner:
                 )
             )
             with Display(texts, network.wires) as display:
-                for turn in plan.order:
+                for turn in turns:
                     rows = run_texts(scenario, turn, experiment, display)
                     self._note(
                         journal.RunEnded(

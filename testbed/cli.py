@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 # Commands import what they need when called: `testbed methods` should not load a network.
 # ruff: noqa: PLC0415
 
-_RUN_OPTIONS = ("out", "set", "methods", "repeat", "seed", "backend")
+_RUN_OPTIONS = ("out", "set", "methods", "repeat", "seed", "backend", "jobs")
 VALID, ERROR, NOT_VALID, INTERRUPTED = 0, 1, 3, 130
 
 
@@ -73,6 +73,12 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--repeat", type=int, help="repetitions of everything")
     run.add_argument("--seed", type=int)
     run.add_argument("--backend", choices=("auto", "netem", "relay"))
+    run.add_argument(
+        "--jobs",
+        type=int,
+        metavar="N",
+        help="run so many points of a sweep, or repetitions, side by side; default: 1",
+    )
 
     _add_readers(commands)
 
@@ -196,7 +202,7 @@ def _launch(args: argparse.Namespace) -> tuple[Results, int]:
             changes.append(f"{key}={getattr(args, key)}")
     methods = args.methods.split(",") if args.methods else None
     scenario = load_scenario(args.scenario, changes, methods)
-    return launch(scenario, args.out or Path("results"))
+    return launch(scenario, args.out or Path("results"), 1 if args.jobs is None else args.jobs)
 
 
 def _plot(args: argparse.Namespace) -> int:

@@ -68,11 +68,13 @@ def _environment(records: list[Any]) -> dict[str, Any]:
     networks: dict[str, dict[str, Any]] = {}
     for record in records:
         if isinstance(record, Began):
-            first.setdefault(record.session, {"began": record.t, **record.environment})
+            began = {"began": record.t, "jobs": record.jobs}
+            first.setdefault(record.session, {**began, **record.environment})
         elif isinstance(record, NetworkUp):
             networks[record.network] = {
                 "session": record.session,
                 "point": record.point,
+                "processors": record.processors,
                 "before": record.state,
             }
         elif isinstance(record, NetworkDown):

@@ -86,6 +86,18 @@ def read_plans(results: Results) -> list[Plan]:
         raise TestbedError(f"{path}: cannot be read: {error}") from None
 
 
+def network_of(scenario: Scenario, backend: str) -> Network:
+    """The network that a scenario asks for, not yet built."""
+    return Network(
+        load_topology(scenario.document.topology, scenario.document.devices),
+        scenario.links,
+        backend,
+        scenario.document.seed,
+        schedules=scenario.schedules,
+        handovers=scenario.handovers,
+    )
+
+
 @dataclass(frozen=True)
 class Text:
     """One text that a device decoded, and what both nodes wrote of it."""
@@ -120,14 +132,7 @@ class Experiment:
             device: [link.name for link in (*self._links, *self._plain) if link.node1 == device]
             for device in topology_devices(topology)
         }
-        self.network = Network(
-            topology,
-            scenario.links,
-            plan.backend,
-            scenario.document.seed,
-            schedules=scenario.schedules,
-            handovers=scenario.handovers,
-        )
+        self.network = network_of(scenario, plan.backend)
         self._routes = {device: self._route(device) for device in self._own_links}
         self._nodes: dict[str, NodeProcess] = {}
         self._too_slow = False

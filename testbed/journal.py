@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -24,41 +25,49 @@ from testbed.traces.verdict import Verdict
 JOURNAL = "journal.jsonl"
 
 
-class Began(msgspec.Struct, tag="began", tag_field="event", kw_only=True):
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+
+
+class _Line(msgspec.Struct, tag_field="event", kw_only=True):
+    t: str = msgspec.field(default_factory=_now)
+    """The time of day, UTC."""
+
+
+class Began(_Line, kw_only=True, tag="began"):
     """A sandbox began to work."""
 
-    t: str
-    """The time of day, UTC, as in every line."""
     session: int
     """0 in the first call, one more each time that the run is resumed."""
+    jobs: int
+    """How many work side by side."""
     environment: dict[str, Any]
 
 
-class NetworkUp(msgspec.Struct, tag="network", tag_field="event", kw_only=True):
+class NetworkUp(_Line, kw_only=True, tag="network"):
     """A network was built and measured, for runs at one point."""
 
-    t: str
     session: int
     network: str
     """Names it in other lines."""
     point: Values
+    processors: list[int]
+    """Those that it and the nodes may use."""
     state: dict[str, Any]
     verdict: Verdict
     """On its links, as they were measured."""
 
 
-class NetworkDown(msgspec.Struct, tag="network_end", tag_field="event", kw_only=True):
+class NetworkDown(_Line, kw_only=True, tag="network_end"):
     """All runs on a network have ended."""
 
-    t: str
     network: str
     state: dict[str, Any]
 
 
-class RunEnded(msgspec.Struct, tag="run", tag_field="event", kw_only=True):
+class RunEnded(_Line, kw_only=True, tag="run"):
     """A run has ended, and all that it wrote is on the disk."""
 
-    t: str
     network: str
     point: Values
     turn: Turn
@@ -67,10 +76,9 @@ class RunEnded(msgspec.Struct, tag="run", tag_field="event", kw_only=True):
     rows: list[Row]
 
 
-class Stopped(msgspec.Struct, tag="stopped", tag_field="event", kw_only=True):
+class Stopped(_Line, kw_only=True, tag="stopped"):
     """The runs at a point, or all of a sandbox, ended before their time."""
 
-    t: str
     session: int
     point: Values
     reason: str

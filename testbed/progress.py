@@ -16,9 +16,14 @@ _LINK_INTERVAL = 1.0  # seconds between looks at the links
 class Display:
     """Shows method, prompt, tokens, tokens/s and link state."""
 
-    def __init__(self, texts: int, wires: dict[str, Wire]) -> None:
-        """`texts` is how many texts the scenario decodes in all."""
+    def __init__(self, texts: int, wires: dict[str, Wire], where: str | None = None) -> None:
+        """`texts` is how many texts are decoded in all.
+
+        Where others are shown at the same time, each line begins with `where`, and none is live.
+        """
         self._console = Console()
+        self._where = where or ""
+        self._live = self._console.is_terminal and where is None
         self._texts = texts
         self._done = 0
         self._wires = wires
@@ -34,7 +39,7 @@ class Display:
         )
 
     def __enter__(self) -> Display:
-        if self._console.is_terminal:
+        if self._live:
             self._bar.start()
         return self
 
@@ -43,7 +48,7 @@ class Display:
 
     def say(self, text: str) -> None:
         """One line that stays."""
-        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+        self._console.print(f"{self._where}{text}", highlight=False, markup=False, soft_wrap=True)
 
     def start(self, label: str, prompt: int, prompts: int, tokens: int) -> None:
         """A text starts: the `prompt`-th of `prompts`, `tokens` tokens wanted."""
@@ -56,7 +61,7 @@ class Display:
     def update(self, tokens: int, seconds: float) -> None:
         """`tokens` are certain after `seconds`."""
         now = time.monotonic()
-        if self._console.is_terminal and now - self._looked > _LINK_INTERVAL:
+        if self._live and now - self._looked > _LINK_INTERVAL:
             self._looked = now
             self._links = "  ".join(_state(wire) for wire in self._wires.values())
         task = self._bar.task_ids[-1]

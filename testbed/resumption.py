@@ -11,8 +11,8 @@ from testbed.journal import JOURNAL, Began, read
 from testbed.results import Results
 
 
-def last_session(results: Results) -> int:
-    """The number of the last session. Raises TestbedError if the results cannot be resumed.
+def sessions(results: Results) -> list[Began]:
+    """How its sessions began. Raises TestbedError if the results cannot be resumed.
 
     The same testbed and packages must do the rest, for the texts of one comparison have to be the
     texts of one program. Results of a machine that has become another one are warned of.
@@ -39,7 +39,7 @@ def last_session(results: Results) -> int:
             print(f"warning: it was begun with {key} {then.get(key)}, and this is {now[key]}")
     if str(now["commit"]).endswith("-dirty"):
         print("warning: files of the testbed differ from its commit, perhaps not as they did then")
-    return began[-1].session
+    return began
 
 
 def _versions(then: dict[str, Any], now: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:

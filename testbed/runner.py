@@ -1,21 +1,26 @@
 """The runs of a scenario inside a sandbox: network, nodes, every text.
 
-Started by `testbed.launch` in namespaces of its own: python -m testbed.runner RESULTS SESSION.
-What it does goes into the journal, see testbed.journal.
+Started by `testbed.launch` in namespaces of its own: python -m testbed.runner RESULTS JOB, a
+testbed.jobs.Job, with what is to be done in stdin. What it does goes into the journal, see
+testbed.journal.
 """
 
 from __future__ import annotations
 
+import os
 import secrets
 import sys
-from datetime import datetime, timezone
+from collections.abc import Iterable
 from pathlib import Path
+
+import msgspec
 
 from testbed import journal
 from testbed.emulation.sandbox import enter
 from testbed.environment import describe_environment
 from testbed.errors import TestbedError
 from testbed.experiment import Experiment, Plan, read_plans
+from testbed.jobs import Job, left, take
 from testbed.order import Turn
 from testbed.progress import Display
 from testbed.results import Results
@@ -27,27 +32,28 @@ from testbed.traces.summary import Row
 class Runner:
     """Does runs, point by point, and writes down each as soon as it has ended."""
 
-    def __init__(self, results: Results, session: int) -> None:
+    def __init__(self, results: Results, job: Job) -> None:
         self._results = results
-        self._session = session
+        self._job = job
         scenario = check_scenario(results.scenario(), str(results.path / "scenario.yaml"))
         self._scenarios = [point.scenario for point in scenario.every_point()]
         self._plans = read_plans(results)
         self._ended = results.ended()
-        self._note(journal.Began(t=_now(), session=session, environment=describe_environment()))
+        began = journal.Began(
+            session=job.session, jobs=job.jobs, environment=describe_environment()
+        )
+        self._note(began)
 
-    def run(self) -> int:
-        """Do all runs; 1 if some did not end, else 0.
+    def run(self, pieces: Iterable[tuple[int, int]]) -> int:
+        """Do all runs of these parts of points; 1 if some did not end, else 0.
 
-        An error ends the runs at its point, and the next one begins.
+        An error ends the runs of its piece, and the next one begins.
         """
         code = 0
-        for scenario, plan in zip(self._scenarios, self._plans, strict=True):
-            left = self._left(plan)
-            if not left:
-                continue
+        for point, part in pieces:
+            plan = self._plans[point]
             try:
-                self._run_point(scenario, plan, left)
+                self._run_part(self._scenarios[point], plan, part)
             except TestbedError as error:
                 self._stopped(plan.point, f"the run stopped: {error}")
                 print(f"error: {error}", file=sys.stderr)
@@ -58,13 +64,11 @@ class Runner:
                 return 1
         return code
 
-    def _left(self, plan: Plan) -> list[Turn]:
-        """The runs at a point that have not ended in an earlier session, in their order."""
-        ended = {run.turn for run in self._ended if run.point == plan.point}
-        return [turn for turn in plan.order if turn not in ended]
-
-    def _run_point(self, scenario: Scenario, plan: Plan, turns: list[Turn]) -> None:
+    def _run_part(self, scenario: Scenario, plan: Plan, part: int) -> None:
+        turns = left(plan.order, plan.point, self._ended, part, self._job.parts)
         where = f"{point_text(plan.point)}: " if plan.point else ""
+        if self._job.parts > 1:
+            where += f"part {part + 1} of {self._job.parts}: "
         document = scenario.document
         factor = document.time_dilation
         slow = f" (everything {factor:g} times as slow)" if factor > 1 else ""
@@ -76,20 +80,19 @@ class Runner:
             network, name = experiment.network, secrets.token_hex(4)
             self._note(
                 journal.NetworkUp(
-                    t=_now(),
-                    session=self._session,
+                    session=self._job.session,
                     network=name,
                     point=plan.point,
+                    processors=sorted(os.sched_getaffinity(0)),
                     state=network.state(),
                     verdict=experiment.before,
                 )
             )
-            with Display(texts, network.wires) as display:
+            with Display(texts, network.wires, where if self._job.jobs > 1 else None) as display:
                 for turn in turns:
                     rows = run_texts(scenario, turn, experiment, display)
                     self._note(
                         journal.RunEnded(
-                            t=_now(),
                             network=name,
                             point=plan.point,
                             turn=turn,
@@ -97,10 +100,10 @@ class Runner:
                             rows=rows,
                         )
                     )
-            self._note(journal.NetworkDown(t=_now(), network=name, state=network.state()))
+            self._note(journal.NetworkDown(network=name, state=network.state()))
 
     def _stopped(self, point: Values, reason: str) -> None:
-        self._note(journal.Stopped(t=_now(), session=self._session, point=point, reason=reason))
+        self._note(journal.Stopped(session=self._job.session, point=point, reason=reason))
 
     def _note(self, record: journal.Record) -> None:
         journal.append(self._results.path, record)
@@ -121,10 +124,16 @@ def run_texts(
     return experiment.end(entry, turn.repeat)
 
 
-def _now() -> str:
-    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+def main() -> None:
+    """Do what the command line and stdin say."""
+    path, told = sys.argv[1:]
+    job = msgspec.json.decode(told, type=Job)
+    os.sched_setaffinity(0, job.processors)  # all that is started from here inherits it
+    enter()
+    pieces = os.dup(0)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # nobody else is to read them
+    sys.exit(Runner(Results(Path(path)), job).run(take(pieces, job.parts)))
 
 
 if __name__ == "__main__":
-    enter()
-    sys.exit(Runner(Results(Path(sys.argv[1])), int(sys.argv[2])).run())
+    main()

@@ -15,7 +15,6 @@ from testbed.traces.verdict import Verdict
 from tests.records import row
 
 SLOW, FAST = {"links.radio.up.rate": "1mbit"}, {"links.radio.up.rate": "9mbit"}
-T = "2026-11-25T00:00:00.000+00:00"
 
 
 def made(folder) -> Results:
@@ -31,21 +30,21 @@ def made(folder) -> Results:
 def began(results: Results, session: int, kernel: str) -> None:
     """A session with a network at each point, named by both."""
     environment = {"kernel": kernel}
-    journal.append(results.path, journal.Began(t=T, session=session, environment=environment))
+    journal.append(results.path, journal.Began(session=session, jobs=1, environment=environment))
     for number, point in enumerate((SLOW, FAST)):
         verdict = Verdict("suspect", [f"link late in session {session}"])
         journal.append(
             results.path,
             journal.NetworkUp(
-                t=T, session=session, network=f"{session}.{number}", point=point,
-                state={"n": session}, verdict=verdict,
+                session=session, network=f"{session}.{number}", point=point,
+                processors=[0], state={"n": session}, verdict=verdict,
             ),
         )  # fmt: skip
 
 
 def ended(results: Results, network: str, point, method: str, repeat: int, **changes) -> None:
     run = journal.RunEnded(
-        t=T, network=network, point=point, turn=Turn(method, repeat),
+        network=network, point=point, turn=Turn(method, repeat),
         verdict=Verdict(), rows=[row(method, repeat=repeat, point=point, **changes)],
     )  # fmt: skip
     journal.append(results.path, run)
@@ -87,7 +86,7 @@ def test_what_stopped_a_run_is_told_with_what_it_leaves_undone(tmp_path):
     results = made(tmp_path)
     began(results, 0, "6.1")
     ended(results, "0.0", SLOW, "dsd", 0, verdict="invalid", reasons=["late"])
-    stopped = journal.Stopped(t=T, session=0, point=FAST, reason="the run stopped: no node")
+    stopped = journal.Stopped(session=0, point=FAST, reason="the run stopped: no node")
     journal.append(results.path, stopped)
     assert conclude(results, 0, len(WHOLE)) == 1
     assert order(results) == WHOLE[:1]
@@ -105,12 +104,12 @@ def test_a_resumed_run_tells_of_both_sessions_and_not_of_what_stopped_the_first(
     results = made(tmp_path)
     began(results, 0, "6.1")
     ended(results, "0.0", *(WHOLE[0][0], WHOLE[0][2], WHOLE[0][1]))
-    stopped = journal.Stopped(t=T, session=0, point=SLOW, reason="the run was interrupted")
+    stopped = journal.Stopped(session=0, point=SLOW, reason="the run was interrupted")
     journal.append(results.path, stopped)
     began(results, 1, "6.2")
     for point, repeat, method in WHOLE[1:]:
         ended(results, "1.1", point, method, repeat)
-    down = journal.NetworkDown(t=T, network="1.1", state={"n": 2})
+    down = journal.NetworkDown(network="1.1", state={"n": 2})
     journal.append(results.path, down)
     assert conclude(results, 1, len(WHOLE)) == 3
     # The network that no run ended on in the end is no reason for anything.

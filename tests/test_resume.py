@@ -14,22 +14,22 @@ from testbed.errors import TestbedError
 from testbed.launch import launch
 from testbed.launch import resume as launch_again
 from testbed.results import Results
-from testbed.resumption import last_session
+from testbed.resumption import sessions
 from testbed.scenario import load_scenario
 from tests.emulation.inside import need_sandbox
-from tests.test_journal import SLOW, T, ended, made
+from tests.test_journal import SLOW, ended, made
 from tests.whole_run import ROOT, command, long_run, results, write
 
 
 def began(results: Results, **environment) -> None:
     now = {**describe_environment(), **environment}
-    journal.append(results.path, journal.Began(t=T, session=3, environment=now))
+    journal.append(results.path, journal.Began(session=3, jobs=1, environment=now))
 
 
 def test_the_same_testbed_goes_on(tmp_path):
     results = made(tmp_path)
     began(results)
-    assert last_session(results) == 3
+    assert [each.session for each in sessions(results)] == [3]
 
 
 @pytest.mark.parametrize(
@@ -44,23 +44,23 @@ def test_another_testbed_does_not_go_on(tmp_path, then, message):
     results = made(tmp_path)
     began(results, **then)
     with pytest.raises(TestbedError, match=f"^--resume {results.path}: {message}"):
-        last_session(results)
+        sessions(results)
 
 
 def test_another_machine_is_warned_of(tmp_path, capsys):
     results = made(tmp_path)
     began(results, kernel="2.4")
-    last_session(results)
+    sessions(results)
     assert "warning: it was begun with kernel 2.4, and this is " in capsys.readouterr().out
 
 
 def test_what_nobody_began_cannot_be_resumed(tmp_path):
     results = made(tmp_path)
     with pytest.raises(TestbedError, match=r"nothing had begun there; run the scenario anew$"):
-        last_session(results)
+        sessions(results)
     (results.path / journal.JOURNAL).unlink()
     with pytest.raises(TestbedError, match=r"it has no journal.jsonl, which older testbeds did"):
-        last_session(results)
+        sessions(results)
 
 
 def test_what_runs_left_that_did_not_end_is_removed(tmp_path):

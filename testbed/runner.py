@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import secrets
 import sys
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -75,7 +76,11 @@ class Runner:
         print(
             f"{where}starting the network and the nodes{slow}, which load their models", flush=True
         )
-        texts = len(turns) * len(scenario.prompts) * document.devices
+        left_of = Counter(turn.method for turn in turns)
+        texts = {
+            label: left_of[label] * len(scenario.prompts) * document.devices
+            for label in plan.methods
+        }
         with Experiment(scenario, plan, self._results) as experiment:
             network, name = experiment.network, secrets.token_hex(4)
             self._note(
@@ -91,6 +96,7 @@ class Runner:
             with Display(texts, network.wires, where if self._job.jobs > 1 else None) as display:
                 for turn in turns:
                     rows = run_texts(scenario, turn, experiment, display)
+                    display.judge(turn.method, experiment.verdict.level)
                     self._note(
                         journal.RunEnded(
                             network=name,

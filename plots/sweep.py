@@ -18,7 +18,8 @@ MARKERS = "osD^vP*X<>ph"
 def draw(results: Results) -> Figure | None:
     """The figure, or None without a sweep.
 
-    The first key of the sweep is the x axis, in the order of its values.
+    The first key of the sweep is the x axis, in the order of its values; keys that change together
+    with it are named there.
     """
     rows = [row for row in drawable(results.summary().rows) if row.point]
     if not rows:
@@ -26,15 +27,16 @@ def draw(results: Results) -> Figure | None:
     key = next(iter(rows[0].point))
     labels = list(dict.fromkeys(row.method for row in rows))
     panels: dict[str, list[Row]] = {}
+    together = [key, *(name for name in rows[0].point if _follows(name, key, rows))]
     for row in rows:
-        others = {name: value for name, value in row.point.items() if name != key}
+        others = {name: value for name, value in row.point.items() if name not in together}
         panels.setdefault(point_text(others), []).append(row)
     figure = Figure(figsize=(2 * COLUMN, max(2.6 * len(panels), 0.4 + 0.19 * len(labels))))
     all_axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
     for axes, (title, mine) in zip(all_axes, panels.items(), strict=True):
         _draw_panel(axes, key, labels, mine)
         axes.set_title(title, loc="left", fontsize=8)
-    all_axes[-1].set_xlabel(key)
+    all_axes[-1].set_xlabel(", ".join(together))
     shown = {
         label: handle
         for axes in all_axes
@@ -42,6 +44,13 @@ def draw(results: Results) -> Figure | None:
     }
     figure.legend(shown.values(), shown.keys(), loc="outside right upper", frameon=False)
     return figure
+
+
+def _follows(name: str, key: str, rows: list[Row]) -> bool:
+    """Whether one value of `name` belongs to each of `key`, and there are several."""
+    pairs = {(str(row.point[key]), str(row.point.get(name))) for row in rows}
+    values = {value for _, value in pairs}
+    return name != key and 1 < len(values) <= len(pairs) == len({first for first, _ in pairs})
 
 
 def _draw_panel(axes: Axes, key: str, labels: list[str], rows: list[Row]) -> None:

@@ -66,7 +66,7 @@ class NetworkDown(_Line, kw_only=True, tag="network_end"):
 
 
 class RunEnded(_Line, kw_only=True, tag="run"):
-    """A run has ended, and all that it wrote is on the disk."""
+    """A run has ended, and all that it wrote is whole."""
 
     network: str
     point: Values

@@ -16,6 +16,7 @@ from testbed.launch import resume as launch_again
 from testbed.results import Results
 from testbed.resumption import sessions
 from testbed.scenario import load_scenario
+from testbed.traces.packets import judge_packets
 from tests.emulation.inside import need_sandbox
 from tests.test_journal import SLOW, ended, made
 from tests.whole_run import ROOT, command, long_run, results, write
@@ -133,6 +134,8 @@ def test_a_resumed_run_is_what_an_uninterrupted_one_would_have_been(tmp_path, ca
     assert all(run in found.ended() for run in kept)
     for one in whole.path.glob("runs/*/text.txt"):
         assert (found.path / one.relative_to(whole.path)).read_text() == one.read_text()
+    assert len(found.packet_logs()) == 3 * 2
+    assert [reason for log in found.packet_logs() for reason in judge_packets(log)] == []
     environment = json.loads((found.path / "environment.json").read_bytes())
     assert len(environment["resumed"]) == 1
     assert [each["session"] for each in environment["networks"]] == [0, 1]

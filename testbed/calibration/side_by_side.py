@@ -62,7 +62,8 @@ def _try(results: Results, jobs: int) -> list[str]:
 
 def _measure(results: Results, point: int, mine: Path, jobs: int) -> list[str]:
     """What is wrong with the links of one point, while as many others measure theirs."""
-    scenario = check_scenario(results.scenario(), str(results.path)).every_point()[point].scenario
+    whole = check_scenario(results.scenario(), str(results.path / "scenario.yaml"))
+    scenario = whole.every_point()[point].scenario
     clock.set_dilation(scenario.document.time_dilation)
     with network_of(scenario, read_plans(results)[point].backend) as network:
         mine.touch()

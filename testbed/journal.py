@@ -88,19 +88,21 @@ Record = Began | NetworkUp | NetworkDown | RunEnded | Stopped
 
 
 def append(folder: Path, record: Record) -> None:
-    """Add a line to the journal in a folder; it is on the disk then."""
-    with (folder / JOURNAL).open("ab") as file:
+    """Add a line to the journal in a folder; it is on the disk then.
+
+    A last line that was cut off, because its writer was killed, goes first.
+    """
+    with (folder / JOURNAL).open("r+b") as file:
         fcntl.flock(file, fcntl.LOCK_EX)  # sandboxes write side by side
+        end = file.seek(0, os.SEEK_END)
+        if end and os.pread(file.fileno(), 1, end - 1) != b"\n":
+            file.seek(0)
+            end = file.read().rfind(b"\n") + 1
+            file.truncate(end)
+            file.seek(end)
         file.write(msgspec.json.encode(record) + b"\n")
         file.flush()
         os.fsync(file.fileno())
-
-
-def mend(folder: Path) -> None:
-    """Remove a last line that was cut off, so that others can follow it."""
-    path = folder / JOURNAL
-    content = path.read_bytes()
-    os.truncate(path, content.rfind(b"\n") + 1)
 
 
 def read(folder: Path) -> Iterator[Record]:

@@ -16,7 +16,7 @@ from testbed.emulation.sandbox import check_sandbox, run_in_sandboxes
 from testbed.errors import TestbedError
 from testbed.experiment import Plan, read_plans
 from testbed.jobs import Job, left, pack, require_processors, shares
-from testbed.journal import JOURNAL, Stopped, append, mend
+from testbed.journal import JOURNAL, Stopped, append
 from testbed.preparation import prepare
 from testbed.results import Results
 from testbed.resumption import sessions
@@ -62,7 +62,6 @@ def resume(path: Path) -> tuple[Results, int]:
         session = began[-1].session + 1
         plans = read_plans(results)
         _require_backend(plans[0].backend)
-        mend(results.path)
         runs, ended = _count(plans), len(results.ended())
         if ended == runs:
             print(f"{results.path}: nothing is left to do, {runs} of {runs} runs have ended")

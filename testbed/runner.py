@@ -138,7 +138,11 @@ def main() -> None:
     enter()
     pieces = os.dup(0)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # nobody else is to read them
-    sys.exit(Runner(Results(Path(path)), job).run(take(pieces, job.parts)))
+    try:
+        code = Runner(Results(Path(path)), job).run(take(pieces, job.parts))
+    except KeyboardInterrupt:  # between two pieces of work
+        code = 1
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -77,6 +77,8 @@ def test_a_line_that_was_cut_off_is_none(tmp_path):
     whole = path.read_bytes()
     path.write_bytes(whole + whole[:-1])
     assert order(results) == WHOLE[:1]
+    ended(results, "n", SLOW, "ar", 0)
+    assert order(results) == WHOLE[:2]
     path.write_bytes(b"{}\n" + whole)
     with pytest.raises(TestbedError, match=r"journal.jsonl: line 1 cannot be read: .*`event`"):
         results.summary()

@@ -16,7 +16,8 @@ from testbed.traces.summary import Row
 def draw(results: Results) -> Figure | None:
     """The figure, or None without a sweep.
 
-    The first key of the sweep is the x axis, in the order of its values.
+    The first key of the sweep is the x axis, in the order of its values; keys that change together
+    with it are named there.
     """
     rows = [row for row in drawable(results.summary().rows) if row.point]
     if not rows:
@@ -24,8 +25,9 @@ def draw(results: Results) -> Figure | None:
     key = next(iter(rows[0].point))
     labels = list(dict.fromkeys(row.method for row in rows))
     panels: dict[str, list[Row]] = {}
+    together = [key, *(name for name in rows[0].point if _follows(name, key, rows))]
     for row in rows:
-        others = {name: value for name, value in row.point.items() if name != key}
+        others = {name: value for name, value in row.point.items() if name not in together}
         panels.setdefault(point_text(others), []).append(row)
     if len(panels) > PANELS:
         return None
@@ -34,9 +36,16 @@ def draw(results: Results) -> Figure | None:
     for axes, (title, mine) in zip(all_axes, panels.items(), strict=True):
         _draw_panel(axes, key, labels, mine)
         axes.set_title(title, loc="left", fontsize=8)
-    all_axes[-1].set_xlabel(key)
+    all_axes[-1].set_xlabel(", ".join(together))
     legend_of(figure)
     return figure
+
+
+def _follows(name: str, key: str, rows: list[Row]) -> bool:
+    """Whether one value of `name` belongs to each of `key`, and there are several."""
+    pairs = {(str(row.point[key]), str(row.point.get(name))) for row in rows}
+    values = {value for _, value in pairs}
+    return name != key and 1 < len(values) <= len(pairs) == len({first for first, _ in pairs})
 
 
 def _draw_panel(axes: Axes, key: str, labels: list[str], rows: list[Row]) -> None:

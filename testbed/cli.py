@@ -7,7 +7,7 @@ import os
 import sys
 from itertools import chain
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from rich.console import Console
 from rich.table import Table
@@ -16,9 +16,13 @@ from testbed import __version__
 from testbed.errors import TestbedError
 from testbed.models.spec import Device, Dtype
 
+if TYPE_CHECKING:
+    from testbed.results import Results
+
 # Commands import what they need when called: `testbed methods` should not load a network.
 # ruff: noqa: PLC0415
 
+_RUN_OPTIONS = ("out", "set", "methods", "repeat", "seed", "backend", "jobs")
 VALID, ERROR, NOT_VALID, INTERRUPTED = 0, 1, 3, 130
 
 
@@ -50,8 +54,14 @@ def _parser() -> argparse.ArgumentParser:
 
     run = commands.add_parser("run", help="run a scenario")
     run.set_defaults(command=_run)
-    run.add_argument("scenario", type=Path, metavar="SCENARIO.yaml")
-    run.add_argument("--out", type=Path, default=Path("results"), help="default: results")
+    run.add_argument("scenario", type=Path, nargs="?", metavar="SCENARIO.yaml")
+    run.add_argument(
+        "--resume",
+        type=Path,
+        metavar="RESULTS",
+        help="instead of a scenario: go on with a run that was interrupted, as it was begun",
+    )
+    run.add_argument("--out", type=Path, help="default: results")
     run.add_argument(
         "--set",
         action="append",
@@ -63,6 +73,12 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--repeat", type=int, help="repetitions of everything")
     run.add_argument("--seed", type=int)
     run.add_argument("--backend", choices=("auto", "netem", "relay"))
+    run.add_argument(
+        "--jobs",
+        type=int,
+        metavar="N",
+        help="run so many points of a sweep, or repetitions, side by side; default: 1",
+    )
 
     _add_readers(commands)
 
@@ -160,22 +176,36 @@ def _add_readers(commands: Any) -> None:
 
 def _run(args: argparse.Namespace) -> int:
     from plots import draw_all
-    from testbed.launch import launch
-    from testbed.scenario import load_scenario
+    from testbed.launch import resume
     from testbed.table import print_results
 
+    given = [key for key in ("scenario", *_RUN_OPTIONS) if getattr(args, key) not in (None, [])]
+    if args.resume is None:
+        results, code = _launch(args)
+    elif given:
+        raise TestbedError(f"--resume goes on with a run as it was begun; leave out {given[0]}")
+    else:
+        results, code = resume(args.resume)
+    print_results(results)
+    for path in draw_all(results):
+        if path.suffix == ".png":
+            print(path)
+    return code
+
+
+def _launch(args: argparse.Namespace) -> tuple[Results, int]:
+    from testbed.launch import launch
+    from testbed.scenario import load_scenario
+
+    if args.scenario is None:
+        raise TestbedError("testbed run: give a SCENARIO.yaml, or --resume RESULTS")
     changes = list(args.set)
     for key in ("repeat", "seed", "backend"):
         if getattr(args, key) is not None:
             changes.append(f"{key}={getattr(args, key)}")
     methods = args.methods.split(",") if args.methods else None
     scenario = load_scenario(args.scenario, changes, methods)
-    results, code = launch(scenario, args.out)
-    print_results(results)
-    for path in draw_all(results):
-        if path.suffix == ".png":
-            print(path)
-    return code
+    return launch(scenario, args.out or Path("results"), 1 if args.jobs is None else args.jobs)
 
 
 def _plot(args: argparse.Namespace) -> int:

@@ -33,6 +33,7 @@ from testbed.emulation.topology import (
 from testbed.errors import TestbedError
 from testbed.models.spec import ModelSpec, Role
 from testbed.node_process import NodeProcess, receive_any
+from testbed.order import Turn
 from testbed.processors import Processors
 from testbed.progress import Display
 from testbed.results import Results
@@ -41,6 +42,7 @@ from testbed.sweep import Values
 from testbed.task import Task
 from testbed.traces.events import Event, events_by_stream
 from testbed.traces.pacing import lateness
+from testbed.traces.packets import judge_packets
 from testbed.traces.phases import Flight, Recovery, TextTimes, round_times
 from testbed.traces.prediction import Route
 from testbed.traces.recovery import Recoveries
@@ -68,10 +70,35 @@ class Plan(msgspec.Struct):
     """Their token ids by the target's tokenizer, in its chat template if asked for: "5 17 3"."""
     end_tokens: list[int]
     """The target's; none where texts are decoded to their limit regardless."""
+    methods: list[str] = []
+    """Their labels, in the order of the scenario."""
+    order: list[Turn] = []
+    """The runs, in the order in which they take place."""
     capture: bool = False
     """Whether frames are recorded."""
     warnings: list[str] = []
     """What whoever reads the results should know of the models."""
+
+
+def read_plans(results: Results) -> list[Plan]:
+    """plan.json. Raises TestbedError when it cannot be read."""
+    path = results.path / "plan.json"
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=list[Plan])
+    except (OSError, msgspec.MsgspecError) as error:
+        raise TestbedError(f"{path}: cannot be read: {error}") from None
+
+
+def network_of(scenario: Scenario, backend: str) -> Network:
+    """The network that a scenario asks for, not yet built."""
+    return Network(
+        load_topology(scenario.document.topology, scenario.document.devices),
+        scenario.links,
+        backend,
+        scenario.document.seed,
+        schedules=scenario.schedules,
+        handovers=scenario.handovers,
+    )
 
 
 @dataclass(frozen=True)
@@ -97,8 +124,10 @@ class Experiment:
         self._scenario = scenario
         self._plan = plan
         self._results = results
+        self.before = Verdict()
+        """On the links, as they were measured."""
         self.verdict = Verdict()
-        """Of the runs that have ended, their texts apart."""
+        """On the run that has ended last, its texts apart."""
         self._stack = ExitStack()
         topology = load_topology(scenario.document.topology, scenario.document.devices)
         self._links, self._plain = topology_links(topology), plain_links(topology)
@@ -106,14 +135,7 @@ class Experiment:
             device: [link.name for link in (*self._links, *self._plain) if link.node1 == device]
             for device in topology_devices(topology)
         }
-        self.network = Network(
-            topology,
-            scenario.links,
-            plan.backend,
-            scenario.document.seed,
-            schedules=scenario.schedules,
-            handovers=scenario.handovers,
-        )
+        self.network = network_of(scenario, plan.backend)
         self._ways = {device: self._shaped_way(device) for device in self._own_links}
         self._routes = {device: self._route(device) for device in self._own_links}
         self._nodes: dict[str, NodeProcess] = {}
@@ -130,10 +152,10 @@ class Experiment:
             clock.set_dilation(self._scenario.document.time_dilation)
             stack.enter_context(self.network)
             # While nothing else uses the processors.
-            self.verdict.links = check_links(self.network)
-            for check in self.verdict.links:
+            self.before.links = check_links(self.network)
+            for check in self.before.links:
                 if severity(check) != "valid":
-                    self.verdict.add(severity(check), why(check))
+                    self.before.add(severity(check), why(check))
             self._accountant = Accountant(self.network, self._links, self._plain)
             self._start_nodes(stack)
             self._processors = Processors({n: node.pid for n, node in self._nodes.items()})
@@ -149,6 +171,7 @@ class Experiment:
         """Start a run: a new connection, new event files, and the links as they were at first."""
         directory = self._results.run(entry.label, repetition, self._point)
         self.network.handovers.reset()
+        self.verdict = Verdict()
         self._counted.clear()
         self._decoded.clear()
         links = list(self.network.wires) if self._plan.capture else []
@@ -165,13 +188,14 @@ class Experiment:
             wire.begin(began)
         self.network.handovers.begin(began)
 
-    def end(self, entry: MethodEntry, repetition: int) -> None:
-        """End a run: write down how the links and the path changed, and judge it.
+    def end(self, entry: MethodEntry, repetition: int) -> list[Row]:
+        """End a run: write down how the links and the path changed, and judge it; all its rows.
 
-        Its rows learn how long their rounds took, and for what.
+        All that it wrote is whole then, and its rows know how long their rounds took, and for what.
         """
         directory = self._results.run(entry.label, repetition, self._point)
         for name, wire in self.network.wires.items():
+            wire.end_logs()
             applied = wire.applied()
             if applied:
                 write_changes(directory / f"changes.{name}.jsonl", applied)
@@ -183,11 +207,15 @@ class Experiment:
             write_handovers(directory / "handovers.jsonl", made)
         for reason in judge_handovers([applied for _, applied in made]):
             self.verdict.add("suspect", f"{directory.name}: {reason}")
+        for log in sorted(directory.glob("packets.*.jsonl.gz")):
+            for reason in judge_packets(log):
+                self.verdict.add("invalid", f"{directory.name}: {reason}")
         assert self._captures is not None
         seen, self._captures = self._captures.stop(), None
         if seen:
             self._judge_captures(directory, seen)
         self._time_rounds(directory, seen)
+        return [row for row, _ in self._decoded]
 
     def _time_rounds(self, directory: Path, seen: Mapping[str, Mapping[str, Seen]]) -> None:
         """Write down how long rounds took, and for what."""
@@ -240,6 +268,8 @@ class Experiment:
         self, entry: MethodEntry, repetition: int, prompt: int, display: Display
     ) -> list[Row]:
         """Decode one text on every device, all at the same time, and account for it.
+
+        The rows are final when the run has ended, see `end`.
 
         Anything else that runs on this machine can make single passes late. Then all is done once
         more, and only the last time counts; its rows tell how often. Once that has not helped, the

@@ -1,35 +1,125 @@
-"""What `testbed run` does outside the sandbox: check everything, start, report."""
+"""What `testbed run` does outside the sandbox: check everything, start, conclude."""
 
 from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from pathlib import Path
 
+import msgspec
+
+from testbed.calibration.side_by_side import jobs_that_fit
+from testbed.conclusion import conclude
 from testbed.emulation.backend import choose_backend
-from testbed.emulation.sandbox import check_sandbox, run_in_sandbox
+from testbed.emulation.sandbox import check_sandbox, run_in_sandboxes
+from testbed.errors import TestbedError
+from testbed.experiment import Plan, read_plans
+from testbed.jobs import Job, left, pack, require_processors, shares
+from testbed.journal import JOURNAL, Stopped, append
 from testbed.preparation import prepare
 from testbed.results import Results
+from testbed.resumption import sessions
 from testbed.scenario import Scenario
+from testbed.traces.verdict import Verdict
 
 
-def launch(scenario: Scenario, out: Path) -> tuple[Results, int]:
-    """Run a scenario in a sandbox. Returns its results and the exit code.
+def launch(scenario: Scenario, out: Path, jobs: int = 1) -> tuple[Results, int]:
+    """Run a scenario in a sandbox, or in several. Returns its results and the exit code.
 
+    There are as many side by side as `jobs` says, or fewer if so many would disturb the links.
     Raises TestbedError, before anything is started or written, when it cannot be run here.
     """
     check_sandbox()
+    require_processors(jobs)
     backend = choose_backend(scenario.document.backend, scenario.netem_refusals())
-    plans = [prepare(point, backend) for point in scenario.every_point()]
+    plans = _plans(scenario, backend, jobs)
     results = Results.create(out, scenario.name)
     results.write_scenario(scenario.to_mapping())
     results.write_json("plan.json", plans)
+    (results.path / JOURNAL).touch()
+    _not_ended(results)
     print(f"{scenario.name}: links by {backend}, results in {results.path}", flush=True)
     for warning in results.warnings():
         print(f"warning: {warning}", flush=True)
-    code = run_in_sandbox(
-        [sys.executable, "-m", "testbed.runner", str(results.path.resolve())],
+    with results.held():
+        fitting = jobs_that_fit(results, min(jobs, _count(plans)))
+        if fitting < jobs:
+            plans = _plans(scenario, backend, fitting)
+            results.write_json("plan.json", plans)
+        return results, _work(results, plans, 0, fitting)
+
+
+def resume(path: Path) -> tuple[Results, int]:
+    """Do the runs that have not ended in results, each from its beginning. As `launch`.
+
+    Raises TestbedError when there is nothing to go on with, or it would not be the same.
+    """
+    check_sandbox()
+    results = Results.open(path)
+    with results.held():
+        began = sessions(results)
+        session = began[-1].session + 1
+        plans = read_plans(results)
+        _require_backend(plans[0].backend)
+        runs, ended = _count(plans), len(results.ended())
+        if ended == runs:
+            print(f"{results.path}: nothing is left to do, {runs} of {runs} runs have ended")
+            return results, conclude(results, session, runs)
+        print(f"{results.path}: {runs - ended} of {runs} runs are left to do", flush=True)
+        _not_ended(results)
+        results.remove_unfinished()
+        # As many share the machine as before, if they still can.
+        return results, _work(results, plans, session, jobs_that_fit(results, began[0].jobs))
+
+
+def _plans(scenario: Scenario, backend: str, jobs: int) -> list[Plan]:
+    return [prepare(point, backend, jobs) for point in scenario.every_point()]
+
+
+def _not_ended(results: Results) -> None:
+    """The verdict that stands until the end is reached, however the run dies before."""
+    results.write_json("verdict.json", Verdict("invalid", ["the run did not end"]))
+
+
+def _count(plans: list[Plan]) -> int:
+    """How many runs there are."""
+    return sum(len(plan.order) for plan in plans)
+
+
+def _require_backend(begun: str) -> None:
+    """Raise TestbedError unless links can be made as they were when the run was begun."""
+    found = choose_backend("relay" if begun == "relay" else "netem")
+    if found != begun:
+        raise TestbedError(
+            f"--resume: it was begun with links by {begun}; here they are by {found}"
+        )
+
+
+def _work(results: Results, plans: list[Plan], session: int, jobs: int) -> int:
+    """Do the runs of a session that have not ended yet, and conclude; the exit code."""
+    parts = -(-jobs // len(plans))
+    ended = results.ended()
+    pieces = [
+        (number, part)
+        for number, plan in enumerate(plans)
+        for part in range(parts)
+        if left(plan.order, plan.point, ended, part, parts)
+    ]
+    commands = []
+    for processors in shares(jobs):
+        job = Job(session=session, jobs=jobs, parts=parts, processors=processors)
+        told = msgspec.json.encode(job).decode()
+        commands.append([sys.executable, "-m", "testbed.runner", str(results.path.resolve()), told])
+    with tempfile.TemporaryFile() as file:
+        file.write(pack(pieces, parts))
+        file.seek(0)
         # Nodes have no network; without this, libraries would try theirs and wait.
-        env={**os.environ, "HF_HUB_OFFLINE": "1"},
-    )
-    return results, code
+        env = {**os.environ, "HF_HUB_OFFLINE": "1"}
+        codes = run_in_sandboxes(commands, env, stdin=file)
+    for code in codes:
+        if code not in (0, 1):
+            reason = f"a sandbox ended with exit code {code}"
+            append(results.path, Stopped(session=session, point={}, reason=reason))
+            print(f"error: {reason}", file=sys.stderr)
+    return conclude(results, session, _count(plans))

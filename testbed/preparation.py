@@ -22,6 +22,7 @@ from testbed.models.shards import read_weights
 from testbed.models.spec import HuggingFaceSpec, ModelSpec, SyntheticSpec
 from testbed.models.synthetic import SyntheticModel
 from testbed.models.vocabulary import require_same_vocabulary
+from testbed.order import shuffled
 from testbed.scenario import Point, Scenario
 
 
@@ -42,21 +43,33 @@ _NOT_CAPTURED = (
 )
 
 
-def prepare(point: Point, backend: str) -> Plan:
+_SHARED = (
+    "{jobs} jobs share the memory of this machine, and each has a part of its processors, so that "
+    "models without a pace take longer than alone: compare only what as many jobs measured"
+)
+
+
+def prepare(point: Point, backend: str, jobs: int = 1) -> Plan:
     """Find the models, read the prompts, and check that all of it goes together.
+
+    `jobs` is how many such runs go on at the same time.
 
     Raises TestbedError, in terms of the scenario file, when it does not.
     """
     scenario = point.scenario
-    pair = _find_pair(scenario)
+    pair = _find_pair(scenario, jobs)
     _check_methods(scenario, pair.vocabulary_size)
     prompts = _read_prompts(scenario, pair)
     ends = [] if scenario.document.decoding.ignore_eos else sorted(pair.target_text.end_tokens)
-    _check_memory(scenario, pair)
+    _check_memory(scenario, pair, jobs)
     # tcpdump gives up root's rights for another user's, and a sandbox without root has no other.
-    capture, able = scenario.document.capture, os.geteuid() == 0
+    document = scenario.document
+    capture, able = document.capture, os.geteuid() == 0
+    methods = [entry.label for entry in scenario.methods]
     return Plan(
         point=point.values,
+        methods=methods,
+        order=shuffled(methods, document.repeat, document.seed, point.values),
         backend=backend,
         target=pair.target,
         draft=pair.draft,
@@ -66,11 +79,22 @@ def prepare(point: Point, backend: str) -> Plan:
         warnings=[
             *_warnings(pair),
             *([_NOT_CAPTURED] if capture and not able else []),
+            *([_SHARED.format(jobs=jobs)] if jobs > 1 and _takes_its_own_time(scenario) else []),
         ],
     )
 
 
-def _find_pair(scenario: Scenario) -> Pair:
+def _takes_its_own_time(scenario: Scenario) -> bool:
+    """Whether a model that is used is not paced."""
+    kinds = [method_class(entry.method) for entry in scenario.methods]
+    used = {
+        "target": any(kind.uses_verifier for kind in kinds),
+        "draft": any(kind.uses_draft for kind in kinds),
+    }
+    return any(needed and role not in scenario.paces for role, needed in used.items())
+
+
+def _find_pair(scenario: Scenario, jobs: int) -> Pair:
     models = scenario.document.models
     if models.synthetic is not None:
         given = models.synthetic
@@ -81,7 +105,7 @@ def _find_pair(scenario: Scenario) -> Pair:
     from testbed.models.directory import open_directory  # noqa: PLC0415  loads torch
 
     where = f"{scenario.source}: models"
-    threads = threads_per_node(scenario.document.devices + 1)
+    threads = threads_per_node(jobs * (scenario.document.devices + 1))
     target = _resolve(models.target, threads, f"{where}.target")
     draft = _resolve(models.draft, threads, f"{where}.draft")
     try:
@@ -143,13 +167,22 @@ def _read_prompts(scenario: Scenario, pair: Pair) -> list[list[int]]:
     return prompts
 
 
-def _check_memory(scenario: Scenario, pair: Pair) -> None:
-    """All nodes run on this machine: one verifier, if any method asks it, and every device."""
+def _check_memory(scenario: Scenario, pair: Pair, jobs: int) -> None:
+    """All nodes run on this machine: one verifier, if any method asks it, and every device.
+
+    In several jobs side by side as often. A GPU is nothing that they can share and measure.
+    """
     loads = []
     if isinstance(pair.target, HuggingFaceSpec):
-        loads += [Load(pair.target, int(any(entry.uses_verifier for entry in scenario.methods)))]
+        asked = any(entry.uses_verifier for entry in scenario.methods)
+        loads += [Load(pair.target, jobs * int(asked))]
     if isinstance(pair.draft, HuggingFaceSpec):
-        loads += [Load(pair.draft, scenario.document.devices)]
+        loads += [Load(pair.draft, jobs * scenario.document.devices)]
+    if jobs > 1 and (on_gpu := [load.spec for load in loads if load.spec.device != "cpu"]):
+        raise TestbedError(
+            f"--jobs: '{on_gpu[0].name}' is to run on {on_gpu[0].device}, which jobs would share, "
+            "so that each is slower than alone; leave out --jobs"
+        )
     try:
         require_memory([load for load in loads if load.processes])
     except TestbedError as error:

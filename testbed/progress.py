@@ -1,73 +1,98 @@
-"""What a person sees while a scenario runs: a live line on a terminal, plain lines elsewhere."""
+"""What a person sees while a scenario runs: a live view on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
 
-from testbed.emulation.wire import Wire
+from testbed import clock
+from testbed.emulation.wire import DirectionCounters, Wire, WireCounters
 from testbed.traces.summary import Row, together_seconds, together_speed
+from testbed.traces.verdict import Level, worst
 
-_LINK_INTERVAL = 1.0  # seconds between looks at the links
+_REFRESH = 0.25  # seconds between two views, at least: runs are not to be disturbed
+_LINK_INTERVAL = 1.0  # seconds between two looks at the links
+_COLOURS: dict[Level, str] = {"valid": "green", "suspect": "yellow", "invalid": "red"}
+
+
+@dataclass
+class _Method:
+    """How far a method is."""
+
+    texts: int
+    rows: list[Row] = field(default_factory=list)
+    speed: str = ""
+    level: Level = "valid"
 
 
 class Display:
-    """Shows method, prompt, tokens, tokens/s and link state."""
+    """Shows how far each method is, its tokens/s and verdict, and the state of the links."""
 
-    def __init__(self, texts: int, wires: dict[str, Wire]) -> None:
-        """`texts` is how many texts the scenario decodes in all."""
+    def __init__(
+        self, texts: Mapping[str, int], wires: Mapping[str, Wire], where: str | None = None
+    ) -> None:
+        """`texts` is how many each method decodes, in the order of the scenario.
+
+        Where others are shown at the same time, each line begins with `where`, and none is live.
+        """
         self._console = Console()
-        self._texts = texts
+        self._where = where or ""
+        self._methods = {label: _Method(count) for label, count in texts.items()}
         self._done = 0
-        self._wires = wires
-        self._looked = 0.0
-        self._links = ""
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=20),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[speed]}  {task.fields[links]}"),
-            console=self._console,
-            transient=True,
-        )
+        self._current = ("", "")
+        """The method whose text is being decoded, and how far that is."""
+        self._links = _Links(wires)
+        self._shown = 0.0
+        self._live: Live | None = None
+        if self._console.is_terminal and where is None:
+            self._live = Live(console=self._console, auto_refresh=False, transient=True)
 
     def __enter__(self) -> Display:
-        if self._console.is_terminal:
-            self._bar.start()
+        if self._live:
+            self._live.start()
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._bar.stop()
+        if self._live:
+            self._live.stop()
 
     def say(self, text: str) -> None:
         """One line that stays."""
-        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+        self._console.print(f"{self._where}{text}", highlight=False, markup=False, soft_wrap=True)
 
     def start(self, label: str, prompt: int, prompts: int, tokens: int) -> None:
         """A text starts: the `prompt`-th of `prompts`, `tokens` tokens wanted."""
-        for task in self._bar.task_ids:
-            self._bar.remove_task(task)
-        self._bar.add_task(
-            f"{label} prompt {prompt + 1}/{prompts}", total=tokens, speed="", links=self._links
-        )
+        self._text = f"prompt {prompt + 1}/{prompts}"
+        self._tokens = tokens
+        self._current = (label, self._text)
 
     def update(self, tokens: int, seconds: float) -> None:
         """`tokens` are certain after `seconds`."""
         now = time.monotonic()
-        if self._console.is_terminal and now - self._looked > _LINK_INTERVAL:
-            self._looked = now
-            self._links = "  ".join(_state(wire) for wire in self._wires.values())
-        task = self._bar.task_ids[-1]
-        self._bar.update(
-            task, completed=tokens, speed=f"{tokens / seconds:.1f} tok/s", links=self._links
-        )
+        if self._live and now - self._shown >= _REFRESH:
+            self._shown = now
+            speed = f"{tokens / seconds:.1f} tok/s" if seconds else ""
+            self._current = (
+                self._current[0],
+                f"{self._text}: {tokens}/{self._tokens} tokens, {speed}",
+            )
+            self._links.look(now)
+            self._live.update(self._view(), refresh=True)
 
     def finish(self, rows: list[Row]) -> None:
         """A text is done on each device."""
         self._done += len(rows)
         row = rows[0]
+        method = self._methods[row.method]
+        method.rows += rows
+        method.speed = f"{together_speed(method.rows):.2f} tok/s"
+        self.judge(row.method, worst(each.verdict for each in rows))
         links = ", ".join(
             f"{name} {link.up_bytes / 1000:.0f} kB up ({link.up_dropped} of {link.up_packets} "
             f"packets dropped), {link.down_bytes / 1000:.0f} kB down ({link.down_dropped} of "
@@ -76,17 +101,70 @@ class Display:
             if all(name in other.links for other in rows)
         )
         self.say(
-            f"[{self._done}/{self._texts}] {row.method} prompt {row.prompt + 1}"
+            f"[{self._done}/{sum(each.texts for each in self._methods.values())}] "
+            f"{row.method} prompt {row.prompt + 1}"
             f"{f' repeat {row.repeat + 1}' if row.repeat else ''}"
             f"{f' on {len(rows)} devices' if len(rows) > 1 else ''}: "
             f"{sum(each.tokens for each in rows)} tokens in "
             f"{together_seconds(rows):.2f} s, {together_speed(rows):.2f} tok/s; {links}"
         )
 
+    def judge(self, label: str, level: Level) -> None:
+        """Something of a method was found to be valid, suspect or invalid."""
+        self._methods[label].level = worst([self._methods[label].level, level])
 
-def _state(wire: Wire) -> str:
-    counters = wire.counters()
-    return (
-        f"{wire.name}: {counters.up.queued_packets}↑ {counters.down.queued_packets}↓ queued, "
-        f"{counters.up.dropped_packets + counters.down.dropped_packets} dropped"
-    )
+    def _view(self) -> Group:
+        table = Table.grid(padding=(0, 2))
+        running, how_far = self._current
+        for label, method in self._methods.items():
+            table.add_row(
+                Text(label, style="bold" if label == running else ""),
+                f"{len(method.rows)}/{method.texts}",
+                method.speed,
+                Text(method.level, style=_COLOURS[method.level]) if method.rows else "",
+                how_far if label == running else "",
+            )
+        return Group(table, *(Text(line) for line in self._links.lines))
+
+
+class _Links:
+    """What the links do, looked at once in a while."""
+
+    def __init__(self, wires: Mapping[str, Wire]) -> None:
+        self._wires = wires
+        self._looked = 0.0
+        self._first: dict[str, WireCounters] = {}
+        self._before: dict[str, tuple[float, WireCounters]] = {}
+        self.lines: list[str] = []
+        """One for each link."""
+
+    def look(self, now: float) -> None:
+        """Look at the links again, if the last time is long enough ago."""
+        if now - self._looked < _LINK_INTERVAL:
+            return
+        self._looked = now
+        self.lines = []
+        for name, wire in self._wires.items():
+            at, counters = clock.now(), wire.counters()
+            first = self._first.setdefault(name, counters)
+            since, before = self._before.get(name, (at, counters))
+            self._before[name] = (at, counters)
+            ways = (
+                _way("↑", first.up, before.up, counters.up, at - since),
+                _way("↓", first.down, before.down, counters.down, at - since),
+            )
+            self.lines.append(f"{name}  {'   '.join(ways)}")
+
+
+def _way(
+    arrow: str,
+    first: DirectionCounters,
+    before: DirectionCounters,
+    after: DirectionCounters,
+    seconds: float,
+) -> str:
+    """One direction: its rate since the last look, what is under way, what it has dropped."""
+    bits = 8 * (after.forwarded_bytes - before.forwarded_bytes)
+    rate = f"{bits / seconds / 1e6:.2f} Mbit/s" if seconds else "–"
+    dropped = after.dropped_packets - first.dropped_packets
+    return f"{arrow} {rate}, {after.queued_packets} under way, {dropped} dropped"

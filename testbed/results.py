@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import re
 import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
+from itertools import chain, count
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -14,6 +19,7 @@ import msgspec
 import yaml
 
 from testbed.errors import TestbedError
+from testbed.journal import JOURNAL, RunEnded, read
 from testbed.links.files import place_files
 from testbed.models.profiles import place_profiles
 from testbed.sweep import Values, point_text
@@ -25,17 +31,28 @@ T = TypeVar("T")
 
 
 class Summary(msgspec.Struct, kw_only=True):
-    """summary.json: one row per (sweep point, method, repetition, prompt, device)."""
+    """summary.json: one row per (sweep point, repetition, method, prompt, device), in that order.
+
+    Points and methods are in the order of the scenario, not in that in which they ran.
+    """
 
     version: Literal[2] = 2
     scenario: str
     rows: list[Row]
 
 
-class _Warned(msgspec.Struct):
-    """What plan.json has for one point of the sweep, as far as it is told to readers."""
+class _Planned(msgspec.Struct):
+    """What plan.json has for one point of the sweep, as far as readers need it."""
 
+    point: Values = {}
+    methods: list[str] = []
     warnings: list[str] = []
+
+
+class _Environment(msgspec.Struct):
+    """What environment.json tells of the testbed."""
+
+    commit: str | None = None
 
 
 class _Dumper(yaml.SafeDumper):
@@ -79,7 +96,7 @@ class Results:
     @classmethod
     def open(cls, path: Path) -> Results:
         """An existing directory. Raises TestbedError when it holds no results."""
-        if not (path / "summary.json").is_file():
+        if not any((path / name).is_file() for name in ("summary.json", JOURNAL)):
             raise TestbedError(f"{path}: no results there; it has no summary.json")
         return cls(path)
 
@@ -98,15 +115,54 @@ class Results:
                 found.setdefault(path.parent.name, {})[path.stem] = events
         return found
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Nobody else runs anything into the directory meanwhile.
+
+        Raises TestbedError when somebody does. However a holder ends, it holds no more then.
+        """
+        descriptor = os.open(self.path, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+        except BlockingIOError:
+            raise TestbedError(f"{self.path}: a run is still going on there") from None
+        finally:
+            os.close(descriptor)
+
+    def remove_unfinished(self) -> None:
+        """Remove what runs that have not ended left behind, and what was concluded without them."""
+        ended = {self.run(run.turn.method, run.turn.repeat, run.point) for run in self.ended()}
+        for path in self.path.glob("runs/*"):
+            if path not in ended:
+                shutil.rmtree(path)
+        (self.path / "summary.json").unlink(missing_ok=True)
+
+    def ended(self) -> list[RunEnded]:
+        """The runs that have ended, by the journal, in the order of the scenario."""
+        plans = self._plans()
+        points = [plan.point for plan in plans]
+
+        def place(run: RunEnded) -> tuple[int, int, int]:
+            point = points.index(run.point)
+            return point, run.turn.repeat, plans[point].methods.index(run.turn.method)
+
+        return sorted((each for each in read(self.path) if isinstance(each, RunEnded)), key=place)
+
     def packet_logs(self) -> list[Path]:
         """The relay's logs of all runs."""
         return sorted(self.path.glob("runs/*/packets.*.jsonl.gz"))
 
     def log(self, name: str, point: Values | None = None) -> Path:
-        """Where a node's stderr goes, at a point of the sweep."""
-        path = self.path / "logs"
-        path.mkdir(exist_ok=True)
-        return path / f"{name}{_suffix(point)}.log"
+        """A new file for a node's stderr, at a point of the sweep."""
+        folder = self.path / "logs"
+        folder.mkdir(exist_ok=True)
+        for number in chain([""], (f".{n}" for n in count(2))):
+            with suppress(FileExistsError):
+                path = folder / f"{name}{_suffix(point)}{number}.log"
+                path.touch(exist_ok=False)
+                break
+        return path
 
     def write_scenario(self, scenario: dict[str, Any]) -> None:
         """scenario.yaml, as resolved, with copies of the files that it names."""
@@ -130,8 +186,21 @@ class Results:
             raise TestbedError(f"{self.path / 'scenario.yaml'}: it holds no scenario") from None
 
     def summary(self) -> Summary:
-        """summary.json. Raises TestbedError when it is not of this version."""
-        return self._read("summary.json", Summary)
+        """summary.json, or what there is of it as long as the run has not ended.
+
+        Raises TestbedError, naming the commit that wrote it, when it is not of this version.
+        """
+        if (self.path / JOURNAL).exists() and not (self.path / "summary.json").exists():
+            return self.summary_so_far()
+        try:
+            return self._read("summary.json", Summary)
+        except TestbedError as error:
+            raise TestbedError(f"{error}{self._writer()}") from None
+
+    def summary_so_far(self) -> Summary:
+        """The rows of the runs that have ended, by the journal."""
+        rows = [row for run in self.ended() for row in run.rows]
+        return Summary(scenario=self.scenario()["name"], rows=rows)
 
     def verdict(self) -> Verdict:
         """verdict.json."""
@@ -141,8 +210,18 @@ class Results:
         """What plan.json warns of, at any point of the sweep."""
         if not (self.path / "plan.json").exists():
             return []
-        plans = self._read("plan.json", list[_Warned])
-        return list(dict.fromkeys(warning for plan in plans for warning in plan.warnings))
+        return list(dict.fromkeys(warning for plan in self._plans() for warning in plan.warnings))
+
+    def _writer(self) -> str:
+        """Which testbed wrote the results, as the end of a sentence; empty if nobody tells."""
+        try:
+            commit = self._read("environment.json", _Environment).commit
+        except TestbedError:
+            return ""
+        return f"; the testbed that wrote it, commit {commit}, reads it" if commit else ""
+
+    def _plans(self) -> list[_Planned]:
+        return self._read("plan.json", list[_Planned])
 
     def _keep(self, path: str) -> str:
         """Copy a file into `inputs`; its place in the results directory."""

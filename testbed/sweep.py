@@ -1,14 +1,15 @@
 """Points of a sweep: the same scenario with some values replaced.
 
 Written as a grid, {KEY.KEY: [value, …], …}, of which every combination is a point, or as a list of
-points, each {KEY.KEY: value, …}. Keys are those of `--set`.
+points, each {KEY.KEY: value, …}. In a grid {zip: {KEY.KEY: [value, …], …}} has keys that change
+together, the first values with each other and so on. Keys are those of `--set`.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
-from itertools import product
+from collections.abc import Iterator, Mapping
+from itertools import chain, product
 from typing import Any, TypeAlias
 
 from testbed.errors import TestbedError
@@ -16,7 +17,8 @@ from testbed.yaml_text import set_value
 
 Values: TypeAlias = dict[str, Any]
 """What is replaced at one point, by key."""
-Sweep: TypeAlias = dict[str, list[Any]] | list[Values]
+Sweep: TypeAlias = dict[str, list[Any] | dict[str, list[Any]]] | list[Values]
+_ZIP = "zip"
 
 
 def read_points(sweep: Sweep, where: str) -> list[Values]:
@@ -24,17 +26,35 @@ def read_points(sweep: Sweep, where: str) -> list[Values]:
     if isinstance(sweep, list):
         points = sweep
     else:
-        for key, values in sweep.items():
-            if not values:
-                raise TestbedError(f"{where}: sweep.{key}: at least one value is needed")
-        points = [dict(zip(sweep, each, strict=True)) for each in product(*sweep.values())]
-        points = points if sweep else []
+        zipped = sweep.get(_ZIP, ())
+        if twice := [key for key in sweep if key in zipped and key != _ZIP]:
+            raise TestbedError(f"{where}: sweep: {twice[0]} is named twice")
+        axes = [list(_axis(key, values, f"{where}: sweep.{key}")) for key, values in sweep.items()]
+        points = [dict(chain.from_iterable(each)) for each in product(*axes)] if sweep else []
     for point in points:
         if not point or any(key.split(".")[0] in {"sweep", "name", "topology"} for key in point):
             raise TestbedError(
                 f"{where}: sweep: a point needs at least one key, and none of name, topology, sweep"
             )
     return points
+
+
+def _axis(
+    key: str, values: list[Any] | dict[str, list[Any]], where: str
+) -> Iterator[list[tuple[str, Any]]]:
+    """What one entry of a grid replaces, one value of it after the other: (key, value) pairs."""
+    if isinstance(values, dict) != (key == _ZIP):
+        known = f"{{{_ZIP}: {{KEY: [value, …], …}}}}"
+        raise TestbedError(f"{where}: give a list of values, or keys that change together: {known}")
+    together = values if isinstance(values, dict) else {key: values}
+    lengths = {name: len(each) for name, each in together.items()}
+    if not all(lengths.values()) or not lengths:
+        raise TestbedError(f"{where}: at least one value is needed")
+    if len(set(lengths.values())) > 1:
+        told = ", ".join(f"{name} has {length}" for name, length in lengths.items())
+        raise TestbedError(f"{where}: all keys need as many values, but {told}")
+    for each in zip(*together.values(), strict=True):
+        yield list(zip(together, each, strict=True))
 
 
 def at_point(raw: Mapping[str, Any], values: Values, where: str) -> dict[str, Any]:
@@ -67,4 +87,7 @@ def point_text(point: Values) -> str:
 def swept_keys(sweep: object) -> set[str]:
     """The keys of a sweep as parsed, whatever it is."""
     points = sweep if isinstance(sweep, list) else [sweep]
-    return {str(key) for point in points if isinstance(point, dict) for key in point}
+    keys = {str(key) for point in points if isinstance(point, dict) for key in point}
+    if isinstance(sweep, dict) and isinstance(sweep.get(_ZIP), dict):
+        keys |= set(map(str, sweep[_ZIP]))
+    return keys

@@ -292,7 +292,7 @@ def _table(*headers: str, first: str = "\nmethod") -> Table:
 
 
 def _by_method(rows: list[Row]) -> list[tuple[str, list[Row]]]:
-    """Rows of each method, methods in the order they ran."""
+    """Rows of each method, methods in the order of the scenario."""
     labels = dict.fromkeys(row.method for row in rows)
     return [(label, [row for row in rows if row.method == label]) for label in labels]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import msgspec
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from plots import draw
 from testbed.errors import TestbedError
 from testbed.results import Results, Summary
 from testbed.table import print_results
@@ -17,6 +19,8 @@ from testbed.traces.phases import PHASES
 from testbed.traces.summary import together_speed
 from testbed.traces.verdict import Verdict
 from tests.records import ROW, alone, make_results, row
+
+OLD = Path(__file__).parent / "old_results"
 
 
 def refusal(read, *arguments) -> str:
@@ -117,6 +121,25 @@ def test_a_summary_of_another_shape_is_named(tmp_path, content):
     (tmp_path / "summary.json").write_bytes(content)
     message = refusal(Results.open(tmp_path).summary)
     assert message.startswith(f"{tmp_path}/summary.json: cannot be read: ")
+
+
+def test_a_summary_of_another_version_names_the_commit_that_reads_it(tmp_path):
+    (tmp_path / "summary.json").write_bytes(summary(version=1))
+    (tmp_path / "environment.json").write_text('{"commit": "abc123", "kernel": "6.1"}')
+    message = refusal(Results.open(tmp_path).summary)
+    assert message.endswith("; the testbed that wrote it, commit abc123, reads it")
+
+
+def test_results_of_an_older_commit_are_shown_and_drawn(tmp_path, capsys):
+    """Two rows that commit ae7da9f wrote; there was no journal, and rows had fewer fields."""
+    shutil.copy(OLD / "summary.json", tmp_path)
+    results = Results.open(tmp_path)
+    results.write_json("verdict.json", Verdict())
+    results.write_scenario({"name": "old"})
+    assert [row.again for row in results.summary().rows] == [0, 0]
+    print_results(results)
+    assert results.summary().rows[0].method in capsys.readouterr().out
+    assert tmp_path / "figures" / "speed.png" in list(draw(results, "speed"))
 
 
 def test_a_run_that_never_ended_has_no_verdict_and_says_so(tmp_path):

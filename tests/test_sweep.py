@@ -41,6 +41,18 @@ def test_a_list_has_the_points_it_names():
     assert [point.values for point in points] == listed
 
 
+def test_zipped_keys_change_together_and_meet_every_other_value():
+    zipped = {"zip": {RATE: ["1mbit", "20mbit"], "seed": [5, 6]}, LENGTH: [2, 6]}
+    scenario = check_scenario(swept(zipped), "s.yaml")
+    assert [point.values for point in scenario.every_point()] == [
+        {RATE: rate, "seed": seed, LENGTH: length}
+        for rate, seed in (("1mbit", 5), ("20mbit", 6))
+        for length in (2, 6)
+    ]
+    again = check_scenario(scenario.to_mapping(), "resolved.yaml").every_point()
+    assert [p.scenario.document.seed for p in again] == [5, 5, 6, 6]
+
+
 def test_without_a_sweep_the_scenario_is_its_own_only_point():
     scenario = check_scenario(BASE, "s.yaml")
     (point,) = scenario.every_point()
@@ -65,6 +77,15 @@ MISTAKES = [
     ({"seeds": [1]}, "s.yaml: seeds: unknown key"),
     ({"methods.7.draft_length": [1]}, "s.yaml: sweep.methods.7.draft_length: '7' is no entry of"),
     ([{}], "s.yaml: sweep: a point needs at least one key"),
+    (
+        {"zip": {RATE: ["1mbit", "2mbit"], LENGTH: [2]}},
+        f"s.yaml: sweep.zip: all keys need as many values, but {RATE} has 2, {LENGTH} has 1",
+    ),
+    ({"zip": {}}, "s.yaml: sweep.zip: at least one value is needed"),
+    ({"zip": {RATE: []}}, "s.yaml: sweep.zip: at least one value is needed"),
+    ({"zip": [RATE]}, "s.yaml: sweep.zip: give a list of values, or keys that change together"),
+    ({RATE: {LENGTH: [2]}}, f"s.yaml: sweep.{RATE}: give a list of values, or keys that change"),
+    ({"zip": {RATE: ["1mbit"]}, RATE: ["2mbit"]}, f"s.yaml: sweep: {RATE} is named twice"),
     ({"topology": ["edge"]}, "s.yaml: sweep: a point needs at least one key, and none of name, to"),
     ({RATE: "1mbit"}, "s.yaml: sweep"),
     ({LENGTH: [2, 3, 2]}, f"s.yaml: sweep: {LENGTH} 2 is the same scenario as {LENGTH} 2; name"),
@@ -83,6 +104,9 @@ def test_mistakes_are_named_before_anything_starts(sweep, message):
 def test_a_swept_key_cannot_be_set_as_well(tmp_path):
     path = tmp_path / "s.yaml"
     path.write_text(yaml.safe_dump(swept(GRID)))
+    with pytest.raises(TestbedError, match=r"sweeps it; --set sweep=\{\} ends that"):
+        load_scenario(path, [f"{RATE}=3mbit"])
+    path.write_text(yaml.safe_dump(swept({"zip": GRID | {LENGTH: [2, 6]}})))
     with pytest.raises(TestbedError, match=r"sweeps it; --set sweep=\{\} ends that"):
         load_scenario(path, [f"{RATE}=3mbit"])
     scenario = load_scenario(path, ["sweep={}", f"{RATE}=3mbit"])

@@ -78,6 +78,9 @@ class NetemWire(Wire):
         """Play the schedule anew; the kernel neither seeds its losses nor logs packets."""
         self.begin(clock.now())
 
+    def end_logs(self) -> None:
+        """There are none."""
+
     def begin(self, at: float) -> None:
         """Play the schedule anew."""
         self._end_playing()

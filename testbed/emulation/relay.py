@@ -12,13 +12,14 @@ ready message with what was applied, then one reply to each request on stdin:
     {"follow": {"moments": [{"time": S, "up": {…}, "down": {…}, "held": B}, …],
                 "on_first_packet": B}}
     {"restart": {"repetition": N, "logs": {"up": PATH, "down": PATH} or null}}
+    {"end_logs": true}
     {"begin": S}
     {"applied": true}
 
 `set` is in force at once, and again after each restart. A restart begins the links' randomness and
 packet numbers anew, plays the schedule that was to be followed, and logs every packet from then on;
-it is granted when no packet is under way. `begin` plays the schedule anew, from a time 0 on the
-clock. The relay exits when stdin closes, and dies of any error.
+it is granted when no packet is under way. `end_logs` ends those logs. `begin` plays the schedule
+anew, from a time 0 on the clock. The relay exits when stdin closes, and dies of any error.
 It imports neither torch, zmq nor mininet, so that it starts in a fraction of a second.
 """
 
@@ -121,6 +122,9 @@ class Relay:
             return {"moments": len(request["follow"]["moments"])}
         if "restart" in request:
             return {"in_flight": self._restart(**request["restart"])}
+        if "end_logs" in request:
+            for way in ways.values():
+                way.close_log()
         if "begin" in request:
             self._begin(request["begin"])
         if "applied" in request:

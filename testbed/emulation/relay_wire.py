@@ -79,6 +79,10 @@ class RelayWire(Wire):
                 )
             time.sleep(_PAUSE)
 
+    def end_logs(self) -> None:
+        """Let the relay write the ends of both logs."""
+        self._ask({"end_logs": True})
+
     def begin(self, at: float) -> None:
         """Let the relay play the schedule anew."""
         self._ask({"begin": at})

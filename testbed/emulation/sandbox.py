@@ -5,6 +5,7 @@ Whatever it builds dies with it: the outer process supervises, and when it goes,
 interfaces and mounts go with the last process. Without root the same happens in a user namespace.
 """
 
+import contextlib
 import ctypes
 import os
 import shutil
@@ -14,6 +15,7 @@ import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from types import FrameType
+from typing import IO
 
 from testbed.errors import TestbedError
 
@@ -95,35 +97,64 @@ def try_in_sandbox(
 
 
 def run_in_sandbox(argv: Sequence[str], env: Mapping[str, str] | None = None) -> int:
-    """Run `argv` in a sandbox and return its exit code (128 + n if signal n ended it).
+    """Run `argv` in a sandbox, as `run_in_sandboxes` does several; its exit code."""
+    return run_in_sandboxes([argv], env)[0]
 
-    SIGINT and SIGTERM are passed on once; the inside then has `GRACE` seconds before it is
-    killed. Call from the main thread. The inside calls `enter` first.
+
+def run_in_sandboxes(
+    commands: Sequence[Sequence[str]],
+    env: Mapping[str, str] | None = None,
+    stdin: IO[bytes] | None = None,
+) -> list[int]:
+    """Run commands side by side, each in a sandbox of its own, until all have ended.
+
+    Returns their exit codes (128 + n if signal n ended one). One that fails does not end the
+    others. SIGINT and SIGTERM are passed on once, to all; the insides then have `GRACE` seconds
+    before they are killed. Call from the main thread. The inside calls `enter` first.
     """
-    child = subprocess.Popen(
-        [*_sandbox_command(), *argv],
-        env=env,
-        start_new_session=True,
-        preexec_fn=_die_with(os.getpid()),  # noqa: PLW1509  # one system call, no lock
-    )
-    last_resort = threading.Timer(GRACE, child.kill)
+    children: list[subprocess.Popen[bytes]] = []
+    stopped: list[int] = []
+
+    def kill() -> None:
+        for child in children:
+            child.kill()
+
+    last_resort = threading.Timer(GRACE, kill)
 
     def forward(number: int, _frame: FrameType | None) -> None:
-        if last_resort.ident is None:  # the first signal: a second one would disturb the cleanup
+        if not stopped:  # the first signal: a second one would disturb the cleanup
+            stopped.append(number)
             last_resort.start()
-            # To the group, because `unshare` itself blocks these signals.
-            os.killpg(child.pid, number)
+            for child in children:
+                _signal_group(child, number)
 
     stopping = (signal.SIGINT, signal.SIGTERM)
     replaced = {number: signal.signal(number, forward) for number in stopping}
     try:
-        code = child.wait()
+        for argv in commands:
+            child = subprocess.Popen(
+                [*_sandbox_command(), *argv],
+                env=env,
+                stdin=stdin,
+                start_new_session=True,
+                preexec_fn=_die_with(os.getpid()),  # noqa: PLW1509  # one system call, no lock
+            )
+            children.append(child)
+            if stopped:  # while it was started
+                _signal_group(child, stopped[0])
+        codes = [child.wait() for child in children]
     finally:
         last_resort.cancel()
-        child.kill()
+        kill()
         for number, handler in replaced.items():
             signal.signal(number, handler)
-    return code if code >= 0 else 128 - code
+    return [code if code >= 0 else 128 - code for code in codes]
+
+
+def _signal_group(child: subprocess.Popen[bytes], number: int) -> None:
+    """To the group, because `unshare` itself blocks these signals."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child.pid, number)
 
 
 def enter() -> None:

@@ -94,6 +94,10 @@ class Wire(ABC):
         """
 
     @abstractmethod
+    def end_logs(self) -> None:
+        """End the packets' logs, if there are any; what crosses from now on is in none."""
+
+    @abstractmethod
     def begin(self, at: float) -> None:
         """Take `at`, of testbed.clock, for time 0 of the schedule since the last restart.
 

@@ -192,7 +192,7 @@ def summarise(
 
 
 def by_point(rows: list[Row]) -> list[tuple[dict[str, Any], list[Row]]]:
-    """Rows of each point of the sweep, points in the order they ran."""
+    """Rows of each point of the sweep, points in the order of the scenario."""
     points: list[dict[str, Any]] = []
     for row in rows:
         if row.point not in points:

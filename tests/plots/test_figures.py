@@ -7,7 +7,7 @@ import shutil
 import msgspec
 import pytest
 
-from plots import bits, draw_all, predicted, speed, timeline, traffic
+from plots import bits, draw_all, predicted, speed, sweep, timeline, traffic
 from plots.style import look
 from testbed.errors import TestbedError
 from testbed.results import Results
@@ -33,6 +33,17 @@ def names(axes) -> list[str]:
 
 def notes(axes) -> list[str]:
     return [text.get_text() for text in axes.texts]
+
+
+def test_keys_that_change_together_share_the_axis_of_a_sweep(tmp_path):
+    rows = [
+        row("dsd", point={"rate": rate, "delay": delay, "seed": seed})
+        for rate, delay in (("1mbit", "9ms"), ("2mbit", "5ms"))
+        for seed in (1, 2)
+    ]
+    panels = sweep.draw(make_results(tmp_path, rows)).axes
+    assert [axes.get_title(loc="left") for axes in panels] == ["seed 1", "seed 2"]
+    assert panels[-1].get_xlabel() == "rate, delay"
 
 
 def test_every_figure_is_written_as_png_and_pdf(tmp_path):

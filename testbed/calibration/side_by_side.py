@@ -1,0 +1,91 @@
+"""How many sandboxes may work side by side without their links becoming others than asked.
+
+So many networks are built at once, each on processors of its own, and measured at the same time, as
+every run's is before it begins (`short`). In each of these sandboxes:
+python -m testbed.calibration.side_by_side RESULTS POINT PROCESSORS FOLDER COUNT.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import msgspec
+
+from testbed import clock
+from testbed.calibration.short import check_links, severity, why
+from testbed.emulation.sandbox import enter, run_in_sandboxes
+from testbed.errors import TestbedError
+from testbed.experiment import network_of, read_plans
+from testbed.jobs import shares
+from testbed.results import Results
+from testbed.scenario import check_scenario
+
+_PATIENCE = 60.0  # seconds for all networks to be built
+_PAUSE = 0.01
+_INTERRUPTED = 130
+
+
+def jobs_that_fit(results: Results, jobs: int) -> int:
+    """`jobs`, or how many fewer leave links as they are asked to be."""
+    while jobs > 1:
+        reasons = _try(results, jobs)
+        if not reasons:
+            print(f"{jobs} jobs side by side: all links do what they are asked to", flush=True)
+            break
+        print(f"{jobs} jobs do not fit side by side here: {reasons[0]}", flush=True)
+        jobs = jobs * 3 // 4
+    return jobs
+
+
+def _try(results: Results, jobs: int) -> list[str]:
+    """What is wrong with the links of so many sandboxes, at the first points of the sweep."""
+    points = len(read_plans(results))
+    with tempfile.TemporaryDirectory() as folder:
+        codes = run_in_sandboxes(
+            [
+                [sys.executable, "-m", __name__, str(results.path.resolve()), str(number % points),
+                 ",".join(map(str, processors)), str(Path(folder, str(number))), str(jobs)]
+                for number, processors in enumerate(shares(jobs))
+            ]
+        )  # fmt: skip
+        if _INTERRUPTED in codes:
+            raise KeyboardInterrupt
+        told = [path.read_bytes() for path in sorted(Path(folder).iterdir())]
+    reasons = [reason for each in told if each for reason in msgspec.json.decode(each)]
+    silent = jobs - sum(map(bool, told))
+    return reasons + [f"{silent} sandboxes ended early"] * bool(silent)
+
+
+def _measure(results: Results, point: int, mine: Path, jobs: int) -> list[str]:
+    """What is wrong with the links of one point, while as many others measure theirs."""
+    whole = check_scenario(results.scenario(), str(results.path / "scenario.yaml"))
+    scenario = whole.every_point()[point].scenario
+    clock.set_dilation(scenario.document.time_dilation)
+    with network_of(scenario, read_plans(results)[point].backend) as network:
+        mine.touch()
+        deadline = time.monotonic() + _PATIENCE
+        while len(list(mine.parent.iterdir())) < jobs and time.monotonic() < deadline:
+            time.sleep(_PAUSE)
+        return [why(check) for check in check_links(network) if severity(check) != "valid"]
+
+
+def main() -> None:
+    """Measure, and write the reasons as JSON."""
+    path, point, processors, mine, jobs = sys.argv[1:]
+    os.sched_setaffinity(0, map(int, processors.split(",")))
+    enter()
+    try:
+        reasons = _measure(Results(Path(path)), int(point), Path(mine), int(jobs))
+    except TestbedError as error:
+        reasons = [str(error)]
+    except KeyboardInterrupt:
+        sys.exit(_INTERRUPTED)
+    Path(mine).write_bytes(msgspec.json.encode(reasons))
+
+
+if __name__ == "__main__":
+    main()

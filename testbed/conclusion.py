@@ -1,0 +1,86 @@
+"""Summary, verdict and environment of a results directory, made of its journal at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from testbed.journal import Began, NetworkDown, NetworkUp, RunEnded, Stopped, read
+from testbed.results import Results
+from testbed.sweep import Values, point_text
+from testbed.traces.summary import Row
+from testbed.traces.verdict import Level, Verdict
+
+
+def conclude(results: Results, session: int, runs: int) -> int:
+    """Write what the journal comes to after a session; the exit code of `testbed run`.
+
+    `runs` is how many the scenario has. What stopped an earlier session does not count any more.
+    """
+    records = list(read(results.path))
+    ended = results.ended()
+    verdict = Verdict()
+    for record in records:
+        if isinstance(record, Stopped) and record.session == session:
+            verdict.add("invalid", f"{_where(record.point)}{record.reason}")
+    if len(ended) < runs:
+        verdict.add("invalid", f"{runs - len(ended)} of {runs} runs have not ended")
+    _judge(verdict, ended, [record for record in records if isinstance(record, NetworkUp)])
+    results.write_json("environment.json", _environment(records))
+    results.write_json("summary.json", results.summary_so_far())
+    results.write_json("verdict.json", verdict)
+    if len(ended) < runs:
+        return 1
+    return 0 if verdict.level == "valid" else 3
+
+
+def _judge(verdict: Verdict, ended: list[RunEnded], networks: list[NetworkUp]) -> None:
+    """Take in what was found of the networks that runs ended on, of the runs, and of the texts."""
+    used = {run.network for run in ended}
+    for network in networks:
+        if network.network in used:
+            verdict.include(network.verdict, _where(network.point))
+    for run in ended:
+        verdict.include(run.verdict, _where(run.point))
+    for level, reason in text_reasons([row for run in ended for row in run.rows]):
+        verdict.add(level, reason)
+
+
+def text_reasons(rows: list[Row]) -> Iterator[tuple[Level, str]]:
+    """The reasons of all rows; what holds of all texts decoded together comes once."""
+    told = set()
+    for row in rows:
+        for reason in row.reasons:
+            where = f" at {point_text(row.point)}" if row.point else ""
+            text = f"{row.method} prompt {row.prompt + 1}{where}: {reason}"
+            if (row.repeat, text) not in told:
+                told.add((row.repeat, text))
+                yield row.verdict, text
+
+
+def _where(point: Values) -> str:
+    return f"{point_text(point)}: " if point else ""
+
+
+def _environment(records: list[Any]) -> dict[str, Any]:
+    """environment.json: that of the first session, and in `resumed` those of the later ones."""
+    first: dict[int, dict[str, Any]] = {}
+    networks: dict[str, dict[str, Any]] = {}
+    for record in records:
+        if isinstance(record, Began):
+            began = {"began": record.t, "jobs": record.jobs}
+            first.setdefault(record.session, {**began, **record.environment})
+        elif isinstance(record, NetworkUp):
+            networks[record.network] = {
+                "session": record.session,
+                "point": record.point,
+                "processors": record.processors,
+                "before": record.state,
+            }
+        elif isinstance(record, NetworkDown):
+            networks[record.network]["after"] = record.state
+    sessions = [first[session] for session in sorted(first)]
+    environment = sessions.pop(0) if sessions else {}
+    if sessions:
+        environment["resumed"] = sessions
+    return {**environment, "networks": list(networks.values())}

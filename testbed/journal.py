@@ -1,0 +1,126 @@
+"""journal.jsonl: what a call of `testbed run` did, one JSON line each, written when it was done.
+
+A run, that is one method in one repetition at one point of the sweep, is told as a whole when it
+has ended. So nothing that was measured is lost however the rest ends, and what has no line is to be
+done again. Summary, verdict and environment are made of the journal.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from testbed.errors import TestbedError
+from testbed.order import Turn
+from testbed.sweep import Values
+from testbed.traces.summary import Row
+from testbed.traces.verdict import Verdict
+
+JOURNAL = "journal.jsonl"
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+
+
+class _Line(msgspec.Struct, tag_field="event", kw_only=True):
+    t: str = msgspec.field(default_factory=_now)
+    """The time of day, UTC."""
+
+
+class Began(_Line, kw_only=True, tag="began"):
+    """A sandbox began to work."""
+
+    session: int
+    """0 in the first call, one more each time that the run is resumed."""
+    jobs: int
+    """How many work side by side."""
+    environment: dict[str, Any]
+
+
+class NetworkUp(_Line, kw_only=True, tag="network"):
+    """A network was built and measured, for runs at one point."""
+
+    session: int
+    network: str
+    """Names it in other lines."""
+    point: Values
+    processors: list[int]
+    """Those that it and the nodes may use."""
+    state: dict[str, Any]
+    verdict: Verdict
+    """On its links, as they were measured."""
+
+
+class NetworkDown(_Line, kw_only=True, tag="network_end"):
+    """All runs on a network have ended."""
+
+    network: str
+    state: dict[str, Any]
+
+
+class RunEnded(_Line, kw_only=True, tag="run"):
+    """A run has ended, and all that it wrote is whole."""
+
+    network: str
+    point: Values
+    turn: Turn
+    verdict: Verdict
+    """On the run, its texts apart."""
+    rows: list[Row]
+
+
+class Stopped(_Line, kw_only=True, tag="stopped"):
+    """The runs at a point, or all of a sandbox, ended before their time."""
+
+    session: int
+    point: Values
+    reason: str
+
+
+Record = Began | NetworkUp | NetworkDown | RunEnded | Stopped
+
+
+def append(folder: Path, record: Record) -> None:
+    """Add a line to the journal in a folder; it is on the disk then.
+
+    A last line that was cut off, because its writer was killed, goes first.
+    """
+    with (folder / JOURNAL).open("r+b") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # sandboxes write side by side
+        end = file.seek(0, os.SEEK_END)
+        if end and os.pread(file.fileno(), 1, end - 1) != b"\n":
+            file.seek(0)
+            end = file.read().rfind(b"\n") + 1
+            file.truncate(end)
+            file.seek(end)
+        file.write(msgspec.json.encode(record) + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read(folder: Path) -> Iterator[Record]:
+    """Every line of the journal in a folder but a last one that was cut off.
+
+    Raises TestbedError when there is none, or it cannot be read.
+    """
+    decoder: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)
+    path = folder / JOURNAL
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                if line.endswith(b"\n"):
+                    try:
+                        yield decoder.decode(line)
+                    except msgspec.MsgspecError as error:
+                        raise TestbedError(
+                            f"{path}: line {number} cannot be read: {error}"
+                        ) from None
+    except OSError as error:
+        raise TestbedError(f"{path}: cannot be read: {error.strerror}") from None

@@ -1,0 +1,204 @@
+"""`--jobs`: runs side by side, which share nothing and end together."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from itertools import chain
+from pathlib import Path
+
+import pytest
+
+from testbed import jobs
+from testbed.calibration import side_by_side
+from testbed.emulation.sandbox import run_in_sandboxes
+from testbed.errors import TestbedError
+from testbed.jobs import left, pack, require_processors, shares, take
+from testbed.launch import resume
+from testbed.order import shuffled
+from testbed.preparation import prepare
+from testbed.scenario import check_scenario
+from tests.emulation.inside import need_sandbox
+from tests.test_journal import SLOW, ended, made
+from tests.whole_run import SYNTHETIC, processes_of, results, write
+
+TURNS = shuffled(["dsd", "dssd"], 3, 1, {})
+
+
+@pytest.fixture
+def eight(monkeypatch):
+    """A machine with eight processors, of which n and n + 4 are of one core."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: set(range(8)))
+    monkeypatch.setattr(jobs, "_core", lambda processor: (0, processor % 4, processor))
+
+
+@pytest.mark.parametrize(("count", "size"), [(1, 8), (2, 4), (3, 2), (8, 1)])
+def test_each_job_has_as_many_processors_and_none_is_anothers(eight, count, size):
+    each = shares(count)
+    assert [len(processors) for processors in each] == [size] * count
+    assert len(set(chain.from_iterable(each))) == count * size
+
+
+def test_processors_of_one_core_are_not_those_of_two_jobs(eight):
+    assert shares(4) == [[0, 4], [1, 5], [2, 6], [3, 7]]
+
+
+@pytest.mark.parametrize("count", [0, -1, 9])
+def test_more_jobs_than_processors_are_refused(eight, count):
+    with pytest.raises(TestbedError, match=f"--jobs: it is {count}; .* it must be 1 to 8$"):
+        require_processors(count)
+
+
+def test_parts_are_all_runs_once_and_none_that_has_ended(tmp_path):
+    results = made(tmp_path)
+    parts = list(chain(*(left(TURNS, SLOW, [], part, 4) for part in range(4))))
+    assert len(parts) == len(TURNS)
+    assert set(parts) == set(TURNS)
+    ended(results, "n", SLOW, "dsd", 1)
+    assert left(TURNS, SLOW, results.ended(), 0, 1) == [
+        turn for turn in TURNS if (turn.method, turn.repeat) != ("dsd", 1)
+    ]
+    assert left(TURNS, {}, results.ended(), 0, 1) == TURNS
+
+
+def test_jobs_take_each_piece_once():
+    pieces = [(point, part) for point in range(300) for part in range(3)]
+    with tempfile.TemporaryFile() as file:
+        file.write(pack(pieces, 3))
+        file.seek(0)
+        first, second = (take(os.dup(file.fileno()), 3) for _ in range(2))
+        taken = [next(first), next(second), next(second), *first]
+        assert taken == pieces
+        assert list(second) == []
+
+
+def test_fewer_jobs_run_where_so_many_disturb_the_links(monkeypatch, capsys):
+    tried = []
+
+    def late(_results, count):
+        tried.append(count)
+        return ["link radio up: late"] * (count > 3)
+
+    monkeypatch.setattr(side_by_side, "_try", late)
+    assert side_by_side.jobs_that_fit(None, 6) == 3
+    assert tried == [6, 4, 3]
+    assert "4 jobs do not fit side by side here: link radio up: late" in capsys.readouterr().out
+    assert side_by_side.jobs_that_fit(None, 1) == 1
+    assert tried == [6, 4, 3]
+
+
+def test_jobs_that_share_the_machine_are_warned_of_unless_models_are_paced():
+    def warnings(count, **changes):
+        scenario = check_scenario({**SYNTHETIC, "capture": False, **changes}, "test")
+        (point,) = scenario.every_point()
+        return prepare(point, "relay", count).warnings
+
+    pace = {"per_pass": "5ms", "per_token": "0"}
+    assert "2 jobs share the memory of this machine" in "".join(warnings(2))
+    assert "2 jobs share" in "".join(warnings(2, compute={"draft": pace}))
+    assert warnings(2, compute={"draft": pace, "target": pace}) == warnings(1) == []
+
+
+@pytest.mark.emulation
+def test_a_sandbox_that_dies_does_not_end_the_others():
+    need_sandbox()
+    killed, other = ["sh", "-c", "kill -9 $PPID; sleep 9"], ["sh", "-c", "sleep 0.5; exit 5"]
+    assert run_in_sandboxes([["sh", "-c", "exit 6"], other]) == [6, 5]
+    began = time.monotonic()
+    assert run_in_sandboxes([killed, other])[1] == 5
+    assert time.monotonic() - began < 15
+
+
+TWO_JOBS = """
+import sys
+from pathlib import Path
+from testbed.launch import launch
+from testbed.scenario import load_scenario
+sys.exit(launch(load_scenario(Path(sys.argv[1])), Path(sys.argv[2]), 2)[1])
+"""
+
+
+def start(folder: Path, **changes) -> tuple[subprocess.Popen, Path]:
+    """Two jobs, each in the middle of the runs at its point."""
+    need_sandbox()
+    if len(os.sched_getaffinity(0)) < 2:
+        pytest.skip("two jobs need two processors")
+    way = {"rate": "20mbit", "delay": "5ms"}
+    scenario = write(
+        folder, methods=["dsd", "device_only"], links={"radio": {"up": way, "down": way}},
+        backend="relay", sweep={"seed": [1, 2]}, **changes,
+    )  # fmt: skip
+    environment = {**os.environ, "TESTBED_TEST_MARK": str(folder)}
+    process = subprocess.Popen(
+        [sys.executable, "-u", "-c", TWO_JOBS, str(scenario), str(folder / "out")],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    for line in process.stdout:
+        if "do not fit" in line:
+            process.kill()
+            pytest.skip(f"this machine is too busy: {line}")
+        if "starting the network" in line and line.startswith("seed 2"):
+            break
+    return process, scenario
+
+
+def wait_for_decoding(scenario: Path) -> None:
+    while len(list(scenario.parent.glob("out/*/runs/*/device.jsonl"))) < 2:
+        time.sleep(0.05)
+
+
+LONG = {"temperature": 1.0, "max_new_tokens": 100_000}
+
+
+@pytest.mark.emulation
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_all_jobs_end_together(tmp_path, number):
+    process, scenario = start(tmp_path, decoding=LONG)
+    wait_for_decoding(scenario)
+    process.send_signal(number)
+    process.communicate(timeout=15)
+    if number == signal.SIGKILL:
+        time.sleep(1)
+        assert results(scenario).verdict().reasons == ["the run did not end"]
+    else:
+        assert process.returncode == 1
+        reasons = results(scenario).verdict().reasons
+        assert sorted(reasons[:2]) == [f"seed {n}: the run was interrupted" for n in (1, 2)]
+    assert processes_of(str(tmp_path)) == []
+
+
+@pytest.mark.emulation
+def test_the_rows_of_other_jobs_outlive_one_that_dies_and_the_rest_is_resumed(tmp_path):
+    short = {"temperature": 1.0, "max_new_tokens": 600}
+    process, scenario = start(tmp_path, decoding=short)
+    wait_for_decoding(scenario)
+    victims = [line for line in processes_of("testbed.runner") if str(tmp_path) in line]
+    pids = [
+        int(entry.name)
+        for entry in Path("/proc").iterdir()
+        if entry.name.isdigit()
+        and b"unshare" in (entry / "cmdline").read_bytes()[:20]
+        and str(tmp_path).encode() in (entry / "cmdline").read_bytes()
+    ]
+    assert len(victims) == 4  # unshare and runner, twice
+    os.kill(max(pids), signal.SIGKILL)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "error: a sandbox ended with exit code 137" in errors
+    found = results(scenario)
+    assert len({str(run.point) for run in found.ended()}) >= 1
+    assert "a sandbox ended with exit code 137" in found.verdict().reasons[0]
+    assert resume(found.path)[1] in (0, 3)
+    rows = [(row.point["seed"], row.method) for row in found.summary().rows]
+    assert rows == [(seed, method) for seed in (1, 2) for method in ("dsd", "device_only")]
+    environment = json.loads((found.path / "environment.json").read_bytes())
+    networks = {tuple(each["processors"]) for each in environment["networks"]}
+    assert len(networks) == 2

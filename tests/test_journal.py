@@ -1,0 +1,127 @@
+"""The journal, and what is made of it when a run ends, or does not."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from testbed import journal
+from testbed.conclusion import conclude
+from testbed.errors import TestbedError
+from testbed.order import Turn
+from testbed.results import Results
+from testbed.traces.verdict import Verdict
+from tests.records import row
+
+SLOW, FAST = {"links.radio.up.rate": "1mbit"}, {"links.radio.up.rate": "9mbit"}
+
+
+def made(folder) -> Results:
+    """Results of two points, two methods and two repetitions, of which nothing has run."""
+    results = Results.create(folder, "made")
+    results.write_scenario({"name": "made"})
+    plans = [{"point": point, "methods": ["dsd", "ar"]} for point in (SLOW, FAST)]
+    results.write_json("plan.json", plans)
+    (results.path / journal.JOURNAL).touch()
+    return results
+
+
+def began(results: Results, session: int, kernel: str) -> None:
+    """A session with a network at each point, named by both."""
+    environment = {"kernel": kernel}
+    journal.append(results.path, journal.Began(session=session, jobs=1, environment=environment))
+    for number, point in enumerate((SLOW, FAST)):
+        verdict = Verdict("suspect", [f"link late in session {session}"])
+        journal.append(
+            results.path,
+            journal.NetworkUp(
+                session=session, network=f"{session}.{number}", point=point,
+                processors=[0], state={"n": session}, verdict=verdict,
+            ),
+        )  # fmt: skip
+
+
+def ended(results: Results, network: str, point, method: str, repeat: int, **changes) -> None:
+    run = journal.RunEnded(
+        network=network, point=point, turn=Turn(method, repeat),
+        verdict=Verdict(), rows=[row(method, repeat=repeat, point=point, **changes)],
+    )  # fmt: skip
+    journal.append(results.path, run)
+
+
+def order(results: Results) -> list[tuple]:
+    return [(each.point, each.repeat, each.method) for each in results.summary().rows]
+
+
+WHOLE = [(p, repeat, m) for p in (SLOW, FAST) for repeat in (0, 1) for m in ("dsd", "ar")]
+
+
+def test_rows_are_in_the_order_of_the_scenario_however_they_ran(tmp_path):
+    results = made(tmp_path)
+    assert order(Results.open(results.path)) == []
+    for point, repeat, method in WHOLE[::-1]:
+        ended(results, "n", point, method, repeat)
+    assert order(results) == WHOLE
+    assert results.summary().scenario == "made"
+    assert conclude(results, 0, len(WHOLE)) == 0
+    (results.path / journal.JOURNAL).unlink()
+    assert order(results) == WHOLE
+    assert results.verdict() == Verdict()
+
+
+def test_a_line_that_was_cut_off_is_none(tmp_path):
+    results = made(tmp_path)
+    ended(results, "n", SLOW, "dsd", 0)
+    path = results.path / journal.JOURNAL
+    whole = path.read_bytes()
+    path.write_bytes(whole + whole[:-1])
+    assert order(results) == WHOLE[:1]
+    ended(results, "n", SLOW, "ar", 0)
+    assert order(results) == WHOLE[:2]
+    path.write_bytes(b"{}\n" + whole)
+    with pytest.raises(TestbedError, match=r"journal.jsonl: line 1 cannot be read: .*`event`"):
+        results.summary()
+
+
+def test_what_stopped_a_run_is_told_with_what_it_leaves_undone(tmp_path):
+    results = made(tmp_path)
+    began(results, 0, "6.1")
+    ended(results, "0.0", SLOW, "dsd", 0, verdict="invalid", reasons=["late"])
+    stopped = journal.Stopped(session=0, point=FAST, reason="the run stopped: no node")
+    journal.append(results.path, stopped)
+    assert conclude(results, 0, len(WHOLE)) == 1
+    assert order(results) == WHOLE[:1]
+    verdict = results.verdict()
+    assert verdict.level == "invalid"
+    assert verdict.reasons == [
+        "links.radio.up.rate 9mbit: the run stopped: no node",
+        "7 of 8 runs have not ended",
+        "links.radio.up.rate 1mbit: link late in session 0",
+        "dsd prompt 1 at links.radio.up.rate 1mbit: late",
+    ]
+
+
+def test_a_resumed_run_tells_of_both_sessions_and_not_of_what_stopped_the_first(tmp_path):
+    results = made(tmp_path)
+    began(results, 0, "6.1")
+    ended(results, "0.0", *(WHOLE[0][0], WHOLE[0][2], WHOLE[0][1]))
+    stopped = journal.Stopped(session=0, point=SLOW, reason="the run was interrupted")
+    journal.append(results.path, stopped)
+    began(results, 1, "6.2")
+    for point, repeat, method in WHOLE[1:]:
+        ended(results, "1.1", point, method, repeat)
+    down = journal.NetworkDown(network="1.1", state={"n": 2})
+    journal.append(results.path, down)
+    assert conclude(results, 1, len(WHOLE)) == 3
+    # The network that no run ended on in the end is no reason for anything.
+    assert results.verdict().reasons == [
+        "links.radio.up.rate 1mbit: link late in session 0",
+        "links.radio.up.rate 9mbit: link late in session 1",
+    ]
+    environment = json.loads((results.path / "environment.json").read_bytes())
+    assert environment["kernel"] == "6.1"
+    assert [each["kernel"] for each in environment["resumed"]] == ["6.2"]
+    assert [each["session"] for each in environment["networks"]] == [0, 0, 1, 1]
+    assert environment["networks"][3]["before"] == {"n": 1}
+    assert environment["networks"][3]["after"] == {"n": 2}

@@ -1,0 +1,92 @@
+"""What is shown while a scenario runs."""
+
+from __future__ import annotations
+
+import io
+import re
+
+import pytest
+from rich.console import Console
+
+from testbed import progress
+from testbed.emulation.wire import DirectionCounters, WireCounters
+from testbed.progress import Display
+from tests.records import row
+
+METHODS = {"dsd": 2, "dssd": 2}
+
+
+class Radio:
+    """A link that sends a megabit up each time that somebody looks, and drops a packet down."""
+
+    def __init__(self):
+        self.looks = 0
+
+    def counters(self) -> WireCounters:
+        self.looks += 1
+        n = self.looks
+        up = DirectionCounters(n, 0, n, 125_000 * n, 0, queued_packets=7)
+        return WireCounters(up, DirectionCounters(n, 0, n, 0, dropped_packets=n, queued_packets=0))
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    """A display whose clock is set, on a terminal or not, and what it has written."""
+    moments = {"now": 100.0}
+    monkeypatch.setattr(progress.time, "monotonic", lambda: moments["now"])
+    monkeypatch.setattr(progress.clock, "now", lambda: moments["now"])
+
+    def shown(terminal: bool, where: str | None = None):
+        file, radio = io.StringIO(), Radio()
+        console = Console(file=file, force_terminal=terminal, width=120)
+        monkeypatch.setattr(progress, "Console", lambda: console)
+        return Display(METHODS, {"radio": radio}, where), radio, file, moments
+
+    return shown
+
+
+def decode(display, moments, seconds: float, **changes):
+    """A text of dsd, certain token by token every 10 ms."""
+    display.start("dsd", 0, 2, 100)
+    for token in range(round(seconds * 100)):
+        moments["now"] += 0.01
+        display.update(token + 1, (token + 1) / 100)
+    display.finish([row("dsd", **changes)])
+
+
+def test_a_terminal_shows_methods_links_and_verdicts(shown):
+    display, _, file, moments = shown(True)
+    with display:
+        decode(display, moments, 0.9, verdict="suspect")
+        file.truncate(0)
+        display.judge("dsd", "valid")  # one run's verdict does not mend another's
+        decode(display, moments, 1.3)
+        written = file.getvalue()
+    up = r"radio  ↑ (0\.9\d|1\.00) Mbit/s, 7 under way, 0 dropped"
+    assert re.search(up + r"   ↓ 0\.00 Mbit/s, 0 under way, [12] dropped", written)
+    for text in ("1/2", "5.00 tok/s", "suspect", "/100 tokens, 100.0 tok/s", "0/2"):
+        assert text in written
+
+
+def test_at_most_four_views_and_one_look_at_the_links_a_second(shown, monkeypatch):
+    display, radio, _, moments = shown(True)
+    views = []
+    with display:
+        monkeypatch.setattr(display._live, "update", lambda *_a, **_k: views.append(1))
+        decode(display, moments, 10)
+    assert 30 < len(views) <= 40
+    assert radio.looks <= 10
+
+
+@pytest.mark.parametrize(("terminal", "where"), [(False, None), (False, "x: "), (True, "x: ")])
+def test_elsewhere_there_are_plain_lines_and_nobody_looks_at_the_links(shown, terminal, where):
+    display, radio, file, moments = shown(terminal, where)
+    with display:
+        decode(display, moments, 3)
+        display.say("more")
+    assert radio.looks == 0
+    assert file.getvalue().splitlines() == [
+        f"{where or ''}[1/4] dsd prompt 1: 10 tokens in 2.00 s, 5.00 tok/s; "
+        "radio 2 kB up (0 of 9 packets dropped), 0 kB down (0 of 8)",
+        f"{where or ''}more",
+    ]

@@ -1,0 +1,149 @@
+"""`testbed run --resume`: what has ended is kept, the rest is done, and nothing is mixed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from testbed import journal
+from testbed.environment import describe_environment
+from testbed.errors import TestbedError
+from testbed.launch import launch
+from testbed.launch import resume as launch_again
+from testbed.results import Results
+from testbed.resumption import sessions
+from testbed.scenario import load_scenario
+from testbed.traces.packets import judge_packets
+from tests.emulation.inside import need_sandbox
+from tests.test_journal import SLOW, ended, made
+from tests.whole_run import ROOT, command, long_run, results, write
+
+
+def began(results: Results, **environment) -> None:
+    now = {**describe_environment(), **environment}
+    journal.append(results.path, journal.Began(session=3, jobs=1, environment=now))
+
+
+def test_the_same_testbed_goes_on(tmp_path):
+    results = made(tmp_path)
+    began(results)
+    assert [each.session for each in sessions(results)] == [3]
+
+
+@pytest.mark.parametrize(
+    ("then", "message"),
+    [
+        ({"commit": "abc"}, "it was begun with commit abc, and this is "),
+        ({"python": "3.1"}, "it was begun with Python 3.1, and this is 3."),
+        ({"packages": {"testbed": "0.0.9"}}, "it was begun with testbed 0.0.9, and this is 0."),
+    ],
+)
+def test_another_testbed_does_not_go_on(tmp_path, then, message):
+    results = made(tmp_path)
+    began(results, **then)
+    with pytest.raises(TestbedError, match=f"^--resume {results.path}: {message}"):
+        sessions(results)
+
+
+def test_another_machine_is_warned_of(tmp_path, capsys):
+    results = made(tmp_path)
+    began(results, kernel="2.4")
+    sessions(results)
+    assert "warning: it was begun with kernel 2.4, and this is " in capsys.readouterr().out
+
+
+def test_what_nobody_began_cannot_be_resumed(tmp_path):
+    results = made(tmp_path)
+    with pytest.raises(TestbedError, match=r"nothing had begun there; run the scenario anew$"):
+        sessions(results)
+    (results.path / journal.JOURNAL).unlink()
+    with pytest.raises(TestbedError, match=r"it has no journal.jsonl, which older testbeds did"):
+        sessions(results)
+
+
+def test_what_runs_left_that_did_not_end_is_removed(tmp_path):
+    results = made(tmp_path)
+    for repeat in (0, 1):
+        (results.run("dsd", repeat, SLOW) / "text.txt").write_text("whole" if repeat else "ha")
+    ended(results, "n", SLOW, "dsd", 1)
+    results.remove_unfinished()
+    assert [each.read_text() for each in results.path.glob("runs/*/text.txt")] == ["whole"]
+
+
+def test_one_run_at_a_time_goes_into_a_directory(tmp_path):
+    results = made(tmp_path)
+    other = Results(results.path).held()
+    with results.held(), pytest.raises(TestbedError, match=r"a run is still going on there$"):
+        other.__enter__()
+    with results.held():
+        pass
+
+
+def resume(path, *more) -> subprocess.CompletedProcess:
+    argv = [sys.executable, "-m", "testbed", "run", "--resume", str(path), *more]
+    return subprocess.run(argv, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_a_resumed_run_takes_no_other_options(tmp_path):
+    done = resume(tmp_path, "--seed", "3")
+    assert done.returncode == 1
+    assert "--resume goes on with a run as it was begun; leave out seed" in done.stderr
+
+
+KEYS = ("point", "repeat", "method", "prompt", "output_sha256", "tokens", "uplink_payload_bits")
+
+
+def texts(found: Results) -> list[tuple]:
+    return [tuple(getattr(row, key) for key in KEYS) for row in found.summary().rows]
+
+
+@pytest.mark.emulation
+def test_a_resumed_run_is_what_an_uninterrupted_one_would_have_been(tmp_path, capfd):
+    need_sandbox()
+    wanted = {
+        "methods": ["dsd", "dssd", "device_only"], "prompts": ["one", "two"], "backend": "relay",
+        "decoding": {"temperature": 1.0, "max_new_tokens": 500},
+    }  # fmt: skip
+    cut = write(tmp_path, **wanted)
+    whole, _ = launch(load_scenario(cut), tmp_path / "whole")
+    process = subprocess.Popen(command(cut), stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    for line in process.stdout:
+        if line.startswith("[3/6]"):  # a run has ended, and the next one is in its middle
+            break
+    process.kill()
+    process.communicate()
+    found = results(cut)
+    kept = found.ended()
+    assert 0 < len(kept) < 3
+    assert found.verdict().reasons == ["the run did not end"]
+    assert all(each in texts(whole) for each in texts(found))
+
+    capfd.readouterr()
+    _, code = launch_again(found.path)
+    assert code in (0, 3)
+    assert f"{3 - len(kept)} of 3 runs are left to do" in capfd.readouterr().out
+    assert texts(found) == texts(whole)
+    assert all(run in found.ended() for run in kept)
+    for one in whole.path.glob("runs/*/text.txt"):
+        assert (found.path / one.relative_to(whole.path)).read_text() == one.read_text()
+    assert len(found.packet_logs()) == 3 * 2
+    assert [reason for log in found.packet_logs() for reason in judge_packets(log)] == []
+    environment = json.loads((found.path / "environment.json").read_bytes())
+    assert len(environment["resumed"]) == 1
+    assert [each["session"] for each in environment["networks"]] == [0, 1]
+    assert launch_again(found.path)[1] == code
+    assert "nothing is left to do, 3 of 3 runs have ended" in capfd.readouterr().out
+    assert texts(found) == texts(whole)
+
+
+@pytest.mark.emulation
+def test_a_run_that_is_going_on_is_not_resumed(tmp_path):
+    process, scenario = long_run(tmp_path)
+    done = resume(results(scenario).path)
+    assert done.returncode == 1
+    assert "a run is still going on there" in done.stderr
+    process.kill()
+    process.communicate()

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from plots.style import COLUMN, PANELS, drawable, legend_of, marks
 from testbed.results import Results
-from testbed.sweep import point_text
+from testbed.sweep import axes_of, point_text
 from testbed.traces.summary import Row
 
 
@@ -22,10 +22,9 @@ def draw(results: Results) -> Figure | None:
     rows = [row for row in drawable(results.summary().rows) if row.point]
     if not rows:
         return None
-    key = next(iter(rows[0].point))
     labels = list(dict.fromkeys(row.method for row in rows))
     panels: dict[str, list[Row]] = {}
-    together = [key, *(name for name in rows[0].point if _follows(name, key, rows))]
+    together = axes_of([row.point for row in rows])[0]
     for row in rows:
         others = {name: value for name, value in row.point.items() if name not in together}
         panels.setdefault(point_text(others), []).append(row)
@@ -34,18 +33,11 @@ def draw(results: Results) -> Figure | None:
     figure = Figure(figsize=(2 * COLUMN, max(2.6 * len(panels), 0.4 + 0.19 * len(labels))))
     all_axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
     for axes, (title, mine) in zip(all_axes, panels.items(), strict=True):
-        _draw_panel(axes, key, labels, mine)
+        _draw_panel(axes, together[0], labels, mine)
         axes.set_title(title, loc="left", fontsize=8)
     all_axes[-1].set_xlabel(", ".join(together))
     legend_of(figure)
     return figure
-
-
-def _follows(name: str, key: str, rows: list[Row]) -> bool:
-    """Whether one value of `name` belongs to each of `key`, and there are several."""
-    pairs = {(str(row.point[key]), str(row.point.get(name))) for row in rows}
-    values = {value for _, value in pairs}
-    return name != key and 1 < len(values) <= len(pairs) == len({first for first, _ in pairs})
 
 
 def _draw_panel(axes: Axes, key: str, labels: list[str], rows: list[Row]) -> None:

@@ -1,5 +1,5 @@
 """Which method is fastest where: a map over the first two keys of a sweep, a panel for each other
-combination.
+combination. Keys that change together count as the first of them.
 
 A cell has the winner's colour, name, and how many times as fast as the first method it is. Where
 the second best cannot be told from it, text by text (testbed.intervals), the cell is hatched. What
@@ -20,6 +20,7 @@ from plots.style import COLUMN, drawable, look
 from testbed.intervals import speed_ratio
 from testbed.methods.base import method_class
 from testbed.results import Results
+from testbed.sweep import axes_of
 from testbed.traces.summary import Row, by_point
 
 _UNSURE = "/////"
@@ -41,7 +42,7 @@ def draw(results: Results) -> Figure | None:
     labels = [label for label in every if label not in _alone(results)]
     if len(labels) < 2:
         return None
-    keys = list(rows[0].point)
+    keys = [group[0] for group in axes_of([row.point for row in rows])]
     values = {key: _values(rows, key) for key in keys}
     if any(len(values[key]) < 2 for key in keys[:2]):
         return None

@@ -8,7 +8,7 @@ together, the first values with each other and so on. Keys are those of `--set`.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, product
 from typing import Any, TypeAlias
 
@@ -82,6 +82,25 @@ def differences(base: Any, other: Any, path: str = "") -> Values:
 def point_text(point: Values) -> str:
     """A point for people: each key and its value."""
     return ", ".join(f"{key} {value}" for key, value in point.items())
+
+
+def axes_of(points: Sequence[Values]) -> list[list[str]]:
+    """The keys of points, those that change together with another one in one group with it."""
+    groups: list[list[str]] = []
+    for key in points[0] if points else ():
+        group = next((each for each in groups if _follows(key, each[0], points)), None)
+        if group is None:
+            groups.append([key])
+        else:
+            group.append(key)
+    return groups
+
+
+def _follows(key: str, other: str, points: Sequence[Values]) -> bool:
+    """Whether one value of `key` belongs to each of `other`, and there are several."""
+    pairs = {(str(point.get(other)), str(point.get(key))) for point in points}
+    values = {value for _, value in pairs}
+    return 1 < len(values) <= len(pairs) == len({first for first, _ in pairs})
 
 
 def swept_keys(sweep: object) -> set[str]:

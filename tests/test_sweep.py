@@ -11,7 +11,7 @@ import yaml
 from testbed.errors import TestbedError
 from testbed.results import Results
 from testbed.scenario import check_scenario, load_scenario
-from testbed.sweep import differences
+from testbed.sweep import axes_of, differences
 from tests.test_scenario import BASE
 from tests.whole_run import results, run, write
 
@@ -182,3 +182,13 @@ def test_each_point_has_a_network_of_its_own(tmp_path):
     rates = [each["before"]["links"]["radio"]["up"]["rate"] for each in networks]
     assert rates == ["2mbit", "2mbit", "50mbit", "50mbit"]
     assert (found.path / "figures" / "sweep.png").exists()
+
+
+def test_keys_that_change_together_are_one_axis():
+    points = [
+        {"rate": rate, "tokens": tokens, "loss": loss, "seed": 1}
+        for rate, tokens in (("1mbit", 8), ("5mbit", 24), ("9mbit", 24))
+        for loss in (0, 1)
+    ]
+    assert axes_of(points) == [["rate", "tokens"], ["loss"], ["seed"]]
+    assert axes_of([]) == []

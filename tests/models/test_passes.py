@@ -41,12 +41,23 @@ def clock(monkeypatch):
     return clock
 
 
-def passes_of(path, pace):
-    return Passes(Reader(ToyModel(5, 1).session()), Tracer("device", path), "device/0", pace)
+@pytest.fixture
+def trace(tmp_path):
+    with contextlib.closing(Tracer("device", tmp_path / "events.jsonl")) as trace:
+        yield trace
 
 
-def test_a_pass_lasts_as_long_as_its_tokens_ask_whatever_its_body_took(clock, tmp_path):
-    passes = passes_of(tmp_path / "events.jsonl", PACE)
+def passes_of(trace, pace):
+    return Passes(Reader(ToyModel(5, 1).session()), trace, "device/0", pace)
+
+
+def written(trace, tmp_path):
+    trace.flush()
+    return read_events(tmp_path / "events.jsonl")
+
+
+def test_a_pass_lasts_as_long_as_its_tokens_ask_whatever_its_body_took(clock, trace, tmp_path):
+    passes = passes_of(trace, PACE)
     for text, body, wanted in (
         ([0, 1, 2], 0.002, 0.007),
         ([0, 1, 2, 3], 0.0, 0.005),
@@ -57,14 +68,14 @@ def test_a_pass_lasts_as_long_as_its_tokens_ask_whatever_its_body_took(clock, tm
             clock.now += body
         assert clock.now - start == pytest.approx(wanted)
         np.testing.assert_array_equal(logits[-1], ToyModel(5, 1).after(text))
-    spans = read_events(tmp_path / "events.jsonl")
+    spans = written(trace, tmp_path)
     assert [(s["event"], s["tokens"], s["dur"]) for s in spans] == [
         ("forward", 3, 7_000_000), ("forward", 1, 5_000_000), ("forward", 2, 10_000_000),
     ]  # fmt: skip
 
 
-def test_what_was_read_ahead_costs_nothing(clock, tmp_path):
-    passes = passes_of(tmp_path / "events.jsonl", PACE)
+def test_what_was_read_ahead_costs_nothing(clock, trace, tmp_path):
+    passes = passes_of(trace, PACE)
     with passes.over([0, 1, 2]):
         pass
     before = clock.now
@@ -72,15 +83,15 @@ def test_what_was_read_ahead_costs_nothing(clock, tmp_path):
         pass
     assert clock.now == before
     np.testing.assert_array_equal(logits[-1], ToyModel(5, 1).after([0, 1, 2]))
-    assert len(read_events(tmp_path / "events.jsonl")) == 1
+    assert len(written(trace, tmp_path)) == 1
 
 
-def test_without_a_pace_nobody_waits(clock, tmp_path):
-    passes = passes_of(tmp_path / "events.jsonl", None)
+def test_without_a_pace_nobody_waits(clock, trace, tmp_path):
+    passes = passes_of(trace, None)
     with passes.over([0, 1]):
         clock.now += 0.003
     assert clock.now == pytest.approx(100.003)
-    (span,) = read_events(tmp_path / "events.jsonl")
+    (span,) = written(trace, tmp_path)
     assert span["dur"] == pytest.approx(3e6, abs=1)
 
 
@@ -95,6 +106,7 @@ def test_a_paced_text_is_the_unpaced_one_and_both_ends_pay_for_each_pass(method,
         paced = decode(
             the_task, PROMPT, draft, InProcessChannel(server), timeout=5, trace=trace, pace=PACE
         )
+    server.trace.close()
     assert paced.tokens == decode_locally(the_task, draft, target).tokens
     for path, pace, span in ((device, PACE, "draft"), (verifier, server._pace, "verify")):
         events = read_events(path)

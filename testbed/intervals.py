@@ -7,6 +7,8 @@ the Bootstrap", 1993, ch. 13 (percentile intervals); Davison and Hinkley, 1997, 
 
 from __future__ import annotations
 
+import math
+import statistics
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -55,6 +57,21 @@ def speed_ratio(rows: Sequence[Row], others: Sequence[Row]) -> Interval | None:
     unit = _unit(mine)
     units = list(dict.fromkeys(map(unit, mine)))
     return _interval(np.concatenate([_sums(mine, unit, units), _sums(theirs, unit, units)[::-1]]))
+
+
+def effect_size(rows: Sequence[Row], others: Sequence[Row]) -> float | None:
+    """Cohen's d of paired differences: of log(tokens/s over the others'), mean over deviation.
+
+    Positive where `rows` are faster; None where fewer than two texts are shared or all ratios are
+    the same. Cohen, "Statistical Power Analysis", 1988, ch. 2 (d_z).
+    """
+    theirs = {_text(row): row.tokens_per_second for row in others}
+    logs = [
+        math.log(row.tokens_per_second / theirs[_text(row)]) for row in rows if _text(row) in theirs
+    ]
+    if len(logs) < 2 or not (deviation := statistics.stdev(logs)):
+        return None
+    return statistics.mean(logs) / deviation
 
 
 def _text(row: Row) -> tuple[Hashable, ...]:

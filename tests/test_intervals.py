@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from testbed.intervals import LEVEL, speed, speed_ratio
+from testbed.intervals import LEVEL, effect_size, speed, speed_ratio
 
 
 def row(prompt: int, seconds: float, *, repeat: int = 0, tokens: int = 10) -> Any:
@@ -67,3 +67,14 @@ def test_prompts_that_are_slow_for_both_do_not_blur_the_ratio():
     paired, alone = speed_ratio(rows, others), speed(rows)
     assert paired.differs
     assert paired.high - paired.low < 0.1 * (alone.high - alone.low) / alone.estimate
+
+
+def test_the_effect_is_the_mean_difference_in_deviations():
+    mine = [row(prompt, seconds) for prompt, seconds in enumerate((1.0, 2.0, 4.0))]
+    theirs = [row(prompt, 4.0) for prompt in range(3)]
+    # log 4, log 2, log 1: mean log 2, deviation log 2
+    assert effect_size(mine, theirs) == pytest.approx(1)
+    assert effect_size(theirs, mine) == pytest.approx(-1)
+    assert effect_size(mine[:1], theirs) is None
+    assert effect_size(theirs, theirs) is None
+    assert effect_size(mine, [row(7, 1.0)]) is None

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from io import BytesIO
 from pathlib import Path
 
 import matplotlib as mpl
@@ -21,8 +22,8 @@ from testbed.traces.summary import dilation_text
 def draw_all(results: Results) -> Iterator[Path]:
     """Draw every figure, PNG and PDF, into `figures/` of the results; yields the paths."""
     note = dilation_text(results.summary().rows)
-    for info in pkgutil.iter_modules(__path__):
-        yield from draw(results, info.name, note)
+    for name in names():
+        yield from draw(results, name, note)
 
 
 def draw(results: Results, name: str, note: str = "") -> Iterator[Path]:
@@ -30,24 +31,42 @@ def draw(results: Results, name: str, note: str = "") -> Iterator[Path]:
 
     `note` is written below.
     """
-    mpl.use("agg")
-    from plots import style  # noqa: PLC0415  after the backend is chosen
-
     folder = results.path / "figures"
     try:
         folder.mkdir(exist_ok=True)
     except OSError as error:
         raise TestbedError(f"{folder}: cannot be written: {error.strerror}") from None
+    for kind, content in render(results, name, ("png", "pdf"), note).items():
+        path = folder / f"{name}.{kind}"
+        path.write_bytes(content)
+        yield path
+
+
+def names() -> list[str]:
+    """The modules among which the figures are."""
+    return [info.name for info in pkgutil.iter_modules(__path__)]
+
+
+def about(name: str) -> str:
+    """What a figure shows, in words."""
+    return (importlib.import_module(f"plots.{name}").__doc__ or "").strip()
+
+
+def render(results: Results, name: str, kinds: Sequence[str], note: str = "") -> dict[str, bytes]:
+    """One figure as files of these kinds; none when the results have nothing to show in it."""
+    mpl.use("agg")
+    from plots import style  # noqa: PLC0415  after the backend is chosen
+
     module = importlib.import_module(f"plots.{name}")
     if not hasattr(module, "draw"):
-        return
+        return {}
     with style.applied():
         figure = module.draw(results)
-    if figure is None:
-        return
-    if note:
-        figure.supxlabel(note, fontsize=6)
-    for suffix in ("png", "pdf"):
-        path = folder / f"{name}.{suffix}"
-        figure.savefig(path)
-        yield path
+        if figure is None:
+            return {}
+        if note:
+            figure.supxlabel(note, fontsize=6)
+        files = {kind: BytesIO() for kind in kinds}
+        for kind, file in files.items():
+            figure.savefig(file, format=kind)
+    return {kind: file.getvalue() for kind, file in files.items()}

@@ -65,7 +65,7 @@ def draw(results: Results) -> Figure | None:
 
 
 def _file(results: Results, row: Row, node: str) -> Path:
-    return results.run(row.method, row.repeat, row.point) / f"{node}.jsonl"
+    return results.run_path(row.method, row.repeat, row.point) / f"{node}.jsonl"
 
 
 def _phases(results: Results, row: Row, at: str) -> tuple[Bars, list[float]]:

@@ -102,9 +102,13 @@ class Results:
 
     def run(self, label: str, repetition: int, point: Values | None = None) -> Path:
         """The directory of one run, at a point of the sweep, made if need be."""
-        path = self.path / "runs" / f"{label}-{repetition}{_suffix(point)}"
+        path = self.run_path(label, repetition, point)
         path.mkdir(parents=True, exist_ok=True)
         return path
+
+    def run_path(self, label: str, repetition: int, point: Values | None = None) -> Path:
+        """Where the directory of one run is, if there is one."""
+        return self.path / "runs" / f"{label}-{repetition}{_suffix(point)}"
 
     def events(self) -> dict[str, dict[str, list[Event]]]:
         """What the nodes wrote, by run and node."""

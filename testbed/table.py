@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
-from rich.box import SIMPLE
 from rich.console import Console
-from rich.table import Table
 
+from testbed.cells import Table
 from testbed.energy import Energy, energy_of
 from testbed.intervals import Interval, speed, speed_ratio
 from testbed.measures import (
@@ -43,21 +42,8 @@ def print_results(results: Results) -> None:
             console.rule(point_text(point), style="none")
         if dilated := dilation_text(rows):
             console.print(dilated, highlight=False)
-        console.print(speed_table(rows))
-        if len({row.device for row in rows}) > 1:
-            console.print(devices_table(rows))
-        fit = [row for row in rows if row.verdict != "invalid"]
-        if len({(row.repeat, row.prompt, row.device) for row in fit}) > 1:
-            console.print(intervals_table(fit))
-        for table, needed in (
-            (latency_table, "token_s"), (time_table, "phases"), (places_table, "tested_at")
-        ):  # fmt: skip
-            if any(getattr(row, needed) for row in rows):  # older results have none of them
-                console.print(table(rows))
-        console.print(traffic_table(rows))
-        if energy is not None:
-            console.print(energy_table(rows, energy))
-        console.print(prediction_table(rows))
+        for _, table in tables(rows, energy):
+            console.print(table)
     if again := sum(row.again for row in results.summary().rows):
         console.print(
             f"{again} times a text was decoded once more, as passes had been late", highlight=False
@@ -70,12 +56,36 @@ def print_results(results: Results) -> None:
         console.print(f"  {reason}", highlight=False, markup=False, soft_wrap=True)
 
 
+def tables(rows: list[Row], energy: Energy | None) -> Iterator[tuple[str, Table]]:
+    """All tables of one point of a sweep, each with what it shows, in words."""
+    yield "Speed: all texts together, and where the time of a token went", speed_table(rows)
+    if len({row.device for row in rows}) > 1:
+        yield "Devices that decode at the same time", devices_table(rows)
+    fit = [row for row in rows if row.verdict != "invalid"]
+    if len({(row.repeat, row.prompt, row.device) for row in fit}) > 1:
+        yield "How sure that is: methods compared text by text", intervals_table(fit)
+    # Older results have none of these.
+    if any(row.token_s for row in rows):
+        yield "How long users wait", latency_table(rows)
+    if any(row.phases for row in rows):
+        yield (
+            "Where the time went, and what links and compute allow",
+            time_table(rows),
+        )
+    if any(row.tested_at for row in rows):
+        yield "Acceptance of the first, second, … draft of a round", places_table(rows)
+    yield "Traffic: payloads, messages, and frames on the radio link", traffic_table(rows)
+    if energy is not None:
+        yield "Energy, by the scenario's own model", energy_table(rows, energy)
+    yield "What the papers' formulas predict, beside what was measured", prediction_table(rows)
+
+
 def speed_table(rows: list[Row]) -> Table:
     """Speed, acceptance and where the time went; totals over all texts, not means of ratios.
 
     Where several devices decode at the same time, all of it is as one of them sees it.
     """
-    table = _table(
+    table = Table(
         "tokens\n/s",
         "first\ntok. ms",
         "tokens\n/round",
@@ -115,7 +125,7 @@ def intervals_table(rows: list[Row]) -> Table:
     """
     methods = _by_method(rows)
     first, base = methods[0]
-    table = _table("tokens/s", "95 %", f"over {first}", "95 %", "surely", first="compared")
+    table = Table("tokens/s", "95 %", f"over {first}", "95 %", "surely", first="compared")
     for label, mine in methods:
         own = speed(mine)
         cells = ["–", "–", "–"]
@@ -138,7 +148,7 @@ def _bounds(interval: Interval) -> str:
 
 def devices_table(rows: list[Row]) -> Table:
     """Tokens per second of devices that decode at the same time: together, and one by one."""
-    table = _table(
+    table = Table(
         "\ndevices", "\ntogether", "slowest\ndevice", "fastest\ndevice", first="tokens/s\nof"
     )
     for method, mine in _by_method(rows):
@@ -154,7 +164,7 @@ def latency_table(rows: list[Row]) -> Table:
 
     Tokens that came together did not wait for each other.
     """
-    table = _table(
+    table = Table(
         "/token\nmean", "next token\np50", "\np95", "\np99", "round\np50", "\np95", "\np99",
         "resam-\npled %", first="\nms",
     )  # fmt: skip
@@ -172,7 +182,7 @@ def time_table(rows: list[Row]) -> Table:
 
     `lost` is what sending again took; see testbed.traces.phases.
     """
-    table = _table(
+    table = Table(
         *(_PHASES.get(phase, f"\n{phase}") for phase in PHASES), "times\nbound", first="\nms/token"
     )
     for method, mine in _by_method(rows):
@@ -188,7 +198,7 @@ def places_table(rows: list[Row]) -> Table:
     every = [(method, acceptance_by_place(mine)) for method, mine in _by_method(rows)]
     found = [(method, places) for method, places in every if places]
     shown = min(_PLACES, max(len(places) for _, places in found))
-    table = _table(*(f"{place}." for place in range(1, shown + 1)), first="acceptance")
+    table = Table(*(f"{place}." for place in range(1, shown + 1)), first="acceptance")
     for method, places in found:
         rates = [f"{each.accepted / each.tested:.2f}" for each in places[:shown]]
         table.add_row(method, *rates, *["–"] * (shown - len(rates)))
@@ -197,7 +207,7 @@ def places_table(rows: list[Row]) -> Table:
 
 def energy_table(rows: list[Row], energy: Energy) -> Table:
     """What devices spent, by the scenario's own model."""
-    table = _table("drafting", "sending", "together", first="mJ/token")
+    table = Table("drafting", "sending", "together", first="mJ/token")
     for method, mine in _by_method(rows):
         spent, tokens = energy.spent(mine), sum(row.tokens for row in mine)
         table.add_row(method, *(f"{1000 * j / tokens:,.2f}" for j in (*spent, sum(spent))))
@@ -206,7 +216,7 @@ def energy_table(rows: list[Row], energy: Energy) -> Table:
 
 def traffic_table(rows: list[Row]) -> Table:
     """Bytes per token: what the codec wrote, what ZeroMQ was given, what crossed the radio link."""
-    table = _table(
+    table = Table(
         "up\npayload", "up\nmessages", "up\nframes",
         "down\npayload", "down\nmessages", "down\nframes",
         first="bytes\nper token",
@@ -230,7 +240,7 @@ def prediction_table(rows: list[Row]) -> Table:
     `written` is all of the uplink payload: prompt and resampled ids, too. The last column is the
     round-trip time below which the method is faster than cloud_ar, by what both took to compute.
     """
-    table = _table(
+    table = Table(
         "/round\npred.", "\nmeas.", "tok/s\npred.", "\nmeas.",
         "up bits\nformula", "/draft\nwritten", "RTT\n< ms",
         first="predicted,\nmeasured",
@@ -281,14 +291,6 @@ def _break_even(rows: list[Row], target_s: float) -> str:
     compute = sum(row.device_compute_s + row.verify_s for row in rows)
     on_air = sum(row.predicted_on_air_s or 0.0 for row in rows)
     return f"{(tokens * target_s - compute - on_air) / rounds * 1000:,.0f}"
-
-
-def _table(*headers: str, first: str = "\nmethod") -> Table:
-    table = Table(box=SIMPLE, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
-    table.add_column(first, no_wrap=True)
-    for header in headers:
-        table.add_column(header, justify="right", no_wrap=True)
-    return table
 
 
 def _by_method(rows: list[Row]) -> list[tuple[str, list[Row]]]:

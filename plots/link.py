@@ -58,7 +58,7 @@ def draw(results: Results) -> Figure | None:
 
 
 def _folder(results: Results, row: Row) -> Path:
-    return results.run(row.method, row.repeat, row.point)
+    return results.run_path(row.method, row.repeat, row.point)
 
 
 def _logs(results: Results, row: Row) -> bool:

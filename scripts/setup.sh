@@ -72,6 +72,11 @@ if command -v apt-get >/dev/null; then
             say "no package user-mode-linux here, so no netem: links are made by the relay"
         fi
     fi
+    # The tests open reports in a browser, and are skipped where apt has none.
+    if [ "$extra" = test ] && ! command -v chromium >/dev/null; then
+        apt-cache show chromium >/dev/null 2>&1 || as_root apt-get update -qq
+        ! apt-cache show chromium >/dev/null 2>&1 || install_packages chromium
+    fi
 else
     for program in mnexec ip tc ethtool ping ifconfig tcpdump unshare; do
         command -v "$program" >/dev/null ||

@@ -153,6 +153,10 @@ def _add_readers(commands: Any) -> None:
     show.set_defaults(command=_show)
     show.add_argument("results", type=Path)
 
+    report = commands.add_parser("report", help="write a results directory as one HTML page")
+    report.set_defaults(command=_report)
+    report.add_argument("results", type=Path)
+
     export = commands.add_parser(
         "export", help="write the events of a results directory for others"
     )
@@ -222,6 +226,14 @@ def _show(args: argparse.Namespace) -> int:
     from testbed.table import print_results
 
     print_results(Results.open(args.results))
+    return VALID
+
+
+def _report(args: argparse.Namespace) -> int:
+    from testbed.report.page import write_report
+    from testbed.results import Results
+
+    print(write_report(Results.open(args.results)))
     return VALID
 
 

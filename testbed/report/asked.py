@@ -1,0 +1,129 @@
+"""What a scenario asked for, in tables.
+
+It may be of an older version, so nothing is taken for granted but that it is a mapping.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from testbed.cells import Table
+from testbed.methods.base import methods
+from testbed.report.words import short, words
+
+_ELSEWHERE = {"name", "description", "links", "methods", "prompts", "sweep"}
+"""Keys that have tables of their own."""
+_NOTHING = {"0us", "0%", "0ms", "0s", ""}
+_WAYS = ("up", "down")
+
+
+def lead(scenario: Mapping[str, Any]) -> str:
+    """The question in one sentence; empty without a scenario."""
+    if not scenario:
+        return ""
+    decoding = _mapping(scenario.get("decoding"))
+    repeat, points = scenario.get("repeat", 1), len(_list(scenario.get("sweep")))
+    parts = [
+        f"{_count(len(_list(scenario.get('methods'))), 'method')} decode",
+        _count(len(_list(scenario.get("prompts"))), "prompt"),
+        f"with at most {words(decoding.get('max_new_tokens', '?'))} new tokens each",
+        f"at temperature {words(decoding.get('temperature', '?'))}",
+        f"on {_count(scenario.get('devices', 1), 'device')}",
+        f"and a verifier at {words(scenario.get('verifier', '?'))}",
+        f"in the topology {words(scenario.get('topology', '?'))}",
+    ]
+    parts += [f"at {_count(points, 'point')} of a sweep"] if points else []
+    parts += [f"{words(repeat)} times over"] if repeat != 1 else []
+    return " ".join(parts) + "."
+
+
+def _count(number: Any, what: str) -> str:
+    return f"{words(number)} {what}{'' if number == 1 else 's'}"
+
+
+def settings_table(scenario: Mapping[str, Any]) -> Table:
+    """All that has no table of its own."""
+    table = Table("value", first="setting")
+    for key, value in scenario.items():
+        if key in _ELSEWHERE or value in (None, "", []):
+            continue
+        for path, each in _parts(key, value):
+            table.add_row(path, words(each))
+    return table
+
+
+def links_table(scenario: Mapping[str, Any]) -> Table:
+    """Each direction of each link; what is nothing in all of them is left out."""
+    ways = [
+        (link, way, spec[way])
+        for link, spec in _mapping(scenario.get("links")).items()
+        for way in _WAYS
+        if isinstance(spec, dict) and isinstance(spec.get(way), dict)
+    ]
+    keys = dict.fromkeys(
+        key for _, _, asked in ways for key, value in asked.items() if words(value) not in _NOTHING
+    )
+    table = Table(*keys, first="link")
+    for link, way, asked in ways:
+        cells = [words(asked[key]) if key in asked else "–" for key in keys]
+        table.add_row(f"{link} {way}", *cells)
+    return table
+
+
+def link_notes(scenario: Mapping[str, Any]) -> Iterator[str]:
+    """What a link has beside its directions: schedules, a profile."""
+    for link, spec in _mapping(scenario.get("links")).items():
+        for key, value in _mapping(spec).items():
+            if key not in _WAYS and value not in (None, [], ""):
+                entries = value if isinstance(value, list) else [value]
+                yield from (f"{link}: {key}: {words(entry)}" for entry in entries)
+
+
+def methods_table(scenario: Mapping[str, Any]) -> Table:
+    """Each entry, its options as resolved, and what the method does."""
+    known = methods()
+    table = Table("what it does", "options", first="label")
+    for entry in _list(scenario.get("methods")):
+        options = {"method": entry} if isinstance(entry, str) else dict(_mapping(entry))
+        name = str(options.pop("method", "?"))
+        label = str(options.pop("label", name))
+        said = known[name].summary if name in known else ""
+        table.add_row(
+            label,
+            f"{name}: {said}" if said and name != label else said or name,
+            ", ".join(f"{key} {words(each)}" for key, each in options.items() if each is not None)
+            or "–",
+        )
+    return table
+
+
+def sweep_table(points: Sequence[Mapping[str, Any]]) -> Table:
+    """The keys that vary, and their values in the order they came."""
+    table = Table("values", first="key")
+    for key in dict.fromkeys(key for point in points for key in point):
+        values = dict.fromkeys(short(words(point[key])) for point in points if key in point)
+        table.add_row(key, ", ".join(values))
+    return table
+
+
+def prompts(scenario: Mapping[str, Any]) -> list[str]:
+    """The texts that were decoded from."""
+    return [words(prompt) for prompt in _list(scenario.get("prompts"))]
+
+
+def _parts(path: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict) and value:
+        for key, each in value.items():
+            if each is not None:
+                yield from _parts(f"{path}.{key}", each)
+    else:
+        yield path, value
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []

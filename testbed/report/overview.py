@@ -1,0 +1,90 @@
+"""The main table of the page: one line per method and point of the sweep."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from testbed.cells import Table
+from testbed.measures import per_output_token, resampling_rate
+from testbed.report.words import words
+from testbed.traces.summary import Row, by_point
+from testbed.traces.verdict import worst
+
+NONE = "–"
+Measure = Callable[[Sequence[Row]], "float | None"]
+
+
+def overview(rows: Sequence[Row]) -> Table:
+    """Totals over the texts that count; an invalid one never does, and the verdict tells of it."""
+    keys = list(dict.fromkeys(key for row in rows for key in row.point))
+    headers = ["verdict", *map(_in_two, keys), "texts\nthat count", *_MEASURES]
+    table = Table(*headers, first="method")
+    for point, there in by_point(list(rows)):
+        for method in dict.fromkeys(row.method for row in there):
+            mine = [row for row in there if row.method == method]
+            fit = counting(mine)
+            table.add_row(
+                method,
+                worst(row.verdict for row in mine),
+                *(words(point[key]) if key in point else NONE for key in keys),
+                f"{len(fit)} of {len(mine)}",
+                *(
+                    _cell(measure(fit) if fit else None, places)
+                    for measure, places in _MEASURES.values()
+                ),
+            )
+    return table
+
+
+def counting(rows: Sequence[Row]) -> list[Row]:
+    """Rows that may be shown together and compared."""
+    return [row for row in rows if row.verdict != "invalid"]
+
+
+def _in_two(key: str) -> str:
+    """A key in two lines, broken at the dot nearest to its middle."""
+    dots = [place for place, letter in enumerate(key) if letter == "."]
+    middle = min(dots, key=lambda dot: abs(dot - len(key) / 2), default=0)
+    return f"{key[:middle]}\n{key[middle:]}" if middle else key
+
+
+def _cell(value: float | None, places: int) -> str:
+    return NONE if value is None else f"{value:,.{places if abs(value) < 1000 else 0}f}"
+
+
+def _per_round(rows: Sequence[Row]) -> float | None:
+    if not any(row.drafted for row in rows):
+        return None
+    return sum(row.tokens for row in rows) / sum(row.rounds for row in rows)
+
+
+def _acceptance(rows: Sequence[Row]) -> float | None:
+    tested = sum(row.tested for row in rows)
+    return sum(row.accepted for row in rows) / tested if tested else None
+
+
+def _scaled(measure: Measure, factor: float) -> Measure:
+    def scaled(rows: Sequence[Row]) -> float | None:
+        value = measure(rows)
+        return None if value is None else factor * value
+
+    return scaled
+
+
+def _per_token(name: str) -> Measure:
+    return lambda rows: sum(getattr(row, name) for row in rows) / sum(row.tokens for row in rows)
+
+
+_MEASURES: dict[str, tuple[Measure, int]] = {
+    "tokens\n/s": (lambda rows: sum(r.tokens for r in rows) / sum(r.seconds for r in rows), 2),
+    "first\ntoken ms": (lambda rows: 1000 * sum(row.ttft_s for row in rows) / len(rows), 0),
+    "ms/token\nafter it": (_scaled(per_output_token, 1000), 1),
+    "tokens\n/round": (_per_round, 2),
+    "accep-\ntance": (_acceptance, 2),
+    "resam-\npled %": (_scaled(resampling_rate, 100), 0),
+    "bits/token\nup": (_per_token("uplink_payload_bits"), 1),
+    "bits/token\ndown": (_per_token("downlink_payload_bits"), 1),
+    "frames up\nB/token": (_per_token("uplink_wire_bytes"), 1),
+    "frames down\nB/token": (_per_token("downlink_wire_bytes"), 1),
+}
+"""What is measured, and decimals."""

@@ -1,0 +1,129 @@
+"""The page: what a results directory holds, written as one HTML file."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from testbed.cells import Table
+from testbed.energy import Energy, energy_of
+from testbed.errors import TestbedError
+from testbed.report import asked, sources
+from testbed.report.drawings import draw_figures
+from testbed.report.overview import counting, overview
+from testbed.report.place import checks_table, place_table
+from testbed.report.runs import read_runs
+from testbed.report.words import breakable, seen, short
+from testbed.results import Results
+from testbed.sweep import point_text
+from testbed.table import tables
+from testbed.traces.summary import Row, by_point, dilation_text
+
+_LEVELS = {"valid": 0.0, "suspect": 1.0, "invalid": 2.0}
+"""How verdicts are sorted."""
+_NUMBER = re.compile(r"-?[\d,]*\.?\d+")
+
+
+class Point(NamedTuple):
+    """A point of the sweep, and its tables with what they show."""
+
+    title: str
+    note: str
+    left_out: int
+    """Texts that are invalid."""
+    tables: list[tuple[str, Table]]
+
+
+def write_report(results: Results) -> Path:
+    """Write report.html into the results directory."""
+    path = results.path / "report.html"
+    page = render(results)
+    try:
+        path.write_text(page, encoding="utf-8", newline="\n")
+    except OSError as error:
+        raise TestbedError(f"{path}: cannot be written: {error.strerror}") from None
+    return path
+
+
+def render(results: Results) -> str:
+    """The page. Only summary.json must be there; what else is missing is left out."""
+    summary = results.summary()
+    rows = summary.rows
+    scenario = sources.scenario_of(results)
+    verdict = sources.verdict_of(results)
+    environment = sources.environment_of(results)
+    templates = _templates()
+    script = templates.get_template("page.js").render()
+    return templates.get_template("page.html.jinja").render(
+        # The browser runs this script and no other, whatever a text may have smuggled in.
+        script=Markup(script),
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        style=Markup(templates.get_template("page.css").render()),
+        folder=results.path.resolve().name,
+        name=summary.scenario,
+        description=scenario.get("description", ""),
+        rows=rows,
+        left_out=len(rows) - len(counting(rows)),
+        verdict=verdict,
+        warnings=results.warnings(),
+        again=sum(row.again for row in rows),
+        dilated=dilation_text(rows),
+        overview=overview(rows),
+        lead=asked.lead(scenario),
+        settings=asked.settings_table(scenario),
+        links=asked.links_table(scenario),
+        link_notes=list(asked.link_notes(scenario)),
+        methods=asked.methods_table(scenario),
+        sweep=asked.sweep_table([point for point, _ in by_point(rows) if point]),
+        prompts=asked.prompts(scenario),
+        points=list(_points(rows, energy_of(scenario))),
+        drawings=list(draw_figures(results)),
+        checks=checks_table(verdict.links if verdict else []),
+        place=place_table(environment, sources.plans_of(results)),
+        commit=environment.get("commit"),
+        runs=list(read_runs(results, rows, scenario)),
+        scenario_file=sources.scenario_file(results),
+        inputs=sources.input_files(results),
+    )
+
+
+def _templates() -> Environment:
+    """Every value is escaped, and made visible before that."""
+    templates = Environment(
+        loader=PackageLoader("testbed.report", "."),
+        autoescape=True,
+        finalize=seen,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    templates.filters |= {"sort_key": _sort_key, "short": short, "breakable": breakable}
+    templates.globals |= {"levels": tuple(_LEVELS)}
+    return templates
+
+
+def _points(rows: Sequence[Row], energy: Energy | None) -> Iterator[Point]:
+    """The tables of `testbed show`, of texts that count."""
+    for point, mine in by_point(list(rows)):
+        fit = counting(mine)
+        yield Point(
+            title=point_text(point),
+            note=dilation_text(mine),
+            left_out=len(mine) - len(fit),
+            tables=list(tables(fit, energy)) if fit else [],
+        )
+
+
+def _sort_key(cell: str) -> float | None:
+    """By what a cell is sorted: its first number, or how bad a verdict it is; else by its text."""
+    if cell in _LEVELS:
+        return _LEVELS[cell]
+    number = _NUMBER.match(cell)
+    return float(number.group().replace(",", "")) if number else None

@@ -1,0 +1,68 @@
+"""Where a run took place, and what its links were measured to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from testbed.cells import Table
+from testbed.report.words import words
+from testbed.traces.check import Check, figure, limits
+
+_HIDDEN = {"networks"}
+"""Addresses and offloads of every host, which nobody reads on a page."""
+
+
+def place_table(environment: Mapping[str, Any], plans: Sequence[Mapping[str, Any]]) -> Table:
+    """Versions and machine, the backend of the links, and the models."""
+    table = Table("value", first="what")
+    for key in ("backend", "target", "draft"):
+        values = dict.fromkeys(_named(plan[key]) for plan in plans if plan.get(key))
+        if values:
+            table.add_row({"backend": "links by"}.get(key, key), "; ".join(values))
+    for key, value in _order(environment):
+        if isinstance(value, dict):
+            for name, each in value.items():
+                if each is not None:
+                    table.add_row(name, words(each))
+        elif key == "load" and isinstance(value, list):
+            table.add_row("load before", ", ".join(f"{each:.2f}" for each in value))
+        elif value is not None:
+            table.add_row(key, words(value))
+    return table
+
+
+def checks_table(checks: Sequence[Check]) -> Table:
+    """What was measured of the links before the run, in the order it was."""
+    table = Table("requested", "measured", "limit", "outcome", "note", first="link")
+    for check in checks:
+        table.add_row(
+            f"{check.link} {check.way}: {check.name}",
+            figure(check.requested, check.unit),
+            figure(check.measured, check.unit),
+            limits(check),
+            check.outcome,
+            check.note,
+        )
+    return table
+
+
+def _order(environment: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """What says most about the results first."""
+    firsts = [key for key in ("packages", "commit") if key in environment]
+    yield from ((key, environment[key]) for key in firsts)
+    yield from (
+        (key, value) for key, value in environment.items() if key not in {*firsts, *_HIDDEN}
+    )
+
+
+def _named(value: Any) -> str:
+    """A model by its name, with what else is not the rule."""
+    if not isinstance(value, dict):
+        return words(value)
+    others = [
+        f"{key} {words(each)}"
+        for key, each in value.items()
+        if each and key not in {"type", "name", "path"}
+    ]
+    return f"{value.get('name', '?')} ({', '.join(others)})"

@@ -1,0 +1,157 @@
+"""Each run of the page by itself: its texts one by one, what its bytes were for, what it wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from testbed.captures import Entry
+from testbed.cells import Table
+from testbed.errors import TestbedError
+from testbed.report.asked import prompts
+from testbed.report.overview import NONE
+from testbed.results import Results
+from testbed.sweep import Values, at_point, point_text
+from testbed.traces.ledger import Ledger
+from testbed.traces.summary import Row, by_point
+from testbed.traces.verdict import Level, worst
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a method made of a prompt on one device; None stands for all of them in one."""
+
+    prompt: int | None
+    asked: str
+    device: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Run:
+    """One method, one repetition, one point of the sweep."""
+
+    title: str
+    folder: str
+    """Below the results directory."""
+    verdict: Level
+    reasons: list[str]
+    texts: Table
+    ledger: Table | None
+    """None where nothing was captured."""
+    written: list[Written]
+    several: bool
+    """Whether several devices decoded."""
+
+
+def read_runs(results: Results, rows: Sequence[Row], scenario: Mapping[str, Any]) -> Iterator[Run]:
+    """In the order they ran."""
+    for point, there in by_point(list(rows)):
+        asked = prompts(_there(scenario, point))
+        for method, repeat in dict.fromkeys((row.method, row.repeat) for row in there):
+            mine = [row for row in there if (row.method, row.repeat) == (method, repeat)]
+            folder = results.run_path(method, repeat, point)
+            devices = list(dict.fromkeys(row.device for row in mine))
+            where = [f"repetition {repeat + 1}"] if any(row.repeat for row in rows) else []
+            yield Run(
+                title=", ".join([method, *where, *([point_text(point)] if point else [])]),
+                folder=str(folder.relative_to(results.path)),
+                verdict=worst(row.verdict for row in mine),
+                reasons=list(
+                    dict.fromkeys(
+                        f"prompt {row.prompt + 1}: {reason}"
+                        for row in mine
+                        for reason in row.reasons
+                    )
+                ),
+                texts=_texts_table(mine),
+                ledger=_ledger_table(folder / "ledger.json"),
+                written=list(_read_texts(folder, devices, asked, method)),
+                several=len(devices) > 1,
+            )
+
+
+def _there(scenario: Mapping[str, Any], point: Values) -> Mapping[str, Any]:
+    """The scenario at a point; as it is where the point is told in terms of the original file."""
+    try:
+        return at_point(scenario, point, "scenario.yaml")
+    except TestbedError:
+        return scenario
+
+
+def _texts_table(rows: Sequence[Row]) -> Table:
+    table = Table(
+        "verdict", "tokens", "seconds", "tokens\n/s", "first\ntoken ms", "rounds", "drafted",
+        "accep-\ntance", "resends", "decoded\nagain", "frames\nup B", "frames\ndown B",
+        "SHA-256\nof tokens", first="prompt",
+    )  # fmt: skip
+    several = len({row.device for row in rows}) > 1
+    for row in rows:
+        acceptance = row.acceptance_rate
+        table.add_row(
+            f"{row.prompt + 1}, {row.device}" if several else str(row.prompt + 1),
+            row.verdict, str(row.tokens), f"{row.seconds:.3f}",
+            f"{row.tokens_per_second:,.2f}", f"{1000 * row.ttft_s:,.0f}", str(row.rounds),
+            str(row.drafted), NONE if acceptance is None else f"{acceptance:.2f}",
+            str(row.resends), str(row.again), f"{row.uplink_wire_bytes:,}",
+            f"{row.downlink_wire_bytes:,}", row.output_sha256[:12],
+        )  # fmt: skip
+    return table
+
+
+def _ledger_table(path: Path) -> Table | None:
+    """Bytes of all texts of a run, by what they were for, each direction of each link."""
+    if not path.is_file():
+        return None
+    try:
+        entries = msgspec.json.decode(path.read_bytes(), type=list[Entry])
+    except msgspec.MsgspecError as error:
+        raise TestbedError(f"{path}: cannot be read: {error}") from None
+    ways = list(dict.fromkeys((entry.link, entry.way) for entry in entries))
+    table = Table(*(f"{link}\n{way}" for link, way in ways), first="bytes\nfor")
+    for use in (*Ledger.__struct_fields__, "total"):
+        sums = [
+            sum(getattr(each.uses, use) for each in entries if (each.link, each.way) == way)
+            for way in ways
+        ]
+        table.add_row(use.replace("_", ", "), *(f"{size:,}" for size in sums))
+    return table
+
+
+def _read_texts(
+    folder: Path, devices: Sequence[str], asked: Sequence[str], label: str
+) -> Iterator[Written]:
+    for device in devices:
+        for path in (folder / f"text.{device}.txt", folder / "text.txt"):
+            if path.is_file():
+                content = path.read_bytes().decode(errors="replace")
+                yield from (
+                    Written(prompt, "" if prompt is None else asked[prompt], device, text)
+                    for prompt, text in split_texts(content, asked, label)
+                )
+                break
+
+
+def split_texts(content: str, asked: Sequence[str], label: str) -> Iterator[tuple[int | None, str]]:
+    """What a method wrote to each prompt, out of text.txt; all of it where that is not told apart.
+
+    The prompts are known, so one that looks like a heading is not taken for one.
+    """
+    begins: list[tuple[int, int, int]] = []
+    place = 0
+    for number, prompt in enumerate(asked):
+        head = f"--- prompt {number + 1}\n{prompt}\n--- {label}\n"
+        found = content.find(head, place)
+        if found >= 0:
+            place = found + len(head)
+            begins.append((number, found, place))
+    if not begins:
+        yield None, content
+        return
+    ends = [begin for _, begin, _ in begins[1:]] + [len(content)]
+    for (number, _, begin), end in zip(begins, ends, strict=True):
+        yield number, content[begin:end].removesuffix("\n\n")

@@ -1,0 +1,87 @@
+"""What a results directory holds beside its rows; any of it may be missing."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from testbed.errors import TestbedError
+from testbed.results import Results
+from testbed.traces.verdict import Verdict
+
+_LARGEST = 1_000_000
+"""Bytes of a file that may go into the page."""
+
+
+class File(NamedTuple):
+    """A file of the results, to be saved from the page; without content where it is too large."""
+
+    name: str
+    size: int
+    content: bytes | None
+
+    @property
+    def uri(self) -> str:
+        """The whole file as the address of a link."""
+        encoded = base64.b64encode(self.content or b"").decode()
+        return f"data:application/octet-stream;base64,{encoded}"
+
+    @property
+    def text(self) -> str:
+        """For people."""
+        return (self.content or b"").decode(errors="replace")
+
+
+def scenario_of(results: Results) -> dict[str, Any]:
+    """scenario.yaml; empty without one."""
+    return results.scenario() if (results.path / "scenario.yaml").is_file() else {}
+
+
+def verdict_of(results: Results) -> Verdict | None:
+    """verdict.json, which is not there when a run was cut off before it began."""
+    return results.verdict() if (results.path / "verdict.json").is_file() else None
+
+
+def environment_of(results: Results) -> dict[str, Any]:
+    """environment.json; empty without one."""
+    found = _json(results.path / "environment.json")
+    return found if isinstance(found, dict) else {}
+
+
+def plans_of(results: Results) -> list[dict[str, Any]]:
+    """plan.json, for each point of the sweep; none without one."""
+    found = _json(results.path / "plan.json")
+    return [plan for plan in found if isinstance(plan, dict)] if isinstance(found, list) else []
+
+
+def scenario_file(results: Results) -> File | None:
+    """scenario.yaml as it is."""
+    path = results.path / "scenario.yaml"
+    return _file(path, results.path) if path.is_file() else None
+
+
+def input_files(results: Results) -> list[File]:
+    """What scenario.yaml names."""
+    return [
+        _file(path, results.path)
+        for path in sorted(results.path.glob("inputs/*"))
+        if path.is_file()
+    ]
+
+
+def _file(path: Path, parent: Path) -> File:
+    size = path.stat().st_size
+    content = path.read_bytes() if size <= _LARGEST else None
+    return File(str(path.relative_to(parent)), size, content)
+
+
+def _json(path: Path) -> Any:
+    if not path.is_file():
+        return None
+    try:
+        return msgspec.json.decode(path.read_bytes())
+    except msgspec.MsgspecError as error:
+        raise TestbedError(f"{path}: cannot be read: {error}") from None

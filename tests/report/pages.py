@@ -1,0 +1,118 @@
+"""Hand-made results with all that a report shows, and pages read as browsers read them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from testbed.captures import Entry
+from testbed.results import Results
+from testbed.traces.check import Check
+from testbed.traces.ledger import Ledger
+from testbed.traces.summary import Row
+from testbed.traces.verdict import Verdict, worst
+from tests.records import make_results
+
+HOSTILE = [
+    "</script><script>document.title='owned'</script>",
+    "</pre></details><img src=x onerror=\"document.title='owned'\">",
+    "\"><svg/onload=document.title='owned'>' autofocus onfocus='document.title=1",
+    "<!-- --!> <![CDATA[ <style>*{display:none}</style> &lt;b&gt; {{ 7 * 7 }} {% raw %}",
+    "\x00\x07\x1b[31mred\x7f\x85\u202edesrever\u2028\ufeff",
+    "--- prompt 2\nno heading\n--- dsd\nneither\n",
+]
+"""Texts as a prompt or a model may write them."""
+
+
+def write_whole(
+    parent: Path, rows: Sequence[Row], asked: Sequence[str], said: Sequence[str], **scenario: Any
+) -> Results:
+    """Results of these rows, with everything beside them; `said` is what each prompt got."""
+    results = make_results(parent, list(rows), ("radio up: " + said[0],))
+    way = {"rate": "10mbit", "delay": "20ms", "jitter": "0us", "loss": "1%"}
+    results.write_scenario(
+        {
+            "name": "made",
+            "description": asked[0],
+            "topology": "edge",
+            "verifier": "base_station",
+            "links": {"radio": {"up": way, "down": way}},
+            "methods": [
+                {"method": "dsd", "label": label, "draft_length": 4}
+                for label in dict.fromkeys(row.method for row in rows)
+            ],
+            "prompts": list(asked),
+            "decoding": {"temperature": 1.0, "max_new_tokens": 48},
+            **scenario,
+        }
+    )
+    reasons = dict.fromkeys(reason for row in rows for reason in row.reasons)
+    check = Check(
+        link="radio", way="up", name="delay, median", outcome="ok", unit="s",
+        requested=0.02, measured=0.0201, low=0.0195, high=0.0205, note=said[0],
+    )  # fmt: skip
+    level = worst(row.verdict for row in rows)
+    results.write_json("verdict.json", Verdict(level, [said[0], *reasons], [check]))
+    results.write_json("plan.json", [{"backend": "relay", "warnings": [asked[0]]}])
+    results.write_json(
+        "environment.json",
+        {"kernel": "6.1", "packages": {"testbed": "0.1.0"}, "commit": "0123456789ab-dirty"},
+    )
+    for method, repeat, point in {
+        (row.method, row.repeat, msgspec.json.encode(row.point)) for row in rows
+    }:
+        folder = results.run(method, repeat, msgspec.json.decode(point))
+        text = "".join(
+            f"--- prompt {number}\n{prompt}\n--- {method}\n{answer}\n\n"
+            for number, (prompt, answer) in enumerate(zip(asked, said, strict=True), 1)
+        )
+        (folder / "text.txt").write_bytes(text.encode())
+        uses = Ledger(payload=700, messages=40, tcp_ip=52, acknowledgements=66)
+        entries = [
+            Entry(prompt=0, link="radio", way=way, frames=9, bytes=uses.total, uses=uses)
+            for way in ("up", "down")
+        ]
+        (folder / "ledger.json").write_bytes(msgspec.json.encode(entries))
+    return results
+
+
+class Parsed(HTMLParser):
+    """What a browser would make of a page."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.tags: list[tuple[str, dict[str, str]]] = []
+        self.texts: dict[str, list[str]] = {}
+        """What stands in each kind of element, one by one."""
+        self.tables: dict[str, list[list[str]]] = {}
+        """Rows of cells of each table that is not empty, by its caption; the last of a name."""
+        self._open: list[tuple[str, list[str]]] = []
+        self._rows: list[list[str]] = []
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, {key: value or "" for key, value in attrs}))
+        if tag == "tr":
+            self._rows.append([])
+        if tag not in {"meta", "link", "img", "br", "wbr"}:
+            self._open.append((tag, []))
+
+    def handle_endtag(self, tag: str) -> None:
+        name, parts = self._open.pop()
+        assert name == tag, f"</{tag}> ends <{name}>"
+        text = "".join(parts)
+        self.texts.setdefault(tag, []).append(text)
+        if tag in {"td", "th"}:
+            self._rows[-1].append(text)
+        if tag == "table":
+            self.tables[self.texts["caption"][-1]] = self._rows
+            self._rows = []
+
+    def handle_data(self, data: str) -> None:
+        for _, parts in self._open:
+            parts.append(data)

@@ -65,9 +65,11 @@ def effect_size(rows: Sequence[Row], others: Sequence[Row]) -> float | None:
     Positive where `rows` are faster; None where fewer than two texts are shared or all ratios are
     the same. Cohen, "Statistical Power Analysis", 1988, ch. 2 (d_z).
     """
-    theirs = {_text(row): row.tokens_per_second for row in others}
+    theirs = {_text(row): row.tokens / row.seconds for row in others}
     logs = [
-        math.log(row.tokens_per_second / theirs[_text(row)]) for row in rows if _text(row) in theirs
+        math.log(row.tokens / row.seconds / theirs[_text(row)])
+        for row in rows
+        if _text(row) in theirs
     ]
     if len(logs) < 2 or not (deviation := statistics.stdev(logs)):
         return None

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from testbed.cells import Table
 from testbed.energy import Energy, energy_of
-from testbed.intervals import Interval, speed, speed_ratio
+from testbed.intervals import Interval, effect_size, speed, speed_ratio
 from testbed.measures import (
     acceptance_by_place,
     over_bound,
@@ -121,19 +121,21 @@ def speed_table(rows: list[Row]) -> Table:
 def intervals_table(rows: list[Row]) -> Table:
     """Tokens/s with 95 % intervals, and how many times as fast as the first method, text by text.
 
-    Where the interval of that holds 1, either may be the faster one; see testbed.intervals.
+    Where the interval of that holds 1, either may be the faster one; `d` is the effect's size in
+    deviations. See testbed.intervals.
     """
     methods = _by_method(rows)
     first, base = methods[0]
-    table = Table("tokens/s", "95 %", f"over {first}", "95 %", "surely", first="compared")
+    table = Table("tokens/s", "95 %", f"over {first}", "95 %", "d", "surely", first="compared")
     for label, mine in methods:
         own = speed(mine)
-        cells = ["–", "–", "–"]
+        cells = ["–", "–", "–", "–"]
         if label != first and (ratio := speed_ratio(mine, base)) is not None:
-            surely = "faster" if ratio.estimate > 1 else "slower"
+            surely, size = "faster" if ratio.estimate > 1 else "slower", effect_size(mine, base)
             cells = [
                 f"{ratio.estimate:.2f}",
                 _bounds(ratio),
+                "–" if size is None else f"{size:.1f}",
                 surely if ratio.differs else "neither",
             ]
         table.add_row(label, _rate(own.estimate), _bounds(own), *cells)

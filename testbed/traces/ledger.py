@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from testbed.errors import TestbedError
 from testbed.traces.frames import ETHERNET, FIN, RST, SYN, Flow, Frame
 from testbed.traces.streams import Stream
 
@@ -35,7 +34,8 @@ class Ledger(msgspec.Struct, kw_only=True):
     retransmissions: int = 0
     """What was carried before, and whole frames when they carry nothing else."""
     connections: int = 0
-    """Whole frames that open or end a connection and carry nothing."""
+    """Whole frames that open or end a connection and carry nothing, or are of one that was open
+    before."""
     other: int = 0
     """Whole frames that are no TCP, and padding."""
 
@@ -61,16 +61,13 @@ class Book:
     """All frames of one direction of a link, in the order they were sent."""
 
     def __init__(self, frames: Iterable[Frame], streams: Mapping[Flow, Stream]) -> None:
-        """Raises TestbedError when a stream is not among `streams`."""
         self.streams = streams
         self.sent: list[Sent] = []
         covered: dict[Flow, Covered] = {}
         self._firsts: dict[Flow, list[tuple[int, int, int]]] = {}
         for frame in frames:
             parts: list[tuple[int, int]] = []
-            if frame.flow is not None and frame.payload:
-                if frame.flow not in streams:
-                    raise TestbedError("the beginning of a connection was not captured")
+            if frame.flow is not None and frame.flow in streams and frame.payload:
                 mine = covered.setdefault(frame.flow, Covered())
                 start = streams[frame.flow].place(frame.sequence, mine.end)
                 parts = mine.add(start, start + len(frame.payload))
@@ -119,6 +116,8 @@ class Book:
         elif not carried:
             opens = frame.flags & (SYN | FIN | RST)
             ledger.add("connections" if opens else "acknowledgements", frame.size)
+        elif frame.flow not in self.streams:
+            ledger.add("connections", frame.size)
         elif not new:
             ledger.add("retransmissions", frame.size)
         else:

@@ -104,7 +104,14 @@ def test_on_a_later_link_frames_may_be_missing_and_out_of_order(folder, data):
     assert found.total == sum(origin[place].size for place in order)
 
 
-@pytest.mark.parametrize("missing", [0, 1, 2])
+def test_of_a_connection_from_before_nothing_is_a_message(folder):
+    """Where it should have been one, nodes and captures disagree, and the run is not valid."""
+    frames = segments(streams()[0], [100, 200], 5)[1:]
+    found = uses(folder, frames)
+    assert found.connections == found.total == sum(map(len, frames))
+
+
+@pytest.mark.parametrize("missing", [1, 2])
 def test_a_frame_that_was_not_captured_is_noticed(folder, missing):
     frames = segments(streams()[0], [100, 200], 5)
     del frames[missing]

@@ -7,10 +7,9 @@ from collections.abc import Callable, Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from plots.style import COLUMN, drawable, few_points, legend_of, look, plain_ticks
+from plots.style import COLUMN, drawable, few_points, legend_of, look, plain_ticks, point_title
 from testbed.measures import round_seconds, token_waits
 from testbed.results import Results
-from testbed.sweep import point_text
 from testbed.traces.summary import Row
 
 _PANELS: tuple[tuple[str, Callable[[Sequence[Row]], list[float]]], ...] = (
@@ -32,7 +31,7 @@ def draw(results: Results) -> Figure | None:
     for both, (point, mine) in zip(grid, points, strict=True):
         for axes, (_, measure) in zip(both, _PANELS, strict=True):
             _draw_laws(axes, labels, mine, measure)
-        both[0].set_title(point_text(point), loc="left", fontsize=7)
+        both[0].set_title(point_title(point), loc="left", fontsize=7)
         both[0].set_ylabel("share within")
     for axes, (name, _) in zip(grid[-1], _PANELS, strict=True):
         axes.set_xlabel(name)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from plots.style import COLUMN, drawable, few_points, legend_of, marks
+from plots.style import COLUMN, drawable, few_points, legend_of, marks, point_title
 from testbed.measures import acceptance_by_place
 from testbed.results import Results
-from testbed.sweep import point_text
 
 _LEAST = 5  # tests; of fewer, a rate says nothing
 
@@ -32,7 +31,7 @@ def draw(results: Results) -> Figure | None:
             ]
             if rates:
                 axes.plot(*zip(*rates, strict=True), **marks(label, labels))
-        axes.set_title(point_text(point), loc="left", fontsize=7)
+        axes.set_title(point_title(point, 60), loc="left", fontsize=7)
         axes.set_ylim(0, 1.03)
         axes.set_ylabel("accepted, of those tested")
     all_axes[-1].xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -8,9 +8,8 @@ from __future__ import annotations
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from plots.style import COLUMN, drawable, few_points, look, name_methods
+from plots.style import COLUMN, drawable, few_points, look, name_methods, point_title
 from testbed.results import Results
-from testbed.sweep import point_text
 from testbed.traces.summary import Row, together_speed
 
 
@@ -26,7 +25,7 @@ def draw(results: Results) -> Figure | None:
     all_axes = figure.subplots(len(points), 1, squeeze=False)[:, 0]
     for axes, (point, mine) in zip(all_axes, points, strict=True):
         _draw_point(axes, labels, mine, several=several)
-        axes.set_title(point_text(point), loc="left", fontsize=7)
+        axes.set_title(point_title(point, 45), loc="left", fontsize=7)
     speed_of = "tokens/s of one device" if several else "tokens per second"
     all_axes[-1].set_xlabel(f"{speed_of} (bar: all texts, dot: one text)")
     return figure

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections import Counter
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -100,6 +101,18 @@ def look(label: str, labels: list[str]) -> Look:
         return _LOOKS[label]
     unknown = [each for each in labels if each not in _LOOKS]
     return Look(label, *_OTHERS[unknown.index(label) % len(_OTHERS)])
+
+
+def short_key(key: str) -> str:
+    """Of links.radio.up.rate "radio up rate", of decoding.temperature "temperature"."""
+    parts = key.split(".")
+    return " ".join(parts[1:]) if parts[0] == "links" else parts[-1]
+
+
+def point_title(point: dict[str, Any], width: int = 90) -> str:
+    """A point for the title of a panel, in lines of so many characters."""
+    each = [f"{short_key(key)} {value}" for key, value in point.items()]
+    return textwrap.fill(", ".join(each), width)
 
 
 def few_points(rows: list[Row]) -> list[tuple[dict[str, Any], list[Row]]]:

@@ -7,9 +7,9 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from plots.style import COLUMN, PANELS, drawable, legend_of, marks
+from plots.style import COLUMN, PANELS, drawable, legend_of, marks, point_title, short_key
 from testbed.results import Results
-from testbed.sweep import axes_of, point_text
+from testbed.sweep import axes_of
 from testbed.traces.summary import Row
 
 
@@ -27,7 +27,7 @@ def draw(results: Results) -> Figure | None:
     together = axes_of([row.point for row in rows])[0]
     for row in rows:
         others = {name: value for name, value in row.point.items() if name not in together}
-        panels.setdefault(point_text(others), []).append(row)
+        panels.setdefault(point_title(others), []).append(row)
     if len(panels) > PANELS:
         return None
     figure = Figure(figsize=(2 * COLUMN, max(2.6 * len(panels), 0.4 + 0.19 * len(labels))))
@@ -35,7 +35,7 @@ def draw(results: Results) -> Figure | None:
     for axes, (title, mine) in zip(all_axes, panels.items(), strict=True):
         _draw_panel(axes, together[0], labels, mine)
         axes.set_title(title, loc="left", fontsize=8)
-    all_axes[-1].set_xlabel(", ".join(together))
+    all_axes[-1].set_xlabel(", ".join(map(short_key, together)))
     legend_of(figure)
     return figure
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import textwrap
+
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from plots.style import COLUMN, drawable, few_points, look, name_methods
+from plots.style import COLUMN, drawable, few_points, look, name_methods, point_title
 from testbed.results import Results
-from testbed.sweep import point_text
 from testbed.traces.summary import Row
 
 
@@ -23,8 +24,8 @@ def draw(results: Results) -> Figure | None:
     for both, (point, mine) in zip(grid, points, strict=True):
         for axes, way in zip(both, ("uplink", "downlink"), strict=True):
             _draw_way(axes, way, labels, mine)
-            where = f", {point_text(point)}" if point else ""
-            axes.set_title(f"{way}{where}", loc="left", fontsize=8)
+            where = f", {point_title(point)}" if point else ""
+            axes.set_title(textwrap.fill(f"{way}{where}", 42), loc="left", fontsize=7)
         name_methods(both[0], labels, mine)
         both[1].tick_params(axis="y", length=0)
     for axes in grid[-1]:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from plots.style import COLUMN, PARTS, drawable, few_points, name_methods
+from plots.style import COLUMN, PARTS, drawable, few_points, name_methods, point_title
 from testbed.measures import over_bound, phase_seconds
 from testbed.results import Results
-from testbed.sweep import point_text
 from testbed.traces.phases import BOUND
 from testbed.traces.summary import Row
 
@@ -24,7 +23,7 @@ def draw(results: Results) -> Figure | None:
     all_axes = figure.subplots(len(points), 1, squeeze=False)[:, 0]
     for axes, (point, mine) in zip(all_axes, points, strict=True):
         _draw_point(axes, labels, mine)
-        axes.set_title(point_text(point), loc="left", fontsize=7)
+        axes.set_title(point_title(point), loc="left", fontsize=7)
     all_axes[-1].set_xlabel("ms per token (number: times as long as links and compute allow)")
     figure.legend(
         *all_axes[0].get_legend_handles_labels(),

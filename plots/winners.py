@@ -16,7 +16,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Polygon, Rectangle
 
-from plots.style import COLUMN, drawable, look
+from plots.style import COLUMN, drawable, look, short_key
 from testbed.intervals import speed_ratio
 from testbed.methods.base import method_class
 from testbed.results import Results
@@ -44,15 +44,18 @@ def draw(results: Results) -> Figure | None:
         return None
     keys = [group[0] for group in axes_of([row.point for row in rows])]
     values = {key: _values(rows, key) for key in keys}
-    if any(len(values[key]) < 2 for key in keys[:2]):
+    if len(keys) < 2 or any(len(values[key]) < 2 for key in keys[:2]):
         return None
-    cells = {tuple(map(str, point.values())): _cell(mine, labels) for point, mine in by_point(rows)}
+    cells = {
+        tuple(str(point.get(key)) for key in keys): _cell(mine, labels)
+        for point, mine in by_point(rows)
+    }
     columns = values[keys[2]] if len(keys) > 2 else [None]
     others = [[]] if len(keys) < 4 else _combinations([values[key] for key in keys[3:]])
     wide, high = len(values[keys[0]]), len(values[keys[1]])
     figure = Figure(
         figsize=(
-            max(2 * COLUMN, 1.2 + 0.34 * wide * len(columns)),
+            max(COLUMN, 1.2 + 0.36 * wide * len(columns)),
             1.1 + (0.35 + 0.29 * high) * len(others),
         )
     )
@@ -62,10 +65,10 @@ def draw(results: Results) -> Figure | None:
             beyond = [value for value in (column, *other) if value is not None]
             _draw_panel(axes, cells, (values[keys[0]], values[keys[1]]), beyond, labels)
             named = zip(keys[2:], beyond, strict=True)
-            axes.set_title(", ".join(f"{_short(k)} {v}" for k, v in named), fontsize=6.5)
-        line[0].set_ylabel(_short(keys[1]))
+            axes.set_title(", ".join(f"{short_key(k)} {v}" for k, v in named), fontsize=6.5)
+        line[0].set_ylabel(short_key(keys[1]))
     for axes in grid[-1]:
-        axes.set_xlabel(_short(keys[0]))
+        axes.set_xlabel(short_key(keys[0]))
     winners = [label for label in labels if any(cell.winner == label for cell in cells.values())]
     handles = [Patch(color=look(each, labels).colour, label=look(each, labels).name)
                for each in winners]  # fmt: skip
@@ -73,7 +76,8 @@ def draw(results: Results) -> Figure | None:
         handles.append(Patch(fc="white", ec="grey", hatch=_UNSURE, label="second as fast"))
     if any(cell.overtaken for cell in cells.values()):
         handles.append(Patch(color="black", label="corner: draft alone faster"))
-    figure.legend(handles=handles, loc="outside upper center", ncols=6, frameon=False)
+    room = max(2, min(6, wide * len(columns) // 3))
+    figure.legend(handles=handles, loc="outside upper center", ncols=room, frameon=False)
     first = look(labels[0], labels).name
     figure.supxlabel(f"number: tokens/s of the fastest over those of {first}", fontsize=6)
     return figure
@@ -146,7 +150,7 @@ def _draw_panel(
                 bbox={"fc": colour, "ec": "none", "pad": 0.6},
             )  # fmt: skip
             if cell.overtaken:
-                corner = [(x + 0.5, y + 0.5), (x + 0.28, y + 0.5), (x + 0.5, y + 0.22)]
+                corner = [(x + 0.5, y + 0.5), (x + 0.3, y + 0.5), (x + 0.5, y + 0.25)]
                 axes.add_patch(Polygon(corner, color="black"))
     axes.set_xticks(range(len(values[0])), [str(v) for v in values[0]], rotation=60, fontsize=6)
     axes.set_yticks(range(len(values[1])), [str(v) for v in values[1]], fontsize=6)
@@ -154,9 +158,3 @@ def _draw_panel(
     axes.set_ylim(-0.5, len(values[1]) - 0.5)
     axes.grid(visible=False)
     axes.tick_params(length=0)
-
-
-def _short(key: str) -> str:
-    """Of links.radio.up.rate "radio up rate", of decoding.temperature "temperature"."""
-    parts = key.split(".")
-    return " ".join(parts[1:]) if parts[0] == "links" else parts[-1]

@@ -93,7 +93,8 @@ def test_figures_with_a_panel_a_point_are_left_out_where_there_are_many(tmp_path
 
 def test_the_map_has_the_fastest_of_each_point_and_doubts_where_it_must(tmp_path):
     rows = [
-        row(method, point={"links.radio.up.rate": rate, "seed": seed}, prompt=prompt,
+        row(method, prompt=prompt,
+            point={"links.radio.up.rate": rate, "links.radio.down.rate": rate, "seed": seed},
             seconds=seconds * (1 + prompt / 9))
         for rate, seed, dsd, dssd in (
             ("1mbit", 0, 2, 1), ("1mbit", 1, 1, 4), ("9mbit", 0, 1, 1), ("9mbit", 1, 1, 2)

@@ -260,7 +260,8 @@ def _export(args: argparse.Namespace) -> int:
 
 def _packets(args: argparse.Namespace) -> int:
     from testbed.traces.captured import books, read_captures
-    from testbed.traces.rounds import rounds, rounds_table, uses_table
+    from testbed.traces.rounds import rounds
+    from testbed.traces.tables import rounds_table, uses_table
 
     captures = read_captures(args.run)
     link = args.link or next(iter(captures))

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-
-from rich.box import SIMPLE
-from rich.table import Table
 
 from testbed.traces.ledger import Book, Ledger
 from testbed.transport.messages import Message, Reply, Round
@@ -70,43 +67,3 @@ def carried(book: Book) -> Iterator[tuple[int, int, Message]]:
             )
             if element.message is not None and first is not None and last is not None:
                 yield first, last, element.message
-
-
-def rounds_table(seen: Iterable[RoundSeen]) -> Table:
-    """One line per round: when, how long, and its bytes either way, in n frames.
-
-    `again` are those of retransmissions.
-    """
-    ways = [f"{way}\n{what}" for way in ("up", "down") for what in ("payload", "all", "again", "n")]
-    table = _table("s", "round", "γ", "ms", *ways)
-    begin = None
-    for each in seen:
-        begin = each.asked if begin is None else begin
-        cells = [f"{(each.asked - begin) / 1e9:.3f}", str(each.number), str(each.drafts)]
-        cells.append("–" if each.answered is None else f"{(each.answered - each.asked) / 1e6:.1f}")
-        for ledger, frames in ((each.up, each.up_frames), (each.down, each.down_frames)):
-            sizes = (ledger.payload, ledger.total, ledger.retransmissions, frames)
-            cells += [f"{size:,}" for size in sizes]
-        table.add_row(*cells)
-    return table
-
-
-def uses_table(up: Ledger, down: Ledger) -> Table:
-    """What all bytes were for, either way."""
-    table = _table("", "up B", "%", "down B", "%")
-    table.columns[0].justify = "left"
-    for name in (*Ledger.__struct_fields__, "total"):
-        cells = [name.replace("_", ", ")]
-        for ledger in (up, down):
-            size = getattr(ledger, name)
-            share = f"{100 * size / ledger.total:.1f}" if ledger.total else "–"
-            cells += [f"{size:,}", share]
-        table.add_row(*cells)
-    return table
-
-
-def _table(*headers: str) -> Table:
-    table = Table(box=SIMPLE, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
-    for header in headers:
-        table.add_column(header, justify="right", no_wrap=True)
-    return table

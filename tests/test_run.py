@@ -64,7 +64,7 @@ def test_results_directory_is_complete_and_self_describing(tmp_path):
     for method in FOUR:
         assert method in done.stdout
         files = {path.name for path in found.run(method, 1).iterdir()}
-        assert files == {"device.jsonl", "base_station.jsonl", "text.txt"}
+        assert files == {"device.jsonl", "base_station.jsonl", "text.txt", "rounds.json"}
     environment = json.loads((found.path / "environment.json").read_bytes())
     (network,) = environment["networks"]
     for moment in ("before", "after"):

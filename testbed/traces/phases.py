@@ -9,8 +9,11 @@ after a loss.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from heapq import heappop, heappush
+from itertools import pairwise
 from typing import NamedTuple
 
 import msgspec
@@ -97,20 +100,21 @@ def round_times(
         if event["event"] == "commit":
             ends[event.get("round", 0)] = event["t"]
     spans = [*_compute(device, verifier), *_flights(device, verifier)]
+    moments = [start, *ends.values()]
     times = []
-    begin = start
-    for number, end in ends.items():
+    for number, (begin, end), shares in zip(
+        ends, pairwise(moments), _shares(spans, moments), strict=True
+    ):
         phases: dict[str, float] = {}
         if route is not None:
             phases = dict.fromkeys(PHASES, 0.0)
-            for what, seconds in _shares(spans, begin, end).items():
+            for what, seconds in shares.items():
                 if isinstance(what, Flight):
                     for phase, part in _parts(what, route, recovery).items():
                         phases[phase] += part * seconds
                 else:
                     phases[what] += seconds
         times.append(RoundTime(round=number, seconds=(end - begin) / 1e9, phases=phases))
-        begin = end
     return times
 
 
@@ -144,30 +148,27 @@ def _which(event: Event) -> tuple[str, int, int]:
     return event["message"], event.get("round", 0), event.get("part", 0)
 
 
-def _shares(spans: Sequence[_Span], begin: int, end: int) -> dict[str | Flight, float]:
-    """Seconds of a window that were spent waiting for each."""
-    mine = [span for span in spans if span.begin < end and span.end > begin]
-    mine.sort(key=lambda span: span.rank)
-    taken: list[tuple[int, int]] = []
-    shares: dict[str | Flight, float] = {}
-    for span in mine:
-        free = _free(taken, max(begin, span.begin), min(end, span.end))
-        taken = sorted(taken + free)
-        shares[span.what] = shares.get(span.what, 0.0) + sum(b - a for a, b in free) / 1e9
-    shares["other"] = (end - begin) / 1e9 - sum(shares.values())
-    return shares
-
-
-def _free(taken: Sequence[tuple[int, int]], begin: int, end: int) -> list[tuple[int, int]]:
-    """What of a stretch is not taken; `taken` are disjoint and in order."""
-    free = []
-    for a, b in taken:
-        if begin < a < end:
-            free.append((begin, a))
-        begin = max(begin, min(b, end)) if a < end else begin
-    if begin < end:
-        free.append((begin, end))
-    return free
+def _shares(spans: Iterable[_Span], moments: Sequence[int]) -> Iterator[dict[str | Flight, float]]:
+    """Between each moment and the next, how many seconds were spent waiting for what."""
+    coming = deque(sorted(spans, key=lambda span: span.begin))
+    under_way: list[tuple[tuple[int, int], int, _Span]] = []  # a heap; the first is waited for
+    for begin, end in pairwise(moments):
+        shares: dict[str | Flight, float] = {}
+        now = begin
+        while now < end:
+            while coming and coming[0].begin <= now:
+                span = coming.popleft()
+                heappush(under_way, (span.rank, len(coming), span))
+            while under_way and under_way[0][2].end <= now:
+                heappop(under_way)
+            until = min(end, coming[0].begin) if coming else end
+            what: str | Flight = "other"
+            if under_way:
+                what = under_way[0][2].what
+                until = min(until, under_way[0][2].end)
+            shares[what] = shares.get(what, 0.0) + (until - now) / 1e9
+            now = until
+        yield shares
 
 
 def _parts(flight: Flight, route: Route, recovery: Recovery | None) -> dict[str, float]:

@@ -18,11 +18,17 @@ from testbed.errors import TestbedError
 from testbed.results import Results
 from testbed.traces.summary import dilation_text
 
+FIRST = ("speed", "timeline", "traffic", "sweep", "winners")
+"""Those that a run ends with; the others take as long again and more."""
 
-def draw_all(results: Results) -> Iterator[Path]:
-    """Draw every figure, PNG and PDF, into `figures/` of the results; yields the paths."""
+
+def draw_all(results: Results, among: Sequence[str] | None = None) -> Iterator[Path]:
+    """Draw every figure, PNG and PDF, into `figures/` of the results; yields the paths.
+
+    Only those `among` the given names, if any are.
+    """
     note = dilation_text(results.summary().rows)
-    for name in names():
+    for name in among or names():
         yield from draw(results, name, note)
 
 

@@ -179,7 +179,7 @@ def _add_readers(commands: Any) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from plots import draw_all
+    from plots import FIRST, draw_all
     from testbed.launch import resume
     from testbed.table import print_results
 
@@ -191,9 +191,12 @@ def _run(args: argparse.Namespace) -> int:
     else:
         results, code = resume(args.resume)
     print_results(results)
-    for path in draw_all(results):
+    for path in draw_all(results, FIRST):
         if path.suffix == ".png":
             print(path)
+    print(
+        f"more figures: testbed plot {results.path}; all on one page: testbed report {results.path}"
+    )
     return code
 
 

@@ -7,7 +7,7 @@ import shutil
 import msgspec
 import pytest
 
-from plots import bits, draw_all, predicted, speed, sweep, timeline, traffic
+from plots import FIRST, bits, draw_all, predicted, speed, sweep, timeline, traffic
 from plots.style import look
 from testbed.errors import TestbedError
 from testbed.results import Results
@@ -61,6 +61,11 @@ def test_every_figure_is_written_as_png_and_pdf(tmp_path):
         magic = b"\x89PNG" if path.suffix == ".png" else b"%PDF"
         assert path.read_bytes().startswith(magic)
         assert path.stat().st_size > 5000
+
+
+def test_a_run_draws_the_first_of_them(tmp_path):
+    paths = draw_all(make_results(tmp_path, ROWS), FIRST)
+    assert {path.stem for path in paths} == {"speed", "timeline", "traffic"}
 
 
 def test_speed_has_a_bar_for_each_method_from_the_rows_that_count(tmp_path):

@@ -190,12 +190,12 @@ class Sheet:
         """Say below the table why a cell is empty, if it is."""
         if cell.value is None:
             self.empty += 1
-            self.words.append(f"Invalid, {what}: {cell.reason}.")
+            self.words.append(f"Invalid: {what}, {cell.reason}.")
 
 
 def write(out: Path, title: str, about: str, sheets: Sequence[Sheet]) -> None:
     """Print the tables with their words; write them as Markdown, and as CSV one by one."""
-    console = Console(width=150)
+    console = Console(width=170)
     lines = [f"# {title}", "", about]
     for sheet in sheets:
         shown = Table(*sheet.headers, title=sheet.title, box=SIMPLE, title_justify="left")

@@ -191,7 +191,13 @@ def against_k(out: Path) -> tuple[Sheet, list[str], dict[str, dict[int, Measured
             cells = {}
             for kind, rate in (("billed", RATE * longer), ("sent", RATE)):
                 name = f"tkslt-{temperature[-1]}-{kept}-{kind}"
-                cells[kind] = run(scenario(name, alpha, rate, [entry], COSTS.draft, DILATION), out)
+                cells[kind] = run(
+                    scenario(
+                        name, alpha, rate=rate, entries=[entry], draft=COSTS.draft,
+                        dilation=DILATION,
+                    ),
+                    out,
+                )  # fmt: skip
             gains = {kind: measured(rows, "tslt", gain) for kind, rows in cells.items()}
             sheet.rows.append([
                 temperature, str(kept), f"{printed:.4f}", f"{cost:.4f}",

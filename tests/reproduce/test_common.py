@@ -108,7 +108,7 @@ def test_tables_are_written_for_people_and_for_programs(common, tmp_path):
     assert (tmp_path / "numbers.csv").read_text() == "a,b\n1,invalid\n"
     text = (tmp_path / "tables.md").read_text()
     assert "| 1 | invalid |" in text
-    assert "Invalid, b: too busy." in text
+    assert "Invalid: b, too busy." in text
     with pytest.raises(SystemExit) as ended:
         common.finish([], [sheet])
     assert ended.value.code == 1

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """DSSD's Tables 1, 2 and 3 (arXiv 2507.12000), measured again.
 
-    python scripts/reproduce/dssd.py [--out results/dssd]
+    python scripts/reproduce/dssd.py [--out results/reproduce/dssd]
 
 About fifteen minutes on an otherwise idle machine with two cores; called again with the same
 --out, it only runs what is missing or was invalid. Exits with 1 when a value of Table 2 that the
@@ -631,7 +631,7 @@ def main() -> None:
     runs = Runs(out)
     second, missed = table_2(runs, verify)
     sheets = [second, in_full(out, verify), table_1(out), table_3(runs, verify)]
-    write(out, "DSSD (arXiv 2507.12000), measured again", __doc__.split("\n\n", 1)[1], sheets)
+    write(out, "DSSD (arXiv 2507.12000), measured again", __doc__.split("\n\n", 2)[2], sheets)
     save(out, "table2", lambda: figure(runs))
     finish(missed, sheets)
 

@@ -129,9 +129,10 @@ def test_tk_slt_pair_has_the_acceptance_that_is_printed(tkslt):
     assert tkslt.own_alpha("T = 0", 320) is None
 
 
-def test_tk_slt_speed_up_leaves_the_prompt_out(tkslt):
-    mine = [row("tslt", tokens=10, device_compute_s=0.1, verify_s=0.2, network_s=0.1)]
-    assert tkslt.gain(mine) == pytest.approx(10 * tkslt.T_LLM / 0.4)
+def test_tk_slt_speed_up_leaves_the_prompt_and_luck_out(tkslt):
+    mine = [row("tslt", tokens=9, rounds=5, device_compute_s=0.1, verify_s=0.2, network_s=0.1)]
+    assert tkslt.gain(0.5, 1)(mine) == pytest.approx(1.5 * 5 * tkslt.T_LLM / 0.4)
+    assert tkslt.own_gain(mine) == pytest.approx(9 * tkslt.T_LLM / 0.4)
 
 
 def test_qs_chains_have_the_authors_mean_rates(qs):

@@ -57,7 +57,7 @@ def run(
         checked = load_scenario(path)
         kept = _kept(checked, out)
         results = kept or launch(checked, out)[0]
-    if "the run was interrupted" in results.verdict().reasons:
+    if any(each.endswith("the run was interrupted") for each in results.verdict().reasons):
         raise KeyboardInterrupt
     if kept:
         print(f"{checked.name}: kept from {kept.path}", flush=True)

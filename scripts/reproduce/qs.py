@@ -3,7 +3,7 @@
 
     python scripts/reproduce/qs.py [--out results/reproduce/qs]
 
-About six minutes on an otherwise idle machine with two cores; called again with the same --out,
+About seven minutes on an otherwise idle machine with two cores; called again with the same --out,
 it only runs what is missing or was invalid. There is no limit to meet: of the paper only its code
 was at hand, which has the axes, the uplinks and the static (γ, ℓ) to beat, but no figures. So only
 what the paper claims can be compared: that adapting γ and ℓ is faster than any fixed pair. Exits

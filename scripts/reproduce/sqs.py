@@ -3,7 +3,7 @@
 
     python scripts/reproduce/sqs.py [--out results/reproduce/sqs]
 
-About four minutes on an otherwise idle machine with two cores; called again with the same --out,
+About six minutes on an otherwise idle machine with two cores; called again with the same --out,
 it only runs what is missing or was invalid. There is no limit to meet: the paper's text and figures
 were not at hand. A summary says what it finds, that K-SQS is better at low uncertainty (low
 temperature) and C-SQS at high; that is what is compared. Exits with 1 when a value is invalid.

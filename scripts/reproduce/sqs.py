@@ -171,6 +171,13 @@ def main() -> None:
                 for label, each in mine.items():
                     sheets[name].invalid(f"{label} at T = {temperature:g}", each)
     sheets["latency"].words += ranking(cells)
+    sheets["resampling"].words.append(
+        "Of some hundred tests a value, so that chance moves each by 0.1 either way: too few to "
+        "rank methods by."
+    )
+    sheets["bits"].words.append(
+        "By the paper's formulas. C-SQS's follow how unsure the draft is, K-SQS's do not."
+    )
     every = list(sheets.values())
     write(out, "SQS (arXiv 2510.09942), measured again", __doc__.split("\n\n", 2)[2], every)
     save(out, "temperature", lambda: figure(cells))

@@ -218,11 +218,10 @@ def main() -> None:
     sheets = [rates, heats]
     for sheet in sheets:
         sheet.words.append(
-            f"3x240 is γ = 3, ℓ = 240. Two texts of {TOKENS} tokens a value, and a static's are the "
-            "same ones at each rate: no interval can be given, a difference of some 10 % may be "
-            "luck, and the best of several statics is lucky. scripts/bench_methods.py measures this "
-            "with as many texts as it takes. The paper's curves have these axes; their values are "
-            "not at hand."
+            f"3x240 is γ = 3, ℓ = 240. Two texts of {TOKENS} tokens a value, a static's the same "
+            "at each rate: no interval can be given, a difference of some 10 % may be luck, and "
+            "the best of several statics is lucky. scripts/bench_methods.py measures this with "
+            "more texts. The paper's curves have these axes; their values are not at hand."
         )
     write(out, "QS (arXiv 2507.00605), measured again", __doc__.split("\n\n", 2)[2], sheets)
     save(out, "speed", lambda: figure(by_rate, by_temperature))

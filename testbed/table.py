@@ -126,7 +126,9 @@ def intervals_table(rows: list[Row]) -> Table:
     """
     methods = _by_method(rows)
     first, base = methods[0]
-    table = Table("tokens/s", "95 %", f"over {first}", "95 %", "d", "surely", first="compared")
+    table = Table(
+        "tokens\n/s", "\n95 %", f"over\n{first}", "\n95 %", "\nd", "\nsurely", first="\ncompared"
+    )
     for label, mine in methods:
         own = speed(mine)
         cells = ["–", "–", "–", "–"]
@@ -145,7 +147,7 @@ def intervals_table(rows: list[Row]) -> Table:
 def _bounds(interval: Interval) -> str:
     if interval.low is None or interval.high is None:
         return "–"
-    return f"{interval.low:.2f} to {interval.high:.2f}"
+    return f"{interval.low:.2f}–{interval.high:.2f}"
 
 
 def devices_table(rows: list[Row]) -> Table:

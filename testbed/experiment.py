@@ -236,14 +236,14 @@ class Experiment:
         (directory / "rounds.json").write_bytes(msgspec.json.encode(texts))
 
     def _recovery(self, device: str, seen: Mapping[str, Mapping[str, Seen]]) -> Recovery | None:
-        """How long what was lost was being sent again; None where that was not captured."""
-        names = self._ways[device]
-        if not names or any(name not in seen for name in names):
+        """How long what was lost was being sent again; None where nobody asks or captured it."""
+        names, address = self._ways[device], self.network.address(device)
+        if self._routes[device] is None or not names or any(name not in seen for name in names):
             return None
         first, last = seen[names[0]], seen[names[-1]]
         ways = {
-            "up": Recoveries(first["up"].book, last["up"].arrived),
-            "down": Recoveries(last["down"].book, first["down"].arrived),
+            "up": Recoveries(first["up"].book, last["up"].arrived, address),
+            "down": Recoveries(last["down"].book, first["down"].arrived, address),
         }
 
         def recovery(flight: Flight) -> float:

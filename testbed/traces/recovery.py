@@ -17,9 +17,13 @@ from testbed.traces.ledger import Book, Covered
 class Recoveries:
     """All recoveries of one direction of the way between two nodes, over one link or several."""
 
-    def __init__(self, sent: Book, arrived: Sequence[Frame]) -> None:
-        """`sent` is the first link's, `arrived` what the last one delivered, in its order."""
-        self._spans = sorted(_recoveries(sent, arrived))
+    def __init__(self, sent: Book, arrived: Sequence[Frame], host: str) -> None:
+        """`sent` is the first link's, `arrived` what the last one delivered, in its order.
+
+        Only what comes from or goes to an IP address counts: others may share the links.
+        """
+        mine = [frame for frame in arrived if frame.flow is not None and host in frame.flow]
+        self._spans = sorted(_recoveries(sent, mine))
 
     def within(self, begin: int, end: int) -> float:
         """Seconds between two moments, in ns, in which something lost was being sent again."""

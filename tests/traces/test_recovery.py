@@ -21,7 +21,7 @@ def numbered(number: int, begin: int, end: int, t: float):
     return made
 
 
-def recoveries(folder, sent, lost):
+def recoveries(folder, sent, lost, host="10.0.0.1"):
     """Of frames that take 10 ms each, but for those that are lost."""
     syn = packet(True, "S", 0)
     arrived = [syn]
@@ -34,7 +34,7 @@ def recoveries(folder, sent, lost):
         list(read_frames(write(folder / name, packets)))
         for name, packets in (("a.pcap", [syn, *sent]), ("b.pcap", arrived))
     ]
-    return Recoveries(Book(ends[0], streams_of([ends[0]])), ends[1])
+    return Recoveries(Book(ends[0], streams_of([ends[0]])), ends[1], host)
 
 
 def test_from_when_it_was_first_sent_until_the_copy_that_arrived_was(tmp_path):
@@ -47,6 +47,8 @@ def test_from_when_it_was_first_sent_until_the_copy_that_arrived_was(tmp_path):
     assert found.within(0, 26 * MS) == pytest.approx(0.020)  # cut to the window
     assert found.within(60 * MS, 100 * MS) == 0
     assert recoveries(tmp_path, sent, lost=set()).within(0, 100 * MS) == 0  # sent again in vain
+    assert recoveries(tmp_path, sent, {2}, host="10.0.0.2").within(0, 100 * MS) > 0
+    assert recoveries(tmp_path, sent, {2}, host="10.0.0.3").within(0, 100 * MS) == 0  # another's
 
 
 def test_a_copy_that_is_lost_too_takes_longer_and_gaps_count_once(tmp_path):

@@ -31,6 +31,7 @@ class SyntheticModels(Strict):
 
     vocabulary_size: Annotated[int, msgspec.Meta(ge=2)]
     acceptance: Acceptance | Annotated[tuple[Acceptance, ...], msgspec.Meta(min_length=1)]
+    greedy_acceptance: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
     seed: int = 0
 
 

@@ -98,8 +98,19 @@ def _find_pair(scenario: Scenario, jobs: int) -> Pair:
     models = scenario.document.models
     if models.synthetic is not None:
         given = models.synthetic
-        spec = SyntheticSpec(given.vocabulary_size, given.acceptance, given.seed)
-        text = SyntheticModel(spec.vocabulary_size, spec.acceptance, spec.seed, "target")
+        spec = SyntheticSpec(
+            given.vocabulary_size,
+            given.acceptance,
+            given.seed,
+            greedy_acceptance=given.greedy_acceptance,
+        )
+        text = SyntheticModel(
+            spec.vocabulary_size,
+            spec.acceptance,
+            spec.seed,
+            "target",
+            greedy_acceptance=spec.greedy_acceptance,
+        )
         return Pair(spec, spec, text, text, spec.vocabulary_size)
     assert models.target is not None and models.draft is not None
     from testbed.models.directory import open_directory  # noqa: PLC0415  loads torch

@@ -2,13 +2,15 @@
 
 Written as a grid, {KEY.KEY: [value, …], …}, of which every combination is a point, or as a list of
 points, each {KEY.KEY: value, …}. In a grid {zip: {KEY.KEY: [value, …], …}} has keys that change
-together, the first values with each other and so on. Keys are those of `--set`.
+together, the first values with each other and so on; zip may also be a list of several such. Keys
+are those of `--set`.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, product
 from typing import Any, TypeAlias
 
@@ -26,10 +28,11 @@ def read_points(sweep: Sweep, where: str) -> list[Values]:
     if isinstance(sweep, list):
         points = sweep
     else:
-        zipped = sweep.get(_ZIP, ())
-        if twice := [key for key in sweep if key in zipped and key != _ZIP]:
+        entries = list(_entries(sweep))
+        named = Counter(name for key, values in entries for name in _names(key, values))
+        if twice := [name for name, count in named.items() if count > 1]:
             raise TestbedError(f"{where}: sweep: {twice[0]} is named twice")
-        axes = [list(_axis(key, values, f"{where}: sweep.{key}")) for key, values in sweep.items()]
+        axes = [list(_axis(key, values, f"{where}: sweep.{key}")) for key, values in entries]
         points = [dict(chain.from_iterable(each)) for each in product(*axes)] if sweep else []
     for point in points:
         if not point or any(key.split(".")[0] in {"sweep", "name", "topology"} for key in point):
@@ -37,6 +40,18 @@ def read_points(sweep: Sweep, where: str) -> list[Values]:
                 f"{where}: sweep: a point needs at least one key, and none of name, topology, sweep"
             )
     return points
+
+
+def _entries(sweep: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Each key with its values, and each group of those that change together."""
+    for key, values in sweep.items():
+        several = values if key == _ZIP and isinstance(values, list) and values else [values]
+        yield from ((key, each) for each in several)
+
+
+def _names(key: str, values: Any) -> Iterable[str]:
+    """The keys of an entry."""
+    return map(str, values) if isinstance(values, dict) else [key]
 
 
 def _axis(
@@ -106,7 +121,5 @@ def _follows(key: str, other: str, points: Sequence[Values]) -> bool:
 def swept_keys(sweep: object) -> set[str]:
     """The keys of a sweep as parsed, whatever it is."""
     points = sweep if isinstance(sweep, list) else [sweep]
-    keys = {str(key) for point in points if isinstance(point, dict) for key in point}
-    if isinstance(sweep, dict) and isinstance(sweep.get(_ZIP), dict):
-        keys |= set(map(str, sweep[_ZIP]))
-    return keys
+    each = [point for point in points if isinstance(point, dict)]
+    return {name for point in each for entry in _entries(point) for name in _names(*entry)}

@@ -53,6 +53,19 @@ def test_zipped_keys_change_together_and_meet_every_other_value():
     assert [p.scenario.document.seed for p in again] == [5, 5, 6, 6]
 
 
+def test_several_groups_of_zipped_keys_meet_each_other():
+    rates = {RATE: ["1mbit", "20mbit"], "seed": [5, 6]}
+    lengths = {LENGTH: [2, 6], "repeat": [1, 3]}
+    points = check_scenario(swept({"zip": [rates, lengths]}), "s.yaml").every_point()
+    assert [point.values for point in points] == [
+        {RATE: rate, "seed": seed, LENGTH: length, "repeat": repeat}
+        for rate, seed in (("1mbit", 5), ("20mbit", 6))
+        for length, repeat in ((2, 1), (6, 3))
+    ]
+    groups = axes_of([point.values for point in points])
+    assert groups == [[RATE, "seed"], [LENGTH, "repeat"]]
+
+
 def test_without_a_sweep_the_scenario_is_its_own_only_point():
     scenario = check_scenario(BASE, "s.yaml")
     (point,) = scenario.every_point()
@@ -84,6 +97,9 @@ MISTAKES = [
     ({"zip": {}}, "s.yaml: sweep.zip: at least one value is needed"),
     ({"zip": {RATE: []}}, "s.yaml: sweep.zip: at least one value is needed"),
     ({"zip": [RATE]}, "s.yaml: sweep.zip: give a list of values, or keys that change together"),
+    ({"zip": []}, "s.yaml: sweep.zip: give a list of values, or keys that change together"),
+    ({"zip": [{}]}, "s.yaml: sweep.zip: at least one value is needed"),
+    ({"zip": [{LENGTH: [2]}, {LENGTH: [6]}]}, f"s.yaml: sweep: {LENGTH} is named twice"),
     ({RATE: {LENGTH: [2]}}, f"s.yaml: sweep.{RATE}: give a list of values, or keys that change"),
     ({"zip": {RATE: ["1mbit"]}, RATE: ["2mbit"]}, f"s.yaml: sweep: {RATE} is named twice"),
     ({"topology": ["edge"]}, "s.yaml: sweep: a point needs at least one key, and none of name, to"),
@@ -106,9 +122,11 @@ def test_a_swept_key_cannot_be_set_as_well(tmp_path):
     path.write_text(yaml.safe_dump(swept(GRID)))
     with pytest.raises(TestbedError, match=r"sweeps it; --set sweep=\{\} ends that"):
         load_scenario(path, [f"{RATE}=3mbit"])
-    path.write_text(yaml.safe_dump(swept({"zip": GRID | {LENGTH: [2, 6]}})))
-    with pytest.raises(TestbedError, match=r"sweeps it; --set sweep=\{\} ends that"):
-        load_scenario(path, [f"{RATE}=3mbit"])
+    zipped = GRID | {LENGTH: [2, 6]}
+    for together in (zipped, [zipped]):
+        path.write_text(yaml.safe_dump(swept({"zip": together})))
+        with pytest.raises(TestbedError, match=r"sweeps it; --set sweep=\{\} ends that"):
+            load_scenario(path, [f"{RATE}=3mbit"])
     scenario = load_scenario(path, ["sweep={}", f"{RATE}=3mbit"])
     assert scenario.links["radio"].up.rate == 3e6
     assert not scenario.points

@@ -14,7 +14,12 @@ def load_model(spec: ModelSpec, role: Role) -> Model:
     """
     if isinstance(spec, SyntheticSpec):
         return SyntheticModel(
-            spec.vocabulary_size, spec.acceptance, spec.seed, role=role, name=spec.name
+            spec.vocabulary_size,
+            spec.acceptance,
+            spec.seed,
+            role=role,
+            name=spec.name,
+            greedy_acceptance=spec.greedy_acceptance,
         )
     from testbed.models.huggingface import HuggingFaceModel  # noqa: PLC0415  loads torch
 

@@ -25,6 +25,8 @@ class SyntheticSpec(msgspec.Struct, frozen=True, tag="synthetic", forbid_unknown
     context has one, the laws sharper from one to the next."""
     seed: int = 0
     name: str = "synthetic"
+    greedy_acceptance: float | None = None
+    """Share of contexts in which the likeliest tokens are the same; None leaves it to α."""
 
 
 class HuggingFaceSpec(msgspec.Struct, frozen=True, tag="huggingface", forbid_unknown_fields=True):

@@ -13,6 +13,11 @@ top-k and top-p change it.
 over contexts is their mean. So that the draft's own uncertainty tells which, the laws differ in
 sharpness, too: where the i-th α holds, counted from 0, p has weight k^-(1.5 + i/2) at rank k. The
 first is the least certain, and is exactly what that α alone would be.
+
+At temperature 0 only the likeliest tokens count, and with most α those of p and q are the same in
+every context. Real pairs differ there, too: `greedy_acceptance` is the share of contexts in which
+they are the same, by another hash. In the others r is all on the second likeliest token of p, which
+makes it the likeliest of q; α stays what it is.
 """
 
 from __future__ import annotations
@@ -36,9 +41,10 @@ _START = (-1, -1)  # what stands before the first token
 
 
 class SyntheticModel:
-    """Target or draft of the pair given by (V, α or several, seed); the same everywhere.
+    """Target or draft of the pair given by (V, α or several, seed, greedy acceptance); the same
+    everywhere.
 
-    Raises TestbedError when V < 2, no α is given or no draft can have the acceptance rate.
+    Raises TestbedError when V < 2, no α is given, or no draft can have the acceptance rates.
     """
 
     def __init__(
@@ -47,7 +53,9 @@ class SyntheticModel:
         acceptance: float | Sequence[float],
         seed: int,
         role: Role,
+        *,
         name: str = "synthetic",
+        greedy_acceptance: float | None = None,
     ) -> None:
         self.name = name
         if vocabulary_size < 2:
@@ -61,20 +69,28 @@ class SyntheticModel:
             raise TestbedError(
                 f"Model '{name}' has an empty list of acceptances; give at least one."
             )
-        self._log_laws = [self._log_law(alpha, place, role) for place, alpha in enumerate(each)]
+        self._greedy_acceptance = greedy_acceptance
+        self._log_laws = [self._laws_at(alpha, place, role) for place, alpha in enumerate(each)]
 
-    def _log_law(self, acceptance: float, place: int, role: Role) -> Logits:
-        """Log-probabilities before any rotation; twice over, so that every rotation is a slice."""
-        law = target_law(self._vocabulary_size, self._key, place)
-        if not law.min() < acceptance <= 1:  # Σ min(p, q) >= min p for every q
+    def _laws_at(self, acceptance: float, place: int, role: Role) -> list[Logits]:
+        """Log-laws before any rotation: that of all contexts or, with a greedy acceptance, that of
+        the contexts in which the likeliest tokens are the same, and that of the others."""
+        p = target_law(self._vocabulary_size, self._key, place)
+        if not p.min() < acceptance <= 1:  # Σ min(p, q) >= min p for every q
             raise TestbedError(
                 f"Model '{self.name}' has acceptance {acceptance}; with vocabulary_size "
-                f"{self._vocabulary_size} it may be above {law.min():.2g} and up to 1."
+                f"{self._vocabulary_size} it may be above {p.min():.2g} and up to 1."
             )
-        if role == "draft":
-            law = draft_law(law, acceptance, self._key)
-        twice: Logits = np.log(np.concatenate([law, law])).astype(np.float32)
-        return twice
+        drafts = [draft_law(p, acceptance, self._key)]
+        if self._greedy_acceptance is not None:
+            drafts.append(misled_law(p, acceptance))
+            most, least = (int(q.argmax() == p.argmax()) for q in drafts)
+            if not least <= self._greedy_acceptance <= most:
+                raise TestbedError(
+                    f"Model '{self.name}' has greedy_acceptance {self._greedy_acceptance}; with "
+                    f"acceptance {acceptance} allowed is {least} to {most}."
+                )
+        return [_log_twice(p if role == "target" else q) for q in drafts]
 
     @property
     def vocabulary_size(self) -> int:
@@ -121,7 +137,9 @@ class SyntheticModel:
         place = 0
         if len(self._log_laws) > 1:
             place = _hash(self._key, "shape", *context) % len(self._log_laws)
-        return self._log_laws[place][shift : shift + self._vocabulary_size]
+        greedy = self._greedy_acceptance
+        apart = greedy is not None and _hash(self._key, "greedy", *context) >= greedy * 2**64
+        return self._log_laws[place][apart][shift : shift + self._vocabulary_size]
 
 
 class SyntheticSession:
@@ -176,6 +194,21 @@ def draft_law(p: Probabilities, acceptance: float, key: bytes) -> Probabilities:
             break
     mix = (1 - acceptance) / distance
     return (1 - mix) * p + mix * r
+
+
+def misled_law(p: Probabilities, acceptance: float) -> Probabilities:
+    """q with Σ min(p, q) = acceptance whose wrong guesses are all p's second likeliest token."""
+    second = int(np.argsort(p)[-2])
+    mix = (1 - acceptance) / (1 - p[second])
+    q: Probabilities = (1 - mix) * p
+    q[second] += mix
+    return q
+
+
+def _log_twice(law: Probabilities) -> Logits:
+    """Log-probabilities, twice over, so that every rotation is a slice."""
+    twice: Logits = np.log(np.concatenate([law, law])).astype(np.float32)
+    return twice
 
 
 def _permuted(law: Probabilities, key: bytes, label: str) -> Probabilities:

@@ -2,6 +2,7 @@
 """Distils a small draft from a target model, and packs it.
 
     python scripts/distill_draft.py [--layers 0,1,2,14,28,29] [--tokens 6e6] [--finish]
+    python scripts/distill_draft.py --from testbed/models/data/….safetensors --tokens 1e7
 
 The student is some of the target's layers under its embeddings and head, which stay as they are.
 It learns from texts that the target writes itself, question and answer, at temperature 1 with
@@ -12,9 +13,11 @@ are written whenever the old ones have been trained on four times.
 A run that ended or was killed goes on where its last checkpoint is when it is started again.
 Four fifths of a run are at a constant rate, then the rate falls to zero. With --finish it
 falls from the last checkpoint on, so that a run can be ended well at any time; that run itself can
-still be continued later, without --finish. Texts (1.2 kB a token for SmolLM2-135M), checkpoints
-and the draft, both packed and as a folder that can be used as a model, are kept beside the cache of
-the models.
+still be continued later, without --finish. Where the checkpoint is gone, --from goes on from a
+draft as it was packed, with new texts and its count of tokens, but without the optimiser's memory.
+
+Texts (1.2 kB a token for SmolLM2-135M), checkpoints and the draft, both packed and as a folder that
+can be used as a model, are kept beside the cache of the models.
 """
 
 from __future__ import annotations
@@ -37,30 +40,20 @@ from testbed.distillation.teacher import header_of
 from testbed.distillation.trainer import Trainer, run
 from testbed.errors import TestbedError
 from testbed.models.catalog import resolve
+from testbed.models.packed import unpack
 from testbed.models.store import cache_dir, file_sha256
 from testbed.models.weights import DEFAULT_MODEL
 
 
 def main() -> None:
     """Distil, pack, tell."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "--target", default=DEFAULT_MODEL, help="a model for chat, like llama or qwen"
-    )
-    parser.add_argument("--layers", default="0,1,2,14,28,29", help="of the target, to begin with")
-    parser.add_argument("--tokens", type=float, default=6e6, help="to train on (default 6e6)")
-    parser.add_argument("--finish", action="store_true", help="let the rate fall from here on")
-    parser.add_argument("--device", default="cpu", help="cpu or cuda")
-    parser.add_argument("--threads", type=int, default=2, help="on the CPU (default 2)")
-    parser.add_argument("--directory", type=Path, default=cache_dir().parent / "distill")
-    args = parser.parse_args()
+    args = options().parse_args()
     torch.set_num_threads(args.threads)
 
     args.directory.mkdir(parents=True, exist_ok=True)
     spec = resolve(args.target)
-    layers = layers_of(args.layers)
+    draft = unpack(args.draft) if args.draft else None
+    layers = draft.layers if draft else layers_of(args.layers)
     dtype = faster_type(args.device)
     hashes = [file_sha256(each) for each in sorted(Path(spec.path).glob("*.safetensors"))]
     say(f"{args.device}, {dtype}, {args.threads} threads")
@@ -79,6 +72,8 @@ def main() -> None:
     level = args.directory / f"{name}.safetensors"
     if level.is_file():
         trainer.restore(level)
+    elif draft:
+        trainer.begin_with(draft)
     done = trainer.progress.step
     if args.finish:
         if not done:
@@ -109,6 +104,30 @@ def main() -> None:
     say(f"{packed}: {packed.stat().st_size / 1e6:.1f} MB, beside it a folder to use as a model")
     for tokens, measured in trainer.progress.curve:
         print(f"{tokens:>12,} {measured:.4f}")
+
+
+def options() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--target", default=DEFAULT_MODEL, help="a model for chat, like llama or qwen"
+    )
+    start = parser.add_mutually_exclusive_group()
+    start.add_argument("--layers", default="0,1,2,14,28,29", help="of the target, to begin with")
+    start.add_argument(
+        "--from",
+        dest="draft",
+        type=Path,
+        help="a packed draft to go on from, unless there is a checkpoint",
+    )
+    parser.add_argument("--tokens", type=float, default=6e6, help="to train on (default 6e6)")
+    parser.add_argument("--finish", action="store_true", help="let the rate fall from here on")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--threads", type=int, default=2, help="on the CPU (default 2)")
+    parser.add_argument("--directory", type=Path, default=cache_dir().parent / "distill")
+    return parser
 
 
 def layers_of(text: str) -> list[int]:

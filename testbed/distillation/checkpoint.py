@@ -28,6 +28,8 @@ class Progress:
     """Of work so far, over all the run's processes."""
     curve: list[tuple[int, float]] = field(default_factory=list)
     """Tokens trained on, and the expected acceptance measured then."""
+    begun: int = 0
+    """The step that the optimiser began at: a later one than 0 behind a packed draft."""
 
 
 def save(
@@ -73,7 +75,7 @@ def restore(
     except Exception as error:  # safetensors has an exception of its own
         raise TestbedError(f"Cannot read the checkpoint {path} ({error}); remove it.") from error
     curve = [(tokens, value) for tokens, value in progress["curve"]]
-    return Progress(progress["step"], progress["seconds"], curve)
+    return Progress(progress["step"], progress["seconds"], curve, progress.get("begun", 0))
 
 
 def settings_of(target: str, layers: list[int], dtype: torch.dtype) -> dict[str, Any]:

@@ -27,9 +27,9 @@ class Schedule:
         """Of the whole run."""
         return self.hold + self.fall
 
-    def rate(self, step: int) -> float:
-        """Of step 0, 1, …"""
-        return RATE * min(1, (step + 1) / WARM_UP, (self.steps - step) / self.fall)
+    def rate(self, step: int, begun: int = 0) -> float:
+        """Of step 0, 1, …, by an optimiser that began at step `begun`."""
+        return RATE * min(1, (step - begun + 1) / WARM_UP, (self.steps - step) / self.fall)
 
 
 def whole(steps: int) -> Schedule:

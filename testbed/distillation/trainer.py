@@ -21,6 +21,7 @@ from testbed.distillation.schedule import RATE, Schedule
 from testbed.distillation.student import learnt
 from testbed.distillation.teacher import Samples
 from testbed.errors import TestbedError
+from testbed.models.packed import PackedDraft
 
 BATCH = 5
 """Texts a step."""
@@ -75,11 +76,27 @@ class Trainer:
         """Go on from a checkpoint."""
         self.progress = checkpoint.restore(path, self.weights, self._optimiser, self._settings)
 
+    def begin_with(self, draft: PackedDraft) -> None:
+        """Go on from a packed draft, which says how much it was trained, with a new optimiser.
+
+        Raises TestbedError unless it has the student's weights.
+        """
+        shapes = {name: tuple(weight.shape) for name, weight in self.weights.items()}
+        if {name: values.shape for name, values in draft.weights.items()} != shapes:
+            raise TestbedError(
+                "The draft to go on from has other weights than the layers of this target."
+            )
+        for name, weight in self.weights.items():
+            weight.data.copy_(torch.from_numpy(draft.weights[name]))
+        step = draft.notes["tokens"] // self.batch_tokens
+        curve = [(tokens, value) for tokens, value in draft.notes["curve"]]
+        self.progress = Progress(step, curve=curve, begun=step)
+
     def step(self, schedule: Schedule) -> tuple[float, float]:
         """Learn from one batch; returns its loss and overlap."""
         began = monotonic()
         for group in self._optimiser.param_groups:
-            group["lr"] = schedule.rate(self.progress.step)
+            group["lr"] = schedule.rate(self.progress.step, self.progress.begun)
         batch = self._batch(self.progress.step)
         hidden = self._read(batch.ids)
         teacher = batch.hidden.to(hidden.device).flatten(0, 1)

@@ -102,6 +102,29 @@ def test_resumed_run_is_the_uninterrupted_one(make: Make, tmp_path: Path) -> Non
     assert measured.items() >= dict(whole_run.progress.curve).items()
 
 
+def test_a_packed_draft_is_gone_on_from_with_new_texts(
+    make: Make, target: HuggingFaceSpec, tmp_path: Path
+) -> None:
+    first = make()
+    go(first, whole(50), tmp_path / "run.safetensors", 40)
+    packed = export(first, LAYERS, target, tmp_path / "draft")
+    reached, second = first.acceptance(), make()
+    second.begin_with(unpack(packed))
+    assert same(second, first)
+    assert second.acceptance() == reached
+    assert (second.tokens, second.progress.curve) == (first.tokens, first.progress.curve)
+    plan = whole(200)
+    assert plan.rate(40, second.progress.begun) == plan.rate(0)  # it warms up again
+    path = tmp_path / "more.safetensors"
+    go(second, plan, path, 42)
+    assert [tokens // second.batch_tokens for tokens, _ in second.progress.curve][-1] == 42
+    third = make()
+    third.restore(path)
+    assert vars(third.progress) == vars(second.progress)
+    with pytest.raises(TestbedError, match="has other weights than the layers"):
+        make([0, 5]).begin_with(unpack(packed))
+
+
 def test_new_texts_come_as_old_ones_are_used_up(make: Make, tmp_path: Path) -> None:
     trainer = make()
     shards: list[int] = []

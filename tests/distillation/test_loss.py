@@ -37,7 +37,8 @@ def test_values_and_gradient(states: tuple[torch.Tensor, torch.Tensor, torch.Ten
     assert mine.grad is not None
     assert theirs.grad is not None
     assert theirs.grad.abs().max() > 1e-4
-    assert torch.allclose(mine.grad, theirs.grad, atol=1e-7)
+    # In fp32 both are rounded, on each processor in an order of its own.
+    assert torch.allclose(mine.grad, theirs.grad, atol=1e-6)
 
 
 def test_each_position(states: tuple[torch.Tensor, torch.Tensor, torch.Tensor]) -> None:

@@ -79,9 +79,11 @@ class KeyedRandomness:
 
     def race(self, weights: Weights, position: int) -> int:
         """See Randomness. The exponentials are those of a Philox generator keyed by position."""
+        runners = np.flatnonzero(weights != 0)
+        if runners.size == 1:
+            return int(runners[0])
         key = np.frombuffer(self._digest("race", position, size=16), "<u8")
         uniforms = np.random.Generator(np.random.Philox(key=key)).random(weights.size)
-        runners = np.flatnonzero(weights)
         with np.errstate(over="ignore"):  # 1 / 5e-324 is later than any float can say
             arrivals = -np.log1p(-uniforms[runners]) / weights[runners]
         return int(runners[arrivals.argmin()])

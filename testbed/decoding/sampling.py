@@ -36,15 +36,15 @@ def distribution(logits: NDArray[np.floating], sampling: Sampling) -> Probabilit
     (the smallest set of likeliest tokens whose mass reaches top_p). Temperature 0 puts all mass on
     the likeliest token, the lowest id among equals. Raises ValueError on NaN or all -inf logits.
     """
-    x: Probabilities = logits.astype(np.float64)
-    top = x.max()
-    if not np.isfinite(top):
+    best = int(logits.argmax())  # of a NaN, if there is one
+    if not np.isfinite(logits[best]):
         raise ValueError("logits hold NaN, +inf or nothing but -inf")
     if sampling.temperature == 0:
-        greedy = np.zeros_like(x)
-        greedy[int(x.argmax())] = 1.0
+        greedy = np.zeros(logits.size)
+        greedy[best] = 1.0
         return greedy
-    x -= top
+    x: Probabilities = logits.astype(np.float64)
+    x -= x[best]
     if sampling.temperature != 1:
         x /= sampling.temperature
     if 0 < sampling.top_k < x.size:

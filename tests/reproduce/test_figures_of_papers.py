@@ -20,6 +20,11 @@ from tests.records import row
 
 
 @pytest.fixture(scope="module")
+def paper():
+    return importlib.import_module("dssd_paper")
+
+
+@pytest.fixture(scope="module")
 def dssd():
     return importlib.import_module("dssd")
 
@@ -34,12 +39,12 @@ def qs():
     return importlib.import_module("qs")
 
 
-def test_dssd_table_2_is_explained_by_31_and_46_rounds_but_for_what_is_named(dssd):
+def test_dssd_table_2_is_explained_by_31_and_46_rounds_but_for_what_is_named(paper):
     unexplained = []
-    for line in dssd.TABLE_2:
-        for column in dssd.COLUMNS:
+    for line in paper.TABLE_2:
+        for column in paper.COLUMNS:
             printed = column.printed(line).com
-            formula = dssd.printed_com(column.method, column.pair.rounds, line.link, line.gamma)
+            formula = paper.printed_com(column.method, column.pair.rounds, line.link, line.gamma)
             if abs(formula - printed) > 0.05 * printed:
                 unexplained.append((column.name, line.link, line.gamma))
     assert unexplained == [
@@ -52,34 +57,34 @@ def test_dssd_table_2_is_explained_by_31_and_46_rounds_but_for_what_is_named(dss
     ]
 
 
-def test_dssd_last_row_of_table_2_is_that_of_8_rounds(dssd):
-    line = dssd.TABLE_2[-1]
+def test_dssd_last_row_of_table_2_is_that_of_8_rounds(paper):
+    line = paper.TABLE_2[-1]
     for method, printed in (("dsd", line.dsd), ("dssd", line.small)):
-        assert dssd.printed_com(method, 8, line.link, line.gamma) == pytest.approx(
+        assert paper.printed_com(method, 8, line.link, line.gamma) == pytest.approx(
             printed.com, abs=0.005
         )
-    assert 8 * (line.gamma + 1) < dssd.TOKENS
+    assert 8 * (line.gamma + 1) < paper.TOKENS
 
 
-def test_dssd_table_1_charges_8_ms_for_p(dssd):
-    assert dssd.charged_com(0.0, 1, (20, 100), 2) == pytest.approx(28.04e-3, rel=1e-3)
-    assert dssd.charged_com(1.0, 1, (20, 100), 2) == pytest.approx(20e-3)
+def test_dssd_table_1_charges_8_ms_for_p(paper):
+    assert paper.charged_com(0.0, 1, (20, 100), 2) == pytest.approx(28.04e-3, rel=1e-3)
+    assert paper.charged_com(1.0, 1, (20, 100), 2) == pytest.approx(20e-3)
 
 
-def test_dssd_rounds_imply_other_acceptances_than_stated(dssd):
-    for pair, implied in ((dssd.SMALL, 0.785), (dssd.LARGE, 0.648)):
+def test_dssd_rounds_imply_other_acceptances_than_stated(paper):
+    for pair, implied in ((paper.SMALL, 0.785), (paper.LARGE, 0.648)):
         assert pair.implied_alpha == pytest.approx(implied, abs=1e-3)
-        assert dssd.rounds_at(pair, 8) == pytest.approx(pair.rounds)
-        assert dssd.TOKENS / expected_tokens(pair.alpha, 8) > 1.3 * pair.rounds
+        assert paper.rounds_at(pair, 8) == pytest.approx(pair.rounds)
+        assert paper.TOKENS / expected_tokens(pair.alpha, 8) > 1.3 * pair.rounds
 
 
-def test_dssd_speed_up_counts_drafts_rounds_and_the_link(dssd):
+def test_dssd_speed_up_counts_drafts_rounds_and_the_link(paper):
     # 128 tokens alone take 12.8 s; 10 rounds with 80 drafts and 1 s on the link take 2.8 s.
-    assert dssd.speed_up(10, 80, 1.0, verify=0.1, cost=0.1) == pytest.approx(12.8 / 2.8)
-    for pair in (dssd.SMALL, dssd.LARGE):
-        verify = dssd.fitted_verify(pair)
+    assert paper.speed_up(10, 80, 1.0, verify=0.1, cost=0.1) == pytest.approx(12.8 / 2.8)
+    for pair in (paper.SMALL, paper.LARGE):
+        verify = paper.fitted_verify(pair)
         assert 0.1 < verify < 0.25
-        assert 0.1 < dssd.fitted_cost(pair, verify) < 0.5
+        assert 0.1 < paper.fitted_cost(pair, verify) < 0.5
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="RESULTS",
         help="instead of a scenario: go on with a run that was interrupted, as it was begun",
     )
+    run.add_argument(
+        "--redo", action="store_true", help="with --resume: do runs that are not valid once more"
+    )
     run.add_argument("--out", type=Path, help="default: results")
     run.add_argument(
         "--set",
@@ -184,12 +187,14 @@ def _run(args: argparse.Namespace) -> int:
     from testbed.table import print_results
 
     given = [key for key in ("scenario", *_RUN_OPTIONS) if getattr(args, key) not in (None, [])]
+    if args.resume is None and args.redo:
+        raise TestbedError("testbed run: --redo goes with --resume RESULTS")
     if args.resume is None:
         results, code = _launch(args)
     elif given:
         raise TestbedError(f"--resume goes on with a run as it was begun; leave out {given[0]}")
     else:
-        results, code = resume(args.resume)
+        results, code = resume(args.resume, redo=args.redo)
     print_results(results)
     for path in draw_all(results, FIRST):
         if path.suffix == ".png":

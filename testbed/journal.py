@@ -20,7 +20,7 @@ from testbed.errors import TestbedError
 from testbed.order import Turn
 from testbed.sweep import Values
 from testbed.traces.summary import Row
-from testbed.traces.verdict import Verdict
+from testbed.traces.verdict import Level, Verdict
 
 JOURNAL = "journal.jsonl"
 
@@ -76,6 +76,16 @@ class RunEnded(_Line, kw_only=True, tag="run"):
     rows: list[Row]
 
 
+class Discarded(_Line, kw_only=True, tag="discarded"):
+    """A run that had ended counts no more: it was not valid, and is to be done once more."""
+
+    session: int
+    """That of its next time."""
+    point: Values
+    turn: Turn
+    level: Level
+
+
 class Stopped(_Line, kw_only=True, tag="stopped"):
     """The runs at a point, or all of a sandbox, ended before their time."""
 
@@ -84,7 +94,7 @@ class Stopped(_Line, kw_only=True, tag="stopped"):
     reason: str
 
 
-Record = Began | NetworkUp | NetworkDown | RunEnded | Stopped
+Record = Began | NetworkUp | NetworkDown | RunEnded | Discarded | Stopped
 
 
 def append(folder: Path, record: Record) -> None:

@@ -19,7 +19,7 @@ from testbed.jobs import Job, left, pack, require_processors, shares
 from testbed.journal import JOURNAL, Stopped, append
 from testbed.preparation import prepare
 from testbed.results import Results
-from testbed.resumption import sessions
+from testbed.resumption import discard_doubtful, sessions
 from testbed.scenario import Scenario
 from testbed.traces.verdict import Verdict
 
@@ -50,8 +50,10 @@ def launch(scenario: Scenario, out: Path, jobs: int = 1) -> tuple[Results, int]:
         return results, _work(results, plans, 0, fitting)
 
 
-def resume(path: Path) -> tuple[Results, int]:
+def resume(path: Path, *, redo: bool = False) -> tuple[Results, int]:
     """Do the runs that have not ended in results, each from its beginning. As `launch`.
+
+    With `redo` also those that ended but are not valid.
 
     Raises TestbedError when there is nothing to go on with, or it would not be the same.
     """
@@ -62,6 +64,8 @@ def resume(path: Path) -> tuple[Results, int]:
         session = began[-1].session + 1
         plans = read_plans(results)
         _require_backend(plans[0].backend)
+        if redo:
+            discard_doubtful(results, session)
         runs, ended = _count(plans), len(results.ended())
         if ended == runs:
             print(f"{results.path}: nothing is left to do, {runs} of {runs} runs have ended")

@@ -19,9 +19,10 @@ import msgspec
 import yaml
 
 from testbed.errors import TestbedError
-from testbed.journal import JOURNAL, RunEnded, read
+from testbed.journal import JOURNAL, Discarded, RunEnded, read
 from testbed.links.files import place_files
 from testbed.models.profiles import place_profiles
+from testbed.order import Turn
 from testbed.sweep import Values, point_text
 from testbed.traces.events import Event, read_events
 from testbed.traces.summary import Row
@@ -143,7 +144,7 @@ class Results:
         (self.path / "summary.json").unlink(missing_ok=True)
 
     def ended(self) -> list[RunEnded]:
-        """The runs that have ended, by the journal, in the order of the scenario."""
+        """The runs that have ended and count, by the journal, in the order of the scenario."""
         plans = self._plans()
         points = [plan.point for plan in plans]
 
@@ -151,7 +152,19 @@ class Results:
             point = points.index(run.point)
             return point, run.turn.repeat, plans[point].methods.index(run.turn.method)
 
-        return sorted((each for each in read(self.path) if isinstance(each, RunEnded)), key=place)
+        runs: dict[tuple[int, Turn], RunEnded] = {}
+        for record in read(self.path):
+            if isinstance(record, RunEnded):
+                runs[points.index(record.point), record.turn] = record
+            elif isinstance(record, Discarded):
+                del runs[points.index(record.point), record.turn]
+        return sorted(runs.values(), key=place)
+
+    def discarded(self) -> int:
+        """How many runs were done once more because they had not been valid."""
+        if not (self.path / JOURNAL).exists():
+            return 0  # results of an older testbed
+        return sum(isinstance(record, Discarded) for record in read(self.path))
 
     def packet_logs(self) -> list[Path]:
         """The relay's logs of all runs."""

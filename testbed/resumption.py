@@ -7,8 +7,9 @@ from typing import Any
 
 from testbed.environment import describe_environment
 from testbed.errors import TestbedError
-from testbed.journal import JOURNAL, Began, read
+from testbed.journal import JOURNAL, Began, Discarded, NetworkUp, append, read
 from testbed.results import Results
+from testbed.traces.verdict import worst
 
 
 def sessions(results: Results) -> list[Began]:
@@ -40,6 +41,25 @@ def sessions(results: Results) -> list[Began]:
     if str(now["commit"]).endswith("-dirty"):
         print("warning: files of the testbed differ from its commit, perhaps not as they did then")
     return began
+
+
+def discard_doubtful(results: Results, session: int) -> None:
+    """Have every run that is not valid done once more, in this session.
+
+    It is not valid if its own verdict, that on one of its texts or that on its network is not.
+    """
+    networks = {
+        record.network: record.verdict.level
+        for record in read(results.path)
+        if isinstance(record, NetworkUp)
+    }
+    for run in results.ended():
+        level = worst(
+            [run.verdict.level, networks[run.network], *(row.verdict for row in run.rows)]
+        )
+        if level != "valid":
+            record = Discarded(session=session, point=run.point, turn=run.turn, level=level)
+            append(results.path, record)
 
 
 def _versions(then: dict[str, Any], now: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:

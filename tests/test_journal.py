@@ -11,6 +11,7 @@ from testbed.conclusion import conclude
 from testbed.errors import TestbedError
 from testbed.order import Turn
 from testbed.results import Results
+from testbed.resumption import discard_doubtful
 from testbed.traces.verdict import Verdict
 from tests.records import row
 
@@ -68,6 +69,30 @@ def test_rows_are_in_the_order_of_the_scenario_however_they_ran(tmp_path):
     (results.path / journal.JOURNAL).unlink()
     assert order(results) == WHOLE
     assert results.verdict() == Verdict()
+
+
+def test_runs_that_are_not_valid_can_be_done_once_more(tmp_path):
+    results = made(tmp_path)
+    for session in (0, 1):
+        began(results, session, "linux")
+    journal.append(
+        results.path,
+        journal.NetworkUp(
+            session=0, network="good", point=SLOW, processors=[0], state={}, verdict=Verdict()
+        ),
+    )
+    ended(results, "good", SLOW, "dsd", 0, tokens=5)
+    ended(results, "good", SLOW, "ar", 0, tokens=6, verdict="suspect", reasons=["late"])
+    ended(results, "0.1", FAST, "dsd", 0, tokens=7)  # its network was late
+    discard_doubtful(results, 2)
+    assert order(results) == [(SLOW, 0, "dsd")]
+    assert results.discarded() == 2
+    ended(results, "good", SLOW, "ar", 0, tokens=8)
+    assert [row.tokens for row in results.summary().rows] == [5, 8]
+    conclude(results, 2, 2)
+    assert (results.verdict().level, results.verdict().reasons) == ("valid", [])
+    discard_doubtful(results, 3)
+    assert results.discarded() == 2
 
 
 def test_a_line_that_was_cut_off_is_none(tmp_path):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from plots.style import COLUMN, drawable, few_points, legend_of, look, plain_ticks, point_title
+from plots.style import COLUMN, drawable, few_points, legend_of, look, plain_ticks
 from testbed.measures import round_seconds, token_waits
 from testbed.results import Results
 from testbed.traces.summary import Row
@@ -28,10 +28,10 @@ def draw(results: Results) -> Figure | None:
         return None
     figure = Figure(figsize=(2 * COLUMN, 0.4 + 1.9 * len(points)))
     grid = figure.subplots(len(points), 2, sharex=True, sharey=True, squeeze=False)
-    for both, (point, mine) in zip(grid, points, strict=True):
+    for both, (title, mine) in zip(grid, points, strict=True):
         for axes, (_, measure) in zip(both, _PANELS, strict=True):
             _draw_laws(axes, labels, mine, measure)
-        both[0].set_title(point_title(point), loc="left", fontsize=7)
+        both[0].set_title(title, loc="left", fontsize=7)
         both[0].set_ylabel("share within")
     for axes, (name, _) in zip(grid[-1], _PANELS, strict=True):
         axes.set_xlabel(name)

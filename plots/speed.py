@@ -8,7 +8,7 @@ from __future__ import annotations
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from plots.style import COLUMN, drawable, few_points, look, name_methods, point_title
+from plots.style import COLUMN, drawable, few_points, look, name_methods
 from testbed.results import Results
 from testbed.traces.summary import Row, together_speed
 
@@ -17,15 +17,15 @@ def draw(results: Results) -> Figure | None:
     """The figure, or None without rows, or with more points than fit."""
     rows = drawable(results.summary().rows)
     labels = list(dict.fromkeys(row.method for row in rows))
-    points = few_points(rows)
+    points = few_points(rows, 45)
     if not points:
         return None
     several = len({row.device for row in rows}) > 1
     figure = Figure(figsize=(COLUMN, 0.7 + 0.32 * len(labels) * len(points)))
     all_axes = figure.subplots(len(points), 1, squeeze=False)[:, 0]
-    for axes, (point, mine) in zip(all_axes, points, strict=True):
+    for axes, (title, mine) in zip(all_axes, points, strict=True):
         _draw_point(axes, labels, mine, several=several)
-        axes.set_title(point_title(point, 45), loc="left", fontsize=7)
+        axes.set_title(title, loc="left", fontsize=7)
     speed_of = "tokens/s of one device" if several else "tokens per second"
     all_axes[-1].set_xlabel(f"{speed_of} (bar: all texts, dot: one text)")
     return figure

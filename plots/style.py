@@ -14,7 +14,7 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from testbed.sweep import point_text
+from testbed.sweep import namer, point_text
 from testbed.traces.summary import Row, by_point
 
 COLUMN = 3.5
@@ -103,22 +103,15 @@ def look(label: str, labels: list[str]) -> Look:
     return Look(label, *_OTHERS[unknown.index(label) % len(_OTHERS)])
 
 
-def short_key(key: str) -> str:
-    """Of links.radio.up.rate "radio up rate", of decoding.temperature "temperature"."""
-    parts = key.split(".")
-    return " ".join(parts[1:]) if parts[0] == "links" else parts[-1]
+def few_points(rows: list[Row], width: int = 90) -> list[tuple[str, list[Row]]]:
+    """The rows of each point of the sweep, with its name in lines of so many characters.
 
-
-def point_title(point: dict[str, Any], width: int = 90) -> str:
-    """A point for the title of a panel, in lines of so many characters."""
-    each = [f"{short_key(key)} {value}" for key, value in point.items()]
-    return textwrap.fill(", ".join(each), width)
-
-
-def few_points(rows: list[Row]) -> list[tuple[dict[str, Any], list[Row]]]:
-    """The rows of each point of the sweep; none where there are more than a figure has room for."""
+    None where there are more points than a figure has room for.
+    """
     points = by_point(rows)
-    return points if len(points) <= PANELS else []
+    name = namer(point for point, _ in points)
+    titled = [(textwrap.fill(name(point), width), mine) for point, mine in points]
+    return titled if len(titled) <= PANELS else []
 
 
 def marks(label: str, labels: list[str]) -> dict[str, Any]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from plots.style import COLUMN, PANELS, drawable, legend_of, marks, point_title, short_key
+from plots.style import COLUMN, PANELS, drawable, legend_of, marks
 from testbed.results import Results
-from testbed.sweep import axes_of
+from testbed.sweep import axes_of, namer, short_key
 from testbed.traces.summary import Row
 
 
@@ -24,10 +25,11 @@ def draw(results: Results) -> Figure | None:
         return None
     labels = list(dict.fromkeys(row.method for row in rows))
     panels: dict[str, list[Row]] = {}
-    together = axes_of([row.point for row in rows])[0]
+    points = [row.point for row in rows]
+    together, name = axes_of(points)[0], namer(points)
     for row in rows:
-        others = {name: value for name, value in row.point.items() if name not in together}
-        panels.setdefault(point_title(others), []).append(row)
+        others = {key: value for key, value in row.point.items() if key not in together}
+        panels.setdefault(textwrap.fill(name(others), 90), []).append(row)
     if len(panels) > PANELS:
         return None
     figure = Figure(figsize=(2 * COLUMN, max(2.6 * len(panels), 0.4 + 0.19 * len(labels))))

@@ -7,7 +7,7 @@ import textwrap
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from plots.style import COLUMN, drawable, few_points, look, name_methods, point_title
+from plots.style import COLUMN, drawable, few_points, look, name_methods
 from testbed.results import Results
 from testbed.traces.summary import Row
 
@@ -21,11 +21,11 @@ def draw(results: Results) -> Figure | None:
         return None
     figure = Figure(figsize=(2 * COLUMN, 0.9 + 0.34 * len(labels) * len(points)))
     grid = figure.subplots(len(points), 2, sharex=True, sharey=True, squeeze=False)
-    for both, (point, mine) in zip(grid, points, strict=True):
+    for both, (title, mine) in zip(grid, points, strict=True):
         for axes, way in zip(both, ("uplink", "downlink"), strict=True):
             _draw_way(axes, way, labels, mine)
-            where = f", {point_title(point)}" if point else ""
-            axes.set_title(textwrap.fill(f"{way}{where}", 42), loc="left", fontsize=7)
+            whole = f"{way}, {title}" if title else way
+            axes.set_title(textwrap.fill(whole, 42), loc="left", fontsize=7)
         name_methods(both[0], labels, mine)
         both[1].tick_params(axis="y", length=0)
     for axes in grid[-1]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from plots.style import COLUMN, PARTS, drawable, few_points, name_methods, point_title
+from plots.style import COLUMN, PARTS, drawable, few_points, name_methods
 from testbed.measures import over_bound, phase_seconds
 from testbed.results import Results
 from testbed.traces.phases import BOUND
@@ -21,9 +21,9 @@ def draw(results: Results) -> Figure | None:
         return None
     figure = Figure(figsize=(2 * COLUMN, 1.0 + 0.3 * len(labels) * len(points)))
     all_axes = figure.subplots(len(points), 1, squeeze=False)[:, 0]
-    for axes, (point, mine) in zip(all_axes, points, strict=True):
+    for axes, (title, mine) in zip(all_axes, points, strict=True):
         _draw_point(axes, labels, mine)
-        axes.set_title(point_title(point), loc="left", fontsize=7)
+        axes.set_title(title, loc="left", fontsize=7)
     all_axes[-1].set_xlabel("ms per token (number: times as long as links and compute allow)")
     figure.legend(
         *all_axes[0].get_legend_handles_labels(),

@@ -16,11 +16,11 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Polygon, Rectangle
 
-from plots.style import COLUMN, drawable, look, short_key
+from plots.style import COLUMN, drawable, look
 from testbed.intervals import speed_ratio
 from testbed.methods.base import method_class
 from testbed.results import Results
-from testbed.sweep import axes_of
+from testbed.sweep import axes_of, short_key
 from testbed.traces.summary import Row, by_point
 
 _UNSURE = "/////"

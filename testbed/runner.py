@@ -26,7 +26,7 @@ from testbed.order import Turn
 from testbed.progress import Display
 from testbed.results import Results
 from testbed.scenario import Scenario, check_scenario
-from testbed.sweep import Values, point_text
+from testbed.sweep import Values, namer
 from testbed.traces.summary import Row
 
 
@@ -39,6 +39,7 @@ class Runner:
         scenario = check_scenario(results.scenario(), str(results.path / "scenario.yaml"))
         self._scenarios = [point.scenario for point in scenario.every_point()]
         self._plans = read_plans(results)
+        self._name = namer(plan.point for plan in self._plans)
         self._ended = results.ended()
         began = journal.Began(
             session=job.session, jobs=job.jobs, environment=describe_environment()
@@ -67,7 +68,7 @@ class Runner:
 
     def _run_part(self, scenario: Scenario, plan: Plan, part: int) -> None:
         turns = left(plan.order, plan.point, self._ended, part, self._job.parts)
-        where = f"{point_text(plan.point)}: " if plan.point else ""
+        where = f"{self._name(plan.point)}: " if plan.point else ""
         if self._job.parts > 1:
             where += f"part {part + 1} of {self._job.parts}: "
         document = scenario.document

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, product
 from typing import Any, TypeAlias
 
@@ -97,6 +97,23 @@ def differences(base: Any, other: Any, path: str = "") -> Values:
 def point_text(point: Values) -> str:
     """A point for people: each key and its value."""
     return ", ".join(f"{key} {value}" for key, value in point.items())
+
+
+def short_key(key: str) -> str:
+    """Of links.radio.up.rate "radio up rate", of decoding.temperature "temperature"."""
+    parts = key.split(".")
+    return " ".join(parts[1:]) if parts[0] == "links" else parts[-1]
+
+
+def namer(points: Iterable[Values]) -> Callable[[Values], str]:
+    """Names each of these points in short: of keys that change together only the first counts."""
+    every = list(points)
+    named = {group[0] for group in axes_of(every)}
+    if any(point.keys() != every[0].keys() for point in every):  # points that were listed
+        named = {key for point in every for key in point}
+    return lambda point: ", ".join(
+        f"{short_key(key)} {value}" for key, value in point.items() if key in named
+    )
 
 
 def axes_of(points: Sequence[Values]) -> list[list[str]]:

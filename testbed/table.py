@@ -20,7 +20,7 @@ from testbed.measures import (
     token_waits,
 )
 from testbed.results import Results
-from testbed.sweep import point_text
+from testbed.sweep import namer
 from testbed.traces.phases import PHASES
 from testbed.traces.summary import Row, by_point, dilation_text, together_speed
 from testbed.traces.verdict import worst
@@ -37,9 +37,11 @@ def print_results(results: Results) -> None:
     """Print tables, verdict and reasons of a results directory."""
     console = Console()
     energy = energy_of(results.scenario())
-    for point, rows in by_point(results.summary().rows):
+    every = by_point(results.summary().rows)
+    name = namer(point for point, _ in every)
+    for point, rows in every:
         if point:
-            console.rule(point_text(point), style="none")
+            console.rule(name(point), style="none")
         if dilated := dilation_text(rows):
             console.print(dilated, highlight=False)
         for _, table in tables(rows, energy):
@@ -48,6 +50,8 @@ def print_results(results: Results) -> None:
         console.print(
             f"{again} times a text was decoded once more, as passes had been late", highlight=False
         )
+    if done := results.discarded():
+        console.print(f"{done} runs were done once more, as they had not been valid")
     for warning in results.warnings():
         console.print(f"warning: {warning}", highlight=False, markup=False, soft_wrap=True)
     verdict = results.verdict()

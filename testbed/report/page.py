@@ -22,7 +22,7 @@ from testbed.report.place import checks_table, place_table
 from testbed.report.runs import read_runs
 from testbed.report.words import breakable, seen, short
 from testbed.results import Results
-from testbed.sweep import point_text
+from testbed.sweep import namer
 from testbed.table import tables
 from testbed.traces.summary import Row, by_point, dilation_text
 
@@ -74,6 +74,7 @@ def render(results: Results) -> str:
         verdict=verdict,
         warnings=results.warnings(),
         again=sum(row.again for row in rows),
+        discarded=results.discarded(),
         dilated=dilation_text(rows),
         overview=overview(rows),
         lead=asked.lead(scenario),
@@ -111,10 +112,12 @@ def _templates() -> Environment:
 
 def _points(rows: Sequence[Row], energy: Energy | None) -> Iterator[Point]:
     """The tables of `testbed show`, of texts that count."""
-    for point, mine in by_point(list(rows)):
+    every = by_point(list(rows))
+    name = namer(point for point, _ in every)
+    for point, mine in every:
         fit = counting(mine)
         yield Point(
-            title=point_text(point),
+            title=name(point),
             note=dilation_text(mine),
             left_out=len(mine) - len(fit),
             tables=list(tables(fit, energy)) if fit else [],

@@ -15,7 +15,7 @@ from testbed.errors import TestbedError
 from testbed.report.asked import prompts
 from testbed.report.overview import NONE
 from testbed.results import Results
-from testbed.sweep import Values, at_point, point_text
+from testbed.sweep import Values, at_point, namer
 from testbed.traces.ledger import Ledger
 from testbed.traces.summary import Row, by_point
 from testbed.traces.verdict import Level, worst
@@ -50,7 +50,9 @@ class Run:
 
 def read_runs(results: Results, rows: Sequence[Row], scenario: Mapping[str, Any]) -> Iterator[Run]:
     """In the order they ran."""
-    for point, there in by_point(list(rows)):
+    every = by_point(list(rows))
+    name = namer(point for point, _ in every)
+    for point, there in every:
         asked = prompts(_there(scenario, point))
         for method, repeat in dict.fromkeys((row.method, row.repeat) for row in there):
             mine = [row for row in there if (row.method, row.repeat) == (method, repeat)]
@@ -58,7 +60,7 @@ def read_runs(results: Results, rows: Sequence[Row], scenario: Mapping[str, Any]
             devices = list(dict.fromkeys(row.device for row in mine))
             where = [f"repetition {repeat + 1}"] if any(row.repeat for row in rows) else []
             yield Run(
-                title=", ".join([method, *where, *([point_text(point)] if point else [])]),
+                title=", ".join([method, *where, *([name(point)] if point else [])]),
                 folder=str(folder.relative_to(results.path)),
                 verdict=worst(row.verdict for row in mine),
                 reasons=list(

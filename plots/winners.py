@@ -73,11 +73,14 @@ def draw(results: Results) -> Figure | None:
     handles = [Patch(color=look(each, labels).colour, label=look(each, labels).name)
                for each in winners]  # fmt: skip
     if not all(cell.sure for cell in cells.values()):
-        handles.append(Patch(fc="white", ec="grey", hatch=_UNSURE, label="second as fast"))
+        handles.append(Patch(fc="white", ec="grey", hatch=_UNSURE, label="second may be as fast"))
     if any(cell.overtaken for cell in cells.values()):
         handles.append(Patch(color="black", label="corner: draft alone faster"))
-    room = max(2, min(6, wide * len(columns) // 3))
-    figure.legend(handles=handles, loc="outside upper center", ncols=room, frameon=False)
+    room = max(2, min(6, wide * len(columns) // 2))
+    figure.legend(
+        handles=handles, loc="outside upper center", ncols=room, frameon=False,
+        fontsize=6.5, handlelength=1.2, columnspacing=1.0,
+    )  # fmt: skip
     first = look(labels[0], labels).name
     figure.supxlabel(f"number: tokens/s of the fastest over those of {first}", fontsize=6)
     return figure

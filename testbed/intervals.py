@@ -1,8 +1,13 @@
-"""How sure figures are: bootstrap intervals over texts, and methods compared text by text.
+"""How sure figures are: intervals over texts, and methods compared text by text.
 
 What varies between texts is their prompts, so prompts are drawn anew, each with all its
 repetitions; with a single prompt, its repetitions are. Efron and Tibshirani, "An Introduction to
 the Bootstrap", 1993, ch. 13 (percentile intervals); Davison and Hinkley, 1997, ch. 3.8 (clusters).
+
+A few cannot stand for all that might have been drawn: of two, all draws lie between the one and the
+other, and so does the true value only every other time. Intervals from few are Student's, of the
+logarithm, in which each unit counts by what it changes (Cochran, "Sampling Techniques", 1977,
+ch. 6.4).
 """
 
 from __future__ import annotations
@@ -21,6 +26,8 @@ from testbed.traces.summary import Row
 LEVEL = 0.95
 """How often an interval holds the true value."""
 _DRAWS = 2000
+_FEW = 30
+"""As many units are drawn from, fewer are not."""
 _SEED = 0  # the same rows give the same interval
 _Unit = Callable[[Row], Hashable]
 
@@ -104,8 +111,13 @@ def _interval(sums: NDArray[np.float64]) -> Interval:
         return quotient if len(totals) == 2 else quotient * totals[2] / totals[3]
 
     estimate = float(ratio(*sums))
-    if sums.shape[1] < 2:
+    units = sums.shape[1]
+    if units < 2:
         return Interval(estimate)
+    if units < _FEW:
+        changes = np.resize([1.0, -1.0], len(sums)) @ (sums / sums.mean(axis=1, keepdims=True))
+        error = float(stats.t.ppf((1 + LEVEL) / 2, units - 1) * stats.sem(changes))
+        return Interval(estimate, estimate * math.exp(-error), estimate * math.exp(error))
     found = stats.bootstrap(
         tuple(sums), ratio, paired=True, vectorized=True, n_resamples=_DRAWS,
         confidence_level=LEVEL, method="percentile", rng=np.random.default_rng(_SEED),

@@ -49,14 +49,27 @@ def test_prompts_are_drawn_with_all_their_repetitions():
     assert (alone.low, alone.high) == (pytest.approx(once.low), pytest.approx(once.high))
 
 
-def test_intervals_hold_the_true_value_as_often_as_they_say():
-    """Of 40 prompts whose seconds follow a gamma law of mean 2: 5 tokens/s."""
+@pytest.mark.parametrize("prompts", [2, 3, 6, 12, 29, 30, 60])
+def test_intervals_hold_the_true_value_as_often_as_they_say(prompts):
+    """Of prompts whose seconds follow a gamma law of mean 2: 5 tokens/s."""
     random = np.random.default_rng(1)
     inside = 0
     for _ in range(200):
-        found = speed([row(p, s) for p, s in enumerate(random.gamma(4, 0.5, 40))])
+        found = speed([row(p, s) for p, s in enumerate(random.gamma(4, 0.5, prompts))])
         inside += found.low <= 5 <= found.high
     assert abs(inside / 200 - LEVEL) < 0.05
+
+
+@pytest.mark.parametrize("prompts", [2, 5, 29, 40])
+def test_methods_that_are_alike_are_rarely_told_apart(prompts):
+    random = np.random.default_rng(1)
+    told = 0
+    for _ in range(200):
+        mine, theirs = (
+            [row(p, s) for p, s in enumerate(each)] for each in random.gamma(8, 0.25, (2, prompts))
+        )
+        told += speed_ratio(mine, theirs).differs
+    assert abs(told / 200 - (1 - LEVEL)) < 0.05
 
 
 def test_prompts_that_are_slow_for_both_do_not_blur_the_ratio():

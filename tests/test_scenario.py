@@ -79,7 +79,11 @@ def test_the_resolved_form_has_every_default_filled_in():
         "capture": True,
         "energy": None,
         "sweep": [],
-        "models": {"synthetic": {"vocabulary_size": 100, "acceptance": 0.8, "seed": 0}},
+        "models": {
+            "synthetic": {
+                "vocabulary_size": 100, "acceptance": 0.8, "greedy_acceptance": None, "seed": 0,
+            },
+        },
         "links": {
             "radio": {
                 "up": {
@@ -242,7 +246,8 @@ MISTAKES = [  # where, what is written there, and the error after the name of th
     ("links.radio.down.mut", "1mbit", f": {NO_LINK_KEY}"),
     ("links.radio.upp", {}, ": unknown key; allowed are profile, up, down, start, changes"),
     ("models", {"draught": "a"}, ".draught: unknown key; allowed are synthetic, target, draft"),
-    ("models.synthetic.alpha", 1, ": unknown key; allowed are vocabulary_size, acceptance, seed"),
+    ("models.synthetic.alpha", 1,
+     ": unknown key; allowed are vocabulary_size, acceptance, greedy_acceptance, seed"),
     ("models", {**REAL, "draft": {"model": "b", "path": 1}},
      ".draft.path: unknown key; allowed are model, dtype, without_layers, threads, device"),
     ("prompts", ..., ": this key is missing"),

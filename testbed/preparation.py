@@ -17,10 +17,10 @@ from testbed.experiment import Plan
 from testbed.methods.base import method_class, parse_options
 from testbed.models.base import Text, require_context
 from testbed.models.catalog import resolve
+from testbed.models.load import load_synthetic
 from testbed.models.memory import Load, require_memory
 from testbed.models.shards import read_weights
 from testbed.models.spec import HuggingFaceSpec, ModelSpec, SyntheticSpec
-from testbed.models.synthetic import SyntheticModel
 from testbed.models.vocabulary import require_same_vocabulary
 from testbed.order import shuffled
 from testbed.scenario import Point, Scenario
@@ -104,13 +104,7 @@ def _find_pair(scenario: Scenario, jobs: int) -> Pair:
             given.seed,
             greedy_acceptance=given.greedy_acceptance,
         )
-        text = SyntheticModel(
-            spec.vocabulary_size,
-            spec.acceptance,
-            spec.seed,
-            "target",
-            greedy_acceptance=spec.greedy_acceptance,
-        )
+        text = load_synthetic(spec, "target")
         return Pair(spec, spec, text, text, spec.vocabulary_size)
     assert models.target is not None and models.draft is not None
     from testbed.models.directory import open_directory  # noqa: PLC0415  loads torch

@@ -51,7 +51,9 @@ def print_results(results: Results) -> None:
             f"{again} times a text was decoded once more, as passes had been late", highlight=False
         )
     if done := results.discarded():
-        console.print(f"{done} runs were done once more, as they had not been valid")
+        console.print(
+            f"{done} runs were done once more, as they had not been valid", highlight=False
+        )
     for warning in results.warnings():
         console.print(f"warning: {warning}", highlight=False, markup=False, soft_wrap=True)
     verdict = results.verdict()

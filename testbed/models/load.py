@@ -13,14 +13,7 @@ def load_model(spec: ModelSpec, role: Role) -> Model:
     Raises TestbedError when the description cannot be met.
     """
     if isinstance(spec, SyntheticSpec):
-        return SyntheticModel(
-            spec.vocabulary_size,
-            spec.acceptance,
-            spec.seed,
-            role=role,
-            name=spec.name,
-            greedy_acceptance=spec.greedy_acceptance,
-        )
+        return load_synthetic(spec, role)
     from testbed.models.huggingface import HuggingFaceModel  # noqa: PLC0415  loads torch
 
     return HuggingFaceModel(
@@ -30,4 +23,16 @@ def load_model(spec: ModelSpec, role: Role) -> Model:
         without_layers=spec.without_layers,
         threads=spec.threads,
         device=spec.device,
+    )
+
+
+def load_synthetic(spec: SyntheticSpec, role: Role) -> SyntheticModel:
+    """Build one of a synthetic pair. Raises TestbedError when no pair is as `spec` asks."""
+    return SyntheticModel(
+        spec.vocabulary_size,
+        spec.acceptance,
+        spec.seed,
+        role=role,
+        name=spec.name,
+        greedy_acceptance=spec.greedy_acceptance,
     )

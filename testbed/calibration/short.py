@@ -89,9 +89,10 @@ def severity(check: Check) -> Level:
 
 def why(check: Check) -> str:
     """What is wrong, in a sentence."""
+    explained = " (a busy machine explains so little)" if severity(check) == "suspect" else ""
     return (
         f"link {check.link} {check.way}: {check.name} was {figure(check.measured, check.unit)} "
-        f"before the run, where {_asked(check)} was asked"
+        f"before the run, where {_asked(check)} was asked{explained}"
     )
 
 

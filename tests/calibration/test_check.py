@@ -2,6 +2,7 @@
 
 import pytest
 
+from testbed.calibration import stage
 from testbed.calibration.probes import Flight
 from testbed.calibration.stage import once_more
 from testbed.traces.check import figure, judge, limits, not_measured
@@ -50,6 +51,14 @@ def test_figures_for_people(value, unit, text):
     assert figure(value, unit) == text
 
 
+@pytest.fixture
+def moments(monkeypatch):
+    """The moments that were waited for, none of which passed."""
+    waited = []
+    monkeypatch.setattr(stage.time, "sleep", waited.append)
+    return waited
+
+
 def tries(*outcomes):
     """A measurement that gives one list of checks after the other."""
     rest = [[line(x, high=1.0, note="n") for x in each] for each in outcomes]
@@ -59,17 +68,19 @@ def tries(*outcomes):
     return lambda: rest.pop(0)
 
 
-def test_what_passes_is_measured_once():
+def test_what_passes_is_measured_once(moments):
     assert [check.note for check in once_more(tries([0.5, 0.6]))] == ["n", "n"]
+    assert moments == []
 
 
-def test_what_fails_is_measured_again_and_says_so():
+def test_what_fails_is_measured_again_a_moment_later_and_says_so(moments):
     first, second = once_more(tries([0.5, 2.0], [3.0, 0.7]))
+    assert moments == [1.0]
     assert (first.measured, first.note) == (0.5, "n")
     assert (second.measured, second.outcome, second.note) == (0.7, "ok", "measured twice; n")
 
 
-def test_what_fails_twice_has_failed():
+def test_what_fails_twice_has_failed(moments):
     (check,) = once_more(tries([2.0], [3.0]))
     assert (check.measured, check.outcome) == (3.0, "failed")
 

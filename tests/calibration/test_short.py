@@ -1,8 +1,13 @@
 """The short calibration's judgement, without packets."""
 
+import contextlib
+from types import SimpleNamespace
+
 import pytest
 
-from testbed.calibration.short import LATE, probe_gap, probes_needed, severity, why
+from testbed.calibration import short, stage
+from testbed.calibration.short import LATE, check_links, probe_gap, probes_needed, severity, why
+from testbed.errors import TestbedError
 from testbed.links.gilbert_elliott import GilbertElliott
 from testbed.links.spec import LinkSpec
 from testbed.traces.check import judge, not_measured
@@ -67,3 +72,34 @@ def test_the_reason_says_what_was_asked():
         "link radio up: delay, median was 30.00 ms before the run, "
         "where 20.00 ms ± 1.00 ms was asked"
     )
+    assert why(measured(0.022)).endswith("was asked (a busy machine explains so little)")
+
+
+@pytest.fixture
+def check(monkeypatch):
+    """`check_links` of one link whose delays are measured as these, one try after the other."""
+    monkeypatch.setattr(short, "Stage", lambda network, link: contextlib.nullcontext())
+    monkeypatch.setattr(short, "punctually", contextlib.nullcontext)
+    monkeypatch.setattr(stage.time, "sleep", lambda seconds: None)
+
+    def run(*delays):
+        rest = list(delays)
+        monkeypatch.setattr(short, "check_link", lambda stage: [measured(rest.pop(0))])
+        checks = check_links(SimpleNamespace(declared=["radio"]))
+        assert rest == []
+        return checks
+
+    return run
+
+
+@pytest.mark.parametrize("first", [0.022, 0.018, 0.05])
+def test_a_link_that_fails_for_a_moment_is_valid(check, first):
+    (found,) = check(first, 0.02)
+    assert (severity(found), found.note) == ("valid", "measured twice")
+
+
+def test_a_link_that_stays_late_is_suspect_and_one_that_is_wrong_ends_the_run(check):
+    (found,) = check(0.03, 0.022)
+    assert severity(found) == "suspect"
+    with pytest.raises(TestbedError, match=r"delay, median was 18\.00 ms before the run"):
+        check(0.022, 0.018)

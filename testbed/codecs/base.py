@@ -6,9 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from testbed.codecs.bits import BitReader, BitWriter, Payload
 from testbed.decoding.lattice import Lattice
-from testbed.decoding.sampling import Probabilities
+from testbed.decoding.sampling import Probabilities, confidence
 
 
 @dataclass(frozen=True)
@@ -17,11 +20,18 @@ class Drawn:
 
     token: int
     q: Lattice
+    logits: NDArray[np.floating] | None = None
+    """Of the draft model, shape [V], where q̂ has the likeliest token alone; on the device only."""
 
     @property
     def probability(self) -> float:
         """q̂(token)."""
         return self.q.probability(self.token)
+
+    @property
+    def confidence(self) -> float:
+        """How sure the draft model is of the token: q̂(token), but if greedy its q(token)."""
+        return self.probability if self.logits is None else confidence(self.logits)
 
 
 class Codec(Protocol):

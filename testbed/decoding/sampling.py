@@ -60,6 +60,11 @@ def distribution(logits: NDArray[np.floating], sampling: Sampling) -> Probabilit
     return p
 
 
+def confidence(logits: NDArray[np.floating]) -> float:
+    """Probability of the likeliest token at temperature 1, unfiltered, from logits, shape [V]."""
+    return 1 / float(np.exp(logits - logits.max()).sum())
+
+
 def likeliest(p: Probabilities, mass: float) -> NDArray[np.int64]:
     """The smallest set of likeliest ids of `p`, shape [V], that has at least this share of it.
 

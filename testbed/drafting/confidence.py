@@ -7,7 +7,8 @@ The unsure token is sent, too. Whether it is drawn was decided before; were it d
 turned out to be, the tokens that are sent would no longer follow q̂ but q̂ given confidence, and
 verifying them against q̂ would favour what the draft model is sure of.
 
-The probabilities are those of q̂, after temperature and filters: a greedy draft is always sure.
+The probabilities are those of q̂, after temperature and filters. Of a greedy draft, whose q̂ is
+always sure, they are the draft model's own at temperature 1, as in transformers.
 """
 
 from __future__ import annotations
@@ -43,5 +44,5 @@ class _Confidence(DraftLength):
 
     def more(self, drafts: Sequence[Drawn]) -> bool:
         judged = drafts if self._options.product else drafts[-1:]
-        sure = prod(draft.probability for draft in judged) >= self._options.threshold
+        sure = prod(draft.confidence for draft in judged) >= self._options.threshold
         return sure and len(drafts) < self._options.longest

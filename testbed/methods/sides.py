@@ -17,6 +17,7 @@ from testbed.decoding.sampling import Probabilities, Sampling, distribution
 from testbed.decoding.theory import total_variation
 from testbed.drafting.base import DraftLength, Outcome
 from testbed.errors import TestbedError
+from testbed.models.base import Logits
 from testbed.models.passes import Passes
 from testbed.traces.events import Tracer
 
@@ -103,9 +104,13 @@ class DeviceSide:
 
     def next_draft(self, text: list[int]) -> Probabilities:
         """The draft model's q after `text`, shape [V]."""
+        return self._next(text)[0]
+
+    def _next(self, text: list[int]) -> tuple[Probabilities, Logits]:
+        """q after `text`, and the logits that it comes from, both of shape [V]."""
         with self.draft.over(text) as logits:
             try:
-                return distribution(logits[-1], self.sampling)
+                return distribution(logits[-1], self.sampling), logits[-1]
             except ValueError as error:
                 raise TestbedError(f"draft model, after {len(text)} tokens: {error}") from None
 
@@ -128,15 +133,17 @@ class DeviceSide:
         """
         draw = draw or self._draw
         drafts: list[Drawn] = []
+        greedy = self.sampling.temperature == 0
         with self.drafting_round():
             while len(drafts) < self.room and self.drafting.more(drafts):
                 text = self.text + [draft.token for draft in drafts]
-                q = quantise(self.next_draft(text))
+                raw_q, logits = self._next(text)
+                q = quantise(raw_q)
                 bits = formula_bits(q)
                 if not self.drafting.admits(drafts, bits):
                     break
                 token = draw(q, len(text))
-                drafts.append(Drawn(token, q))
+                drafts.append(Drawn(token, q, logits if greedy else None))
                 self.counts.formula_bits += bits
                 if token in self.end_tokens:
                     break

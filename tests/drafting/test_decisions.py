@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from testbed.codecs.base import Drawn
+from testbed.decoding.lattice import quantise
 from testbed.drafting.bit_budget import BitBudget
 from testbed.drafting.confidence import Confidence
 from testbed.drafting.heuristic import Heuristic
@@ -80,3 +83,12 @@ def test_confidence_in_the_whole_draft(probabilities, wanted):
     policy = Confidence(threshold=0.4, longest=6, product=True).start()
     for _ in range(2):
         assert length(policy, probabilities) == wanted
+
+
+def test_a_greedy_draft_is_as_sure_as_the_draft_model_is_at_temperature_1():
+    greedy = quantise(np.array([1.0, 0.0, 0.0]), 1000)
+    for likely in (0.5, 0.6, 0.9):
+        logits = np.array([np.log(likely), np.log(1 - likely), -np.inf]) + 3
+        drawn = Drawn(0, greedy, logits)
+        assert drawn.confidence == pytest.approx(likely)
+        assert drawn.probability == Drawn(0, greedy).confidence == 1

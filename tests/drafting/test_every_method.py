@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
+from testbed.decoding.sampling import Sampling
 from testbed.methods.base import methods
 from tests.options import refusal
-from tests.toy import decode_locally, similar_models, task
+from tests.toy import PROMPT, decode_locally, similar_models, task
 
 POLICIES = [
     1,
@@ -35,6 +37,30 @@ def test_every_method_takes_every_policy(method, policy):
     assert len(got.tokens) == 60
     assert 0 < got.counts.accepted <= got.counts.tested <= got.counts.drafted
     assert got.counts.rounds <= 60
+
+
+@pytest.mark.parametrize("method", DRAFTING)
+def test_greedy_drafts_end_where_the_draft_model_is_unsure_of_its_likeliest_token(method):
+    draft, target = similar_models(12, 0.3)
+    policy = {"policy": "confidence", "threshold": 0.5, "longest": 5}
+    greedy = task(method, 60, Sampling(temperature=0), draft_length=policy)
+    got = decode_locally(greedy, draft, target)
+    text, rounds = list(PROMPT), []
+    while len(text) < 2 + 60:
+        drafts = []
+        while len(drafts) < min(5, 2 + 60 - len(text) - 1):
+            logits = draft.after([*text, *drafts]).astype(float)
+            drafts.append(int(logits.argmax()))
+            if np.exp(logits.max()) / np.exp(logits).sum() < 0.5:
+                break
+        rounds.append(len(drafts))
+        for wanted in [*drafts, None]:
+            text.append(int(target.after(text).argmax()))
+            if text[-1] != wanted:
+                break
+    assert got.tokens == text[2:]
+    assert got.counts.draft_lengths == [rounds.count(n) for n in range(max(rounds) + 1)]
+    assert len(set(rounds)) > 2
 
 
 @pytest.mark.parametrize("method", DRAFTING)

@@ -58,6 +58,7 @@ EACH = 2  # of every kind
 TOKENS = 64  # of each text
 DRAFTS = 3  # γ, but where the best is looked for
 LENGTHS = (1, 2, 3, 4, 5)
+CONFIDENT = {"policy": "confidence", "threshold": 0.5}
 ASSISTED, ALONE, PREDICTED, APART_FROM_ONE = 1.2, 1.3, 0.95, 0.95
 BEHIND, COSTS = 128, 25  # tokens that timed passes stand behind, and how many there are of each
 SYNTHETIC = SyntheticSpec(50272, 0.8)
@@ -145,12 +146,15 @@ class Assisted:
 
         from testbed.models.int8 import to_int8  # noqa: PLC0415
         from testbed.models.linears import replace_linears  # noqa: PLC0415
+        from testbed.models.trimmed import trim_head  # noqa: PLC0415
 
         self._target, self._draft = (
             AutoModelForCausalLM.from_pretrained(resolve(name).path, dtype="float32")
             for name in (DEFAULT_MODEL, DEFAULT_DRAFT)
         )
+        trim_head(self._draft, DEFAULT_DRAFT)
         replace_linears(self._draft, to_int8)
+        self._draft.get_output_embeddings().register_forward_hook(self._padded)
         for network in (self._target, self._draft):
             network.generation_config.eos_token_id = None
             network.generation_config.pad_token_id = 0
@@ -158,6 +162,13 @@ class Assisted:
         self._draft.generation_config.num_assistant_tokens = DRAFTS
         self._draft.generation_config.num_assistant_tokens_schedule = "constant"
         self._draft.generation_config.assistant_confidence_threshold = 0.0
+
+    def _padded(self, _head: object, _states: object, logits: Any) -> Any:
+        """Logits of all tokens, from a head that may be shorter."""
+        from torch.nn.functional import pad  # noqa: PLC0415
+
+        lacking = self._target.config.vocab_size - logits.shape[-1]
+        return pad(logits, (0, lacking), value=float("-inf"))
 
     def decode(self, prompt: list[int], temperature: float) -> tuple[list[int], float]:
         """One text: the new tokens, and seconds."""
@@ -211,11 +222,12 @@ def bench_target() -> Iterator[Figure]:
     dtypes: tuple[Dtype, ...] = ("bf16", "fp32")
     for dtype in dtypes:
         pair = Pair(dtype)
-        speeds = {length: Speed() for length in (0, *LENGTHS)}
+        speeds, confident = {length: Speed() for length in (0, *LENGTHS)}, Speed()
         for prompt in prompts():
             speeds[0].add(pair.decode(task("cloud_ar", 0.0), prompt))
             for length in LENGTHS:
                 speeds[length].add(pair.decode(task("gumbel", 0.0, draft_length=length), prompt))
+            confident.add(pair.decode(task("gumbel", 0.0, draft_length=CONFIDENT), prompt))
         best = max(LENGTHS, key=lambda length: float(speeds[length]))
         alone = float(speeds[0])
         yield Figure(
@@ -225,6 +237,15 @@ def bench_target() -> Iterator[Figure]:
             "",
             f"γ = {best}; {alone:.1f} alone, by γ "
             + " ".join(f"{float(speeds[length]):.1f}" for length in LENGTHS),
+            at_least=True,
+        )
+        yield Figure(
+            f"target alone, {dtype}: the same, drafting while the draft is confident",
+            float(confident) / alone,
+            None,
+            "",
+            f"threshold {CONFIDENT['threshold']}; {confident.tokens / confident.rounds:.2f} tokens "
+            f"and {confident.drafted / confident.rounds:.2f} drafts a round",
             at_least=True,
         )
         drafting, verifying, single = costs(pair, best)

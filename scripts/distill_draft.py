@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
 """Distils a small draft from a target model, and packs it.
 
-    python scripts/distill_draft.py [--layers 0,1,2,14,28,29] [--tokens 6e6] [--finish]
+    python scripts/distill_draft.py [--layers 0,1,2,14,28,29] [--proposed 16384] [--tokens 6e6]
+                                    [--finish]
     python scripts/distill_draft.py --from testbed/models/data/….safetensors --tokens 1e7
 
-The student is some of the target's layers under its embeddings and head, which stay as they are.
-It learns from texts that the target writes itself, question and answer, at temperature 1 with
-nothing truncated: cross-entropy to the target's distribution plus what the two do not share,
-1 − Σ min(p, q). AdamW 6e-4 with weights in fp32, in batches of 5 texts of 256 tokens. New texts
-are written whenever the old ones have been trained on four times.
+The student is some of the target's layers under its embeddings and head, which stay as they are;
+with --proposed N the head is cut to the first N ids, the commonest, and so is what it learns of.
+It learns from texts that the target writes itself, question and answer, with nothing truncated,
+at temperature 1, half of the answers at temperature 0: cross-entropy to the target's distribution
+plus what the two do not share, 1 − Σ min(p, q). AdamW 6e-4 with weights in fp32, in batches of 5
+texts of 256 tokens. New texts are written whenever the old ones have been trained on four times.
 
 A run that ended or was killed goes on where its last checkpoint is when it is started again.
 Four fifths of a run are at a constant rate, then the rate falls to zero. With --finish it
@@ -59,16 +61,19 @@ def main() -> None:
     say(f"{args.device}, {dtype}, {args.threads} threads")
     texts = TEXTS[torch.device(args.device).type]
     store = SampleStore(
-        args.directory / f"texts-{hashes[0][:12]}-{texts}",
+        args.directory / f"texts-{hashes[0][:12]}-{texts}-half-greedy",
         teacher(spec, dtype, args.device),
         header_of(spec),
         texts,
         LENGTH,
     )
-    student = make_student(spec, layers).to(args.device)
-    trainer = Trainer(student, store, dtype, settings_of(hashes[0], layers, dtype))
+    student = make_student(spec, layers, args.proposed).to(args.device)
+    settings = settings_of(hashes[0], layers, args.proposed, dtype)
+    trainer = Trainer(student, store, dtype, settings)
 
     name = "layers-" + "-".join(str(index) for index in layers)
+    if args.proposed is not None:
+        name += f"-first-{args.proposed}"
     level = args.directory / f"{name}.safetensors"
     if level.is_file():
         trainer.restore(level)
@@ -121,6 +126,9 @@ def options() -> argparse.ArgumentParser:
         dest="draft",
         type=Path,
         help="a packed draft to go on from, unless there is a checkpoint",
+    )
+    parser.add_argument(
+        "--proposed", type=int, help="how many of the first ids it is to propose (default all)"
     )
     parser.add_argument("--tokens", type=float, default=6e6, help="to train on (default 6e6)")
     parser.add_argument("--finish", action="store_true", help="let the rate fall from here on")

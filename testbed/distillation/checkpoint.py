@@ -78,6 +78,13 @@ def restore(
     return Progress(progress["step"], progress["seconds"], curve, progress.get("begun", 0))
 
 
-def settings_of(target: str, layers: list[int], dtype: torch.dtype) -> dict[str, Any]:
+def settings_of(
+    target: str, layers: list[int], proposed: int | None, dtype: torch.dtype
+) -> dict[str, Any]:
     """What tells one run from another."""
-    return {"target": target, "layers": layers, "dtype": str(dtype).removeprefix("torch.")}
+    return {
+        "target": target,
+        "layers": layers,
+        "proposed": proposed,
+        "dtype": str(dtype).removeprefix("torch."),
+    }

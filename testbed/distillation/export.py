@@ -12,7 +12,7 @@ import torch
 from transformers import AutoTokenizer
 
 from testbed.distillation.trainer import Trainer
-from testbed.models.packed import PackedDraft, pack, unpack
+from testbed.models.packed import PROPOSED, PackedDraft, pack, unpack
 from testbed.models.spec import HuggingFaceSpec
 
 
@@ -29,7 +29,8 @@ def export(trainer: Trainer, layers: list[int], target: HuggingFaceSpec, folder:
         "curve": trainer.progress.curve,
     }
     packed = folder.with_name(f"{folder.name}.safetensors")
-    pack(PackedDraft(weights, layers, notes), packed)
+    proposed = getattr(trainer.student.config, PROPOSED, None)
+    pack(PackedDraft(weights, layers, notes, proposed), packed)
     for name, values in unpack(packed).weights.items():
         trainer.weights[name].data.copy_(torch.from_numpy(values))
     trainer.student.save_pretrained(folder)

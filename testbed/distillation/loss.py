@@ -55,6 +55,20 @@ def distances(
     return Distances(torch.cat(entropies), torch.cat(overlaps)), torch.cat(gradients)
 
 
+@torch.no_grad()
+def overlap(
+    student: torch.Tensor, teacher: torch.Tensor, head: torch.Tensor, proposed: int
+) -> torch.Tensor:
+    """Σ min(p, q) at each position, [N], where q has none but the first `proposed` tokens."""
+    found = []
+    for start in range(0, len(student), _ROWS):
+        some = slice(start, start + _ROWS)
+        p = torch.softmax(teacher[some] @ head.T, -1, dtype=torch.float32)
+        q = torch.softmax(student[some] @ head[:proposed].T, -1, dtype=torch.float32)
+        found.append(torch.minimum(p[:, :proposed], q).sum(-1))
+    return torch.cat(found)
+
+
 class _Loss(torch.autograd.Function):
     @staticmethod
     def forward(

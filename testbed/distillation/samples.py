@@ -28,7 +28,8 @@ class SampleStore:
     """The shards of one target in one directory, which several runs may share.
 
     A token takes 2 H bytes (1.2 kB for H = 576), since the teacher's state is kept in bf16: it
-    costs no second pass through the target then, only its head.
+    costs no second pass through the target then, only its head. Half of a shard's texts have an
+    answer of temperature 0; the texts for measuring are of temperature 1 throughout.
     """
 
     def __init__(
@@ -56,15 +57,15 @@ class SampleStore:
 
     def held_out(self) -> Samples:
         """Texts for measuring, half a shard."""
-        return self._stored("held-out", self._texts // 2, _HELD_OUT)
+        return self._stored("held-out", self._texts // 2, _HELD_OUT, greedy=0)
 
     def _shard(self, number: int) -> Samples:
-        return self._stored(f"shard-{number:05}", self._texts, number)
+        return self._stored(f"shard-{number:05}", self._texts, number, greedy=self._texts // 2)
 
-    def _stored(self, name: str, texts: int, seed: int) -> Samples:
+    def _stored(self, name: str, texts: int, seed: int, *, greedy: int) -> Samples:
         path = self._directory / f"{name}.safetensors"
         if not path.is_file():
-            samples = write(self._target(), self._header, texts, self._length, seed)
+            samples = write(self._target(), self._header, texts, self._length, seed, greedy=greedy)
             tensors = {"ids": samples.ids.int(), "hidden": samples.hidden.bfloat16()}
             save_whole(tensors, path)
         tensors = load_file(path)

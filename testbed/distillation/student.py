@@ -11,6 +11,7 @@ from transformers.utils import logging
 
 from testbed.errors import TestbedError
 from testbed.models.layers import remove_layers
+from testbed.models.packed import PROPOSED
 from testbed.models.spec import HuggingFaceSpec
 
 
@@ -23,10 +24,11 @@ def load_target(spec: HuggingFaceSpec, dtype: torch.dtype) -> Any:
     return network.eval().requires_grad_(False)
 
 
-def make_student(spec: HuggingFaceSpec, layers: Sequence[int]) -> Any:
+def make_student(spec: HuggingFaceSpec, layers: Sequence[int], proposed: int | None = None) -> Any:
     """The target's network with the layers of these indices only; what is to be learnt in fp32.
 
-    Raises TestbedError when there is no such layer.
+    Its configuration says how many of the first ids it is to propose, None: all; its head is whole.
+    Raises TestbedError when there is no such layer, or there are fewer ids.
     """
     network = load_target(spec, torch.float32)
     total = network.config.num_hidden_layers
@@ -35,6 +37,13 @@ def make_student(spec: HuggingFaceSpec, layers: Sequence[int]) -> Any:
         raise TestbedError(
             f"Model '{spec.name}' has no layer {wrong[0]}; it has layers 0 to {total - 1}."
         )
+    if proposed is not None:
+        ids = network.get_output_embeddings().out_features
+        if not 1 <= proposed <= ids:
+            raise TestbedError(
+                f"A draft of '{spec.name}' cannot propose {proposed} ids; allowed are 1 to {ids}."
+            )
+        setattr(network.config, PROPOSED, proposed)
     remove_layers(network, set(range(total)) - set(layers), spec.name)
     for parameter in learnt(network).values():
         parameter.requires_grad_(True)

@@ -20,9 +20,9 @@ class Samples:
     """Texts that the target wrote, and what it thought before each token of them."""
 
     ids: torch.Tensor
-    """[texts, n] int64: a header of h tokens that all share, then n − h tokens drawn from p."""
+    """[texts, n] int64: a header of h tokens that all share, then n − h that the target wrote."""
     hidden: torch.Tensor
-    """[texts, n − h, H]: input of the target's head from which each drawn token came."""
+    """[texts, n − h, H]: input of the target's head from which each written token came."""
 
 
 def header_of(spec: HuggingFaceSpec) -> list[int]:
@@ -40,13 +40,22 @@ def header_of(spec: HuggingFaceSpec) -> list[int]:
 
 
 @torch.inference_mode()
-def write(target: Any, header: list[int], texts: int, length: int, seed: int) -> Samples:
+def write(
+    target: Any, header: list[int], texts: int, length: int, seed: int, *, greedy: int = 0
+) -> Samples:
     """Let `target` write `texts` texts of `length` tokens, header included, at temperature 1.
 
     The question too is its own. Nothing is truncated and nothing ends a text, so that every token
-    comes from p as it is. The same seed gives the same texts on the same machine.
+    comes from p as it is; but the first `greedy` texts are of temperature 0 from the question's end
+    on, since a model that always takes the likeliest token comes to say what it rarely does else.
+    The same seed gives the same texts on the same machine.
+
+    Raises TestbedError when `greedy` texts are wanted of a model that names no end token.
     """
     device, head = target.device, target.get_output_embeddings()
+    ends = torch.tensor(_end_tokens(target) if greedy else [], dtype=torch.long, device=device)
+    greedy_ones = torch.arange(texts, device=device)[:, None] < greedy
+    answering = torch.zeros_like(greedy_ones)
     generator = torch.Generator(device).manual_seed(seed)
     cache = fixed_cache(target.config, length)
     new = torch.tensor(header, device=device).expand(texts, -1)
@@ -54,10 +63,25 @@ def write(target: Any, header: list[int], texts: int, length: int, seed: int) ->
     for place in range(len(header), length):
         state = target.base_model(new, past_key_values=cache, use_cache=True).last_hidden_state
         hidden.append(state[:, -1])
-        cumulative = head(hidden[-1]).softmax(-1, dtype=torch.float32).cumsum(-1)
+        logits = head(hidden[-1])
+        cumulative = logits.softmax(-1, dtype=torch.float32).cumsum(-1)
         draw = torch.rand(texts, 1, device=device, generator=generator)
         new = torch.searchsorted(cumulative, draw * cumulative[:, -1:], right=True)
         new = new.clamp_(max=cumulative.shape[1] - 1)
+        if greedy:
+            new = new.where(~(greedy_ones & answering), logits.argmax(-1, keepdim=True))
+            answering |= torch.isin(new, ends)
         ids.append(new)
         assert cache.get_seq_length() == place
     return Samples(torch.cat(ids, 1).cpu(), torch.stack(hidden, 1).cpu())
+
+
+def _end_tokens(target: Any) -> list[int]:
+    """With which a turn of a chat ends."""
+    ends = target.generation_config.eos_token_id
+    if ends is None:
+        raise TestbedError(
+            f"The target ({target.config.model_type}) names no token that ends a turn; allowed are "
+            "models made for chat."
+        )
+    return list(ends) if isinstance(ends, list) else [ends]

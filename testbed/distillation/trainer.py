@@ -15,13 +15,13 @@ from torch.optim import AdamW
 
 from testbed.distillation import checkpoint
 from testbed.distillation.checkpoint import Progress
-from testbed.distillation.loss import distances, distillation_loss
+from testbed.distillation.loss import distillation_loss, overlap
 from testbed.distillation.samples import WINDOW, SampleStore
 from testbed.distillation.schedule import RATE, Schedule
 from testbed.distillation.student import learnt
 from testbed.distillation.teacher import Samples
 from testbed.errors import TestbedError
-from testbed.models.packed import PackedDraft
+from testbed.models.packed import PROPOSED, PackedDraft
 
 BATCH = 5
 """Texts a step."""
@@ -53,6 +53,7 @@ class Trainer:
         self._dtype = dtype
         self._settings = settings
         self._head = student.get_output_embeddings().weight.detach().to(dtype)
+        self._proposed = getattr(student.config, PROPOSED, len(self._head))
         self._optimiser = AdamW(
             self.weights.values(), lr=RATE, betas=_BETAS, weight_decay=0.0, fused=True
         )
@@ -93,21 +94,25 @@ class Trainer:
         self.progress = Progress(step, curve=curve, begun=step)
 
     def step(self, schedule: Schedule) -> tuple[float, float]:
-        """Learn from one batch; returns its loss and overlap."""
+        """Learn from one batch; returns its loss and overlap, of the tokens that are proposed.
+
+        Where those are not all, q is to be p among them: no q without the others has more in common
+        with p.
+        """
         began = monotonic()
         for group in self._optimiser.param_groups:
             group["lr"] = schedule.rate(self.progress.step, self.progress.begun)
         batch = self._batch(self.progress.step)
         hidden = self._read(batch.ids)
         teacher = batch.hidden.to(hidden.device).flatten(0, 1)
-        loss, overlap = distillation_loss(hidden, teacher, self._head)
+        loss, shared = distillation_loss(hidden, teacher, self._head[: self._proposed])
         loss.backward()  # type: ignore[no-untyped-call]
         clip_grad_norm_(self.weights.values(), _NORM)
         self._optimiser.step()
         self._optimiser.zero_grad()
         self.progress.step += 1
         self.progress.seconds += monotonic() - began
-        return loss.item(), overlap.item()
+        return loss.item(), shared.item()
 
     @torch.no_grad()
     def acceptance(self) -> float:
@@ -117,7 +122,7 @@ class Trainer:
             some = slice(start, start + BATCH)
             hidden = self._read(self._held_out.ids[some]).to(self._dtype)
             rows = self._held_out.hidden[some].to(hidden).flatten(0, 1)
-            total += float(distances(hidden, rows, self._head)[0].overlap.sum())
+            total += float(overlap(hidden, rows, self._head, self._proposed).sum())
         return total / self._held_out.hidden[..., 0].numel()
 
     def _read(self, ids: torch.Tensor) -> torch.Tensor:
@@ -180,11 +185,11 @@ def run(
 
 def _line(trainer: Trainer, results: list[tuple[float, float]], speed: float, until: int) -> str:
     """Where a run is; `speed` in steps per second."""
-    loss, overlap = (sum(each) / len(results) for each in zip(*results, strict=True))
+    loss, shared = (sum(each) / len(results) for each in zip(*results, strict=True))
     minutes = round((until - trainer.progress.step) / speed / 60)
     return (
         f"{trainer.tokens:>12,} tokens  {speed * trainer.batch_tokens:6.0f}/s  loss {loss:.3f}  "
-        f"overlap {overlap:.3f}  {minutes // 60}:{minutes % 60:02} h left"
+        f"overlap {shared:.3f}  {minutes // 60}:{minutes % 60:02} h left"
     )
 
 

@@ -24,6 +24,7 @@ from testbed.models.networks import Whole, quickest
 from testbed.models.rollback import prove_rollback
 from testbed.models.spec import Device, Dtype
 from testbed.models.tokenizer import first_line
+from testbed.models.trimmed import trim_head
 
 _DTYPES: dict[Dtype, torch.dtype] = {
     "fp32": torch.float32,
@@ -62,6 +63,7 @@ class HuggingFaceModel:
         network = _load(Path(path), name, dtype, device)
         if without_layers:
             remove_layers(network, without_layers, name)
+        trim_head(network, name)
         if dtype == "int8":
             replace_linears(network, to_int8)
         self._embedded = int(network.get_input_embeddings().weight.shape[0])

@@ -21,6 +21,9 @@ from safetensors.numpy import save_file
 
 from testbed.errors import TestbedError
 
+PROPOSED = "draft_vocab_size"
+"""In a model's configuration: how many of the first ids it proposes."""
+
 Tensors = Mapping[str, NDArray[Any]]
 _SCALE = ".scale"
 _ROWS = 128  # at a time: a head in fp32 is the largest thing that a device holds
@@ -36,6 +39,8 @@ class PackedDraft:
     """Which of the target's decoder layers they began as, in order; all that it has."""
     notes: dict[str, Any]
     """Where it comes from and what was measured."""
+    proposed: int | None = None
+    """How many of the first ids it proposes; None: all. See testbed.models.trimmed."""
 
 
 def quantise(matrix: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
@@ -62,7 +67,7 @@ def pack(draft: PackedDraft, path: Path) -> None:
             tensors[name], tensors[name + _SCALE] = quantise(values)
         else:
             tensors[name] = values
-    told = {"layers": draft.layers, "notes": draft.notes}
+    told = {"layers": draft.layers, "notes": draft.notes, "proposed": draft.proposed}
     save_file(tensors, path, {"draft": json.dumps(told), "sha256": _digest(tensors)})
 
 
@@ -76,7 +81,7 @@ def unpack(path: Path) -> PackedDraft:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             metadata = file.metadata()
             told, digest = json.loads(metadata["draft"]), metadata["sha256"]
-        layers, notes = told["layers"], told["notes"]
+        layers, notes, proposed = told["layers"], told["notes"], told.get("proposed")
     except Exception as error:  # safetensors has an exception of its own
         reason = " ".join(str(error).split()) or type(error).__name__
         raise TestbedError(
@@ -90,7 +95,7 @@ def unpack(path: Path) -> PackedDraft:
         for name, values in tensors.items()
         if not name.endswith(_SCALE)
     }
-    return PackedDraft(weights, layers, notes)
+    return PackedDraft(weights, layers, notes, proposed)
 
 
 def _digest(tensors: Tensors) -> str:

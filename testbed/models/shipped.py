@@ -11,7 +11,7 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from testbed.errors import TestbedError
-from testbed.models.packed import unpack
+from testbed.models.packed import PROPOSED, PackedDraft, unpack
 from testbed.models.store import cache_dir, file_sha256, install, staging
 
 DATA = Path(__file__).parent / "data"
@@ -57,15 +57,17 @@ def build(packed: Path, target: Path, into: Path) -> None:
         }
     into.mkdir()
     save_file(shared | draft.weights, into / _WEIGHTS, {"format": "pt"})
-    (into / "config.json").write_text(json.dumps(_config(target, draft.layers), indent=2))
+    (into / "config.json").write_text(json.dumps(_config(target, draft), indent=2))
     for path in target.iterdir():
         if path.suffix in {".json", ".jinja"} and path.name != "config.json":
             shutil.copy(path, into)
 
 
-def _config(target: Path, layers: list[int]) -> dict[str, Any]:
+def _config(target: Path, draft: PackedDraft) -> dict[str, Any]:
     config: dict[str, Any] = json.loads((target / "config.json").read_text())
-    config["num_hidden_layers"] = len(layers)
+    config["num_hidden_layers"] = len(draft.layers)
     if config.get("layer_types"):
-        config["layer_types"] = [config["layer_types"][index] for index in layers]
+        config["layer_types"] = [config["layer_types"][index] for index in draft.layers]
+    if draft.proposed is not None:
+        config[PROPOSED] = draft.proposed
     return config

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from testbed.distillation.loss import distances, distillation_loss
+from testbed.distillation.loss import distances, distillation_loss, overlap
 
 V, H = 50, 8
 
@@ -56,3 +56,19 @@ def test_equal_states_share_everything(
     _, teacher, head = states
     found, _ = distances(teacher, teacher, head)
     assert torch.allclose(found.overlap, torch.ones(300), atol=1e-6)
+
+
+def test_overlap_with_a_q_that_lacks_tokens(
+    states: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
+) -> None:
+    student, teacher, head = states
+    found = overlap(student, teacher, head, 20)
+    assert found.shape == (300,)
+    for row in (0, 127, 128, 299):
+        p = torch.softmax(head @ teacher[row], 0)
+        q = torch.zeros(V)
+        q[:20] = torch.softmax((head @ student[row])[:20], 0)
+        assert found[row] == pytest.approx(torch.minimum(p, q).sum().item(), abs=1e-6)
+    assert torch.allclose(
+        overlap(student, teacher, head, V), distances(student, teacher, head)[0].overlap, atol=1e-6
+    )

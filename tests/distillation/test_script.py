@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import signal
 import sys
 from collections.abc import Callable
@@ -62,6 +63,17 @@ def test_whole_run_then_more_then_an_early_end(
     out.unlink()
     distill("--finish")  # 16 steps were at the full rate
     assert unpack(out).notes["tokens"] == 20 * STEP
+
+
+def test_a_draft_that_proposes_the_first_ids(distill: Callable[..., None], tmp_path: Path) -> None:
+    distill("--proposed", "25", "--tokens", str(5 * STEP))
+    packed = tmp_path / "layers-0-5-first-25-draft.safetensors"
+    assert unpack(packed).proposed == 25
+    assert (
+        json.loads((packed.with_suffix("") / "config.json").read_text())["draft_vocab_size"] == 25
+    )
+    distill("--tokens", str(5 * STEP))  # another run, with a checkpoint of its own
+    assert unpack(tmp_path / "layers-0-5-draft.safetensors").proposed is None
 
 
 def test_finish_before_any_training(distill: Callable[..., None]) -> None:

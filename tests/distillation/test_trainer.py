@@ -36,12 +36,16 @@ def make(
     monkeypatch.setattr(module, "MEASURE", 10)
     texts = tmp_path_factory.mktemp("texts")
 
-    def make_trainer(layers: list[int] = LAYERS, dtype: torch.dtype = torch.float32) -> Trainer:
+    def make_trainer(
+        layers: list[int] = LAYERS,
+        dtype: torch.dtype = torch.float32,
+        proposed: int | None = None,
+    ) -> Trainer:
         store = SampleStore(
             texts, lambda: load_target(target, torch.float32), header_of(target), 16, 24
         )
-        settings = settings_of("hash", layers, dtype)
-        return Trainer(make_student(target, layers), store, dtype, settings)
+        settings = settings_of("hash", layers, proposed, dtype)
+        return Trainer(make_student(target, layers, proposed), store, dtype, settings)
 
     return make_trainer
 
@@ -73,6 +77,21 @@ def test_student_is_layers_of_the_target(target: HuggingFaceSpec) -> None:
 def test_acceptance_is_one_with_every_layer(make: Make) -> None:
     # The teacher's states are kept in bf16.
     assert make([0, 1, 2, 3, 4, 5]).acceptance() == pytest.approx(1, abs=0.01)
+
+
+def test_what_is_not_proposed_is_not_accepted(make: Make) -> None:
+    """With every layer, what is left is p's mass of the first ids."""
+    trainer = make([0, 1, 2, 3, 4, 5], proposed=25)
+    held_out = trainer._store.held_out()
+    p = torch.softmax(held_out.hidden.float() @ trainer._head.T, -1)
+    assert trainer.acceptance() == pytest.approx(float(p[..., :25].sum(-1).mean()), abs=0.01)
+    assert trainer.acceptance() < 0.95
+
+
+def test_drafts_that_propose_more_than_there_is_are_refused(target: HuggingFaceSpec) -> None:
+    for proposed in (0, 41):
+        with pytest.raises(TestbedError, match=rf"cannot propose {proposed} ids; .* 1 to 40\.$"):
+            make_student(target, LAYERS, proposed)
 
 
 def test_learns(make: Make, tmp_path: Path) -> None:
@@ -176,8 +195,11 @@ def test_bf16_learns_too(make: Make) -> None:
     assert all(weight.dtype == torch.float32 for weight in trainer.weights.values())
 
 
-def test_exported_draft_is_the_student(make: Make, target: HuggingFaceSpec, tmp_path: Path) -> None:
-    trainer = make()
+@pytest.mark.parametrize("proposed", [None, 25])
+def test_exported_draft_is_the_student(
+    make: Make, target: HuggingFaceSpec, tmp_path: Path, proposed: int | None
+) -> None:
+    trainer = make(proposed=proposed)
     go(trainer, whole(10), tmp_path / "run.safetensors", 10)
     before = trainer.acceptance()
     packed = export(trainer, LAYERS, target, tmp_path / "draft")
@@ -191,4 +213,5 @@ def test_exported_draft_is_the_student(make: Make, target: HuggingFaceSpec, tmp_
         model = HuggingFaceModel(path, "draft")
         assert model.encode("w1 user w9") == [1, 0, 9]
         logits = torch.from_numpy(model.session().extend(text))
-        assert torch.allclose(logits, expected, atol=1e-5)
+        assert torch.allclose(logits[:, :proposed], expected[:, :proposed], atol=1e-5)
+        assert proposed is None or bool((logits[:, proposed:] == -torch.inf).all())

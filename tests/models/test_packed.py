@@ -17,7 +17,7 @@ def draft() -> PackedDraft:
         "up": random.normal(size=(30, 20)).astype(np.float32),
         "norm": random.normal(size=20).astype(np.float32),
     }
-    return PackedDraft(weights, [0, 4], {"tokens": 7})
+    return PackedDraft(weights, [0, 4], {"tokens": 7}, 9)
 
 
 def test_rounding_is_at_most_half_a_step_of_the_row() -> None:
@@ -38,7 +38,7 @@ def test_file_holds_integers_and_reads_back(draft: PackedDraft, tmp_path: Path) 
     pack(draft, path)
     assert path.stat().st_size < 30 * 20 + 30 * 4 + 20 * 4 + 1000
     again = unpack(path)
-    assert (again.layers, again.notes) == (draft.layers, draft.notes)
+    assert (again.layers, again.notes, again.proposed) == ([0, 4], {"tokens": 7}, 9)
     assert np.array_equal(again.weights["norm"], draft.weights["norm"])
     assert np.array_equal(again.weights["up"], dequantise(*quantise(draft.weights["up"])))
 

@@ -40,10 +40,11 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def ship(path: Path, value: float, rows: int = 4) -> None:
+def ship(path: Path, value: float, rows: int = 4, proposed: int | None = None) -> None:
     """Write a draft of layers 0 and 2 whose weights have one value."""
     weights = {LAYER.format(index): np.full((rows, 2), value, np.float32) for index in range(2)}
-    pack(PackedDraft({**weights, "model.norm.weight": np.full(2, 3, np.float32)}, [0, 2], {}), path)
+    weights["model.norm.weight"] = np.full(2, 3, np.float32)
+    pack(PackedDraft(weights, [0, 2], {}, proposed), path)
 
 
 def test_directory_is_the_drafts_and_the_targets(target: Path) -> None:
@@ -60,6 +61,12 @@ def test_directory_is_the_drafts_and_the_targets(target: Path) -> None:
     assert config == {"num_hidden_layers": 2, "layer_types": ["a", "c"], "vocab_size": 6}
     for name in ("tokenizer.json", "chat_template.jinja"):
         assert (path / name).read_text() == (target / name).read_text()
+
+
+def test_configuration_says_what_the_draft_proposes(target: Path, data: Path) -> None:
+    ship(data / "small.safetensors", 7, proposed=4)
+    config = json.loads((shipped_draft("small", target) / "config.json").read_text())
+    assert (config["draft_vocab_size"], config["vocab_size"]) == (4, 6)
 
 
 def test_built_once_for_each_file(

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Distils a small draft from a target model, and packs it.
 
-    python scripts/distill_draft.py [--layers 0,1,2,14,28,29] [--proposed 16384] [--tokens 6e6]
+    python scripts/distill_draft.py --proposed 16384 [--layers 0,1,2,3,14,27,28,29] [--tokens 6e6]
                                     [--finish]
     python scripts/distill_draft.py --from testbed/models/data/….safetensors --tokens 1e7
 
@@ -120,7 +120,9 @@ def options() -> argparse.ArgumentParser:
         "--target", default=DEFAULT_MODEL, help="a model for chat, like llama or qwen"
     )
     start = parser.add_mutually_exclusive_group()
-    start.add_argument("--layers", default="0,1,2,14,28,29", help="of the target, to begin with")
+    start.add_argument(
+        "--layers", default="0,1,2,3,14,27,28,29", help="of the target, to begin with"
+    )
     start.add_argument(
         "--from",
         dest="draft",

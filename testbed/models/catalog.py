@@ -36,7 +36,7 @@ def describe() -> list[KnownModel]:
         KnownModel(
             DEFAULT_MODEL, "SmolLM2-135M-Instruct (Apache-2.0), 49152 tokens; default target", ready
         ),
-        KnownModel(DEFAULT_DRAFT, "six layers distilled from it, 8 bits; default draft", ready),
+        KnownModel(DEFAULT_DRAFT, "eight layers distilled from it, 8 bits; default draft", ready),
         KnownModel("synthetic", "NumPy pair with an exactly known acceptance rate", True),
     ]
 

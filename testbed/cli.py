@@ -182,9 +182,7 @@ def _add_readers(commands: Any) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from plots import FIRST, draw_all
     from testbed.launch import resume
-    from testbed.table import print_results
 
     given = [key for key in ("scenario", *_RUN_OPTIONS) if getattr(args, key) not in (None, [])]
     if args.resume is None and args.redo:
@@ -195,6 +193,10 @@ def _run(args: argparse.Namespace) -> int:
         raise TestbedError(f"--resume goes on with a run as it was begun; leave out {given[0]}")
     else:
         results, code = resume(args.resume, redo=args.redo)
+    # Behind the run: what they need themselves takes half a second to import.
+    from plots import FIRST, draw_all
+    from testbed.table import print_results
+
     print_results(results)
     for path in draw_all(results, FIRST):
         if path.suffix == ".png":

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 
 from testbed import clock
 from testbed.codecs.bits import NOTHING, Payload
@@ -117,7 +118,7 @@ class VerifierServer:
         self._sessions[key] = session
         self._received(message.stream, message, payload)
         yield self._sent(message.stream, Opened(VERSION, message.session, length=message.length))
-        self._work[key] = self._prefill(session)
+        self._work[key] = self._prefill(session.side, message.length)
 
     def _session(self, message: Open, payload: bytes) -> Session:
         v = self.target.vocabulary_size
@@ -171,10 +172,13 @@ class VerifierServer:
             yield to_frames(Refused(VERSION, message.session, reason=reason))
             return
         self._received(session.side.stream, message, payload)
+        # The prompt is read by itself even where the first round is here already: a pass over other
+        # tokens is rounded otherwise, and the text must not depend on who was quicker.
+        prompt = self._work.get(key, iter(())) if session.round < 0 else iter(())
         session.side.text += message.catch_up
         session.round = session.side.round = message.round
         session.answers = []
-        self._work[key] = self._answers(session, message, payload)
+        self._work[key] = chain(prompt, self._answers(session, message, payload))
 
     def _answers(self, session: Session, message: Round, payload: bytes) -> Iterator[list[bytes]]:
         """Run the method's verifier half and wrap each part of its answer."""
@@ -225,11 +229,10 @@ class VerifierServer:
             **place(message),
         )
 
-    def _prefill(self, session: Session) -> Iterator[list[bytes]]:
-        """Read the prompt while the device drafts."""
-        side = session.side
+    def _prefill(self, side: VerifierSide, length: int) -> Iterator[list[bytes]]:
+        """Read the text's first `length` tokens, mostly while the device drafts."""
         try:
-            with self.trace.span("prefill", side.stream), side.target.over(side.text):
+            with self.trace.span("prefill", side.stream), side.target.over(side.text[:length]):
                 pass
         except (ValueError, TestbedError):
             return  # the round will fail in the same way, and say so

@@ -1,0 +1,49 @@
+"""The target's passes over a text, and so their rounding, do not depend on who was quicker."""
+
+from __future__ import annotations
+
+import pytest
+
+from testbed.transport.inprocess import InProcessChannel
+from tests.toy import PROMPT, ToyModel, ToySession, decode_locally, similar_models, task
+
+
+class Reads(ToyModel):
+    """Remembers how many tokens each pass was over."""
+
+    def __init__(self, model: ToyModel) -> None:
+        self.__dict__.update(vars(model))
+        self.passes: list[int] = []
+
+    def session(self) -> ToySession:
+        session = super().session()
+        extend = session.extend
+
+        def counted(tokens, keep=None):
+            self.passes.append(len(tokens))
+            return extend(tokens, keep)
+
+        session.extend = counted
+        return session
+
+
+class Quick(InProcessChannel):
+    """A verifier that works whenever a message has come, as one process does beside another."""
+
+    def send(self, frames):
+        super().send(frames)
+        while self._server.busy:
+            self._answers.extend(answer for _, answer in self._server.step())
+
+
+@pytest.mark.parametrize("method", ["cloud_ar", "dsd", "dssd", "gumbel"])
+def test_the_prompt_is_read_by_itself_whenever_the_first_round_comes(method):
+    draft, target = similar_models(12, 0.3)
+    passes = []
+    for channel in (InProcessChannel, Quick):
+        target = Reads(target)
+        got = decode_locally(task(method, 30), draft, target, channel=channel)
+        assert len(got.tokens) == 30
+        passes.append(target.passes)
+    assert passes[0] == passes[1]
+    assert passes[0][0] == len(PROMPT)

@@ -56,6 +56,7 @@ def main() -> None:
     spec = resolve(args.target)
     draft = unpack(args.draft) if args.draft else None
     layers = draft.layers if draft else layers_of(args.layers)
+    proposed = draft.proposed if draft and args.proposed is None else args.proposed
     dtype = faster_type(args.device)
     hashes = [file_sha256(each) for each in sorted(Path(spec.path).glob("*.safetensors"))]
     say(f"{args.device}, {dtype}, {args.threads} threads")
@@ -67,13 +68,13 @@ def main() -> None:
         texts,
         LENGTH,
     )
-    student = make_student(spec, layers, args.proposed).to(args.device)
-    settings = settings_of(hashes[0], layers, args.proposed, dtype)
+    student = make_student(spec, layers, proposed).to(args.device)
+    settings = settings_of(hashes[0], layers, proposed, dtype)
     trainer = Trainer(student, store, dtype, settings)
 
     name = "layers-" + "-".join(str(index) for index in layers)
-    if args.proposed is not None:
-        name += f"-first-{args.proposed}"
+    if proposed is not None:
+        name += f"-first-{proposed}"
     level = args.directory / f"{name}.safetensors"
     if level.is_file():
         trainer.restore(level)
@@ -130,7 +131,9 @@ def options() -> argparse.ArgumentParser:
         help="a packed draft to go on from, unless there is a checkpoint",
     )
     parser.add_argument(
-        "--proposed", type=int, help="how many of the first ids it is to propose (default all)"
+        "--proposed",
+        type=int,
+        help="how many of the first ids it is to propose (default all, or as many as --from)",
     )
     parser.add_argument("--tokens", type=float, default=6e6, help="to train on (default 6e6)")
     parser.add_argument("--finish", action="store_true", help="let the rate fall from here on")

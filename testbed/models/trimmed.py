@@ -1,9 +1,9 @@
 """A draft that proposes the commonest tokens only. Importing this loads torch.
 
 A byte-pair vocabulary is in the order of its merges, which is that of frequency in what it was made
-from: the first third of its ids is nearly all of a text. A small draft spends more time on its head
-than on all its layers, so that it gains more by a shorter head than it loses by tokens that it
-never proposes. Speculative decoding is lossless whatever the draft leaves out.
+from: the first third of its ids is nearly all of a text. A small draft's head is as large as all
+its layers together, so that it gains more by a shorter one than it loses by tokens that it never
+proposes. Speculative decoding is lossless whatever the draft leaves out.
 """
 
 from __future__ import annotations

@@ -35,8 +35,10 @@ def distill(
     monkeypatch.setattr(signal, "signal", lambda number, handler: None)
 
     def run(*arguments: str) -> None:
-        given = ["--target", target.path, "--layers", "0,5", "--directory", str(tmp_path)]
+        given = ["--target", target.path, "--directory", str(tmp_path)]
         given += ["--threads", str(torch.get_num_threads()), *arguments]
+        if "--from" not in arguments:
+            given = ["--layers", "0,5", *given]
         monkeypatch.setattr(sys, "argv", ["distill_draft.py", *given])
         module.main()
 
@@ -72,6 +74,11 @@ def test_a_draft_that_proposes_the_first_ids(distill: Callable[..., None], tmp_p
     assert (
         json.loads((packed.with_suffix("") / "config.json").read_text())["draft_vocab_size"] == 25
     )
+    level = tmp_path / "layers-0-5-first-25.safetensors"
+    level.unlink()
+    distill("--from", str(packed), "--tokens", str(10 * STEP))
+    assert level.is_file()  # goes on as the draft is
+    assert (unpack(packed).proposed, unpack(packed).notes["tokens"]) == (25, 10 * STEP)
     distill("--tokens", str(5 * STEP))  # another run, with a checkpoint of its own
     assert unpack(tmp_path / "layers-0-5-draft.safetensors").proposed is None
 

@@ -174,7 +174,7 @@ class VerifierServer:
         self._received(session.side.stream, message, payload)
         # The prompt is read by itself even where the first round is here already: a pass over other
         # tokens is rounded otherwise, and the text must not depend on who was quicker.
-        prompt = self._work.get(key, iter(())) if session.round < 0 else iter(())
+        prompt = self._work.get(key, ()) if session.round < 0 else ()
         session.side.text += message.catch_up
         session.round = session.side.round = message.round
         session.answers = []

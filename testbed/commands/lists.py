@@ -1,0 +1,146 @@
+"""The commands that list what scenarios can name."""
+
+from __future__ import annotations
+
+import argparse
+
+from rich.console import Console
+
+from testbed.commands.base import VALID, Commands, list_table
+from testbed.errors import TestbedError
+
+
+def add(commands: Commands) -> None:
+    """Add their parsers."""
+    for name, command, text in (
+        ("methods", _methods, "list the methods"),
+        ("topologies", _topologies, "list the topologies"),
+    ):
+        commands.add_parser(name, help=text).set_defaults(command=command)
+
+    profiles = commands.add_parser(
+        "profiles", help="list the profiles of links and of hardware, or show one"
+    )
+    profiles.set_defaults(command=_profiles)
+    profiles.add_argument("name", nargs="?", help="show this one, with the source of each figure")
+
+    models = commands.add_parser("models", help="list the models, or fetch the default ones")
+    models.set_defaults(command=_models)
+    models.add_argument("action", nargs="?", choices=("fetch",), help="download and convert")
+
+
+def _methods(args: argparse.Namespace) -> int:
+    from testbed.methods.base import methods
+
+    table = list_table("method", "what it does", "options", "source")
+    for name, kind in methods().items():
+        table.add_row(name, kind.summary, "\n".join(kind.Options.__struct_fields__), kind.paper)
+    Console().print(table)
+    return VALID
+
+
+def _topologies(args: argparse.Namespace) -> int:
+    from testbed.emulation.topology import known_topologies, topology_links
+
+    table = list_table("topology", "what it is", "links")
+    for name, kind in sorted(known_topologies().items()):
+        links = [f"{link.name}: {link.node1} – {link.node2}" for link in topology_links(kind())]
+        table.add_row(name, (kind.__doc__ or "").splitlines()[0], "\n".join(links))
+    Console().print(table)
+    return VALID
+
+
+def _profiles(args: argparse.Namespace) -> int:
+    from testbed.links.profiles import PROFILES
+    from testbed.models.profiles import COMPUTE_PROFILES
+
+    if args.name:
+        return _show_profile(args.name)
+    links = list_table("profile", "what it is", "up", "down", "one way", "basis")
+    for link in PROFILES.values():
+        links.add_row(
+            link.name,
+            link.description,
+            link.up.rate.text,
+            link.down.rate.text,
+            link.up.delay.text,
+            "measured" if link.measured else "preset",
+        )
+    hardware = list_table("compute profile", "what it is", "per pass", "per token", "basis")
+    for compute in COMPUTE_PROFILES.values():
+        hardware.add_row(
+            compute.name,
+            compute.description,
+            compute.per_pass.text,
+            compute.per_token.text,
+            "measured" if compute.measured else "preset",
+        )
+    Console().print(links, "", hardware)
+    return VALID
+
+
+def _show_profile(name: str) -> int:
+    """A profile of either kind, with the source of each figure."""
+    from testbed.links.profiles import PROFILES
+    from testbed.models.profiles import COMPUTE_PROFILES, find_compute_profile, is_file
+
+    if name in PROFILES:
+        link = PROFILES[name]
+        described = link.description
+        figures = {
+            f"{way}.{key}": figure
+            for way in ("up", "down")
+            for key, figure in getattr(link, way).figures().items()
+        }
+    elif name in COMPUTE_PROFILES or is_file(name):
+        compute = find_compute_profile(name, "testbed profiles")
+        described, figures = compute.description, compute.figures()
+    else:
+        known = ", ".join([*PROFILES, *COMPUTE_PROFILES])
+        raise TestbedError(f"testbed profiles: '{name}' is not a profile; choose from {known}")
+    print(f"{name}: {described}")
+    table = list_table("figure", "value", "source")
+    for key, figure in figures.items():
+        table.add_row(key, figure.text, figure.source)
+    Console().print(table)
+    return VALID
+
+
+def _models(args: argparse.Namespace) -> int:
+    if args.action == "fetch":
+        from testbed.models.catalog import DEFAULT_DRAFT, resolve
+        from testbed.models.weights import fetch_default
+
+        fetch_default()
+        resolve(DEFAULT_DRAFT)  # builds it
+        return VALID
+    from testbed.models.catalog import describe
+
+    table = list_table("model", "what it is", "ready")
+    for model in describe():
+        table.add_row(model.name, model.description, "yes" if model.ready else "no")
+    Console().print(table)
+    print(
+        "A scenario may also name a model folder, a .gguf file or a Hugging Face id, which is "
+        "downloaded when it is first run.\nFetch the default pair with: testbed models fetch\n"
+    )
+    _print_paper_pairs()
+    return VALID
+
+
+def _print_paper_pairs() -> None:
+    from testbed.models.paper_pairs import NOTES, PAPER_PAIRS
+
+    table = list_table("draft, target", "used by", "GB to get", "GB in bf16", "in fp32", "needs")
+    for pair in PAPER_PAIRS:
+        models = (pair.draft, pair.target)
+        table.add_row(
+            "\n".join(model.id for model in models),
+            pair.used_by,
+            f"{sum(model.download for model in models):.1f}",
+            *(f"{sum(model.memory(size) for model in models):.1f}" for size in (2, 4)),
+            pair.note,
+        )
+    Console().print(table)
+    for note, meaning in NOTES.items():
+        print(f"{note}: {meaning}")

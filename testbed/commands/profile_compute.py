@@ -1,0 +1,86 @@
+"""`testbed profile-compute`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import get_args
+
+from rich.console import Console
+
+from testbed.commands.base import NOT_VALID, VALID, Commands, list_table
+from testbed.errors import TestbedError
+from testbed.models.spec import Device, Dtype
+
+
+def add(commands: Commands) -> None:
+    """Add its parser."""
+    record = commands.add_parser(
+        "profile-compute",
+        help="record what a model takes on this machine, to pace others by",
+    )
+    record.set_defaults(command=_profile_compute)
+    record.add_argument("--model", required=True, help="see `testbed models`")
+    record.add_argument(
+        "--role",
+        choices=("draft", "target"),
+        default="target",
+        help="a draft predicts one token a pass, a target all that it verifies (default)",
+    )
+    record.add_argument("--dtype", choices=get_args(Dtype), help="default: the model's own")
+    record.add_argument("--device", choices=get_args(Device), default="cpu", help="default: cpu")
+    record.add_argument("--threads", type=int, help="default: what the library takes")
+    record.add_argument("--out", type=Path, metavar="FILE.yaml", help="write the profile there")
+
+
+def _profile_compute(args: argparse.Namespace) -> int:
+    import msgspec
+
+    from testbed.models.catalog import resolve
+    from testbed.models.load import load_model
+    from testbed.models.memory import Load, require_memory
+    from testbed.models.recording import record, write_profile
+
+    if args.threads is not None and args.threads < 1:
+        raise TestbedError(f"--threads: it is {args.threads}; it must be 1 or more")
+    if args.out and (args.out.exists() or not args.out.parent.is_dir()):
+        reason = "it exists already" if args.out.exists() else "there is no such folder"
+        raise TestbedError(f"--out {args.out}: {reason}")
+    spec = resolve(args.model)
+    spec = msgspec.structs.replace(
+        spec, dtype=args.dtype or spec.dtype, threads=args.threads, device=args.device
+    )
+    require_memory([Load(spec, processes=1)])
+    model = load_model(spec, args.role)
+    with Console().status("") as status:
+        recording = record(
+            model,
+            args.role,
+            progress=lambda passes: status.update(f"{passes} passes of each length"),
+        )
+    table = list_table("tokens", "predicted", "passes", "median ms", "p90 ms", "line ms", "off")
+    for each in recording.timed:
+        table.add_row(
+            str(each.tokens),
+            str(each.predicted),
+            str(len(each.seconds)),
+            f"{each.median * 1e3:.2f}",
+            f"{each.p90 * 1e3:.2f}",
+            f"{recording.pace.seconds(each.tokens) * 1e3:.2f}",
+            f"{recording.off(each):+.0%}",
+        )
+    Console().print(table)
+    for sentence in recording.verdict():
+        print(sentence)
+    if args.out:
+        import torch
+
+        described = {
+            "name": args.model,
+            "dtype": spec.dtype,
+            "threads": torch.get_num_threads(),
+            "device": "cpu" if args.device == "cpu" else torch.cuda.get_device_name(),
+        }
+        write_profile(recording.profile(described), args.out)
+        print(args.out)
+    return NOT_VALID if recording.noisy else VALID

@@ -1,0 +1,115 @@
+"""The commands that read results."""
+
+from __future__ import annotations
+
+import argparse
+from itertools import chain
+from pathlib import Path
+
+from rich.console import Console
+
+from testbed.commands.base import VALID, Commands
+from testbed.errors import TestbedError
+
+
+def add(commands: Commands) -> None:
+    """Add their parsers."""
+    plot = commands.add_parser("plot", help="draw the figures of a results directory")
+    plot.set_defaults(command=_plot)
+    plot.add_argument("results", type=Path)
+
+    show = commands.add_parser("show", help="print the table of a results directory")
+    show.set_defaults(command=_show)
+    show.add_argument("results", type=Path)
+
+    report = commands.add_parser("report", help="write a results directory as one HTML page")
+    report.set_defaults(command=_report)
+    report.add_argument("results", type=Path)
+
+    export = commands.add_parser(
+        "export", help="write the events of a results directory for others"
+    )
+    export.set_defaults(command=_export)
+    export.add_argument("results", type=Path)
+    export.add_argument(
+        "--format",
+        choices=("chrome", "parquet"),
+        default="chrome",
+        help="chrome: a trace per run for ui.perfetto.dev (default); parquet: all in one table",
+    )
+
+    packets = commands.add_parser("packets", help="show the rounds that were captured in a run")
+    packets.set_defaults(command=_packets)
+    packets.add_argument("run", type=Path, metavar="RESULTS/runs/RUN")
+    packets.add_argument("--link", help="default: the first")
+    packets.add_argument(
+        "--frames", action="store_true", help="show every element of ZeroMQ's streams instead"
+    )
+
+
+def _plot(args: argparse.Namespace) -> int:
+    from plots import draw_all
+    from testbed.results import Results
+
+    for path in draw_all(Results.open(args.results)):
+        print(path)
+    return VALID
+
+
+def _show(args: argparse.Namespace) -> int:
+    from testbed.results import Results
+    from testbed.table import print_results
+
+    print_results(Results.open(args.results))
+    return VALID
+
+
+def _report(args: argparse.Namespace) -> int:
+    from testbed.report.page import write_report
+    from testbed.results import Results
+
+    print(write_report(Results.open(args.results)))
+    return VALID
+
+
+def _export(args: argparse.Namespace) -> int:
+    from testbed.results import Results
+    from testbed.traces.chrome import chrome_trace
+    from testbed.traces.parquet import write_parquet
+
+    results = Results.open(args.results)
+    runs = results.events()
+    if not runs:
+        raise TestbedError(f"{args.results}: no run there has written events")
+    if args.format == "parquet":
+        path = results.path / "events.parquet"
+        write_parquet({run: chain.from_iterable(runs[run].values()) for run in runs}, path)
+        print(path)
+        return VALID
+    for run, nodes in runs.items():
+        path = results.path / "runs" / run / "trace.json"
+        path.write_bytes(chrome_trace(nodes))
+        print(path)
+    return VALID
+
+
+def _packets(args: argparse.Namespace) -> int:
+    from testbed.traces.captured import books, read_captures
+    from testbed.traces.rounds import rounds
+    from testbed.traces.tables import rounds_table, uses_table
+
+    captures = read_captures(args.run)
+    link = args.link or next(iter(captures))
+    if link not in captures:
+        raise TestbedError(f"--link {link}: captured were {', '.join(captures)}")
+    up, down = books(args.run, captures)[link]
+    if args.frames:
+        from testbed.traces.layers import elements_table
+
+        Console(soft_wrap=True).print(elements_table(up, down))
+        return VALID
+    end = 1 + max(up.last, down.last)
+    Console().print(
+        rounds_table(rounds(up, down)), uses_table(up.between(0, end), down.between(0, end))
+    )
+    return VALID

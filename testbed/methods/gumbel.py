@@ -54,7 +54,7 @@ class Gumbel(Method):
         quantise = FixedPoint("fixed32").quantise
 
         def draw(q: Lattice, position: int) -> int:
-            return device.random.race(q.probabilities, position)
+            return device.random.race(q.counts, position)  # whose support is everything
 
         while True:
             drafts = device.propose(quantise, lambda q: width(v), draw)

@@ -36,19 +36,14 @@ def residual(p: Probabilities, q: Probabilities) -> Probabilities:
 
 
 def accepted_prefix(
-    tokens: Sequence[int],
-    q: Sequence[float],
-    p: Callable[[int], Probabilities],
-    random: Randomness,
-    position: int,
+    q: Sequence[float], p: Callable[[int], float], random: Randomness, position: int
 ) -> int:
-    """How many drafted tokens are accepted before the first rejection.
+    """How many of γ drafted tokens are accepted before the first rejection.
 
-    `tokens` are the γ drafts for positions `position`, `position` + 1, …; `q[i]` is q̂ of the i-th
-    draft at its own position; `p(i)` gives the target's distribution there, shape [V], and is only
-    asked for where it is needed.
+    They are drafts for positions `position`, `position` + 1, …; `q[i]` is q̂ of the i-th at its own
+    position, `p(i)` what the target gives it there, and only asked for where it is needed.
     """
-    for i, (token, q_token) in enumerate(zip(tokens, q, strict=True)):
-        if not random.accept(acceptance_probability(float(p(i)[token]), q_token), position + i):
+    for i, drawn in enumerate(q):
+        if not random.accept(acceptance_probability(p(i), drawn), position + i):
             return i
-    return len(tokens)
+    return len(q)

@@ -21,6 +21,10 @@ from testbed.decoding.sampling import Probabilities
 Ids = NDArray[np.int64]
 Denominator: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=1 << 24)]
 """ℓ as an option of a method."""
+_SMALL = 1 / 8
+"""ℓq of a token that mostly does not matter: it is rounded to 0, and others lack more."""
+_SLACK = 1e-10
+"""Of a sum of probabilities; less than one count of 2^32."""
 
 
 @lru_cache(maxsize=4)
@@ -116,34 +120,46 @@ def quantise(q: Probabilities, total: int, support: Ids | None = None) -> Lattic
         if not mass > 0:
             raise ValueError("the support has no probability mass")
         kept = kept / mass
-    decisive = np.flatnonzero(kept != 0)  # a token with q = 0 keeps count 0
-    if decisive.size > 2 * total:
-        # At most 2ℓ tokens have ℓq >= 1/2 and are rounded up, and what is missing then goes to the
-        # likeliest of the others: the 2ℓ likeliest decide all counts, with all ties of the last.
-        last = np.partition(kept, kept.size - 2 * total)[kept.size - 2 * total]
-        decisive = np.flatnonzero(kept >= last)
-    if decisive.size == kept.size:
-        return Lattice(_nearest(kept, total), total, support, q.size)
+    if not (kept.min() >= 0 and abs(kept.sum() - 1) < _SLACK):
+        raise ValueError("the probabilities do not sum to 1, or are not numbers")
+    decisive = np.flatnonzero(kept > _SMALL / total)
+    nearest, off = _nearest(kept[decisive], total)
+    if off < 2 * _SMALL:
+        decisive = _likeliest(kept, 2 * total)
+        nearest, _ = _nearest(kept[decisive], total)
     counts = np.zeros(kept.size, np.int64)
-    counts[decisive] = _nearest(kept[decisive], total)
+    counts[decisive] = nearest
     return Lattice(counts, total, support, q.size)
 
 
-def _nearest(kept: Probabilities, total: int) -> NDArray[np.int64]:
-    """Reznik's counts for probabilities, shape [K], that sum to about 1."""
+def _likeliest(kept: Probabilities, n: int) -> NDArray[np.intp]:
+    """Tokens that decide all counts, of probability above 0: the n = 2ℓ likeliest, with all ties.
+
+    No more have ℓq >= 1/2 and are rounded up, and what is missing then goes to the likeliest of the
+    others.
+    """
+    least = np.partition(kept, kept.size - n)[kept.size - n] if kept.size > n else 0.0
+    return np.flatnonzero(kept >= least if least > 0 else kept > 0)
+
+
+def _nearest(kept: Probabilities, total: int) -> tuple[NDArray[np.int64], float]:
+    """Reznik's counts for probabilities, shape [K], and how far off any was that is put right.
+
+    At least so far, that is; 0 where there are too few to put right.
+    """
     scaled = kept * total
     counts = np.floor(scaled + 0.5).astype(np.int64)
     missing = total - int(counts.sum())
+    if not missing:
+        return counts, 1.0
     if abs(missing) > counts.size:
-        raise ValueError("the probabilities do not sum to 1, or are not numbers")
-    if missing:
-        # ζ is by how much rounding overstated each token; the worst are put right.
-        overstated = counts - scaled
-        if missing > 0:
-            counts[_smallest(overstated, missing)] += 1
-        else:
-            counts[_smallest(-overstated, -missing)] -= 1
-    return counts
+        return counts, 0.0
+    # ζ is by how much rounding overstated each token; the worst are put right.
+    step = 1 if missing > 0 else -1
+    overstated = step * (counts - scaled)
+    worst = _smallest(overstated, abs(missing))
+    counts[worst] += step
+    return counts, -float(overstated[worst].max())
 
 
 def _smallest(values: NDArray[np.float64], n: int) -> NDArray[np.intp]:

@@ -53,7 +53,8 @@ def expected_tokens_by_position(rates: Sequence[float]) -> float:
 
 def total_variation(q: Probabilities, p: Probabilities) -> float:
     """TV(q, p) = ½ Σ |q - p|; a draft from q is rejected with this probability."""
-    return 0.5 * float(np.abs(q - p).sum())
+    apart = q - p
+    return 0.5 * float(np.abs(apart, out=apart).sum())
 
 
 @dataclass(frozen=True)

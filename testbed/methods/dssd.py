@@ -90,7 +90,7 @@ class Dssd(Method):
         p_hat = verifier.quantised(verifier.target_after(tokens), self._target_codec.quantise)
         position = len(verifier.text)
         accepted = accepted_prefix(
-            tokens, q_drawn, lambda i: p_hat(i).probabilities, verifier.random, position
+            q_drawn, lambda i: p_hat(i).probability(tokens[i]), verifier.random, position
         )
         verifier.text += tokens[:accepted]
 

@@ -106,7 +106,9 @@ class DssdLazy(Method):
     def _verify(self, verifier: VerifierSide, tokens: list[int], q_drawn: list[float]) -> Answer:
         """Accept or reject; a bonus token goes down, or the news of a rejection."""
         p = verifier.target_after(tokens)
-        accepted = accepted_prefix(tokens, q_drawn, p, verifier.random, len(verifier.text))
+        accepted = accepted_prefix(
+            q_drawn, lambda i: float(p(i)[tokens[i]]), verifier.random, len(verifier.text)
+        )
         verifier.text += tokens[:accepted]
         bonus = []
         if accepted < len(tokens):

@@ -75,7 +75,7 @@ def verified(
     position = len(verifier.text)
     tokens = [draft.token for draft in drafts]
     q_drawn = [draft.probability for draft in drafts]
-    accepted = accepted_prefix(tokens, q_drawn, p, verifier.random, position)
+    accepted = accepted_prefix(q_drawn, lambda i: float(p(i)[tokens[i]]), verifier.random, position)
     law = p(accepted)
     if accepted < len(drafts):
         law = residual(law, drafts[accepted].q.probabilities)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from testbed.decoding.lattice import Lattice, quantise
-from tests.strategies import over_magnitudes
+from tests.strategies import distributions, over_magnitudes
 
 TOTALS = st.sampled_from([1, 2, 3, 7, 100, 2**16 - 1, 2**16, 2**32 - 1])
 
@@ -77,6 +77,35 @@ def test_no_point_of_the_lattice_is_nearer(norm):
             q = rng.dirichlet(np.full(v, 0.7))
             nearest = min(norm(point / total - q) for point in points)
             assert norm(quantise(q, total).probabilities - q) == pytest.approx(nearest, abs=1e-12)
+
+
+def reznik(q: np.ndarray, total: int) -> list[int]:
+    """Counts of all tokens together, one by one."""
+    counts = np.floor(q * total + 0.5).astype(np.int64)
+    missing = total - counts.sum()
+    step = 1 if missing > 0 else -1
+    order = np.argsort(step * (counts - q * total), kind="stable")
+    possible = [i for i in order if q[i] > 0]
+    counts[possible[: abs(missing)]] += step
+    return counts.tolist()
+
+
+@settings(deadline=None, max_examples=300)
+@given(distributions(), st.sampled_from([1, 2, 7, 100, 2**16 - 1, 2**32 - 1]))
+def test_tokens_that_are_passed_over_would_have_changed_nothing(q, total):
+    assert quantise(q, total).counts.tolist() == reznik(q, total)
+
+
+def test_small_tokens_are_put_right_where_large_ones_do_not_suffice():
+    q = np.full(1000, 0.1 / 999)  # times ℓ = 100: 90, and 0.01 each
+    q[7] = 0.9
+    assert quantise(q, 100).counts.tolist() == [1] * 7 + [90] + [1] * 3 + [0] * 989
+
+
+@pytest.mark.parametrize("q", [[0.5, 0.4], [0.5, 0.6], [1.5, -0.5], [0.5, np.nan], [np.inf, 0]])
+def test_what_is_no_distribution_is_refused(q):
+    with pytest.raises(ValueError, match="do not sum to 1, or are not numbers"):
+        quantise(np.array(q), 100)
 
 
 def test_probability_is_the_entry_of_probabilities_to_the_last_bit():

@@ -6,6 +6,8 @@ from itertools import product
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import stats
 
 from testbed.decoding.randomness import KeyedRandomness
@@ -105,3 +107,30 @@ def test_choices_invert_the_cumulative_distribution_in_token_order():
     weights = np.array([1, 2, 1])
     chosen = [with_uniform(u).choose(weights, "draft", 0) for u in (0, 0.2499, 0.25, 0.7499, 0.75)]
     assert chosen == [0, 0, 1, 1, 2]
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    st.sampled_from([255, 256, 257, 512, 1000, 3000]),
+    st.sampled_from([np.int64, np.float64]),
+    st.integers(0, 2**32),
+    st.floats(0, 1 - 2**-53),
+)
+def test_many_weights_are_searched_as_a_whole_would_be(size, kind, seed, u):
+    rng = np.random.default_rng(seed)
+    weights = np.where(rng.random(size) < 0.01, rng.integers(1, 2**20, size), 0).astype(kind)
+    weights[rng.integers(size)] = 5
+    chosen = with_uniform(u).choose(weights, "draft", 0)
+    assert weights[chosen] > 0
+    # Whole numbers, so that sums in any order are the same.
+    assert weights[:chosen].sum() <= u * weights.sum()
+    assert u * weights.sum() < weights[: chosen + 1].sum() or not weights[chosen + 1 :].any()
+
+
+def test_a_block_that_adds_up_to_less_inside_takes_its_last_entry():
+    weights = np.zeros(600)
+    weights[256:362] = 0.1
+    weights[599] = 1e-300
+    one_by_one = np.cumsum(weights[256:512])[-1]
+    assert one_by_one < (1 - 2**-53) * weights.sum(), "the sums agree: take other weights"
+    assert with_uniform(1 - 2**-53).choose(weights, "draft", 0) == 361

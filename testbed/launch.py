@@ -64,6 +64,7 @@ def resume(path: Path, *, redo: bool = False) -> tuple[Results, int]:
         session = began[-1].session + 1
         plans = read_plans(results)
         _require_backend(plans[0].backend)
+        _not_ended(results)  # first: the verdict that stands counts runs that are discarded now
         if redo:
             discard_doubtful(results, session)
         runs, ended = _count(plans), len(results.ended())
@@ -71,7 +72,6 @@ def resume(path: Path, *, redo: bool = False) -> tuple[Results, int]:
             print(f"{results.path}: nothing is left to do, {runs} of {runs} runs have ended")
             return results, conclude(results, session, runs)
         print(f"{results.path}: {runs - ended} of {runs} runs are left to do", flush=True)
-        _not_ended(results)
         results.remove_unfinished()
         # As many share the machine as before, if they still can.
         return results, _work(results, plans, session, jobs_that_fit(results, began[0].jobs))

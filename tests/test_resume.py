@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
 from testbed import journal
+from testbed import launch as again
 from testbed.environment import describe_environment
 from testbed.errors import TestbedError
 from testbed.launch import launch
@@ -17,6 +19,7 @@ from testbed.results import Results
 from testbed.resumption import sessions
 from testbed.scenario import load_scenario
 from testbed.traces.packets import judge_packets
+from testbed.traces.verdict import Verdict
 from tests.emulation.inside import need_sandbox
 from tests.test_journal import SLOW, ended, made
 from tests.whole_run import ROOT, command, long_run, results, write
@@ -80,6 +83,23 @@ def test_one_run_at_a_time_goes_into_a_directory(tmp_path):
         other.__enter__()
     with results.held():
         pass
+
+
+def test_no_verdict_outlives_the_runs_it_was_about(tmp_path, monkeypatch):
+    results = made(tmp_path)
+    results.write_json("verdict.json", Verdict("suspect", ["a link was late"]))
+    begun = [journal.Began(session=0, jobs=1, environment={})]
+    monkeypatch.setattr(again, "check_sandbox", lambda: None)
+    monkeypatch.setattr(again, "sessions", lambda results: begun)
+    monkeypatch.setattr(again, "read_plans", lambda results: [SimpleNamespace(backend="relay")])
+
+    def killed(results, session):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(again, "discard_doubtful", killed)
+    with pytest.raises(KeyboardInterrupt):
+        launch_again(results.path, redo=True)
+    assert results.verdict() == Verdict("invalid", ["the run did not end"])
 
 
 def resume(path, *more) -> subprocess.CompletedProcess:

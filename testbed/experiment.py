@@ -31,14 +31,13 @@ from testbed.emulation.topology import (
     topology_links,
 )
 from testbed.errors import TestbedError
-from testbed.models.spec import ModelSpec, Role
+from testbed.models.spec import Role
 from testbed.node_process import NodeProcess, receive_any
-from testbed.order import Turn
+from testbed.plan import Plan
 from testbed.processors import Processors
 from testbed.progress import Display
 from testbed.results import Results
 from testbed.scenario import MethodEntry, Scenario
-from testbed.sweep import Values
 from testbed.task import Task
 from testbed.traces.events import Event, events_by_stream
 from testbed.traces.pacing import lateness
@@ -53,40 +52,6 @@ from testbed.transport.messages import PORT
 T = TypeVar("T")
 _LOADING = 300.0  # seconds a node may take to load its model
 _AGAIN = 2  # times that a text is decoded anew because its passes were late
-
-
-class Plan(msgspec.Struct):
-    """What the launcher found out outside, where there is a network.
-
-    plan.json has one for each point of the sweep.
-    """
-
-    point: Values
-    """As the scenario wrote it; the resolved one also has what follows from it."""
-    backend: str
-    target: ModelSpec
-    draft: ModelSpec
-    prompts: list[str]
-    """Their token ids by the target's tokenizer, in its chat template if asked for: "5 17 3"."""
-    end_tokens: list[int]
-    """The target's; none where texts are decoded to their limit regardless."""
-    methods: list[str] = []
-    """Their labels, in the order of the scenario."""
-    order: list[Turn] = []
-    """The runs, in the order in which they take place."""
-    capture: bool = False
-    """Whether frames are recorded."""
-    warnings: list[str] = []
-    """What whoever reads the results should know of the models."""
-
-
-def read_plans(results: Results) -> list[Plan]:
-    """plan.json. Raises TestbedError when it cannot be read."""
-    path = results.path / "plan.json"
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=list[Plan])
-    except (OSError, msgspec.MsgspecError) as error:
-        raise TestbedError(f"{path}: cannot be read: {error}") from None
 
 
 def network_of(scenario: Scenario, backend: str) -> Network:

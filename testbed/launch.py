@@ -9,14 +9,13 @@ from pathlib import Path
 
 import msgspec
 
-from testbed.calibration.side_by_side import jobs_that_fit
 from testbed.conclusion import conclude
 from testbed.emulation.backend import choose_backend
 from testbed.emulation.sandbox import check_sandbox, run_in_sandboxes
 from testbed.errors import TestbedError
-from testbed.experiment import Plan, read_plans
 from testbed.jobs import Job, left, pack, require_processors, shares
 from testbed.journal import JOURNAL, Stopped, append
+from testbed.plan import Plan, read_plans
 from testbed.preparation import prepare
 from testbed.results import Results
 from testbed.resumption import discard_doubtful, sessions
@@ -43,7 +42,7 @@ def launch(scenario: Scenario, out: Path, jobs: int = 1) -> tuple[Results, int]:
     for warning in results.warnings():
         print(f"warning: {warning}", flush=True)
     with results.held():
-        fitting = jobs_that_fit(results, min(jobs, _count(plans)))
+        fitting = _jobs_that_fit(results, min(jobs, _count(plans)))
         if fitting < jobs:
             plans = _plans(scenario, backend, fitting)
             results.write_json("plan.json", plans)
@@ -74,7 +73,7 @@ def resume(path: Path, *, redo: bool = False) -> tuple[Results, int]:
         print(f"{results.path}: {runs - ended} of {runs} runs are left to do", flush=True)
         results.remove_unfinished()
         # As many share the machine as before, if they still can.
-        return results, _work(results, plans, session, jobs_that_fit(results, began[0].jobs))
+        return results, _work(results, plans, session, _jobs_that_fit(results, began[0].jobs))
 
 
 def _plans(scenario: Scenario, backend: str, jobs: int) -> list[Plan]:
@@ -89,6 +88,15 @@ def _not_ended(results: Results) -> None:
 def _count(plans: list[Plan]) -> int:
     """How many runs there are."""
     return sum(len(plan.order) for plan in plans)
+
+
+def _jobs_that_fit(results: Results, jobs: int) -> int:
+    """How many of these do not disturb each other's links."""
+    if jobs == 1:
+        return 1
+    from testbed.calibration.side_by_side import jobs_that_fit  # noqa: PLC0415  slow
+
+    return jobs_that_fit(results, jobs)
 
 
 def _require_backend(begun: str) -> None:

@@ -13,7 +13,6 @@ import msgspec
 from testbed.document import RealModel
 from testbed.environment import threads_per_node
 from testbed.errors import TestbedError
-from testbed.experiment import Plan
 from testbed.methods.base import method_class, parse_options
 from testbed.models.base import Text, require_context
 from testbed.models.catalog import resolve
@@ -23,6 +22,7 @@ from testbed.models.shards import read_weights
 from testbed.models.spec import HuggingFaceSpec, ModelSpec, SyntheticSpec
 from testbed.models.vocabulary import require_same_vocabulary
 from testbed.order import shuffled
+from testbed.plan import Plan
 from testbed.scenario import Point, Scenario
 
 

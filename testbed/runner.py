@@ -20,9 +20,10 @@ from testbed import journal
 from testbed.emulation.sandbox import enter
 from testbed.environment import describe_environment
 from testbed.errors import TestbedError
-from testbed.experiment import Experiment, Plan, read_plans
+from testbed.experiment import Experiment
 from testbed.jobs import Job, left, take
 from testbed.order import Turn
+from testbed.plan import Plan, read_plans
 from testbed.progress import Display
 from testbed.results import Results
 from testbed.scenario import Scenario, check_scenario

@@ -19,8 +19,9 @@ from testbed import clock
 from testbed.calibration.short import check_links, severity, why
 from testbed.emulation.sandbox import enter, run_in_sandboxes
 from testbed.errors import TestbedError
-from testbed.experiment import network_of, read_plans
+from testbed.experiment import network_of
 from testbed.jobs import shares
+from testbed.plan import read_plans
 from testbed.results import Results
 from testbed.scenario import check_scenario
 

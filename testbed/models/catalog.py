@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from testbed.errors import TestbedError
-from testbed.models import hub
 from testbed.models.shards import weight_files
 from testbed.models.shipped import shipped_draft
 from testbed.models.spec import Dtype, HuggingFaceSpec
@@ -70,7 +69,9 @@ def _local_directory(reference: str) -> Path:
     if path.suffix == ".gguf":
         return add_gguf(path)
     if _HUB_ID.fullmatch(reference):
-        return hub.download(reference)
+        from testbed.models.hub import download  # noqa: PLC0415  slow, and seldom needed
+
+        return download(reference)
     raise TestbedError(
         f"There is no model '{reference}'; allowed are {', '.join(_NAMED)}, "
         "a model directory, a .gguf file and a Hugging Face id like org/name."

@@ -12,9 +12,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from scapy.error import Scapy_Exception
-from scapy.utils import RawPcapReader
-
 from testbed.errors import TestbedError
 
 FIN, SYN, RST = 0x01, 0x02, 0x04
@@ -61,6 +58,10 @@ def read_frames(path: Path, *, ahead: int = 0, dilation: float = 1.0) -> Iterato
     `ahead` is by how many ns the capture's clock is ahead of the monotonic one, and `dilation` what
     testbed.clock then divides by. Raises TestbedError when it cannot be read, or frames were cut.
     """
+    # A tenth of what the runner imports, and needed when its first run has ended.
+    from scapy.error import Scapy_Exception  # noqa: PLC0415
+    from scapy.utils import RawPcapReader  # noqa: PLC0415
+
     try:
         reader = RawPcapReader(str(path))
     except (OSError, Scapy_Exception) as error:

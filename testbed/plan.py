@@ -1,0 +1,42 @@
+"""plan.json: what the launcher found out before anything started, and tells the sandboxes."""
+
+from __future__ import annotations
+
+import msgspec
+
+from testbed.errors import TestbedError
+from testbed.models.spec import ModelSpec
+from testbed.order import Turn
+from testbed.results import Results
+from testbed.sweep import Values
+
+
+class Plan(msgspec.Struct):
+    """What was found out of one point of the sweep, outside, where there is a network."""
+
+    point: Values
+    """As the scenario wrote it; the resolved one also has what follows from it."""
+    backend: str
+    target: ModelSpec
+    draft: ModelSpec
+    prompts: list[str]
+    """Their token ids by the target's tokenizer, in its chat template if asked for: "5 17 3"."""
+    end_tokens: list[int]
+    """The target's; none where texts are decoded to their limit regardless."""
+    methods: list[str] = []
+    """Their labels, in the order of the scenario."""
+    order: list[Turn] = []
+    """The runs, in the order in which they take place."""
+    capture: bool = False
+    """Whether frames are recorded."""
+    warnings: list[str] = []
+    """What whoever reads the results should know of the models."""
+
+
+def read_plans(results: Results) -> list[Plan]:
+    """plan.json. Raises TestbedError when it cannot be read."""
+    path = results.path / "plan.json"
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=list[Plan])
+    except (OSError, msgspec.MsgspecError) as error:
+        raise TestbedError(f"{path}: cannot be read: {error}") from None

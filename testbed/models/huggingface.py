@@ -124,10 +124,11 @@ class HuggingFaceModel:
             )
         with torch.inference_mode():
             all_logits = self.network.forward(torch.tensor(tokens), cache, keep)
-            logits: Logits = all_logits[:, : self._vocabulary_size].float().cpu().numpy()
-        lacking = self._vocabulary_size - logits.shape[1]
-        if lacking:
-            logits = np.pad(logits, ((0, 0), (0, lacking)), constant_values=-np.inf)
+            known: Logits = all_logits[:, : self._vocabulary_size].float().cpu().numpy()
+        if known.shape[1] == self._vocabulary_size:
+            return known
+        logits = np.full((keep, self._vocabulary_size), -np.inf, np.float32)
+        logits[:, : known.shape[1]] = known
         return logits
 
 

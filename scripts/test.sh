@@ -6,25 +6,29 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 scripts/setup.sh test
 .venv/bin/testbed models fetch
-echo '==> style and types'
+echo '==> style'
 .venv/bin/ruff check .
 .venv/bin/ruff format --check --quiet .
-.venv/bin/mypy
 if [ $# -gt 0 ]; then
+    .venv/bin/mypy
     exec .venv/bin/python -m pytest "$@"
 fi
-# Tests with networks mostly wait; meanwhile the others take what that leaves of the processors.
+# Tests with networks mostly wait; meanwhile the rest takes what that leaves of the processors.
 real='emulation or netem or model'
-others=$(mktemp)
-nice -n 19 .venv/bin/python -m pytest -m "not ($real)" >"$others" 2>&1 &
-pid=$!
-trap 'kill $pid 2>/dev/null || true; rm -f "$others"' EXIT
+beside=$(mktemp -d)
+nice -n 19 .venv/bin/mypy >"$beside/types" 2>&1 &
+types=$!
+nice -n 19 .venv/bin/python -m pytest -m "not ($real)" >"$beside/others" 2>&1 &
+others=$!
+trap 'kill $types $others 2>/dev/null || true; rm -rf "$beside"' EXIT
 failed=0
 echo '==> tests with networks and models'
 .venv/bin/python -m pytest -m "$real" || failed=1
-echo '==> all other tests, which ran beside them'
-wait $pid || failed=1
-cat "$others"
+echo '==> types, and all other tests, which ran beside them'
+wait $types || failed=1
+cat "$beside/types"
+wait $others || failed=1
+cat "$beside/others"
 [ $failed -eq 0 ]
 if .venv/bin/python -m tests.guest_is_wanted; then
     echo '==> tests of kernel netem, on a guest kernel that has it'

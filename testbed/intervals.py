@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import stdtrit
 
 from testbed.traces.summary import Row
 
@@ -116,8 +116,10 @@ def _interval(sums: NDArray[np.float64]) -> Interval:
         return Interval(estimate)
     if units < _FEW:
         changes = np.resize([1.0, -1.0], len(sums)) @ (sums / sums.mean(axis=1, keepdims=True))
-        error = float(stats.t.ppf((1 + LEVEL) / 2, units - 1) * stats.sem(changes))
+        error = float(stdtrit(units - 1, (1 + LEVEL) / 2) * changes.std(ddof=1)) / math.sqrt(units)
         return Interval(estimate, estimate * math.exp(-error), estimate * math.exp(error))
+    from scipy import stats  # noqa: PLC0415  half a second, and few runs have so many texts
+
     found = stats.bootstrap(
         tuple(sums), ratio, paired=True, vectorized=True, n_resamples=_DRAWS,
         confidence_level=LEVEL, method="percentile", rng=np.random.default_rng(_SEED),

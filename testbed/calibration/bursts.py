@@ -8,7 +8,7 @@ from __future__ import annotations
 import statistics
 import time
 
-from testbed.calibration.probes import HEADERS, PATIENCE, ProbePath, drain_until
+from testbed.calibration.probes import HEADERS, PATIENCE, ProbePath, drain_until, drain_until_all
 from testbed.calibration.stage import WAYS, Stage
 from testbed.links.spec import LinkSpec, default_queue
 from testbed.traces.check import Check, burst_tolerance
@@ -76,8 +76,7 @@ def burst_times(
         for _ in range(size):
             path.send(payload)
         deadline = time.monotonic() + longest + PATIENCE
-        while len(flight.numbers) < size and time.monotonic() < deadline:
-            drain_until([path], time.monotonic() + 1e-3)
+        drain_until_all([path], [flight], size, deadline)
         if len(flight.numbers) == size:
             taken.append(flight.times[-1] - flight.sent[0])
         drain_until([path], time.monotonic() + _PAUSE)

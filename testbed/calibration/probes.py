@@ -135,12 +135,27 @@ def drain_until(paths: Sequence[ProbePath], when: float) -> None:
             return
 
 
+def drain_until_all(
+    paths: Sequence[ProbePath], flights: Sequence[Flight], count: int, when: float
+) -> None:
+    """The same, but only until `count` different packets of each flight have arrived."""
+    while any(len(set(flight.numbers)) < count for flight in flights) and time.monotonic() < when:
+        drain_until(paths, time.monotonic() + 1e-3)
+
+
 def send_paced(
-    paths: Sequence[ProbePath], count: int, every: float, payload: int, longest: float
+    paths: Sequence[ProbePath],
+    count: int,
+    every: float,
+    payload: int,
+    longest: float,
+    *,
+    all_suffice: bool = False,
 ) -> list[Flight]:
     """Send `count` packets on each of the paths, all of them every `every` seconds.
 
     longest: the most seconds that a packet can be under way, for which to wait at the end.
+    all_suffice: only until all have arrived; what follows them, such as copies, is not looked at.
     """
     flights = [path.begin() for path in paths]
     began = time.monotonic()
@@ -148,5 +163,9 @@ def send_paced(
         drain_until(paths, began + number * every)
         for path in paths:
             path.send(payload)
-    drain_until(paths, time.monotonic() + longest + PATIENCE)
+    deadline = time.monotonic() + longest + PATIENCE
+    if all_suffice:
+        drain_until_all(paths, flights, count, deadline)
+    else:
+        drain_until(paths, deadline)
     return flights

@@ -65,15 +65,22 @@ class Stage:
         return wanted
 
     def send(
-        self, count: int, every: float, payload: int, *, ways: Sequence[str] = WAYS
+        self,
+        count: int,
+        every: float,
+        payload: int,
+        *,
+        ways: Sequence[str] = WAYS,
+        all_suffice: bool = False,
     ) -> dict[str, Flight]:
-        """Send packets in step on each of `ways`; what became of them.
+        """Send packets in step on each of `ways`; what became of them, see `send_paced`.
 
         Raises TestbedError when they did not all get as far as the wire.
         """
         now, before = self.wire.duplex, self.wire.counters()
         longest = clock.real(max(now.up.longest_hold, now.down.longest_hold))
-        flights = send_paced([self.paths[way] for way in ways], count, every, payload, longest)
+        paths = [self.paths[way] for way in ways]
+        flights = send_paced(paths, count, every, payload, longest, all_suffice=all_suffice)
         found = dict(zip(ways, flights, strict=True))
         after = self.wire.counters()
         for way in ways:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
@@ -65,13 +66,17 @@ def test_a_part_that_dies_ends_the_run_by_name(tmp_path, program, named):
     if program == "linux.uml" and (probe_netem().available or guest_missing()):
         pytest.skip(f"no guest kernel, or no need of one: {guest_missing()}")
     process, scenario = long_run(tmp_path, "netem" if program == "linux.uml" else "relay")
-    victim = min(  # the guest's first process is the kernel
-        int(entry.name)
-        for entry in Path("/proc").iterdir()
-        if entry.name.isdigit()
-        and program in (entry / "cmdline").read_text().split("\0")
-        and str(tmp_path) in (entry / "environ").read_text(errors="replace")
-    )
+    parents = {}
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            marked = entry.name.isdigit() and str(tmp_path) in (entry / "environ").read_text(
+                errors="replace"
+            )
+            if marked and program in (entry / "cmdline").read_text().split("\0"):
+                state = (entry / "stat").read_text().rpartition(")")[2].split()
+                parents[int(entry.name)] = int(state[1])
+    # The guest's kernel is the parent of its other processes; their numbers may be lower.
+    (victim,) = (number for number, parent in parents.items() if parent not in parents)
     os.kill(victim, signal.SIGKILL)
     _, errors = process.communicate(timeout=15)
     assert process.returncode == 1

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from testbed.calibration.side_by_side import jobs_that_fit
 from testbed.conclusion import conclude
 from testbed.emulation.backend import choose_backend
 from testbed.emulation.sandbox import check_sandbox, run_in_sandboxes
@@ -42,7 +43,7 @@ def launch(scenario: Scenario, out: Path, jobs: int = 1) -> tuple[Results, int]:
     for warning in results.warnings():
         print(f"warning: {warning}", flush=True)
     with results.held():
-        fitting = _jobs_that_fit(results, min(jobs, _count(plans)))
+        fitting = jobs_that_fit(results, min(jobs, _count(plans)))
         if fitting < jobs:
             plans = _plans(scenario, backend, fitting)
             results.write_json("plan.json", plans)
@@ -73,7 +74,7 @@ def resume(path: Path, *, redo: bool = False) -> tuple[Results, int]:
         print(f"{results.path}: {runs - ended} of {runs} runs are left to do", flush=True)
         results.remove_unfinished()
         # As many share the machine as before, if they still can.
-        return results, _work(results, plans, session, _jobs_that_fit(results, began[0].jobs))
+        return results, _work(results, plans, session, jobs_that_fit(results, began[0].jobs))
 
 
 def _plans(scenario: Scenario, backend: str, jobs: int) -> list[Plan]:
@@ -88,15 +89,6 @@ def _not_ended(results: Results) -> None:
 def _count(plans: list[Plan]) -> int:
     """How many runs there are."""
     return sum(len(plan.order) for plan in plans)
-
-
-def _jobs_that_fit(results: Results, jobs: int) -> int:
-    """How many of these do not disturb each other's links."""
-    if jobs == 1:
-        return 1
-    from testbed.calibration.side_by_side import jobs_that_fit  # noqa: PLC0415  slow
-
-    return jobs_that_fit(results, jobs)
 
 
 def _require_backend(begun: str) -> None:

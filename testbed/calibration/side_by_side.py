@@ -16,10 +16,8 @@ from pathlib import Path
 import msgspec
 
 from testbed import clock
-from testbed.calibration.short import check_links, severity, why
 from testbed.emulation.sandbox import enter, run_in_sandboxes
 from testbed.errors import TestbedError
-from testbed.experiment import network_of
 from testbed.jobs import shares
 from testbed.plan import read_plans
 from testbed.results import Results
@@ -63,6 +61,10 @@ def _try(results: Results, jobs: int) -> list[str]:
 
 def _measure(results: Results, point: int, mine: Path, jobs: int) -> list[str]:
     """What is wrong with the links of one point, while as many others measure theirs."""
+    # Slow to import, and the launcher, which imports this module, needs none of it.
+    from testbed.calibration.short import check_links, severity, why  # noqa: PLC0415
+    from testbed.experiment import network_of  # noqa: PLC0415
+
     whole = check_scenario(results.scenario(), str(results.path / "scenario.yaml"))
     scenario = whole.every_point()[point].scenario
     clock.set_dilation(scenario.document.time_dilation)

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 from mininet.net import Mininet
@@ -34,6 +35,7 @@ from testbed.errors import TestbedError
 from testbed.links.handovers import Handover
 from testbed.links.schedule import Schedule
 from testbed.links.spec import Duplex
+from testbed.punctual import awake
 
 HOST_SYSCTLS = {
     **QUIET_NAMESPACE,
@@ -80,6 +82,8 @@ class Network:
         self._links: dict[str, WireLink] = {}
         self._plain: dict[str, PlainLink] = {}
         self._processes: list[subprocess.Popen[Any]] = []
+        self._held = ExitStack()
+        self._awake = False
         names = [link.name for link in self.declared]
         wrong = [f"{name!r} is not one" for name in links if name not in names]
         wrong += [f"{name!r} is missing" for name in names if name not in links]
@@ -99,6 +103,7 @@ class Network:
         Mininet.inited = True  # skip Mininet's own set-up: it changes host-wide sysctls
         self._net = Mininet(controller=None, build=False)
         try:
+            self._awake = self._held.enter_context(awake())
             self._build(self._net)
             self._verify_addresses()
         except BaseException:
@@ -120,6 +125,7 @@ class Network:
             net.stop()
         self._links.clear()
         self._plain.clear()
+        self._held.close()
 
     @property
     def wires(self) -> dict[str, Wire]:
@@ -170,6 +176,7 @@ class Network:
             "backend": self._backend,
             "seed": self._seed,
             "time_dilation": clock.dilation(),
+            "processors_kept_awake": self._awake,
             "hosts": {name: self._host_state(name) for name in self._host_names},
             "links": {name: _link_state(link) for name, link in self._links.items()},
         }

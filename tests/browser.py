@@ -142,7 +142,7 @@ def browse(folder: Path) -> Iterator[Page]:
         page = Page(to_browser, from_browser)
         yield page
         page.close()
-        process.wait(10)
+        process.wait(60)
     finally:
         process.kill()
         process.wait()

@@ -108,7 +108,7 @@ def test_what_a_policy_learns_and_what_is_traced_does_not_depend_on_the_dilation
         path = tmp_path / f"{factor}.jsonl"
         server = VerifierServer(target, pace=Pace(8e-3, 1e-3))
         decoded = decode(
-            task(method, 12), PROMPT, draft, InProcessChannel(server), timeout=5,
+            task(method, 12), PROMPT, draft, InProcessChannel(server), timeout=60,
             trace=Tracer("device", path), pace=Pace(3e-3, 1e-3),
         )  # fmt: skip
         learnt.append(

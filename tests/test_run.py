@@ -178,7 +178,7 @@ def test_a_link_cut_for_two_seconds_does_not_change_the_text(tmp_path, method, t
         (hurt,) = experiment.decode(entry, 0, 0, Silent())
         knife.join()
     assert hurt.output_sha256 == whole.output_sha256
-    assert hurt.seconds > 1.9 > whole.seconds
+    assert max(hurt.token_s) > 1.8  # the text stood still while the link was cut
     assert hurt.links["radio"].up_dropped + hurt.links["radio"].down_dropped > 0
     assert all("busy" in reason for reason in hurt.reasons)
 

@@ -3,12 +3,8 @@
 # takes commands from the console. When tc ends, so does the guest.
 set -e
 exec 2>&1
-export PATH=/usr/sbin:/usr/bin:/sbin:/bin
-mount -t proc proc /proc
-mount -t sysfs sysfs /sys
-mount -t tmpfs tmpfs /mnt
-mkdir -p /mnt/lib
-ln -s /usr/lib/uml/modules /mnt/lib/modules
+echo "guest wire starts"
+. "${0%/*}/guest_mounts.sh"
 modprobe -d /mnt -a sch_netem bridge
 sysctl -q -w net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1
 ip link add name bridge type bridge stp_state 0 forward_delay 0 mcast_snooping 0

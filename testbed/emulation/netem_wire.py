@@ -1,10 +1,8 @@
 """A wire shaped by kernel netem: a bridge between the ports, netem at the egress of both."""
 
-import os
-import signal
 import subprocess
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,24 +43,24 @@ class NetemWire(Wire):
         self._playing: threading.Thread | None = None
         self._stop_playing = threading.Event()
         self._failure: TestbedError | None = None
-        self._process = self.start()
+        self._tc = self.start()
+        self._process = self._tc.process
         try:
-            self._tc = Tc(self._process, f"link {name}")
-            self.await_ready(self._tc)
             self._shape({"up": duplex.up, "down": duplex.down}, "add")
             self.join()  # last: no packet crosses before both directions are shaped
         except BaseException:
             self.stop()
             raise
 
-    def start(self) -> "subprocess.Popen[bytes]":
-        """Start what runs tc where the shaped interfaces are."""
-        return self.inside.popen(
-            COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-        )
+    def start(self) -> Tc:
+        """Start a tc where the shaped interfaces are, once they are there."""
+        return self.talk(COMMAND)
 
-    def await_ready(self, tc: Tc) -> None:
-        """Wait until the shaped interfaces are there."""
+    def talk(self, command: Sequence[str]) -> Tc:
+        """Start what is, or becomes, a tc."""
+        pipe = subprocess.PIPE
+        process = self.inside.popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.STDOUT)
+        return Tc(process, f"link {self.name}")
 
     def join(self) -> None:
         """Let packets cross."""
@@ -128,12 +126,7 @@ class NetemWire(Wire):
     def stop(self) -> None:
         """End what runs tc, and with it the wire."""
         self._end_playing()
-        if self._process.poll() is None:
-            os.killpg(self._process.pid, signal.SIGKILL)  # a guest has many processes
-            self._process.wait()
-        for stream in (self._process.stdin, self._process.stdout):
-            if stream is not None:
-                stream.close()
+        self._tc.kill()
         if BRIDGE in self.inside.counters():
             self.inside.run(["ip", "link", "del", "dev", BRIDGE])
 

@@ -3,6 +3,7 @@
 import json
 import os
 import select
+import signal
 import subprocess
 import threading
 import time
@@ -17,6 +18,10 @@ _PATIENCE = 5.0  # seconds for an answer
 _LOOK = 0.1  # seconds between two looks at whether the process lives
 
 
+class SilentError(TestbedError):
+    """No answer came in time, from a process that lives."""
+
+
 class Tc:
     """Talks to a process that runs COMMAND with its errors among its output.
 
@@ -26,7 +31,7 @@ class Tc:
     program = "tc"
 
     def __init__(self, process: "subprocess.Popen[bytes]", where: str) -> None:
-        self._process = process
+        self.process = process
         self._where = where
         self._lock = threading.Lock()
         self._pending = b""
@@ -55,28 +60,38 @@ class Tc:
             raise TestbedError(f"{self._where}: {self.program} refused `{asked}`: {said}")
         return answers
 
-    def line(self) -> str:
-        """The next line that the process prints."""
-        deadline = time.monotonic() + _PATIENCE
-        assert self._process.stdout is not None
+    def line(self, patience: float = _PATIENCE) -> str:
+        """The next line that the process prints.
+
+        Raises TestbedError when it ends before, SilentError when that takes over `patience` seconds.
+        """
+        deadline = time.monotonic() + patience
+        assert self.process.stdout is not None
         while b"\n" not in self._pending:
-            ready, _, _ = select.select([self._process.stdout], [], [], _LOOK)
-            data = os.read(self._process.stdout.fileno(), 65536) if ready else b""
+            ready, _, _ = select.select([self.process.stdout], [], [], _LOOK)
+            data = os.read(self.process.stdout.fileno(), 65536) if ready else b""
             self._pending += data
             # What a dead guest started may keep the pipe open.
-            if not data and (ready or self._process.poll() is not None):
+            if not data and (ready or self.process.poll() is not None):
                 raise self._death()
             if not data and time.monotonic() > deadline:
-                raise TestbedError(
-                    f"{self._where}: {self.program} has not answered for {_PATIENCE:g} s"
-                )
+                raise SilentError(f"{self._where}: {self.program} has not answered for {patience:g} s")
         line, _, self._pending = self._pending.partition(b"\n")
         return line.decode(errors="replace")
 
+    def kill(self) -> None:
+        """End the process and its group, for a guest has many; killing twice is allowed."""
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+        for stream in (self.process.stdin, self.process.stdout):
+            if stream is not None:
+                stream.close()
+
     def _send(self, text: str) -> None:
-        assert self._process.stdin is not None
+        assert self.process.stdin is not None
         try:
-            os.write(self._process.stdin.fileno(), text.encode())
+            os.write(self.process.stdin.fileno(), text.encode())
         except OSError as error:
             raise self._death() from error
 

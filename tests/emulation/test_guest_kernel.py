@@ -1,9 +1,12 @@
 """What the guest kernel needs here, and what it says when it dies; boots nothing."""
 
+import subprocess
+
 import pytest
 
-from testbed.emulation import guest_kernel
-from testbed.emulation.guest_wire import _gist
+from testbed.emulation import guest_kernel, guest_wire
+from testbed.emulation.guest_wire import GuestNetemWire
+from testbed.emulation.tc import Tc
 from testbed.errors import TestbedError
 
 AMX = "processor : 0\nflags : fpu avx512f amx_bf16 amx_tile amx_int8\n"
@@ -63,13 +66,65 @@ def test_a_compiler_that_fails_is_an_error(processor, tmp_path, monkeypatch):
         guest_kernel.guest_command(tmp_path / "init", 64, str(tmp_path))
 
 
+READY = "echo guest wire ready; sleep 60"
+MOUNT = "mount: /proc: must be superuser to use mount."
+PANIC = "Kernel panic - not syncing: Attempted to kill init!"
+
+
+@pytest.fixture
+def guest(monkeypatch):
+    """Starts a wire whose guest is a shell script, another at each try; how many it took."""
+    monkeypatch.setattr(guest_wire, "_PATIENCE", 0.3)
+    started = []
+
+    def boot(self):
+        pipe = subprocess.PIPE
+        argv = ["sh", "-c", scripts[len(started)]]
+        process = subprocess.Popen(argv, stdin=pipe, stdout=pipe, start_new_session=True)
+        started.append(Tc(process, "link radio"))
+        return started[-1]
+
+    def start(*given):
+        scripts[:] = given
+        wire = GuestNetemWire.__new__(GuestNetemWire)
+        wire.name = "radio"
+        assert wire.start() is started[-1]
+        return started
+
+    scripts = []
+    monkeypatch.setattr(GuestNetemWire, "_boot", boot)
+    yield start
+    assert all(tc.process.returncode is not None for tc in started[:-1])
+    for tc in started:
+        tc.kill()
+
+
+def test_a_guest_that_boots_is_booted_once(guest):
+    assert len(guest(READY)) == 1
+
+
+@pytest.mark.parametrize("first", ["sleep 60", f"echo '{PANIC}'", "printf half; sleep 60"])
+def test_a_guest_that_hangs_or_dies_is_booted_once_more(guest, first):
+    assert len(guest(first, READY)) == 2
+
+
 @pytest.mark.parametrize(
-    ("said", "gist"),
+    ("script", "why"),
     [
-        ([], "it said nothing"),
-        (["one", "two", "three"], "two; three"),
-        (["one", "errno = 14", "Kernel panic", "Stack:"], "errno = 14; Kernel panic"),
+        ("sleep 60", "it said nothing for 0.3 s"),
+        ("true", "it said nothing, and ended"),
+        ("echo one; echo two; echo three; sleep 60", "two; three; it said nothing for 0.3 s"),
+        (f"echo errno = 14; echo '{PANIC}'; echo Stack:", f"errno = 14; {PANIC}"),
+        (
+            f"echo zswap: no; echo guest wire starts; echo '{MOUNT}'; echo 'dmesg(1) may have more'"
+            f"; echo '{PANIC}'; echo Stack:",
+            f"{MOUNT}; {PANIC}",
+        ),
     ],
 )
-def test_of_a_dying_kernel_only_the_reason_is_told(said, gist):
-    assert _gist(said) == gist
+def test_a_guest_that_never_boots_says_why_how_long_and_how_often(guest, script, why):
+    with pytest.raises(TestbedError) as caught:
+        guest(script, script)
+    said = str(caught.value)
+    assert said.startswith("the guest kernel of link radio did not start, 2 times in ")
+    assert said.endswith(f" s: {why}; use `--backend relay`")

@@ -7,11 +7,11 @@ runs in a sandbox, so that nothing of the guest outlives whoever waits for it.
 
 import os
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from testbed.emulation.guest_kernel import guest_command, require_guest
@@ -54,10 +54,10 @@ def run_in_guest(argv: list[str], timeout: float | None) -> int:
     return TIMED_OUT if expired else code
 
 
-def boot(memory: int, argv: list[str]) -> int:
+def boot(memory: int, argv: list[str], environment: Mapping[str, str]) -> int:
     """Boot the guest inside a sandbox, run `argv` there, and return its exit code."""
     with tempfile.TemporaryDirectory(prefix="testbed-guest-") as folder:
-        kept = (f"{key}={value}" for key, value in os.environ.items() if key != "FOLDER")
+        kept = (f"{key}={value}" for key, value in environment.items() if key != "FOLDER")
         Path(folder, "command.sh").write_text(
             f"cd {shlex.quote(str(Path.cwd()))} && exec {shlex.join(['env', '-i', *kept, *argv])}\n"
         )
@@ -76,18 +76,17 @@ def boot(memory: int, argv: list[str]) -> int:
 
 
 def _memory() -> int:
-    """MB for the guest: half of what is available; its memory is a file in a temporary folder."""
-    pages = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    shm = shutil.disk_usage("/dev/shm").free  # where the guest puts it
-    memory = min(_MOST_MEMORY, min(pages, shm) // 2 // 2**20)
+    """MB for the guest: half of what is free, as much as fits into the tmpfs of a sandbox."""
+    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**20
+    memory = min(_MOST_MEMORY, free // 2)
     if memory < _LEAST_MEMORY:
         raise TestbedError(
-            f"the guest kernel needs {2 * _LEAST_MEMORY} MB of memory and of /dev/shm; "
-            f"there are {pages // 2**20} and {shm // 2**20}"
+            f"the guest kernel needs {2 * _LEAST_MEMORY} MB of free memory; there are {free} MB"
         )
     return memory
 
 
 if __name__ == "__main__":
+    outside = dict(os.environ)  # the command's TMPDIR is that of whoever asked for it
     enter()
-    sys.exit(boot(int(sys.argv[1]), sys.argv[2:]))
+    sys.exit(boot(int(sys.argv[1]), sys.argv[2:], outside))

@@ -12,8 +12,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from types import FrameType
 from typing import IO
 
@@ -33,6 +35,9 @@ PROGRAMS = {
     "mount": "mount",
 }
 """The programs that every run needs, and the Debian packages they are in."""
+
+SCRATCH = Path(__file__).with_name("scratch")
+"""Where a sandbox keeps its temporary files: a folder of ours, so that the mount hides nothing."""
 
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None, use_errno=True)
@@ -160,6 +165,8 @@ def _signal_group(child: subprocess.Popen[bytes], number: int) -> None:
 def enter() -> None:
     """Prepare the inside of a sandbox: its own /sys, loopback up, SIGTERM as an interruption.
 
+    Temporary files, also those of child processes, go to a tmpfs that ends with the sandbox.
+
     The first thing the sandboxed command does. Raises TestbedError if it is not in a sandbox.
     """
     if os.getpid() != 1:
@@ -167,10 +174,15 @@ def enter() -> None:
     # The first process of a process namespace ignores signals it has no handler for.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    for argv in (["mount", "-t", "sysfs", "sysfs", "/sys"], ["ip", "link", "set", "lo", "up"]):
+    for argv in (
+        ["mount", "-t", "sysfs", "sysfs", "/sys"],
+        ["mount", "-t", "tmpfs", "-o", "mode=700", "tmpfs", str(SCRATCH)],
+        ["ip", "link", "set", "lo", "up"],
+    ):
         result = subprocess.run(argv, capture_output=True, text=True, check=False)
         if result.returncode != 0:
             raise TestbedError(f"`{' '.join(argv)}` failed in the sandbox: {result.stderr.strip()}")
+    os.environ["TMPDIR"] = tempfile.tempdir = str(SCRATCH)
 
 
 def _sandbox_command() -> list[str]:

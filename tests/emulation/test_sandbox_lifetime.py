@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from testbed.emulation import sandbox
+from testbed.emulation.sandbox import SCRATCH
 from testbed.errors import TestbedError
 from tests.emulation.inside import need_sandbox
 
@@ -26,7 +27,7 @@ sys.exit(run_in_sandbox([sys.executable, "-c", sys.argv[1], *sys.argv[2:]]))
 """
 
 INNER = """
-import sys, time
+import sys, tempfile, time
 from testbed.emulation.sandbox import enter
 enter()
 from testbed.calibration.short import check_links
@@ -37,6 +38,8 @@ spec = LinkSpec(rate=5e6, delay=0.01)
 try:
     with Network(load_topology("edge"), {"radio": Duplex(spec, spec)}, "relay", 1) as network:
         network.popen("device", ["sleep", "61.5"])
+        network.popen("device", ["sh", "-c", "mktemp >/dev/null"]).wait()
+        tempfile.mkdtemp()
         check_links(network)
         print("ready", flush=True)
         time.sleep(30)
@@ -141,10 +144,10 @@ def adopt_orphans():
 
 
 @pytest.mark.emulation
-def test_kill_9_leaves_nothing_behind(adopt_orphans):
+def test_kill_9_leaves_nothing_behind(adopt_orphans, tmp_path):
     interfaces_before = interfaces()
     own = namespaces_of([os.getpid()])
-    outer = start(INNER)
+    outer = start(INNER, env={**os.environ, "TMPDIR": str(tmp_path)})
     processes = descendants(outer.pid)
     made = namespaces_of(processes) - own
     # unshare, Python, 3 shells, relay, sleep; net, mnt and pid of the sandbox and of each node.
@@ -161,6 +164,7 @@ def test_kill_9_leaves_nothing_behind(adopt_orphans):
     assert alive(processes) == []
     assert inhabited(made, killed) == set()
     assert interfaces() == interfaces_before
+    assert list(tmp_path.iterdir()) == list(SCRATCH.glob("*/")) == []
 
 
 @pytest.mark.emulation

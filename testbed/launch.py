@@ -32,7 +32,8 @@ def launch(scenario: Scenario, out: Path, jobs: int = 1) -> tuple[Results, int]:
     """
     check_sandbox()
     require_processors(jobs)
-    backend = choose_backend(scenario.document.backend, scenario.netem_refusals())
+    chosen = choose_backend(scenario.document.backend, scenario.netem_refusals())
+    backend = chosen.backend
     plans = _plans(scenario, backend, jobs)
     results = Results.create(out, scenario.name)
     results.write_scenario(scenario.to_mapping())
@@ -40,6 +41,8 @@ def launch(scenario: Scenario, out: Path, jobs: int = 1) -> tuple[Results, int]:
     (results.path / JOURNAL).touch()
     _not_ended(results)
     print(f"{scenario.name}: links by {backend}, results in {results.path}", flush=True)
+    if chosen.reason:
+        print(f"links by {backend}, as {chosen.reason}", flush=True)
     for warning in results.warnings():
         print(f"warning: {warning}", flush=True)
     with results.held():
@@ -93,7 +96,7 @@ def _count(plans: list[Plan]) -> int:
 
 def _require_backend(begun: str) -> None:
     """Raise TestbedError unless links can be made as they were when the run was begun."""
-    found = choose_backend("relay" if begun == "relay" else "netem")
+    found = choose_backend("relay" if begun == "relay" else "netem").backend
     if found != begun:
         raise TestbedError(
             f"--resume: it was begun with links by {begun}; here they are by {found}"

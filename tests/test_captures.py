@@ -11,7 +11,6 @@ import pytest
 from testbed import experiment
 from testbed.accounting import Accountant
 from testbed.captures import Entry
-from testbed.emulation.backend import choose_backend
 from testbed.errors import TestbedError
 from testbed.experiment import Experiment
 from testbed.preparation import prepare
@@ -93,7 +92,7 @@ def verdict_of(folder, **changes):
     """The verdict on a run in this process."""
     scenario = check_scenario({**SYNTHETIC, "methods": ["dssd"], **changes}, "test")
     (point,) = scenario.every_point()
-    plan = prepare(point, choose_backend("relay"))
+    plan = prepare(point, "relay")
     with Experiment(scenario, plan, Results.create(folder, "seen")) as running:
         entry = scenario.methods[0]
         running.begin(entry, 0)

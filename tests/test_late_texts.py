@@ -7,7 +7,6 @@ from itertools import count
 import pytest
 
 from testbed import experiment
-from testbed.emulation.backend import choose_backend
 from testbed.experiment import Experiment
 from testbed.preparation import prepare
 from testbed.results import Results
@@ -44,7 +43,7 @@ def rows_when_late(monkeypatch, folder, late):
         "test",
     )
     (point,) = scenario.every_point()
-    plan = prepare(point, choose_backend("relay"))
+    plan = prepare(point, "relay")
     display = Lines()
     with Experiment(scenario, plan, Results.create(folder, "late")) as running:
         entry = scenario.methods[0]

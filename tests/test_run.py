@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 from testbed.calibration.load import busy
-from testbed.emulation.backend import choose_backend
 from testbed.emulation.mininet_link import namespace_of
 from testbed.emulation.packet_log import PacketLine
 from testbed.errors import TestbedError
@@ -153,7 +152,7 @@ def test_a_link_cut_for_two_seconds_does_not_change_the_text(tmp_path, method, t
         {**SYNTHETIC, "methods": [method], "links": links, "decoding": decoding}, "test"
     )
     (point,) = scenario.every_point()
-    plan = prepare(point, choose_backend("relay"))
+    plan = prepare(point, "relay")
     results = Results.create(tmp_path, "cut")
     with Experiment(scenario, plan, results) as experiment:
         entry = scenario.methods[0]
@@ -244,7 +243,7 @@ def test_a_handover_that_fails_ends_the_run(tmp_path):
     }
     scenario = check_scenario({**SYNTHETIC, **changes}, "test")
     (point,) = scenario.every_point()
-    plan = prepare(point, choose_backend("relay"))
+    plan = prepare(point, "relay")
     entry = scenario.methods[0]
     with Experiment(scenario, plan, Results.create(tmp_path, "stuck")) as experiment:
         experiment.begin(entry, 0)

@@ -51,11 +51,13 @@ def request(scenario: Path | None, profile: str | None, backend: str) -> Request
         link = REFERENCE if profile is None else find_profile(profile, "--profile").duplex()
         links = {"radio": link}
     chosen = choose_backend(backend, refusals(links, {}))
+    if chosen.reason:
+        print(f"links by {chosen.backend}, as {chosen.reason}", flush=True)
     mappings = {
         name: {"up": link.up.to_mapping(), "down": link.down.to_mapping()}
         for name, link in links.items()
     }
-    return Request(source, topology, devices, chosen, seed, mappings)
+    return Request(source, topology, devices, chosen.backend, seed, mappings)
 
 
 def run(wanted: Request, out: Path) -> tuple[Results, Calibration]:

@@ -4,27 +4,18 @@ from __future__ import annotations
 
 import functools
 import os
-import subprocess
-import sys
 import time
 
-import msgspec
-
 from testbed.doctor.record import Record, State
-from testbed.doctor.relay_probe import Report
 from testbed.emulation import sandbox
-from testbed.emulation.guest_kernel import guest_missing, guest_packages
+from testbed.emulation.guest_kernel import guest_advice, guest_missing
+from testbed.emulation.guest_trial import try_guest
 from testbed.emulation.netem import probe_netem, probe_qdisc
+from testbed.emulation.wire_trial import Report, try_wire
 from testbed.errors import TestbedError
 
 OPTIONAL_PROGRAMS = {"tcpdump": "tcpdump"}
 
-_GUEST = [
-    *(sys.executable, "-m", "testbed.emulation.guest_shell", "256"),
-    *("tc", "qdisc", "add", "dev", "lo", "root", "netem", "delay", "1ms"),
-]
-_GUEST_PATIENCE = 20.0  # seconds
-_REPORT = "see what `testbed guest -- true` says; the relay does without"
 _SLOW = 2e-3  # seconds: the relay adds 0.1 to 0.4 ms on a machine that is fit for it
 _PATIENCE = 10.0  # seconds for the relay's probe, which takes a quarter of one
 
@@ -107,35 +98,41 @@ def check_real_time(name: str) -> Record:
 
 
 def check_guest(name: str) -> Record:
-    """Whether the guest kernel boots here and has netem, for kernels that have none."""
+    """Whether a guest kernel boots here and shapes a link, for kernels without netem."""
     if missing := guest_missing():
         return Record(
             name,
             "warning",
             f"lacks {missing}; without it, netem is there only if this kernel has it",
-            f"apt install {guest_packages()}",
+            guest_advice(),
         )
-    began = time.monotonic()
     try:
-        done = sandbox.try_in_sandbox(_GUEST, _GUEST_PATIENCE)
-    except subprocess.TimeoutExpired:
-        return Record(name, "warning", f"does not boot within {_GUEST_PATIENCE:g} s", _REPORT)
-    if done.returncode != 0:
-        said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-        return Record(name, "warning", f"does not boot, or has no netem ({said[-1]})", _REPORT)
-    return Record(name, "ok", f"boots with netem, in {time.monotonic() - began:.1f} s")
+        seconds = guest_boot()
+    except TestbedError as error:
+        return Record(name, "warning", f"does not work here ({error}); the relay does without")
+    return Record(name, "ok", f"boots and carries frames through netem, in {seconds:.1f} s")
+
+
+def why_no_guest() -> str:
+    """What check_guest found against a guest, in the words of testbed.emulation.guest_trial."""
+    if missing := guest_missing():
+        return f"a guest kernel needs {missing}"
+    try:
+        guest_boot()
+    except TestbedError as error:
+        return str(error)
+    return ""
 
 
 @functools.cache
 def relay_report() -> Report:
-    """What the probe of the relay says. Raises TestbedError with its reason when it fails."""
-    try:
-        done = sandbox.try_in_sandbox(
-            [sys.executable, "-m", "testbed.doctor.relay_probe"], _PATIENCE
-        )
-    except subprocess.TimeoutExpired:
-        raise TestbedError(f"its probe did not end within {_PATIENCE:g} s") from None
-    if done.returncode != 0:
-        said = done.stderr.strip().splitlines()
-        raise TestbedError(said[-1] if said else f"exit code {done.returncode}")
-    return msgspec.json.decode(done.stdout, type=Report)
+    """What the trial of the relay found. Raises TestbedError with its reason when it fails."""
+    return try_wire("relay", _PATIENCE)
+
+
+@functools.cache
+def guest_boot() -> float:
+    """Seconds that the trial of a guest took. Raises TestbedError with its reason if it fails."""
+    began = time.monotonic()
+    try_guest()
+    return time.monotonic() - began

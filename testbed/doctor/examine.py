@@ -33,17 +33,14 @@ CHECKS: dict[str, Check] = {
 _NEEDED = {*PROGRAMS, "namespaces", "relay"}
 _TRIED_IN_NAMESPACES = {"kernel netem", "kernel HTB", "relay", "real time", "kernel guest"}
 
-_WHY = {
-    "netem": "which this kernel has",
-    "guest netem": "of a guest kernel, as this one has none",
-    "relay": "as there is no netem here",
-}
+_WHY = {"netem": "which this kernel has", "guest netem": "of a guest kernel, as this one has none"}
 _COLOURS = {"ok": "green", "warning": "yellow", "missing": "red"}
 
 
 def examine() -> list[Record]:
     """Run every check; the last record says what a run would use."""
     emulation.relay_report.cache_clear()
+    emulation.guest_boot.cache_clear()
     records: dict[str, Record] = {}
     for name, check in CHECKS.items():
         if name in _TRIED_IN_NAMESPACES and records["namespaces"].state == "missing":
@@ -77,8 +74,8 @@ def what_a_run_uses(name: str, records: Iterable[Record]) -> Record:
     missing = [record.name for record in records if record.state == "missing"]
     if missing:
         return Record(name, "missing", f"is not possible here, for want of: {', '.join(missing)}")
-    backend = choose_backend("auto")
-    why = _WHY[backend]
+    backend, reason = choose_backend("auto", why_no_guest=emulation.why_no_guest)
+    why = f"as {reason}" if reason else _WHY[backend]
     threads = threads_per_node()
     return Record(
         name,

@@ -1,11 +1,13 @@
 """Which mechanism shapes the links."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
-from testbed.emulation.guest_kernel import guest_missing, guest_packages
+from testbed.emulation import guest_trial
+from testbed.emulation.guest_kernel import guest_advice
 from testbed.emulation.guest_wire import GuestNetemWire
 from testbed.emulation.namespace import Namespace
-from testbed.emulation.netem import probe_netem
+from testbed.emulation.netem import USE_RELAY, probe_netem
 from testbed.emulation.netem_wire import NetemWire
 from testbed.emulation.relay_wire import RelayWire
 from testbed.emulation.wire import Wire
@@ -15,32 +17,44 @@ from testbed.links.spec import Duplex
 BACKENDS = ("auto", "netem", "relay")
 
 
-def choose_backend(requested: str, refusals: Sequence[str] = ()) -> str:
+class Choice(NamedTuple):
+    """A backend, and what speaks against a better one where 'auto' took the relay."""
+
+    backend: str
+    reason: str = ""
+
+
+def choose_backend(
+    requested: str,
+    refusals: Sequence[str] = (),
+    why_no_guest: Callable[[], str] = guest_trial.why_no_guest,
+) -> Choice:
     """Resolve 'auto' to netem if it can do the links, else to the relay.
 
-    netem is that of this kernel where it has one, else that of a guest kernel if it is installed.
-    refusals: what netem cannot do of the links, as netem_support tells. Raises TestbedError for
-    an unknown backend, and for 'netem' where there is neither or for links that it cannot do.
+    netem is that of this kernel where it has one, else that of a guest kernel if one boots here.
+    refusals: what netem cannot do of the links, as netem_support tells. why_no_guest: tries that
+    boot. Raises TestbedError for an unknown backend, and for 'netem' where there is neither or for
+    links that it cannot do.
     """
     if requested not in BACKENDS:
         raise TestbedError(f"backend {requested!r} is unknown; there are {', '.join(BACKENDS)}")
-    if requested == "relay" or (requested == "auto" and refusals):
-        return RelayWire.backend
+    if requested == "relay":
+        return Choice(RelayWire.backend)
     if refusals:
-        raise TestbedError(f"netem cannot do {refusals[0]}; use `--backend relay`")
-    probe = probe_netem()
-    if probe.available:
-        return NetemWire.backend
-    missing = guest_missing()
-    if not missing:
-        return GuestNetemWire.backend
+        reason, advice = f"netem cannot do {refusals[0]}", USE_RELAY
+    else:
+        probe = probe_netem()
+        if probe.available:
+            return Choice(NetemWire.backend)
+        reason = why_no_guest()
+        if not reason:
+            return Choice(GuestNetemWire.backend)
+        reason = f"this kernel has no netem (sch_netem: {probe.reason}), and {reason}"
+        remedies = [each for each in (guest_advice(), USE_RELAY) if each]
+        advice = f"{', or '.join(remedies)} or `--backend auto`"
     if requested == "netem":
-        raise TestbedError(
-            f"this kernel has no netem (sch_netem: {probe.reason}), and a guest kernel needs "
-            f"{missing}; `apt install {guest_packages()}`, or use `--backend relay` or "
-            "`--backend auto`"
-        )
-    return RelayWire.backend
+        raise TestbedError(f"{reason}; {advice}")
+    return Choice(RelayWire.backend, reason)
 
 
 def open_wire(backend: str, name: str, inside: Namespace, duplex: Duplex, seed: int) -> Wire:

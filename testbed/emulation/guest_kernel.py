@@ -31,8 +31,20 @@ def guest_missing() -> str:
     """What a guest that is a wire lacks here, in words; empty if it has all it needs."""
     missing = _kernel_missing()
     if not os.access(TUN, os.R_OK | os.W_OK):
-        missing.append(f"access to {TUN} (run as root)" if TUN.exists() else str(TUN))
+        missing.append(f"access to {TUN}" if TUN.exists() else str(TUN))
     return ", ".join(missing)
+
+
+def guest_advice() -> str:
+    """What to do about what a guest that is a wire lacks here; empty if it has all it needs."""
+    advice = [f"`apt install {guest_packages()}`"] if _kernel_missing() else []
+    if not TUN.exists():
+        # The second as Docker and Podman document it.
+        advice.append(f"`modprobe tun`, in a container `--device {TUN}`")
+    elif not os.access(TUN, os.R_OK | os.W_OK):
+        # Documentation/networking/tuntap.rst of Linux: "there's no harm", rights are asked for.
+        advice.append(f"run as root, or as root `chmod 0666 {TUN}`")
+    return "; ".join(advice)
 
 
 def require_guest() -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 from testbed.emulation.ethernet import offloads_off
 from testbed.emulation.guest_kernel import guest_command
+from testbed.emulation.netem import USE_RELAY
 from testbed.emulation.netem_wire import NetemWire, bridge
 from testbed.emulation.tc import SilentError, Tc
 from testbed.emulation.wire import PORT_A, PORT_B
@@ -55,7 +56,7 @@ class GuestNetemWire(NetemWire):
         self._files.cleanup()
         raise TestbedError(
             f"the guest kernel of link {self.name} did not start, {_TRIES} times in "
-            f"{time.monotonic() - began:.0f} s: {why}; use `--backend relay`"
+            f"{time.monotonic() - began:.0f} s: {why}; {USE_RELAY}"
         )
 
     def _boot(self) -> Tc:

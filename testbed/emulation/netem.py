@@ -29,8 +29,10 @@ from testbed.links.spec import LinkSpec
 UNLIMITED_RATE = 100e9  # bit/s: 0.12 µs a full frame
 UNLIMITED_LIMIT = 1_000_000  # packets
 
-_RELAY = "use `--backend relay`"
-_ADVICE = f"the kernel lacks netem (sch_netem); {_RELAY}"
+USE_RELAY = "use `--backend relay`"
+"""What to do where netem does not work."""
+
+_ADVICE = f"the kernel lacks netem (sch_netem); {USE_RELAY}"
 
 
 class Probe(NamedTuple):
@@ -95,7 +97,7 @@ def apply_netem(tc: Tc, specs: Mapping[str, LinkSpec], verb: str) -> None:
         shown = tc.run(*changes, *(f"qdisc show dev {interface}" for interface in specs))
     except TestbedError as error:
         missing = "No distribution data" in str(error)
-        advice = f"tc lacks the law's table; {_RELAY}" if missing else _ADVICE
+        advice = f"tc lacks the law's table; {USE_RELAY}" if missing else _ADVICE
         raise TestbedError(f"{error}; {advice}") from error
     for (interface, spec), qdiscs in zip(specs.items(), shown, strict=True):
         verify_netem(spec, qdiscs, interface)

@@ -63,7 +63,7 @@ class Tc:
     def line(self, patience: float = _PATIENCE) -> str:
         """The next line that the process prints.
 
-        Raises TestbedError when it ends before, SilentError when that takes over `patience` seconds.
+        Raises TestbedError when it ends before, SilentError after `patience` seconds.
         """
         deadline = time.monotonic() + patience
         assert self.process.stdout is not None
@@ -75,7 +75,9 @@ class Tc:
             if not data and (ready or self.process.poll() is not None):
                 raise self._death()
             if not data and time.monotonic() > deadline:
-                raise SilentError(f"{self._where}: {self.program} has not answered for {patience:g} s")
+                raise SilentError(
+                    f"{self._where}: {self.program} has not answered for {patience:g} s"
+                )
         line, _, self._pending = self._pending.partition(b"\n")
         return line.decode(errors="replace")
 

@@ -31,6 +31,7 @@ def test_a_compiler_is_needed_only_where_registers_are_wide(processor, monkeypat
     assert guest_kernel.guest_packages() == "user-mode-linux kmod"
     processor(AMX)
     assert guest_kernel.guest_missing() == "cc"
+    assert guest_kernel.guest_advice() == "`apt install user-mode-linux kmod gcc libc6-dev`"
     with pytest.raises(TestbedError, match=r"needs cc; install it with .*kmod gcc libc6-dev`"):
         guest_kernel.require_guest()
 
@@ -42,9 +43,12 @@ def test_a_wire_needs_its_devices_and_a_command_does_not(processor, tmp_path, mo
     monkeypatch.setattr(guest_kernel, "TUN", tmp_path / "tun")
     assert guest_kernel.guest_missing() == str(tmp_path / "tun")
     guest_kernel.require_guest()
+    assert "modprobe tun" in guest_kernel.guest_advice()
     guest_kernel.TUN.touch()
+    assert guest_kernel.guest_missing() == guest_kernel.guest_advice() == ""
     monkeypatch.setattr(guest_kernel.os, "access", lambda *_: False)
-    assert guest_kernel.guest_missing() == f"access to {tmp_path / 'tun'} (run as root)"
+    assert guest_kernel.guest_missing() == f"access to {tmp_path / 'tun'}"
+    assert f"chmod 0666 {tmp_path / 'tun'}" in guest_kernel.guest_advice()
 
 
 def test_the_registers_are_completed_only_where_they_are_wide(processor, tmp_path):

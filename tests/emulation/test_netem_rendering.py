@@ -189,6 +189,10 @@ def test_a_port_without_netem_names_the_kernel_part_and_the_way_out():
         verify_netem(LTE, json.loads(NOTHING_JSON), "port-b")
 
 
+NEITHER = "this kernel has no netem (sch_netem: unknown qdisc), and {}"
+RELAY_OR_AUTO = "use `--backend relay` or `--backend auto`"
+
+
 @pytest.mark.parametrize(
     ("requested", "available", "guest", "chosen"),
     [
@@ -203,16 +207,21 @@ def test_a_port_without_netem_names_the_kernel_part_and_the_way_out():
 )
 def test_backend_choice(monkeypatch, requested, available, guest, chosen):
     monkeypatch.setattr(backend, "probe_netem", lambda: Probe(available, "unknown qdisc"))
-    monkeypatch.setattr(backend, "guest_missing", lambda: "" if guest else "linux.uml")
-    assert backend.choose_backend(requested) == chosen
+    found = backend.choose_backend(requested, (), lambda: "" if guest else "it panics")
+    assert found.backend == chosen
+    taken_over = requested == "auto" and chosen == "relay"
+    assert found.reason == (NEITHER.format("it panics") if taken_over else "")
 
 
-def test_netem_where_there_is_neither_is_refused(monkeypatch):
+@pytest.mark.parametrize(
+    ("advice", "first"), [("", ""), ("`apt install x`", "`apt install x`, or ")]
+)
+def test_netem_where_there_is_neither_is_refused(monkeypatch, advice, first):
     monkeypatch.setattr(backend, "probe_netem", lambda: Probe(False, "unknown qdisc"))
-    monkeypatch.setattr(backend, "guest_missing", lambda: "linux.uml")
-    said = r"sch_netem: unknown qdisc.*needs linux\.uml; `apt install user-mode-linux.*relay.*auto"
-    with pytest.raises(TestbedError, match=said):
-        backend.choose_backend("netem")
+    monkeypatch.setattr(backend, "guest_advice", lambda: advice)
+    with pytest.raises(TestbedError) as caught:
+        backend.choose_backend("netem", (), lambda: "it panics")
+    assert str(caught.value) == f"{NEITHER.format('it panics')}; {first}{RELAY_OR_AUTO}"
 
 
 ONLY_THE_RELAY = [
@@ -230,7 +239,7 @@ ONLY_THE_RELAY = [
 def test_what_netem_cannot_do_is_refused_by_name_or_taken_over(key, spec):
     found = refusals({"radio": Duplex(LinkSpec(), spec)}, {})
     assert [reason.split(" ")[:2] for reason in found] == [["links.radio:", key]]
-    assert backend.choose_backend("auto", found) == "relay"
+    assert backend.choose_backend("auto", found) == ("relay", f"netem cannot do {found[0]}")
     with pytest.raises(TestbedError, match=f"^netem cannot do links.radio: {key} .*relay"):
         backend.choose_backend("netem", found)
 

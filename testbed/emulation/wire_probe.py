@@ -1,9 +1,9 @@
-"""Builds one relayed wire inside a sandbox and sends frames through it.
+"""Builds one wire inside a sandbox and sends frames through it.
 
-    python -m testbed.doctor.relay_probe
+    python -m testbed.emulation.wire_probe BACKEND
 
-runs in a sandbox, and prints a Report as JSON. It uses what a run uses: veth pairs, their
-offloads, mnexec and the relay itself.
+runs in a sandbox, and prints a wire_trial.Report as JSON. It uses what a run uses: veth pairs,
+their offloads, mnexec and the backend itself.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ import time
 
 import msgspec
 
+from testbed.emulation.backend import open_wire
 from testbed.emulation.ethernet import create_pair
 from testbed.emulation.namespace import Namespace
-from testbed.emulation.relay_wire import RelayWire
 from testbed.emulation.sandbox import enter
 from testbed.emulation.wire import PORT_A, PORT_B
+from testbed.emulation.wire_trial import Report
 from testbed.errors import TestbedError
 from testbed.links.spec import Duplex, LinkSpec
 
@@ -28,42 +29,36 @@ _NEAR, _FAR = "near", "far"  # the interfaces at the two ends of the wire
 _ETHERTYPE = 0x88B5  # IEEE 802's for experiments: nothing else sends it
 _FRAME = b"\xff" * 6 + b"\2\0\0\0\0\1" + _ETHERTYPE.to_bytes(2, "big") + bytes(46)
 _FRAMES = 50
+_PATIENCE = 5.0  # seconds for one frame
 _PAUSE = 1e-3  # seconds between frames, so that the relay sleeps as it does in a run
 
 
-class Report(msgspec.Struct):
-    """What the probe found out."""
-
-    realtime: bool
-    """Whether the relay was given real-time priority."""
-    delay: float
-    """Median time in seconds that a frame takes through a wire that asks for none."""
-
-
-def probe() -> Report:
+def probe(backend: str) -> Report:
     """Build the wire, use it, and take it down again."""
-    inside = Namespace("the probe", os.getpid())
+    inside = Namespace("the trial", os.getpid())
     create_pair(inside, _NEAR, inside, PORT_A)
     create_pair(inside, PORT_B, inside, _FAR)
-    wire = RelayWire("probe", inside, Duplex(LinkSpec(), LinkSpec()), seed=0)
+    wire = open_wire(backend, "trial", inside, Duplex(LinkSpec(), LinkSpec()), seed=0)
     try:
-        delay = _median_delay()
+        delay = _median_delay(backend)
+        return Report(bool(wire.state()["realtime"]), delay)
     finally:
         wire.stop()
-    return Report(bool(wire.state()["realtime"]), delay)
 
 
-def _median_delay() -> float:
+def _median_delay(backend: str) -> float:
     delays = []
     with _raw_socket(_NEAR) as sender, _raw_socket(_FAR) as receiver:
-        receiver.settimeout(1)
+        receiver.settimeout(_PATIENCE)
         for _ in range(_FRAMES):
             began = time.monotonic()
             sender.send(_FRAME)
             try:
                 receiver.recv(len(_FRAME))
             except TimeoutError:
-                raise TestbedError("the relay did not carry a frame within 1 s") from None
+                raise TestbedError(
+                    f"{backend} did not carry a frame within {_PATIENCE:g} s"
+                ) from None
             delays.append(time.monotonic() - began)
             time.sleep(_PAUSE)
     return statistics.median(delays)
@@ -78,7 +73,7 @@ def _raw_socket(interface: str) -> socket.socket:
 if __name__ == "__main__":
     try:
         enter()
-        print(msgspec.json.encode(probe()).decode())
+        print(msgspec.json.encode(probe(sys.argv[1])).decode())
     except TestbedError as error:
         sys.exit(str(error))
     except FileNotFoundError as error:

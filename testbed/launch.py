@@ -12,6 +12,7 @@ import msgspec
 from testbed.calibration.side_by_side import jobs_that_fit
 from testbed.conclusion import conclude
 from testbed.emulation.backend import choose_backend
+from testbed.emulation.capture_trial import why_no_captures
 from testbed.emulation.sandbox import check_sandbox, run_in_sandboxes
 from testbed.errors import TestbedError
 from testbed.jobs import Job, left, pack, require_processors, shares
@@ -81,7 +82,10 @@ def resume(path: Path, *, redo: bool = False) -> tuple[Results, int]:
 
 
 def _plans(scenario: Scenario, backend: str, jobs: int) -> list[Plan]:
-    return [prepare(point, backend, jobs) for point in scenario.every_point()]
+    points = scenario.every_point()
+    wanted = any(point.scenario.document.capture for point in points)
+    why_not = why_no_captures() if wanted else ""
+    return [prepare(point, backend, jobs, why_not) for point in points]
 
 
 def _not_ended(results: Results) -> None:

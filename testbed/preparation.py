@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import reprlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -37,22 +36,18 @@ class Pair:
     vocabulary_size: int
 
 
-_NOT_CAPTURED = (
-    "without root frames are not captured, so nothing tells what their bytes were for; "
-    "run as root, or set capture: false"
-)
-
-
+_NOT_CAPTURED = "frames are not captured, so nothing tells what their bytes were for: {why}"
 _SHARED = (
     "{jobs} jobs share the memory of this machine, and each has a part of its processors, so that "
     "models without a pace take longer than alone: compare only what as many jobs measured"
 )
 
 
-def prepare(point: Point, backend: str, jobs: int = 1) -> Plan:
+def prepare(point: Point, backend: str, jobs: int = 1, why_no_captures: str = "") -> Plan:
     """Find the models, read the prompts, and check that all of it goes together.
 
-    `jobs` is how many such runs go on at the same time.
+    `jobs` is how many such runs go on at the same time; `why_no_captures` what keeps frames from
+    being recorded here.
 
     Raises TestbedError, in terms of the scenario file, when it does not.
     """
@@ -62,9 +57,7 @@ def prepare(point: Point, backend: str, jobs: int = 1) -> Plan:
     prompts = _read_prompts(scenario, pair)
     ends = [] if scenario.document.decoding.ignore_eos else sorted(pair.target_text.end_tokens)
     _check_memory(scenario, pair, jobs)
-    # tcpdump gives up root's rights for another user's, and a sandbox without root has no other.
     document = scenario.document
-    capture, able = document.capture, os.geteuid() == 0
     methods = [entry.label for entry in scenario.methods]
     return Plan(
         point=point.values,
@@ -75,10 +68,14 @@ def prepare(point: Point, backend: str, jobs: int = 1) -> Plan:
         draft=pair.draft,
         prompts=[" ".join(map(str, tokens)) for tokens in prompts],
         end_tokens=ends,
-        capture=capture and able,
+        capture=document.capture and not why_no_captures,
         warnings=[
             *_warnings(pair),
-            *([_NOT_CAPTURED] if capture and not able else []),
+            *(
+                [_NOT_CAPTURED.format(why=why_no_captures)]
+                if document.capture and why_no_captures
+                else []
+            ),
             *([_SHARED.format(jobs=jobs)] if jobs > 1 and _takes_its_own_time(scenario) else []),
         ],
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 
 import msgspec
@@ -11,6 +10,7 @@ import pytest
 from testbed import experiment
 from testbed.accounting import Accountant
 from testbed.captures import Entry
+from testbed.emulation.sandbox import find_program
 from testbed.errors import TestbedError
 from testbed.experiment import Experiment
 from testbed.preparation import prepare
@@ -22,7 +22,7 @@ from tests.emulation.inside import inside_sandbox
 from tests.test_late_texts import Lines
 from tests.whole_run import SYNTHETIC, results, run, write
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="tcpdump needs root")
+pytestmark = pytest.mark.skipif(find_program("tcpdump") is None, reason="there is no tcpdump")
 
 
 def lossy(loss: str) -> dict:
@@ -134,10 +134,14 @@ def test_a_capture_that_dies_is_noticed(tmp_path, monkeypatch):
         verdict_of(tmp_path)
 
 
-def test_nobody_captures_without_root(monkeypatch):
-    monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    scenario = check_scenario(SYNTHETIC, "test")
+@pytest.mark.parametrize(
+    ("capture", "why", "captured", "warned"),
+    [(True, "", True, False), (True, "no", False, True), (False, "no", False, False)],
+)
+def test_what_cannot_be_captured_is_not_and_comes_with_a_warning(capture, why, captured, warned):
+    scenario = check_scenario({**SYNTHETIC, "capture": capture}, "test")
     (point,) = scenario.every_point()
-    plan = prepare(point, "relay")
-    assert not plan.capture
-    assert "without root frames are not captured" in "".join(plan.warnings)
+    plan = prepare(point, "relay", why_no_captures=why)
+    assert plan.capture == captured
+    said = "frames are not captured, so nothing tells what their bytes were for: no"
+    assert plan.warnings == [said] * warned

@@ -8,6 +8,7 @@ import time
 
 from testbed.doctor.record import Record, State
 from testbed.emulation import sandbox
+from testbed.emulation.capture_trial import why_no_captures
 from testbed.emulation.guest_kernel import guest_advice, guest_missing
 from testbed.emulation.guest_trial import try_guest
 from testbed.emulation.netem import probe_netem, probe_qdisc
@@ -111,6 +112,16 @@ def check_guest(name: str) -> Record:
     except TestbedError as error:
         return Record(name, "warning", f"does not work here ({error}); the relay does without")
     return Record(name, "ok", f"boots and carries frames through netem, in {seconds:.1f} s")
+
+
+def check_captures(name: str) -> Record:
+    """Whether frames can be recorded."""
+    if why := why_no_captures():
+        finding, _, advice = why.rpartition("; ")
+        return Record(
+            name, "warning", f"runs work, but frames are not recorded ({finding})", advice
+        )
+    return Record(name, "ok", "frames can be recorded")
 
 
 def why_no_guest() -> str:

@@ -10,6 +10,7 @@ from rich.text import Text
 from testbed.doctor import emulation, machine
 from testbed.doctor.record import Record
 from testbed.emulation.backend import choose_backend
+from testbed.emulation.capture_trial import why_no_captures
 from testbed.emulation.sandbox import PROGRAMS
 from testbed.environment import threads_per_node
 from testbed.errors import TestbedError
@@ -24,6 +25,7 @@ CHECKS: dict[str, Check] = {
     "relay": emulation.check_relay,
     "real time": emulation.check_real_time,
     "kernel guest": emulation.check_guest,
+    "captures": emulation.check_captures,
     "cores": machine.check_cores,
     "clock": machine.check_clock,
     "memory": machine.check_memory,
@@ -31,7 +33,14 @@ CHECKS: dict[str, Check] = {
     "disk": machine.check_disk,
 }
 _NEEDED = {*PROGRAMS, "namespaces", "relay"}
-_TRIED_IN_NAMESPACES = {"kernel netem", "kernel HTB", "relay", "real time", "kernel guest"}
+_TRIED_IN_NAMESPACES = {
+    "kernel netem",
+    "kernel HTB",
+    "relay",
+    "real time",
+    "kernel guest",
+    "captures",
+}
 
 _WHY = {"netem": "which this kernel has", "guest netem": "of a guest kernel, as this one has none"}
 _COLOURS = {"ok": "green", "warning": "yellow", "missing": "red"}
@@ -39,8 +48,8 @@ _COLOURS = {"ok": "green", "warning": "yellow", "missing": "red"}
 
 def examine() -> list[Record]:
     """Run every check; the last record says what a run would use."""
-    emulation.relay_report.cache_clear()
-    emulation.guest_boot.cache_clear()
+    for trial in (emulation.relay_report, emulation.guest_boot, why_no_captures):
+        trial.cache_clear()
     records: dict[str, Record] = {}
     for name, check in CHECKS.items():
         if name in _TRIED_IN_NAMESPACES and records["namespaces"].state == "missing":

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from testbed import clock
 from testbed.emulation.namespace import Namespace
+from testbed.emulation.setgroups import ignoring_setgroups
 from testbed.errors import TestbedError
 from testbed.traces.captured import Captured
 
@@ -46,6 +47,7 @@ class Capture:
              "--immediate-mode", "--time-stamp-precision=nano", "-Z", "root",
              "-C", str(_FILE), "-W", str(_FILES), "-w", str(path)],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+            preexec_fn=ignoring_setgroups(),
         )  # fmt: skip
         try:
             said = self._read_until(b"listening on", time.monotonic() + _PATIENCE)

@@ -1,0 +1,54 @@
+"""Records a frame or none in a throw-away sandbox, as a run would, before one relies on it.
+
+python -m testbed.emulation.capture_trial is what runs inside.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from testbed.emulation.capture import Capture
+from testbed.emulation.namespace import Namespace
+from testbed.emulation.sandbox import enter, find_program, try_in_sandbox
+from testbed.errors import TestbedError
+
+_PATIENCE = 30.0  # seconds: tcpdump has 10 to begin, and 10 to end
+_UID_MAP = Path("/proc/self/uid_map")
+_ALL_USERS = ["0", "0", "4294967295"]  # the map of the first user namespace
+
+
+@functools.cache
+def why_no_captures() -> str:
+    """Why frames cannot be recorded here, and what to do about it; empty if they can."""
+    remedies = ["set capture: false"]
+    if find_program("tcpdump") is None:
+        return f"`tcpdump` is missing; {' or '.join(['`apt install tcpdump`', *remedies])}"
+    try:
+        done = try_in_sandbox([sys.executable, "-m", __name__], _PATIENCE)
+    except subprocess.TimeoutExpired:
+        why = f"a trial did not end within {_PATIENCE:g} s"
+    else:
+        if done.returncode == 0:
+            return ""
+        why = (done.stderr.strip().splitlines() or [f"a trial ended with {done.returncode}"])[-1]
+    if os.geteuid() != 0 or _UID_MAP.read_text().split() != _ALL_USERS:
+        remedies.insert(0, "run as root outside user namespaces")
+    return f"{why}; {' or '.join(remedies)}"
+
+
+def _try() -> None:
+    enter()
+    with tempfile.TemporaryDirectory() as folder:
+        Capture(Namespace("the trial", os.getpid()), "lo", Path(folder, "trial.pcap")).stop()
+
+
+if __name__ == "__main__":
+    try:
+        _try()
+    except TestbedError as error:
+        sys.exit(str(error))

@@ -1,0 +1,53 @@
+"""Lets a program that gives up its groups start where a user namespace does not let it.
+
+tcpdump calls setgroups whenever it finds itself root, with `-Z root` as with any other user, and
+ends when that is refused. A user namespace that was made without root refuses it to all
+(user_namespaces(7), "/proc/pid/setgroups"). A seccomp filter then answers the call with success and
+leaves the groups as they are, which is what `-Z root` asks for: no rights are gained by it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import platform
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+_STATE = Path("/proc/self/setgroups")
+_NUMBERS = {"x86_64": (0xC000003E, 116), "aarch64": (0xC00000B7, 159)}  # AUDIT_ARCH_…, __NR_…
+
+# seccomp(2), and the classic BPF of linux/filter.h
+_PR_SET_SECCOMP, _MODE_FILTER = 22, 2
+_LOAD, _JUMP_IF_EQUAL, _RETURN = 0x20, 0x15, 0x06
+_NUMBER_AT, _MACHINE_AT = 0, 4  # in struct seccomp_data
+_ALLOW, _SUCCEED = 0x7FFF0000, 0x00050000  # SECCOMP_RET_ALLOW, and RET_ERRNO with no error
+_LIBC = ctypes.CDLL(None)
+
+
+def ignoring_setgroups() -> Callable[[], None] | None:
+    """Return what makes setgroups succeed without effect, to be called between fork and exec.
+
+    None where setgroups is not denied. Where the kernel has no such filters the program itself
+    says what it was refused.
+    """
+    if _STATE.read_text().strip() != "deny" or platform.machine() not in _NUMBERS:
+        return None
+    machine, number = _NUMBERS[platform.machine()]
+    instructions = [
+        (_LOAD, 0, 0, _MACHINE_AT),
+        (_JUMP_IF_EQUAL, 0, 3, machine),
+        (_LOAD, 0, 0, _NUMBER_AT),
+        (_JUMP_IF_EQUAL, 0, 1, number),
+        (_RETURN, 0, 0, _SUCCEED),
+        (_RETURN, 0, 0, _ALLOW),
+    ]
+    code = ctypes.create_string_buffer(
+        b"".join(struct.pack("HBBI", *each) for each in instructions)
+    )
+
+    def install() -> None:
+        program = struct.pack("HP", len(instructions), ctypes.addressof(code))
+        _LIBC.prctl(_PR_SET_SECCOMP, _MODE_FILTER, program, 0, 0)
+
+    return install

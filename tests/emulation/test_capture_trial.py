@@ -1,0 +1,74 @@
+"""Why frames cannot be captured, and what to do about it."""
+
+import os
+import subprocess
+
+import pytest
+
+from testbed.emulation import capture_trial
+from testbed.emulation.capture_trial import why_no_captures
+from tests.emulation.inside import need_sandbox
+
+
+@pytest.fixture(autouse=True)
+def fresh():
+    why_no_captures.cache_clear()
+    yield
+    why_no_captures.cache_clear()
+
+
+@pytest.fixture
+def trial(monkeypatch, tmp_path):
+    """Sets what the trial says, its exit code, and whose root we are."""
+
+    def prepare(said, code=1, uid=0, uid_map="0 0 4294967295"):
+        def try_in_sandbox(argv, _patience):
+            if code is None:
+                raise subprocess.TimeoutExpired(argv, 30)
+            return subprocess.CompletedProcess(argv, code, "", said)
+
+        (tmp_path / "uid_map").write_text(f"  {uid_map}\n")
+        monkeypatch.setattr(capture_trial, "_UID_MAP", tmp_path / "uid_map")
+        monkeypatch.setattr(capture_trial, "find_program", lambda name: name)
+        monkeypatch.setattr(capture_trial, "try_in_sandbox", try_in_sandbox)
+        monkeypatch.setattr(os, "geteuid", lambda: uid)
+
+    return prepare
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ({"said": "", "code": 0, "uid": 1000}, ""),
+        ({"said": "noise\nno\n"}, "no; set capture: false"),
+        ({"said": "no", "uid": 1}, "no; run as root outside user namespaces or set capture: false"),
+        (
+            {"said": "no", "uid_map": "0 1000 1"},
+            "no; run as root outside user namespaces or set capture: false",
+        ),
+        ({"said": "", "code": 7}, "a trial ended with 7; set capture: false"),
+        ({"said": "", "code": None}, "a trial did not end within 30 s; set capture: false"),
+    ],
+)
+def test_the_reason_comes_with_what_helps(trial, given, why):
+    trial(**given)
+    assert why_no_captures() == why
+
+
+def test_without_tcpdump_there_is_nothing_to_try(monkeypatch):
+    monkeypatch.setattr(capture_trial, "find_program", lambda _name: None)
+    assert why_no_captures() == (
+        "`tcpdump` is missing; `apt install tcpdump` or set capture: false"
+    )
+
+
+@pytest.mark.emulation
+def test_a_tcpdump_that_is_refused_is_quoted(tmp_path, monkeypatch):
+    need_sandbox()
+    fake = tmp_path / "tcpdump"
+    fake.write_text("#!/bin/sh\necho tcpdump: not today >&2\nexit 1\n")
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    assert why_no_captures().startswith(
+        "tcpdump at lo of the trial did not begin: tcpdump: not today; "
+    )

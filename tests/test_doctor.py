@@ -19,6 +19,7 @@ from testbed import cli
 from testbed.doctor import emulation, examine, machine
 from testbed.doctor.record import Record
 from testbed.emulation import backend, sandbox, wire_probe, wire_trial
+from testbed.emulation.namespace_advice import namespace_advice
 from testbed.emulation.netem import Probe
 from testbed.emulation.relay_wire import RelayWire
 from testbed.emulation.wire_trial import Report
@@ -84,10 +85,10 @@ def test_a_missing_program_names_its_package(monkeypatch, program, state, packag
 # --- kernel ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("user", "how"), [(0, "as root"), (1000, "user namespace")])
-def test_namespaces_say_with_whose_rights(monkeypatch, user, how):
+@pytest.mark.parametrize(("able", "how"), [(True, "as root"), (False, "user namespace")])
+def test_namespaces_say_with_whose_rights(monkeypatch, able, how):
     monkeypatch.setattr(sandbox, "check_namespaces", lambda: None)
-    monkeypatch.setattr(os, "geteuid", lambda: user)
+    monkeypatch.setattr(sandbox, "may_unshare", lambda: able)
     record = emulation.check_namespaces("namespaces")
     assert record.state == "ok"
     assert record.finding.count(how) == 1
@@ -98,7 +99,7 @@ def test_forbidden_namespaces_come_with_advice(monkeypatch):
     record = emulation.check_namespaces("namespaces")
     assert record.state == "missing"
     assert record.finding == "namespaces are not permitted here (no)"
-    assert record.advice.startswith("run as root, or allow user namespaces")
+    assert record.advice == namespace_advice("no")
 
 
 def test_netem_is_wanted_but_not_needed(monkeypatch):
@@ -433,12 +434,14 @@ def test_refused_real_time_priority_is_noticed():
 
 @pytest.mark.emulation
 def test_refused_namespaces_are_noticed():
-    code, records = doctor(*without("sys_admin"))
+    forbid = 'echo 0 >/proc/sys/user/max_user_namespaces && exec "$@"'
+    prefix = ["unshare", "--user", "--map-root-user", "sh", "-c", forbid, "sh"]
+    code, records = doctor(*prefix, *without("sys_admin"))
     assert code == 1
     assert records["namespaces"].state == "missing"
     assert "not permitted" in records["namespaces"].finding
     assert records["a run"].finding.endswith("for want of: namespaces")
-    for name in ("kernel netem", "kernel HTB", "relay", "real time"):
+    for name in ("kernel netem", "kernel HTB", "relay", "real time", "kernel guest", "captures"):
         assert records[name].finding.startswith("not tried")
 
 

@@ -39,9 +39,8 @@ def check_namespaces(name: str) -> Record:
     except TestbedError as error:
         finding, _, advice = str(error).rpartition("; ")
         return Record(name, "missing", finding, advice)
-    if os.geteuid() == 0:
-        return Record(name, "ok", "network, mount and process namespaces, as root")
-    return Record(name, "ok", "network, mount and process namespaces in a user namespace, no root")
+    how = "as root" if sandbox.may_unshare() else "in a user namespace, no root"
+    return Record(name, "ok", f"network, mount and process namespaces, {how}")
 
 
 def check_netem(name: str) -> Record:

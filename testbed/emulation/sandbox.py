@@ -19,6 +19,7 @@ from pathlib import Path
 from types import FrameType
 from typing import IO
 
+from testbed.emulation.namespace_advice import namespace_advice
 from testbed.errors import TestbedError
 
 GRACE = 10.0  # seconds the inside has to clean up after a signal
@@ -40,13 +41,23 @@ SCRATCH = Path(__file__).with_name("scratch")
 """Where a sandbox keeps its temporary files: a folder of ours, so that the mount hides nothing."""
 
 _PR_SET_PDEATHSIG = 1
+_CAP_SYS_ADMIN = 21
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 def namespace_command() -> list[str]:
-    """The `unshare` call for a new network namespace, through a user namespace if not root."""
-    unprivileged = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
-    return ["unshare", *unprivileged, "--net"]
+    """The `unshare` call for a new network namespace, through a user namespace if need be."""
+    through = [] if may_unshare() else ["--user", "--map-root-user"]
+    return ["unshare", *through, "--net"]
+
+
+def may_unshare() -> bool:
+    """Tell whether namespaces can be made without a user namespace: not only of root, nor all."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        name, _, value = line.partition(":")
+        if name == "CapEff":
+            return bool(int(value, 16) >> _CAP_SYS_ADMIN & 1)
+    return False
 
 
 def find_program(name: str) -> str | None:
@@ -74,13 +85,11 @@ def check_sandbox() -> None:
 
 def check_namespaces() -> None:
     """Raise TestbedError saying what would allow them, if namespaces are not permitted here."""
-    trial = try_in_sandbox([sys.executable, "-c", ""])
+    trial = try_in_sandbox([sys.executable, "-m", __name__])
     if trial.returncode != 0:
-        raise TestbedError(
-            f"namespaces are not permitted here ({trial.stderr.strip()}); run as root, or allow "
-            "user namespaces with sysctl kernel.unprivileged_userns_clone=1 and "
-            "user.max_user_namespaces above 0"
-        )
+        said = trial.stderr.strip()
+        why = said.rpartition("\n")[2]
+        raise TestbedError(f"namespaces are not permitted here ({why}); {namespace_advice(said)}")
 
 
 def try_in_sandbox(
@@ -181,7 +190,8 @@ def enter() -> None:
     ):
         result = subprocess.run(argv, capture_output=True, text=True, check=False)
         if result.returncode != 0:
-            raise TestbedError(f"`{' '.join(argv)}` failed in the sandbox: {result.stderr.strip()}")
+            said = result.stderr.strip().partition("\n")[0]
+            raise TestbedError(f"`{' '.join(argv)}` failed in the sandbox: {said}")
     os.environ["TMPDIR"] = tempfile.tempdir = str(SCRATCH)
 
 
@@ -197,3 +207,10 @@ def _die_with(supervisor: int) -> Callable[[], None]:
             os._exit(1)
 
     return prepare
+
+
+if __name__ == "__main__":
+    try:
+        enter()
+    except TestbedError as error:
+        sys.exit(str(error))

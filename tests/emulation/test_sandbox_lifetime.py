@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from testbed.emulation import sandbox
+from testbed.emulation import namespace_advice, sandbox
 from testbed.emulation.sandbox import SCRATCH
 from testbed.errors import TestbedError
 from tests.emulation.inside import need_sandbox
@@ -256,8 +257,71 @@ def test_a_missing_program_is_named(monkeypatch, program, advice):
         sandbox.check_sandbox()
 
 
-def test_forbidden_namespaces_are_explained(monkeypatch):
-    monkeypatch.setattr(sandbox, "_sandbox_command", lambda: ["sh", "-c", "echo no >&2; exit 1"])
+CONTAINER = "start the container with `--privileged`"
+MAXIMUM = "user.max_user_namespaces"
+APPARMOR = "kernel.apparmor_restrict_unprivileged_userns"
+
+
+@pytest.mark.parametrize(
+    ("case", "advice"),
+    [
+        ((0, "no", {APPARMOR: "1"}), CONTAINER),
+        ((1000, "unshare: mount /proc failed: no", {}), CONTAINER),
+        ((1000, "no", {}), "run as root"),
+        ((1000, "no", {APPARMOR: "0", MAXIMUM: "5"}), "run as root"),
+        ((1000, "no", {APPARMOR: "1"}), f"run as root or as root `sysctl {APPARMOR}=0`"),
+        (
+            (1000, "no", dict.fromkeys(["kernel.unprivileged_userns_clone", MAXIMUM], "0")),
+            "run as root or as root `sysctl user.max_user_namespaces=31000` or as root "
+            "`sysctl kernel.unprivileged_userns_clone=1`",
+        ),
+    ],
+)
+def test_forbidden_namespaces_are_explained(monkeypatch, tmp_path, case, advice):
+    uid, said, settings = case
+    for name, value in settings.items():
+        path = tmp_path / name.replace(".", "/")
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"{value}\n")
+    monkeypatch.setattr(namespace_advice, "_SETTINGS", tmp_path)
+    monkeypatch.setattr(sandbox.os, "geteuid", lambda: uid)
+    script = f"echo noise >&2; echo '{said}' >&2; exit 1"
+    monkeypatch.setattr(sandbox, "_sandbox_command", lambda: ["sh", "-c", script])
     monkeypatch.setattr(sandbox.shutil, "which", lambda name: name)
-    with pytest.raises(TestbedError, match=r"\(no\).*root.*unprivileged_userns_clone.*max_user"):
+    with pytest.raises(TestbedError) as caught:
         sandbox.check_sandbox()
+    assert str(caught.value) == f"namespaces are not permitted here ({said}); {advice}"
+
+
+@pytest.mark.emulation
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can hide a part of /proc or /sys")
+@pytest.mark.parametrize(
+    ("hidden", "named"),
+    [("mount --bind /dev/null /proc/keys", "/proc"), ("mount -o bind,remount,ro /sys", "/sys")],
+)
+def test_a_container_that_hides_a_part_of_the_kernel_is_told_apart(hidden, named):
+    need_sandbox()
+    check = [sys.executable, "-m", "testbed", "guest", "--", "true"]
+    inside = f"{hidden} && exec unshare --user --map-root-user --mount {shlex.join(check)}"
+    done = subprocess.run(
+        ["unshare", "--mount", "--propagation", "private", "sh", "-c", inside],
+        capture_output=True, text=True, check=False, timeout=60, cwd=ROOT,
+    )  # fmt: skip
+    if "linux.uml" in done.stderr or "mount point" in done.stderr:
+        pytest.skip(done.stderr.strip())
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert named in done.stderr
+    assert done.stderr.endswith(f"; {CONTAINER}\n")
+
+
+@pytest.mark.emulation
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_root_without_the_right_to_namespaces_takes_those_of_a_user():
+    check = "from testbed.emulation.sandbox import check_sandbox; check_sandbox()"
+    done = subprocess.run(
+        ["setpriv", "--bounding-set=-sys_admin", sys.executable, "-c", check],
+        capture_output=True, text=True, check=False, cwd=ROOT,
+    )  # fmt: skip
+    need_sandbox()
+    assert done.stderr == ""

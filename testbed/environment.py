@@ -9,6 +9,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from testbed.cores import usable_cores
+
 _PACKAGES = (
     "testbed", "mininet", "pyzmq", "numpy", "msgspec", "torch", "transformers", "tokenizers",
 )  # fmt: skip
@@ -39,7 +41,7 @@ def describe_environment() -> dict[str, Any]:
 
 def threads_per_node(nodes: int = 2) -> int:
     """An equal part of the machine to each of so many nodes, so that none slows another."""
-    return max(1, len(os.sched_getaffinity(0)) // nodes)
+    return max(1, usable_cores() // nodes)
 
 
 def _version(package: str) -> str | None:

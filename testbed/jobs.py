@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from testbed.cores import usable_cores
 from testbed.errors import TestbedError
 from testbed.journal import RunEnded
 from testbed.order import Turn
@@ -30,7 +31,7 @@ class Job(msgspec.Struct, kw_only=True):
 
 def require_processors(jobs: int) -> None:
     """Raise TestbedError unless each job can have a processor to itself."""
-    usable = len(os.sched_getaffinity(0))
+    usable = usable_cores()
     if not 1 <= jobs <= usable:
         raise TestbedError(
             f"--jobs: it is {jobs}; each job has processors to itself, of which there are "

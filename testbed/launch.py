@@ -11,6 +11,7 @@ import msgspec
 
 from testbed.calibration.side_by_side import jobs_that_fit
 from testbed.conclusion import conclude
+from testbed.cores import quota_warning
 from testbed.emulation.backend import choose_backend
 from testbed.emulation.capture_trial import why_no_captures
 from testbed.emulation.sandbox import check_sandbox, run_in_sandboxes
@@ -85,7 +86,11 @@ def _plans(scenario: Scenario, backend: str, jobs: int) -> list[Plan]:
     points = scenario.every_point()
     wanted = any(point.scenario.document.capture for point in points)
     why_not = why_no_captures() if wanted else ""
-    return [prepare(point, backend, jobs, why_not) for point in points]
+    plans = [prepare(point, backend, jobs, why_not) for point in points]
+    if limited := quota_warning():
+        for plan in plans:
+            plan.warnings.append(limited)
+    return plans
 
 
 def _not_ended(results: Results) -> None:

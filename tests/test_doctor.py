@@ -231,6 +231,13 @@ def test_one_core_is_few(monkeypatch, cores, state):
     assert record.finding.startswith(f"{len(cores)} of 8 may be used: ")
 
 
+def test_a_quota_is_a_warning(monkeypatch):
+    monkeypatch.setattr(machine, "quota_warning", lambda: "little is granted; take a cpuset")
+    record = machine.check_cores("cores")
+    assert (record.state, record.advice) == ("warning", "take a cpuset")
+    assert record.finding.endswith("; little is granted")
+
+
 def test_overshoot_is_what_a_sleep_lasts_too_long(monkeypatch):
     clock = [0.0]
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from testbed import jobs
+from testbed import jobs, launch
 from testbed.calibration import side_by_side
 from testbed.emulation.sandbox import run_in_sandboxes
 from testbed.errors import TestbedError
@@ -22,6 +22,7 @@ from testbed.jobs import left, pack, require_processors, shares, take
 from testbed.launch import resume
 from testbed.order import shuffled
 from testbed.preparation import prepare
+from testbed.results import Results
 from testbed.scenario import check_scenario
 from tests.emulation.inside import need_sandbox
 from tests.test_journal import SLOW, ended, made
@@ -90,6 +91,32 @@ def test_fewer_jobs_run_where_so_many_disturb_the_links(monkeypatch, capsys):
     assert "4 jobs do not fit side by side here: link radio up: late" in capsys.readouterr().out
     assert side_by_side.jobs_that_fit(None, 1) == 1
     assert tried == [6, 4, 3]
+
+
+def test_what_is_left_of_a_trial_that_is_killed_goes_with_the_next_session(tmp_path, monkeypatch):
+    found = made(tmp_path)
+    left_over = []
+
+    def killed(_commands):
+        left_over.extend((found.path / "runs").iterdir())
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(side_by_side, "read_plans", lambda _results: [None])
+    monkeypatch.setattr(side_by_side, "run_in_sandboxes", killed)
+    with pytest.raises(KeyboardInterrupt):
+        side_by_side.jobs_that_fit(found, 2)
+    (folder,) = left_over
+    folder.mkdir()  # as if there had been no time to remove it
+    monkeypatch.setattr(Results, "ended", lambda _self: [])
+    found.remove_unfinished()
+    assert not folder.exists()
+
+
+def test_a_quota_is_among_the_warnings_of_every_point(monkeypatch):
+    monkeypatch.setattr(launch, "quota_warning", lambda: "little is granted")
+    scenario = check_scenario({**SYNTHETIC, "capture": False}, "test")
+    (plan,) = launch._plans(scenario, "relay", 1)
+    assert plan.warnings == ["little is granted"]
 
 
 def test_jobs_that_share_the_machine_are_warned_of_unless_models_are_paced():

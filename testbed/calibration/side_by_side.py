@@ -43,7 +43,10 @@ def jobs_that_fit(results: Results, jobs: int) -> int:
 def _try(results: Results, jobs: int) -> list[str]:
     """What is wrong with the links of so many sandboxes, at the first points of the sweep."""
     points = len(read_plans(results))
-    with tempfile.TemporaryDirectory() as folder:
+    runs = results.path / "runs"
+    runs.mkdir(exist_ok=True)
+    # There, because the next session removes it if this one is killed before it can.
+    with tempfile.TemporaryDirectory(dir=runs) as folder:
         codes = run_in_sandboxes(
             [
                 [sys.executable, "-m", __name__, str(results.path.resolve()), str(number % points),

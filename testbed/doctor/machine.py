@@ -7,6 +7,7 @@ import shutil
 import time
 from pathlib import Path
 
+from testbed.cores import quota_warning
 from testbed.doctor.record import Record
 from testbed.emulation.lateness import LatenessHistogram
 from testbed.models.catalog import DEFAULT_DRAFT, describe
@@ -23,9 +24,12 @@ _DISK = 1.0  # GB: fetching the default model takes three quarters of it for a w
 
 
 def check_cores(name: str) -> Record:
-    """How many cores there are, and how many of them we may use."""
+    """How many cores there are, and how many of them we may use, always or for a part of time."""
     usable = sorted(os.sched_getaffinity(0))
     finding = f"{len(usable)} of {os.cpu_count()} may be used: {ranges(usable)}"
+    if limited := quota_warning():
+        what, _, advice = limited.rpartition("; ")
+        return Record(name, "warning", f"{finding}; {what}", advice)
     if len(usable) < 2:
         return Record(
             name, "warning", finding, "give it two: two nodes and the relay share them all"

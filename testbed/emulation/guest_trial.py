@@ -17,7 +17,7 @@ from testbed.emulation.netem import USE_RELAY
 from testbed.emulation.sandbox import find_program
 from testbed.emulation.wire_trial import Report, try_wire
 from testbed.errors import TestbedError
-from testbed.models.store import cache_dir
+from testbed.models.store import cache_root
 
 _PATIENCE = 90.0  # seconds: two tries to boot, with 30 s of silence each
 _RIGHTS = ("Uid", "Groups", "CapEff", "CapBnd", "NoNewPrivs", "Seccomp")
@@ -35,7 +35,7 @@ def why_no_guest() -> str:
     """Why no guest kernel can be a wire here; empty if one can."""
     if missing := guest_missing():
         return f"a guest kernel needs {missing}"
-    remembered = cache_dir().parent / "guest-boots"
+    remembered = cache_root() / "guest-boots"
     conditions = _conditions()
     with contextlib.suppress(OSError):
         if remembered.read_text() == conditions:

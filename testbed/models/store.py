@@ -18,10 +18,15 @@ from testbed.errors import TestbedError
 _STAGING = ".staging-"
 
 
-def cache_dir() -> Path:
-    """Directory of the stored models; TESTBED_CACHE moves the root that holds it."""
+def cache_root() -> Path:
+    """Directory of all that is kept between runs; TESTBED_CACHE names another."""
     root = os.environ.get("TESTBED_CACHE")
-    return (Path(root) if root else platformdirs.user_cache_path("testbed")) / "models"
+    return Path(root) if root else platformdirs.user_cache_path("testbed")
+
+
+def cache_dir() -> Path:
+    """Directory of the stored models."""
+    return cache_root() / "models"
 
 
 @contextmanager

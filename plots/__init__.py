@@ -12,9 +12,8 @@ from collections.abc import Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
 
-import matplotlib as mpl
-
 from testbed.errors import TestbedError
+from testbed.figure_cache import keep_fonts
 from testbed.results import Results
 from testbed.traces.summary import dilation_text
 
@@ -60,6 +59,9 @@ def about(name: str) -> str:
 
 def render(results: Results, name: str, kinds: Sequence[str], note: str = "") -> dict[str, bytes]:
     """One figure as files of these kinds; none when the results have nothing to show in it."""
+    keep_fonts()
+    import matplotlib as mpl  # noqa: PLC0415  asks for its folder at once
+
     mpl.use("agg")
     from plots import style  # noqa: PLC0415  after the backend is chosen
 

@@ -56,7 +56,7 @@ def test_a_run_of_any_user_is_valid_and_every_byte_of_it_has_a_use(folder, user)
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(ROOT), *packages]),
-        "HOME": "/nowhere",
+        **({"HOME": "/nowhere"} if name else {}),
         "TMPDIR": str(temporary),
         "TESTBED_CACHE": str(folder / "cache"),
     }

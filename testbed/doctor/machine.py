@@ -11,7 +11,7 @@ from testbed.cores import quota_warning
 from testbed.doctor.record import Record
 from testbed.emulation.lateness import LatenessHistogram
 from testbed.models.catalog import DEFAULT_DRAFT, describe
-from testbed.models.store import cache_dir
+from testbed.models.store import cache_dir, can_be_written, existing
 from testbed.models.weights import DEFAULT_MODEL
 
 MEMINFO = Path("/proc/meminfo")
@@ -85,12 +85,16 @@ def check_models(name: str) -> Record:
 def check_disk(name: str) -> Record:
     """How much space the model cache has, and whether it can be written."""
     cache = cache_dir()
-    there = next(folder for folder in (cache, *cache.parents) if folder.exists())
+    there = existing(cache)
     free = shutil.disk_usage(there).free / 1e9
     finding = f"{free:.1f} GB free for models in {cache}"
-    if not os.access(there, os.W_OK):
+    if not can_be_written(cache):
         return Record(
-            name, "warning", f"{there} cannot be written", "name another place in TESTBED_CACHE"
+            name,
+            "warning",
+            f"{there} cannot be written: no model can be fetched, and what is found out about "
+            "this machine is not remembered",
+            "name another place in TESTBED_CACHE",
         )
     if free < _DISK:
         return Record(

@@ -29,6 +29,16 @@ def cache_dir() -> Path:
     return cache_root() / "models"
 
 
+def existing(folder: Path) -> Path:
+    """Return the folder if it is there, else the nearest above it that is."""
+    return next(each for each in (folder, *folder.parents) if each.exists())
+
+
+def can_be_written(folder: Path) -> bool:
+    """Tell whether a folder, made if need be, takes files."""
+    return os.access(existing(folder), os.W_OK | os.X_OK)
+
+
 @contextmanager
 def staging() -> Iterator[Path]:
     """A private directory on the store's file system, removed again whatever happens.

@@ -1,0 +1,20 @@
+"""Where matplotlib keeps what it finds out about fonts."""
+
+from __future__ import annotations
+
+import os
+
+import platformdirs
+
+from testbed.models.store import cache_root, can_be_written
+
+
+def keep_fonts() -> None:
+    """Let matplotlib use our cache where it cannot write to the user's own folder.
+
+    Else it looks for all fonts at each start, says so, and leaves a folder in TMPDIR when it is
+    killed. Call before it is imported.
+    """
+    theirs, ours = platformdirs.user_config_path("matplotlib"), cache_root() / "matplotlib"
+    if "MPLCONFIGDIR" not in os.environ and not can_be_written(theirs) and can_be_written(ours):
+        os.environ["MPLCONFIGDIR"] = str(ours)

@@ -1,0 +1,43 @@
+"""matplotlib keeps its fonts where it can write."""
+
+import os
+
+import pytest
+
+from testbed.figure_cache import keep_fonts
+
+
+@pytest.fixture
+def folders(tmp_path, monkeypatch):
+    """The user's own folder, ours, and what matplotlib is told."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "theirs"))
+    monkeypatch.setenv("TESTBED_CACHE", str(tmp_path / "ours"))
+    monkeypatch.delenv("MPLCONFIGDIR", raising=False)
+
+    def told(*unwritable):
+        access = os.access
+        monkeypatch.setattr(
+            os, "access", lambda path, mode: path.name not in unwritable and access(path, mode)
+        )
+        keep_fonts()
+        return os.environ.get("MPLCONFIGDIR")
+
+    for name in ("theirs", "ours"):
+        (tmp_path / name).mkdir()
+    yield told
+    os.environ.pop("MPLCONFIGDIR", None)
+
+
+@pytest.mark.parametrize(
+    ("unwritable", "told"),
+    [([], None), (["theirs"], "ours/matplotlib"), (["ours"], None), (["theirs", "ours"], None)],
+)
+def test_our_cache_takes_over_where_the_users_folder_cannot_be_written(
+    tmp_path, folders, unwritable, told
+):
+    assert folders(*unwritable) == (told and str(tmp_path / told))
+
+
+def test_a_folder_that_the_user_named_is_kept(monkeypatch, folders):
+    monkeypatch.setenv("MPLCONFIGDIR", "/somewhere")
+    assert folders("theirs") == "/somewhere"

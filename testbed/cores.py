@@ -53,19 +53,17 @@ def _share(group: Path) -> float | None:
 
 
 def _groups() -> Iterator[Path]:
-    """The folders of the control groups that limit this process, each with those above it."""
+    """Yield the folders of the control groups that limit this process, and of those above."""
+    if not (_PROC / "cgroup").exists():
+        return  # a kernel without control groups
     mounts = [line.split() for line in (_PROC / "mountinfo").read_text().splitlines()]
     for line in (_PROC / "cgroup").read_text().splitlines():
         _, controllers, own = line.split(":", 2)
         for fields in mounts:
-            kind, _, options = fields[fields.index("-") + 1 :]
-            if controllers:  # version 1
-                ours = kind == "cgroup" and "cpu" in set(controllers.split(",")) & set(
-                    options.split(",")
-                )
-            else:
-                ours = kind == "cgroup2"
-            if ours:
+            kind, options = fields[fields.index("-") + 1], fields[-1].split(",")
+            first = kind == "cgroup" and "cpu" in options and "cpu" in controllers.split(",")
+            second = kind == "cgroup2" and not controllers
+            if first or second:
                 # A container may have its own group mounted only, and not know of those above.
                 inside = Path(own.removeprefix(fields[3]).lstrip("/"))
                 top = Path(fields[4])

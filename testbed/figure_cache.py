@@ -1,4 +1,4 @@
-"""Where matplotlib keeps what it finds out about fonts."""
+"""A folder for what matplotlib finds out about fonts."""
 
 from __future__ import annotations
 

@@ -24,6 +24,7 @@ V1_CONTAINER = {
     "cgroup": "2:cpu:/host/c\n",
     "mountinfo": "32 23 0:29 /host/c {top}/cpu/a/b ro - cgroup cgroup rw,cpu\n",
 }
+NO_GROUPS = {"mountinfo": ""}
 
 
 @pytest.fixture
@@ -49,6 +50,7 @@ def v1(quota, where="a/b"):
 @pytest.mark.parametrize(
     ("proc", "quotas", "quota"),
     [
+        (NO_GROUPS, {}, None),
         (V2, {}, None),
         (V2, {"a/b/cpu.max": "max 100000"}, None),
         (V2, {"a/b/cpu.max": "150000 100000"}, 1.5),

@@ -19,6 +19,7 @@ from testbed import cli
 from testbed.doctor import emulation, examine, machine
 from testbed.doctor.record import Record
 from testbed.emulation import backend, sandbox, wire_probe, wire_trial
+from testbed.emulation.guest_kernel import guest_missing
 from testbed.emulation.namespace_advice import namespace_advice
 from testbed.emulation.netem import Probe
 from testbed.emulation.relay_wire import RelayWire
@@ -416,6 +417,7 @@ def test_this_machine(tmp_path):
     assert not [record for record in records.values() if "could not be" in record.finding]
     assert records["namespaces"].state == "ok"
     assert records["relay"].finding.startswith("carries frames")
+    assert records["kernel guest"].state == ("warning" if guest_missing() else "ok")
     assert records["a run"].finding.startswith("is possible: links by ")
     assert records["models"].state == "warning"
     assert sorted(path.name for path in Path("/sys/class/net").iterdir()) == outside

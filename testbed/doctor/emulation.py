@@ -98,7 +98,7 @@ def check_real_time(name: str) -> Record:
 
 
 def check_guest(name: str) -> Record:
-    """Whether a guest kernel boots here and shapes a link, for kernels without netem."""
+    """Boot a guest kernel that is a link, for kernels without netem."""
     if missing := guest_missing():
         return Record(
             name,
@@ -114,7 +114,7 @@ def check_guest(name: str) -> Record:
 
 
 def check_captures(name: str) -> Record:
-    """Whether frames can be recorded."""
+    """Record frames."""
     if why := why_no_captures():
         finding, _, advice = why.rpartition("; ")
         return Record(
@@ -124,7 +124,7 @@ def check_captures(name: str) -> Record:
 
 
 def why_no_guest() -> str:
-    """What check_guest found against a guest, in the words of testbed.emulation.guest_trial."""
+    """Return what check_guest found against a guest, as testbed.emulation.guest_trial says it."""
     if missing := guest_missing():
         return f"a guest kernel needs {missing}"
     try:
@@ -136,13 +136,13 @@ def why_no_guest() -> str:
 
 @functools.cache
 def relay_report() -> Report:
-    """What the trial of the relay found. Raises TestbedError with its reason when it fails."""
+    """Try the relay. Raises TestbedError with the reason when it fails."""
     return try_wire("relay", _PATIENCE)
 
 
 @functools.cache
 def guest_boot() -> float:
-    """Seconds that the trial of a guest took. Raises TestbedError with its reason if it fails."""
+    """Try a guest; the seconds it took. Raises TestbedError with the reason when it fails."""
     began = time.monotonic()
     try_guest()
     return time.monotonic() - began

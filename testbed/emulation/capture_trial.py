@@ -1,4 +1,4 @@
-"""Records a frame or none in a throw-away sandbox, as a run would, before one relies on it.
+"""A trial of a capture in a throw-away sandbox, as a run captures, before one relies on it.
 
 python -m testbed.emulation.capture_trial is what runs inside.
 """
@@ -24,7 +24,7 @@ _ALL_USERS = ["0", "0", "4294967295"]  # the map of the first user namespace
 
 @functools.cache
 def why_no_captures() -> str:
-    """Why frames cannot be recorded here, and what to do about it; empty if they can."""
+    """Return why frames cannot be recorded here, and what to do about it; empty if they can."""
     remedies = ["set capture: false"]
     if find_program("tcpdump") is None:
         return f"`tcpdump` is missing; {' or '.join(['`apt install tcpdump`', *remedies])}"
@@ -36,7 +36,8 @@ def why_no_captures() -> str:
         if done.returncode == 0:
             return ""
         why = (done.stderr.strip().splitlines() or [f"a trial ended with {done.returncode}"])[-1]
-    if os.geteuid() != 0 or _UID_MAP.read_text().split() != _ALL_USERS:
+    in_user_namespace = _UID_MAP.exists() and _UID_MAP.read_text().split() != _ALL_USERS
+    if os.geteuid() != 0 or in_user_namespace:
         remedies.insert(0, "run as root outside user namespaces")
     return f"{why}; {' or '.join(remedies)}"
 

@@ -36,7 +36,7 @@ def guest_missing() -> str:
 
 
 def guest_advice() -> str:
-    """What to do about what a guest that is a wire lacks here; empty if it has all it needs."""
+    """Return what to do about what `guest_missing` names; empty if that is nothing."""
     advice = [f"`apt install {guest_packages()}`"] if _kernel_missing() else []
     if not TUN.exists():
         # The second as Docker and Podman document it.

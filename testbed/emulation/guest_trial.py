@@ -32,13 +32,13 @@ def try_guest() -> Report:
 
 
 def why_no_guest() -> str:
-    """Why no guest kernel can be a wire here; empty if one can."""
+    """Return why no guest kernel can be a wire here; empty if one can."""
     if missing := guest_missing():
         return f"a guest kernel needs {missing}"
     remembered = cache_root() / "guest-boots"
     conditions = _conditions()
     with contextlib.suppress(OSError):
-        if remembered.read_text() == conditions:
+        if conditions and remembered.read_bytes() == conditions:
             return ""
     try:
         try_guest()
@@ -46,18 +46,24 @@ def why_no_guest() -> str:
         return str(error)
     with contextlib.suppress(OSError):  # a cache that cannot be written costs the next run a boot
         remembered.parent.mkdir(parents=True, exist_ok=True)
-        remembered.write_text(conditions)
+        remembered.write_bytes(conditions)
     return ""
 
 
-def _conditions() -> str:
-    """A digest of what decides whether a guest boots: this machine, rights, the guest's files."""
-    status = Path("/proc/self/status").read_text().splitlines()
+def _conditions() -> bytes:
+    """Digest all that decides whether a guest boots: this machine, rights, the guest's files.
+
+    Empty where that cannot be found out.
+    """
     files = [Path(find_program(KERNEL) or KERNEL), *Path(__file__).parent.glob("guest_*")]
-    parts = [
-        Path("/proc/sys/kernel/random/boot_id").read_text(),
-        str(Path("/proc/self/ns/user").readlink()),
-        *(line for line in status if line.partition(":")[0] in _RIGHTS),
-        *(f"{file} {file.stat().st_mtime_ns}" for file in sorted(files)),
-    ]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+    try:
+        status = Path("/proc/self/status").read_text().splitlines()
+        parts = [
+            Path("/proc/sys/kernel/random/boot_id").read_text(),
+            str(Path("/proc/self/ns/user").readlink()),
+            *(line for line in status if line.partition(":")[0] in _RIGHTS),
+            *(f"{file} {file.stat().st_mtime_ns}" for file in sorted(files)),
+        ]
+    except OSError:
+        return b""
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest().encode()

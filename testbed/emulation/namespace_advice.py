@@ -1,4 +1,4 @@
-"""What would permit namespaces where they are refused."""
+"""Advice where namespaces are refused."""
 
 from __future__ import annotations
 

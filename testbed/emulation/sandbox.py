@@ -38,7 +38,7 @@ PROGRAMS = {
 """The programs that every run needs, and the Debian packages they are in."""
 
 SCRATCH = Path(__file__).with_name("scratch")
-"""Where a sandbox keeps its temporary files: a folder of ours, so that the mount hides nothing."""
+"""The folder of a sandbox's temporary files; one of ours, so that the mount hides nothing."""
 
 _PR_SET_PDEATHSIG = 1
 _CAP_SYS_ADMIN = 21

@@ -31,7 +31,8 @@ def ignoring_setgroups() -> Callable[[], None] | None:
     None where setgroups is not denied. Where the kernel has no such filters the program itself
     says what it was refused.
     """
-    if _STATE.read_text().strip() != "deny" or platform.machine() not in _NUMBERS:
+    denied = _STATE.exists() and _STATE.read_text().strip() == "deny"
+    if not denied or platform.machine() not in _NUMBERS:
         return None
     machine, number = _NUMBERS[platform.machine()]
     instructions = [

@@ -1,4 +1,4 @@
-"""Tries a wire in a throw-away sandbox, built as a run builds it."""
+"""A trial of a wire in a throw-away sandbox, built as a run builds it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from testbed.errors import TestbedError
 
 
 class Report(msgspec.Struct):
-    """What the trial found out."""
+    """The result of a trial."""
 
     realtime: bool
     """Whether the process that carries the frames was given real-time priority."""
@@ -29,7 +29,7 @@ def try_wire(backend: str, patience: float) -> Report:
     try:
         done = try_in_sandbox(argv, patience)
     except subprocess.TimeoutExpired:
-        raise TestbedError(f"its trial did not end within {patience:g} s") from None
+        raise TestbedError(f"a trial of {backend} did not end within {patience:g} s") from None
     if done.returncode != 0:
         said = done.stderr.strip().splitlines()
         raise TestbedError(said[-1] if said else f"exit code {done.returncode}")

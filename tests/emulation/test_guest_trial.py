@@ -11,7 +11,7 @@ WHY = "the guest kernel of link trial did not start, 2 times in 4 s: mount: no"
 
 @pytest.fixture
 def trials(monkeypatch, tmp_path):
-    """What each trial comes to, an error or nothing, and how many there were."""
+    """The outcomes of trials to come, an error or nothing, and the trials made."""
     outcomes, tried = [], []
 
     def try_wire(backend, _patience):
@@ -21,7 +21,7 @@ def trials(monkeypatch, tmp_path):
 
     monkeypatch.setenv("TESTBED_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(guest_trial, "guest_missing", lambda: "")
-    monkeypatch.setattr(guest_trial, "_conditions", lambda: "as today")
+    monkeypatch.setattr(guest_trial, "_conditions", lambda: b"as today")
     monkeypatch.setattr(guest_trial, "try_wire", try_wire)
     return outcomes, tried
 
@@ -31,7 +31,7 @@ def test_a_success_is_remembered_until_something_changes(trials, monkeypatch):
     outcomes += [None, None]
     assert [why_no_guest(), why_no_guest()] == ["", ""]
     assert tried == ["guest netem"]
-    monkeypatch.setattr(guest_trial, "_conditions", lambda: "as tomorrow")
+    monkeypatch.setattr(guest_trial, "_conditions", lambda: b"as tomorrow")
     assert why_no_guest() == ""
     assert len(tried) == 2
 
@@ -42,12 +42,16 @@ def test_a_failure_is_tried_again_and_comes_without_the_advice_to_take_the_relay
     assert [why_no_guest(), why_no_guest()] == [WHY, ""]
 
 
-def test_a_cache_that_cannot_be_written_costs_a_trial_each_time(trials, tmp_path):
+def test_a_cache_that_cannot_be_written_costs_a_trial_each_time(trials, tmp_path, monkeypatch):
     outcomes, tried = trials
-    outcomes += [None, None]
+    outcomes += [None, None, None, None]
     (tmp_path / "cache").write_text("a file, where the folder should be")
     assert [why_no_guest(), why_no_guest()] == ["", ""]
     assert len(tried) == 2
+    (tmp_path / "cache").unlink()
+    monkeypatch.setattr(guest_trial, "_conditions", lambda: b"")  # and so do those nobody knows
+    assert [why_no_guest(), why_no_guest()] == ["", ""]
+    assert len(tried) == 4
 
 
 def test_what_is_missing_is_not_tried(trials, monkeypatch):
@@ -65,3 +69,5 @@ def test_other_rights_and_another_kernel_are_other_conditions(monkeypatch, tmp_p
     other = guest_trial._conditions()
     monkeypatch.setattr(guest_trial, "_RIGHTS", ())
     assert len({conditions, other, guest_trial._conditions()}) == 3
+    kernel.unlink()
+    assert guest_trial._conditions() == b""

@@ -1,35 +1,44 @@
-"""The command line: `testbed …`."""
+"""The command line: `testbed …`.
+
+Imports what takes long only in `main`, where Ctrl-C ends it without a traceback.
+"""
 
 from __future__ import annotations
 
-import argparse
-import os
 import sys
+from typing import TYPE_CHECKING
 
-from testbed import __version__
-from testbed.commands import lists, machine, profile_compute, read, run
-from testbed.commands.base import ERROR, INTERRUPTED
-from testbed.errors import TestbedError
+from testbed.exit_codes import ERROR, INTERRUPTED, VALID
+from testbed.machine_errors import TOLD, sentence
+from testbed.streams import lost_output, protect_streams
+
+if TYPE_CHECKING:
+    import argparse
 
 
 def main() -> None:
     """Entry point of the console script; exits with the code of the command."""
-    args = _parser().parse_args()
+    protect_streams()
     try:
+        args = _parser().parse_args()
         code = args.command(args)
-        sys.stdout.flush()
-    except TestbedError as error:
-        print(f"error: {error}", file=sys.stderr)
+        if lost := lost_output():
+            print(f"error: {lost}", file=sys.stderr)
+            code = ERROR if code == VALID else code
+    except TOLD as error:
+        print(f"error: {sentence(error)}", file=sys.stderr)
         code = ERROR
     except KeyboardInterrupt:
         code = INTERRUPTED
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # whoever read our output has gone
-        code = ERROR
     sys.exit(code)
 
 
 def _parser() -> argparse.ArgumentParser:
+    import argparse  # noqa: PLC0415
+
+    from testbed import __version__  # noqa: PLC0415
+    from testbed.commands import lists, machine, profile_compute, read, run  # noqa: PLC0415
+
     parser = argparse.ArgumentParser(
         prog="testbed",
         description="Network-emulation testbed for edge-cloud speculative decoding.",

@@ -10,9 +10,6 @@ from rich.table import Table
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 """Where a command's parser is added, with its function of the arguments as `command`."""
 
-VALID, ERROR, NOT_VALID, INTERRUPTED = 0, 1, 3, 130
-"""Exit codes."""
-
 
 def list_table(*columns: str) -> Table:
     """A table without lines."""

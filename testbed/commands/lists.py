@@ -6,8 +6,9 @@ import argparse
 
 from rich.console import Console
 
-from testbed.commands.base import VALID, Commands, list_table
+from testbed.commands.base import Commands, list_table
 from testbed.errors import TestbedError
+from testbed.exit_codes import VALID
 
 
 def add(commands: Commands) -> None:

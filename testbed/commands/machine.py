@@ -7,7 +7,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from testbed.commands.base import ERROR, NOT_VALID, VALID, Commands
+from testbed.commands.base import Commands
+from testbed.exit_codes import ERROR, NOT_VALID, VALID
 
 
 def add(commands: Commands) -> None:

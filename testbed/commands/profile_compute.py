@@ -8,8 +8,9 @@ from typing import get_args
 
 from rich.console import Console
 
-from testbed.commands.base import NOT_VALID, VALID, Commands, list_table
+from testbed.commands.base import Commands, list_table
 from testbed.errors import TestbedError
+from testbed.exit_codes import NOT_VALID, VALID
 from testbed.models.spec import Device, Dtype
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from testbed.commands.base import VALID, Commands
+from testbed.commands.base import Commands
 from testbed.errors import TestbedError
+from testbed.exit_codes import VALID
 
 
 def add(commands: Commands) -> None:

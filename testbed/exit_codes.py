@@ -1,0 +1,6 @@
+"""The exit codes of `testbed`, and of what runs in its sandboxes."""
+
+VALID, ERROR, NOT_VALID, INTERRUPTED = 0, 1, 3, 130
+
+UNTOLD = 70
+"""A sandbox could not write into the journal why it ended; EX_SOFTWARE of sysexits.h."""

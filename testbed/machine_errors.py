@@ -1,0 +1,62 @@
+"""What the machine refuses (space, memory, open files), each in one sentence with its remedy.
+
+Whoever ends a piece of work, a command, a point of a sweep, a node, catches TOLD and says
+`sentence`; whoever writes a file lets `naming` tell which one it was.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from testbed.errors import TestbedError
+
+TOLD = (TestbedError, OSError, MemoryError)
+"""Errors that are one sentence to a user; every other one is a fault of the testbed."""
+
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+
+_STORAGE = {
+    errno.ENOSPC: "no space is left on the device; free some",
+    errno.EDQUOT: "the disk quota is used up; free some space",
+    errno.EROFS: "the file system is read-only; choose another place",
+    errno.EFBIG: "the file is larger than this process may write; raise the limit, `ulimit -f`",
+    errno.EIO: "input/output error; look after the device that it is on",
+}
+_MEMORY = (
+    "there is not enough memory; end other programs, take smaller models or fewer devices, or "
+    "raise the limit, `ulimit -v`"
+)
+_KINDS = {
+    **_STORAGE,
+    errno.ENOMEM: _MEMORY,
+    errno.EMFILE: "this process has too many files open; raise the limit, `ulimit -n`",
+    errno.ENFILE: "this machine has too many files open; raise sysctl fs.file-max",
+}
+
+
+def sentence(error: BaseException) -> str:
+    """The error in one sentence: the file, what is wrong with it, what to do."""
+    if isinstance(error, MemoryError):
+        return _MEMORY
+    if not isinstance(error, OSError):
+        return str(error)
+    what = _KINDS.get(error.errno or 0) or error.strerror or str(error) or type(error).__name__
+    name = error.filename
+    return f"{os.fsdecode(name)}: {what}" if isinstance(name, str | bytes) else what
+
+
+@contextmanager
+def naming(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Let errors of storage that do not name a file name this one.
+
+    The kernel tells the file when it is opened, and not when what is written does not fit.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno in _STORAGE:
+            error.filename = os.fspath(path)
+        raise

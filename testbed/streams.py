@@ -1,0 +1,93 @@
+"""Standard output and error that end no program, whatever becomes of their other end.
+
+A reader that goes (`| head -1`), a full disk, a terminal that was closed or characters that it does
+not have are no reason to lose a run of hours.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import sys
+from contextlib import suppress
+from typing import TYPE_CHECKING, TextIO
+
+from testbed.machine_errors import sentence
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+
+class _Unfailing(io.RawIOBase):
+    """A descriptor that takes everything; what cannot be written is dropped from then on."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self.lost: OSError | None = None
+        """Why something could not be written."""
+
+    def write(self, data: ReadableBuffer) -> int:
+        if self.lost is None:
+            try:
+                return os.write(self._descriptor, data)
+            except OSError as error:
+                self.lost = error
+            with suppress(OSError):
+                _open_null(self._descriptor)
+        return memoryview(data).nbytes
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def isatty(self) -> bool:
+        return os.isatty(self._descriptor)
+
+
+def protect_streams() -> None:
+    """Make standard output and error unfailing, and open those that are closed as /dev/null.
+
+    Files opened later would take the numbers of closed ones, and be written to by whoever prints.
+    """
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            _open_null(descriptor)
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        stream: TextIO | None = getattr(sys, name)
+        if stream is getattr(sys, f"__{name}__"):  # else whoever replaced it knows what for
+            setattr(sys, name, _protected(number, stream))
+
+
+def lost_output() -> str:
+    """Say why standard output could not be written; empty if it was, or its reader had gone."""
+    raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
+    if not isinstance(raw, _Unfailing):
+        return ""
+    sys.stdout.flush()
+    if raw.lost is None or raw.lost.errno == errno.EPIPE:
+        return ""
+    return f"standard output: {sentence(raw.lost)}"
+
+
+def _open_null(descriptor: int) -> None:
+    """Make a descriptor one of /dev/null, also for processes started later."""
+    null = os.open(os.devnull, os.O_RDWR)
+    if null != descriptor:
+        os.dup2(null, descriptor)
+        os.close(null)
+    os.set_inheritable(descriptor, True)
+
+
+def _protected(descriptor: int, stream: TextIO | None) -> TextIO:
+    """A stream as the given one, on a descriptor that takes everything."""
+    return io.TextIOWrapper(
+        io.BufferedWriter(_Unfailing(descriptor)),
+        encoding=stream.encoding if stream else "utf-8",
+        errors="replace" if descriptor == 1 else "backslashreplace",
+        line_buffering=descriptor == 2 or (stream is not None and stream.isatty()),
+    )

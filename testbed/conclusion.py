@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from testbed.exit_codes import ERROR, NOT_VALID, VALID
 from testbed.journal import Began, NetworkDown, NetworkUp, RunEnded, Stopped, read
-from testbed.results import Results
+from testbed.machine_errors import NO_SPACE
+from testbed.results import FailedRun, Results
 from testbed.sweep import Values, point_text
 from testbed.traces.summary import Row
 from testbed.traces.verdict import Level, Verdict
@@ -15,23 +17,43 @@ from testbed.traces.verdict import Level, Verdict
 def conclude(results: Results, session: int, runs: int) -> int:
     """Write what the journal comes to after a session; the exit code of `testbed run`.
 
-    `runs` is how many the scenario has. What stopped an earlier session does not count any more.
+    `runs` is how many the scenario has. What stopped an earlier session does not count any more,
+    what made a run fail does until the run has ended.
     """
+    try:
+        return _conclude(results, session, runs)
+    except OSError as error:
+        if error.errno not in NO_SPACE:
+            raise
+    results.remove_unfinished()  # what counts for nothing makes room for what does
+    return _conclude(results, session, runs)
+
+
+def _conclude(results: Results, session: int, runs: int) -> int:
     records = list(read(results.path))
     ended = results.ended()
     verdict = Verdict()
     for record in records:
         if isinstance(record, Stopped) and record.session == session:
             verdict.add("invalid", f"{_where(record.point)}{record.reason}")
+    summary = results.summary_so_far()
+    for run in summary.failed:
+        verdict.add("invalid", failure(run))
     if len(ended) < runs:
         verdict.add("invalid", f"{runs - len(ended)} of {runs} runs have not ended")
     _judge(verdict, ended, [record for record in records if isinstance(record, NetworkUp)])
     results.write_json("environment.json", _environment(records))
-    results.write_json("summary.json", results.summary_so_far())
+    results.write_json("summary.json", summary)
     results.write_json("verdict.json", verdict)
     if len(ended) < runs:
-        return 1
-    return 0 if verdict.level == "valid" else 3
+        return ERROR
+    return VALID if verdict.level == "valid" else NOT_VALID
+
+
+def failure(run: FailedRun) -> str:
+    """What is said of a run that failed."""
+    repeat = f" repeat {run.repeat + 1}" if run.repeat else ""
+    return f"{_where(run.point)}{run.method}{repeat} failed: {run.reason}"
 
 
 def _judge(verdict: Verdict, ended: list[RunEnded], networks: list[NetworkUp]) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
 from testbed.cores import usable_cores
 from testbed.errors import TestbedError
-from testbed.journal import RunEnded
+from testbed.journal import RunEnded, RunFailed
 from testbed.order import Turn
 from testbed.sweep import Values
 
@@ -27,6 +28,16 @@ class Job(msgspec.Struct, kw_only=True):
     """Into how many the runs at each point are divided."""
     processors: list[int]
     """Those that this one has to itself."""
+
+
+class Piece(NamedTuple):
+    """Runs that are done one after the other in one sandbox."""
+
+    point: int
+    part: int
+    """Of those into which the runs at the point are divided."""
+    failed: bool
+    """Whether they are those that failed in an earlier session, or those that did not."""
 
 
 def require_processors(jobs: int) -> None:
@@ -61,22 +72,36 @@ def _core(processor: int) -> tuple[int, int, int]:
 
 
 def left(
-    order: Sequence[Turn], point: Values, ended: Iterable[RunEnded], part: int, parts: int
+    order: Sequence[Turn],
+    point: Values,
+    ended: Iterable[RunEnded],
+    failed: Iterable[RunFailed],
+    *,
+    piece: Piece,
+    parts: int,
 ) -> list[Turn]:
-    """The runs of one part of those at a point that have not ended, in their order."""
+    """The runs of a piece at a point that have not ended, in their order."""
     done = {run.turn for run in ended if run.point == point}
-    return [turn for turn in order[part::parts] if turn not in done]
+    again = {run.turn for run in failed if run.point == point}
+    return [
+        turn
+        for turn in order[piece.part :: parts]
+        if turn not in done and (turn in again) == piece.failed
+    ]
 
 
-def pack(pieces: list[tuple[int, int]], parts: int) -> bytes:
-    """Pieces of work, each the number of a point and that of a part, as `take` reads them."""
-    return b"".join((point * parts + part).to_bytes(4, "big") for point, part in pieces)
+def pack(pieces: list[Piece], parts: int) -> bytes:
+    """Pieces of work, as `take` reads them."""
+    return b"".join(
+        ((point * parts + part) * 2 + failed).to_bytes(4, "big") for point, part, failed in pieces
+    )
 
 
-def take(descriptor: int, parts: int) -> Iterator[tuple[int, int]]:
+def take(descriptor: int, parts: int) -> Iterator[Piece]:
     """Piece after piece of a file that all jobs have open together, until none is left.
 
     They share its position, so that each piece is taken once, by whoever is free first.
     """
     while piece := os.read(descriptor, 4):
-        yield divmod(int.from_bytes(piece, "big"), parts)
+        number, failed = divmod(int.from_bytes(piece, "big"), 2)
+        yield Piece(*divmod(number, parts), bool(failed))

@@ -3,12 +3,17 @@
 A run, that is one method in one repetition at one point of the sweep, is told as a whole when it
 has ended. So nothing that was measured is lost however the rest ends, and what has no line is to be
 done again. Summary, verdict and environment are made of the journal.
+
+The last field of each line, `crc32`, is a checksum of the line without it, so that a figure that
+was changed is not believed.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
+import re
+import zlib
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
@@ -17,12 +22,15 @@ from typing import Any
 import msgspec
 
 from testbed.errors import TestbedError
+from testbed.machine_errors import naming, sentence
 from testbed.order import Turn
 from testbed.sweep import Values
 from testbed.traces.summary import Row
 from testbed.traces.verdict import Level, Verdict
 
 JOURNAL = "journal.jsonl"
+
+_CHECKSUM = re.compile(rb',"crc32":"([0-9a-f]{8})"}\n$')
 
 
 def _now() -> str:
@@ -86,6 +94,16 @@ class Discarded(_Line, kw_only=True, tag="discarded"):
     level: Level
 
 
+class RunFailed(_Line, kw_only=True, tag="failed"):
+    """A run began and could not end; it has no rows, and is done again when the rest is done."""
+
+    session: int
+    network: str
+    point: Values
+    turn: Turn
+    reason: str
+
+
 class Stopped(_Line, kw_only=True, tag="stopped"):
     """The runs at a point, or all of a sandbox, ended before their time."""
 
@@ -94,15 +112,16 @@ class Stopped(_Line, kw_only=True, tag="stopped"):
     reason: str
 
 
-Record = Began | NetworkUp | NetworkDown | RunEnded | Discarded | Stopped
+Record = Began | NetworkUp | NetworkDown | RunEnded | RunFailed | Discarded | Stopped
 
 
 def append(folder: Path, record: Record) -> None:
-    """Add a line to the journal in a folder; it is on the disk then.
+    """Add a line to the journal in a folder; it is on the disk then. Raises OSError if it is not.
 
-    A last line that was cut off, because its writer was killed, goes first.
+    A last line that was cut off, because its writer was killed or had no space, goes first.
     """
-    with (folder / JOURNAL).open("r+b") as file:
+    path = folder / JOURNAL
+    with naming(path), path.open("r+b", buffering=0) as file:
         fcntl.flock(file, fcntl.LOCK_EX)  # sandboxes write side by side
         end = file.seek(0, os.SEEK_END)
         if end and os.pread(file.fileno(), 1, end - 1) != b"\n":
@@ -110,27 +129,45 @@ def append(folder: Path, record: Record) -> None:
             end = file.read().rfind(b"\n") + 1
             file.truncate(end)
             file.seek(end)
-        file.write(msgspec.json.encode(record) + b"\n")
-        file.flush()
+        line = memoryview(_line(record))
+        while line:
+            line = line[file.write(line) :]
         os.fsync(file.fileno())
 
 
 def read(folder: Path) -> Iterator[Record]:
     """Every line of the journal in a folder but a last one that was cut off.
 
-    Raises TestbedError when there is none, or it cannot be read.
+    Raises TestbedError when there is none, it cannot be read, or a line is not as it was written.
     """
     decoder: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)
     path = folder / JOURNAL
+    checked = False  # older testbeds wrote no checksums
     try:
-        with path.open("rb") as file:
+        with naming(path), path.open("rb") as file:
             for number, line in enumerate(file, 1):
-                if line.endswith(b"\n"):
-                    try:
-                        yield decoder.decode(line)
-                    except msgspec.MsgspecError as error:
-                        raise TestbedError(
-                            f"{path}: line {number} cannot be read: {error}"
-                        ) from None
+                if not line.endswith(b"\n"):
+                    continue
+                checksum = _CHECKSUM.search(line)
+                checked = checked or checksum is not None
+                if checked and (checksum is None or _line_of(line[: checksum.start()]) != line):
+                    raise TestbedError(
+                        f"{path}: line {number} is not as it was written: its checksum differs; "
+                        "restore the file, or run the scenario anew"
+                    )
+                try:
+                    yield decoder.decode(line)
+                except (ValueError, RecursionError) as error:
+                    raise TestbedError(f"{path}: line {number} cannot be read: {error}") from None
     except OSError as error:
-        raise TestbedError(f"{path}: cannot be read: {error.strerror}") from None
+        raise TestbedError(sentence(error)) from None
+
+
+def _line(record: Record) -> bytes:
+    """A record with its checksum, as it is written."""
+    return _line_of(msgspec.json.encode(record).removesuffix(b"}"))
+
+
+def _line_of(content: bytes) -> bytes:
+    """A line with this content, which lacks the last brace."""
+    return content + b',"crc32":"%08x"}\n' % zlib.crc32(content + b"}")

@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from itertools import product
 from pathlib import Path
 
 import msgspec
@@ -14,10 +17,13 @@ from testbed.conclusion import conclude
 from testbed.cores import quota_warning
 from testbed.emulation.backend import choose_backend
 from testbed.emulation.capture_trial import why_no_captures
+from testbed.emulation.inside import inside_command
 from testbed.emulation.sandbox import check_sandbox, run_in_sandboxes
 from testbed.errors import TestbedError
-from testbed.jobs import Job, left, pack, require_processors, shares
+from testbed.exit_codes import ERROR, INTERRUPTED, VALID
+from testbed.jobs import Job, Piece, left, pack, require_processors, shares
 from testbed.journal import JOURNAL, Stopped, append
+from testbed.machine_errors import TOLD, sentence
 from testbed.plan import Plan, read_plans
 from testbed.preparation import prepare
 from testbed.results import Results
@@ -41,13 +47,12 @@ def launch(scenario: Scenario, out: Path, jobs: int = 1) -> tuple[Results, int]:
     results.write_scenario(scenario.to_mapping())
     results.write_json("plan.json", plans)
     (results.path / JOURNAL).touch()
-    _not_ended(results)
-    print(f"{scenario.name}: links by {backend}, results in {results.path}", flush=True)
-    if chosen.reason:
-        print(f"links by {backend}, as {chosen.reason}", flush=True)
-    for warning in results.warnings():
-        print(f"warning: {warning}", flush=True)
-    with results.held():
+    with results.held(), _until_the_end(results):
+        print(f"{scenario.name}: links by {backend}, results in {results.path}", flush=True)
+        if chosen.reason:
+            print(f"links by {backend}, as {chosen.reason}", flush=True)
+        for warning in results.warnings():
+            print(f"warning: {warning}", flush=True)
         fitting = jobs_that_fit(results, min(jobs, _count(plans)))
         if fitting < jobs:
             plans = _plans(scenario, backend, fitting)
@@ -69,17 +74,17 @@ def resume(path: Path, *, redo: bool = False) -> tuple[Results, int]:
         session = began[-1].session + 1
         plans = read_plans(results)
         _require_backend(plans[0].backend)
-        _not_ended(results)  # first: the verdict that stands counts runs that are discarded now
-        if redo:
-            discard_doubtful(results, session)
-        runs, ended = _count(plans), len(results.ended())
-        if ended == runs:
-            print(f"{results.path}: nothing is left to do, {runs} of {runs} runs have ended")
-            return results, conclude(results, session, runs)
-        print(f"{results.path}: {runs - ended} of {runs} runs are left to do", flush=True)
-        results.remove_unfinished()
-        # As many share the machine as before, if they still can.
-        return results, _work(results, plans, session, jobs_that_fit(results, began[0].jobs))
+        with _until_the_end(results):  # the verdict that stands counts runs discarded now
+            if redo:
+                discard_doubtful(results, session)
+            runs, ended = _count(plans), len(results.ended())
+            if ended == runs:
+                print(f"{results.path}: nothing is left to do, {runs} of {runs} runs have ended")
+                return results, conclude(results, session, runs)
+            print(f"{results.path}: {runs - ended} of {runs} runs are left to do", flush=True)
+            results.remove_unfinished()
+            # As many share the machine as before, if they still can.
+            return results, _work(results, plans, session, jobs_that_fit(results, began[0].jobs))
 
 
 def _plans(scenario: Scenario, backend: str, jobs: int) -> list[Plan]:
@@ -93,9 +98,18 @@ def _plans(scenario: Scenario, backend: str, jobs: int) -> list[Plan]:
     return plans
 
 
-def _not_ended(results: Results) -> None:
-    """The verdict that stands until the end is reached, however the run dies before."""
-    results.write_json("verdict.json", Verdict("invalid", ["the run did not end"]))
+@contextmanager
+def _until_the_end(results: Results) -> Iterator[None]:
+    """Have a verdict that the run did not end, and why if that is known, however it dies inside."""
+    reason = "the run did not end"
+    results.write_json("verdict.json", Verdict("invalid", [reason]))
+    try:
+        yield
+    except TOLD as error:
+        with suppress(OSError):
+            verdict = Verdict("invalid", [f"{reason}: {sentence(error)}"])
+            results.write_json("verdict.json", verdict)
+        raise
 
 
 def _count(plans: list[Plan]) -> int:
@@ -115,27 +129,38 @@ def _require_backend(begun: str) -> None:
 def _work(results: Results, plans: list[Plan], session: int, jobs: int) -> int:
     """Do the runs of a session that have not ended yet, and conclude; the exit code."""
     parts = -(-jobs // len(plans))
-    ended = results.ended()
-    pieces = [
-        (number, part)
-        for number, plan in enumerate(plans)
-        for part in range(parts)
-        if left(plan.order, plan.point, ended, part, parts)
-    ]
+    ended, failed = results.ended(), results.failed()
+    # Those that failed before come last: they may well do so again, and take their time.
+    every = (
+        Piece(point, part, again)
+        for again, point, part in product((False, True), range(len(plans)), range(parts))
+    )
+    pieces = []
+    for piece in every:
+        plan = plans[piece.point]
+        if left(plan.order, plan.point, ended, failed, piece=piece, parts=parts):
+            pieces.append(piece)
     commands = []
     for processors in shares(jobs):
         job = Job(session=session, jobs=jobs, parts=parts, processors=processors)
         told = msgspec.json.encode(job).decode()
-        commands.append([sys.executable, "-m", "testbed.runner", str(results.path.resolve()), told])
+        commands.append(inside_command("testbed.runner", str(results.path.resolve()), told))
     with tempfile.TemporaryFile() as file:
         file.write(pack(pieces, parts))
         file.seek(0)
         # Nodes have no network; without this, libraries would try theirs and wait.
         env = {**os.environ, "HF_HUB_OFFLINE": "1"}
         codes = run_in_sandboxes(commands, env, stdin=file)
-    for code in codes:
-        if code not in (0, 1):
-            reason = f"a sandbox ended with exit code {code}"
-            append(results.path, Stopped(session=session, point={}, reason=reason))
-            print(f"error: {reason}", file=sys.stderr)
+    for reason in dict.fromkeys(_why(code) for code in codes if code not in (VALID, ERROR)):
+        print(f"error: {reason}", file=sys.stderr)
+        append(results.path, Stopped(session=session, point={}, reason=reason))
     return conclude(results, session, _count(plans))
+
+
+def _why(code: int) -> str:
+    """What the exit code of a sandbox tells that its journal does not."""
+    return (
+        "the run was interrupted"
+        if code == INTERRUPTED
+        else f"a sandbox ended with exit code {code}"
+    )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from rich.console import Console, Group
@@ -34,9 +35,7 @@ class _Method:
 class Display:
     """Shows how far each method is, its tokens/s and verdict, and the state of the links."""
 
-    def __init__(
-        self, texts: Mapping[str, int], wires: Mapping[str, Wire], where: str | None = None
-    ) -> None:
+    def __init__(self, texts: Mapping[str, int], where: str | None = None) -> None:
         """`texts` is how many each method decodes, in the order of the scenario.
 
         Where others are shown at the same time, each line begins with `where`, and none is live.
@@ -44,23 +43,26 @@ class Display:
         self._console = Console()
         self._where = where or ""
         self._methods = {label: _Method(count) for label, count in texts.items()}
-        self._done = 0
         self._current = ("", "")
         """The method whose text is being decoded, and how far that is."""
-        self._links = _Links(wires)
+        self._links = _Links({})
         self._shown = 0.0
         self._live: Live | None = None
-        if self._console.is_terminal and where is None:
+        self._is_live = self._console.is_terminal and where is None
+
+    @contextmanager
+    def over(self, wires: Mapping[str, Wire]) -> Iterator[None]:
+        """Show what is decoded meanwhile, over a network with these wires."""
+        self._links = _Links(wires)
+        if self._is_live:
             self._live = Live(console=self._console, auto_refresh=False, transient=True)
-
-    def __enter__(self) -> Display:
-        if self._live:
             self._live.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self._live:
-            self._live.stop()
+        try:
+            yield
+        finally:
+            if self._live:
+                self._live.stop()
+                self._live = None
 
     def say(self, text: str) -> None:
         """One line that stays."""
@@ -87,11 +89,11 @@ class Display:
 
     def finish(self, rows: list[Row]) -> None:
         """A text is done on each device."""
-        self._done += len(rows)
         row = rows[0]
         method = self._methods[row.method]
         method.rows += rows
         method.speed = f"{together_speed(method.rows):.2f} tok/s"
+        done = sum(len(each.rows) for each in self._methods.values())
         self.judge(row.method, worst(each.verdict for each in rows))
         links = ", ".join(
             f"{name} {link.up_bytes / 1000:.0f} kB up ({link.up_dropped} of {link.up_packets} "
@@ -101,13 +103,18 @@ class Display:
             if all(name in other.links for other in rows)
         )
         self.say(
-            f"[{self._done}/{sum(each.texts for each in self._methods.values())}] "
+            f"[{done}/{sum(each.texts for each in self._methods.values())}] "
             f"{row.method} prompt {row.prompt + 1}"
             f"{f' repeat {row.repeat + 1}' if row.repeat else ''}"
             f"{f' on {len(rows)} devices' if len(rows) > 1 else ''}: "
             f"{sum(each.tokens for each in rows)} tokens in "
             f"{together_seconds(rows):.2f} s, {together_speed(rows):.2f} tok/s; {links}"
         )
+
+    def forget(self, label: str, repeat: int) -> None:
+        """A run has failed: its texts do not count."""
+        method = self._methods[label]
+        method.rows = [row for row in method.rows if row.repeat != repeat]
 
     def judge(self, label: str, level: Level) -> None:
         """Something of a method was found to be valid, suspect or invalid."""

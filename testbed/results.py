@@ -19,16 +19,25 @@ import msgspec
 import yaml
 
 from testbed.errors import TestbedError
-from testbed.journal import JOURNAL, Discarded, RunEnded, read
+from testbed.journal import JOURNAL, Discarded, RunEnded, RunFailed, read
 from testbed.links.files import place_files
+from testbed.machine_errors import naming
 from testbed.models.profiles import place_profiles
-from testbed.order import Turn
 from testbed.sweep import Values, point_text
 from testbed.traces.events import Event, read_events
 from testbed.traces.summary import Row
 from testbed.traces.verdict import Verdict
 
 T = TypeVar("T")
+
+
+class FailedRun(msgspec.Struct, kw_only=True):
+    """A run that could not end, and has no rows."""
+
+    method: str
+    repeat: int
+    point: Values
+    reason: str
 
 
 class Summary(msgspec.Struct, kw_only=True):
@@ -40,6 +49,8 @@ class Summary(msgspec.Struct, kw_only=True):
     version: Literal[2] = 2
     scenario: str
     rows: list[Row]
+    failed: list[FailedRun] = []
+    """In the same order."""
 
 
 class _Planned(msgspec.Struct):
@@ -102,9 +113,13 @@ class Results:
         return cls(path)
 
     def run(self, label: str, repetition: int, point: Values | None = None) -> Path:
-        """The directory of one run, at a point of the sweep, made if need be."""
+        """The directory of one run, at a point of the sweep, made if need be.
+
+        The results directory itself is not: when it is gone, so is what its runs belong to.
+        """
         path = self.run_path(label, repetition, point)
-        path.mkdir(parents=True, exist_ok=True)
+        for folder in (path.parent, path):
+            folder.mkdir(exist_ok=True)
         return path
 
     def run_path(self, label: str, repetition: int, point: Values | None = None) -> Path:
@@ -137,7 +152,7 @@ class Results:
 
     def remove_unfinished(self) -> None:
         """Remove what runs that have not ended left behind, and what was concluded without them."""
-        ended = {self.run(run.turn.method, run.turn.repeat, run.point) for run in self.ended()}
+        ended = {self.run_path(run.turn.method, run.turn.repeat, run.point) for run in self.ended()}
         for path in self.path.glob("runs/*"):
             if path not in ended:
                 shutil.rmtree(path)
@@ -145,20 +160,38 @@ class Results:
 
     def ended(self) -> list[RunEnded]:
         """The runs that have ended and count, by the journal, in the order of the scenario."""
+        return [run for run in self._begun() if isinstance(run, RunEnded)]
+
+    def failed(self) -> list[RunFailed]:
+        """The runs that could not end the last time, in the order of the scenario."""
+        return [run for run in self._begun() if isinstance(run, RunFailed)]
+
+    def _begun(self) -> list[RunEnded | RunFailed]:
+        """How each run went the last time, unless it was discarded since."""
         plans = self._plans()
-        points = [plan.point for plan in plans]
+        places = {
+            (msgspec.json.encode(plan.point, order="sorted"), method): (point, number)
+            for point, plan in enumerate(plans)
+            for number, method in enumerate(plan.methods)
+        }
 
-        def place(run: RunEnded) -> tuple[int, int, int]:
-            point = points.index(run.point)
-            return point, run.turn.repeat, plans[point].methods.index(run.turn.method)
+        def place(run: RunEnded | RunFailed | Discarded) -> tuple[int, int, int]:
+            key = msgspec.json.encode(run.point, order="sorted"), run.turn.method
+            if key not in places:
+                raise TestbedError(
+                    f"{self.path / JOURNAL}: it tells of {run.turn.method} at "
+                    f"{point_text(run.point) or 'the only point'}, which plan.json does not have"
+                )
+            point, method = places[key]
+            return point, run.turn.repeat, method
 
-        runs: dict[tuple[int, Turn], RunEnded] = {}
+        runs: dict[tuple[int, int, int], RunEnded | RunFailed] = {}
         for record in read(self.path):
-            if isinstance(record, RunEnded):
-                runs[points.index(record.point), record.turn] = record
+            if isinstance(record, RunEnded | RunFailed):
+                runs[place(record)] = record
             elif isinstance(record, Discarded):
-                del runs[points.index(record.point), record.turn]
-        return sorted(runs.values(), key=place)
+                runs.pop(place(record), None)
+        return [runs[key] for key in sorted(runs)]
 
     def discarded(self) -> int:
         """How many runs were done once more because they had not been valid."""
@@ -215,9 +248,15 @@ class Results:
             raise TestbedError(f"{error}{self._writer()}") from None
 
     def summary_so_far(self) -> Summary:
-        """The rows of the runs that have ended, by the journal."""
+        """The rows of the runs that have ended, and those that failed, by the journal."""
         rows = [row for run in self.ended() for row in run.rows]
-        return Summary(scenario=self.scenario()["name"], rows=rows)
+        failed = [
+            FailedRun(
+                method=run.turn.method, repeat=run.turn.repeat, point=run.point, reason=run.reason
+            )
+            for run in self.failed()
+        ]
+        return Summary(scenario=self.scenario()["name"], rows=rows, failed=failed)
 
     def verdict(self) -> Verdict:
         """verdict.json."""
@@ -247,7 +286,8 @@ class Results:
         content = Path(path).read_bytes()
         digest = hashlib.sha256(content).hexdigest()[:8]  # files of one name may differ
         copy = folder / f"{digest}-{Path(path).name}"
-        copy.write_bytes(content)
+        with naming(copy):
+            copy.write_bytes(content)
         return str(copy.relative_to(self.path))
 
     def _read(self, name: str, kind: type[T]) -> T:
@@ -264,5 +304,10 @@ class Results:
 
     def _write(self, name: str, content: bytes) -> None:
         temporary = self.path / f".{name}"
-        temporary.write_bytes(content)
-        os.replace(temporary, self.path / name)  # noqa: PTH105  readers never see half a file
+        try:
+            with naming(self.path / name):
+                temporary.write_bytes(content)
+                os.replace(temporary, self.path / name)  # noqa: PTH105  readers never see half a file
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise

@@ -1,38 +1,48 @@
 """The runs of a scenario inside a sandbox: network, nodes, every text.
 
-Started by `testbed.launch` in namespaces of its own: python -m testbed.runner RESULTS JOB, a
-testbed.jobs.Job, with what is to be done in stdin. What it does goes into the journal, see
-testbed.journal.
+Started by `testbed.launch` in namespaces of its own (testbed.emulation.inside) with RESULTS and
+JOB, a testbed.jobs.Job, as arguments; what is to be done is in stdin. What it does goes into the
+journal, see testbed.journal.
 """
 
 from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import sys
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
 
 from testbed import journal
-from testbed.emulation.sandbox import enter
+from testbed.conclusion import failure
 from testbed.environment import describe_environment
 from testbed.errors import TestbedError
+from testbed.exit_codes import ERROR, VALID
 from testbed.experiment import Experiment
-from testbed.jobs import Job, left, take
+from testbed.jobs import Job, Piece, left, take
+from testbed.machine_errors import NO_SPACE, TOLD, naming, sentence
 from testbed.order import Turn
 from testbed.plan import Plan, read_plans
 from testbed.progress import Display
-from testbed.results import Results
+from testbed.results import FailedRun, Results
 from testbed.scenario import Scenario, check_scenario
 from testbed.sweep import Values, namer
 from testbed.traces.summary import Row
 
+_GIVE_UP = 3
+"""So many failed runs in a row, and a point is left. Methods take turns at random, so this is no
+single method's fault, and each may have taken as long as the scenario's time-out."""
+
 
 class Runner:
-    """Does runs, point by point, and writes down each as soon as it has ended."""
+    """Does runs, point by point, and writes down each as soon as it has ended.
+
+    What cannot be written down raises OSError: from then on nothing that is done would be kept.
+    """
 
     def __init__(self, results: Results, job: Job) -> None:
         self._results = results
@@ -42,73 +52,157 @@ class Runner:
         self._plans = read_plans(results)
         self._name = namer(plan.point for plan in self._plans)
         self._ended = results.ended()
+        # Other sandboxes may have begun earlier.
+        self._failed = [run for run in results.failed() if run.session < job.session]
         began = journal.Began(
             session=job.session, jobs=job.jobs, environment=describe_environment()
         )
         self._note(began)
 
-    def run(self, pieces: Iterable[tuple[int, int]]) -> int:
-        """Do all runs of these parts of points; 1 if some did not end, else 0.
+    def run(self, pieces: Iterable[Piece]) -> int:
+        """Do all runs of these pieces; the exit code says whether all have ended.
 
-        An error ends the runs of its piece, and the next one begins.
+        A run that fails ends alone, and its network with it. Any other error ends the runs of its
+        piece, and the next one begins.
         """
-        code = 0
-        for point, part in pieces:
-            plan = self._plans[point]
+        code = VALID
+        for piece in pieces:
+            point = self._plans[piece.point].point
             try:
-                self._run_part(self._scenarios[point], plan, part)
-            except TestbedError as error:
-                self._stopped(plan.point, f"the run stopped: {error}")
-                print(f"error: {error}", file=sys.stderr)
-                code = 1
+                if not self._run_piece(piece):
+                    code = ERROR
+            except TOLD as error:
+                self._stopped(point, f"the run stopped: {sentence(error)}")
+                print(f"error: {sentence(error)}", file=sys.stderr)
+                code = ERROR
             except KeyboardInterrupt:
-                self._stopped(plan.point, "the run was interrupted")
+                self._stopped(point, "the run was interrupted")
                 print("interrupted", file=sys.stderr)
-                return 1
+                return ERROR
         return code
 
-    def _run_part(self, scenario: Scenario, plan: Plan, part: int) -> None:
-        turns = left(plan.order, plan.point, self._ended, part, self._job.parts)
+    def _run_piece(self, piece: Piece) -> bool:
+        """Do the runs of a piece, after one that fails on a new network; False if any did."""
+        scenario, plan = self._scenarios[piece.point], self._plans[piece.point]
+        parts = self._job.parts
+        turns = deque(
+            left(plan.order, plan.point, self._ended, self._failed, piece=piece, parts=parts)
+        )
         where = f"{self._name(plan.point)}: " if plan.point else ""
-        if self._job.parts > 1:
-            where += f"part {part + 1} of {self._job.parts}: "
+        if parts > 1:
+            where += f"part {piece.part + 1} of {parts}: "
         document = scenario.document
         factor = document.time_dilation
         slow = f" (everything {factor:g} times as slow)" if factor > 1 else ""
-        print(
-            f"{where}starting the network and the nodes{slow}, which load their models", flush=True
-        )
         left_of = Counter(turn.method for turn in turns)
         texts = {
             label: left_of[label] * len(scenario.prompts) * document.devices
             for label in plan.methods
         }
-        with Experiment(scenario, plan, self._results) as experiment:
-            network, name = experiment.network, secrets.token_hex(4)
-            self._note(
-                journal.NetworkUp(
-                    session=self._job.session,
-                    network=name,
-                    point=plan.point,
-                    processors=sorted(os.sched_getaffinity(0)),
-                    state=network.state(),
-                    verdict=experiment.before,
+        display = Display(texts, where if self._job.jobs > 1 else None)
+        failures = in_a_row = 0
+        while turns:
+            if in_a_row == _GIVE_UP:
+                raise TestbedError(
+                    f"{_GIVE_UP} runs in a row have failed; --resume does the {len(turns)} that "
+                    "are left here"
                 )
+            print(
+                f"{where}starting the network and the nodes{slow}, which load their models",
+                flush=True,
             )
-            with Display(texts, network.wires, where if self._job.jobs > 1 else None) as display:
-                for turn in turns:
-                    rows = run_texts(scenario, turn, experiment, display)
-                    display.judge(turn.method, experiment.verdict.level)
-                    self._note(
-                        journal.RunEnded(
-                            network=name,
-                            point=plan.point,
-                            turn=turn,
-                            verdict=experiment.verdict,
-                            rows=rows,
-                        )
+            before = len(turns)
+            if self._run_until_failure(scenario, plan, turns, display):
+                in_a_row = in_a_row + 1 if before - len(turns) == 1 else 1
+                failures += 1
+        return not failures
+
+    def _run_until_failure(
+        self, scenario: Scenario, plan: Plan, turns: deque[Turn], display: Display
+    ) -> bool:
+        """Do runs on one network until one fails, or all are done; whether one failed."""
+        name = secrets.token_hex(4)
+        failed: journal.RunFailed | None = None
+        try:
+            with Experiment(scenario, plan, self._results) as experiment:
+                network = experiment.network
+                self._note(
+                    journal.NetworkUp(
+                        session=self._job.session,
+                        network=name,
+                        point=plan.point,
+                        processors=sorted(os.sched_getaffinity(0)),
+                        state=network.state(),
+                        verdict=experiment.before,
                     )
-            self._note(journal.NetworkDown(network=name, state=network.state()))
+                )
+                with display.over(network.wires):
+                    while turns and not failed:
+                        turn = turns.popleft()
+                        try:
+                            self._run_turn(
+                                scenario,
+                                plan,
+                                turn,
+                                network=name,
+                                experiment=experiment,
+                                display=display,
+                            )
+                        except TOLD as error:
+                            display.forget(turn.method, turn.repeat)
+                            failed = journal.RunFailed(
+                                session=self._job.session,
+                                network=name,
+                                point=plan.point,
+                                turn=turn,
+                                reason=sentence(error),
+                            )
+                if not failed:
+                    self._note(journal.NetworkDown(network=name, state=network.state()))
+        finally:  # the network is gone, and nobody writes into the run's folder
+            if failed:
+                self._note_failure(failed)
+        return failed is not None
+
+    def _run_turn(
+        self,
+        scenario: Scenario,
+        plan: Plan,
+        turn: Turn,
+        *,
+        network: str,
+        experiment: Experiment,
+        display: Display,
+    ) -> None:
+        """One run, written down when it has ended."""
+        with naming(self._results.run(turn.method, turn.repeat, plan.point)):
+            rows = run_texts(scenario, turn, experiment, display)
+        display.judge(turn.method, experiment.verdict.level)
+        self._note(
+            journal.RunEnded(
+                network=network,
+                point=plan.point,
+                turn=turn,
+                verdict=experiment.verdict,
+                rows=rows,
+            )
+        )
+
+    def _note_failure(self, record: journal.RunFailed) -> None:
+        """Write down that a run failed. If the disk is full, what it left makes room for that."""
+        turn = record.turn
+        told = FailedRun(
+            method=turn.method, repeat=turn.repeat, point=record.point, reason=record.reason
+        )
+        print(f"error: {failure(told)}", file=sys.stderr)
+        try:
+            self._note(record)
+        except OSError as error:
+            if error.errno not in NO_SPACE:
+                raise
+            folder = self._results.run_path(turn.method, turn.repeat, record.point)
+            shutil.rmtree(folder, ignore_errors=True)
+            self._note(record)
 
     def _stopped(self, point: Values, reason: str) -> None:
         self._note(journal.Stopped(session=self._job.session, point=point, reason=reason))
@@ -137,15 +231,6 @@ def main() -> None:
     path, told = sys.argv[1:]
     job = msgspec.json.decode(told, type=Job)
     os.sched_setaffinity(0, job.processors)  # all that is started from here inherits it
-    enter()
     pieces = os.dup(0)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # nobody else is to read them
-    try:
-        code = Runner(Results(Path(path)), job).run(take(pieces, job.parts))
-    except KeyboardInterrupt:  # between two pieces of work
-        code = 1
-    sys.exit(code)
-
-
-if __name__ == "__main__":
-    main()
+    sys.exit(Runner(Results(Path(path)), job).run(take(pieces, job.parts)))

@@ -18,17 +18,17 @@ from testbed import jobs, launch
 from testbed.calibration import side_by_side
 from testbed.emulation.sandbox import run_in_sandboxes
 from testbed.errors import TestbedError
-from testbed.jobs import left, pack, require_processors, shares, take
+from testbed.jobs import Piece, pack, require_processors, shares, take
 from testbed.launch import resume
-from testbed.order import shuffled
+from testbed.order import Turn, shuffled
 from testbed.preparation import prepare
 from testbed.results import Results
 from testbed.scenario import check_scenario
 from tests.emulation.inside import need_sandbox
-from tests.test_journal import SLOW, ended, made
+from tests.test_journal import FAST, SLOW, ended, failed, made
 from tests.whole_run import SYNTHETIC, processes_of, results, write
 
-TURNS = shuffled(["dsd", "dssd"], 3, 1, {})
+TURNS = shuffled(["dsd", "ar"], 3, 1, {})
 
 
 @pytest.fixture
@@ -55,20 +55,41 @@ def test_more_jobs_than_processors_are_refused(eight, count):
         require_processors(count)
 
 
+def left(point, found=None, *, part=0, parts=1, failed=False) -> list[Turn]:
+    ended, before = (found.ended(), found.failed()) if found else ([], [])
+    piece = Piece(0, part, failed)
+    return jobs.left(TURNS, point, ended, before, piece=piece, parts=parts)
+
+
 def test_parts_are_all_runs_once_and_none_that_has_ended(tmp_path):
     results = made(tmp_path)
-    parts = list(chain(*(left(TURNS, SLOW, [], part, 4) for part in range(4))))
+    parts = list(chain(*(left(SLOW, part=part, parts=4) for part in range(4))))
     assert len(parts) == len(TURNS)
     assert set(parts) == set(TURNS)
     ended(results, "n", SLOW, "dsd", 1)
-    assert left(TURNS, SLOW, results.ended(), 0, 1) == [
-        turn for turn in TURNS if (turn.method, turn.repeat) != ("dsd", 1)
+    assert left(SLOW, results) == [turn for turn in TURNS if turn != Turn("dsd", 1)]
+    assert left({}, results) == TURNS
+
+
+def test_runs_that_failed_are_a_piece_of_their_own(tmp_path):
+    results = made(tmp_path)
+    failed(results, 0, SLOW, Turn("dsd", 1), "no answer")
+    failed(results, 0, SLOW, Turn("dsd", 0), "no answer")
+    ended(results, "n", SLOW, "dsd", 0)
+    assert left(SLOW, results, failed=True) == [Turn("dsd", 1)]
+    assert left(SLOW, results) == [
+        turn for turn in TURNS if turn not in (Turn("dsd", 0), Turn("dsd", 1))
     ]
-    assert left(TURNS, {}, results.ended(), 0, 1) == TURNS
+    assert left(FAST, results, failed=True) == []
 
 
 def test_jobs_take_each_piece_once():
-    pieces = [(point, part) for point in range(300) for part in range(3)]
+    pieces = [
+        Piece(point, part, again)
+        for again in (False, True)
+        for point in range(300)
+        for part in range(3)
+    ]
     with tempfile.TemporaryFile() as file:
         file.write(pack(pieces, 3))
         file.seek(0)

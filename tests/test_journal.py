@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from testbed import journal
 from testbed.conclusion import conclude
@@ -104,8 +107,77 @@ def test_a_line_that_was_cut_off_is_none(tmp_path):
     assert order(results) == WHOLE[:1]
     ended(results, "n", SLOW, "ar", 0)
     assert order(results) == WHOLE[:2]
-    path.write_bytes(b"{}\n" + whole)
-    with pytest.raises(TestbedError, match=r"journal.jsonl: line 1 cannot be read: .*`event`"):
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b"{}", "line 1 cannot be read: .*`event`"),
+        (b'{"event": "\xff"}', "line 1 cannot be read: .*utf-8"),
+        (b"3", "line 1 cannot be read: "),
+        (b"[" * 100_000, "line 1 cannot be read: "),
+        (b"", "line 1 cannot be read: "),
+    ],
+)
+def test_what_is_not_a_line_of_a_journal_is_named(tmp_path, line, reason):
+    results = made(tmp_path)
+    ended(results, "n", SLOW, "dsd", 0)
+    path = results.path / journal.JOURNAL
+    path.write_bytes(line + b"\n" + path.read_bytes())
+    with pytest.raises(TestbedError, match=f"^{path}: {reason}"):
+        results.summary()
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data())
+def test_a_line_that_was_changed_is_named_whatever_was_changed(tmp_path_factory, data):
+    results = made(tmp_path_factory.mktemp("journal"))
+    for repeat in (0, 1):
+        ended(results, "n", SLOW, "dsd", repeat)
+    path = results.path / journal.JOURNAL
+    whole = path.read_bytes()
+    end = whole.index(b"\n") + 1
+    place = data.draw(st.integers(end, len(whole) - 2), label="place")
+    byte = data.draw(st.integers(0, 255).filter(lambda n: n != whole[place]), label="byte")
+    path.write_bytes(whole[:place] + bytes([byte]) + whole[place + 1 :])
+    with pytest.raises(TestbedError, match=f"^{path}: line 2 is not as it was written: "):
+        results.summary()
+
+
+def test_a_journal_of_an_older_commit_has_no_checksums_and_is_read(tmp_path):
+    results = made(tmp_path)
+    ended(results, "n", SLOW, "dsd", 0)
+    path = results.path / journal.JOURNAL
+    new = path.read_bytes()
+    old = re.sub(rb',"crc32":"[0-9a-f]{8}"', b"", new)
+    assert len(old) == len(new) - 19
+    path.write_bytes(old)
+    assert order(results) == WHOLE[:1]
+    ended(results, "n", SLOW, "ar", 0)
+    assert order(results) == WHOLE[:2]
+    path.write_bytes(new + old)
+    with pytest.raises(TestbedError, match=f"^{path}: line 2 is not as it was written: "):
+        results.summary()
+
+
+def test_a_journal_that_ends_anywhere_is_read_up_to_its_last_whole_line(tmp_path):
+    """ALICE: however much of its last two lines got to the disk."""
+    results = made(tmp_path)
+    path = results.path / journal.JOURNAL
+    for repeat in (0, 1):
+        ended(results, "n", SLOW, "dsd", repeat)
+    whole = path.read_bytes()
+    first = whole.index(b"\n") + 1
+    for end in range(len(whole) + 1):
+        path.write_bytes(whole[:end])
+        assert len(results.ended()) == (end >= first) + (end == len(whole))
+
+
+def test_a_point_or_method_that_nobody_planned_is_named(tmp_path):
+    results = made(tmp_path)
+    ended(results, "n", SLOW, "gumbel", 0)
+    match = "it tells of gumbel at links.radio.up.rate 1mbit, which plan.json does not have"
+    with pytest.raises(TestbedError, match=match):
         results.summary()
 
 
@@ -125,6 +197,39 @@ def test_what_stopped_a_run_is_told_with_what_it_leaves_undone(tmp_path):
         "links.radio.up.rate 1mbit: link late in session 0",
         "dsd prompt 1 at links.radio.up.rate 1mbit: late",
     ]
+
+
+def failed(results: Results, session: int, point, turn: Turn, reason: str) -> None:
+    record = journal.RunFailed(session=session, network="n", point=point, turn=turn, reason=reason)
+    journal.append(results.path, record)
+
+
+def test_a_run_that_failed_is_named_until_it_has_ended_and_has_no_row(tmp_path):
+    results = made(tmp_path)
+    ended(results, "n", FAST, "dsd", 1)
+    failed(results, 0, FAST, Turn("ar", 1), "no answer")
+    failed(results, 0, SLOW, Turn("dsd", 0), "a node died")
+    assert conclude(results, 0, len(WHOLE)) == 1
+    found = results.summary()
+    assert [row.method for row in found.rows] == ["dsd"]
+    assert [(run.method, run.repeat, run.point, run.reason) for run in found.failed] == [
+        ("dsd", 0, SLOW, "a node died"),
+        ("ar", 1, FAST, "no answer"),
+    ]
+    assert results.verdict().level == "invalid"
+    assert results.verdict().reasons == [
+        "links.radio.up.rate 1mbit: dsd failed: a node died",
+        "links.radio.up.rate 9mbit: ar repeat 2 failed: no answer",
+        "7 of 8 runs have not ended",
+    ]
+    # In another session the one ends, and the other fails for another reason.
+    ended(results, "n", SLOW, "dsd", 0)
+    failed(results, 1, FAST, Turn("ar", 1), "no memory")
+    assert conclude(results, 1, len(WHOLE)) == 1
+    assert [run.reason for run in results.summary().failed] == ["no memory"]
+    assert results.verdict().reasons[0] == (
+        "links.radio.up.rate 9mbit: ar repeat 2 failed: no memory"
+    )
 
 
 def test_a_resumed_run_tells_of_both_sessions_and_not_of_what_stopped_the_first(tmp_path):

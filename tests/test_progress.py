@@ -40,7 +40,7 @@ def shown(monkeypatch):
         file, radio = io.StringIO(), Radio()
         console = Console(file=file, force_terminal=terminal, width=120)
         monkeypatch.setattr(progress, "Console", lambda: console)
-        return Display(METHODS, {"radio": radio}, where), radio, file, moments
+        return Display(METHODS, where), {"radio": radio}, radio, file, moments
 
     return shown
 
@@ -55,8 +55,8 @@ def decode(display, moments, seconds: float, **changes):
 
 
 def test_a_terminal_shows_methods_links_and_verdicts(shown):
-    display, _, file, moments = shown(True)
-    with display:
+    display, wires, _, file, moments = shown(True)
+    with display.over(wires):
         decode(display, moments, 0.9, verdict="suspect")
         file.truncate(0)
         display.judge("dsd", "valid")  # one run's verdict does not mend another's
@@ -69,9 +69,9 @@ def test_a_terminal_shows_methods_links_and_verdicts(shown):
 
 
 def test_at_most_four_views_and_one_look_at_the_links_a_second(shown, monkeypatch):
-    display, radio, _, moments = shown(True)
+    display, wires, radio, _, moments = shown(True)
     views = []
-    with display:
+    with display.over(wires):
         monkeypatch.setattr(display._live, "update", lambda *_a, **_k: views.append(1))
         decode(display, moments, 10)
     assert 30 < len(views) <= 40
@@ -80,8 +80,8 @@ def test_at_most_four_views_and_one_look_at_the_links_a_second(shown, monkeypatc
 
 @pytest.mark.parametrize(("terminal", "where"), [(False, None), (False, "x: "), (True, "x: ")])
 def test_elsewhere_there_are_plain_lines_and_nobody_looks_at_the_links(shown, terminal, where):
-    display, radio, file, moments = shown(terminal, where)
-    with display:
+    display, wires, radio, file, moments = shown(terminal, where)
+    with display.over(wires):
         decode(display, moments, 3)
         display.say("more")
     assert radio.looks == 0
@@ -90,3 +90,15 @@ def test_elsewhere_there_are_plain_lines_and_nobody_looks_at_the_links(shown, te
         "radio 2 kB up (0 of 9 packets dropped), 0 kB down (0 of 8)",
         f"{where or ''}more",
     ]
+
+
+def test_the_count_goes_on_over_networks_and_texts_of_failed_runs_leave_it(shown):
+    display, wires, _, file, moments = shown(False)
+    with display.over(wires):
+        decode(display, moments, 3)
+        display.forget("dsd", 0)
+        decode(display, moments, 3, repeat=1)
+    with display.over({"radio": Radio()}):
+        decode(display, moments, 3)
+    counts = [line.split()[0] for line in file.getvalue().splitlines()]
+    assert counts == ["[1/4]", "[1/4]", "[2/4]"]

@@ -6,6 +6,8 @@ import errno
 import os
 import subprocess
 import sys
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -110,14 +112,15 @@ def test_ctrl_c_while_importing_is_no_traceback():
     ],
 )
 def test_an_error_names_the_file_that_it_is_about_and_no_other(number, said):
-    with pytest.raises(OSError, match=".") as caught, naming("/r"), naming("/r/x.json"):
-        raise OSError(number, os.strerror(number))
-    assert sentence(caught.value) == said
+    error = OSError(number, os.strerror(number))
+    with suppress(OSError), naming("/r"), naming("/r/x.json"):
+        raise error
+    assert sentence(error) == said
 
 
 def test_what_the_kernel_names_stays_named():
-    with pytest.raises(OSError, match=".") as caught, naming("/r/x.json"), open("/no/where", "w"):
-        pass
+    with pytest.raises(OSError, match="No such file") as caught, naming("/r/x.json"):
+        Path("/no/where").write_text("")
     assert sentence(caught.value) == "/no/where: No such file or directory"
     assert sentence(TestbedError("a: b")) == "a: b"
     assert sentence(MemoryError()) == machine_errors._KINDS[errno.ENOMEM]

@@ -1,9 +1,7 @@
 """A calibration inside its sandbox.
 
-    python -m testbed.calibration.inside FOLDER
-
-reads FOLDER/request.json, builds the network, measures each of its links, and writes
-FOLDER/calibration.json.
+It reads FOLDER/request.json, builds the network, measures each of its links, and writes
+FOLDER/calibration.json; FOLDER is the argument of `main`.
 """
 
 from __future__ import annotations
@@ -20,10 +18,8 @@ from testbed.calibration.record import NAME, Calibration
 from testbed.calibration.stage import Stage
 from testbed.calibration.whole import calibrate_link
 from testbed.emulation.network import Network
-from testbed.emulation.sandbox import enter
 from testbed.emulation.topology import load_topology
 from testbed.environment import describe_environment
-from testbed.errors import TestbedError
 from testbed.links.spec import Duplex, LinkSpec
 from testbed.punctual import punctually
 
@@ -75,11 +71,6 @@ def _say(began: float, link: str, what: str) -> None:
     print(f"[{time.monotonic() - began:5.0f} s] link {link}: {what}", flush=True)
 
 
-if __name__ == "__main__":
-    enter()
-    try:
-        calibrate(Path(sys.argv[1]))
-    except TestbedError as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        sys.exit(130)
+def main() -> None:
+    """Calibrate what is asked for in the folder that the command line names."""
+    calibrate(Path(sys.argv[1]))

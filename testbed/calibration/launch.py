@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from rich.table import Table
 from testbed.calibration.inside import REQUEST, Request
 from testbed.calibration.record import NAME, Calibration
 from testbed.emulation.backend import choose_backend
+from testbed.emulation.inside import inside_command
 from testbed.emulation.netem_support import refusals
 from testbed.emulation.sandbox import check_sandbox, run_in_sandbox
 from testbed.errors import TestbedError
@@ -66,9 +66,7 @@ def run(wanted: Request, out: Path) -> tuple[Results, Calibration]:
     results = Results.create(out, "calibration")
     results.write_json(REQUEST, wanted)
     print(f"{wanted.source}: links by {wanted.backend}, results in {results.path}", flush=True)
-    code = run_in_sandbox(
-        [sys.executable, "-m", "testbed.calibration.inside", str(results.path.resolve())]
-    )
+    code = run_in_sandbox(inside_command("testbed.calibration.inside", str(results.path.resolve())))
     if code != 0:
         raise TestbedError(f"the calibration ended with code {code}; there is no {NAME}")
     return results, Calibration.read(results.path)

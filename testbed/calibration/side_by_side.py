@@ -1,8 +1,8 @@
 """How many sandboxes may work side by side without their links becoming others than asked.
 
 So many networks are built at once, each on processors of its own, and measured at the same time, as
-every run's is before it begins (`short`). In each of these sandboxes:
-python -m testbed.calibration.side_by_side RESULTS POINT PROCESSORS FOLDER COUNT.
+every run's is before it begins (`short`). The arguments of `main`, which does it in each of these
+sandboxes, are RESULTS POINT PROCESSORS FOLDER COUNT.
 """
 
 from __future__ import annotations
@@ -16,16 +16,17 @@ from pathlib import Path
 import msgspec
 
 from testbed import clock
-from testbed.emulation.sandbox import enter, run_in_sandboxes
-from testbed.errors import TestbedError
+from testbed.emulation.inside import inside_command
+from testbed.emulation.sandbox import run_in_sandboxes
+from testbed.exit_codes import INTERRUPTED
 from testbed.jobs import shares
+from testbed.machine_errors import TOLD, sentence
 from testbed.plan import read_plans
 from testbed.results import Results
 from testbed.scenario import check_scenario
 
 _PATIENCE = 60.0  # seconds for all networks to be built
 _PAUSE = 0.01
-_INTERRUPTED = 130
 
 
 def jobs_that_fit(results: Results, jobs: int) -> int:
@@ -49,12 +50,13 @@ def _try(results: Results, jobs: int) -> list[str]:
     with tempfile.TemporaryDirectory(dir=runs) as folder:
         codes = run_in_sandboxes(
             [
-                [sys.executable, "-m", __name__, str(results.path.resolve()), str(number % points),
-                 ",".join(map(str, processors)), str(Path(folder, str(number))), str(jobs)]
+                inside_command(__name__, str(results.path.resolve()), str(number % points),
+                               ",".join(map(str, processors)), str(Path(folder, str(number))),
+                               str(jobs))
                 for number, processors in enumerate(shares(jobs))
             ]
         )  # fmt: skip
-        if _INTERRUPTED in codes:
+        if INTERRUPTED in codes:
             raise KeyboardInterrupt
         told = [path.read_bytes() for path in sorted(Path(folder).iterdir())]
     reasons = [reason for each in told if each for reason in msgspec.json.decode(each)]
@@ -83,15 +85,8 @@ def main() -> None:
     """Measure, and write the reasons as JSON."""
     path, point, processors, mine, jobs = sys.argv[1:]
     os.sched_setaffinity(0, map(int, processors.split(",")))
-    enter()
     try:
         reasons = _measure(Results(Path(path)), int(point), Path(mine), int(jobs))
-    except TestbedError as error:
-        reasons = [str(error)]
-    except KeyboardInterrupt:
-        sys.exit(_INTERRUPTED)
+    except TOLD as error:
+        reasons = [sentence(error)]
     Path(mine).write_bytes(msgspec.json.encode(reasons))
-
-
-if __name__ == "__main__":
-    main()

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import IO
@@ -23,6 +23,7 @@ from testbed.emulation.namespace_advice import namespace_advice
 from testbed.errors import TestbedError
 
 GRACE = 10.0  # seconds the inside has to clean up after a signal
+PATIENCE = 10.0  # seconds a sandbox may stand still until that is said
 
 PROGRAMS = {
     "unshare": "util-linux",
@@ -40,6 +41,7 @@ PROGRAMS = {
 SCRATCH = Path(__file__).with_name("scratch")
 """The folder of a sandbox's temporary files; one of ours, so that the mount hides nothing."""
 
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _PR_SET_PDEATHSIG = 1
 _CAP_SYS_ADMIN = 21
 _LIBC = ctypes.CDLL(None, use_errno=True)
@@ -123,8 +125,9 @@ def run_in_sandboxes(
     """Run commands side by side, each in a sandbox of its own, until all have ended.
 
     Returns their exit codes (128 + n if signal n ended one). One that fails does not end the
-    others. SIGINT and SIGTERM are passed on once, to all; the insides then have `GRACE` seconds
-    before they are killed. Call from the main thread. The inside calls `enter` first.
+    others. SIGINT, SIGTERM and SIGHUP (unless ignored, see nohup) are passed on once, to all; the
+    insides then have `GRACE` seconds before they are killed. One that was stopped is waited for,
+    and told of. Call from the main thread. The inside calls `enter` first.
     """
     children: list[subprocess.Popen[bytes]] = []
     stopped: list[int] = []
@@ -142,8 +145,11 @@ def run_in_sandboxes(
             for child in children:
                 _signal_group(child, number)
 
-    stopping = (signal.SIGINT, signal.SIGTERM)
-    replaced = {number: signal.signal(number, forward) for number in stopping}
+    replaced = {
+        number: signal.signal(number, forward)
+        for number in _ENDING
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN
+    }
     try:
         for argv in commands:
             child = subprocess.Popen(
@@ -156,13 +162,56 @@ def run_in_sandboxes(
             children.append(child)
             if stopped:  # while it was started
                 _signal_group(child, stopped[0])
-        codes = [child.wait() for child in children]
+        with _watched(children):
+            codes = [child.wait() for child in children]
     finally:
         last_resort.cancel()
         kill()
         for number, handler in replaced.items():
             signal.signal(number, handler)
     return [code if code >= 0 else 128 - code for code in codes]
+
+
+@contextlib.contextmanager
+def _watched(children: Iterable[subprocess.Popen[bytes]]) -> Iterator[None]:
+    """Say it when the first process of a sandbox has been stopped (SIGSTOP) for a while, once.
+
+    Nobody else would: it is the one that notices when others stand still.
+    """
+    ended = threading.Event()
+
+    def watch() -> None:
+        before: set[int] = set()
+        while not ended.wait(PATIENCE):
+            still = set(_stopped(children))
+            if lasting := sorted(before & still):
+                numbers = " ".join(map(str, lasting))
+                print(
+                    f"warning: a sandbox has been stopped for {PATIENCE:g} s; it goes on after "
+                    f"`kill -CONT {numbers}`",
+                    file=sys.stderr,
+                )
+                return
+            before = still
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        watcher.join()
+
+
+def _stopped(children: Iterable[subprocess.Popen[bytes]]) -> Iterator[int]:
+    """The processes that are stopped, of each `unshare` and the first one inside."""
+    for child in children:
+        with contextlib.suppress(OSError):  # it has ended, or this kernel does not list children
+            first = Path(f"/proc/{child.pid}/task/{child.pid}/children").read_text().split()
+            for number in (child.pid, *map(int, first)):
+                state = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0]
+                if state == "T":
+                    yield number
 
 
 def _signal_group(child: subprocess.Popen[bytes], number: int) -> None:
@@ -172,7 +221,7 @@ def _signal_group(child: subprocess.Popen[bytes], number: int) -> None:
 
 
 def enter() -> None:
-    """Prepare the inside of a sandbox: its own /sys, loopback up, SIGTERM as an interruption.
+    """Prepare the inside of a sandbox: its own /sys, loopback up, signals as an interruption.
 
     Temporary files, also those of child processes, go to a tmpfs that ends with the sandbox.
 
@@ -181,8 +230,8 @@ def enter() -> None:
     if os.getpid() != 1:
         raise TestbedError("this process is not in a sandbox; start it with run_in_sandbox")
     # The first process of a process namespace ignores signals it has no handler for.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in _ENDING:
+        signal.signal(number, signal.default_int_handler)
     for argv in (
         ["mount", "-t", "sysfs", "sysfs", "/sys"],
         ["mount", "-t", "tmpfs", "-o", "mode=700", "tmpfs", str(SCRATCH)],

@@ -1,0 +1,42 @@
+"""The first program in a sandbox: python -m testbed.emulation.inside MODULE ARGUMENT…
+
+It runs the `main` of a module, which it imports only when it can be interrupted. Whatever that does
+not tell by itself is told here: an error of the machine in one sentence.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import traceback
+
+from testbed.emulation.sandbox import enter
+from testbed.exit_codes import INTERRUPTED, UNTOLD
+from testbed.machine_errors import TOLD, sentence
+from testbed.streams import protect_streams
+
+
+def inside_command(module: str, *arguments: str) -> list[str]:
+    """The command that does so."""
+    return [sys.executable, "-m", __name__, module, *arguments]
+
+
+def main() -> None:
+    """Enter the sandbox and run what the command line names."""
+    del sys.argv[0]
+    protect_streams()
+    try:
+        enter()
+        importlib.import_module(sys.argv[0]).main()
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except TOLD as error:
+        print(f"error: {sentence(error)}", file=sys.stderr)
+        sys.exit(UNTOLD)
+    except Exception:  # a fault of the testbed, whose place is to be told
+        traceback.print_exc()
+        sys.exit(UNTOLD)
+
+
+if __name__ == "__main__":
+    main()

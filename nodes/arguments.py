@@ -10,13 +10,17 @@ import msgspec
 
 from testbed import clock
 from testbed.clock import LARGEST_DILATION
+from testbed.control import NodeEnd
 from testbed.errors import TestbedError
+from testbed.exit_codes import INTERRUPTED
+from testbed.machine_errors import TOLD, sentence
 from testbed.methods.base import methods
 from testbed.models.base import Model
 from testbed.models.load import load_model
 from testbed.models.pace import Pace
 from testbed.models.spec import ModelSpec, Role
 from testbed.punctual import exact_timers
+from testbed.streams import protect_streams
 from testbed.transport.channel import LONGEST_TIMEOUT
 
 WARM_PROMPT, WARM_BLOCK = 32, 5
@@ -133,10 +137,18 @@ def load_warm(reference: str, role: Role) -> Model:
 
 
 def run(main: Callable[[], None]) -> None:
-    """Call `main`; an error the user can act on is one line, Ctrl-C none."""
+    """Call `main`; an error the user can act on is one line, Ctrl-C none.
+
+    Whatever ends it is reported to the runner, if one has started it.
+    """
+    protect_streams()
     try:
         main()
-    except TestbedError as error:
-        sys.exit(f"error: {error}")
     except KeyboardInterrupt:
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
+    except Exception as error:
+        if "--control" in sys.argv:
+            NodeEnd.last_words(sentence(error))
+        if isinstance(error, TOLD):
+            sys.exit(f"error: {sentence(error)}")
+        raise

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from testbed.errors import TestbedError
 from testbed.figure_cache import keep_fonts
+from testbed.machine_errors import naming
 from testbed.results import Results
 from testbed.traces.summary import dilation_text
 
@@ -43,8 +44,23 @@ def draw(results: Results, name: str, note: str = "") -> Iterator[Path]:
         raise TestbedError(f"{folder}: cannot be written: {error.strerror}") from None
     for kind, content in render(results, name, ("png", "pdf"), note).items():
         path = folder / f"{name}.{kind}"
-        path.write_bytes(content)
+        with naming(path):
+            path.write_bytes(content)
         yield path
+
+
+def nothing_to_draw(results: Results) -> str:
+    """Why there is no figure of these results."""
+    rows = results.summary().rows
+    invalid = sum(row.verdict == "invalid" for row in rows)
+    if not rows:
+        return "nothing to draw: no run has ended"
+    if invalid == len(rows):
+        return f"nothing to draw: all {invalid} texts are invalid"
+    return (
+        f"nothing to draw: {invalid} of {len(rows)} texts are invalid, and no text is left that "
+        "every method has"
+    )
 
 
 def names() -> list[str]:

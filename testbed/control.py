@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
+from typing import ClassVar
 
 import msgspec
 
@@ -70,7 +72,13 @@ class Failed(msgspec.Struct, tag=True):
     reason: str
 
 
-Report = Ready | Progress | Result | Failed
+class Ending(msgspec.Struct, tag=True):
+    """From a node: it ends, and why in one sentence, for which its log may have no space."""
+
+    reason: str
+
+
+Report = Ready | Progress | Result | Failed | Ending
 
 
 class NodeEnd:
@@ -79,7 +87,10 @@ class NodeEnd:
     Whatever else writes to stdout, libraries included, goes to stderr from now on.
     """
 
+    _open: ClassVar[NodeEnd | None] = None
+
     def __init__(self) -> None:
+        NodeEnd._open = self
         self._out = os.fdopen(os.dup(1), "wb", buffering=0)
         os.dup2(2, 1)
         self._decoder: msgspec.json.Decoder[Command] = msgspec.json.Decoder(Command)
@@ -103,3 +114,9 @@ class NodeEnd:
     def send(self, report: Report) -> None:
         """Report to the runner."""
         self._out.write(msgspec.json.encode(report) + b"\n")
+
+    @classmethod
+    def last_words(cls, reason: str) -> None:
+        """Report why this process ends, wherever it was."""
+        with suppress(OSError):  # the runner is gone
+            (cls._open or cls()).send(Ending(reason))

@@ -41,8 +41,10 @@ def sentence(error: BaseException) -> str:
     """The error in one sentence: the file, what is wrong with it, what to do."""
     if isinstance(error, MemoryError):
         return _MEMORY
-    if not isinstance(error, OSError):
+    if isinstance(error, TestbedError | ValueError):
         return str(error)
+    if not isinstance(error, OSError):
+        return f"{type(error).__name__}: {error}"
     what = _KINDS.get(error.errno or 0) or error.strerror or str(error) or type(error).__name__
     name = error.filename
     return f"{os.fsdecode(name)}: {what}" if isinstance(name, str | bytes) else what

@@ -13,8 +13,9 @@ from typing import Any
 
 import msgspec
 
-from testbed.control import Command, Report
+from testbed.control import Command, Ending, Report
 from testbed.errors import TestbedError
+from testbed.machine_errors import sentence
 
 
 class NodeProcess:
@@ -41,6 +42,7 @@ class NodeProcess:
             )
         self._decoder: msgspec.json.Decoder[Report] = msgspec.json.Decoder(Report)
         self._pending = b""
+        self._last_words = ""
 
     @property
     def pid(self) -> int:
@@ -68,7 +70,11 @@ class NodeProcess:
         if b"\n" not in self._pending:
             return None
         line, self._pending = self._pending.split(b"\n", 1)
-        return self._decoder.decode(line)
+        report = self._decoder.decode(line)
+        if isinstance(report, Ending):  # its end is what is told, when it comes
+            self._last_words = report.reason
+            return None
+        return report
 
     def read(self) -> None:
         """Read what there is to be read. Raises TestbedError when the node is dead."""
@@ -98,10 +104,21 @@ class NodeProcess:
 
     def _died(self) -> None:
         code = self._process.wait()
-        lines = self._log.read_text(errors="replace").strip().splitlines()
-        last = lines[-1].removeprefix("error: ") if lines else "it said nothing"
+        while select.select([self], [], [], 0)[0] and (chunk := os.read(self.fileno(), 1 << 16)):
+            self._pending += chunk
+        while b"\n" in self._pending:
+            self.take()
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
+        last = self._last_words or self._last_line() or "it said nothing"
         raise TestbedError(f"node {self.name} died ({how}): {last}; see {self._log}")
+
+    def _last_line(self) -> str:
+        """The end of its log; empty if it has none."""
+        try:
+            lines = self._log.read_text(errors="replace").strip().splitlines()
+        except OSError as error:
+            return sentence(error)
+        return lines[-1].removeprefix("error: ") if lines else ""
 
 
 def receive_any(

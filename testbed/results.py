@@ -127,9 +127,12 @@ class Results:
         return self.path / "runs" / f"{label}-{repetition}{_suffix(point)}"
 
     def events(self) -> dict[str, dict[str, list[Event]]]:
-        """What the nodes wrote, by run and node."""
+        """What the nodes wrote, by run and node; nothing of runs that have not ended."""
         found: dict[str, dict[str, list[Event]]] = {}
+        left_out = self._unfinished()
         for path in sorted(self.path.glob("runs/*/*.jsonl")):
+            if path.parent in left_out:
+                continue
             events = [event for event in read_events(path) if "node" in event]
             if events:  # changes of links are told in such files, too
                 found.setdefault(path.parent.name, {})[path.stem] = events
@@ -152,11 +155,16 @@ class Results:
 
     def remove_unfinished(self) -> None:
         """Remove what runs that have not ended left behind, and what was concluded without them."""
-        ended = {self.run_path(run.turn.method, run.turn.repeat, run.point) for run in self.ended()}
-        for path in self.path.glob("runs/*"):
-            if path not in ended:
-                shutil.rmtree(path)
+        for path in self._unfinished():
+            shutil.rmtree(path)
         (self.path / "summary.json").unlink(missing_ok=True)
+
+    def _unfinished(self) -> set[Path]:
+        """The directories of runs that have not ended; none where no journal tells."""
+        if not (self.path / JOURNAL).exists():
+            return set()
+        ended = {self.run_path(run.turn.method, run.turn.repeat, run.point) for run in self.ended()}
+        return set(self.path.glob("runs/*")) - ended
 
     def ended(self) -> list[RunEnded]:
         """The runs that have ended and count, by the journal, in the order of the scenario."""

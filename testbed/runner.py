@@ -21,7 +21,7 @@ from testbed import journal
 from testbed.conclusion import failure
 from testbed.environment import describe_environment
 from testbed.errors import TestbedError
-from testbed.exit_codes import ERROR, VALID
+from testbed.exit_codes import ERROR, UNTOLD, VALID
 from testbed.experiment import Experiment
 from testbed.jobs import Job, Piece, left, take
 from testbed.machine_errors import NO_SPACE, TOLD, naming, sentence
@@ -54,6 +54,8 @@ class Runner:
         self._ended = results.ended()
         # Other sandboxes may have begun earlier.
         self._failed = [run for run in results.failed() if run.session < job.session]
+        self._leavings: list[Path] = []
+        """What failed runs left: it counts for nothing, and makes room when there is none."""
         began = journal.Began(
             session=job.session, jobs=job.jobs, environment=describe_environment()
         )
@@ -189,26 +191,25 @@ class Runner:
         )
 
     def _note_failure(self, record: journal.RunFailed) -> None:
-        """Write down that a run failed. If the disk is full, what it left makes room for that."""
-        turn = record.turn
-        told = FailedRun(
-            method=turn.method, repeat=turn.repeat, point=record.point, reason=record.reason
-        )
-        print(f"error: {failure(told)}", file=sys.stderr)
-        try:
-            self._note(record)
-        except OSError as error:
-            if error.errno not in NO_SPACE:
-                raise
-            folder = self._results.run_path(turn.method, turn.repeat, record.point)
-            shutil.rmtree(folder, ignore_errors=True)
-            self._note(record)
+        """Write down that a run failed, and say so."""
+        turn, point = record.turn, record.point
+        run = FailedRun(method=turn.method, repeat=turn.repeat, point=point, reason=record.reason)
+        print(f"error: {failure(run)}", file=sys.stderr)
+        self._leavings.append(self._results.run_path(turn.method, turn.repeat, point))
+        self._note(record)
 
     def _stopped(self, point: Values, reason: str) -> None:
         self._note(journal.Stopped(session=self._job.session, point=point, reason=reason))
 
     def _note(self, record: journal.Record) -> None:
-        journal.append(self._results.path, record)
+        try:
+            journal.append(self._results.path, record)
+        except OSError as error:
+            if error.errno not in NO_SPACE or not self._leavings:
+                raise
+            while self._leavings:
+                shutil.rmtree(self._leavings.pop(), ignore_errors=True)
+            journal.append(self._results.path, record)
 
 
 def run_texts(
@@ -226,6 +227,21 @@ def run_texts(
     return experiment.end(entry, turn.repeat)
 
 
+def work(results: Results, job: Job, pieces: Iterable[Piece]) -> int:
+    """Do what one sandbox has to; the exit code, UNTOLD if the journal lacks what ended it."""
+    try:
+        return Runner(results, job).run(pieces)
+    except TOLD as error:
+        reason = sentence(error)
+    print(f"error: {reason}", file=sys.stderr)
+    stopped = journal.Stopped(session=job.session, point={}, reason=f"the run stopped: {reason}")
+    try:
+        journal.append(results.path, stopped)
+    except OSError:
+        return UNTOLD
+    return ERROR
+
+
 def main() -> None:
     """Do what the command line and stdin say."""
     path, told = sys.argv[1:]
@@ -233,4 +249,4 @@ def main() -> None:
     os.sched_setaffinity(0, job.processors)  # all that is started from here inherits it
     pieces = os.dup(0)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # nobody else is to read them
-    sys.exit(Runner(Results(Path(path)), job).run(take(pieces, job.parts)))
+    sys.exit(work(Results(Path(path)), job, take(pieces, job.parts)))

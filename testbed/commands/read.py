@@ -49,11 +49,16 @@ def add(commands: Commands) -> None:
 
 
 def _plot(args: argparse.Namespace) -> int:
-    from plots import draw_all
+    from plots import draw_all, nothing_to_draw
     from testbed.results import Results
 
-    for path in draw_all(Results.open(args.results)):
+    results = Results.open(args.results)
+    drawn = 0
+    for path in draw_all(results):
         print(path)
+        drawn += 1
+    if not drawn:
+        raise TestbedError(f"{results.path}: {nothing_to_draw(results)}")
     return VALID
 
 

@@ -62,16 +62,15 @@ def _run(args: argparse.Namespace) -> int:
     else:
         results, code = resume(args.resume, redo=args.redo)
     # Behind the run: what they need themselves takes half a second to import.
-    from plots import FIRST, draw_all
+    from plots import FIRST, draw_all, nothing_to_draw
     from testbed.table import print_results
 
     print_results(results)
-    for path in draw_all(results, FIRST):
-        if path.suffix == ".png":
-            print(path)
-    print(
-        f"more figures: testbed plot {results.path}; all on one page: testbed report {results.path}"
-    )
+    drawn = [path for path in draw_all(results, FIRST) if path.suffix == ".png"]
+    for path in drawn:
+        print(path)
+    more = f"more figures: testbed plot {results.path}" if drawn else nothing_to_draw(results)
+    print(f"{more}; all on one page: testbed report {results.path}")
     return code
 
 

@@ -7,7 +7,6 @@ nanoseconds of testbed.clock, the one that the nodes' events use.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import subprocess
 from pathlib import Path
@@ -89,9 +88,13 @@ class PacketLog:
     """
 
     def __init__(self, path: Path, header: Header) -> None:
+        self._path = path
         with path.open("xb") as file:
             self._gzip = subprocess.Popen(
-                ["nice", "-n", "19", "gzip", "-c"], stdin=subprocess.PIPE, stdout=file
+                ["nice", "-n", "19", "gzip", "-c"],
+                stdin=subprocess.PIPE,
+                stdout=file,
+                stderr=subprocess.PIPE,
             )
         assert self._gzip.stdin is not None
         self._pipe = self._gzip.stdin.fileno()
@@ -119,18 +122,34 @@ class PacketLog:
         self.write(end)
         os.set_blocking(self._pipe, True)
         assert self._gzip.stdin is not None
-        self._gzip.stdin.write(self._lines)
-        self._gzip.stdin.close()
+        try:
+            self._gzip.stdin.write(self._lines)
+            self._gzip.stdin.close()
+        except BrokenPipeError:
+            raise self._failure() from None
         if self._gzip.wait(_PATIENCE) != 0:
-            raise OSError(f"gzip ended with {self._gzip.returncode}")
+            raise self._failure()
+        assert self._gzip.stderr is not None
+        self._gzip.stderr.close()
 
     def write(self, line: Line) -> None:
         """Write one line."""
         self._lines += self._encoder.encode(line)
         self._lines += b"\n"
         if len(self._lines) >= _FLUSH:
-            with contextlib.suppress(BlockingIOError):  # gzip is behind: with a later line, then
+            try:
                 del self._lines[: os.write(self._pipe, self._lines)]
+            except BlockingIOError:
+                pass  # gzip is behind: with a later line, then
+            except BrokenPipeError:
+                raise self._failure() from None
+
+    def _failure(self) -> OSError:
+        """Why gzip has ended."""
+        code = self._gzip.wait(_PATIENCE)
+        assert self._gzip.stderr is not None
+        said = " ".join(self._gzip.stderr.read().decode(errors="replace").split())
+        return OSError(f"{self._path}: {said or f'gzip ended with {code}'}")
 
 
 def nanoseconds(seconds: float) -> int:

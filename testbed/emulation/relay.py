@@ -38,6 +38,7 @@ from testbed.emulation.relay_direction import Direction
 from testbed.links.keyed import Key
 from testbed.links.schedule import Moment, Schedule
 from testbed.links.spec import LinkSpec
+from testbed.machine_errors import TOLD, sentence
 from testbed.punctual import be_punctual, seconds_to_sleep
 
 
@@ -195,4 +196,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except TOLD as failure:
+        sys.exit(sentence(failure))

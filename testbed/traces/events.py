@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from testbed import clock
+from testbed.machine_errors import naming
 
 Event = dict[str, Any]
 
@@ -28,6 +29,7 @@ class Tracer:
     def __init__(self, node: str, path: Path | None = None) -> None:
         self._node = node
         self._encoder = msgspec.json.Encoder()
+        self._path = path
         self._file = path.open("ab") if path else None
 
     def event(self, event: str, stream: str, **fields: Any) -> None:
@@ -50,17 +52,21 @@ class Tracer:
 
     def flush(self) -> None:
         """Let others read all events so far."""
-        if self._file:
-            self._file.flush()
+        if self._file and self._path:
+            with naming(self._path):
+                self._file.flush()
 
     def close(self) -> None:
         """Finish the file."""
-        if self._file:
-            self._file.close()
+        if self._file and self._path:
+            with naming(self._path):
+                self._file.close()
 
     def _write(self, event: Event) -> None:
-        if self._file:
-            self._file.write(self._encoder.encode({"node": self._node, **event}) + b"\n")
+        if self._file and self._path:
+            line = self._encoder.encode({"node": self._node, **event}) + b"\n"
+            with naming(self._path):
+                self._file.write(line)
 
 
 def read_events(path: Path) -> list[Event]:

@@ -1,0 +1,87 @@
+"""Runs that are fakes: they write files as true ones do, and take no time.
+
+Launcher, runner, journal and conclusion are the true ones, in this process.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import ClassVar
+
+import msgspec
+
+from testbed import launch as launcher
+from testbed import resumption, runner
+from testbed.errors import TestbedError
+from testbed.jobs import Job, take
+from testbed.results import Results
+from testbed.scenario import Scenario, check_scenario
+from testbed.traces.verdict import Verdict
+from tests.records import row, write_events
+from tests.whole_run import SYNTHETIC
+
+
+class FakeExperiment:
+    """Writes what a run does."""
+
+    broken: frozenset[tuple[str, int]] = frozenset()
+    """Methods and repetitions that cannot end."""
+    ran: ClassVar[list[tuple[dict, str, int]]] = []
+    """Points, methods and repetitions, as they took place."""
+    networks = 0
+
+    def __init__(self, scenario, plan, results) -> None:
+        self._point, self._results = plan.point, results
+        self.network = SimpleNamespace(wires={}, state=lambda: {"n": 1})
+        self.before, self.verdict = Verdict(), Verdict()
+
+    def __enter__(self):
+        self._results.log("device", self._point)
+        FakeExperiment.networks += 1
+        return self
+
+    def __exit__(self, *error) -> None: ...
+
+    def begin(self, entry, repetition) -> None:
+        self._folder = self._results.run(entry.label, repetition, self._point)
+        write_events(self._folder / "device.jsonl", "device")
+        FakeExperiment.ran.append((self._point, entry.label, repetition))
+        self._rows = []
+
+    def decode(self, entry, repetition, prompt, _display):
+        if (entry.label, repetition) in self.broken:
+            raise TestbedError(f"no answer to {entry.label}")
+        with (self._folder / "text.txt").open("a", encoding="utf-8") as file:
+            file.write("text\n")
+        self._rows.append(row(entry.label, repeat=repetition, point=self._point, prompt=prompt))
+        return self._rows[-1:]
+
+    def end(self, _entry, _repetition):
+        (self._folder / "rounds.json").write_bytes(b"[]")
+        return self._rows
+
+
+def fake_runs(monkeypatch, broken=()) -> type[FakeExperiment]:
+    """Let runs be fakes from now on, of which some are `broken`."""
+
+    def in_this_process(commands, _env, stdin):
+        *_, path, told = commands[0]
+        job = msgspec.json.decode(told, type=Job)
+        return [runner.work(Results(Path(path)), job, take(stdin.fileno(), job.parts))]
+
+    now = {"commit": "a", "python": "3", "packages": {}, "kernel": "6", "processor": "x"}
+    for name, value in (("broken", frozenset(broken)), ("ran", []), ("networks", 0)):
+        monkeypatch.setattr(FakeExperiment, name, value)
+    monkeypatch.setattr(launcher, "run_in_sandboxes", in_this_process)
+    monkeypatch.setattr(launcher, "check_sandbox", lambda: None)
+    monkeypatch.setattr(launcher, "choose_backend", lambda *_: "relay")
+    monkeypatch.setattr(runner, "Experiment", FakeExperiment)
+    for module in (runner, resumption):
+        monkeypatch.setattr(module, "describe_environment", lambda: now)
+    return FakeExperiment
+
+
+def scenario(**changes) -> Scenario:
+    """The synthetic one with changes, without captures."""
+    return check_scenario({**SYNTHETIC, "capture": False, **changes}, "test")

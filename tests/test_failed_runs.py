@@ -1,0 +1,130 @@
+"""A run that cannot end: it fails alone, is named, and is done last when the rest is resumed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from testbed import launch as launcher
+from testbed.journal import NetworkUp, RunFailed, Stopped, read
+from testbed.order import shuffled
+from testbed.report.page import write_report
+from testbed.results import Results
+from testbed.table import print_results
+from testbed.traces.verdict import Verdict
+from tests.fake_runs import fake_runs, scenario
+
+METHODS = ["dsd", "device_only", "dssd"]
+
+
+def all_of(method: str, count: int) -> set[tuple[str, int]]:
+    return {(method, repeat) for repeat in range(count)}
+
+
+def test_the_methods_behind_one_that_fails_are_measured_on_a_new_network(tmp_path, monkeypatch):
+    fakes = fake_runs(monkeypatch, all_of("dsd", 2))
+    wanted = scenario(methods=METHODS, repeat=2, seed=2, sweep={"timeout": ["1s", "2s"]})
+    results, code = launcher.launch(wanted, tmp_path)
+    assert code == 1
+    assert len(fakes.ran) == len(set(map(str, fakes.ran))) == 2 * 3 * 2
+    found = results.summary()
+    assert [(row.point["timeout"], row.method, row.repeat) for row in found.rows] == [
+        (timeout, method, repeat)
+        for timeout in ("1s", "2s")
+        for repeat in (0, 1)
+        for method in ("device_only", "dssd")
+    ]
+    assert [(run.point["timeout"], run.method, run.repeat) for run in found.failed] == [
+        (timeout, "dsd", repeat) for timeout in ("1s", "2s") for repeat in (0, 1)
+    ]
+    assert results.verdict().reasons[:2] == [
+        "timeout 1s: dsd failed: no answer to dsd",
+        "timeout 1s: dsd repeat 2 failed: no answer to dsd",
+    ]
+    assert "4 of 12 runs have not ended" in results.verdict().reasons
+    # Another network after each failure, unless nothing was left to do.
+    records = list(read(results.path))
+    failures = [record for record in records if isinstance(record, RunFailed)]
+    networks = [record for record in records if isinstance(record, NetworkUp)]
+    assert [record.network for record in failures] == [
+        network.network
+        for network in networks
+        if network.network in {record.network for record in failures}
+    ]
+    assert 5 <= fakes.networks == len(networks) <= 6
+
+
+def test_resume_does_failed_runs_last_at_all_points(tmp_path, monkeypatch):
+    fakes = fake_runs(monkeypatch, all_of("dsd", 2))
+    wanted = scenario(methods=METHODS[:2], repeat=2, sweep={"timeout": ["1s", "2s"]})
+    results, _ = launcher.launch(wanted, tmp_path)
+    # As if it had been killed before two of the others had ended.
+    journal = results.path / "journal.jsonl"
+    lines = journal.read_text().splitlines(keepends=True)
+    runs = [line for line in lines if '"event":"run"' in line]
+    journal.write_text("".join(line for line in lines if line not in (runs[0], runs[-1])))
+
+    fakes.ran.clear()
+    _, code = launcher.resume(results.path)
+    assert code == 1
+    assert [method for _, method, _ in fakes.ran] == ["device_only"] * 2 + ["dsd"] * 4
+
+    fakes = fake_runs(monkeypatch)
+    _, code = launcher.resume(results.path)
+    assert code == 0
+    assert [method for _, method, _ in fakes.ran] == ["dsd"] * 4
+    assert results.summary().failed == []
+    assert len(results.summary().rows) == 8
+    assert results.verdict() == Verdict()
+
+
+@pytest.mark.parametrize("failing", [["dsd", "device_only"], ["dsd"]])
+def test_a_point_is_given_up_after_three_failed_runs_in_a_row(tmp_path, monkeypatch, failing):
+    broken = set().union(*(all_of(method, 4) for method in failing))
+    order = [turn.method for turn in shuffled(["dsd", "device_only"], 4, 5, {})]
+    fakes = fake_runs(monkeypatch, broken)
+    wanted = scenario(methods=["dsd", "device_only"], repeat=4, seed=5)
+    results, code = launcher.launch(wanted, tmp_path)
+    assert code == 1
+    bad = "".join("x" if method in failing else "." for method in order)
+    tried = bad.index("xxx") + 3 if "xxx" in bad else len(bad)
+    assert [method for _, method, _ in fakes.ran] == order[:tried]
+    stopped = [record.reason for record in read(results.path) if isinstance(record, Stopped)]
+    if tried < len(order):
+        assert stopped == [
+            "the run stopped: 3 runs in a row have failed; --resume does the "
+            f"{len(order) - tried} that are left here"
+        ]
+    else:
+        assert stopped == []
+
+
+def test_results_with_a_failed_run_are_shown_reported_and_exported(tmp_path, monkeypatch, capsys):
+    fake_runs(monkeypatch, {("dsd", 0)})
+    results, _ = launcher.launch(scenario(methods=METHODS), tmp_path)
+    (folder,) = results.path.glob("runs/dsd-0*")
+    # What its nodes and captures leave is cut anywhere.
+    (folder / "device.jsonl").write_bytes(b'{"node": "device", "t": 1, "eve')
+    (folder / "packets.radio.up.jsonl.gz").write_bytes(b"\x1f\x8b")
+    (folder / "text.txt").write_text("--- prompt 1")
+    capsys.readouterr()
+    print_results(results)
+    shown = capsys.readouterr().out
+    assert "dsd failed: no answer to dsd" in shown
+    page = write_report(results).read_text()
+    assert "dsd failed: no answer to dsd" in page
+    summary = json.loads((results.path / "summary.json").read_bytes())
+    assert {row["method"] for row in summary["rows"]} == {"device_only", "dssd"}
+    assert summary["failed"][0]["reason"] == "no answer to dsd"
+    assert set(results.events()) == {"device_only-0", "dssd-0"}
+    done = subprocess.run(
+        [sys.executable, "-m", "testbed", "packets", str(folder)],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
+    assert "Traceback" not in done.stderr
+    assert isinstance(Results.open(results.path).verdict(), Verdict)

@@ -11,40 +11,34 @@ import io
 import os
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
 from testbed.machine_errors import sentence
 
-if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer
 
+class _Unfailing(io.TextIOWrapper):
+    """A stream that takes everything; what cannot be written is dropped from then on."""
 
-class _Unfailing(io.RawIOBase):
-    """A descriptor that takes everything; what cannot be written is dropped from then on."""
+    lost: OSError | None = None
+    """Why something could not be written."""
 
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-        self.lost: OSError | None = None
-        """Why something could not be written."""
+    def write(self, text: str) -> int:
+        try:
+            return super().write(text)
+        except OSError as error:
+            self._lose(error)
+            return len(text)
 
-    def write(self, data: ReadableBuffer) -> int:
-        if self.lost is None:
-            try:
-                return os.write(self._descriptor, data)
-            except OSError as error:
-                self.lost = error
-            with suppress(OSError):
-                _open_null(self._descriptor)
-        return memoryview(data).nbytes
+    def flush(self) -> None:
+        try:
+            super().flush()
+        except OSError as error:
+            self._lose(error)
 
-    def writable(self) -> bool:
-        return True
-
-    def fileno(self) -> int:
-        return self._descriptor
-
-    def isatty(self) -> bool:
-        return os.isatty(self._descriptor)
+    def _lose(self, error: OSError) -> None:
+        self.lost = self.lost or error
+        with suppress(OSError):
+            _open_null(self.fileno())  # what is in the buffers goes there, too
 
 
 def protect_streams() -> None:
@@ -65,13 +59,11 @@ def protect_streams() -> None:
 
 def lost_output() -> str:
     """Say why standard output could not be written; empty if it was, or its reader had gone."""
-    raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
-    if not isinstance(raw, _Unfailing):
+    if not isinstance(sys.stdout, _Unfailing):
         return ""
     sys.stdout.flush()
-    if raw.lost is None or raw.lost.errno == errno.EPIPE:
-        return ""
-    return f"standard output: {sentence(raw.lost)}"
+    lost = sys.stdout.lost
+    return "" if lost is None or lost.errno == errno.EPIPE else f"standard output: {sentence(lost)}"
 
 
 def _open_null(descriptor: int) -> None:
@@ -85,8 +77,8 @@ def _open_null(descriptor: int) -> None:
 
 def _protected(descriptor: int, stream: TextIO | None) -> TextIO:
     """A stream as the given one, on a descriptor that takes everything."""
-    return io.TextIOWrapper(
-        io.BufferedWriter(_Unfailing(descriptor)),
+    return _Unfailing(
+        open(descriptor, "wb", closefd=False),
         encoding=stream.encoding if stream else "utf-8",
         errors="replace" if descriptor == 1 else "backslashreplace",
         line_buffering=descriptor == 2 or (stream is not None and stream.isatty()),

@@ -197,8 +197,12 @@ def start(folder: Path, **changes) -> tuple[subprocess.Popen, Path]:
 
 
 def wait_for_decoding(scenario: Path) -> None:
-    while len(list(scenario.parent.glob("out/*/runs/*/device.jsonl"))) < 2:
+    """Wait until something has been decoded at both points."""
+    begun = set()
+    while len(begun) < 2:
         time.sleep(0.05)
+        files = scenario.parent.glob("out/*/runs/*/device.jsonl")
+        begun = {file.parent.name.partition("@")[2] for file in files}
 
 
 LONG = {"temperature": 1.0, "max_new_tokens": 100_000}

@@ -41,7 +41,6 @@ PROGRAMS = {
 SCRATCH = Path(__file__).with_name("scratch")
 """The folder of a sandbox's temporary files; one of ours, so that the mount hides nothing."""
 
-_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _PR_SET_PDEATHSIG = 1
 _CAP_SYS_ADMIN = 21
 _LIBC = ctypes.CDLL(None, use_errno=True)
@@ -125,9 +124,9 @@ def run_in_sandboxes(
     """Run commands side by side, each in a sandbox of its own, until all have ended.
 
     Returns their exit codes (128 + n if signal n ended one). One that fails does not end the
-    others. SIGINT, SIGTERM and SIGHUP (unless ignored, see nohup) are passed on once, to all; the
-    insides then have `GRACE` seconds before they are killed. One that was stopped is waited for,
-    and told of. Call from the main thread. The inside calls `enter` first.
+    others. SIGINT and SIGTERM are passed on once, to all, and so is SIGHUP as SIGTERM unless it is
+    ignored (nohup); the insides then have `GRACE` seconds before they are killed. One that was
+    stopped is waited for, and told of. Call from the main thread. The inside calls `enter` first.
     """
     children: list[subprocess.Popen[bytes]] = []
     stopped: list[int] = []
@@ -140,14 +139,16 @@ def run_in_sandboxes(
 
     def forward(number: int, _frame: FrameType | None) -> None:
         if not stopped:  # the first signal: a second one would disturb the cleanup
-            stopped.append(number)
+            # One that `unshare` blocks; of a hangup it would die, and take the inside along.
+            stopped.append(signal.SIGINT if number == signal.SIGINT else signal.SIGTERM)
             last_resort.start()
             for child in children:
-                _signal_group(child, number)
+                _signal_group(child, stopped[0])
 
+    stopping = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     replaced = {
         number: signal.signal(number, forward)
-        for number in _ENDING
+        for number in stopping
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN
     }
     try:
@@ -221,7 +222,7 @@ def _signal_group(child: subprocess.Popen[bytes], number: int) -> None:
 
 
 def enter() -> None:
-    """Prepare the inside of a sandbox: its own /sys, loopback up, signals as an interruption.
+    """Prepare the inside of a sandbox: its own /sys, loopback up, SIGTERM as an interruption.
 
     Temporary files, also those of child processes, go to a tmpfs that ends with the sandbox.
 
@@ -230,8 +231,8 @@ def enter() -> None:
     if os.getpid() != 1:
         raise TestbedError("this process is not in a sandbox; start it with run_in_sandbox")
     # The first process of a process namespace ignores signals it has no handler for.
-    for number in _ENDING:
-        signal.signal(number, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     for argv in (
         ["mount", "-t", "sysfs", "sysfs", "/sys"],
         ["mount", "-t", "tmpfs", "-o", "mode=700", "tmpfs", str(SCRATCH)],

@@ -59,6 +59,19 @@ time.sleep(30)
 """
 
 
+QUICK = """
+import sys, time
+from testbed.emulation.sandbox import enter
+enter()
+print("ready", flush=True)
+try:
+    time.sleep(30)
+except KeyboardInterrupt:
+    print("cleaned up", flush=True)
+    sys.exit(7)
+"""
+
+
 def start(inner, python=sys.executable, outer=OUTER, **kwargs):
     need_sandbox()
     process = subprocess.Popen(
@@ -82,6 +95,10 @@ def descendants(pid):
         parents = {child for child, (parent, _) in rows.items() if parent in parents}
         found |= {child: rows[child][1] for child in parents}
     return found
+
+
+def is_python(pid):
+    return "python" in Path(f"/proc/{pid}/cmdline").read_text().partition("\0")[0]
 
 
 def alive(processes):
@@ -191,6 +208,70 @@ def test_an_inside_that_does_not_stop_is_killed():
     assert outer.wait(timeout=60) == 128 + signal.SIGKILL
     assert time.monotonic() - began > 0.4
     outer.stdout.close()
+
+
+@pytest.mark.emulation
+def test_a_hangup_is_an_interruption_unless_it_is_ignored():
+    outer = start(QUICK)
+    outer.send_signal(signal.SIGHUP)
+    assert outer.communicate(timeout=8)[0] == "cleaned up\n"
+    assert outer.returncode == 7
+    outer = start(QUICK, outer="import signal; signal.signal(1, signal.SIG_IGN)" + OUTER)  # nohup
+    outer.send_signal(signal.SIGHUP)
+    with pytest.raises(subprocess.TimeoutExpired):
+        outer.wait(0.5)
+    outer.send_signal(signal.SIGTERM)
+    assert outer.communicate(timeout=8)[0] == "cleaned up\n"
+
+
+@pytest.mark.emulation
+def test_whoever_waits_for_a_sandbox_that_was_stopped_is_told_how_it_goes_on():
+    impatient = OUTER.replace(
+        "sys.exit(", "import testbed.emulation.sandbox as s; s.PATIENCE = 0.2\nsys.exit("
+    )
+    outer = start(QUICK, outer=impatient, stderr=subprocess.PIPE)
+    (init,) = (pid for pid in descendants(outer.pid) if is_python(pid))
+    os.kill(init, signal.SIGSTOP)
+    said = outer.stderr.readline()
+    assert said == (
+        f"warning: a sandbox has been stopped for 0.2 s; it goes on after `kill -CONT {init}`\n"
+    )
+    os.kill(init, signal.SIGCONT)
+    outer.send_signal(signal.SIGINT)
+    assert outer.communicate(timeout=8) == ("cleaned up\n", "")
+
+
+@pytest.mark.emulation
+@pytest.mark.parametrize(
+    ("body", "number", "code", "said"),
+    [
+        ("print('ready', flush=True); time.sleep(30)", signal.SIGINT, 130, ""),
+        ("print('ready', flush=True); time.sleep(30)", signal.SIGTERM, 130, ""),
+        (
+            "print('ready', flush=True); raise OSError(28, 'x', '/r/x')",
+            0,
+            70,
+            "error: /r/x: no space is left on the device; free some\n",
+        ),
+    ],
+)
+def test_what_ends_a_program_while_it_is_imported_is_no_traceback(
+    tmp_path, body, number, code, said
+):
+    (tmp_path / "slow.py").write_text(f"import time\n{body}\n")
+    outer = """
+import sys
+from testbed.emulation.inside import inside_command
+from testbed.emulation.sandbox import run_in_sandbox
+sys.exit(run_in_sandbox(inside_command(sys.argv[1])))
+"""
+    paths = os.pathsep.join([str(tmp_path), str(ROOT)])
+    environment = {**os.environ, "PYTHONPATH": paths}
+    process = start("slow", outer=outer, env=environment, stderr=subprocess.PIPE)
+    if number:
+        process.send_signal(number)
+    assert process.communicate(timeout=8) == ("", said)
+    assert process.returncode == code
 
 
 @pytest.mark.emulation

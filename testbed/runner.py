@@ -24,7 +24,7 @@ from testbed.errors import TestbedError
 from testbed.exit_codes import ERROR, UNTOLD, VALID
 from testbed.experiment import Experiment
 from testbed.jobs import Job, Piece, left, take
-from testbed.machine_errors import NO_SPACE, TOLD, naming, sentence
+from testbed.machine_errors import TOLD, naming, sentence
 from testbed.order import Turn
 from testbed.plan import Plan, read_plans
 from testbed.progress import Display
@@ -54,8 +54,6 @@ class Runner:
         self._ended = results.ended()
         # Other sandboxes may have begun earlier.
         self._failed = [run for run in results.failed() if run.session < job.session]
-        self._leavings: list[Path] = []
-        """What failed runs left: it counts for nothing, and makes room when there is none."""
         began = journal.Began(
             session=job.session, jobs=job.jobs, environment=describe_environment()
         )
@@ -195,21 +193,20 @@ class Runner:
         turn, point = record.turn, record.point
         run = FailedRun(method=turn.method, repeat=turn.repeat, point=point, reason=record.reason)
         print(f"error: {failure(run)}", file=sys.stderr)
-        self._leavings.append(self._results.run_path(turn.method, turn.repeat, point))
+        self._make_room(self._results.run_path(turn.method, turn.repeat, point))
         self._note(record)
+
+    def _make_room(self, folder: Path) -> None:
+        """Remove what a failed run left, which counts for nothing, if as much would not fit."""
+        size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+        if shutil.disk_usage(self._results.path).free < size:
+            shutil.rmtree(folder)
 
     def _stopped(self, point: Values, reason: str) -> None:
         self._note(journal.Stopped(session=self._job.session, point=point, reason=reason))
 
     def _note(self, record: journal.Record) -> None:
-        try:
-            journal.append(self._results.path, record)
-        except OSError as error:
-            if error.errno not in NO_SPACE or not self._leavings:
-                raise
-            while self._leavings:
-                shutil.rmtree(self._leavings.pop(), ignore_errors=True)
-            journal.append(self._results.path, record)
+        journal.append(self._results.path, record)
 
 
 def run_texts(

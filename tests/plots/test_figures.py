@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import shutil
+import sys
 
 import msgspec
 import pytest
 
 from plots import FIRST, bits, draw_all, predicted, speed, sweep, timeline, traffic
 from plots.style import look
+from testbed import launch
+from testbed.cli import main
 from testbed.errors import TestbedError
 from testbed.results import Results
 from testbed.traces.verdict import Verdict
@@ -197,6 +200,42 @@ def test_without_rows_that_count_there_are_no_figures(tmp_path, rows):
     assert list(draw_all(results)) == []
     assert list(results.path.glob("figures/*")) == []
     assert results.verdict() == Verdict("invalid" if rows else "valid")
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ([], "nothing to draw: no run has ended"),
+        ([row("dsd", verdict="invalid")] * 2, "nothing to draw: all 2 texts are invalid"),
+        (
+            [
+                row("dsd"), row("dssd", verdict="invalid"),
+                row("dssd", prompt=1), row("dsd", prompt=1, verdict="invalid"),
+            ],
+            "nothing to draw: 2 of 4 texts are invalid, and no text is left that every method has",
+        ),
+    ],
+)  # fmt: skip
+def test_a_command_that_draws_nothing_says_why(tmp_path, monkeypatch, capsys, rows, said):
+    results = make_results(tmp_path, rows)
+    monkeypatch.setattr(sys, "argv", ["testbed", "plot", str(results.path)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 1
+    assert capsys.readouterr().err == f"error: {results.path}: {said}\n"
+
+
+@pytest.mark.parametrize("verdict", ["valid", "invalid"])
+def test_a_run_recommends_figures_where_there_are_any(tmp_path, monkeypatch, capsys, verdict):
+    results = make_results(tmp_path, [row("dsd", verdict=verdict)])
+    results.write_json("plan.json", [])
+    monkeypatch.setattr(launch, "resume", lambda *_, **__: (results, 0))
+    monkeypatch.setattr(sys, "argv", ["testbed", "run", "--resume", str(results.path)])
+    with pytest.raises(SystemExit):
+        main()
+    said = capsys.readouterr().out
+    assert ("testbed plot" in said) == (verdict == "valid")
+    assert ("nothing to draw: all 1 texts are invalid" in said) == (verdict == "invalid")
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):

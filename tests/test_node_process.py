@@ -1,0 +1,61 @@
+"""How a node ends, as the runner learns of it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from testbed.control import Ready
+from testbed.errors import TestbedError
+from testbed.node_process import NodeProcess
+
+NODE = """
+import errno, os
+os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # its log has no space
+from nodes.arguments import run
+from testbed.control import NodeEnd, Ready
+
+def main():
+    {ready}
+    {ends}
+
+run(main)
+"""
+FULL = "raise OSError(errno.ENOSPC, 'x', '/r/device.jsonl')"
+
+
+@pytest.mark.parametrize(
+    ("ready", "ends", "said"),
+    [
+        # While its model is loaded, and later.
+        (
+            "",
+            FULL,
+            "died (exit code 1): /r/device.jsonl: no space is left on the device; free some",
+        ),
+        ("NodeEnd().send(Ready())", FULL, "died (exit code 1): /r/device.jsonl: no space is left"),
+        ("", "raise MemoryError", "died (exit code 1): there is not enough memory; "),
+        ("", "raise RuntimeError('of torch')", "died (exit code 1): RuntimeError: of torch"),
+        ("", "os._exit(3)", "died (exit code 3): it said nothing"),
+    ],
+)
+def test_a_node_whose_log_has_no_space_still_says_why_it_ends(tmp_path, ready, ends, said):
+    (tmp_path / "dying.py").write_text(NODE.format(ready=ready, ends=ends))
+    paths = os.pathsep.join([str(tmp_path), str(Path(__file__).parents[1])])
+
+    def popen(argv, **keywords) -> subprocess.Popen:
+        return subprocess.Popen(argv, env={**os.environ, "PYTHONPATH": paths}, **keywords)
+
+    node = NodeProcess("device", "dying", [], tmp_path / "log", popen)
+    if ready:
+        assert node.receive(60) == Ready()
+    with pytest.raises(TestbedError, match=r"^node device ") as caught:
+        node.receive(60)
+    assert said in str(caught.value)
+    with pytest.raises(TestbedError) as again:
+        node.check()
+    assert str(again.value) == str(caught.value)
+    node.stop()

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from testbed.errors import TestbedError
 from testbed.figure_cache import keep_fonts
-from testbed.machine_errors import naming
 from testbed.results import Results
 from testbed.traces.summary import dilation_text
+from testbed.whole_file import write_whole
 
 FIRST = ("speed", "timeline", "traffic", "sweep", "winners")
 """Those that a run ends with; the others take as long again and more."""
@@ -44,8 +44,7 @@ def draw(results: Results, name: str, note: str = "") -> Iterator[Path]:
         raise TestbedError(f"{folder}: cannot be written: {error.strerror}") from None
     for kind, content in render(results, name, ("png", "pdf"), note).items():
         path = folder / f"{name}.{kind}"
-        with naming(path):
-            path.write_bytes(content)
+        write_whole(path, content)
         yield path
 
 

@@ -21,12 +21,12 @@ import yaml
 from testbed.errors import TestbedError
 from testbed.journal import JOURNAL, Discarded, RunEnded, RunFailed, read
 from testbed.links.files import place_files
-from testbed.machine_errors import naming
 from testbed.models.profiles import place_profiles
 from testbed.sweep import Values, point_text
 from testbed.traces.events import Event, read_events
 from testbed.traces.summary import Row
 from testbed.traces.verdict import Verdict
+from testbed.whole_file import write_whole
 
 T = TypeVar("T")
 
@@ -230,11 +230,11 @@ class Results:
             for key, value in scenario.items()
         }
         text = yaml.dump(scenario, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
-        self._write("scenario.yaml", text.encode())
+        write_whole(self.path / "scenario.yaml", text.encode())
 
     def write_json(self, name: str, content: object) -> None:
         """Any JSON file, replaced as a whole."""
-        self._write(name, msgspec.json.format(msgspec.json.encode(content), indent=2))
+        write_whole(self.path / name, msgspec.json.format(msgspec.json.encode(content), indent=2))
 
     def scenario(self) -> dict[str, Any]:
         """scenario.yaml as written. Raises TestbedError when it is missing or damaged."""
@@ -294,8 +294,7 @@ class Results:
         content = Path(path).read_bytes()
         digest = hashlib.sha256(content).hexdigest()[:8]  # files of one name may differ
         copy = folder / f"{digest}-{Path(path).name}"
-        with naming(copy):
-            copy.write_bytes(content)
+        write_whole(copy, content)
         return str(copy.relative_to(self.path))
 
     def _read(self, name: str, kind: type[T]) -> T:
@@ -309,13 +308,3 @@ class Results:
             return (self.path / name).read_bytes()
         except OSError as error:
             raise TestbedError(f"{self.path / name}: cannot be read: {error.strerror}") from None
-
-    def _write(self, name: str, content: bytes) -> None:
-        temporary = self.path / f".{name}"
-        try:
-            with naming(self.path / name):
-                temporary.write_bytes(content)
-                os.replace(temporary, self.path / name)  # noqa: PTH105  readers never see half a file
-        except OSError:
-            temporary.unlink(missing_ok=True)
-            raise

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import time
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from testbed.emulation.backend import choose_backend
 from testbed.emulation.guest_kernel import guest_missing
 from testbed.emulation.netem import probe_netem
 from testbed.errors import TestbedError
+from testbed.order import shuffled
 from tests.emulation.inside import need_sandbox
 from tests.models.tiny import FAMILIES, IDS, save
 from tests.whole_run import (
@@ -90,13 +93,21 @@ def test_a_part_that_dies_ends_the_run_by_name(tmp_path, program, named):
 
 
 @pytest.mark.emulation
-def test_a_verifier_that_never_answers_is_named_with_its_link(tmp_path):
+def test_a_verifier_that_never_answers_is_named_and_takes_no_other_method_along(tmp_path):
     dead = {"rate": "1mbit", "loss": "100%"}
-    scenario = write(tmp_path, links={"radio": {"up": {}, "down": dead}}, timeout="1s")
+    methods = ["dsd", "device_only"]
+    seed = next(n for n in count() if shuffled(methods, 1, n, {})[0].method == "dsd")
+    links = {"radio": {"up": {}, "down": dead}}
+    scenario = write(
+        tmp_path, links=links, timeout="1s", methods=methods, seed=seed, backend="relay"
+    )  # fmt: skip
     done = run(scenario, code=1)
     assert "base_station over link radio" in done.stderr
     assert "within 1 s" in done.stderr
-    assert results(scenario).verdict().level == "invalid"
+    found = results(scenario)
+    assert {row.method for row in found.summary().rows} == {"device_only"}
+    assert found.verdict().level == "invalid"
+    assert re.match(r"dsd failed: .* did not answer within 1 s$", found.verdict().reasons[0])
 
 
 @pytest.mark.emulation

@@ -25,6 +25,7 @@ from testbed.results import Results
 from testbed.sweep import namer
 from testbed.table import tables
 from testbed.traces.summary import Row, by_point, dilation_text
+from testbed.whole_file import write_whole
 
 _LEVELS = {"valid": 0.0, "suspect": 1.0, "invalid": 2.0}
 """How verdicts are sorted."""
@@ -46,7 +47,7 @@ def write_report(results: Results) -> Path:
     path = results.path / "report.html"
     page = render(results)
     try:
-        path.write_text(page, encoding="utf-8", newline="\n")
+        write_whole(path, page.encode())
     except OSError as error:
         raise TestbedError(f"{path}: cannot be written: {error.strerror}") from None
     return path

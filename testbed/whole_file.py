@@ -1,0 +1,20 @@
+"""Files that are there as a whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from testbed.machine_errors import naming
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write or replace a file. Raises OSError, and leaves what was there, if it does not fit."""
+    temporary = path.with_name(f".{path.name}")
+    try:
+        with naming(path):
+            temporary.write_bytes(content)
+        os.replace(temporary, path)  # noqa: PTH105  readers never see half a file
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise

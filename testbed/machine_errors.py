@@ -44,7 +44,7 @@ def sentence(error: BaseException) -> str:
     if isinstance(error, TestbedError | ValueError):
         return str(error)
     if not isinstance(error, OSError):
-        return f"{type(error).__name__}: {error}"
+        return f"{type(error).__name__}: {' '.join(str(error).split())}"
     what = _KINDS.get(error.errno or 0) or error.strerror or str(error) or type(error).__name__
     name = error.filename
     return f"{os.fsdecode(name)}: {what}" if isinstance(name, str | bytes) else what

@@ -207,6 +207,12 @@ class Results:
             return 0  # results of an older testbed
         return sum(isinstance(record, Discarded) for record in read(self.path))
 
+    def retried(self) -> int:
+        """How often a run was done once more because it had failed."""
+        if not (self.path / JOURNAL).exists():
+            return 0  # results of an older testbed
+        return sum(isinstance(record, RunFailed) for record in read(self.path)) - len(self.failed())
+
     def packet_logs(self) -> list[Path]:
         """The relay's logs of all runs."""
         return sorted(self.path.glob("runs/*/packets.*.jsonl.gz"))

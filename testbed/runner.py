@@ -34,8 +34,9 @@ from testbed.sweep import Values, namer
 from testbed.traces.summary import Row
 
 _GIVE_UP = 3
-"""So many failed runs in a row, and a point is left. Methods take turns at random, so this is no
-single method's fault, and each may have taken as long as the scenario's time-out."""
+"""So many failed runs in a row, and a point is left. In a row, so that a method that always fails
+leaves the others theirs, with which it takes turns at random; few, as each takes a network and
+perhaps all of the scenario's time-out."""
 
 
 class Runner:

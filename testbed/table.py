@@ -54,6 +54,8 @@ def print_results(results: Results) -> None:
         console.print(
             f"{done} runs were done once more, as they had not been valid", highlight=False
         )
+    if tried := results.retried():
+        console.print(f"{tried} times a run was done once more, as it had failed", highlight=False)
     for warning in results.warnings():
         console.print(f"warning: {warning}", highlight=False, markup=False, soft_wrap=True)
     verdict = results.verdict()

@@ -57,7 +57,7 @@ def test_the_methods_behind_one_that_fails_are_measured_on_a_new_network(tmp_pat
     assert 5 <= fakes.networks == len(networks) <= 6
 
 
-def test_resume_does_failed_runs_last_at_all_points(tmp_path, monkeypatch):
+def test_resume_does_failed_runs_last_at_all_points(tmp_path, monkeypatch, capsys):
     fakes = fake_runs(monkeypatch, all_of("dsd", 2))
     wanted = scenario(methods=METHODS[:2], repeat=2, sweep={"timeout": ["1s", "2s"]})
     results, _ = launcher.launch(wanted, tmp_path)
@@ -79,6 +79,13 @@ def test_resume_does_failed_runs_last_at_all_points(tmp_path, monkeypatch):
     assert results.summary().failed == []
     assert len(results.summary().rows) == 8
     assert results.verdict() == Verdict()
+    # Whoever reads them is told, for what succeeds at last was lucky perhaps.
+    assert results.retried() == 8
+    print_results(results)
+    assert "8 times a run was done once more, as it had failed" in capsys.readouterr().out
+    assert (
+        "8 times a run was done once more, as it had failed." in write_report(results).read_text()
+    )
 
 
 @pytest.mark.parametrize("failing", [["dsd", "device_only"], ["dsd"]])

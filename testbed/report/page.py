@@ -76,6 +76,7 @@ def render(results: Results) -> str:
         warnings=results.warnings(),
         again=sum(row.again for row in rows),
         discarded=results.discarded(),
+        retried=results.retried(),
         dilated=dilation_text(rows),
         overview=overview(rows),
         lead=asked.lead(scenario),

@@ -29,13 +29,19 @@ class Payload:
 
 NOTHING = Payload(b"", 0)
 
+_CHUNK = 1024
+"""Bits that a writer keeps in one number at most."""
+
 
 class BitWriter:
-    """Writes big-endian bit fields and whole-byte arrays; a byte left unfinished is zero-padded."""
+    """Writes big-endian bit fields and whole-byte arrays; a byte left unfinished is zero-padded.
+
+    Takes time in proportion to what is written, in however many fields.
+    """
 
     def __init__(self) -> None:
         self._done: list[bytes] = []
-        self._value = 0  # bit fields since the last whole byte
+        self._value = 0  # bit fields that are not in `_done` yet
         self._pending = 0  # and their length
         self._bits = 0
 
@@ -46,6 +52,11 @@ class BitWriter:
         self._value = self._value << bits | value
         self._pending += bits
         self._bits += bits
+        if self._pending >= _CHUNK:  # else each field would shift all that came before it
+            rest = self._pending % 8
+            self._done.append((self._value >> rest).to_bytes(self._pending // 8, "big"))
+            self._value &= (1 << rest) - 1
+            self._pending = rest
 
     def write_array(self, values: NDArray[np.int64], bits: int) -> None:
         """Append each of `values`, shape [n], in `bits` bits; at once, so that n may be large."""

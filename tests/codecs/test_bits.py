@@ -40,6 +40,37 @@ def test_what_is_written_is_read_back(content):
     assert read(write(content).data, content) == content
 
 
+def packed(content) -> bytes:
+    """The bytes of a payload by its definition: bit by bit, as text."""
+    done, fields = b"", ""
+    for item in [*content, b""]:
+        if isinstance(item, bytes):
+            fields += "0" * (-len(fields) % 8)
+            done += int(fields or "0", 2).to_bytes(len(fields) // 8, "big") + item
+            fields = ""
+        else:
+            fields += f"{item[0]:0{item[1]}b}" if item[1] else ""
+    return done
+
+
+@settings(deadline=None)
+@given(contents, st.integers(1, 3000))
+def test_bits_on_the_wire_are_those_of_the_fields_one_behind_the_other(content, before):
+    content = [(5, 3)] * before + content  # across the chunks that a writer keeps
+    payload = write(content)
+    assert payload.data == packed(content)
+    assert read(payload.data, content) == content
+
+
+def test_no_field_moves_all_that_was_written_before_it():
+    writer, longest = BitWriter(), 0
+    for token in range(200_000):
+        writer.write(token, 18)
+        longest = max(longest, writer._value.bit_length())
+    assert longest < 2000
+    assert len(writer.payload().data) == 200_000 * 18 // 8
+
+
 @settings(deadline=None)
 @given(contents)
 def test_the_bits_of_a_payload_are_those_of_its_content_without_padding(content):

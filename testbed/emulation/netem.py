@@ -69,8 +69,6 @@ def netem_arguments(spec: LinkSpec) -> list[str]:
         arguments += ["loss", "gemodel", *(_percent(value) for value in chain)]
     elif _single_loss(spec) > 0:
         arguments += ["loss", _percent(_single_loss(spec))]
-    if spec.corrupt > 0:
-        arguments += ["corrupt", _percent(spec.corrupt)]
     return [*arguments, "rate", f"{round(spec.mean_rate or UNLIMITED_RATE)}bit"]
 
 
@@ -137,12 +135,8 @@ def verify_netem(spec: LinkSpec, qdiscs: Sequence[Mapping[str, Any]], where: str
             1.0,
         ),
         ("limit", netem_limit(spec), options["limit"], 0),
+        ("loss", _single_loss(spec), options.get("loss-random", {}).get("loss", 0.0), 1e-9),
     ]
-    shares = (
-        ("loss", _single_loss(spec), options.get("loss-random", {}).get("loss", 0.0)),
-        ("corrupt", spec.corrupt, options.get("corrupt", {}).get("corrupt", 0.0)),
-    )
-    comparisons += [(*share, 1e-9) for share in shares]
     chain = _gemodel(spec.loss) if isinstance(spec.loss, GilbertElliott) else {}
     shown = options.get("loss-gemodel", {})
     for key in ("p", "r", "1-h", "1-k"):

@@ -226,6 +226,7 @@ def test_netem_where_there_is_neither_is_refused(monkeypatch, advice, first):
 
 ONLY_THE_RELAY = [
     ("duplicate", LinkSpec(duplicate=0.1)),
+    ("corrupt", LinkSpec(corrupt=0.1)),
     ("reorder", LinkSpec(delay=0.1, reorder=0.1)),
     ("queue.discipline", LinkSpec(rate=1e6, queue=Queue(10, "packets", "codel"))),
     ("jitter.correlation", LinkSpec(delay=0.1, jitter=Jitter(0.1, "normal", correlation=0.1))),

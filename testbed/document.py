@@ -5,18 +5,32 @@ What goes together is checked by testbed.scenario.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
 
+from testbed.bounds import (
+    MOST_LAYERS,
+    MOST_METHODS,
+    MOST_MOMENTS,
+    MOST_PROMPTS,
+    Devices,
+    Layer,
+    Name,
+    Repetitions,
+    Seed,
+    Share,
+    Temperature,
+    Threads,
+    Tokens,
+    Vocabulary,
+)
 from testbed.clock import LARGEST_DILATION
 from testbed.decoding.sampling import Sampling
 from testbed.energy import Energy
 from testbed.models.spec import Device, Dtype
 from testbed.sweep import Sweep
-
-Positive = Annotated[int, msgspec.Meta(ge=1)]
-Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+from testbed.transport.channel import LONGEST_TIMEOUT
 
 
 class Strict(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -24,15 +38,20 @@ class Strict(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 Acceptance = Annotated[float, msgspec.Meta(gt=0, le=1)]
+_MOST_KINDS = 32
+"""Acceptances of one pair of synthetic models, each with laws of its own."""
 
 
 class SyntheticModels(Strict):
     """A pair of synthetic models; see testbed.models.synthetic."""
 
-    vocabulary_size: Annotated[int, msgspec.Meta(ge=2)]
-    acceptance: Acceptance | Annotated[tuple[Acceptance, ...], msgspec.Meta(min_length=1)]
-    greedy_acceptance: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
-    seed: int = 0
+    vocabulary_size: Vocabulary
+    acceptance: (
+        Acceptance
+        | Annotated[tuple[Acceptance, ...], msgspec.Meta(min_length=1, max_length=_MOST_KINDS)]
+    )
+    greedy_acceptance: Share | None = None
+    seed: Seed = 0
 
 
 class RealModel(Strict):
@@ -41,9 +60,16 @@ class RealModel(Strict):
     model: str
     dtype: Dtype | None = None
     """None: the model's own, int8 for the default draft and fp32 for all others."""
-    without_layers: tuple[int, ...] = ()
-    threads: Positive | None = None
+    without_layers: Annotated[tuple[Layer, ...], msgspec.Meta(max_length=MOST_LAYERS)] = ()
+    threads: Threads | None = None
     device: Device = "cpu"
+
+
+_Bare: TypeAlias = (
+    Annotated[int, msgspec.Meta(ge=0, le=int(LONGEST_TIMEOUT))]
+    | Annotated[float, msgspec.Meta(ge=0, le=LONGEST_TIMEOUT)]
+)
+"""A time without its unit, which is asked for."""
 
 
 class Models(Strict):
@@ -75,10 +101,10 @@ class Compute(Strict, omit_defaults=True):
 class Decoding(Strict):
     """How texts are decoded; the same for every method."""
 
-    temperature: Annotated[float, msgspec.Meta(ge=0)] = 1.0
+    temperature: Temperature = 1.0
     top_k: Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)] = 0
     top_p: Annotated[float, msgspec.Meta(gt=0, le=1)] = 1.0
-    max_new_tokens: Positive = 64
+    max_new_tokens: Tokens = 64
     ignore_eos: bool = False
 
     @property
@@ -97,32 +123,32 @@ class Ways(Strict):
     up: dict[str, Any] = {}
     down: dict[str, Any] = {}
     start: str = "run"
-    changes: list[Any] = []
+    changes: Annotated[list[Any], msgspec.Meta(max_length=MOST_MOMENTS)] = []
 
 
 class Document(Strict):
     """A scenario file as written; links and methods are checked one by one afterwards."""
 
-    name: str
-    topology: str
-    verifier: str
+    name: Name
+    topology: Name
+    verifier: Name
     links: dict[str, Any]
     models: Models
-    methods: list[str | dict[str, Any]]
-    prompts: list[str | dict[str, Any]]
+    methods: Annotated[list[str | dict[str, Any]], msgspec.Meta(max_length=MOST_METHODS)]
+    prompts: Annotated[list[str | dict[str, Any]], msgspec.Meta(max_length=MOST_PROMPTS)]
     """Texts, or sources of them as testbed.prompts has them."""
     chat: bool = False
     """Whether each prompt is a user's turn in the target's chat template."""
     description: str = ""
-    handovers: list[Any] = []
+    handovers: Annotated[list[Any], msgspec.Meta(max_length=MOST_MOMENTS)] = []
     decoding: Decoding = msgspec.field(default_factory=Decoding)
     compute: Literal["measured"] | Compute = "measured"
-    devices: Positive = 1
+    devices: Devices = 1
     """How many decode the prompts, every one of them all, at the same time."""
-    repeat: Positive = 1
-    seed: Int64 = 0
+    repeat: Repetitions = 1
+    seed: Seed = 0
     backend: Literal["auto", "netem", "relay"] = "auto"
-    timeout: str | int | float = "60s"
+    timeout: str | _Bare = "60s"
     time_dilation: Annotated[float, msgspec.Meta(ge=1, le=LARGEST_DILATION)] = 1.0
     """How many times as slow everything runs; see testbed.clock."""
     capture: bool = True

@@ -6,6 +6,7 @@ what is allowed.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +16,7 @@ from typing import Any, Literal
 import msgspec
 from mininet.topo import Topo
 
+from testbed.bounds import LARGEST_SCENARIO, MOST_TEXTS, Name
 from testbed.document import Compute, Cost, Document, Models, Ways
 from testbed.emulation.netem_support import refusals
 from testbed.emulation.topology import (
@@ -26,6 +28,7 @@ from testbed.emulation.topology import (
     topology_paths,
 )
 from testbed.errors import TestbedError
+from testbed.input_file import read_text
 from testbed.links.changes import read_schedule
 from testbed.links.files import place_files
 from testbed.links.handovers import Handover, Interval, held_links, read_handovers
@@ -161,12 +164,7 @@ def load_scenario(
     `changes` are KEY.KEY=VALUE texts that replace values before checking; `methods` keeps only
     the methods with these labels. Raises TestbedError.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise TestbedError(f"{path}: cannot be read: {reason}") from None
-    raw = parse_yaml(text, str(path))
+    raw = parse_yaml(read_text(path, str(path), piped=True, most=LARGEST_SCENARIO), str(path))
     if not isinstance(raw, dict):
         raise TestbedError(f"{path}: a scenario is a mapping of keys to values")
     for change in changes:
@@ -204,7 +202,21 @@ def _with_methods(scenario: Scenario, labels: Sequence[str], where: str) -> Scen
 
 def check_scenario(raw: Mapping[str, Any], where: str) -> Scenario:
     """Check a parsed scenario; `where` names its file. Raises TestbedError."""
-    return _check(raw, where, PromptReader(where))
+    scenario = _check(raw, where, PromptReader(where))
+    texts = sum(_texts(point.scenario) for point in scenario.every_point())
+    if texts > MOST_TEXTS:
+        raise TestbedError(
+            f"{where}: it asks for {texts:,} texts, all points, methods, repetitions, devices and "
+            f"prompts together; at most {MOST_TEXTS:,} are allowed"
+        )
+    return scenario
+
+
+def _texts(scenario: Scenario) -> int:
+    """How many texts are decoded at a point."""
+    document = scenario.document
+    runs = len(scenario.methods) * document.repeat
+    return runs * document.devices * len(scenario.prompts)
 
 
 def _check(raw: Mapping[str, Any], where: str, reader: PromptReader) -> Scenario:
@@ -221,10 +233,6 @@ def _check(raw: Mapping[str, Any], where: str, reader: PromptReader) -> Scenario
             f"{document.topology} that can verify; choose from {', '.join(hosts)}"
         )
     _check_models(document.models, where)
-    try:
-        document.decoding.sampling  # noqa: B018  checks the values
-    except ValueError as error:
-        raise TestbedError(f"{where}: decoding.{error}") from None
     try:
         timeout = parse_time(str(document.timeout))
     except ValueError as error:
@@ -261,10 +269,11 @@ def _check_points(
 ) -> tuple[Point, ...]:
     """The points of a sweep; two that are the same scenario would write into the same runs."""
     points: list[Point] = []
-    seen: dict[bytes, Values] = {}
+    seen: dict[bytes, Values] = {}  # by the hash of what they resolve to
     for values in read_points(document.sweep, where):
         scenario = _check(at_point(raw, values, where), where, reader)
-        resolved = msgspec.json.encode(scenario.to_mapping(), order="sorted")
+        mapping = msgspec.json.encode(scenario.to_mapping(), order="sorted")
+        resolved = hashlib.sha256(mapping).digest()
         if resolved in seen:
             raise TestbedError(
                 f"{where}: sweep: {point_text(values)} is the same scenario as "
@@ -357,7 +366,7 @@ def _with_files_placed(document: Document, folder: Path) -> Document:
     """The document with each file where it is, seen from the scenario's folder."""
 
     def place(path: str) -> str:
-        return str((folder / path).resolve())
+        return str((folder / path).absolute())
 
     compute = msgspec.to_builtins(document.compute)
     return msgspec.structs.replace(
@@ -428,8 +437,8 @@ def _check_methods(raw: list[str | dict[str, Any]], where: str) -> list[MethodEn
     for i, item in enumerate(raw):
         place = f"{where}: methods[{i}]"
         options = {"method": item} if isinstance(item, str) else dict(item)
-        name = str(options.pop("method", ""))
-        label = str(options.pop("label", name))
+        name = convert(str(options.pop("method", "")), Name, f"{place}.method: ")
+        label = convert(str(options.pop("label", name)), Name, f"{place}.label: ")
         kind = method_class(name, place)
         if not _NAME.fullmatch(label):
             raise TestbedError(

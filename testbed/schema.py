@@ -48,8 +48,9 @@ def _explain(message: str, raw: Any, kind: type) -> tuple[str, str]:
         names = [f.name for t in types if isinstance(t, inspect.StructType) for f in t.fields]
         return key, f"unknown key; allowed are {', '.join(names) or 'none'}"
     if parts["key"]:
-        odd = next(key for key in value if not isinstance(key, str))
-        return path, f"the key {odd!r} is no text"
+        odd = [key for key in value if not isinstance(key, str)]
+        # Behind "[...]", any key of a mapping, msgspec does not say which one.
+        return path, f"the key {odd[0]!r} is no text" if odd else "a key in it is no text"
     if what.startswith(("Invalid enum value", "Invalid value")):
         names = [str(v) for t in types if isinstance(t, inspect.LiteralType) for v in t.values]
         what = f"choose from {', '.join(names)}"

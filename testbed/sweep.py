@@ -9,11 +9,13 @@ are those of `--set`.
 from __future__ import annotations
 
 import copy
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, product
 from typing import Any, TypeAlias
 
+from testbed.bounds import MOST_POINTS
 from testbed.errors import TestbedError
 from testbed.yaml_text import set_value
 
@@ -32,14 +34,31 @@ def read_points(sweep: Sweep, where: str) -> list[Values]:
         named = Counter(name for key, values in entries for name in _names(key, values))
         if twice := [name for name, count in named.items() if count > 1]:
             raise TestbedError(f"{where}: sweep: {twice[0]} is named twice")
+        _check_number(_combinations(entries), where)
         axes = [list(_axis(key, values, f"{where}: sweep.{key}")) for key, values in entries]
         points = [dict(chain.from_iterable(each)) for each in product(*axes)] if sweep else []
+    _check_number(len(points), where)
     for point in points:
         if not point or any(key.split(".")[0] in {"sweep", "name", "topology"} for key in point):
             raise TestbedError(
                 f"{where}: sweep: a point needs at least one key, and none of name, topology, sweep"
             )
     return points
+
+
+def _combinations(entries: Iterable[tuple[str, Any]]) -> int:
+    """Points of a grid; of keys that change together the first counts."""
+    columns = (
+        next(iter(each.values()), []) if isinstance(each, dict) else each for _, each in entries
+    )
+    return math.prod(len(column) for column in columns)
+
+
+def _check_number(points: int, where: str) -> None:
+    if points > MOST_POINTS:
+        raise TestbedError(
+            f"{where}: sweep: it has {points:,} points; at most {MOST_POINTS:,} are allowed"
+        )
 
 
 def _entries(sweep: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

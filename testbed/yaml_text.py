@@ -6,14 +6,73 @@ from typing import Any
 
 import yaml
 
+from testbed.bounds import DEEPEST, MOST_VALUES
 from testbed.errors import TestbedError
 
+_TOO_DEEP = f"it is nested more than {DEEPEST} levels deep"
+_TOO_LARGE = f"it stands for more than {MOST_VALUES:,} values"
 _SHORT = {"methods": "method", "models": "model"}
 """Sections whose entries may be a name alone, and the key that name stands for."""
 
 
+class _Part:
+    """A value that is being read."""
+
+    def __init__(self, anchor: str | None) -> None:
+        self.anchor = anchor
+        self.height = 0
+        """Levels in it."""
+        self.size = 1
+        """Values in it, itself included, those behind aliases as often as they are named."""
+
+
 class _Loader(yaml.SafeLoader):
-    """Refuses a key that is given twice, of which YAML would silently keep the last."""
+    """Refuses a key that is given twice, of which YAML would silently keep the last.
+
+    Also what is nested too deeply, in itself or too large for those who read it.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._within = [_Part(None)]  # the document, and what is being read in one another
+        self._named: dict[str, _Part] = {}
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        """As in SafeLoader."""
+        event: yaml.NodeEvent = self.peek_event()  # type: ignore[no-untyped-call]
+        anchor = event.anchor
+        mark: Any = event.start_mark
+        alias = isinstance(event, yaml.AliasEvent)
+        if alias and anchor in [part.anchor for part in self._within]:
+            raise yaml.composer.ComposerError(None, None, f"*{anchor} stands within itself", mark)
+        part = _Part(anchor)
+        self._within.append(part)
+        if len(self._within) - 1 > DEEPEST:
+            raise yaml.composer.ComposerError(None, None, _TOO_DEEP, mark)
+        node = super().compose_node(parent, index)
+        self._within.pop()
+        if anchor is not None:
+            part = self._named.setdefault(anchor, part)
+        outer = self._within[-1]
+        outer.size += part.size
+        outer.height = max(outer.height, 1 + part.height)
+        if len(self._within) + part.height > DEEPEST:
+            raise yaml.composer.ComposerError(None, None, _TOO_DEEP, mark)
+        if outer.size > MOST_VALUES:
+            raise yaml.composer.ComposerError(None, None, _TOO_LARGE, mark)
+        return node
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        """As in SafeLoader."""
+        try:
+            return super().construct_object(node, deep)
+        except yaml.YAMLError:
+            raise
+        except Exception:  # what Python says of numbers, dates and tags that are none
+            kind = node.tag.rpartition(":")[2]
+            raise yaml.constructor.ConstructorError(
+                None, None, f"it cannot be read as {kind}", node.start_mark
+            ) from None
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """As in SafeLoader."""
@@ -63,6 +122,8 @@ def apply_change(raw: dict[str, Any], change: str) -> None:
 def set_value(raw: dict[str, Any], path: str, value: Any, where: str) -> None:
     """Replace the value at KEY.KEY in place; `where` starts the error."""
     keys = path.split(".")
+    if len(keys) > DEEPEST:
+        raise TestbedError(f"{where}: a key has {len(keys)} parts; at most {DEEPEST} are allowed")
     place: Any = raw
     for i, key in enumerate(keys):
         last = i == len(keys) - 1

@@ -301,7 +301,7 @@ MISTAKES = [  # where, what is written there, and the error after the name of th
     ("decoding", 3, ": 3: expected `mapping`, got `int`"),
     ("decoding.temperature", -1, ": -1: expected `float` >= 0.0"),
     ("decoding.temperature", "hot", ": 'hot': expected `float`, got `str`"),
-    ("decoding.temperature", float("inf"), " is inf; it must be finite and 0 or more"),
+    ("decoding.temperature", float("inf"), ": inf: expected `float` <= 1000.0"),
     ("decoding.top_p", 1.5, ": 1.5: expected `float` <= 1.0"),
     ("decoding.top_k", -1, ": -1: expected `int` >= 0"),
     ("decoding.max_new_tokens", 0, ": 0: expected `int` >= 1"),

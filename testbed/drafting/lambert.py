@@ -42,7 +42,7 @@ class Lambert(PolicyOptions, frozen=True, tag="lambert"):
     """
 
     acceptance: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.7
-    cost: Annotated[float, msgspec.Meta(gt=0)] = 0.2
+    cost: Annotated[float, msgspec.Meta(gt=0, le=1e6)] = 0.2
     measure: Literal["both", "acceptance", "cost", "nothing"] = "both"
     longest: Length = 16
 

@@ -43,15 +43,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from typing import Annotated, NamedTuple
+from typing import NamedTuple
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from testbed.codecs.base import Drawn
 from testbed.decoding.sampling import Probabilities
-from testbed.drafting.base import Outcome
+from testbed.drafting.base import Length, Outcome
 from testbed.drafting.link import Forgetful, Measured
 from testbed.drafting.resolution import ChoosesResolution, ChoosingOptions, Resolution
 
@@ -74,8 +73,8 @@ SLOPES_EVERY = 4
 class QsModel(ChoosingOptions, frozen=True, tag="qs_model"):
     """`first` drafts are made in each of the first rounds, which measure; never over `longest`."""
 
-    first: Annotated[int, msgspec.Meta(ge=1)] = 3
-    longest: Annotated[int, msgspec.Meta(ge=1)] = 16
+    first: Length = 3
+    longest: Length = 16
 
     def start(self, resolutions: Sequence[Resolution]) -> ChoosesResolution:
         """See ChoosingOptions."""

@@ -21,11 +21,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import log
-from typing import Annotated
 
-import msgspec
 import numpy as np
 
+from testbed.bounds import Factor
 from testbed.codecs.base import Drawn
 from testbed.drafting.base import DraftLength, Length, Outcome, PolicyOptions
 
@@ -37,7 +36,7 @@ class Ucb(PolicyOptions, frozen=True, tag="ucb"):
     """`longest` is the number of arms; `exploration` scales the bonus of those tried less."""
 
     longest: Length = 8
-    exploration: Annotated[float, msgspec.Meta(ge=0)] = 0.1
+    exploration: Factor = 0.1
 
     def start(self) -> DraftLength:
         """See PolicyOptions."""

@@ -22,7 +22,7 @@ def unsupported(spec: LinkSpec) -> list[str]:
         "queue.discipline (its queue only drops what comes last)": as_queue(spec.queue).discipline
         != "drop_tail",
         "duplicate (it does not count its copies)": spec.duplicate > 0,
-        "corrupt (it hits Ethernet headers, too, and the bridge drops such frames uncounted)": spec.corrupt
+        "corrupt (it hits Ethernet headers too; the bridge drops those uncounted)": spec.corrupt
         > 0,
         "reorder (it lets such packets past the rate, too)": spec.reorder > 0,
     }

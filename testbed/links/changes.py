@@ -13,12 +13,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from testbed.bounds import MOST_MOMENTS
 from testbed.errors import TestbedError
 from testbed.links.csv_trace import read_csv_trace
 from testbed.links.fields import Reader, read_fields, require, scalar
 from testbed.links.schedule import Draft, Schedule
 from testbed.links.spec import Duplex, LinkSpec
-from testbed.links.units import format_time, parse_time
+from testbed.links.units import format_time, parse_count, parse_time
 
 _KINDS = ("over", "outage", "flap", "handover")
 _STARTS = {"run": False, "first_packet": True}
@@ -43,15 +44,19 @@ def read_schedule(
     """
     if start not in _STARTS:
         raise TestbedError(f"{where}.start: '{start}' is not one; choose from {', '.join(_STARTS)}")
-    draft = Draft(duplex, holds=list(holds))
+    draft = Draft(duplex, holds=holds)
     if draft.holds and _STARTS[start]:
         raise TestbedError(
             f"{where}.start: '{start}' cannot go with handovers, which stall this link at times "
             "of the run; use run"
         )
     for way, path in traces.items():
-        for time, values in read_csv_trace(Path(path), f"{where}.{way}.trace"):
-            draft.set(way, time, values)
+        place = f"{where}.{way}.trace"
+        for time, values in read_csv_trace(Path(path), place):
+            try:
+                draft.set(way, time, values)
+            except ValueError as error:
+                raise TestbedError(f"{place}: {path}, at {format_time(time)}: {error}") from error
     busy_until = 0.0
     for index, change in enumerate(changes):
         place = f"{where}.changes[{index}]"
@@ -68,10 +73,7 @@ def read_schedule(
             busy_until = _add(draft, values)
         except ValueError as error:
             raise TestbedError(f"{place}.{error}") from error
-    try:
-        return draft.compile(on_first_packet=_STARTS[start])
-    except ValueError as error:
-        raise TestbedError(f"{where}.changes: {error}") from error
+    return draft.compile(on_first_packet=_STARTS[start])
 
 
 def _read_change(change: object, place: str) -> dict[str, Any]:
@@ -97,13 +99,13 @@ def _add(draft: Draft, change: dict[str, Any]) -> float:
     at: float = change["at"]
     steps = [(way, change[way]) for way in ("up", "down") if way in change]
     if "outage" in change:
-        draft.outages.append((at, at + change["outage"]))
+        draft.outage(at, at + change["outage"])
         return at + float(change["outage"])
     if "flap" in change:
         flap = change["flap"]
         period = flap["down"] + flap["up"]
-        starts = [at + number * period for number in range(flap["times"])]
-        draft.outages += [(start, start + flap["down"]) for start in starts]
+        for start in (at + number * period for number in range(flap["times"])):
+            draft.outage(start, start + flap["down"])
         return float(at + flap["times"] * period)
     if "over" in change:
         for way, values in steps:
@@ -111,9 +113,9 @@ def _add(draft: Draft, change: dict[str, Any]) -> float:
         return at + float(change["over"])
     at += change.get("handover", 0.0)
     if "handover" in change:
-        draft.holds.append((change["at"], at))
+        draft.hold(change["at"], at)
     for way, values in steps:
-        draft.set(way, at, values)
+        _prefixed(way, draft.set, way, at, values)
     return at
 
 
@@ -140,19 +142,13 @@ def _positive_time(text: str) -> float:
     return time
 
 
-def _times(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and int(text) > 0):
-        raise ValueError(f"{text!r} is not how often; write a whole number from 1 on")
-    return int(text)
-
-
 def _read_flap(value: object, where: str) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         raise TestbedError(f"{where}: it is written {{down: 100ms, up: 400ms, times: 5}}")
     readers: dict[str, Reader] = {
         "down": scalar(_positive_time),
         "up": scalar(_positive_time),
-        "times": scalar(_times),
+        "times": scalar(lambda text: parse_count(text, "outages", MOST_MOMENTS // 2)),
     }
     values = read_fields(value, readers, where)
     require(value, tuple(readers), where)

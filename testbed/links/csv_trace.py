@@ -51,12 +51,12 @@ def read_csv_trace(path: Path, where: str) -> Iterator[tuple[float, dict[str, An
 
 def _read_columns(cells: list[str], place: str) -> list[tuple[str, str]]:
     columns = []
-    for cell in cells:
+    for number, cell in enumerate(cells, 1):
         match = _COLUMN.fullmatch(cell)
         if match is None:
             raise TestbedError(
-                f"{place}: {cell!r} is no column; there are time, rate, delay and loss, with a "
-                "unit in brackets or none, e.g. 'rate (mbit)'"
+                f"{place}: column {number} is unknown; there are time, rate, delay and loss, with "
+                "a unit in brackets or none, e.g. 'rate (mbit)'"
             )
         columns.append((match[1], match[2] or ""))
     names = [name for name, _ in columns]

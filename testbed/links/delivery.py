@@ -60,7 +60,7 @@ def _read(path: Path, where: str) -> DeliveryTrace:
     milliseconds: list[int] = []
     for place, line in read_lines(path, where):
         if not (line.isascii() and line.isdigit()):
-            raise TestbedError(f"{place}: {line!r} is no whole number of milliseconds")
+            raise TestbedError(f"{place}: it is no whole number of milliseconds")
         if milliseconds and int(line) < milliseconds[-1]:
             raise TestbedError(f"{place}: {line} ms comes after {milliseconds[-1]} ms")
         milliseconds.append(int(line))

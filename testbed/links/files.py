@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from testbed.errors import TestbedError
+from testbed.input_file import read_text
 
 FILE_KEYS = ("mahimahi", "file", "trace")
 """The keys of a link, at any depth, whose values are files."""
@@ -27,12 +28,7 @@ def read_lines(path: Path, where: str) -> Iterator[tuple[str, str]]:
 
     Raises TestbedError for a file that cannot be read, is no text, or has an empty line.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise TestbedError(f"{where}: {path}: cannot be read: {reason}") from None
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(read_text(path, f"{where}: {path}").splitlines(), 1):
         place = f"{where}: {path}, line {number}"
         if not line.strip():
             raise TestbedError(f"{place}: the line is empty")

@@ -6,11 +6,12 @@ from good to bad with probability p, or from bad to good with probability r. Thi
 good state, so that 1-h and 1-k are those of loss.
 """
 
-import math
 import re
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from testbed.bounds import MOST_PACKETS
 from testbed.errors import TestbedError
 from testbed.links.fields import read_fields, require, scalar
 from testbed.links.keyed import KeyedUniform
@@ -115,8 +116,11 @@ class GilbertElliottLoss:
 
 
 def _parse_packets(text: str) -> float:
-    if _NUMBER.fullmatch(text) is None or not math.isfinite(float(text)):
-        raise ValueError(f"{text!r} is not a number of packets; write a number, e.g. 3")
+    if _NUMBER.fullmatch(text) is None or float(text) > MOST_PACKETS:
+        raise ValueError(
+            f"{reprlib.repr(text)} is not a number of packets; write one up to {MOST_PACKETS}, "
+            "e.g. 3"
+        )
     return float(text)
 
 

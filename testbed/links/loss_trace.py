@@ -25,7 +25,7 @@ class LossTrace:
         lost = []
         for place, line in read_lines(path, where):
             if line not in _FATES:
-                raise TestbedError(f"{place}: {line!r} is neither 0 (arrived) nor 1 (lost)")
+                raise TestbedError(f"{place}: it is neither 0 (arrived) nor 1 (lost)")
             lost.append(_FATES[line])
         if False not in lost:
             raise TestbedError(f"{where}: {path}: no packet arrives")

@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from testbed.bounds import MOST_PACKETS
 from testbed.errors import TestbedError
 from testbed.links.fields import read_fields, require, scalar
-from testbed.links.units import format_size, format_time, parse_size, parse_time
+from testbed.links.units import format_size, format_time, parse_count, parse_size, parse_time
 
 FULL_FRAME = 1514  # bytes: a 1500-byte IP packet and its Ethernet header
 
@@ -112,7 +113,7 @@ def _parse_limit(text: str) -> tuple[float, Unit]:
     if text == "0":
         return 0.0, "bytes"
     if match := _PACKETS.fullmatch(text):
-        return float(match[1]), "packets"
+        return float(parse_count(match[1], "packets", MOST_PACKETS)), "packets"
     try:
         return parse_time(text), "seconds"
     except ValueError:

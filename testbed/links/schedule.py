@@ -6,9 +6,12 @@ which a whole state comes into force. Times are seconds from the link's time 0.
 
 from bisect import bisect_right
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from operator import itemgetter
 from typing import Any
 
+from testbed.bounds import MOST_MOMENTS
+from testbed.links.handovers import Interval
 from testbed.links.spec import Duplex, LinkSpec
 
 RAMP_STEP = 0.02  # seconds: a ramp is a staircase of steps this long
@@ -36,37 +39,43 @@ class Schedule:
     on_first_packet: bool = False
 
 
-@dataclass(slots=True)
 class Draft:
-    """Collects what will happen, in any order, and compiles it.
+    """Collects what will happen to a link, each direction in order of time, and compiles it.
 
-    values: per direction ('up' or 'down'), times and the fields that change there, in order.
-    outages: intervals in which everything is lost.
     holds: intervals in which everything waits.
+
+    Its methods raise ValueError for a value that no link can have, starting with the field, and
+    for more moments than a link may have.
     """
 
-    duplex: Duplex
-    values: dict[str, list[tuple[float, dict[str, Any]]]] = field(
-        default_factory=lambda: {"up": [], "down": []}
-    )
-    outages: list[tuple[float, float]] = field(default_factory=list)
-    holds: list[tuple[float, float]] = field(default_factory=list)
+    def __init__(self, duplex: Duplex, *, holds: Iterable[Interval] = ()) -> None:
+        self._specs = {"up": [(-1.0, duplex.up)], "down": [(-1.0, duplex.down)]}
+        self._outages: list[Interval] = []
+        self._holds = list(holds)
+        self._moments = 2 * len(self._holds)
+
+    @property
+    def holds(self) -> bool:
+        """Whether everything waits at some time."""
+        return bool(self._holds)
 
     def set(self, way: str, time: float, values: dict[str, Any]) -> None:
-        """Change fields of one direction from `time` on."""
-        self.values[way].append((time, values))
+        """Change fields of one direction ('up' or 'down') from `time` on."""
+        self._take(1)
+        self._append(way, time, values)
 
     def ramp(self, way: str, time: float, over: float, values: dict[str, Any]) -> None:
         """Change fields linearly from what they are at `time`; ValueError for what is no number."""
-        before = _in_force(self._specs(way), time)
+        _, before = self._specs[way][-1]
         for name, value in values.items():
             for end in (getattr(before, name), value):
                 if isinstance(end, bool) or not isinstance(end, float | int):
                     raise ValueError(f"{name}: a ramp needs plain numbers at both ends")
         steps = max(1, round(over / RAMP_STEP))
+        self._take(steps)
         for step in range(1, steps + 1):
             share = step / steps
-            self.set(
+            self._append(
                 way,
                 time + over * share,
                 {
@@ -77,36 +86,60 @@ class Draft:
                 },
             )
 
+    def outage(self, start: float, end: float) -> None:
+        """Lose everything from `start` to `end`."""
+        self._take(2)
+        self._outages.append((start, end))
+
+    def hold(self, start: float, end: float) -> None:
+        """Let everything wait from `start` to `end`."""
+        self._take(2)
+        self._holds.append((start, end))
+
     def compile(self, *, on_first_packet: bool = False) -> Schedule:
-        """The schedule; ValueError, starting with the field, when a value makes no spec."""
-        times = {time for steps in self.values.values() for time, _ in steps}
-        times |= {end for interval in (*self.outages, *self.holds) for end in interval}
+        """The schedule."""
+        outages, holds = _merged(self._outages), _merged(self._holds)
+        times = {time for specs in self._specs.values() for time, _ in specs[1:]}
+        times |= {end for interval in (*self._outages, *self._holds) for end in interval}
         found = []
-        up, down = self._specs("up"), self._specs("down")
         for time in sorted(times):
-            now_up, now_down = _in_force(up, time), _in_force(down, time)
-            if _within(self.outages, time):
-                now_up, now_down = replace(now_up, loss=1.0), replace(now_down, loss=1.0)
-            found.append(Moment(time, now_up, now_down, _within(self.holds, time)))
+            up, down = (_in_force(self._specs[way], time) for way in ("up", "down"))
+            if _within(outages, time):
+                up, down = replace(up, loss=1.0), replace(down, loss=1.0)
+            found.append(Moment(time, up, down, _within(holds, time)))
         return Schedule(tuple(found), on_first_packet)
 
-    def _specs(self, way: str) -> list[tuple[float, LinkSpec]]:
-        """What a direction does from when on, outages apart."""
-        spec: LinkSpec = getattr(self.duplex, way)
-        specs = [(-1.0, spec)]
-        for time, values in sorted(self.values[way], key=_time):
-            spec = replace(spec, **values)
-            specs.append((time, spec))
-        return specs
+    def _append(self, way: str, time: float, values: dict[str, Any]) -> None:
+        last, spec = self._specs[way][-1]
+        assert last <= time
+        self._specs[way].append((time, replace(spec, **values)))
+
+    def _take(self, moments: int) -> None:
+        """Count moments, before any is made."""
+        self._moments += moments
+        if self._moments > MOST_MOMENTS:
+            raise ValueError(
+                f"it takes this link to {self._moments:,} moments at which it changes; at most "
+                f"{MOST_MOMENTS:,} are allowed, and a ramp has {1 / RAMP_STEP:.0f} a second"
+            )
 
 
 def _in_force(specs: list[tuple[float, LinkSpec]], time: float) -> LinkSpec:
-    return specs[bisect_right(specs, time, key=_time) - 1][1]
+    return specs[bisect_right(specs, time, key=itemgetter(0)) - 1][1]
 
 
-def _time(entry: tuple[float, Any]) -> float:
-    return entry[0]
+def _merged(intervals: Iterable[Interval]) -> list[Interval]:
+    """The same times in intervals that are apart, in order."""
+    found: list[Interval] = []
+    for start, end in sorted(intervals):
+        if found and start <= found[-1][1]:
+            found[-1] = (found[-1][0], max(found[-1][1], end))
+        else:
+            found.append((start, end))
+    return found
 
 
-def _within(intervals: Iterable[tuple[float, float]], time: float) -> bool:
-    return any(start <= time < end for start, end in intervals)
+def _within(intervals: list[Interval], time: float) -> bool:
+    """Whether a time lies in one of several intervals that are apart and in order."""
+    place = bisect_right(intervals, time, key=itemgetter(0)) - 1
+    return place >= 0 and time < intervals[place][1]

@@ -1,14 +1,27 @@
 """Quantities with units: '10mbit', '20ms', '1%', '64KiB' to numbers and back.
 
 A number without a unit is refused (only a bare 0 needs none), because guessing between
-10 ms and 10 s is how experiments go wrong. Every `format_*` is exact: parsing what it wrote
-returns the same value, so that a resolved scenario means what the original meant.
+10 ms and 10 s is how experiments go wrong; so is one beyond all reason. Every `format_*` is exact:
+parsing what it wrote returns the same value, so that a resolved scenario means what the original
+meant.
 """
 
-import math
 import re
+import reprlib
 from collections.abc import Mapping
 from decimal import Decimal
+from typing import NamedTuple
+
+
+class _Kind(NamedTuple):
+    """A kind of quantity."""
+
+    name: str
+    units: Mapping[str, Decimal]
+    example: str
+    most: Decimal
+    least: Decimal = Decimal(0)
+
 
 _RATES = {"bit": Decimal(1), "kbit": Decimal(10) ** 3, "mbit": Decimal(10) ** 6}
 _RATES["gbit"] = Decimal(10) ** 9
@@ -19,33 +32,33 @@ _SIZES |= {"MB": Decimal(10) ** 6, "MiB": Decimal(2) ** 20}
 
 _ENERGIES = {"nJ": Decimal("1e-9"), "uJ": Decimal("1e-6"), "mJ": Decimal("1e-3"), "J": Decimal(1)}
 
+_RATE = _Kind("rate", _RATES, "10mbit", most=Decimal(10) ** 12, least=Decimal(1))
+_TIME = _Kind("time", _TIMES, "20ms", most=Decimal(10) ** 6)
+_FRACTION = _Kind("percentage", _FRACTIONS, "1%", most=Decimal(1))
+_SIZE = _Kind("size", _SIZES, "64KiB", most=Decimal(2) ** 40)
+_ENERGY = _Kind("measure of energy", _ENERGIES, "80mJ", most=Decimal(10) ** 6)
+
 _QUANTITY = re.compile(r"(?P<number>\d+(?:\.\d+)?) ?(?P<unit>[A-Za-z]+|%)", re.ASCII)
 
 
 def parse_rate(text: str) -> float:
-    """Bit rate such as '10mbit', in bit/s; ValueError unless positive with a known unit."""
-    rate = float(_parse(text, "rate", _RATES, "10mbit"))
-    if rate == 0:
-        raise ValueError(f"{text!r} is not a rate; it must be more than 0")
-    return rate
+    """Bit rate such as '10mbit', in bit/s; ValueError unless it has a known unit."""
+    return float(_parse(text, _RATE))
 
 
 def parse_time(text: str) -> float:
     """Duration such as '20ms', in seconds; ValueError unless it has a known unit."""
-    return float(_parse(text, "time", _TIMES, "20ms"))
+    return float(_parse(text, _TIME))
 
 
 def parse_fraction(text: str) -> float:
     """Percentage such as '1%', as a fraction of one; ValueError outside 0% to 100%."""
-    fraction = float(_parse(text, "percentage", _FRACTIONS, "1%"))
-    if fraction > 1:
-        raise ValueError(f"{text!r} is not a percentage; it must lie between 0% and 100%")
-    return fraction
+    return float(_parse(text, _FRACTION))
 
 
 def parse_size(text: str) -> int:
     """Size such as '64KiB', in bytes; ValueError unless it is a whole number of bytes."""
-    size = _parse(text, "size", _SIZES, "64KiB")
+    size = _parse(text, _SIZE)
     if size != size.to_integral_value():
         raise ValueError(f"{text!r} is not a size; it must be a whole number of bytes")
     return int(size)
@@ -53,7 +66,16 @@ def parse_size(text: str) -> int:
 
 def parse_energy(text: str) -> float:
     """Energy such as '80mJ', in joules; ValueError unless it has a known unit."""
-    return float(_parse(text, "measure of energy", _ENERGIES, "80mJ"))
+    return float(_parse(text, _ENERGY))
+
+
+def parse_count(text: str, what: str, most: int) -> int:
+    """A whole number such as '5', from 1 on; ValueError, naming `what` it counts, for another."""
+    # Python reads no number of thousands of digits; none with more than `most` is within it.
+    digits = text.isascii() and text.isdigit() and len(text) <= len(str(most))
+    if not digits or not 1 <= int(text) <= most:
+        raise ValueError(f"{reprlib.repr(text)} is not a number of {what}; it must be 1 to {most}")
+    return int(text)
 
 
 def format_rate(rate: float) -> str:
@@ -77,16 +99,21 @@ def format_size(size: int) -> str:
     return _format(Decimal(size), dividing)
 
 
-def _parse(text: str, kind: str, units: Mapping[str, Decimal], example: str) -> Decimal:
-    if text == "0":
-        return Decimal(0)
+def _parse(text: str, kind: _Kind) -> Decimal:
+    shown = reprlib.repr(text)
     match = _QUANTITY.fullmatch(text)
-    if match is None or match["unit"] not in units:
-        allowed = f"one of {', '.join(units)}" if len(units) > 1 else "".join(units)
-        raise ValueError(f"{text!r} is not a {kind}; write a number and {allowed}, e.g. {example}")
-    value = Decimal(match["number"]) * units[match["unit"]]
-    if not math.isfinite(float(value)):
-        raise ValueError(f"{text!r} is not a {kind}; it is too large")
+    if text == "0":
+        value = Decimal(0)
+    elif match is None or match["unit"] not in kind.units:
+        allowed = f"one of {', '.join(kind.units)}" if len(kind.units) > 1 else "".join(kind.units)
+        raise ValueError(
+            f"{shown} is not a {kind.name}; write a number and {allowed}, e.g. {kind.example}"
+        )
+    else:
+        value = Decimal(match["number"]) * kind.units[match["unit"]]
+    if not kind.least <= value <= kind.most:
+        least, most = (_format(bound, kind.units) for bound in (kind.least, kind.most))
+        raise ValueError(f"{shown} is not a {kind.name}; it must be {least} to {most}")
     return value
 
 

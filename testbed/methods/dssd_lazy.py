@@ -22,10 +22,10 @@ Uplink γ (b_id + ⌈log2 ℓ⌉), and log2 C(V, K) + log2 C(ℓ+K-1, K-1) after
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated
 
 import msgspec
 
+from testbed.bounds import TopK
 from testbed.codecs.bits import BitReader, BitWriter, width
 from testbed.codecs.ranks import Ranks
 from testbed.codecs.scalars import Counts, read_scalars, scalar_bits, write_scalars
@@ -45,7 +45,7 @@ class DssdLazyOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`draft_length` is γ or a policy; `top_k` and `lattice` are K-SQS's."""
 
     draft_length: DraftLengthOption = 4
-    top_k: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    top_k: TopK | None = None
     lattice: Denominator = 100
 
 

@@ -8,10 +8,10 @@ otherwise. The paper's K, ℓ and budget were not at hand; the defaults are gues
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated
 
 import msgspec
 
+from testbed.bounds import TopK
 from testbed.codecs.base import Codec
 from testbed.codecs.sqs import Sqs
 from testbed.decoding.lattice import Denominator
@@ -29,7 +29,7 @@ class KsqsOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`top_k` is K, 64 or the whole of a smaller vocabulary by default; `lattice` is ℓ."""
 
     draft_length: DraftLengthOption = BitBudget(bits=5000)
-    top_k: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    top_k: TopK | None = None
     lattice: Denominator = 100
 
 

@@ -31,6 +31,9 @@ from testbed.drafting.resolution import ChoosesResolution, Resolution
 from testbed.errors import TestbedError
 from testbed.methods.uploading import Uploading
 
+_MOST_LATTICES = 64
+"""ℓ to choose from; each draft says which is its own."""
+
 
 class QsOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`draft_length` is γ or a policy, `lattice` is ℓ, or several for a policy to choose from.
@@ -40,7 +43,10 @@ class QsOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     draft_length: DraftLengthOption | QsModel | QsDqn = 4
-    lattice: Denominator | Annotated[list[Denominator], msgspec.Meta(min_length=1)] = 240
+    lattice: (
+        Denominator
+        | Annotated[list[Denominator], msgspec.Meta(min_length=1, max_length=_MOST_LATTICES)]
+    ) = 240
     index: Literal["support", "simplex"] = "support"
 
 

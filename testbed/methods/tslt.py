@@ -14,6 +14,7 @@ from typing import Annotated
 
 import msgspec
 
+from testbed.bounds import TopK
 from testbed.codecs.base import Codec
 from testbed.codecs.truncated import Truncated, ValueFormat
 from testbed.codecs.wire_forms import WireForm
@@ -33,7 +34,7 @@ class TruncationOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
     message: as the papers count, or exact and slower.
     """
 
-    top_k: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    top_k: TopK | None = None
     top_p: Annotated[float, msgspec.Meta(gt=0, le=1)] | None = None
     values: ValueFormat = "fp16"
     index: WireForm = "plain"

@@ -38,9 +38,10 @@ class TsltTreeOptions(TruncationOptions, frozen=True, kw_only=True):
     differ. For the others see TruncationOptions.
     """
 
-    branches: Annotated[list[Annotated[int, msgspec.Meta(ge=1)]], msgspec.Meta(min_length=1)] = (
-        msgspec.field(default_factory=lambda: [3, 2, 1])
-    )
+    branches: Annotated[
+        list[Annotated[int, msgspec.Meta(ge=1, le=MOST_NODES)]],
+        msgspec.Meta(min_length=1, max_length=MOST_NODES),
+    ] = msgspec.field(default_factory=lambda: [3, 2, 1])
     replacement: bool = False
 
     def __post_init__(self) -> None:

@@ -19,6 +19,7 @@ from typing import Any
 import msgspec
 
 from testbed.errors import TestbedError
+from testbed.input_file import read_text
 from testbed.links.units import parse_time
 from testbed.models.pace import Pace
 from testbed.schema import convert
@@ -191,12 +192,7 @@ def find_compute_profile(profile: str, where: str) -> ComputeProfile:
 
 
 def _read(path: Path, where: str) -> ComputeProfile:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise TestbedError(f"{where}: cannot be read: {reason}") from None
-    file = convert(parse_yaml(text, where), RecordedProfile, f"{where}: ")
+    file = convert(parse_yaml(read_text(path, where), where), RecordedProfile, f"{where}: ")
     for key in ("per_pass", "per_token"):
         try:
             parse_time(getattr(file, key))

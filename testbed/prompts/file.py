@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-import msgspec
-
-from testbed.errors import TestbedError
+from testbed.input_file import read_bytes
 from testbed.prompts.source import Row, Source
+from testbed.stored import decode
 
 
 class File(Source, frozen=True, kw_only=True):
@@ -24,16 +24,9 @@ class File(Source, frozen=True, kw_only=True):
 
     def rows(self, folder: Path) -> Iterator[Row]:
         """See Source. Empty lines are skipped."""
-        path = (folder / self.file).resolve()
-        try:
-            # Not as text: its lines end where JSON strings may go on.
-            lines = path.read_bytes().split(b"\n")
-        except OSError as error:
-            raise TestbedError(f"{path}: cannot be read: {error.strerror}") from None
-        for number, line in enumerate(lines, 1):
+        path = (folder / self.file).absolute()
+        # Not as text: its lines end where JSON strings may go on.
+        for number, line in enumerate(read_bytes(path, str(path)).split(b"\n"), 1):
             if line.strip():
                 place = f"{path}, line {number}"
-                try:
-                    yield place, msgspec.json.decode(line)
-                except (msgspec.DecodeError, UnicodeDecodeError) as error:
-                    raise TestbedError(f"{place}: it is no JSON: {error}") from None
+                yield place, decode(line, Any, place)

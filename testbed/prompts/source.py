@@ -8,13 +8,13 @@ import struct
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 
+from testbed.bounds import Rows
 from testbed.errors import TestbedError
 
-Count = Annotated[int, msgspec.Meta(ge=1)]
 Row: TypeAlias = tuple[str, Any]
 """Its place, for error messages, and its fields."""
 
@@ -22,8 +22,8 @@ Row: TypeAlias = tuple[str, Any]
 class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """As a scenario writes it. All rows are wanted, in their order, unless it says which."""
 
-    first: Count | None = None
-    sample: Count | None = None
+    first: Rows | None = None
+    sample: Rows | None = None
     """So many, drawn by the scenario's seed; in the order of the source all the same."""
 
     @property

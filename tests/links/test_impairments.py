@@ -63,7 +63,7 @@ def test_queues_are_read_and_written_in_any_unit():
     ("value", "said"),
     [
         ("12", "q: '12' is not a size of a queue; write 64KiB, 100packets or 50ms"),
-        ("0packets", "q: it holds no packet; leave the key out for the default"),
+        ("0packets", "q: '0' is not a number of packets; it must be 1 to 1000000000"),
         ({"limit": "1KB"}, "q.limit: 1KB does not hold one full frame, 1514B"),
         ({"limit": "1MB", "discipline": "red"}, "q.discipline: 'red' is not one; choose from"),
         ({"limit": "1MB", "target": "0"}, "q.target: it must be more than 0 and less than"),
@@ -251,8 +251,8 @@ def test_a_saturated_trace_delivers_all_it_can(tmp_path):
     [
         ("1\n5\n4\n", "line 3: 4 ms comes after 5 ms"),
         ("1\n\n4\n", "line 2: the line is empty"),
-        ("1\n2.5\n", "line 2: '2.5' is no whole number of milliseconds"),
-        ("-1\n", "line 1: '-1' is no whole number"),
+        ("1\n2.5\n", "line 2: it is no whole number of milliseconds"),
+        ("-1\n", "line 1: it is no whole number"),
         ("", "no packet is delivered after time 0"),
         ("0\n0\n", "no packet is delivered after time 0"),
     ],
@@ -268,10 +268,10 @@ def test_a_bad_trace_is_refused_with_file_and_line(tmp_path, text, said):
 @pytest.mark.parametrize(
     ("kind", "text", "said"),
     [
-        (LossTrace, "0\n2\n", "line 2: '2' is neither 0 (arrived) nor 1 (lost)"),
+        (LossTrace, "0\n2\n", "line 2: it is neither 0 (arrived) nor 1 (lost)"),
         (LossTrace, "1\n1\n", "no packet arrives"),
-        (MeasuredDelays, "1\nx\n", "line 2: 'x' is no delay"),
-        (MeasuredDelays, "nan\n", "line 1: 'nan' is no delay"),
+        (MeasuredDelays, "1\nx\n", "line 2: it is no delay"),
+        (MeasuredDelays, "nan\n", "line 1: it is no delay"),
         (MeasuredDelays, "", "it holds no delay"),
     ],
 )

@@ -11,6 +11,7 @@ PARSERS = {
     "time": units.parse_time,
     "fraction": units.parse_fraction,
     "size": units.parse_size,
+    "energy": units.parse_energy,
 }
 
 
@@ -96,15 +97,28 @@ def test_writes_the_natural_unit(text, written):
     assert written(text) in {"10mbit", "20ms", "1%", "64KiB"}
 
 
-finite = st.floats(min_value=0, max_value=1e300, allow_nan=False)
+@pytest.mark.parametrize(
+    ("kind", "text", "allowed"),
+    [
+        ("rate", "1001gbit", "1bit to 1000gbit"),
+        ("rate", "0.9bit", "1bit to 1000gbit"),
+        ("time", "1000001s", "0us to 1000000s"),
+        ("fraction", "100.1%", "0% to 100%"),
+        ("size", "1048577MiB", "0B to 1048576MiB"),
+        ("energy", "1000001J", "0nJ to 1000000J"),
+    ],
+)
+def test_bounds_are_named_for_each_kind(kind, text, allowed):
+    with pytest.raises(ValueError, match=f"^'{text}' is not a .*; it must be {allowed}$"):
+        PARSERS[kind](text)
 
 
-@given(finite.filter(lambda x: x > 0))
+@given(st.floats(min_value=1, max_value=1e12))
 def test_rate_round_trip(rate):
     assert units.parse_rate(units.format_rate(rate)) == rate
 
 
-@given(finite)
+@given(st.floats(min_value=0, max_value=1e6))
 def test_time_round_trip(seconds):
     assert units.parse_time(units.format_time(seconds)) == seconds
     assert math.copysign(1, units.parse_time(units.format_time(seconds))) == 1
@@ -115,6 +129,6 @@ def test_fraction_round_trip(fraction):
     assert units.parse_fraction(units.format_fraction(fraction)) == fraction
 
 
-@given(st.integers(min_value=0, max_value=2**63))
+@given(st.integers(min_value=0, max_value=2**40))
 def test_size_round_trip(size):
     assert units.parse_size(units.format_size(size)) == size

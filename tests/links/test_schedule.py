@@ -82,7 +82,7 @@ def test_a_trace_sets_each_row_and_may_be_interrupted(tmp_path):
         ("time,rate\n", "it holds no row"),
         ("time (s),rate (mbit)\n0,fast\n", "line 2.rate: 'fastmbit' is not a rate"),
         ("time (s),rate (mbit)\n0\n", "line 2: 1 values in 2 columns"),
-        ("time,speed\n", "line 1: 'speed' is no column; there are time, rate, delay and loss"),
+        ("time,speed\n", "line 1: column 2 is unknown; there are time, rate, delay and loss"),
         ("rate\n", "line 1: the columns must be time and some of the others"),
     ],
 )
@@ -123,7 +123,10 @@ def test_a_bad_trace_is_refused_with_file_and_line(tmp_path, text, said):
             "changes[1].at: 2s comes before the end of the change above it, 3s",
         ),
         ([{"at": "1s", "flap": {"down": "1s", "up": "1s"}}], "changes[0].flap.times: this key"),
-        ([{"at": "1s", "down": {"delay": "0", "jitter": "1ms"}}], "changes: jitter: it must not"),
+        (
+            [{"at": "1s", "down": {"delay": "0", "jitter": "1ms"}}],
+            "changes[0].down.jitter: it must not",
+        ),
         (["x"], "changes[0]: a change is a mapping"),
     ],
 )

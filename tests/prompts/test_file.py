@@ -92,9 +92,9 @@ def test_what_is_not_asked_for_is_not_looked_at(folder):
     [
         (None, "cannot be read: No such file or directory"),
         ("", "all prompts asked for, but it has 0"),
-        ('{"prompt": "a"}\n\n{"prompt": \n', "line 3: it is no JSON: Input data was truncated"),
-        (b'{"prompt": "a"}\n"\xff"\n', "line 2: it is no JSON: "),
-        ('{"prompt": "\\ud800"}\n', "line 1: it is no JSON: "),
+        ('{"prompt": "a"}\n\n{"prompt": \n', "line 3: cannot be read: Input data was truncated"),
+        (b'{"prompt": "a"}\n"\xff"\n', "line 2: cannot be read: "),
+        ('{"prompt": "\\ud800"}\n', "line 1: cannot be read: "),
         ('{"id": 1, "text": "a"}', "line 1: there is no field 'prompt'; there are id, text"),
         ('["prompt"]', "line 1: there is no field 'prompt'; there are none"),
         ('{"prompt": ["a"]}', "line 1: field 'prompt' is no text, but list"),

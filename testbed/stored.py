@@ -1,0 +1,43 @@
+"""JSON that is read back from files, which may have been cut, changed or replaced meanwhile.
+
+Results are read here and nowhere else, so that damage is one sentence that names file and line.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from testbed.errors import TestbedError
+from testbed.input_file import read_bytes
+
+T = TypeVar("T")
+
+
+def decode(content: bytes, kind: type[T], where: str) -> T:
+    """JSON as a `kind`. Raises TestbedError, starting with `where`, when it is none."""
+    try:
+        return msgspec.json.decode(content, type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise TestbedError(f"{where}: cannot be read: {error}") from None
+    except RecursionError:
+        raise TestbedError(f"{where}: cannot be read: it is nested too deeply") from None
+
+
+def read(path: Path, kind: type[T]) -> T:
+    """A whole file as a `kind`. Raises TestbedError when it cannot be read as one."""
+    return decode(read_bytes(path, str(path), most=sys.maxsize), kind, str(path))
+
+
+def read_lines(path: Path, kind: type[T]) -> Iterator[T]:
+    """Each line of a file as a `kind`, but a last one that was cut off when its writer was killed.
+
+    Raises TestbedError when the file or a line cannot be read as such.
+    """
+    *lines, _ = read_bytes(path, str(path), most=sys.maxsize).split(b"\n")
+    for number, line in enumerate(lines, 1):
+        yield decode(line, kind, f"{path}: line {number}")

@@ -17,7 +17,7 @@ from testbed.bounds import MOST_MOMENTS
 from testbed.errors import TestbedError
 from testbed.links.csv_trace import read_csv_trace
 from testbed.links.fields import Reader, read_fields, require, scalar
-from testbed.links.schedule import Draft, Schedule
+from testbed.links.schedule import Draft, Schedule, TooManyMomentsError
 from testbed.links.spec import Duplex, LinkSpec
 from testbed.links.units import format_time, parse_count, parse_time
 
@@ -44,7 +44,15 @@ def read_schedule(
     """
     if start not in _STARTS:
         raise TestbedError(f"{where}.start: '{start}' is not one; choose from {', '.join(_STARTS)}")
-    draft = Draft(duplex, holds=holds)
+    try:
+        return _compile(Draft(duplex, holds=holds), start, changes, traces, where)
+    except TooManyMomentsError as error:
+        raise TestbedError(f"{where}: {error}") from None
+
+
+def _compile(
+    draft: Draft, start: str, changes: Sequence[object], traces: Mapping[str, str], where: str
+) -> Schedule:
     if draft.holds and _STARTS[start]:
         raise TestbedError(
             f"{where}.start: '{start}' cannot go with handovers, which stall this link at times "

@@ -39,13 +39,17 @@ class Schedule:
     on_first_packet: bool = False
 
 
+class TooManyMomentsError(Exception):
+    """A link would change too often; says how often, and what is allowed."""
+
+
 class Draft:
     """Collects what will happen to a link, each direction in order of time, and compiles it.
 
     holds: intervals in which everything waits.
 
     Its methods raise ValueError for a value that no link can have, starting with the field, and
-    for more moments than a link may have.
+    TooManyMomentsError before any is made of more than a link may have.
     """
 
     def __init__(self, duplex: Duplex, *, holds: Iterable[Interval] = ()) -> None:
@@ -115,12 +119,12 @@ class Draft:
         self._specs[way].append((time, replace(spec, **values)))
 
     def _take(self, moments: int) -> None:
-        """Count moments, before any is made."""
+        """Count moments that are about to be made."""
         self._moments += moments
         if self._moments > MOST_MOMENTS:
-            raise ValueError(
-                f"it takes this link to {self._moments:,} moments at which it changes; at most "
-                f"{MOST_MOMENTS:,} are allowed, and a ramp has {1 / RAMP_STEP:.0f} a second"
+            raise TooManyMomentsError(
+                f"it changes at {self._moments:,} moments; at most {MOST_MOMENTS:,} are allowed, "
+                f"and a ramp has {1 / RAMP_STEP:.0f} a second"
             )
 
 

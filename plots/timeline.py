@@ -32,13 +32,13 @@ def draw(results: Results) -> Figure | None:
         if row.prompt == row.repeat == row.resends == 0
         and row.point == every[0].point
         and row.device == every[0].device
-        and _file(results, row, row.device).exists()
+        and _events(results, row, row.device)
     ]
     if not rows:
         return None
     labels = [row.method for row in rows]
     window = min(row.seconds for row in rows)
-    verifier = results.scenario()["verifier"]
+    verifier = results.scenario().get("verifier", "")
     figure = Figure(figsize=(2 * COLUMN, 0.8 + 0.75 * len(rows)))
     all_axes = figure.subplots(len(rows), 1, sharex=True, squeeze=False)[:, 0]
     for axes, row in zip(all_axes, rows, strict=True):
@@ -85,7 +85,7 @@ def _phases(results: Results, row: Row, at: str) -> tuple[Bars, list[float]]:
 
     def spans(events: list[Event], *names: str) -> list[tuple[float, float]]:
         return [
-            ((event["t"] - start) / 1e9, event["dur"] / 1e9)
+            ((event["t"] - start) / 1e9, event.get("dur", 0) / 1e9)
             for event in events
             if event["event"] in names
         ]

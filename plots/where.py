@@ -50,7 +50,11 @@ def _draw_point(axes: Axes, labels: list[str], rows: list[Row]) -> None:
             )  # fmt: skip
             left += width
         axes.annotate(
-            f"{ratio:.2f}", (left, y), xytext=(3, 0), textcoords="offset points", va="center"
+            "" if ratio is None else f"{ratio:.2f}",
+            (left, y),
+            xytext=(3, 0),
+            textcoords="offset points",
+            va="center",
         )
     name_methods(axes, labels, rows)
     axes.margins(x=0.1)

@@ -20,7 +20,7 @@ from plots.style import COLUMN, drawable, look
 from testbed.intervals import speed_ratio
 from testbed.methods.base import method_class
 from testbed.results import Results
-from testbed.sweep import axes_of, short_key
+from testbed.sweep import alike, axes_of, short_key
 from testbed.traces.summary import Row, by_point
 
 _UNSURE = "/////"
@@ -36,13 +36,19 @@ class _Cell(NamedTuple):
 
 
 def draw(results: Results) -> Figure | None:
-    """The figure, or None without a sweep of two keys or more, or with fewer than two methods."""
+    """The figure, or None without a sweep of two keys or more, or with fewer than two methods.
+
+    Points that have other keys than one another make no map.
+    """
     rows = [row for row in drawable(results.summary().rows) if len(row.point) > 1]
     every = list(dict.fromkeys(row.method for row in rows))
     labels = [label for label in every if label not in _alone(results)]
     if len(labels) < 2:
         return None
-    keys = [group[0] for group in axes_of([row.point for row in rows])]
+    points = [row.point for row in rows]
+    if not alike(points):
+        return None
+    keys = [group[0] for group in axes_of(points)]
     values = {key: _values(rows, key) for key in keys}
     if len(keys) < 2 or any(len(values[key]) < 2 for key in keys[:2]):
         return None
@@ -88,8 +94,14 @@ def draw(results: Results) -> Figure | None:
 
 def _alone(results: Results) -> set[str]:
     """The labels of methods that never ask the target."""
-    methods = results.scenario().get("methods", [])
-    return {each["label"] for each in methods if not method_class(each["method"]).uses_verifier}
+    written = results.scenario().get("methods", [])
+    methods = [{"method": each} if isinstance(each, str) else each for each in written]
+    where = str(results.path / "scenario.yaml")
+    return {
+        each.get("label") or each["method"]
+        for each in methods
+        if not method_class(each["method"], where).uses_verifier
+    }
 
 
 def _values(rows: Sequence[Row], key: str) -> list[Any]:

@@ -30,12 +30,13 @@ LARGEST_FILE = 256 << 20
 """Bytes of a file that a scenario names: a trace, prompts, a profile."""
 DEEPEST = 50
 """Levels of mappings and lists in one another in a YAML text."""
-MOST_VALUES = 1_000_000
-"""Values in a YAML text, each as often as it is named."""
+MOST_REPEATED = 10_000_000
+"""Values that the aliases of a YAML text stand for."""
 
 Name: TypeAlias = Annotated[str, Meta(max_length=LONGEST_NAME)]
 Share: TypeAlias = Annotated[float, Meta(ge=0, le=1)]
-Seed: TypeAlias = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+Int64: TypeAlias = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+Seed: TypeAlias = Int64
 Vocabulary: TypeAlias = Annotated[int, Meta(ge=2, le=LARGEST_VOCABULARY)]
 TopK: TypeAlias = Annotated[int, Meta(ge=1, le=LARGEST_VOCABULARY)]
 Temperature: TypeAlias = Annotated[float, Meta(ge=0, le=1000)]

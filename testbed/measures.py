@@ -71,7 +71,7 @@ def acceptance_by_place(rows: Sequence[Row]) -> list[Place]:
         [sum(counts) for counts in zip_longest(*lists, fillvalue=0)]
         for lists in ([row.tested_at for row in rows], [row.accepted_at for row in rows])
     )
-    return [Place(*both) for both in zip(tested, accepted, strict=True) if both[0]]
+    return [Place(*both) for both in zip(tested, accepted, strict=False) if both[0]]
 
 
 def goodput(rows: Sequence[Row], way: str) -> float:
@@ -82,7 +82,7 @@ def goodput(rows: Sequence[Row], way: str) -> float:
 
 def phase_seconds(rows: Sequence[Row]) -> dict[str, float] | None:
     """Seconds of each phase, all texts together; None where one text's are not known."""
-    if not all(row.phases for row in rows):
+    if not all(set(PHASES) <= row.phases.keys() for row in rows):
         return None
     return {phase: sum(row.phases[phase] for row in rows) for phase in PHASES}
 
@@ -92,4 +92,5 @@ def over_bound(rows: Sequence[Row]) -> float | None:
     seconds = phase_seconds(rows)
     if seconds is None:
         return None
-    return sum(seconds.values()) / sum(seconds[phase] for phase in BOUND)
+    bound = sum(seconds[phase] for phase in BOUND)
+    return sum(seconds.values()) / bound if bound else None

@@ -8,6 +8,7 @@ from testbed.errors import TestbedError
 from testbed.models.spec import ModelSpec
 from testbed.order import Turn
 from testbed.results import Results
+from testbed.stored import read
 from testbed.sweep import Values
 
 
@@ -36,7 +37,7 @@ class Plan(msgspec.Struct):
 def read_plans(results: Results) -> list[Plan]:
     """plan.json. Raises TestbedError when it cannot be read."""
     path = results.path / "plan.json"
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=list[Plan])
-    except (OSError, msgspec.MsgspecError) as error:
-        raise TestbedError(f"{path}: cannot be read: {error}") from None
+    plans = read(path, list[Plan])
+    if not plans:
+        raise TestbedError(f"{path}: it has no point")
+    return plans

@@ -8,27 +8,35 @@ import os
 import re
 import secrets
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
+from fnmatch import fnmatch
 from itertools import chain, count
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import msgspec
 import yaml
 
+from testbed import stored
+from testbed.energy import Energy
 from testbed.errors import TestbedError
+from testbed.input_file import read_text
 from testbed.journal import JOURNAL, Discarded, RunEnded, RunFailed, read
 from testbed.links.files import place_files
 from testbed.models.profiles import place_profiles
+from testbed.schema import convert
 from testbed.sweep import Values, point_text
 from testbed.traces.events import Event, read_events
 from testbed.traces.summary import Row
 from testbed.traces.verdict import Verdict
 from testbed.whole_file import write_whole
+from testbed.yaml_text import parse_yaml
 
-T = TypeVar("T")
+_NO_EVENTS = ("changes.*.jsonl", "handovers.jsonl")
+"""Files beside those of the nodes that tell what links did; see testbed.emulation.punctuality."""
 
 
 class FailedRun(msgspec.Struct, kw_only=True):
@@ -65,6 +73,22 @@ class _Environment(msgspec.Struct):
     """What environment.json tells of the testbed."""
 
     commit: str | None = None
+
+
+class _Entry(msgspec.Struct):
+    """A method of scenario.yaml."""
+
+    method: str
+    label: str = ""
+
+
+class _Asked(msgspec.Struct):
+    """What scenario.yaml has, as far as readers need it."""
+
+    name: str = ""
+    verifier: str = ""
+    methods: list[str | _Entry] = []
+    energy: Energy | None = None
 
 
 class _Dumper(yaml.SafeDumper):
@@ -131,10 +155,9 @@ class Results:
         found: dict[str, dict[str, list[Event]]] = {}
         left_out = self._unfinished()
         for path in sorted(self.path.glob("runs/*/*.jsonl")):
-            if path.parent in left_out:
+            if path.parent in left_out or any(fnmatch(path.name, each) for each in _NO_EVENTS):
                 continue
-            events = [event for event in read_events(path) if "node" in event]
-            if events:  # changes of links are told in such files, too
+            if events := read_events(path):
                 found.setdefault(path.parent.name, {})[path.stem] = events
         return found
 
@@ -156,7 +179,7 @@ class Results:
     def remove_unfinished(self) -> None:
         """Remove what runs that have not ended left behind, and what was concluded without them."""
         for path in self._unfinished():
-            shutil.rmtree(path)
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
         (self.path / "summary.json").unlink(missing_ok=True)
 
     def _unfinished(self) -> set[Path]:
@@ -244,10 +267,12 @@ class Results:
 
     def scenario(self) -> dict[str, Any]:
         """scenario.yaml as written. Raises TestbedError when it is missing or damaged."""
-        try:
-            return dict(yaml.safe_load(self._content("scenario.yaml")))
-        except (yaml.YAMLError, TypeError, ValueError):
-            raise TestbedError(f"{self.path / 'scenario.yaml'}: it holds no scenario") from None
+        path = self.path / "scenario.yaml"
+        scenario: dict[str, Any] = parse_yaml(
+            read_text(path, str(path), most=sys.maxsize), str(path)
+        )
+        convert(scenario, _Asked, f"{path}: ")
+        return scenario
 
     def summary(self) -> Summary:
         """summary.json, or what there is of it as long as the run has not ended.
@@ -257,7 +282,7 @@ class Results:
         if (self.path / JOURNAL).exists() and not (self.path / "summary.json").exists():
             return self.summary_so_far()
         try:
-            return self._read("summary.json", Summary)
+            return stored.read(self.path / "summary.json", Summary)
         except TestbedError as error:
             raise TestbedError(f"{error}{self._writer()}") from None
 
@@ -270,11 +295,11 @@ class Results:
             )
             for run in self.failed()
         ]
-        return Summary(scenario=self.scenario()["name"], rows=rows, failed=failed)
+        return Summary(scenario=self.scenario().get("name", ""), rows=rows, failed=failed)
 
     def verdict(self) -> Verdict:
         """verdict.json."""
-        return self._read("verdict.json", Verdict)
+        return stored.read(self.path / "verdict.json", Verdict)
 
     def warnings(self) -> list[str]:
         """What plan.json warns of, at any point of the sweep."""
@@ -285,13 +310,13 @@ class Results:
     def _writer(self) -> str:
         """Which testbed wrote the results, as the end of a sentence; empty if nobody tells."""
         try:
-            commit = self._read("environment.json", _Environment).commit
+            commit = stored.read(self.path / "environment.json", _Environment).commit
         except TestbedError:
             return ""
         return f"; the testbed that wrote it, commit {commit}, reads it" if commit else ""
 
     def _plans(self) -> list[_Planned]:
-        return self._read("plan.json", list[_Planned])
+        return stored.read(self.path / "plan.json", list[_Planned])
 
     def _keep(self, path: str) -> str:
         """Copy a file into `inputs`; its place in the results directory."""
@@ -303,14 +328,3 @@ class Results:
         write_whole(copy, content)
         return str(copy.relative_to(self.path))
 
-    def _read(self, name: str, kind: type[T]) -> T:
-        try:
-            return msgspec.json.decode(self._content(name), type=kind)
-        except msgspec.MsgspecError as error:
-            raise TestbedError(f"{self.path / name}: cannot be read: {error}") from None
-
-    def _content(self, name: str) -> bytes:
-        try:
-            return (self.path / name).read_bytes()
-        except OSError as error:
-            raise TestbedError(f"{self.path / name}: cannot be read: {error.strerror}") from None

@@ -54,6 +54,11 @@ def discard_doubtful(results: Results, session: int) -> None:
         if isinstance(record, NetworkUp)
     }
     for run in results.ended():
+        if run.network not in networks:
+            raise TestbedError(
+                f"{results.path / JOURNAL}: a run of {run.turn.method} names the network "
+                f"{run.network}, of which there is no line"
+            )
         level = worst(
             [run.verdict.level, networks[run.network], *(row.verdict for row in run.rows)]
         )

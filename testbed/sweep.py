@@ -128,11 +128,16 @@ def namer(points: Iterable[Values]) -> Callable[[Values], str]:
     """Names each of these points in short: of keys that change together only the first counts."""
     every = list(points)
     named = {group[0] for group in axes_of(every)}
-    if any(point.keys() != every[0].keys() for point in every):  # points that were listed
+    if not alike(every):
         named = {key for point in every for key in point}
     return lambda point: ", ".join(
         f"{short_key(key)} {value}" for key, value in point.items() if key in named
     )
+
+
+def alike(points: Sequence[Values]) -> bool:
+    """Whether all points have the same keys, as those of a grid; listed ones may have others."""
+    return all(point.keys() == points[0].keys() for point in points)
 
 
 def axes_of(points: Sequence[Values]) -> list[list[str]]:

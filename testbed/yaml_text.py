@@ -6,11 +6,11 @@ from typing import Any
 
 import yaml
 
-from testbed.bounds import DEEPEST, MOST_VALUES
+from testbed.bounds import DEEPEST, MOST_REPEATED
 from testbed.errors import TestbedError
 
 _TOO_DEEP = f"it is nested more than {DEEPEST} levels deep"
-_TOO_LARGE = f"it stands for more than {MOST_VALUES:,} values"
+_TOO_LARGE = f"aliases stand for more than {MOST_REPEATED:,} values"
 _SHORT = {"methods": "method", "models": "model"}
 """Sections whose entries may be a name alone, and the key that name stands for."""
 
@@ -36,6 +36,7 @@ class _Loader(yaml.SafeLoader):
         super().__init__(text)
         self._within = [_Part(None)]  # the document, and what is being read in one another
         self._named: dict[str, _Part] = {}
+        self._repeated = 0
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         """As in SafeLoader."""
@@ -55,10 +56,11 @@ class _Loader(yaml.SafeLoader):
             part = self._named.setdefault(anchor, part)
         outer = self._within[-1]
         outer.size += part.size
+        self._repeated += part.size if alias else 0
         outer.height = max(outer.height, 1 + part.height)
         if len(self._within) + part.height > DEEPEST:
             raise yaml.composer.ComposerError(None, None, _TOO_DEEP, mark)
-        if outer.size > MOST_VALUES:
+        if self._repeated > MOST_REPEATED:
             raise yaml.composer.ComposerError(None, None, _TOO_LARGE, mark)
         return node
 

@@ -78,15 +78,22 @@ def test_the_scenario_stays_legible(tmp_path):
     assert text == "prompts:\n- für 😀\ndescription: second\n"
 
 
-@pytest.mark.parametrize("content", [None, "", "- a", "a: [", "3", b"\xff\xfe\x00"])
-def test_a_missing_or_damaged_scenario_is_named(tmp_path, content):
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (None, "cannot be read: No such file or directory"),
+        ("", "expected `mapping`, got `null`"),
+        ("- a", "['a']: expected `mapping`, got `list`"),
+        ("a: [", "line 1: expected the node content, but found '<stream end>'"),
+        ("name: 3", "name: 3: expected `str`, got `int`"),
+        (b"\xff\xfe\x00", "cannot be read: it is not UTF-8 text"),
+    ],
+)
+def test_a_missing_or_damaged_scenario_is_named(tmp_path, content, reason):
     results = Results(tmp_path)
     if content is not None:
         data = content if isinstance(content, bytes) else content.encode()
         (tmp_path / "scenario.yaml").write_bytes(data)
-    reason = (
-        "cannot be read: No such file or directory" if content is None else "it holds no scenario"
-    )
     assert refusal(results.scenario) == f"{tmp_path}/scenario.yaml: {reason}"
 
 

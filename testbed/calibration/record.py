@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from testbed.errors import TestbedError
+from testbed.stored import read
 from testbed.traces.check import Check
 
 NAME = "calibration.json"
@@ -55,10 +55,4 @@ class Calibration(msgspec.Struct, kw_only=True):
     @classmethod
     def read(cls, folder: Path) -> Calibration:
         """The calibration in a folder. Raises TestbedError when there is none of this version."""
-        path = folder / NAME
-        try:
-            return msgspec.json.decode(path.read_bytes(), type=cls)
-        except OSError as error:
-            raise TestbedError(f"{path}: cannot be read: {error.strerror}") from None
-        except msgspec.MsgspecError as error:
-            raise TestbedError(f"{path}: cannot be read: {error}") from None
+        return read(folder / NAME, cls)

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from testbed.captures import Entry
 from testbed.cells import Table
 from testbed.errors import TestbedError
 from testbed.report.asked import prompts
 from testbed.report.overview import NONE
 from testbed.results import Results
+from testbed.stored import read
 from testbed.sweep import Values, at_point, namer
 from testbed.traces.ledger import Ledger
 from testbed.traces.summary import Row, by_point
@@ -109,10 +108,7 @@ def _ledger_table(path: Path) -> Table | None:
     """Bytes of all texts of a run, by what they were for, each direction of each link."""
     if not path.is_file():
         return None
-    try:
-        entries = msgspec.json.decode(path.read_bytes(), type=list[Entry])
-    except msgspec.MsgspecError as error:
-        raise TestbedError(f"{path}: cannot be read: {error}") from None
+    entries = read(path, list[Entry])
     ways = list(dict.fromkeys((entry.link, entry.way) for entry in entries))
     table = Table(*(f"{link}\n{way}" for link, way in ways), first="bytes\nfor")
     for use in (*Ledger.__struct_fields__, "total"):

@@ -6,10 +6,8 @@ import base64
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import msgspec
-
-from testbed.errors import TestbedError
 from testbed.results import Results
+from testbed.stored import read
 from testbed.traces.verdict import Verdict
 
 _LARGEST = 1_000_000
@@ -79,9 +77,4 @@ def _file(path: Path, parent: Path) -> File:
 
 
 def _json(path: Path) -> Any:
-    if not path.is_file():
-        return None
-    try:
-        return msgspec.json.decode(path.read_bytes())
-    except msgspec.MsgspecError as error:
-        raise TestbedError(f"{path}: cannot be read: {error}") from None
+    return read(path, object) if path.is_file() else None

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import msgspec
 
+from testbed.bounds import Int64
+from testbed.clock import LARGEST_DILATION
 from testbed.errors import TestbedError
+from testbed.stored import read
 from testbed.traces.frames import Frame, read_frames
 from testbed.traces.ledger import Book
 from testbed.traces.streams import streams
@@ -24,9 +27,9 @@ class Captured(msgspec.Struct, kw_only=True):
     """Beside captures.json, in their order."""
     address: str
     """The interface's Ethernet address: frames that come from it were sent here."""
-    ahead: int
+    ahead: Int64
     """By how many ns the stamps are ahead of CLOCK_MONOTONIC."""
-    dilation: float
+    dilation: Annotated[float, msgspec.Meta(ge=1, le=LARGEST_DILATION)]
 
     def frames(self, folder: Path, source: str) -> list[Frame]:
         """The frames that come from an interface, timed by testbed.clock."""
@@ -52,10 +55,10 @@ def write_captures(folder: Path, captures: dict[str, Pair]) -> None:
 
 def read_captures(folder: Path) -> dict[str, Pair]:
     """Raises TestbedError when there are none."""
-    try:
-        return msgspec.json.decode((folder / NAME).read_bytes(), type=dict[str, Pair])
-    except (OSError, msgspec.MsgspecError) as error:
-        raise TestbedError(f"{folder}: no captures of a run are there: {error}") from None
+    captures = read(folder / NAME, dict[str, Pair])
+    if not captures:
+        raise TestbedError(f"{folder / NAME}: no link was captured")
+    return captures
 
 
 def books(folder: Path, captures: Mapping[str, Pair]) -> dict[str, tuple[Book, Book]]:

@@ -35,7 +35,7 @@ def _entries(nodes: Mapping[str, Sequence[Event]]) -> Iterator[dict[str, Any]]:
             where = {"pid": pid, "tid": threads[event["stream"]], "ts": event["t"] / 1000}
             message = event["event"] in {"send", "receive"}
             yield {
-                "name": event["message"] if message else event["event"],
+                "name": event.get("message", event["event"]) if message else event["event"],
                 "cat": event["event"],
                 "ph": "X",
                 "dur": max(_SHORTEST, event.get("dur", 0) / 1000),
@@ -44,7 +44,7 @@ def _entries(nodes: Mapping[str, Sequence[Event]]) -> Iterator[dict[str, Any]]:
             }
             if message:
                 # The n-th time that a message is sent is the n-th time that it is received.
-                which = event["stream"], event["message"], event.get("round"), event.get("part")
+                which = event["stream"], event.get("message"), event.get("round"), event.get("part")
                 turn = event["event"], *which
                 seen[turn] = seen.get(turn, 0) + 1
                 arrow = arrows.setdefault((*which, seen[turn]), len(arrows))

@@ -14,9 +14,25 @@ from typing import Any
 import msgspec
 
 from testbed import clock
+from testbed.bounds import Int64
 from testbed.machine_errors import naming
+from testbed.schema import convert
+from testbed.stored import read_lines
 
 Event = dict[str, Any]
+
+
+class _Fields(msgspec.Struct):
+    """Those that readers of events look at."""
+
+    t: Int64
+    node: str
+    event: str
+    stream: str
+    dur: Int64 = 0
+    message: str = ""
+    round: Int64 | None = None
+    part: Int64 | None = None
 
 
 class Tracer:
@@ -70,13 +86,21 @@ class Tracer:
 
 
 def read_events(path: Path) -> list[Event]:
-    """All events of one file, in the order they were written."""
-    decoder = msgspec.json.Decoder(Event)
-    return [decoder.decode(line) for line in path.read_bytes().splitlines()]
+    """All events of one file, in the order they were written; not a last one that was cut off.
+
+    Raises TestbedError with file and line for what is none.
+    """
+    events = list(read_lines(path, Event))
+    for number, event in enumerate(events, 1):
+        convert(event, _Fields, f"{path}: line {number}: ")
+    return events
 
 
 def events_by_stream(path: Path, since: int = 0) -> dict[str, list[Event]]:
-    """The events of one file from a time on, in ns, those of each text by themselves."""
+    """The events of one file from a time on, in ns, those of each text by themselves.
+
+    Raises TestbedError as `read_events`.
+    """
     streams: dict[str, list[Event]] = {}
     for event in read_events(path):
         if event["t"] >= since:

@@ -63,16 +63,15 @@ def read_frames(path: Path, *, ahead: int = 0, dilation: float = 1.0) -> Iterato
     from scapy.utils import RawPcapReader  # noqa: PLC0415
 
     try:
-        reader = RawPcapReader(str(path))
-    except (OSError, Scapy_Exception) as error:
+        with RawPcapReader(str(path)) as reader:
+            unit = 1 if reader.nano else 1000
+            for data, meta in reader:
+                if meta.caplen < meta.wirelen:
+                    raise TestbedError(f"{path}: holds {meta.caplen} of a frame's {meta.wirelen} B")
+                t = meta.sec * 1_000_000_000 + meta.usec * unit - ahead
+                yield _frame(round(t / dilation), data)
+    except (OSError, ValueError, EOFError, struct.error, Scapy_Exception) as error:
         raise TestbedError(f"{path}: is no capture that can be read: {error}") from None
-    with reader:
-        unit = 1 if reader.nano else 1000
-        for data, meta in reader:
-            if meta.caplen < meta.wirelen:
-                raise TestbedError(f"{path}: holds {meta.caplen} of a frame's {meta.wirelen} B")
-            t = meta.sec * 1_000_000_000 + meta.usec * unit - ahead
-            yield _frame(round(t / dilation), data)
 
 
 def _frame(t: int, data: bytes) -> Frame:

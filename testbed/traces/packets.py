@@ -7,11 +7,11 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-
-import msgspec
+from typing import cast
 
 from testbed.emulation.packet_log import End, Header, Line, PacketLine
 from testbed.errors import TestbedError
+from testbed.stored import decode
 
 
 def read_packets(path: Path) -> Iterator[Line]:
@@ -19,16 +19,15 @@ def read_packets(path: Path) -> Iterator[Line]:
 
     Raises TestbedError when it cannot be read; a log that was cut off ends without an End.
     """
-    decoder: msgspec.json.Decoder[Line] = msgspec.json.Decoder(Line)
     read = 0
     try:
         with gzip.open(path) as lines:
             for line in lines:
-                yield decoder.decode(line)
+                yield decode(line, cast("type[Line]", Line), f"{path}: line {read + 1}")
                 read += 1
     except EOFError:
         return
-    except (OSError, zlib.error, msgspec.MsgspecError) as error:
+    except (OSError, zlib.error) as error:
         raise TestbedError(f"{path}: cannot be read behind line {read}: {error}") from None
 
 

@@ -27,4 +27,8 @@ def write_parquet(runs: Mapping[str, Iterable[Event]], path: Path) -> None:
     events = [{"run": run, **event} for run, mine in runs.items() for event in mine]
     names = dict.fromkeys([*_FIRST, *(key for event in events for key in event)])
     columns = {name: [event.get(name) for event in events] for name in names}
-    parquet.write_table(pa.table(columns), path)
+    try:
+        table = pa.table(columns)
+    except (pa.ArrowException, OverflowError) as error:  # a field of two types, an endless number
+        raise TestbedError(f"{path}: events do not fit into a table: {error}") from None
+    parquet.write_table(table, path)

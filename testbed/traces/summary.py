@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Annotated, Any, TypeAlias
 
 import msgspec
 
+from testbed.bounds import Share
+from testbed.clock import LARGEST_DILATION
 from testbed.control import Result
 from testbed.traces.events import Event
 from testbed.traces.prediction import Route, predict_on_air, predict_tokens_per_round
@@ -17,15 +19,21 @@ DEVICE_COMPUTE = {"draft", "encode", "decode", "resample"}
 VERIFIER_COMPUTE = {"prefill", "verify"}
 
 
+Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+Amount: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=2.0**53)]
+Seconds: TypeAlias = Annotated[float, msgspec.Meta(ge=-1e9, le=1e9)]
+"""Negative only where a difference was rounded."""
+
+
 class WireBytes(msgspec.Struct):
     """What one link took in, each way: whole Ethernet frames, retransmissions included."""
 
-    up_bytes: int
-    up_packets: int
-    up_dropped: int
-    down_bytes: int
-    down_packets: int
-    down_dropped: int
+    up_bytes: Count
+    up_packets: Count
+    up_dropped: Count
+    down_bytes: Count
+    down_packets: Count
+    down_dropped: Count
 
 
 class Row(msgspec.Struct, kw_only=True):
@@ -45,65 +53,65 @@ class Row(msgspec.Struct, kw_only=True):
     """
 
     method: str
-    repeat: int
+    repeat: Count
     point: dict[str, Any]
-    prompt: int
+    prompt: Count
     device: str = "device"
-    start_s: float = 0.0
+    start_s: Seconds = 0.0
     """When the prompt was handed over, in seconds of testbed.clock; 0 in older results."""
-    tokens: int
-    seconds: float
-    tokens_per_second: float
-    ttft_s: float
-    rounds: int
-    drafted: int
-    tested: int
+    tokens: Annotated[int, msgspec.Meta(ge=1, le=2**53)]
+    seconds: Annotated[float, msgspec.Meta(ge=1e-6, le=1e9)]
+    tokens_per_second: Amount
+    ttft_s: Seconds
+    rounds: Count
+    drafted: Count
+    tested: Count
     """Drafts that the verifier looked at: none behind a rejection."""
-    accepted: int
-    acceptance_rate: float | None
-    uplink_formula_bits: float
+    accepted: Count
+    acceptance_rate: Share | None
+    uplink_formula_bits: Amount
     """Bits of all drafts by the formula of the method's paper: no prompt, no resampled ids."""
-    uplink_payload_bits: int
-    uplink_message_bytes: int
-    uplink_wire_bytes: int
-    downlink_payload_bits: int
-    downlink_message_bytes: int
-    downlink_wire_bytes: int
+    uplink_payload_bits: Count
+    uplink_message_bytes: Count
+    uplink_wire_bytes: Count
+    downlink_payload_bits: Count
+    downlink_message_bytes: Count
+    downlink_wire_bytes: Count
     links: dict[str, WireBytes]
-    resends: int
-    target_tv: float | None
+    resends: Count
+    target_tv: Amount | None
     """Mean TV(p, p̂) over the positions where the method used a quantised target."""
-    device_compute_s: float
-    verifier_compute_s: float
-    verify_s: float
+    device_compute_s: Seconds
+    verifier_compute_s: Seconds
+    verify_s: Seconds
     """Of these seconds, those that did not go into reading the prompt."""
-    network_s: float
-    verdicts: int
+    network_s: Seconds
+    verdicts: Count
     """Rounds in which drafts were judged; a method may have others besides."""
-    predicted_tokens_per_round: float | None
+    predicted_tokens_per_round: Amount | None
     """See testbed.traces.prediction; None without drafts."""
-    predicted_tokens_per_second: float | None
+    predicted_tokens_per_second: Amount | None
     """None where the links change."""
-    predicted_on_air_s: float | None
+    predicted_on_air_s: Seconds | None
     """Seconds that the payloads take at the rates asked for."""
     output_sha256: str
     verdict: Level
     reasons: list[str]
-    time_dilation: float = 1.0
+    time_dilation: Annotated[float, msgspec.Meta(ge=1, le=LARGEST_DILATION)] = 1.0
     """How many times as slow everything ran; all times and rates are as if it had not."""
-    again: int = 0
+    again: Count = 0
     """How often the text had been decoded before, with late passes; that counts nowhere."""
-    rejections: int | None = None
+    rejections: Count | None = None
     """Positions at which every draft was rejected; None in older results."""
-    tested_at: list[int] = []
+    tested_at: list[Count] = []
     """How often a draft was tested in the first, second, … place of a round."""
-    accepted_at: list[int] = []
+    accepted_at: list[Count] = []
     """Of these, how often one was accepted there."""
-    token_s: list[float] = []
+    token_s: list[Seconds] = []
     """Seconds from the prompt at which each token was certain."""
-    round_s: list[float] = []
+    round_s: list[Seconds] = []
     """Seconds of each round, see testbed.traces.phases."""
-    phases: dict[str, float] = {}
+    phases: dict[str, Seconds] = {}
     """Seconds of all rounds, by what they were for; empty where nothing is known of it."""
 
 

@@ -8,12 +8,14 @@ import sys
 import msgspec
 import pytest
 
-from plots import FIRST, bits, draw_all, predicted, speed, sweep, timeline, traffic
+from plots import FIRST, bits, draw_all, predicted, speed, sweep, timeline, traffic, winners
 from plots.style import look
 from testbed import launch
 from testbed.cli import main
 from testbed.errors import TestbedError
+from testbed.report.page import render
 from testbed.results import Results
+from testbed.table import print_results
 from testbed.traces.verdict import Verdict
 from tests.records import alone, make_results, row, write_events
 
@@ -47,6 +49,36 @@ def test_keys_that_change_together_share_the_axis_of_a_sweep(tmp_path):
     panels = sweep.draw(make_results(tmp_path, rows)).axes
     assert [axes.get_title(loc="left") for axes in panels] == ["seed 1", "seed 2"]
     assert panels[-1].get_xlabel() == "rate, delay"
+
+
+UNLIKE = [
+    {"links.radio.up.loss": "5%"},
+    {"links.radio.changes": [{"at": "1s", "outage": "1s"}]},
+    {"links.radio.up.loss": "5%", "seed": 2},
+    {"models.synthetic.seed": 2, "repeat": 2},
+]
+
+
+def test_points_of_unlike_keys_are_the_axis_themselves_and_make_no_map(tmp_path):
+    rows = [
+        row(method, point=point, seconds=seconds)
+        for point in UNLIKE
+        for method, seconds in (("dsd", 2), ("dssd", 1))
+    ]
+    results = make_results(tmp_path, rows)
+    (axes,) = sweep.draw(results).axes
+    assert [label.get_text() for label in axes.get_xticklabels()] == [
+        "radio up loss 5%",
+        "radio changes [{'at':\n'1s', 'outage': '1s'}]",
+        "radio up loss 5%, seed 2",
+        "seed 2, repeat 2",
+    ]
+    assert [line.get_xdata().tolist() for line in axes.lines] == [[0, 1, 2, 3]] * 2
+    assert winners.draw(results) is None
+    assert list(draw_all(results))
+    print_results(results)
+    page = render(results)
+    assert "radio changes" in page
 
 
 def test_every_figure_is_written_as_png_and_pdf(tmp_path):

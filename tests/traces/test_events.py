@@ -82,7 +82,11 @@ def test_an_empty_file_has_no_events(tmp_path):
 
 def test_events_of_each_text_from_a_time_on(tmp_path):
     path = tmp_path / "x.jsonl"
-    a1, b2, a3 = ({"t": t, "stream": stream} for t, stream in ((1, "a"), (2, "b"), (3, "a")))
-    path.write_bytes(b"\n".join(msgspec.json.encode(event) for event in (a1, b2, a3)))
+    a1, b2, a3 = (
+        {"node": "x", "event": "commit", "t": t, "stream": stream}
+        for t, stream in ((1, "a"), (2, "b"), (3, "a"))
+    )
+    lines = msgspec.json.Encoder().encode_lines((a1, b2, a3))
+    path.write_bytes(lines + b'{"node": "x", "ev')  # its writer was killed
     assert events_by_stream(path) == {"a": [a1, a3], "b": [b2]}
     assert events_by_stream(path, since=3) == {"a": [a3]}

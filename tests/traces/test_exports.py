@@ -88,7 +88,7 @@ def results_with_events(folder):
     for path in run.glob("*.jsonl"):
         path.unlink()
     for name, events in (("device", DEVICE), ("cloud", VERIFIER)):
-        (run / f"{name}.jsonl").write_bytes(b"\n".join(map(msgspec.json.encode, events)))
+        (run / f"{name}.jsonl").write_bytes(msgspec.json.Encoder().encode_lines(events))
     (run / "changes.radio.jsonl").write_text('{"scheduled": 1}\n')
     return results
 

@@ -72,5 +72,5 @@ def test_a_log_that_was_cut_off_is_noticed(tmp_path):
 def test_a_damaged_log_is_named(tmp_path):
     path = tmp_path / "log.gz"
     path.write_bytes(gzip.compress(b'{"event": "header"}\n'))
-    with pytest.raises(TestbedError, match=r"log\.gz: cannot be read behind line 0"):
+    with pytest.raises(TestbedError, match=r"log\.gz: line 1: cannot be read: Object missing"):
         judge_packets(path)

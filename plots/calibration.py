@@ -28,7 +28,9 @@ def draw(results: Results) -> Figure | None:
         checks = [check for check in calibration.checks if check.link == link]
         curves = [each for each in calibration.curves if each.link == link]
         rows.append([panel for panel in _PANELS if panel.has(checks, curves)])
-    width = max(len(row) for row in rows)
+    width = max(map(len, rows), default=0)
+    if not width:
+        return None
     figure = Figure(figsize=(2 * COLUMN * width / len(_PANELS[:4]), _HEIGHT * len(rows) + 0.25))
     grid = figure.subplots(len(rows), width, squeeze=False)
     for axes_row, panels, link in zip(grid, rows, calibration.links, strict=True):
@@ -73,14 +75,20 @@ def _delays(axes: Axes, _checks: list[Check], curves: list[Curves]) -> None:
     axes.set_ylim(0, 1)
 
 
+def _of_bursts(checks: list[Check], way: str) -> list[Check]:
+    return [c for c in checks if c.name.startswith("burst") and c.way == way and c.measured]
+
+
 def _bursts(axes: Axes, checks: list[Check], _curves: list[Curves]) -> None:
     for way in WAYS:
-        mine = [c for c in checks if c.name.startswith("burst") and c.way == way and c.measured]
-        if not mine:
-            continue
-        sizes = SIZES[: len(mine)]
-        axes.plot(sizes, [c.requested * 1e3 for c in mine if c.requested], **_ASKED)
-        axes.plot(sizes, [c.measured * 1e3 for c in mine if c.measured], **WAYS[way].marks)
+        mine = [
+            (size, check.requested, check.measured)
+            for size, check in zip(SIZES, _of_bursts(checks, way), strict=False)
+            if check.requested and check.measured
+        ]
+        if mine:
+            axes.plot([n for n, _, _ in mine], [asked * 1e3 for _, asked, _ in mine], **_ASKED)
+            axes.plot([n for n, _, _ in mine], [s * 1e3 for _, _, s in mine], **WAYS[way].marks)
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_xticks(SIZES, [str(size) for size in SIZES])

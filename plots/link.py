@@ -17,7 +17,8 @@ from matplotlib.figure import Figure
 from plots.style import COLUMN, WAYS, drawable, look
 from testbed.emulation.packet_log import WAYS as DIRECTIONS
 from testbed.emulation.packet_log import ChangeLine, Header, PacketLine, packet_log_path
-from testbed.links.units import parse_rate
+from testbed.input_file import is_file
+from testbed.links.spec import LinkSpec
 from testbed.results import Results
 from testbed.traces.packets import read_packets
 from testbed.traces.summary import Row
@@ -65,7 +66,7 @@ def _logs(results: Results, row: Row) -> bool:
     """Whether a relay logged all that this text sent; a run without bytes has nothing to show."""
     links = [link for link in row.links if row.links[link].up_bytes]
     return bool(links) and all(
-        packet_log_path(_folder(results, row), next(iter(row.links)), way).exists()
+        is_file(packet_log_path(_folder(results, row), next(iter(row.links)), way))
         for way in DIRECTIONS
     )
 
@@ -85,7 +86,8 @@ def _draw_way(both: tuple[Axes, Axes], path: Path, way: str, window: tuple[float
         if isinstance(line, Header | ChangeLine):
             written = line.spec.get("rate")
             if isinstance(written, str) and written != "unlimited":
-                asked.append((line.t / 1e9 - start, parse_rate(written) / 1e6))
+                read = LinkSpec.parse_fields({"rate": written}, f"{path}: spec")["rate"]
+                asked.append((line.t / 1e9 - start, read / 1e6))
         elif isinstance(line, PacketLine):
             arrived = line.arrived / 1e9 - start
             if line.left is None or line.due is None:

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from plots.style import COLUMN, PHASES, drawable, explain_star, look
+from testbed.input_file import is_file
 from testbed.results import Results
 from testbed.traces.events import events_by_stream
 from testbed.traces.summary import Row
@@ -107,7 +108,7 @@ def _phases(results: Results, row: Row, at: str) -> tuple[Bars, list[float]]:
 
 def _events(results: Results, row: Row, node: str) -> list[Event]:
     path = _file(results, row, node)
-    if not path.exists():
+    if not is_file(path):
         return []
     since = int(row.start_s * 1e9)  # the text may have been decoded before
     return events_by_stream(path, since).get(f"{row.device}/0", [])

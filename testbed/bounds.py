@@ -24,6 +24,9 @@ MOST_LAYERS = 10_000
 LONGEST_NAME = 100
 """Letters of a name or label: files are called by it, with what else tells one from another."""
 LARGEST_VOCABULARY = 1 << 20
+"""Of synthetic models."""
+MOST_TOKENS = 1 << 24
+"""In the vocabulary of a model with weights."""
 LARGEST_SCENARIO = 8 << 20
 """Bytes; more prompts than it holds go into a file of their own."""
 LARGEST_FILE = 256 << 20

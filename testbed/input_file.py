@@ -12,6 +12,11 @@ from testbed.errors import TestbedError
 _PART = 1 << 20  # bytes read at a time, since what is not a file may never end
 
 
+def is_file(path: Path) -> bool:
+    """Whether there is a file; not where its name, which came out of another, can be none."""
+    return os.path.isfile(path)  # noqa: PTH113  Path's own raises for one that is too long
+
+
 def read_bytes(path: Path, where: str, *, piped: bool = False, most: int = LARGEST_FILE) -> bytes:
     """The content of a regular file of at most so many bytes; with `piped`, of a pipe, too.
 

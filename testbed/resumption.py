@@ -71,5 +71,6 @@ def _versions(then: dict[str, Any], now: dict[str, Any]) -> Iterator[tuple[str, 
     """What texts and measurements depend on, its version then, and now."""
     yield "commit", then.get("commit"), now["commit"]
     yield "Python", then.get("python"), now["python"]
+    packages = then.get("packages")
     for name, version in now["packages"].items():
-        yield name, then.get("packages", {}).get(name), version
+        yield name, packages.get(name) if isinstance(packages, dict) else None, version

@@ -33,6 +33,15 @@ class Curves(msgspec.Struct):
     """Packets of a saturated trace in each half second."""
     deliveries_asked: list[float] = []
 
+    def __post_init__(self) -> None:
+        if self.way not in ("up", "down"):
+            raise ValueError(f"'{self.way}' is neither up nor down")
+        for name in ("delays", "runs", "deliveries"):
+            if len(getattr(self, name)) != len(getattr(self, f"{name}_asked")):
+                raise ValueError(f"there are not as many {name} as were asked for")
+        if self.changes and not self.changes_asked:
+            raise ValueError("there are changes, and none was asked for")
+
 
 class Calibration(msgspec.Struct, kw_only=True):
     """Everything that a calibration found out."""

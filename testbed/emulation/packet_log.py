@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from testbed.bounds import Int64
 from testbed.links.packet import Packet
 from testbed.punctual import PATIENCE
 
@@ -35,7 +36,7 @@ class Header(msgspec.Struct, tag="header", tag_field="event"):
     link: str
     direction: str
     repetition: int
-    t: int
+    t: Int64
     spec: dict[str, Any]
     version: Literal[1] = 1
 
@@ -45,12 +46,12 @@ class PacketLine(msgspec.Struct, tag="packet", tag_field="event", omit_defaults=
 
     n: int
     """Its number in this direction since the log began, from 0; a copy has its original's."""
-    arrived: int
-    size: int
+    arrived: Int64
+    size: Int64
     """Bytes of the whole Ethernet frame."""
-    due: int | None = None
+    due: Int64 | None = None
     """When the model lets it go."""
-    left: int | None = None
+    left: Int64 | None = None
     """When it was handed to the receiving port."""
     dropped: str | None = None
 
@@ -58,7 +59,7 @@ class PacketLine(msgspec.Struct, tag="packet", tag_field="event", omit_defaults=
 class ChangeLine(msgspec.Struct, tag="change", tag_field="event", omit_defaults=True):
     """From `t` on the direction does something else."""
 
-    t: int
+    t: Int64
     spec: dict[str, Any]
     held: bool = False
     """Whether nothing is sent, and all waits."""

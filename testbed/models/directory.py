@@ -5,7 +5,7 @@ Importing this loads torch.
 
 from __future__ import annotations
 
-import json
+import reprlib
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -14,11 +14,20 @@ from typing import Any
 from transformers import AutoConfig
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
+from testbed.bounds import MOST_LAYERS, MOST_TOKENS
 from testbed.errors import TestbedError
 from testbed.models.rollback import require_keys_of_tokens
 from testbed.models.tokenizer import Tokenizer, first_line
 from testbed.models.vocabulary import Vocabulary
+from testbed.stored import read
 
+_SIZES = {
+    "num_hidden_layers": MOST_LAYERS,
+    "hidden_size": 1 << 20,
+    "num_attention_heads": 1 << 16,
+    "vocab_size": MOST_TOKENS,
+}
+"""The most that a configuration may have of each: far more than any model."""
 _UNLIMITED = 1 << 31  # tokens; of models that need no positions, such as BLOOM
 
 
@@ -31,10 +40,12 @@ class ModelDirectory:
     def __init__(self, path: Path, name: str) -> None:
         self.name = name
         config = _read_config(path, name)
+        text = config.get_text_config(decoder=True)
+        _check_sizes(text, path, name)
         require_keys_of_tokens(config, name)
         self._tokenizer = Tokenizer(path, name)
-        self.context_length = _context_length(config.get_text_config(decoder=True))
-        self.end_tokens = _end_tokens(path, config, self._tokenizer)
+        self.context_length = _context_length(text, path, name)
+        self.end_tokens = _end_tokens(path, text, self._tokenizer)
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -73,7 +84,8 @@ def _read_config(path: Path, name: str) -> Any:
             f"Cannot read the configuration of model '{name}' in {path} ({first_line(error)}); "
             "allowed are directories of models that transformers knows."
         ) from error
-    declared = config.architectures or []
+    named = config.architectures
+    declared = list(map(str, named)) if isinstance(named, list) else []
     if MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.get(config.model_type) not in declared:
         raise TestbedError(
             f"Model '{name}' in {path} ({', '.join(declared) or config.model_type}) has no trained "
@@ -82,37 +94,63 @@ def _read_config(path: Path, name: str) -> Any:
     return config
 
 
-def _context_length(config: Any) -> int:
-    """Longest text in tokens.
+def _check_sizes(config: Any, path: Path, name: str) -> None:
+    """Raise TestbedError for a network that nobody can build; transformers would try."""
+    for key, most in _SIZES.items():
+        size = getattr(config, key, None)
+        sizes = [] if size is None else size if isinstance(size, list) else [size]  # of each layer
+        if not all(isinstance(each, int) and 1 <= each <= most for each in sizes):
+            raise TestbedError(
+                f"Model '{name}' in {path} has {key} {reprlib.repr(size)} in its configuration; "
+                f"allowed is 1 to {most}."
+            )
+
+
+def _context_length(config: Any, path: Path, name: str) -> int:
+    """Longest text in tokens. Raises TestbedError when the configuration does not tell it.
 
     LongRoPE (Phi-3) turns all keys in another way once a text is longer than it was at first
     trained for, so that cached keys are wrong from there on.
     """
-    length = getattr(config, "max_position_embeddings", None) or getattr(
-        config, "max_seq_len", None
-    )
+    length = getattr(config, "max_position_embeddings", None)
+    if length is None:
+        length = getattr(config, "max_seq_len", None)
     rope = getattr(config, "rope_parameters", None) or {}
     if rope.get("rope_type") == "longrope":
-        return int(rope["original_max_position_embeddings"])
-    return _UNLIMITED if length is None else int(length)
+        length = rope.get("original_max_position_embeddings", 0)
+    if length is None:
+        return _UNLIMITED
+    if not isinstance(length, int) or length < 1:
+        raise TestbedError(
+            f"Model '{name}' in {path} has texts of up to {length!r} tokens by its configuration; "
+            "a number from 1 on is allowed."
+        )
+    return length
 
 
 def _end_tokens(path: Path, config: Any, tokenizer: Tokenizer) -> frozenset[int]:
-    """Ids after which a text is complete: the first of the places that say so."""
+    """Ids after which a text is complete: the first of the places that say so.
+
+    Raises TestbedError when it says something else.
+    """
     for ends in (
         _json(path / "generation_config.json").get("eos_token_id"),
-        config.get_text_config(decoder=True).eos_token_id,
+        config.eos_token_id,
         tokenizer.end_token,
     ):
         if ends is not None:
-            return frozenset(ends if isinstance(ends, list) else [ends])
+            found = ends if isinstance(ends, list) else [ends]
+            if not all(isinstance(end, int) and 0 <= end < MOST_TOKENS for end in found):
+                raise TestbedError(
+                    f"{path}: eos_token_id is {reprlib.repr(ends)}; it must be a token or several"
+                )
+            return frozenset(found)
     return frozenset()
 
 
 def _json(path: Path) -> dict[str, Any]:
     """A JSON file; nothing where it is missing or damaged."""
     try:
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+        return read(path, dict[str, Any])
+    except TestbedError:
         return {}
-    return content if isinstance(content, dict) else {}

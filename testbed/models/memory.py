@@ -10,11 +10,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from testbed.errors import TestbedError
 from testbed.models.devices import require_device
 from testbed.models.shards import read_weights
 from testbed.models.spec import Dtype, HuggingFaceSpec
+from testbed.stored import read
 
 BYTES: dict[Dtype, int] = {"fp32": 4, "bf16": 2, "fp16": 2, "int8": 5}
 """Of a weight, at most: for int8 it is loaded in fp32, then replaced matrix by matrix."""
@@ -114,10 +116,10 @@ def free_gpu_memory() -> list[int]:
 
 def _is_llama(model: Path) -> bool:
     try:
-        config = json.loads((model / "config.json").read_bytes())
-        return bool(config["architectures"] == ["LlamaForCausalLM"])
-    except (OSError, ValueError, KeyError, TypeError):  # whoever loads it will say so
+        config = read(model / "config.json", dict[str, Any])
+    except TestbedError:  # whoever loads it will say so
         return False
+    return bool(config.get("architectures") == ["LlamaForCausalLM"])
 
 
 def _places(device: str, free: dict[str, int]) -> set[str]:

@@ -6,16 +6,37 @@ https://huggingface.co/docs/safetensors#format
 
 from __future__ import annotations
 
-import json
 import math
+import reprlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, TypeAlias
+
+import msgspec
 
 from testbed.errors import TestbedError
+from testbed.stored import decode, read
 
 _LONGEST_HEADER = 100_000_000  # bytes; the format's own limit
 _FLOATS = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "F8_E4M3": 1, "F8_E5M2": 1}
+
+
+Size: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+
+
+class _Index(msgspec.Struct):
+    """An index, as far as it is needed."""
+
+    weight_map: dict[str, str]
+    """The file of each tensor."""
+
+
+class _Tensor(msgspec.Struct):
+    """An entry of a header."""
+
+    dtype: str
+    shape: list[Size]
+    data_offsets: tuple[Size, Size]
 
 
 @dataclass(frozen=True)
@@ -48,13 +69,14 @@ def weight_files(model: Path, name: str) -> list[Path]:
             "other weight formats can run code and are not loaded."
         )
     try:
-        files = sorted(
-            {str(file) for file in json.loads(index.read_bytes())["weight_map"].values()}
-        )
-    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+        files = sorted(set(read(index, _Index).weight_map.values()))
+    except TestbedError as error:
+        raise TestbedError(f"{error}; fetch the model again.") from None
+    if strange := [file for file in files if Path(file).name != file]:
         raise TestbedError(
-            f"Cannot read {index} ({type(error).__name__}); fetch the model again."
-        ) from error
+            f"{index}: it names the weight file {reprlib.repr(strange[0])}; files beside it alone "
+            "are read."
+        )
     missing = [file for file in files if not (model / file).is_file()]
     if missing:
         raise TestbedError(
@@ -69,34 +91,39 @@ def read_weights(model: Path, name: str) -> Weights:
     floats = other = largest = 0
     for file in weight_files(model, name):
         for tensor in _tensors(file, name):
-            if tensor["dtype"] in _FLOATS:
-                numbers = math.prod(tensor["shape"])
+            if tensor.dtype in _FLOATS:
+                numbers = math.prod(tensor.shape)
                 floats += numbers
                 largest = max(largest, numbers)
             else:
-                begin, end = tensor["data_offsets"]
+                begin, end = tensor.data_offsets
                 other += end - begin
     return Weights(floats, other, largest)
 
 
-def _tensors(file: Path, name: str) -> list[dict[str, Any]]:
+def _tensors(file: Path, name: str) -> list[_Tensor]:
     """The entries of a header."""
+    where = f"Model '{name}' has a damaged weight file, {file}"
     try:
         with file.open("rb") as content:
             length = int.from_bytes(content.read(8), "little")
-            if length > _LONGEST_HEADER:
-                raise ValueError("no header")
-            header = json.loads(content.read(length))
-        tensors = [entry for key, entry in header.items() if key != "__metadata__"]
-        size = 8 + length + max(entry["data_offsets"][1] for entry in tensors)
-    except (OSError, ValueError, KeyError, AttributeError, TypeError, IndexError) as error:
-        raise TestbedError(
-            f"Model '{name}' has a damaged weight file, {file} ({type(error).__name__}); "
-            "fetch the model again."
-        ) from error
+            header = content.read(length) if length <= _LONGEST_HEADER else b""
+    except OSError as error:
+        raise TestbedError(f"{where}: {error.strerror}; fetch the model again.") from None
+    try:
+        entries = decode(header, dict[str, msgspec.Raw], "its header")
+        tensors = [
+            decode(bytes(entry), _Tensor, f"its header, {reprlib.repr(key)}")
+            for key, entry in entries.items()
+            if key != "__metadata__"
+        ]
+    except TestbedError as error:
+        raise TestbedError(f"{where}: {error}; fetch the model again.") from None
+    size = 8 + length + max((tensor.data_offsets[1] for tensor in tensors), default=0)
+    if not tensors:
+        raise TestbedError(f"{where}: it holds no tensor; fetch the model again.")
     if file.stat().st_size != size:
         raise TestbedError(
-            f"Model '{name}' has a damaged weight file, {file}: {file.stat().st_size} of {size} "
-            "bytes; fetch the model again."
+            f"{where}: {file.stat().st_size} of {size} bytes; fetch the model again."
         )
     return tensors

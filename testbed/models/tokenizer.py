@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import TemplateError
 from transformers import AutoTokenizer
 
 from testbed.errors import TestbedError
+from testbed.models.templates import Renderer, TemplateFailedError
 from testbed.models.vocabulary import Vocabulary
 
 
@@ -35,6 +35,7 @@ class Tokenizer:
                 f"Model '{name}' in {model} has no tokenizer that can be read ({first_line(error)})"
                 "; it takes a tokenizer.json, or vocab.json and merges.txt."
             ) from error
+        self._rendered = Renderer(self._render)
         self.vocabulary = Vocabulary(
             {index: token for token, index in self._tokenizer.get_vocab().items()}
         )
@@ -59,17 +60,20 @@ class Tokenizer:
                 f"Model '{self._name}' has no chat template; leave chat out, or take a model that "
                 "was tuned for chat."
             )
-        turn = [{"role": "user", "content": prompt}]
         try:
-            return list(
-                self._tokenizer.apply_chat_template(
-                    turn, add_generation_prompt=True, return_dict=False
-                )
-            )
-        except TemplateError as error:
+            turn = self._rendered(prompt)
+        except TemplateFailedError as error:
             raise TestbedError(
                 f"Model '{self._name}' has a chat template that fails ({first_line(error)})."
             ) from error
+        # What starts a text is in the template.
+        return list(self._tokenizer.encode(turn, add_special_tokens=False, verbose=False))
+
+    def _render(self, prompt: str) -> str:
+        turn = [{"role": "user", "content": prompt}]
+        return str(
+            self._tokenizer.apply_chat_template(turn, add_generation_prompt=True, tokenize=False)
+        )
 
     def decode(self, tokens: Sequence[int]) -> str:
         """The text, special tokens spelt out."""

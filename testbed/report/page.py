@@ -90,7 +90,7 @@ def render(results: Results) -> str:
         drawings=list(draw_figures(results)),
         checks=checks_table(verdict.links if verdict else []),
         place=place_table(environment, sources.plans_of(results)),
-        commit=environment.get("commit"),
+        commit=str(environment.get("commit") or ""),
         runs=list(read_runs(results, rows, scenario)),
         scenario_file=sources.scenario_file(results),
         inputs=sources.input_files(results),

@@ -26,7 +26,7 @@ def place_table(environment: Mapping[str, Any], plans: Sequence[Mapping[str, Any
                 if each is not None:
                     table.add_row(name, words(each))
         elif key == "load" and isinstance(value, list):
-            table.add_row("load before", ", ".join(f"{each:.2f}" for each in value))
+            table.add_row("load before", ", ".join(map(_load, value)))
         elif value is not None:
             table.add_row(key, words(value))
     return table
@@ -54,6 +54,10 @@ def _order(environment: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     yield from (
         (key, value) for key, value in environment.items() if key not in {*firsts, *_HIDDEN}
     )
+
+
+def _load(value: Any) -> str:
+    return f"{value:.2f}" if isinstance(value, float) else words(value)
 
 
 def _named(value: Any) -> str:

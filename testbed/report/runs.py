@@ -10,6 +10,7 @@ from typing import Any
 from testbed.captures import Entry
 from testbed.cells import Table
 from testbed.errors import TestbedError
+from testbed.input_file import is_file
 from testbed.report.asked import prompts
 from testbed.report.overview import NONE
 from testbed.results import Results
@@ -106,7 +107,7 @@ def _texts_table(rows: Sequence[Row]) -> Table:
 
 def _ledger_table(path: Path) -> Table | None:
     """Bytes of all texts of a run, by what they were for, each direction of each link."""
-    if not path.is_file():
+    if not is_file(path):
         return None
     entries = read(path, list[Entry])
     ways = list(dict.fromkeys((entry.link, entry.way) for entry in entries))
@@ -125,7 +126,7 @@ def _read_texts(
 ) -> Iterator[Written]:
     for device in devices:
         for path in (folder / f"text.{device}.txt", folder / "text.txt"):
-            if path.is_file():
+            if is_file(path):
                 content = path.read_bytes().decode(errors="replace")
                 yield from (
                     Written(prompt, "" if prompt is None else asked[prompt], device, text)

@@ -72,7 +72,7 @@ def books(folder: Path, captures: Mapping[str, Pair]) -> dict[str, tuple[Book, B
         )
         for host in dict.fromkeys(end.host for _, end in ends)
     ]
-    known = streams(hosts)
+    known = streams(hosts, str(folder))
     return {
         link: (
             Book(frames[link, pair.first.host], known),

@@ -16,9 +16,10 @@ _WRAP = 1 << 32  # sequence numbers begin anew
 class Stream:
     """All that one end of a connection sends to the other."""
 
-    def __init__(self, first: int) -> None:
-        """`first` is the sequence number of its first byte."""
+    def __init__(self, first: int, where: str) -> None:
+        """`first` is the sequence number of its first byte, `where` names it in errors."""
         self._first = first
+        self._where = where
         self.data = bytearray()
 
     def place(self, sequence: int, near: int) -> int:
@@ -30,13 +31,16 @@ class Stream:
         known = len(self.data)
         start = self.place(frame.sequence, known)
         if start > known:
-            raise TestbedError(f"{start - known} bytes of a connection were not captured")
+            raise TestbedError(f"{self._where}: {start - known} bytes of it were not captured")
         self.data += frame.payload[known - start :]
 
     @cached_property
     def elements(self) -> list[Element]:
-        """What it consists of; ask when it is complete."""
-        return list(elements(self.data))
+        """What it consists of; ask when it is complete. Raises TestbedError as `elements`."""
+        try:
+            return list(elements(self.data))
+        except TestbedError as error:
+            raise TestbedError(f"{self._where}: {error}") from None
 
     def uses(self, start: int, end: int) -> Iterator[tuple[str, int]]:
         """The uses of a part, and how many bytes serve them."""
@@ -54,11 +58,11 @@ class Stream:
         return [span.end for span in self._spans]
 
 
-def streams(hosts: Iterable[list[Frame]]) -> dict[Flow, Stream]:
+def streams(hosts: Iterable[list[Frame]], where: str) -> dict[Flow, Stream]:
     """The streams of all flows, from the frames that each host sent, in their order.
 
-    A stream is read at the host that sent the first frame of it; others only pass it on. Raises
-    TestbedError when a frame of its own is missing there.
+    `where` names the captures in errors. A stream is read at the host that sent the first frame of
+    it; others only pass it on. Raises TestbedError when a frame of its own is missing there.
     """
     origins: dict[Flow, tuple[int, list[Frame]]] = {}
     for frames in hosts:
@@ -70,19 +74,26 @@ def streams(hosts: Iterable[list[Frame]]) -> dict[Flow, Stream]:
             if flow not in origins or mine[0].t < origins[flow][0]:
                 origins[flow] = mine[0].t, mine
     return {
-        flow: stream for flow, (_, mine) in origins.items() if (stream := _stream(mine)) is not None
+        flow: stream
+        for flow, (_, mine) in origins.items()
+        if (stream := _stream(mine, f"{where}: {_name(flow)}")) is not None
     }
 
 
-def _stream(frames: list[Frame]) -> Stream | None:
+def _name(flow: Flow) -> str:
+    source, port, destination, its_port = flow
+    return f"connection from {source}:{port} to {destination}:{its_port}"
+
+
+def _stream(frames: list[Frame], where: str) -> Stream | None:
     """None for a flow whose beginning is not there."""
     stream = None
     for frame in frames:
         if frame.flags & SYN:
             first = (frame.sequence + 1) % _WRAP
             if stream is not None and stream.place(first, 0):
-                raise TestbedError("a connection has the port of an earlier one")
-            stream = stream or Stream(first)
+                raise TestbedError(f"{where}: it has the port of an earlier one")
+            stream = stream or Stream(first, where)
         elif frame.payload and stream is not None:
             stream.take(frame)
     return stream

@@ -53,7 +53,7 @@ def elements(stream: bytes | bytearray) -> Iterator[Element]:
     if len(stream) < GREETING:
         return
     if stream[0] != 0xFF or stream[9] != 0x7F or stream[10] != 3:
-        raise TestbedError("a connection does not begin as ZMTP 3 does")
+        raise TestbedError("it does not begin as ZMTP 3 does")
     yield Element("greeting", (Span(0, GREETING, "zmtp"),))
     at, parts, spans = GREETING, list[bytes](), list[Span]()
     while (frame := frame_at(stream, at)) is not None:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +16,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import BloomConfig, BloomForCausalLM, Phi3Config, Phi3ForCausalLM
 
 from testbed.errors import TestbedError
+from testbed.models import templates
 from testbed.models.directory import ModelDirectory
 from tests.models.tiny import CONTEXT, FAMILIES, IDS, save
 
@@ -19,6 +24,9 @@ TEMPLATE = (
     "{% for m in messages %}w7 {{ m.role }} {{ m.content }} w8 {% endfor %}"
     "{% if add_generation_prompt %}w9{% endif %}"
 )
+
+
+LOOP = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
 
 
 @pytest.fixture
@@ -95,6 +103,72 @@ def test_a_template_that_refuses(tmp_path: Path) -> None:
         ModelDirectory(path, "it").encode_chat("w5")
 
 
+def test_a_template_is_rendered_as_transformers_does(tmp_path: Path) -> None:
+    directory = ModelDirectory(save(FAMILIES["llama"](), tmp_path, template=TEMPLATE), "it")
+    wrapped: Any = directory._tokenizer._tokenizer
+    for prompt in ("w5", "w6 w5", "ü \U0001f600"):
+        turn = [{"role": "user", "content": prompt}]
+        assert directory.encode_chat(prompt) == wrapped.apply_chat_template(
+            turn, add_generation_prompt=True, return_dict=False
+        )
+
+
+@pytest.mark.parametrize(
+    ("template", "why"),
+    [
+        ("{{ 1 / 0 }}", "division by zero"),
+        ("{{ [].append(1) }}", "access to attribute 'append' of 'list' object is unsafe"),
+        ("{% macro m(x) %}{{ m(x) }}{% endmacro %}{{ m(1) }}", "maximum recursion depth exceeded"),
+        ("{{ ''.__class__.__mro__ }}", "access to attribute '__class__' of 'str' object is unsafe"),
+        ("{{ messages[0].content.missing.more }}", "'str object' has no attribute 'missing'"),
+        ("{% if %}", "Expected an expression, got 'end of statement block'"),
+        ("{{ 'x' * 10**11 }}", "MemoryError"),
+        (LOOP, "it computed for 1 s"),
+        (
+            "{% set n = namespace(t='x' * 10000000) %}{{ n.t * 9 }}",
+            "it writes more than 67,108,864",
+        ),
+    ],
+)
+def test_a_template_that_does_not_render_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, template: str, why: str
+) -> None:
+    monkeypatch.setattr(templates, "SECONDS", 1)
+    # What cannot even be parsed fails for each prompt, all else for this one alone.
+    guard = "{% if messages[0].content == 'bad' %}", "{% endif %}w9"
+    parses = template != "{% if %}"
+    path = save(
+        FAMILIES["llama"](), tmp_path, template=template.join(guard) if parses else template
+    )
+    directory = ModelDirectory(path, "it")
+    with pytest.raises(TestbedError, match=r"^Model 'it' has a chat template that fails \(") as got:
+        directory.encode_chat("bad")
+    assert why in str(got.value)
+    assert "\n" not in str(got.value)
+    if parses:
+        assert directory.encode_chat("good") == [9]  # by a new child where the old one died
+
+
+def test_one_child_renders_all_and_ends_with_its_parent() -> None:
+    renderer = templates.Renderer(lambda prompt: f"{os.getpid()} {prompt}")
+    first, second = (renderer(prompt).split() for prompt in ("a", "b"))
+    assert first[0] == second[0] != str(os.getpid())
+    assert (first[1], second[1]) == ("a", "b")
+    code = (
+        "import os, time; from testbed.models.templates import Renderer; "
+        "print(Renderer(lambda _: str(os.getpid()))('x'), flush=True); time.sleep(100)"
+    )
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        child = Path("/proc", parent.stdout.readline().strip())
+        assert child.is_dir()
+        parent.kill()
+        parent.wait()
+        while child.is_dir() and "zombie" not in (child / "status").read_text():
+            time.sleep(0.01)
+
+
 def test_a_tokenizer_of_vocabulary_and_merges(tmp_path: Path) -> None:
     """As OPT has it, without a tokenizer.json; it starts every text with </s>."""
     trained = Tokenizer(models.BPE())
@@ -155,6 +229,11 @@ def test_code_of_its_own_is_never_run(
         ({"model_type": "zork"}, r"Cannot read the configuration of model 'tiny'.*zork"),
         ({"architectures": ["LlamaModel"]}, r"\(LlamaModel\) has no trained causal head"),
         ({"architectures": None}, r"\(llama\) has no trained causal head"),
+        ({"num_hidden_layers": -3}, r"num_hidden_layers -3 in its configuration; allowed is 1 to"),
+        ({"num_hidden_layers": 10**7}, r"num_hidden_layers 10000000 in its configuration; allowed"),
+        ({"hidden_size": 10**12}, r"hidden_size 1000000000000 in its configuration; allowed is"),
+        ({"max_position_embeddings": 0}, r"has texts of up to 0 tokens by its configuration"),
+        ({"architectures": 3}, r"\(llama\) has no trained causal head"),
     ],
 )
 def test_other_models_are_refused(

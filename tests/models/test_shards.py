@@ -57,7 +57,7 @@ def test_pickles_are_no_weights(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"weight_map": 3}'])
 def test_a_damaged_index(tmp_path: Path, text: str) -> None:
     (tmp_path / INDEX).write_text(text)
-    with pytest.raises(TestbedError, match=rf"^Cannot read .*{INDEX} \(\w+\); fetch"):
+    with pytest.raises(TestbedError, match=rf"^/.*{INDEX}: cannot be read: .*; fetch"):
         weight_files(tmp_path, "m")
 
 
@@ -66,6 +66,45 @@ def test_a_file_that_was_cut_short(shards: list[Path], tmp_path: Path) -> None:
     shards[0].write_bytes(shards[0].read_bytes()[:-3])
     with pytest.raises(TestbedError, match=f"damaged .*: {size - 3} of {size} bytes; fetch"):
         read_weights(tmp_path, "m")
+
+
+def header(text: str | bytes) -> bytes:
+    content = text.encode() if isinstance(text, str) else text
+    return len(content).to_bytes(8, "little") + content
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (header("[" * 100_000), "its header: cannot be read"),
+        (header('{"a": ' + "[" * 100_000), "nested too deeply"),
+        (header('{"a": {"dtype": ["F32"], "shape": [1], "data_offsets": [0, 4]}}'), "'a': cannot"),
+        (header('{"a": {"dtype": "F32", "shape": [-1], "data_offsets": [0, 4]}}'), "'a': cannot"),
+        (header('{"a": {"dtype": "F32", "shape": [1], "data_offsets": [0]}}'), "'a': cannot"),
+        (header('{"a": {"dtype": "F32", "shape": 3, "data_offsets": [0, 4]}}'), "'a': cannot"),
+        (header('{"a": 3}'), "'a': cannot"),
+        (header('{"__metadata__": {}}'), "it holds no tensor"),
+        (header(b'{"\xff": {}}'), "cannot be read"),
+        ((2**63).to_bytes(8, "little"), "cannot be read"),
+    ],
+)
+def test_a_damaged_header_is_named(tmp_path: Path, content: bytes, why: str) -> None:
+    (tmp_path / "model.safetensors").write_bytes(content)
+    with pytest.raises(TestbedError, match=r"^Model 'm' has a damaged weight .*; fetch") as got:
+        read_weights(tmp_path, "m")
+    assert why in str(got.value)
+
+
+@pytest.mark.parametrize("file", ["../x.safetensors", "/etc/passwd", "a/b.safetensors"])
+def test_an_index_names_files_beside_it_alone(tmp_path: Path, file: str) -> None:
+    model = tmp_path / "model"
+    model.mkdir()
+    save_file({"a": np.zeros(5, np.float32)}, tmp_path / "x.safetensors")
+    (model / INDEX).write_text(json.dumps({"weight_map": {"a": file}}))
+    with pytest.raises(
+        TestbedError, match=rf"{INDEX}: it names the weight file '.*'; files beside"
+    ):
+        weight_files(model, "m")
 
 
 @pytest.mark.parametrize(

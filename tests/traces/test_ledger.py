@@ -19,7 +19,7 @@ ALWAYS = 1 << 62
 
 def book(folder, packets):
     frames = list(read_frames(write(folder / "x.pcap", packets)))
-    return Book(frames, streams_of([frames]))
+    return Book(frames, streams_of([frames], "x.pcap"))
 
 
 def uses(folder, packets) -> Ledger:
@@ -97,7 +97,9 @@ def test_on_a_later_link_frames_may_be_missing_and_out_of_order(folder, data):
     origin = list(read_frames(write(folder / "x.pcap", frames)))
     order = data.draw(st.permutations(range(1, len(origin))))
     order += data.draw(st.lists(st.sampled_from(order), max_size=5))
-    found = Book([origin[place] for place in order], streams_of([origin])).between(0, ALWAYS)
+    found = Book([origin[place] for place in order], streams_of([origin], "x.pcap")).between(
+        0, ALWAYS
+    )
     again = sum(origin[place].size for place in order[len(origin) - 1 :])
     assert found.retransmissions == again
     assert found.payload == sum(len(payload) for _, payload in SENT)

@@ -34,7 +34,7 @@ def recoveries(folder, sent, lost, host="10.0.0.1"):
         list(read_frames(write(folder / name, packets)))
         for name, packets in (("a.pcap", [syn, *sent]), ("b.pcap", arrived))
     ]
-    return Recoveries(Book(ends[0], streams_of([ends[0]])), ends[1], host)
+    return Recoveries(Book(ends[0], streams_of([ends[0]], "x.pcap")), ends[1], host)
 
 
 def test_from_when_it_was_first_sent_until_the_copy_that_arrived_was(tmp_path):

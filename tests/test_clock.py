@@ -18,7 +18,8 @@ from testbed.models.pace import Pace
 from testbed.traces.events import Tracer, read_events
 from testbed.transport.inprocess import InProcessChannel
 from testbed.transport.server import VerifierServer
-from testbed.transport.zmq_client import harden
+from testbed.transport.zmq_client import harden, send_heartbeats
+from testbed.transport.zmq_server import detect_dead_peers
 from tests.toy import PROMPT, similar_models, task
 
 
@@ -56,12 +57,13 @@ def test_zeromq_is_told_real_time(dilated):
         for factor in (1.0, 5.0):
             dilated(factor)
             socket = context.socket(zmq.DEALER)
-            harden(socket, 60.0)
-            told.append(
-                [socket.sndtimeo, socket.heartbeat_ivl, socket.heartbeat_timeout,
-                 socket.handshake_ivl, socket.reconnect_ivl]
-            )  # fmt: skip
-        assert told[0] == [60_000, 5_000, 60_000, 30_000, 100]
+            harden(socket)
+            send_heartbeats(socket, 60.0)
+            times = [socket.sndtimeo, socket.heartbeat_ivl, socket.heartbeat_timeout,
+                     socket.handshake_ivl, socket.reconnect_ivl]  # fmt: skip
+            detect_dead_peers(socket, 60.0)
+            told.append([*times, socket.tcp_maxrt, socket.tcp_keepalive_idle * 1000])
+        assert told[0] == [60_000, 5_000, 60_000, 30_000, 100, 60_000, 10_000]
         assert told[1] == [5 * each for each in told[0]]
     finally:
         context.destroy(linger=0)

@@ -6,7 +6,7 @@ heard of gets told so; damage is refused and never decided on.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from itertools import chain
 
@@ -63,6 +63,8 @@ class VerifierServer:
     ) -> None:
         self.target = target
         self.trace = Tracer("verifier")
+        self.resting: Collection[bytes] = ()
+        """Peers that have not taken their last answers yet; work on their texts waits."""
         self._randomiser = randomiser
         self._pace = pace
         self._sessions: dict[Key, Session] = {}
@@ -71,10 +73,13 @@ class VerifierServer:
     @property
     def busy(self) -> bool:
         """Whether `step` has something to do."""
-        return bool(self._work)
+        return any(peer not in self.resting for peer, _ in self._work)
 
     def handle(self, peer: bytes, frames: list[bytes]) -> Iterator[list[bytes]]:
-        """Take in one message; yield the frames to send to `peer` at once."""
+        """Take in one message; yield the frames to send to `peer` at once.
+
+        All that a message changes is changed before the first of them.
+        """
         try:
             message, payload = from_frames(frames)
         except ProtocolError as error:
@@ -97,6 +102,8 @@ class VerifierServer:
     def step(self) -> Iterator[tuple[bytes, list[bytes]]]:
         """Do one piece of work for every text that has some; yield (peer, frames) to send."""
         for key, work in list(self._work.items()):
+            if key[0] in self.resting:
+                continue
             answer = next(work, None)
             if answer is not None:
                 yield key[0], answer
@@ -116,9 +123,9 @@ class VerifierServer:
             yield to_frames(Refused(VERSION, message.session, reason=str(error)))
             return
         self._sessions[key] = session
+        self._work[key] = self._prefill(session.side, message.length)
         self._received(message.stream, message, payload)
         yield self._sent(message.stream, Opened(VERSION, message.session, length=message.length))
-        self._work[key] = self._prefill(session.side, message.length)
 
     def _session(self, message: Open, payload: bytes) -> Session:
         v = self.target.vocabulary_size

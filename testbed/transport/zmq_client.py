@@ -13,11 +13,11 @@ from testbed.transport.channel import LinkTimeout, Reconnected
 from testbed.transport.messages import MAX_MESSAGE
 
 HEARTBEAT = 5.0
-"""Seconds between heartbeats of an idle line."""
+"""Seconds between the heartbeats of a device."""
 HANDSHAKE, RECONNECT = 30.0, 0.1
 """Seconds that a greeting may take, and between two tries to connect: as ZeroMQ has them."""
 QUEUE = 1000
-"""Messages that may wait in a socket, each way."""
+"""Messages that may wait in a socket to be sent."""
 
 
 def milliseconds(seconds: float) -> int:
@@ -25,20 +25,36 @@ def milliseconds(seconds: float) -> int:
     return math.ceil(clock.real(seconds) * 1000)
 
 
-def harden(socket: zmq.Socket[bytes], timeout: float) -> None:
+def harden(socket: zmq.Socket[bytes]) -> None:
     """Settings of both ends, before bind or connect.
 
-    A line is given up when nothing at all has come back for `timeout` seconds: a heartbeat queues
-    behind a large message, so a shorter limit would break slow links that work. As long a message
-    waits for room in a queue, rather than being dropped.
+    What has arrived may wait without limit. At a limit libzmq 4.3.5 stops reading a connection; if
+    that then ends, the next heartbeat, due at this end or already received as a PING, aborts the
+    process: "Assertion failed: !_io_error", zeromq/libzmq issues 3937 and 4767.
     """
     socket.linger = 0
-    socket.sndhwm = socket.rcvhwm = QUEUE
+    socket.sndhwm = QUEUE
+    socket.rcvhwm = 0
     socket.maxmsgsize = MAX_MESSAGE
+    socket.handshake_ivl = milliseconds(HANDSHAKE)
+
+
+def longest_silence(timeout: float) -> float:
+    """Seconds after which either end gives up a connection on which nothing comes back.
+
+    A heartbeat queues behind a large message: a shorter limit would break slow links that work.
+    """
+    return max(timeout, HEARTBEAT)
+
+
+def send_heartbeats(socket: zmq.Socket[bytes], timeout: float) -> None:
+    """Settings of a device, before connect: it sends heartbeats, and connects anew without answer.
+
+    A message waits up to `timeout` seconds for room in the queue.
+    """
     socket.sndtimeo = milliseconds(timeout)
     socket.heartbeat_ivl = milliseconds(HEARTBEAT)
-    socket.heartbeat_timeout = milliseconds(max(timeout, HEARTBEAT))
-    socket.handshake_ivl = milliseconds(HANDSHAKE)
+    socket.heartbeat_timeout = milliseconds(longest_silence(timeout))
     socket.reconnect_ivl = milliseconds(RECONNECT)
 
 
@@ -56,7 +72,9 @@ class ZmqChannel:
         self._socket = self._context.socket(zmq.DEALER)
         self._socket.routing_id = identity.encode()
         self._socket.immediate = True  # no queueing for a line that is down
-        harden(self._socket, timeout)
+        self._socket.ipv6 = "[" in endpoint
+        harden(self._socket)
+        send_heartbeats(self._socket, timeout)
         self._monitor = self._socket.get_monitor_socket(
             zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
         )

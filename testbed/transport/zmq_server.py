@@ -2,27 +2,54 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
 
 import zmq
 
+from testbed import clock
 from testbed.errors import TestbedError
 from testbed.transport.server import VerifierServer
-from testbed.transport.zmq_client import harden
+from testbed.transport.zmq_client import HEARTBEAT, harden, longest_silence, milliseconds
+
+BURST = 100
+"""Messages sent to one peer before the others have their turn."""
+RETRY = 0.01
+"""Seconds between two looks at whether a full queue has room again."""
+
+
+def detect_dead_peers(socket: zmq.Socket[bytes], timeout: float) -> None:
+    """Settings of a verifier, before bind: TCP drops devices that are gone or do not read.
+
+    The verifier sends no heartbeats: libzmq 4.3.5 also stops reading a connection whose identity a
+    newer one has taken over, and a heartbeat after its end would abort the process, see harden.
+    Keepalive probes go out only when the device's own heartbeats have stayed away.
+    """
+    socket.heartbeat_ivl = 0
+    socket.tcp_keepalive = 1
+    socket.tcp_keepalive_idle = socket.tcp_keepalive_intvl = math.ceil(clock.real(2 * HEARTBEAT))
+    socket.tcp_maxrt = milliseconds(longest_silence(timeout))
 
 
 class ZmqVerifier:
-    """Takes messages from any number of devices and lets the server work on them in turn."""
+    """Takes messages from any number of devices and lets the server work on them in turn.
+
+    No device waits for another to read its answers. What has no room in the queue of a device is
+    kept, and the work on its text rests, until there is room, it asks again, or it is gone.
+    """
 
     def __init__(self, server: VerifierServer, endpoint: str, timeout: float) -> None:
         """Bind to `endpoint` (tcp://*:port). Raises TestbedError when the port is in use."""
         self._server = server
+        self._waiting: dict[bytes, tuple[Iterator[list[bytes]], list[bytes] | None]] = {}
+        server.resting = self._waiting.keys()
         self._context = zmq.Context()
         self._socket = self._context.socket(zmq.ROUTER)
         self._socket.router_mandatory = True  # an answer nobody can take is noticed
         self._socket.router_handover = True  # a device that comes back keeps its identity
-        harden(self._socket, timeout)
+        self._socket.ipv6 = "[" in endpoint
+        harden(self._socket)
+        detect_dead_peers(self._socket, timeout)
         try:
             self._socket.bind(endpoint)
         except zmq.ZMQError as error:
@@ -40,21 +67,44 @@ class ZmqVerifier:
         while True:
             if not self._server.busy:
                 self._server.trace.flush()
-            ready = dict(poller.poll(0 if self._server.busy else None))
+            ready = dict(poller.poll(self._patience()))
             if control in ready and not on_control():
                 return
+            for peer, waiting in list(self._waiting.items()):
+                self._send(peer, *waiting)
             if self._socket in ready:
                 peer, *frames = self._socket.recv_multipart()
-                for answer in self._server.handle(peer, frames):
-                    self._send(peer, answer)
+                self._send(peer, self._server.handle(peer, frames))
             for peer, answer in self._server.step():
-                self._send(peer, answer)
+                self._send(peer, iter([answer]))
 
     def close(self) -> None:
         """Stop listening."""
         self._context.destroy(linger=0)
 
-    def _send(self, peer: bytes, frames: list[bytes]) -> None:
-        # A device that is gone asks again when it is back, and is answered from memory.
-        with contextlib.suppress(zmq.ZMQError):
-            self._socket.send_multipart([peer, *frames])
+    def _patience(self) -> int | None:
+        """Milliseconds to wait for a message; None for as long as it takes."""
+        if self._server.busy:
+            return 0
+        return milliseconds(RETRY) if self._waiting else None
+
+    def _send(
+        self, peer: bytes, answers: Iterator[list[bytes]], frames: list[bytes] | None = None
+    ) -> None:
+        """Send `frames`, then `answers`, as far as there is room, in place of what waited so far.
+
+        What a device asked last is what it gets: its question says what it still lacks.
+        """
+        self._waiting.pop(peer, None)
+        for _ in range(BURST):
+            frames = frames or next(answers, None)
+            if frames is None:
+                return
+            try:
+                self._socket.send_multipart([peer, *frames], zmq.DONTWAIT)
+            except zmq.Again:
+                break
+            except zmq.ZMQError:
+                return  # a device that is gone asks again when it is back: answered from memory
+            frames = None
+        self._waiting[peer] = answers, frames

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import threading
+import time
 
 import pytest
 import zmq
@@ -12,10 +14,11 @@ import zmq
 from testbed.device import decode
 from testbed.errors import TestbedError
 from testbed.traces.events import Tracer
-from testbed.transport.channel import LinkTimeout
+from testbed.transport import zmq_client, zmq_server
+from testbed.transport.channel import LinkTimeout, Reconnected
 from testbed.transport.messages import MAX_MESSAGE
 from testbed.transport.server import VerifierServer
-from testbed.transport.zmq_client import ZmqChannel
+from testbed.transport.zmq_client import ZmqChannel, harden
 from testbed.transport.zmq_server import ZmqVerifier
 from tests.toy import decode_locally, models, task
 
@@ -23,10 +26,10 @@ DRAFT, TARGET = models(20)
 
 
 @contextlib.contextmanager
-def verifier(port: int | None = None):
+def verifier(port: int | None = None, host: str = "127.0.0.1"):
     """A verifier in a thread; yields its port."""
     port = port or free_port()
-    served = ZmqVerifier(VerifierServer(TARGET), f"tcp://127.0.0.1:{port}", timeout=60)
+    served = ZmqVerifier(VerifierServer(TARGET), f"tcp://{host}:{port}", timeout=60)
     stop, told = os.pipe()
     thread = threading.Thread(target=served.serve, args=(stop, lambda: False))
     thread.start()
@@ -44,14 +47,30 @@ def free_port() -> int:
         return socket.bind_to_random_port("tcp://127.0.0.1")
 
 
-def connect(port: int, name: str = "device") -> ZmqChannel:
-    return ZmqChannel(f"tcp://127.0.0.1:{port}", name, "verifier", timeout=60)
+def connect(port: int, name: str = "device", line=ZmqChannel) -> ZmqChannel:
+    return line(f"tcp://127.0.0.1:{port}", name, "verifier", timeout=60)
 
 
 def over(channel, the_task, progress=lambda tokens: None):
     return decode(
         the_task, (0, 1), DRAFT, channel, timeout=60, trace=Tracer("device"), progress=progress
     )
+
+
+def at_once(port: int, tasks, line=ZmqChannel):
+    """What devices of these names decode at the same time."""
+    got = {}
+
+    def work(name):
+        with contextlib.closing(connect(port, name, line)) as channel:
+            got[name] = over(channel, tasks[name])
+
+    threads = [threading.Thread(target=work, args=(name,)) for name in tasks]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return got
 
 
 @pytest.mark.parametrize("method", ["cloud_ar", "dsd", "dssd"])
@@ -86,20 +105,65 @@ def test_a_verifier_that_restarts_is_told_the_text_again(method):
     assert got.traffic.resends == 1
 
 
+def test_the_loopback_address_of_ipv6():
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("no IPv6 on this machine")
+    with (
+        verifier(host="[::1]") as port,
+        contextlib.closing(ZmqChannel(f"tcp://[::1]:{port}", "device", "verifier", 60)) as channel,
+    ):
+        assert len(over(channel, task("dsd", 5)).tokens) == 5
+
+
+class Slow(ZmqChannel):
+    """A device behind a slow link, which may ask again once although nothing was lost."""
+
+    received = 0
+    asks_again_at = -1
+
+    def receive(self, timeout):
+        self.received += 1
+        if self.received == self.asks_again_at:
+            raise Reconnected
+        time.sleep(5e-4)
+        return super().receive(timeout)
+
+
+@pytest.mark.parametrize("asks_again_at", [-1, 300])
+def test_streams_wait_for_slow_links(monkeypatch, asks_again_at):
+    """Queues and buffers are small, so that the verifier is far ahead of what the lines take."""
+
+    def narrow(socket):
+        harden(socket)
+        socket.sndhwm, socket.rcvhwm, socket.sndbuf, socket.rcvbuf = 5, 1, 4096, 4096
+
+    waited = []
+
+    def note(self, peer, *answers):
+        send(self, peer, *answers)
+        waited.append(peer in self._waiting)
+
+    send = ZmqVerifier._send
+    monkeypatch.setattr(zmq_client, "harden", narrow)
+    monkeypatch.setattr(zmq_server, "harden", narrow)
+    monkeypatch.setattr(ZmqVerifier, "_send", note)
+    monkeypatch.setattr(Slow, "asks_again_at", asks_again_at)
+    the_task = task("cloud_ar", 1000)
+    wanted = decode_locally(the_task, DRAFT, TARGET).tokens
+    with verifier() as port:
+        got = at_once(port, {"a": the_task, "b": the_task}, Slow)
+    assert any(waited)
+    for each in got.values():
+        assert each.tokens == wanted
+        assert each.traffic.up_messages == 3 + (asks_again_at > 0)  # Open, Round, Close
+
+
 def test_two_devices_at_once():
     tasks = {"a": task("dsd", 80), "b": task("cloud_ar", 80)}
-    got = {}
     with verifier() as port:
-
-        def work(name):
-            with contextlib.closing(connect(port, name)) as channel:
-                got[name] = over(channel, tasks[name]).tokens
-
-        threads = [threading.Thread(target=work, args=(name,)) for name in tasks]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        got = {name: each.tokens for name, each in at_once(port, tasks).items()}
     assert got == {k: decode_locally(t, DRAFT, TARGET).tokens for k, t in tasks.items()}
 
 

@@ -25,6 +25,7 @@ MAX_MESSAGE = 64 << 20
 NO_SESSION = 0
 """In a refusal of a message that could not be read."""
 Count = Annotated[int, msgspec.Meta(ge=0)]
+Name = Annotated[str, msgspec.Meta(max_length=1000)]
 Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 
 
@@ -43,7 +44,7 @@ class Open(Header, tag=1, kw_only=True):
     sampling: Sampling
     seed: Int64
     repetition: Int64
-    stream: str
+    stream: Name
     limit: Count
     """Tokens wanted in all, prompt included; a verifier that streams stops there."""
     end_tokens: list[int]
@@ -141,7 +142,7 @@ def from_frames(frames: list[bytes]) -> tuple[Message, bytes]:
         raise ProtocolError("a message could not be read: header and payload fail their checksum")
     try:
         message = decode_header(header)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise ProtocolError(f"a message could not be read: {error}") from None
     if message.version != VERSION:
         raise ProtocolError(f"the other side speaks version {message.version}, this is {VERSION}")

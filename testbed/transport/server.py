@@ -6,6 +6,8 @@ heard of gets told so; damage is refused and never decided on.
 
 from __future__ import annotations
 
+import contextlib
+import traceback
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from itertools import chain
@@ -80,35 +82,50 @@ class VerifierServer:
 
         All that a message changes is changed before the first of them.
         """
+        session = NO_SESSION
         try:
             message, payload = from_frames(frames)
-        except ProtocolError as error:
-            yield to_frames(Refused(VERSION, NO_SESSION, reason=str(error)))
-            return
-        key = (peer, message.session)
-        match message:
-            case Open():
-                self._forget(peer)
-                yield from self._open(key, message, payload)
-            case Round():
-                yield from self._round(key, message, payload)
-            case Close():
-                self._forget(peer)
-            case _:
-                yield to_frames(
-                    Refused(VERSION, message.session, reason="a verifier takes no such message")
-                )
+            session = message.session
+            yield from self._take_in((peer, session), message, payload)
+        except TestbedError as error:
+            yield to_frames(Refused(VERSION, session, reason=str(error)))
+        except Exception as error:  # one peer's failure is not the others'
+            yield self._failed((peer, session), error)
 
     def step(self) -> Iterator[tuple[bytes, list[bytes]]]:
         """Do one piece of work for every text that has some; yield (peer, frames) to send."""
         for key, work in list(self._work.items()):
             if key[0] in self.resting:
                 continue
-            answer = next(work, None)
+            try:
+                answer = next(work, None)
+            except Exception as error:  # one text's failure is not the others'
+                answer = self._failed(key, error)
             if answer is not None:
                 yield key[0], answer
             elif self._work.get(key) is work:
                 del self._work[key]
+
+    def _take_in(self, key: Key, message: Message, payload: bytes) -> Iterator[list[bytes]]:
+        match message:
+            case Open():
+                self._forget(key[0])
+                yield from self._open(key, message, payload)
+            case Round():
+                yield from self._round(key, message, payload)
+            case Close():
+                self._forget(key[0])
+            case _:
+                raise ProtocolError("a verifier takes no such message")
+
+    def _failed(self, key: Key, error: Exception) -> list[bytes]:
+        """Drop a text whose cache may be half written, log why, and say so to its device."""
+        self._sessions.pop(key, None)
+        self._work.pop(key, None)
+        with contextlib.suppress(Exception):  # the log is full or gone, or memory is
+            traceback.print_exception(error)
+        reason = f"internal error, {type(error).__name__}; the verifier's log has the traceback"
+        return to_frames(Refused(VERSION, key[1], reason=reason))
 
     def _forget(self, peer: bytes) -> None:
         # A device works on one text at a time, so a new one ends the one before.
@@ -117,12 +134,7 @@ class VerifierServer:
                 del sessions[key]
 
     def _open(self, key: Key, message: Open, payload: bytes) -> Iterator[list[bytes]]:
-        try:
-            session = self._session(message, payload)
-        except TestbedError as error:
-            yield to_frames(Refused(VERSION, message.session, reason=str(error)))
-            return
-        self._sessions[key] = session
+        self._sessions[key] = session = self._session(message, payload)
         self._work[key] = self._prefill(session.side, message.length)
         self._received(message.stream, message, payload)
         yield self._sent(message.stream, Opened(VERSION, message.session, length=message.length))
@@ -136,6 +148,13 @@ class VerifierServer:
             )
         if not message.length:
             raise TestbedError("a text without tokens cannot be continued")
+        if message.length >= message.limit:
+            raise TestbedError(
+                f"a text of {message.length} tokens has no room for more below its limit, "
+                f"{message.limit}"
+            )
+        if len(message.end_tokens) > v:
+            raise TestbedError(f"{len(message.end_tokens)} end tokens in a vocabulary of {v}")
         require_context(self.target, message.limit)
         kind = method_class(message.method)
         if not kind.uses_verifier:
@@ -168,16 +187,17 @@ class VerifierServer:
             resync = Resync(VERSION, message.session, round=message.round, length=length)
             yield self._sent(session.side.stream, resync)
             return
-        if any(token >= self.target.vocabulary_size for token in message.catch_up):
-            reason = f"catch-up tokens {message.catch_up} are not all in the vocabulary"
-            yield to_frames(Refused(VERSION, message.session, reason=reason))
-            return
         room = session.side.limit - length - len(message.catch_up) - 1
-        most = session.method.most_drafts(max(0, room))
+        if room < 0:
+            raise TestbedError(
+                f"a text of {length} tokens and {len(message.catch_up)} of catch-up has no room "
+                f"for more below its limit, {session.side.limit}"
+            )
+        if any(token >= self.target.vocabulary_size for token in message.catch_up):
+            raise TestbedError(f"catch-up tokens {message.catch_up} are not all in the vocabulary")
+        most = session.method.most_drafts(room)
         if message.drafts > most:
-            reason = f"{message.drafts} drafts where at most {most} can be used"
-            yield to_frames(Refused(VERSION, message.session, reason=reason))
-            return
+            raise TestbedError(f"{message.drafts} drafts where at most {most} can be used")
         self._received(session.side.stream, message, payload)
         # The prompt is read by itself even where the first round is here already: a pass over other
         # tokens is rounded otherwise, and the text must not depend on who was quicker.

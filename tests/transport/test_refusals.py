@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import zlib
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from testbed.methods.ksqs import likeliest
 from testbed.methods.qs import Qs, QsOptions
 from testbed.methods.sides import Answer
 from testbed.transport.messages import (
+    CHECKSUM_SIZE,
     VERSION,
     Open,
     Refused,
@@ -54,6 +56,12 @@ def opening(method="dsd", **changes):
     return to_frames(message, encode_tokens(prompt, V).data)
 
 
+def garbled(frames, these, those):
+    """A message with other bytes in its header, and the checksum of these."""
+    header = frames[0][:-CHECKSUM_SIZE].replace(these, those)
+    return [header + zlib.crc32(frames[1], zlib.crc32(header)).to_bytes(4, "big"), frames[1]]
+
+
 def a_round(drafts, payload, base=2, catch_up=()):
     message = Round(
         VERSION, SESSION, round=0, base=base, catch_up=list(catch_up), drafts=drafts, received=0
@@ -78,6 +86,10 @@ def answers(*messages):
         (opening(repetition=2**64 - 1), "<= 9223372036854775807"),
         (opening("device_only"), "device_only never asks the verifier"),
         (opening("cloud_ar", prompt=[]), "a text without tokens cannot be continued"),
+        (opening(limit=2), "2 tokens has no room for more below its limit, 2"),
+        (opening(end_tokens=[1] * (V + 1)), "21 end tokens in a vocabulary of 20"),
+        (opening(stream="x" * 1001), "length <= 1000"),
+        (garbled(opening(stream="xyz"), b"xyz", b"x\xffz"), "could not be read: 'utf-8' codec"),
     ],
 )
 def test_openings_that_cannot_be_served(frames, reason):
@@ -97,6 +109,19 @@ def test_more_drafts_than_the_text_has_room_for(method):
     *_, refused = answers(opening(method), a_round(10**12, b"", catch_up=[3]))
     assert isinstance(refused, Refused)
     assert refused.reason == f"{10**12} drafts where at most {LIMIT - 4} can be used"
+
+
+@pytest.mark.parametrize("method", ["cloud_ar", "dsd", "tslt_tree"])
+def test_more_catch_up_than_the_text_has_room_for(method):
+    room = LIMIT - 2 - 1
+    *_, answer = answers(opening(method), a_round(0, b"", catch_up=[1] * (room + 1)))
+    assert isinstance(answer, Refused)
+    assert answer.reason == (
+        f"a text of 2 tokens and {room + 1} of catch-up has no room for more below its limit, 32"
+    )
+    *_, answer = answers(opening("cloud_ar"), a_round(0, b"", catch_up=[1] * room))
+    assert isinstance(answer, Reply)
+    assert answer.length == LIMIT
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,83 @@
+"""A target that fails over one text: the others go on, and the log says why."""
+
+from __future__ import annotations
+
+import pytest
+
+from testbed.errors import TestbedError
+from testbed.transport.inprocess import InProcessChannel
+from testbed.transport.messages import Refused, Reply, Unknown, from_frames
+from testbed.transport.server import VerifierServer
+from tests.toy import ToyModel, decode_locally, models, task
+from tests.transport.test_refusals import V, a_round, opening
+
+DRAFT, TARGET = models(V)
+
+
+class Failing(ToyModel):
+    """Fails when it reads a token, or already when a text begins."""
+
+    def __init__(self, error: BaseException, token: int | None) -> None:
+        self.__dict__.update(vars(TARGET))
+        self.error, self.token = error, token
+
+    def after(self, text):
+        if text[-1] == self.token:
+            raise self.error
+        return super().after(text)
+
+    def session(self):
+        if self.token is None:
+            raise self.error
+        return super().session()
+
+
+def served(server: VerifierServer, *messages: tuple[bytes, list[bytes]]):
+    """What each peer is answered."""
+    got = []
+    for peer, frames in messages:
+        got += [(peer, answer) for answer in server.handle(peer, frames)]
+        while server.busy:
+            got += server.step()
+    return [(peer, from_frames(answer)[0]) for peer, answer in got]
+
+
+@pytest.mark.parametrize("error", [RuntimeError("out of memory"), MemoryError(), OSError(28, "x")])
+@pytest.mark.parametrize(
+    ("prompt", "catch_up", "token"),
+    [([0, 19], [], 19), ([0, 1], [19], 19), ([0, 1], [], None)],
+    ids=["prompt", "round", "opening"],
+)
+def test_a_failure_ends_one_text(error, prompt, catch_up, token, capsys):
+    server = VerifierServer(Failing(error, token))
+    ask = a_round(0, b"", catch_up=catch_up)
+    got = served(server, (b"a", opening(prompt=prompt)), (b"a", ask), (b"a", ask))
+    refused, *later = [each for _, each in got if isinstance(each, Refused | Unknown)]
+    assert isinstance(refused, Refused)
+    assert refused.reason == (
+        f"internal error, {type(error).__name__}; the verifier's log has the traceback"
+    )
+    assert later  # the text is gone
+    assert all(isinstance(each, Unknown) for each in later)
+    log = capsys.readouterr().err
+    assert log.startswith("Traceback")
+    assert f"{type(error).__name__}" in log.splitlines()[-1]
+    assert not server._sessions
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(1)])
+@pytest.mark.parametrize("token", [19, None])
+def test_who_ends_the_process_ends_it(error, token):
+    with pytest.raises(type(error)):
+        served(VerifierServer(Failing(error, token)), (b"a", opening(prompt=[0, 19])))
+
+
+def test_the_device_is_told_and_others_go_on():
+    server = VerifierServer(Failing(RuntimeError("out of memory"), 19))
+    served(server, (b"other", opening()))
+    with pytest.raises(TestbedError, match="refused: internal error, RuntimeError"):
+        decode_locally(
+            task("dsd", 8), DRAFT, TARGET, channel=lambda _: InProcessChannel(server), prompt=(19,)
+        )
+    (_, reply), *_ = served(server, (b"other", a_round(0, b"")))
+    assert isinstance(reply, Reply)

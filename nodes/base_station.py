@@ -2,7 +2,7 @@
 
 By hand:
 
-    python -m nodes.base_station --model smollm2-135m-instruct --listen tcp://*:5555
+    python -m nodes.base_station --model smollm2-135m-instruct --listen tcp://*:5555 --insecure
 """
 
 from nodes.arguments import run

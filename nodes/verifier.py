@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import ipaddress
+import re
 from pathlib import Path
 
 from nodes.arguments import load_warm, parser
 from testbed.control import Begin, NodeEnd, Ready
+from testbed.errors import TestbedError
 from testbed.traces.events import Tracer
+from testbed.transport.messages import PORT
 from testbed.transport.server import VerifierServer
 from testbed.transport.zmq_server import ZmqVerifier
 
@@ -14,10 +18,23 @@ from testbed.transport.zmq_server import ZmqVerifier
 def main(name: str, description: str | None) -> None:
     """Run one verifier called `name`."""
     arguments = parser(description)
+    default = f"tcp://127.0.0.1:{PORT}"
     arguments.add_argument(
-        "--listen", default="tcp://*:5555", help="where devices connect (default tcp://*:5555)"
+        "--listen", default=default, help=f"where devices connect (default {default})"
+    )
+    arguments.add_argument(
+        "--insecure",
+        action="store_true",
+        help="listen beyond this machine: there are no keys yet, so that whoever reaches the port "
+        "can use the model, and read and disturb others' texts",
     )
     args = arguments.parse_args()
+    if not (args.control or args.insecure or within_this_machine(args.listen)):
+        raise TestbedError(
+            f"--listen {args.listen}: whoever reaches this port can use the model, and read and "
+            f"disturb others' texts, as there are no keys yet; listen on {default}, or add "
+            "--insecure in a network that you trust"
+        )
     server = VerifierServer(load_warm(args.model, "target"), pace=args.pace)
     verifier = ZmqVerifier(server, args.listen, args.timeout)
     try:
@@ -28,6 +45,20 @@ def main(name: str, description: str | None) -> None:
             verifier.serve()
     finally:
         verifier.close()
+
+
+def within_this_machine(endpoint: str) -> bool:
+    """Return True where nobody else can connect for certain: a loopback address in digits, a file.
+
+    A name may mean anything on this machine.
+    """
+    address = re.fullmatch(r"tcp://(?:\[(.+)\]|([^:]+)):[^:]+", endpoint)
+    if address is None:
+        return endpoint.startswith("ipc://")
+    try:
+        return ipaddress.ip_address(address[1] or address[2]).is_loopback
+    except ValueError:
+        return False
 
 
 def follow_runner(name: str, server: VerifierServer, verifier: ZmqVerifier) -> None:

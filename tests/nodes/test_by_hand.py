@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+import nodes.verifier
+from testbed.errors import TestbedError
 from tests.transport.test_zmq import free_port
 
 SYNTHETIC = '{"type":"synthetic","vocabulary_size":1000,"acceptance":0.8}'
@@ -95,6 +97,60 @@ def test_a_method_without_a_verifier_needs_none():
 )
 def test_bad_arguments_are_one_sentence(arguments, complaint, code):
     assert complaint in device(*arguments, code=code).stderr
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "within"),
+    [
+        ("tcp://127.0.0.1:5555", True),
+        ("tcp://127.8.8.8:*", True),
+        ("tcp://[::1]:5555", True),
+        ("ipc:///tmp/verifier", True),
+        ("tcp://*:5555", False),
+        ("tcp://0.0.0.0:5555", False),
+        ("tcp://[::]:5555", False),
+        ("tcp://192.0.2.1:5555", False),
+        ("tcp://localhost:5555", False),  # whatever that is here
+        ("tcp://eth0:5555", False),
+        ("tcp://127.0.0.1:5555:1", False),
+        ("tcp://::1:5555", False),
+        ("tipc://{1,2}", False),
+        ("", False),
+    ],
+)
+def test_a_verifier_by_hand_stays_within_this_machine(endpoint, within, monkeypatch):
+    def loaded(*arguments):
+        raise LookupError
+
+    monkeypatch.setattr(nodes.verifier, "load_warm", loaded)
+
+    def listen(*more: str) -> None:
+        command = ["cloud", "--model", SYNTHETIC, "--listen", endpoint, *more]
+        monkeypatch.setattr(sys, "argv", command)
+        nodes.verifier.main("cloud", None)
+
+    with pytest.raises(LookupError if within else TestbedError) as refused:
+        listen()
+    if not within:
+        assert str(refused.value) == (
+            f"--listen {endpoint}: whoever reaches this port can use the model, and read and "
+            "disturb others' texts, as there are no keys yet; listen on tcp://127.0.0.1:5555, or "
+            "add --insecure in a network that you trust"
+        )
+    for allowed in "--insecure", "--control":
+        with pytest.raises(LookupError):
+            listen(allowed)
+
+
+def test_a_verifier_by_hand_listens_on_loopback_unless_told(monkeypatch):
+    def bind(server, endpoint, timeout):
+        raise LookupError(endpoint)
+
+    monkeypatch.setattr(nodes.verifier, "load_warm", lambda *arguments: None)
+    monkeypatch.setattr(nodes.verifier, "ZmqVerifier", bind)
+    monkeypatch.setattr(sys, "argv", ["cloud", "--model", SYNTHETIC])
+    with pytest.raises(LookupError, match=r"^tcp://127\.0\.0\.1:5555$"):
+        nodes.verifier.main("cloud", None)
 
 
 def test_a_port_in_use_is_one_sentence():

@@ -327,4 +327,3 @@ class Results:
         copy = folder / f"{digest}-{Path(path).name}"
         write_whole(copy, content)
         return str(copy.relative_to(self.path))
-

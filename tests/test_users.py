@@ -13,13 +13,31 @@ import msgspec
 import pytest
 
 from testbed.captures import Entry
-from testbed.emulation.guest_kernel import TUN
+from testbed.emulation.guest_kernel import guest_missing
+from testbed.emulation.netem import probe_netem
 from testbed.emulation.setgroups import ignoring_setgroups
 from tests.emulation.inside import need_sandbox
 from tests.whole_run import ROOT, only_busy, results
 
 SCENARIO = ROOT / "scripts/scenarios/synthetic.yaml"
 USERS = ["root", "an ordinary user", "root of a user namespace"]
+
+OWN_TUN = "mount -t tmpfs tmpfs /dev/net && mknod -m 666 /dev/net/tun c 10 200"
+NO_TUN = "mount -t tmpfs tmpfs /dev/net"
+PREFIXES = {
+    "root": [],
+    # With nothing of root's but the device that lets a guest carry frames.
+    "an ordinary user": [
+        *("unshare", "--mount", "sh", "-c"),
+        f'[ ! -d /dev/net ] || {{ {OWN_TUN}; }}; exec "$0" "$@"',
+        *("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"),
+    ],
+    # Without that device: the relay takes over.
+    "root of a user namespace": [
+        *("unshare", "--user", "--map-root-user", "--mount", "sh", "-c"),
+        f'[ ! -d /dev/net ] || {NO_TUN}; exec "$0" "$@"',
+    ],
+}
 
 
 @pytest.fixture
@@ -30,25 +48,29 @@ def folder():
         yield Path(name)
 
 
-def as_user(user: str) -> tuple[list[str], str | None]:
-    """The Python that such a user can run, and a user to become before."""
-    if user == "root":
-        return [sys.executable], None
-    if user == "root of a user namespace":
-        return ["unshare", "--user", "--map-root-user", sys.executable], None
-    # Debian's Python, which every user may run.
-    python = shutil.which("python3", path="/usr/bin")
-    if python is None or ROOT.stat().st_mode & 0o005 != 0o005:
+@pytest.fixture
+def python(user):
+    """A Python that such a user can run: for others than root that of Debian."""
+    if user != "an ordinary user":
+        return sys.executable
+    found = shutil.which("python3", path="/usr/bin")
+    if found is None or ROOT.stat().st_mode & 0o005 != 0o005:
         pytest.skip("no Python that every user may run")
-    return [python], "nobody"
+    return found
+
+
+def expected(user: str) -> str:
+    """The backend that `auto` is to choose."""
+    if probe_netem().available:
+        return "netem"
+    return "relay" if guest_missing() or user == "root of a user namespace" else "guest netem"
 
 
 @pytest.mark.emulation
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 @pytest.mark.parametrize("user", USERS)
-def test_a_run_of_any_user_is_valid_and_every_byte_of_it_has_a_use(folder, user):
+def test_a_run_of_any_user_is_valid_and_every_byte_of_it_has_a_use(folder, python, user):
     need_sandbox()
-    python, name = as_user(user)
     temporary = folder / "temporary"
     temporary.mkdir()
     temporary.chmod(0o777)
@@ -56,14 +78,15 @@ def test_a_run_of_any_user_is_valid_and_every_byte_of_it_has_a_use(folder, user)
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(ROOT), *packages]),
-        **({"HOME": "/nowhere"} if name else {}),
         "TMPDIR": str(temporary),
         "TESTBED_CACHE": str(folder / "cache"),
     }
+    if user == "an ordinary user":
+        environment["HOME"] = "/nowhere"
 
     def call(*arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [*python, *arguments], user=name, env=environment, cwd=folder,
+            [*PREFIXES[user], python, *arguments], env=environment, cwd=folder,
             capture_output=True, text=True, check=False, timeout=240,
         )  # fmt: skip
 
@@ -72,17 +95,18 @@ def test_a_run_of_any_user_is_valid_and_every_byte_of_it_has_a_use(folder, user)
         pytest.skip(trial.stderr.strip().splitlines()[-1])
     done = call("-m", "testbed", "run", str(SCENARIO), "--out", str(folder / "out"))
     assert done.returncode == 0 or only_busy(folder / "scenario"), done.stdout + done.stderr
-    assert "warning" not in done.stdout
+    assert "not captured" not in done.stdout
     found = results(folder / "scenario")
     (run,) = (found.path / "runs").iterdir()
     entries = msgspec.json.decode((run / "ledger.json").read_bytes(), type=list[Entry])
     assert [entry.unaccounted for entry in entries] == [0, 0]
     assert list(temporary.iterdir()) == []
+
     backend = done.stdout.partition("links by ")[2].partition(", results")[0]
+    assert backend == expected(user)
     reasons = [line for line in done.stdout.splitlines() if line.startswith("links by relay, as ")]
     assert len(reasons) == (backend == "relay")
-    if name == "nobody" and backend == "relay" and not os.access(TUN, os.R_OK):
-        assert str(TUN) in reasons[0]
+    assert backend != "relay" or "guest kernel needs " in reasons[0]
 
 
 def test_groups_are_given_up_where_they_can_be(tmp_path, monkeypatch):

@@ -53,7 +53,7 @@ def namespace_command() -> list[str]:
 
 
 def may_unshare() -> bool:
-    """Tell whether namespaces can be made without a user namespace: not only of root, nor all."""
+    """Tell whether this process has CAP_SYS_ADMIN, without which namespaces need one of users."""
     for line in Path("/proc/self/status").read_text().splitlines():
         name, _, value = line.partition(":")
         if name == "CapEff":

@@ -348,12 +348,13 @@ APPARMOR = "kernel.apparmor_restrict_unprivileged_userns"
     [
         ((0, "no", {APPARMOR: "1"}), CONTAINER),
         ((1000, "unshare: mount /proc failed: no", {}), CONTAINER),
+        ((1000, "mount: no", {APPARMOR: "1"}), f"run as root or as root `sysctl {APPARMOR}=0`"),
         ((1000, "no", {}), "run as root"),
         ((1000, "no", {APPARMOR: "0", MAXIMUM: "5"}), "run as root"),
         ((1000, "no", {APPARMOR: "1"}), f"run as root or as root `sysctl {APPARMOR}=0`"),
         (
             (1000, "no", dict.fromkeys(["kernel.unprivileged_userns_clone", MAXIMUM], "0")),
-            "run as root or as root `sysctl user.max_user_namespaces=31000` or as root "
+            "run as root or as root `sysctl user.max_user_namespaces=28633` or as root "
             "`sysctl kernel.unprivileged_userns_clone=1`",
         ),
     ],

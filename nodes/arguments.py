@@ -119,8 +119,9 @@ def model_spec(reference: str) -> ModelSpec:
     # Not needed under the runner, which has looked at all of this.
     from testbed.models.catalog import resolve  # noqa: PLC0415
     from testbed.models.memory import Load, require_memory  # noqa: PLC0415
+    from testbed.models.operators import with_operators  # noqa: PLC0415
 
-    found = resolve(reference)
+    found = with_operators(resolve(reference))
     require_memory([Load(found, processes=1)])
     return found
 

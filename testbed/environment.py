@@ -11,6 +11,7 @@ from typing import Any
 
 from testbed.cores import usable_cores
 
+_CPUINFO = Path("/proc/cpuinfo")
 _PACKAGES = (
     "testbed", "mininet", "pyzmq", "numpy", "msgspec", "torch", "transformers", "tokenizers",
 )  # fmt: skip
@@ -29,7 +30,7 @@ def describe_environment() -> dict[str, Any]:
     return {
         "kernel": platform.release(),
         "system": platform.freedesktop_os_release().get("PRETTY_NAME", platform.system()),
-        "processor": _processor(),
+        "processor": processor(),
         "cores": len(os.sched_getaffinity(0)),
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in _PACKAGES},
@@ -44,18 +45,33 @@ def threads_per_node(nodes: int = 2) -> int:
     return max(1, usable_cores() // nodes)
 
 
+def processor() -> str:
+    """The model of the processors; on an Arm, which has no name there, its maker's numbers."""
+    told = _cpuinfo()
+    if name := told.get("model name"):
+        return name
+    numbers = [f"{key} {told[key]}" for key in told if key.startswith("CPU ")]
+    return ", ".join([platform.machine(), *numbers])
+
+
+def instruction_sets() -> str:
+    """The flags of the first processor; empty where the kernel tells none."""
+    told = _cpuinfo()
+    return told.get("flags") or told.get("Features") or ""
+
+
+def _cpuinfo() -> dict[str, str]:
+    """What the kernel says of the first processor."""
+    first, _, _ = _CPUINFO.read_text().partition("\n\n")
+    pairs = (line.partition(":") for line in first.splitlines())
+    return {key.strip(): value.strip() for key, _, value in pairs}
+
+
 def _version(package: str) -> str | None:
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return None  # run from a checkout, or not needed by this run
-
-
-def _processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.machine()
 
 
 def _commit() -> str | None:

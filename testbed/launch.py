@@ -27,7 +27,7 @@ from testbed.machine_errors import TOLD, sentence
 from testbed.plan import Plan, read_plans
 from testbed.preparation import prepare
 from testbed.results import Results
-from testbed.resumption import discard_doubtful, sessions
+from testbed.resumption import discard_doubtful, require_same_operators, sessions
 from testbed.scenario import Scenario
 from testbed.traces.verdict import Verdict
 
@@ -73,6 +73,7 @@ def resume(path: Path, *, redo: bool = False) -> tuple[Results, int]:
         began = sessions(results)
         session = began[-1].session + 1
         plans = read_plans(results)
+        require_same_operators(results, plans)
         _require_backend(plans[0].backend)
         with _until_the_end(results):  # the verdict that stands counts runs discarded now
             if redo:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
 from testbed.errors import TestbedError
-from testbed.models.spec import ModelSpec
+from testbed.models.spec import HuggingFaceSpec, ModelSpec, OperatorChoice
 from testbed.order import Turn
 from testbed.results import Results
 from testbed.stored import read
@@ -19,6 +21,7 @@ class Plan(msgspec.Struct):
     """As the scenario wrote it; the resolved one also has what follows from it."""
     backend: str
     target: ModelSpec
+    """With what it multiplies by, see testbed.models.operators; so has the draft."""
     draft: ModelSpec
     prompts: list[str]
     """Their token ids by the target's tokenizer, in its chat template if asked for: "5 17 3"."""
@@ -32,6 +35,16 @@ class Plan(msgspec.Struct):
     """Whether frames are recorded."""
     warnings: list[str] = []
     """What whoever reads the results should know of the models."""
+
+
+def operator_choices(plans: Iterable[Plan]) -> dict[str, OperatorChoice]:
+    """What models multiply by, for each that had a choice, as "NAME in DTYPE"."""
+    specs = [spec for plan in plans for spec in (plan.target, plan.draft)]
+    return {
+        f"{spec.name} in {spec.dtype}": spec.operators
+        for spec in specs
+        if isinstance(spec, HuggingFaceSpec) and spec.operators
+    }
 
 
 def read_plans(results: Results) -> list[Plan]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import reprlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -17,6 +17,7 @@ from testbed.models.base import Text, require_context
 from testbed.models.catalog import resolve
 from testbed.models.load import load_synthetic
 from testbed.models.memory import Load, require_memory
+from testbed.models.operators import with_operators
 from testbed.models.shards import read_weights
 from testbed.models.spec import HuggingFaceSpec, ModelSpec, SyntheticSpec
 from testbed.models.vocabulary import require_same_vocabulary
@@ -55,6 +56,7 @@ def prepare(point: Point, backend: str, jobs: int = 1, why_no_captures: str = ""
     pair = _find_pair(scenario, jobs)
     _check_methods(scenario, pair.vocabulary_size)
     prompts = _read_prompts(scenario, pair)
+    pair = _with_operators(scenario, pair)
     ends = [] if scenario.document.decoding.ignore_eos else sorted(pair.target_text.end_tokens)
     _check_memory(scenario, pair, jobs)
     document = scenario.document
@@ -167,6 +169,19 @@ def _read_prompts(scenario: Scenario, pair: Pair) -> list[list[int]]:
             raise TestbedError(f"{scenario.source}: prompts: {which}: {error}") from None
         prompts.append(tokens)
     return prompts
+
+
+def _with_operators(scenario: Scenario, pair: Pair) -> Pair:
+    """The pair with what its models multiply by on this machine, those that are used."""
+    asked = any(entry.uses_verifier for entry in scenario.methods)
+    try:
+        return replace(
+            pair,
+            target=with_operators(pair.target) if asked else pair.target,
+            draft=with_operators(pair.draft),
+        )
+    except TestbedError as error:
+        raise TestbedError(f"{scenario.source}: models: {error}") from None
 
 
 def _check_memory(scenario: Scenario, pair: Pair, jobs: int) -> None:

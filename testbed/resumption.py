@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from testbed.environment import describe_environment
 from testbed.errors import TestbedError
 from testbed.journal import JOURNAL, Began, Discarded, NetworkUp, append, read
+from testbed.models.operators import machine
+from testbed.plan import Plan, operator_choices
 from testbed.results import Results
 from testbed.traces.verdict import worst
 
@@ -41,6 +43,21 @@ def sessions(results: Results) -> list[Began]:
     if str(now["commit"]).endswith("-dirty"):
         print("warning: files of the testbed differ from its commit, perhaps not as they did then")
     return began
+
+
+def require_same_operators(results: Results, plans: Iterable[Plan]) -> None:
+    """Raise TestbedError unless models can multiply here by what they did when it was begun.
+
+    The plans hold which operators, and this machine must have the same and round alike.
+    """
+    here = machine()
+    for name, choice in operator_choices(plans).items():
+        if choice.machine != here:
+            raise TestbedError(
+                f"--resume {results.path}: {name} was begun by {choice.why} on {choice.machine}, "
+                f"and this is {here}, which rounds otherwise; go back to that, or run the scenario "
+                "anew"
+            )
 
 
 def discard_doubtful(results: Results, session: int) -> None:

@@ -26,7 +26,7 @@ from testbed.experiment import Experiment
 from testbed.jobs import Job, Piece, left, take
 from testbed.machine_errors import TOLD, naming, sentence
 from testbed.order import Turn
-from testbed.plan import Plan, read_plans
+from testbed.plan import Plan, operator_choices, read_plans
 from testbed.progress import Display
 from testbed.results import FailedRun, Results
 from testbed.scenario import Scenario, check_scenario
@@ -55,9 +55,12 @@ class Runner:
         self._ended = results.ended()
         # Other sandboxes may have begun earlier.
         self._failed = [run for run in results.failed() if run.session < job.session]
-        began = journal.Began(
-            session=job.session, jobs=job.jobs, environment=describe_environment()
-        )
+        choices = operator_choices(self._plans)
+        environment = {
+            **describe_environment(),
+            "operators": {name: choice.why for name, choice in choices.items()},
+        }
+        began = journal.Began(session=job.session, jobs=job.jobs, environment=environment)
         self._note(began)
 
     def run(self, pieces: Iterable[Piece]) -> int:

@@ -20,16 +20,17 @@ be as many as announced, the coder must end up empty, and all counts must sum to
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
-from constriction import stream
 from numpy.typing import NDArray
 
 from testbed.codecs.bits import BitReader, BitWriter, PayloadError, width
 from testbed.codecs.fixed_point import FixedPoint, FixedPrecision
 from testbed.decoding.lattice import Lattice
 from testbed.decoding.sampling import Probabilities
+from testbed.errors import TestbedError
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,14 @@ class Entropy:
     """A DistributionCodec for one fixed precision."""
 
     precision: FixedPrecision
+
+    def __post_init__(self) -> None:
+        """Raise TestbedError where the coder's package is missing."""
+        if find_spec("constriction") is None:
+            raise TestbedError(
+                "entropy coding needs the package constriction, which PyPI has for x86_64 only; "
+                "choose another form, or build it from its sources"
+            )
 
     def quantise(self, q: Probabilities) -> Lattice:
         """See DistributionCodec; as FixedPoint does."""
@@ -49,7 +58,7 @@ class Entropy:
         histogram = np.bincount(classes, minlength=FixedPoint(self.precision).bits + 1)
         for number in histogram[1:]:
             _write_gamma(writer, int(number))
-        coder = stream.stack.AnsCoder()
+        coder = _stream().stack.AnsCoder()
         coder.encode_reverse(classes.astype(np.int32), _model(histogram))
         words = coder.get_compressed()
         writer.write(words.size, width(_most_words(counts.size) + 1))
@@ -80,7 +89,7 @@ def _read_classes(
     words = reader.read_array(size, 32).astype(np.uint32)
     if size and words[-1] == 0:
         raise PayloadError("a distribution arrived damaged: its last word is 0")
-    coder = stream.stack.AnsCoder(words)
+    coder = _stream().stack.AnsCoder(words)
     classes: NDArray[np.int32] = coder.decode(_model(histogram), vocabulary_size)
     # Decoding undoes encoding step by step: only what was encoded leaves the coder empty.
     if not coder.is_empty() or (np.bincount(classes, minlength=histogram.size) != histogram).any():
@@ -88,8 +97,15 @@ def _read_classes(
     return classes
 
 
+def _stream() -> Any:
+    """constriction's coders; imported late, as not every machine has the package."""
+    from constriction import stream  # noqa: PLC0415
+
+    return stream
+
+
 def _model(histogram: NDArray[np.int64]) -> Any:
-    return stream.model.Categorical(histogram.astype(np.float64), perfect=False)
+    return _stream().model.Categorical(histogram.astype(np.float64), perfect=False)
 
 
 def _most_words(vocabulary_size: int) -> int:

@@ -40,6 +40,7 @@ def _profile_compute(args: argparse.Namespace) -> int:
     from testbed.models.catalog import resolve
     from testbed.models.load import load_model
     from testbed.models.memory import Load, require_memory
+    from testbed.models.operators import with_operators
     from testbed.models.recording import record, write_profile
 
     if args.threads is not None and args.threads < 1:
@@ -51,6 +52,7 @@ def _profile_compute(args: argparse.Namespace) -> int:
     spec = msgspec.structs.replace(
         spec, dtype=args.dtype or spec.dtype, threads=args.threads, device=args.device
     )
+    spec = with_operators(spec)
     require_memory([Load(spec, processes=1)])
     model = load_model(spec, args.role)
     with Console().status("") as status:

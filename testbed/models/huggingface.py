@@ -16,9 +16,7 @@ from testbed.models.base import Logits
 from testbed.models.checks import check_extension, check_rollback
 from testbed.models.devices import require_device
 from testbed.models.directory import ModelDirectory
-from testbed.models.int8 import to_int8
 from testbed.models.layers import remove_layers
-from testbed.models.linears import replace_linears
 from testbed.models.memory import give_back
 from testbed.models.networks import Whole, quickest
 from testbed.models.rollback import prove_rollback
@@ -39,6 +37,8 @@ class HuggingFaceModel:
 
     `device` is "cpu", "cuda", "cuda:N", or "auto" for transformers' own device map: all GPUs, and
     the CPU for what they cannot hold. `threads` sets torch's thread count for the whole process.
+    Passes over `operator_from` tokens and more use operators that not every processor has, see
+    testbed.models.operators; by default none does.
     Only in fp32 do block-wise and token-wise reading agree closely enough for lossless decoding.
     Raises TestbedError when the directory holds no usable causal model.
     """
@@ -52,6 +52,7 @@ class HuggingFaceModel:
         without_layers: Sequence[int] = (),
         threads: int | None = None,
         device: Device = "cpu",
+        operator_from: int | None = None,
     ) -> None:
         self.name = name
         if threads is not None:
@@ -60,16 +61,11 @@ class HuggingFaceModel:
         vocabulary = self._directory.vocabulary
         self._vocabulary_size, self._vocabulary_id = vocabulary.size, vocabulary.fingerprint
         give_back()  # the tables of tokens leave tens of MB
-        network = _load(Path(path), name, dtype, device)
-        if without_layers:
-            remove_layers(network, without_layers, name)
-        trim_head(network, name)
-        if dtype == "int8":
-            replace_linears(network, to_int8)
+        network = load_network(Path(path), name, dtype, without_layers, device)
         self._embedded = int(network.get_input_embeddings().weight.shape[0])
         with torch.inference_mode():
             prove_rollback(Whole(network).forward, name, network.config.model_type)
-        self.network = quickest(network, name, dtype, device)
+        self.network = quickest(network, name, dtype, device, operator_from)
         give_back()
 
     @property
@@ -157,8 +153,13 @@ class HuggingFaceSession:
         assert self.length == length
 
 
-def _load(path: Path, name: str, dtype: Dtype, device: Device) -> Any:
-    """The network in a local directory, on its device."""
+def load_network(
+    path: Path, name: str, dtype: Dtype, without_layers: Sequence[int], device: Device
+) -> Any:
+    """The network in a local directory, without some layers, as transformers runs it.
+
+    Raises TestbedError when there is no usable one.
+    """
     require_device(name, device, dtype, torch.cuda.device_count())
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     causal: Any = AutoModelForCausalLM  # its declared type forgets output_loading_info
@@ -182,4 +183,7 @@ def _load(path: Path, name: str, dtype: Dtype, device: Device) -> Any:
             f"Model '{name}' in {path} has no trained causal head: its files lack "
             f"{min(report['missing_keys'])}; allowed are causal language models."
         )
+    if without_layers:
+        remove_layers(network, without_layers, name)
+    trim_head(network, name)
     return network.eval()

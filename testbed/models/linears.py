@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TypeAlias
 
+import torch
 from torch import nn
 
 Replace: TypeAlias = Callable[[nn.Linear], nn.Module]
@@ -22,3 +24,31 @@ def replace_linears(network: nn.Module, by: Replace) -> None:
             setattr(network, name, by(child))
         else:
             replace_linears(child, by)
+
+
+@dataclass
+class Crossing:
+    """The number of tokens from which on the layers of a network use an operator; None: never."""
+
+    tokens: int | None
+
+
+class ByTokens(nn.Module):
+    """A linear layer twice, each for the numbers of tokens that it is better for."""
+
+    def __init__(self, plain: nn.Module, operator: nn.Module, crossing: Crossing) -> None:
+        super().__init__()
+        self._plain, self._operator, self._crossing = plain, operator, crossing
+
+    @property
+    def weight(self) -> torch.Tensor:
+        """W, for networks that look at it."""
+        weight: torch.Tensor = self._plain.weight  # type: ignore[assignment]
+        return weight
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """[…, K] to […, N]."""
+        crossing = self._crossing.tokens
+        beyond = crossing is not None and x.numel() >= crossing * x.shape[-1]
+        product: torch.Tensor = (self._operator if beyond else self._plain)(x)
+        return product

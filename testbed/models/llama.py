@@ -15,7 +15,6 @@ import torch
 from torch import nn
 from torch.nn.functional import embedding, rms_norm, scaled_dot_product_attention, silu
 
-from testbed.models.int8 import Int8Linear
 from testbed.models.linears import Replace
 
 _ROOM = 128
@@ -40,42 +39,49 @@ class LlamaCache:
             self.layers = [torch.cat([kv, torch.empty_like(kv)], 2) for kv in self.layers]
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Layer:
     norm: torch.Tensor
-    qkv: nn.Module
-    out: nn.Module
+    qkv: Any
+    out: Any
     second_norm: torch.Tensor
-    gate_up: nn.Module
-    down: nn.Module
+    gate_up: Any
+    down: Any
 
 
 class Llama:
     """A network of the family, as a function of tokens and a cache."""
 
-    def __init__(self, network: Any, by: Replace) -> None:
-        """Takes `network` to pieces; `by` makes of a plain linear layer what is to stand for it."""
+    def __init__(self, network: Any) -> None:
+        """Takes `network` to pieces."""
         config, model = network.config, network.model
         self._heads, self._kv_heads = config.num_attention_heads, config.num_key_value_heads
         self._width = model.layers[0].self_attn.head_dim
         self._eps = config.rms_norm_eps
         self._embedding = model.embed_tokens.weight.detach()
         self._norm = model.norm.weight.detach()
-        self._head = _joined(by, network, "lm_head")
+        self._head = _joined(network, "lm_head")
         self._layers = [
             _Layer(
                 layer.input_layernorm.weight.detach(),
-                _joined(by, layer.self_attn, "q_proj", "k_proj", "v_proj"),
-                _joined(by, layer.self_attn, "o_proj"),
+                _joined(layer.self_attn, "q_proj", "k_proj", "v_proj"),
+                _joined(layer.self_attn, "o_proj"),
                 layer.post_attention_layernorm.weight.detach(),
-                _joined(by, layer.mlp, "gate_proj", "up_proj"),
-                _joined(by, layer.mlp, "down_proj"),
+                _joined(layer.mlp, "gate_proj", "up_proj"),
+                _joined(layer.mlp, "down_proj"),
             )
             for layer in model.layers
         ]
         rotary = model.rotary_emb
         self._frequencies, self._scale = rotary.inv_freq.detach(), rotary.attention_scaling
         self._turns = torch.empty(2, 0, self._width)
+
+    def replace(self, by: Replace) -> None:
+        """Put something else in the place of every matrix, one after the other."""
+        for layer in self._layers:
+            for name in ("qkv", "out", "gate_up", "down"):
+                setattr(layer, name, by(getattr(layer, name)))
+        self._head = by(self._head)
 
     def new_cache(self) -> LlamaCache:
         """Of no text yet."""
@@ -137,24 +143,19 @@ class Llama:
         return self._turns[0, begin:end], self._turns[1, begin:end]
 
 
-def _joined(by: Replace, parent: Any, *names: str) -> nn.Module:
+def _joined(parent: Any, *names: str) -> Any:
     """Linear layers of a module as one, with their outputs side by side; takes them out of it."""
-    parts = [getattr(parent, name) for name in names]
+    parts: list[nn.Linear] = [getattr(parent, name) for name in names]
     for name in names:
         setattr(parent, name, None)
     first = parts[0]
     if len(parts) == 1:
-        return first if isinstance(first, Int8Linear) else by(first)
-    bias = None if first.bias is None else torch.cat([part.bias.detach() for part in parts])
-    if isinstance(first, Int8Linear):
-        integers, scale = (
-            torch.cat([getattr(part, each) for part in parts]) for each in ("integers", "scale")
-        )
-        return Int8Linear(integers, scale, bias)
+        return first
     weight = torch.cat([part.weight.detach() for part in parts])
     rows, columns = weight.shape
-    joined = nn.Linear(columns, rows, bias=bias is not None, device="meta")
+    joined = nn.Linear(columns, rows, bias=first.bias is not None, device="meta")
     joined.weight = nn.Parameter(weight, requires_grad=False)
-    if bias is not None:
+    if first.bias is not None:
+        bias = torch.cat([part.bias.detach() for part in parts])
         joined.bias = nn.Parameter(bias, requires_grad=False)
-    return by(joined)
+    return joined

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from testbed.models.base import Model
+from testbed.models.operators import with_operators
 from testbed.models.spec import ModelSpec, Role, SyntheticSpec
 from testbed.models.synthetic import SyntheticModel
 
@@ -10,12 +11,14 @@ from testbed.models.synthetic import SyntheticModel
 def load_model(spec: ModelSpec, role: Role) -> Model:
     """Build or load the model that `spec` describes; reads local files only.
 
+    One whose operators are not chosen yet has them chosen, see testbed.models.operators.
     Raises TestbedError when the description cannot be met.
     """
     if isinstance(spec, SyntheticSpec):
         return load_synthetic(spec, role)
     from testbed.models.huggingface import HuggingFaceModel  # noqa: PLC0415  loads torch
 
+    spec = with_operators(spec)
     return HuggingFaceModel(
         spec.path,
         spec.name,
@@ -23,6 +26,7 @@ def load_model(spec: ModelSpec, role: Role) -> Model:
         without_layers=spec.without_layers,
         threads=spec.threads,
         device=spec.device,
+        operator_from=spec.operators.from_tokens if spec.operators else None,
     )
 
 

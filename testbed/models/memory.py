@@ -10,16 +10,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from testbed.errors import TestbedError
 from testbed.models.devices import require_device
 from testbed.models.shards import read_weights
 from testbed.models.spec import Dtype, HuggingFaceSpec
-from testbed.stored import read
 
 BYTES: dict[Dtype, int] = {"fp32": 4, "bf16": 2, "fp16": 2, "int8": 5}
 """Of a weight, at most: for int8 it is loaded in fp32, then replaced matrix by matrix."""
+TRIED = 2**30
+"""Bytes of a model's layers that operators are tried on, at most; they are there twice then."""
 _PROCESS = 400_000_000  # bytes of a process with torch and no model: 380 MB measured
 _MEMINFO = Path("/proc/meminfo")
 _CGROUP = Path("/proc/self/cgroup")
@@ -43,13 +43,15 @@ class Load:
         """Bytes of its weights, in all processes.
 
         On a CPU the largest matrix is there twice while it is reordered, and for good where it is
-        both embedding and head. A Llama in fp32 is there twice; see testbed.models.networks.
+        both embedding and head. All are where operators are tried, or used from some number of
+        tokens on; see testbed.models.operators.
         """
         weights = read_weights(Path(self.spec.path), self.spec.name)
         size = weights.size(BYTES[self.spec.dtype])
         if self.spec.device == "cpu":
-            twice = self.spec.dtype == "fp32" and _is_llama(Path(self.spec.path))
-            size += size if twice else weights.largest * BYTES[self.spec.dtype]
+            choice = self.spec.operators
+            twice = TRIED if choice is None else size * ((choice.from_tokens or 1) > 1)
+            size += max(weights.largest * BYTES[self.spec.dtype], min(twice, size))
         return self.processes * size
 
     def __str__(self) -> str:
@@ -112,14 +114,6 @@ def free_gpu_memory() -> list[int]:
         reason = asked.stderr.strip().splitlines()[-1:] or ["torch said nothing"]
         raise TestbedError(f"the CUDA devices cannot be asked for their memory: {reason[0]}")
     return [int(size) for size in json.loads(asked.stdout)]
-
-
-def _is_llama(model: Path) -> bool:
-    try:
-        config = read(model / "config.json", dict[str, Any])
-    except TestbedError:  # whoever loads it will say so
-        return False
-    return bool(config.get("architectures") == ["LlamaForCausalLM"])
 
 
 def _places(device: str, free: dict[str, int]) -> set[str]:

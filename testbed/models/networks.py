@@ -5,20 +5,25 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 import torch
+from torch import nn
 from transformers import DynamicCache, LlamaForCausalLM
 
 from testbed.errors import TestbedError
-from testbed.models.linears import replace_linears
+from testbed.models.int8 import to_int8, to_plain_int8
+from testbed.models.linears import ByTokens, Crossing, Replace, replace_linears
 from testbed.models.llama import Llama
-from testbed.models.reordered import both_orders, reorder
+from testbed.models.reordered import ReorderedLinear
 from testbed.models.rollback import cut, new_cache
 from testbed.models.spec import Device, Dtype
 
 _FIXED_ROTATIONS = {"default", "linear", "llama3"}
 """Kinds of position encoding that are the same for texts of any length."""
 _PROBE = 3, 4  # tokens of two passes
-_APART: dict[Dtype, float] = {"fp32": 1e-3, "int8": 0.05, "bf16": 0.2}
-"""How far logits may be from those of transformers, as a share of their own spread."""
+_APART: dict[Dtype, float] = {"fp32": 1e-3, "int8": 1e-3, "bf16": 0.2}
+"""How far logits may be from those of transformers, as a share of their own spread.
+
+With int8 matrices are in fp32 when this is measured.
+"""
 
 
 class Network(Protocol):
@@ -35,6 +40,9 @@ class Network(Protocol):
 
     def forward(self, tokens: torch.Tensor, cache: Any, keep: int) -> torch.Tensor:
         """Read `tokens`, [M]; logits after each of the last `keep`, [keep, V or more]."""
+
+    def replace(self, by: Replace) -> None:
+        """Put something else in the place of every linear layer."""
 
 
 class Whole:
@@ -69,23 +77,52 @@ class Whole:
         logits: torch.Tensor = out.logits[0]
         return logits
 
+    def replace(self, by: Replace) -> None:
+        """See Network."""
+        replace_linears(self._network, by)
 
-def quickest(network: Any, name: str, dtype: Dtype, device: Device) -> Network:
+
+def quickest(
+    network: Any, name: str, dtype: Dtype, device: Device, operator_from: int | None
+) -> Network:
     """The quickest way to run `network` here, which must not be used otherwise from now on.
 
-    On a CPU matrices are put in the order that is read fastest, and a Llama is taken to pieces.
+    Passes over `operator_from` tokens and more multiply by the operator of `operators`.
+    Raises TestbedError when that does not compute what transformers does.
+    """
+    taken = taken_apart(network, name, dtype, device)
+    plain, operator = operators(dtype)
+    if operator_from is None:
+        taken.replace(plain)
+    elif operator_from == 1:
+        taken.replace(operator)
+    else:
+        crossing = Crossing(operator_from)
+        taken.replace(lambda linear: ByTokens(plain(linear), operator(linear), crossing))
+    return taken
+
+
+def operators(dtype: Dtype) -> tuple[Replace, Replace]:
+    """Makers of the plain layer of a type, and of the one with an operator that may be faster.
+
+    The operators are private ones of torch, which some processors lack: see testbed.models.trial.
+    """
+    if dtype == "int8":
+        return to_plain_int8, to_int8
+    return _unchanged, ReorderedLinear
+
+
+def taken_apart(network: Any, name: str, dtype: Dtype, device: Device) -> Network:
+    """`network` with as little around its operators as possible: on a CPU a Llama in pieces.
+
     Raises TestbedError when that does not compute what transformers does.
     """
     whole = Whole(network)
-    if device != "cpu" or dtype == "fp16":
-        return whole
-    if not _is_llama(network):
-        if dtype == "bf16":
-            replace_linears(network, reorder)
+    if device != "cpu" or dtype == "fp16" or not _is_llama(network):
         return whole
     vocabulary_size = network.config.vocab_size
     wanted = _probe(whole, vocabulary_size)
-    llama = Llama(network, reorder if dtype == "bf16" else both_orders)
+    llama = Llama(network)
     apart = (_probe(llama, vocabulary_size) - wanted).float()
     if not apart.norm() <= _APART[dtype] * (wanted - wanted.mean()).float().norm():
         raise TestbedError(
@@ -93,6 +130,10 @@ def quickest(network: Any, name: str, dtype: Dtype, device: Device) -> Network:
             f"(logits are off by up to {apart.abs().max():.3g}), so it cannot be used."
         )
     return llama
+
+
+def _unchanged(linear: nn.Linear) -> nn.Module:
+    return linear
 
 
 def _is_llama(network: Any) -> bool:

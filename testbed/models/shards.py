@@ -6,6 +6,7 @@ https://huggingface.co/docs/safetensors#format
 
 from __future__ import annotations
 
+import hashlib
 import math
 import reprlib
 from dataclasses import dataclass
@@ -84,6 +85,21 @@ def weight_files(model: Path, name: str) -> list[Path]:
             f"{missing[0]} is not there; fetch the model again."
         )
     return [model / file for file in files]
+
+
+def layout(model: Path, name: str) -> str:
+    """A digest of what matrices a model has, of which shapes and types, not of their numbers.
+
+    Raises TestbedError when a weight file is missing.
+    """
+    digest = hashlib.sha256()
+    for file in (model / "config.json", *weight_files(model, name)):
+        with file.open("rb") as content:
+            length = file.stat().st_size
+            if file.suffix != ".json":
+                length = min(int.from_bytes(content.read(8), "little"), _LONGEST_HEADER)
+            digest.update(content.read(length))
+    return digest.hexdigest()
 
 
 def read_weights(model: Path, name: str) -> Weights:

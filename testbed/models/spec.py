@@ -29,6 +29,22 @@ class SyntheticSpec(msgspec.Struct, frozen=True, tag="synthetic", forbid_unknown
     """Share of contexts in which the likeliest tokens are the same; None leaves it to α."""
 
 
+class OperatorChoice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Whether a model multiplies by an operator that not every processor has.
+
+    Another choice rounds otherwise, so that one is kept for all of a run's life.
+    """
+
+    from_tokens: int | None
+    """Passes over as many tokens and more use the operator; None: no pass does."""
+    why: str
+    """In words."""
+    machine: str
+    """The processor and what else decides which operators there are, see operators.machine."""
+    passes: tuple[tuple[int, float, float], ...] = ()
+    """What was measured: tokens, ms of a pass by plain layers, ms of one by the operator."""
+
+
 class HuggingFaceSpec(msgspec.Struct, frozen=True, tag="huggingface", forbid_unknown_fields=True):
     """A causal model in a local directory (see catalog.resolve)."""
 
@@ -41,6 +57,8 @@ class HuggingFaceSpec(msgspec.Struct, frozen=True, tag="huggingface", forbid_unk
     """CPU threads for the whole process; None leaves torch's choice."""
     device: Device = "cpu"
     """Where it runs; auto spreads it over all GPUs as transformers' own device map does."""
+    operators: OperatorChoice | None = None
+    """None: not chosen yet, or there is nothing to choose."""
 
 
 ModelSpec: TypeAlias = SyntheticSpec | HuggingFaceSpec

@@ -67,6 +67,6 @@ def _named(value: Any) -> str:
     others = [
         f"{key} {words(each)}"
         for key, each in value.items()
-        if each and key not in {"type", "name", "path"}
+        if each and key not in {"type", "name", "path", "operators"}
     ]
     return f"{value.get('name', '?')} ({', '.join(others)})"

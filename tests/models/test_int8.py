@@ -7,16 +7,17 @@ import pytest
 import torch
 from torch import nn
 
-from testbed.models.int8 import to_int8
-from testbed.models.linears import replace_linears
+from testbed.models.int8 import to_int8, to_plain_int8
+from testbed.models.linears import Replace, replace_linears
 from testbed.models.packed import dequantise, quantise
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(1, 32), (64, 32), (33, 576), (7, 96)])
 @pytest.mark.parametrize("tokens", [1, 2, 5, 9])
 @pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("to_rounded", [to_int8, to_plain_int8])
 def test_product_is_that_of_the_rounded_matrix(
-    rows: int, columns: int, tokens: int, bias: bool
+    rows: int, columns: int, tokens: int, bias: bool, to_rounded: Replace
 ) -> None:
     """Up to bf16: 8 bits of every factor and of the sum."""
     torch.manual_seed(rows + columns + tokens)
@@ -24,7 +25,7 @@ def test_product_is_that_of_the_rounded_matrix(
     rounded = dequantise(*quantise(linear.weight.detach().numpy()))
     x = torch.randn(2, tokens, columns)
     with torch.inference_mode():
-        y = to_int8(linear)(x)
+        y = to_rounded(linear)(x)
         exact = x @ torch.from_numpy(rounded).T + (linear.bias if bias else 0)
         scale = x.abs() @ torch.from_numpy(np.abs(rounded)).T
     assert y.dtype == torch.float32

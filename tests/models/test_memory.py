@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
@@ -9,9 +10,10 @@ from safetensors.numpy import save_file
 from testbed.errors import TestbedError
 from testbed.models import memory
 from testbed.models.memory import Load, require_memory, require_room
-from testbed.models.spec import HuggingFaceSpec
+from testbed.models.spec import HuggingFaceSpec, OperatorChoice
 
 GB = 1_000_000_000
+M = 100_000_000
 
 
 @pytest.fixture
@@ -21,7 +23,7 @@ def spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> HuggingFaceSpec:
     monkeypatch.setattr(memory, "read_weights", lambda path, name: Huge())
     monkeypatch.setattr(memory, "free_memory", lambda: 2 * GB)
     monkeypatch.setattr(memory, "free_gpu_memory", lambda: [3 * GB // 10, GB // 2])
-    return HuggingFaceSpec(str(tmp_path), "big")
+    return HuggingFaceSpec(str(tmp_path), "big", operators=OperatorChoice(None, "", ""))
 
 
 class Huge:
@@ -32,7 +34,7 @@ class Huge:
 
 
 def with_options(spec: HuggingFaceSpec, **options: object) -> HuggingFaceSpec:
-    return HuggingFaceSpec(spec.path, spec.name, **options)  # type: ignore[arg-type]
+    return msgspec.structs.replace(spec, **options)
 
 
 def test_both_nodes_together_must_fit(spec: HuggingFaceSpec) -> None:
@@ -56,13 +58,26 @@ def test_on_a_cpu_the_largest_matrix_is_there_twice(
     assert Load(with_options(spec, device="cuda"), 2).size == 2 * 100_000_000 * 4
 
 
-def test_a_llama_in_fp32_is_there_twice_on_a_cpu(spec: HuggingFaceSpec) -> None:
-    Path(spec.path, "config.json").write_text('{"architectures": ["LlamaForCausalLM"]}')
-    sizes = [
-        Load(with_options(spec, **options), 1).size
-        for options in ({}, {"dtype": "bf16"}, {"device": "cuda"})
-    ]
-    assert sizes == [800_000_000, 200_000_000, 400_000_000]
+def choice(from_tokens: int | None) -> OperatorChoice:
+    return OperatorChoice(from_tokens, "", "")
+
+
+def test_matrices_are_there_twice_where_both_operators_are_used(spec: HuggingFaceSpec) -> None:
+    def size(**options: object) -> int:
+        return Load(with_options(spec, **options), 1).size
+
+    assert [size(operators=choice(tokens)) for tokens in (None, 1, 2)] == [4 * M, 4 * M, 8 * M]
+    assert size(operators=choice(2), dtype="bf16") == 4 * M
+    assert size(device="cuda") == 4 * M
+
+
+def test_a_trial_needs_the_layers_that_it_takes_twice(
+    spec: HuggingFaceSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = with_options(spec, operators=None)
+    assert Load(spec, 1).size == 8 * M
+    monkeypatch.setattr(memory, "TRIED", M)
+    assert Load(spec, 1).size == 5 * M
 
 
 def test_weights_on_a_gpu_need_no_host_memory(spec: HuggingFaceSpec) -> None:

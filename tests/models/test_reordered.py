@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from testbed.models.linears import replace_linears
-from testbed.models.reordered import ReorderedLinear, reorder
+from testbed.models.reordered import ReorderedLinear
 
 ROUNDING = {torch.float32: 2**-18, torch.bfloat16: 2**-6}
 """Of the sum of all summands' sizes; a bf16 result alone is off by 2⁻⁹ of itself."""
@@ -23,7 +23,11 @@ def test_product_is_the_same(
     torch.manual_seed(rows + columns + tokens)
     linear = nn.Linear(columns, rows, bias=bias).to(dtype)
     x = torch.randn(2, tokens, columns, dtype=dtype)
-    reordered = ReorderedLinear(linear)
+    try:
+        reordered = ReorderedLinear(linear)
+    except RuntimeError as refusal:  # bf16 on AVX2; then testbed.models.trial leaves it alone
+        assert dtype is torch.bfloat16, "fp32 has an order on every processor"
+        pytest.skip(f"this processor has no such order: {refusal}")
     assert torch.equal(reordered.weight, linear.weight)
     with torch.inference_mode():
         y = reordered(x)
@@ -39,7 +43,7 @@ def test_a_matrix_shared_with_the_embedding_stays_with_it() -> None:
     head.weight = embedding.weight
     before = embedding.weight.clone()
     network = nn.Sequential(embedding, nn.Sequential(nn.Linear(32, 32), nn.SiLU()), head)
-    replace_linears(network, reorder)
+    replace_linears(network, ReorderedLinear)
     kinds = [type(module).__name__ for module in network.modules()]
     assert kinds.count("ReorderedLinear") == 2
     assert torch.equal(embedding.weight, before)
@@ -52,5 +56,5 @@ def test_layers_that_only_look_linear_are_left_alone() -> None:
             return 2 * super().forward(x)
 
     network = nn.Sequential(Scaled(4, 4))
-    replace_linears(network, reorder)
+    replace_linears(network, ReorderedLinear)
     assert type(network[0]) is Scaled

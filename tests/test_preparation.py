@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 
+import msgspec
 import pytest
 
+from testbed import preparation
 from testbed.errors import TestbedError
 from testbed.models import memory
+from testbed.models.spec import OperatorChoice, SyntheticSpec
 from testbed.models.synthetic import SyntheticModel
 from testbed.preparation import prepare
 from testbed.scenario import check_scenario
 from tests.models.tiny import FAMILIES, IDS, save
 from tests.whole_run import SYNTHETIC
 
+CHOICE = OperatorChoice(None, "plain layers", "this machine")
 TEMPLATE = "{% for m in messages %}w7 {{ m.content }} {% endfor %}w9"
 
 
@@ -24,6 +28,21 @@ def models(tmp_path):
     (target / "generation_config.json").write_text(json.dumps({"eos_token_id": [4, 3]}))
     draft = save(FAMILIES["llama"](), tmp_path / "draft")
     return {"target": str(target), "draft": str(draft)}
+
+
+@pytest.fixture(autouse=True)
+def chosen(monkeypatch):
+    """Specs for which operators were chosen, instead of trials."""
+    specs = []
+
+    def choose(spec):
+        if isinstance(spec, SyntheticSpec):
+            return spec
+        specs.append(spec)
+        return msgspec.structs.replace(spec, operators=CHOICE)
+
+    monkeypatch.setattr(preparation, "with_operators", choose)
+    return specs
 
 
 def plan(**changes):
@@ -46,6 +65,22 @@ def test_the_target_decides_how_texts_begin_and_end(models):
     assert made.end_tokens == [3, 4]
     assert (made.target.path, made.draft.path) == (models["target"], models["draft"])
     assert made.warnings == []
+
+
+def test_what_models_multiply_by_is_chosen_for_those_that_are_used(models, chosen):
+    made = plan(models=models)
+    assert (made.target.operators, made.draft.operators) == (CHOICE, CHOICE)
+    assert [spec.path for spec in chosen] == [models["target"], models["draft"]]
+    made = plan(models=models, methods=["device_only"])
+    assert (made.target.operators, made.draft.operators) == (None, CHOICE)
+
+
+def test_a_trial_that_fails_is_told_in_terms_of_the_scenario(models, monkeypatch):
+    def fail(spec):
+        raise TestbedError("it cannot be loaded")
+
+    monkeypatch.setattr(preparation, "with_operators", fail)
+    assert refusal(models=models) == "s.yaml: models: it cannot be loaded"
 
 
 def test_texts_that_are_not_to_end_have_no_end_tokens(models):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from types import SimpleNamespace
 
 import pytest
 
@@ -15,8 +14,11 @@ from testbed.environment import describe_environment
 from testbed.errors import TestbedError
 from testbed.launch import launch
 from testbed.launch import resume as launch_again
+from testbed.models.operators import machine
+from testbed.models.spec import HuggingFaceSpec, OperatorChoice
+from testbed.plan import Plan, operator_choices, read_plans
 from testbed.results import Results
-from testbed.resumption import sessions
+from testbed.resumption import require_same_operators, sessions
 from testbed.scenario import load_scenario
 from testbed.traces.packets import judge_packets
 from testbed.traces.verdict import Verdict
@@ -58,6 +60,30 @@ def test_another_machine_is_warned_of(tmp_path, capsys):
     assert "warning: it was begun with kernel 2.4, and this is " in capsys.readouterr().out
 
 
+def plan_of(choice: OperatorChoice | None) -> Plan:
+    target = HuggingFaceSpec("/m", "large", "bf16", operators=choice)
+    draft = HuggingFaceSpec("/n", "small", "int8", operators=choice)
+    return Plan(point={}, backend="relay", target=target, draft=draft, prompts=[], end_tokens=[])
+
+
+def test_a_plan_keeps_what_models_multiply_by_and_goes_with_its_processor(tmp_path, monkeypatch):
+    results = made(tmp_path)
+    choice = OperatorChoice(4, "_linear_pointwise from 4 tokens on", machine(), ((1, 2.0, 1.5),))
+    results.write_json("plan.json", [plan_of(choice)])
+    plans = read_plans(results)
+    assert plans == [plan_of(choice)]
+    assert operator_choices(plans) == {"large in bf16": choice, "small in int8": choice}
+    require_same_operators(results, plans)
+    monkeypatch.setenv("ATEN_CPU_CAPABILITY", "avx2")
+    with pytest.raises(TestbedError) as caught:
+        require_same_operators(results, plans)
+    assert str(caught.value) == (
+        f"--resume {results.path}: large in bf16 was begun by _linear_pointwise from 4 tokens on "
+        f"on {choice.machine}, and this is {choice.machine}, ATEN_CPU_CAPABILITY=avx2, which "
+        "rounds otherwise; go back to that, or run the scenario anew"
+    )
+
+
 def test_what_nobody_began_cannot_be_resumed(tmp_path):
     results = made(tmp_path)
     with pytest.raises(TestbedError, match=r"nothing had begun there; run the scenario anew$"):
@@ -91,7 +117,7 @@ def test_no_verdict_outlives_the_runs_it_was_about(tmp_path, monkeypatch):
     begun = [journal.Began(session=0, jobs=1, environment={})]
     monkeypatch.setattr(again, "check_sandbox", lambda: None)
     monkeypatch.setattr(again, "sessions", lambda results: begun)
-    monkeypatch.setattr(again, "read_plans", lambda results: [SimpleNamespace(backend="relay")])
+    monkeypatch.setattr(again, "read_plans", lambda results: [plan_of(None)])
 
     def killed(results, session):
         raise KeyboardInterrupt

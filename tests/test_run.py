@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 from dataclasses import replace
@@ -19,6 +20,8 @@ from testbed.emulation.packet_log import PacketLine
 from testbed.errors import TestbedError
 from testbed.experiment import Experiment
 from testbed.links.spec import LinkSpec
+from testbed.models.operators import machine
+from testbed.plan import operator_choices, read_plans
 from testbed.preparation import prepare
 from testbed.results import Results
 from testbed.scenario import check_scenario
@@ -414,3 +417,16 @@ def test_a_pair_of_unlike_families_ends_texts_where_the_target_does(tmp_path):
         words = text[row.prompt + 1].split(f"--- {row.method}\n")[1].split()
         assert len(words) == row.tokens < 60
         assert [word for word in words if word in {f"w{end}" for end in ends}] == words[-1:]
+    # What they multiplied by is part of the run, and goes with this processor.
+    choices = operator_choices(read_plans(found))
+    assert {choice.machine for choice in choices.values()} == {machine()}
+    environment = json.loads((found.path / "environment.json").read_bytes())
+    assert environment["operators"] == {name: choice.why for name, choice in choices.items()}
+    assert set(choices) == {f"{target} in fp32", f"{draft} in fp32"}
+    again = subprocess.run(
+        [sys.executable, "-m", "testbed", "run", "--resume", str(found.path)],
+        capture_output=True, text=True, timeout=60, check=False,
+        env={**os.environ, "ONEDNN_MAX_CPU_ISA": "SSE41"},
+    )  # fmt: skip
+    assert again.returncode == 1
+    assert "ONEDNN_MAX_CPU_ISA=SSE41, which rounds otherwise; go back to that, or" in again.stderr

@@ -24,7 +24,7 @@ from transformers import (
 from testbed.errors import TestbedError
 from testbed.models.huggingface import HuggingFaceModel
 from testbed.models.load import load_model
-from testbed.models.spec import HuggingFaceSpec
+from testbed.models.spec import HuggingFaceSpec, OperatorChoice
 from tests.models.tiny import IDS, save
 
 V = IDS
@@ -113,7 +113,8 @@ def test_left_out_layers_are_gone(tiny_llama: Path) -> None:
     with torch.no_grad():
         expected = network(torch.tensor([[5, 6, 7, 8]]), use_cache=False).logits[0].numpy()
 
-    spec = HuggingFaceSpec(path=str(tiny_llama), name="short", without_layers=(1, 2))
+    plain = OperatorChoice(None, "", "")
+    spec = HuggingFaceSpec(str(tiny_llama), "short", without_layers=(1, 2), operators=plain)
     model = load_model(spec, "draft")
     assert isinstance(model, HuggingFaceModel)
     session = model.session()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from testbed.emulation.namespace_advice import namespace_advice
 from testbed.emulation.netem import Probe
 from testbed.emulation.relay_wire import RelayWire
 from testbed.emulation.wire_trial import Report
+from testbed.environment import processor
 from testbed.errors import TestbedError
 from testbed.models.weights import default_path
 from tests.emulation.inside import inside_sandbox, need_sandbox
@@ -277,6 +279,23 @@ def test_memory(tmp_path, monkeypatch, text, state, finding):
     record = machine.check_memory("memory")
     assert record.state == state
     assert finding in record.finding
+
+
+def test_packages_that_this_processor_lacks_are_named(monkeypatch):
+    monkeypatch.setattr(machine, "_COMPILED", ("json", "msgspec"))
+    record = machine.check_processor("processor")
+    assert record.state == "ok"
+    assert record.finding == f"{processor()}; all compiled packages can be imported"
+    monkeypatch.setattr(machine, "_COMPILED", ("json", "no_wheel", "msgspec"))
+    record = machine.check_processor("processor")
+    assert record.state == "warning"
+    assert record.finding == (
+        f"{processor()}: cannot be imported: no_wheel (No module named 'no_wheel')"
+    )
+    assert record.advice.startswith(f"install packages for {platform.machine()}; ")
+    killed = "import os, sys; print(sys.argv[1], flush=True); os.kill(os.getpid(), 4)"
+    monkeypatch.setattr(machine, "_IMPORT", killed)
+    assert machine.check_processor("processor").finding.endswith("json (exit code -4)")
 
 
 def test_models_are_fetched_or_not(tmp_path, monkeypatch):

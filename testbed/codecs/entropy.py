@@ -43,8 +43,8 @@ class Entropy:
         """Raise TestbedError where the coder's package is missing."""
         if find_spec("constriction") is None:
             raise TestbedError(
-                "entropy coding needs the package constriction, which PyPI has for x86_64 only; "
-                "choose another form, or build it from its sources"
+                "entropy coding needs the package constriction, which PyPI has for Linux on "
+                "x86_64 only; choose the form sparse, or build it from its sources"
             )
 
     def quantise(self, q: Probabilities) -> Lattice:

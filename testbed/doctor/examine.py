@@ -26,6 +26,7 @@ CHECKS: dict[str, Check] = {
     "real time": emulation.check_real_time,
     "kernel guest": emulation.check_guest,
     "captures": emulation.check_captures,
+    "processor": machine.check_processor,
     "cores": machine.check_cores,
     "clock": machine.check_clock,
     "memory": machine.check_memory,

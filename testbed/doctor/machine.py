@@ -1,26 +1,59 @@
-"""Checks of the machine itself: cores, clock, memory, models, disk."""
+"""Checks of the machine itself: processor, cores, clock, memory, models, disk."""
 
 from __future__ import annotations
 
 import os
+import platform
 import shutil
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 from testbed.cores import quota_warning
 from testbed.doctor.record import Record
 from testbed.emulation.lateness import LatenessHistogram
+from testbed.environment import processor
 from testbed.models.catalog import DEFAULT_DRAFT, describe
 from testbed.models.store import cache_dir, can_be_written, existing
 from testbed.models.weights import DEFAULT_MODEL
 
 MEMINFO = Path("/proc/meminfo")
 
+_COMPILED = ("numpy", "scipy", "zmq", "constriction", "safetensors", "tokenizers", "torch")
+_IMPORT = """
+import importlib, sys
+for name in sys.argv[1:]:
+    print(name, flush=True)
+    try:
+        importlib.import_module(name)
+    except ImportError as error:
+        print(f"failed: {name} ({error})", flush=True)
+"""
 _SLEEPS, _SLEEP = 200, 1e-3  # how many, and seconds each
 _LATE = 1e-3  # seconds: timers that overshoot by more blur the delays of a link
 _COARSE = 1e-6  # seconds: a clock with coarser steps blurs them, too
 _MEMORY = 2.0  # GB: two nodes with the default models
 _DISK = 1.0  # GB: fetching the default model takes three quarters of it for a while
+
+
+def check_processor(name: str) -> Record:
+    """The processor, and whether every package that was compiled for it can be imported."""
+    done = subprocess.run(
+        [sys.executable, "-c", _IMPORT, *_COMPILED], capture_output=True, text=True, check=False
+    )
+    lines = done.stdout.splitlines()
+    failed = [line.removeprefix("failed: ") for line in lines if line.startswith("failed: ")]
+    if done.returncode:  # an instruction that this processor lacks ends the process
+        failed.append(f"{lines[-1]} (exit code {done.returncode})")
+    if failed:
+        return Record(
+            name,
+            "warning",
+            f"{processor()}: cannot be imported: {', '.join(failed)}",
+            f"install packages for {platform.machine()}; what needs them is refused by name",
+        )
+    return Record(name, "ok", f"{processor()}; all compiled packages can be imported")
 
 
 def check_cores(name: str) -> Record:

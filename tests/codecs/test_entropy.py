@@ -9,16 +9,29 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from testbed.codecs import entropy
 from testbed.codecs.bits import BitReader, BitWriter, PayloadError
 from testbed.codecs.entropy import Entropy
 from testbed.codecs.fixed_point import FixedPoint
 from testbed.codecs.nonzero import NonZero
 from testbed.decoding.lattice import Lattice
+from testbed.errors import TestbedError
 from tests.codecs.payloads import distribution, read, written
 
 CODECS = [kind(precision) for kind in (Entropy, NonZero) for precision in ("fixed16", "fixed32")]
 by_codec = pytest.mark.parametrize("codec", CODECS, ids=str)
 by_precision = pytest.mark.parametrize("precision", ["fixed16", "fixed32"])
+
+
+def test_a_machine_without_the_coder_is_told_what_to_do(monkeypatch):
+    """Only this form needs it: everything else imports and runs without."""
+    monkeypatch.setattr(entropy, "find_spec", lambda _name: None)
+    for kind in (NonZero, FixedPoint):
+        kind("fixed16").quantise(np.array([0.5, 0.5]))
+    with pytest.raises(
+        TestbedError, match=r"^entropy coding needs the package constriction, which"
+    ):
+        Entropy("fixed16")
 
 
 def ideal_bits(counts) -> float:

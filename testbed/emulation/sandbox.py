@@ -233,6 +233,8 @@ def enter() -> None:
     # The first process of a process namespace ignores signals it has no handler for.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    note = SCRATCH / "README"
+    text = note.read_text()
     for argv in (
         ["mount", "-t", "sysfs", "sysfs", "/sys"],
         ["mount", "-t", "tmpfs", "-o", "mode=700", "tmpfs", str(SCRATCH)],
@@ -242,6 +244,7 @@ def enter() -> None:
         if result.returncode != 0:
             said = result.stderr.strip().partition("\n")[0]
             raise TestbedError(f"`{' '.join(argv)}` failed in the sandbox: {said}")
+    note.write_text(text)  # a checkout that lacks it would be a changed one
     os.environ["TMPDIR"] = tempfile.tempdir = str(SCRATCH)
 
 

@@ -17,7 +17,7 @@ import pytest
 from testbed.emulation import namespace_advice, sandbox
 from testbed.emulation.sandbox import SCRATCH
 from testbed.errors import TestbedError
-from tests.emulation.inside import need_sandbox
+from tests.emulation.inside import inside_sandbox, need_sandbox
 
 ROOT = Path(__file__).parents[2]
 
@@ -309,6 +309,13 @@ def test_without_root():
     outer.stdout.close()
     time.sleep(1)
     assert alive(processes) == []
+
+
+@inside_sandbox
+def test_a_sandbox_hides_no_file_of_a_checkout():
+    listed = ["git", "-C", str(ROOT), "ls-files", "--deleted", "testbed"]
+    done = subprocess.run(listed, capture_output=True, text=True, check=False)
+    assert done.stdout == ""
 
 
 @pytest.mark.emulation

@@ -128,7 +128,7 @@ def test_what_is_not_a_line_of_a_journal_is_named(tmp_path, line, reason):
         results.summary()
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.data())
 def test_a_line_that_was_changed_is_named_whatever_was_changed(tmp_path_factory, data):
     results = made(tmp_path_factory.mktemp("journal"))

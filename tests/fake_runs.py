@@ -13,6 +13,7 @@ import msgspec
 
 from testbed import launch as launcher
 from testbed import resumption, runner
+from testbed.emulation.backend import Choice
 from testbed.errors import TestbedError
 from testbed.jobs import Job, take
 from testbed.results import Results
@@ -76,7 +77,7 @@ def fake_runs(monkeypatch, broken=()) -> type[FakeExperiment]:
         monkeypatch.setattr(FakeExperiment, name, value)
     monkeypatch.setattr(launcher, "run_in_sandboxes", in_this_process)
     monkeypatch.setattr(launcher, "check_sandbox", lambda: None)
-    monkeypatch.setattr(launcher, "choose_backend", lambda *_: "relay")
+    monkeypatch.setattr(launcher, "choose_backend", lambda *_: Choice("relay"))
     monkeypatch.setattr(runner, "Experiment", FakeExperiment)
     for module in (runner, resumption):
         monkeypatch.setattr(module, "describe_environment", lambda: now)

@@ -103,8 +103,8 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 
 def test_a_scenario_with_any_odd_value_is_refused_in_a_sentence_or_taken():
     refused = 0
-    for path in places(FULL):
-        for odd in ODD:
+    for number, path in enumerate(places(FULL)):
+        for odd in ODD[number % 2 :: 2]:
             raw = copy.deepcopy(FULL)
             place: Any = raw
             for key in path[:-1]:
@@ -115,7 +115,7 @@ def test_a_scenario_with_any_odd_value_is_refused_in_a_sentence_or_taken():
             except TestbedError as error:
                 refused += 1
                 assert str(error).startswith("s.yaml: "), (path, odd)
-    assert refused > 500
+    assert refused > 300
 
 
 @pytest.mark.parametrize(
@@ -199,7 +199,7 @@ BOMB = "".join(
          "line 49: it is nested more than 50 levels deep"),
         *((text, "line 1: *a stands within itself") for text in CYCLES),
         (f"a: &a [{', '.join('1' * 10)}]\n{BOMB}",
-         "line 8: aliases stand for more than 10,000,000 values"),
+         "line 7: aliases stand for more than 10,000,000 values"),
         ("seed: " + "1" * 5000, "line 1: it cannot be read as int"),
         ("seed: 2026-02-30", "line 1: it cannot be read as timestamp"),
         ("seed: !!bool maybe", "line 1: it cannot be read as bool"),

@@ -210,7 +210,7 @@ READERS: dict[str, list[Callable[[Path], None]]] = {
 }
 """Every file of results, and all that reads it."""
 ODD = [None, -1, 0, 10**30, 1e300, 0.1, "", "x", "../../x", "\0", "é" * 300, [], [[]], {}, {"a": 1}]
-SHARE = 6
+SHARE = 4
 """How many places of a file are cut, and how many are changed, of each kind."""
 
 

@@ -14,6 +14,8 @@ from testbed.errors import TestbedError
 from testbed.links.files import read_lines
 from testbed.links.queue import FULL_FRAME
 
+_DIGITS = 10  # of milliseconds: months
+
 
 @dataclass(frozen=True, slots=True)
 class DeliveryTrace:
@@ -59,8 +61,10 @@ def _read(path: Path, where: str) -> DeliveryTrace:
     """Read once what a schedule may name at many of its moments."""
     milliseconds: list[int] = []
     for place, line in read_lines(path, where):
-        if not (line.isascii() and line.isdigit()):
-            raise TestbedError(f"{place}: it is no whole number of milliseconds")
+        if not (line.isascii() and line.isdigit() and len(line) <= _DIGITS):
+            raise TestbedError(
+                f"{place}: it is no whole number of milliseconds of at most {_DIGITS} digits"
+            )
         if milliseconds and int(line) < milliseconds[-1]:
             raise TestbedError(f"{place}: {line} ms comes after {milliseconds[-1]} ms")
         milliseconds.append(int(line))

@@ -253,6 +253,7 @@ def test_a_saturated_trace_delivers_all_it_can(tmp_path):
         ("1\n\n4\n", "line 2: the line is empty"),
         ("1\n2.5\n", "line 2: it is no whole number of milliseconds"),
         ("-1\n", "line 1: it is no whole number"),
+        ("9" * 5000 + "\n", "line 1: it is no whole number"),
         ("", "no packet is delivered after time 0"),
         ("0\n0\n", "no packet is delivered after time 0"),
     ],

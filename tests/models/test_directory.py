@@ -223,6 +223,23 @@ def test_code_of_its_own_is_never_run(
     edited(auto_map=own)  # transformers knows llamas itself
 
 
+def test_a_configuration_of_brackets_is_one_sentence(tmp_path: Path) -> None:
+    path = save(FAMILIES["llama"](), tmp_path)
+    for file, words in (
+        ("tokenizer_config.json", "has no tokenizer that can be read"),
+        ("generation_config.json", ""),
+        ("config.json", "Cannot read the configuration of model 'it'"),
+    ):
+        (path / file).write_text("[" * 100_000)
+        if words:
+            with pytest.raises(TestbedError, match=words) as caught:
+                ModelDirectory(path, "it")
+            assert "\n" not in str(caught.value)
+            (path / file).write_text("{}")
+        else:
+            assert ModelDirectory(path, "it").end_tokens == {2}  # what is damaged says nothing
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [

@@ -49,6 +49,9 @@ class Renderer:
             answer = connection.recv_bytes().decode("utf-8", "surrogatepass")
         except (EOFError, OSError):
             raise TemplateFailedError(self._end("its process died")) from None
+        except KeyboardInterrupt:
+            self._end("")  # or the next prompt would get this one's answer
+            raise
         if answer[0] == "-":
             raise TemplateFailedError(answer[1:])
         return answer[1:]
@@ -79,21 +82,25 @@ class Renderer:
         return f"it computed for {SECONDS} s" if code == -signal.SIGXCPU else reason
 
 
+def _limit(what: int, most: int) -> None:
+    """Set a limit of this process, within what it may set."""
+    _, hard = resource.getrlimit(what)
+    resource.setrlimit(what, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
+
+
 def _serve(render: Callable[[str], str], connection: Connection, theirs: Connection) -> None:
     """Answer prompts until nobody asks any more: "+" and the turn, or "-" and why there is none."""
     theirs.close()
     size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (size + MEMORY, size + MEMORY))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _limit(resource.RLIMIT_AS, size + MEMORY)
+    _limit(resource.RLIMIT_CORE, 0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever asks is told
     while True:
         try:
             prompt = connection.recv_bytes().decode("utf-8", "surrogatepass")
         except (EOFError, OSError):
             return
-        resource.setrlimit(
-            resource.RLIMIT_CPU, (int(time.process_time()) + 1 + SECONDS, resource.RLIM_INFINITY)
-        )
+        _limit(resource.RLIMIT_CPU, int(time.process_time()) + 1 + SECONDS)
         try:
             answer = f"+{render(prompt)}"
         except Exception as error:  # whatever a template may raise

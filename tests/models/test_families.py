@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ from testbed.models import networks
 from testbed.models.huggingface import HuggingFaceModel
 from tests.models.tiny import FAMILIES, IDS, LOGITS, RECURRENT, WINDOW, save
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 TOLERANCE = 1e-5
 
 Load = Callable[..., tuple[HuggingFaceModel, Any]]
@@ -36,15 +38,6 @@ def load(tmp_path_factory: pytest.TempPathFactory) -> Load:
         return HuggingFaceModel(path, family, dtype=dtype), network
 
     return of
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """On so small networks threads only wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def reference(network: Any, text: list[int]) -> NDArray[np.float32]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,20 +21,13 @@ from testbed.models.spec import Dtype, OperatorChoice
 from testbed.models.trial import LENGTHS, shorten, try_operator
 from tests.models.tiny import FAMILIES, LOGITS, save
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 DTYPES: tuple[Dtype, ...] = ("fp32", "bf16", "int8")
 TEXT = [5, 40, 7, 1, 9, 3, 3, 8]
 PRODUCTS = 13
 """Of a pass: four matrices in each of three layers, and the head."""
 multiply = functional.linear
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """On so small networks threads only wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -44,6 +44,7 @@ from testbed.methods.sides import Counts
 from testbed.models.base import ModelSession
 from testbed.models.catalog import DEFAULT_DRAFT, resolve
 from testbed.models.load import load_model
+from testbed.models.operators import with_operators
 from testbed.models.spec import Dtype, HuggingFaceSpec, ModelSpec, SyntheticSpec
 from testbed.models.tokenizer import Tokenizer
 from testbed.models.weights import DEFAULT_MODEL
@@ -100,9 +101,10 @@ def prompts() -> list[list[int]]:
 
 
 def default_pair(dtype: Dtype, threads: int) -> tuple[HuggingFaceSpec, HuggingFaceSpec]:
-    """Target, in this type, and draft, in its own."""
+    """Target, in this type, and draft, in its own, with what they multiply by here."""
     target = msgspec.structs.replace(resolve(DEFAULT_MODEL), dtype=dtype, threads=threads)
-    return target, msgspec.structs.replace(resolve(DEFAULT_DRAFT), threads=threads)
+    draft = msgspec.structs.replace(resolve(DEFAULT_DRAFT), threads=threads)
+    return with_operators(target), with_operators(draft)
 
 
 def task(method: str, temperature: float, **options: Any) -> Task:

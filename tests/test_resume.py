@@ -14,6 +14,7 @@ from testbed.environment import describe_environment
 from testbed.errors import TestbedError
 from testbed.launch import launch
 from testbed.launch import resume as launch_again
+from testbed.models import operators
 from testbed.models.operators import machine
 from testbed.models.spec import HuggingFaceSpec, OperatorChoice
 from testbed.plan import Plan, operator_choices, read_plans
@@ -68,6 +69,8 @@ def plan_of(choice: OperatorChoice | None) -> Plan:
 
 def test_a_plan_keeps_what_models_multiply_by_and_goes_with_its_processor(tmp_path, monkeypatch):
     results = made(tmp_path)
+    for name in operators._VARIABLES:
+        monkeypatch.delenv(name, raising=False)
     choice = OperatorChoice(4, "_linear_pointwise from 4 tokens on", machine(), ((1, 2.0, 1.5),))
     results.write_json("plan.json", [plan_of(choice)])
     plans = read_plans(results)

@@ -31,6 +31,8 @@ def spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> HuggingFaceSpec:
         return OperatorChoice(len(tried), "it", machine(), ((1, 2.0, 1.0),))
 
     tried.clear()
+    for name in operators._VARIABLES:
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TESTBED_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(operators, "_try", choose)
     monkeypatch.setattr(operators, "_made", {})

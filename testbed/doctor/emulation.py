@@ -18,7 +18,6 @@ from testbed.errors import TestbedError
 OPTIONAL_PROGRAMS = {"tcpdump": "tcpdump"}
 
 _SLOW = 2e-3  # seconds: the relay adds 0.1 to 0.4 ms on a machine that is fit for it
-_PATIENCE = 10.0  # seconds for the relay's probe, which takes a quarter of one
 
 
 def check_program(name: str) -> Record:
@@ -137,7 +136,7 @@ def why_no_guest() -> str:
 @functools.cache
 def relay_report() -> Report:
     """Try the relay. Raises TestbedError with the reason when it fails."""
-    return try_wire("relay", _PATIENCE)
+    return try_wire("relay")
 
 
 @functools.cache

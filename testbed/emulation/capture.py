@@ -16,9 +16,9 @@ from testbed import clock
 from testbed.emulation.namespace import Namespace
 from testbed.emulation.setgroups import ignoring_setgroups
 from testbed.errors import TestbedError
+from testbed.punctual import PATIENCE
 from testbed.traces.captured import Captured
 
-_PATIENCE = 10.0  # seconds for tcpdump to begin, and to end
 _BUFFER = 16 * 1024  # KiB of the kernel's memory for frames that tcpdump has not fetched yet
 _FILE, _FILES = 250, 4  # MB of a file, and how many there are before the first is written over
 
@@ -50,7 +50,7 @@ class Capture:
             preexec_fn=ignoring_setgroups(),
         )  # fmt: skip
         try:
-            said = self._read_until(b"listening on", time.monotonic() + _PATIENCE)
+            said = self._read_until(b"listening on", time.monotonic() + PATIENCE)
             if b"listening on" not in said:
                 text = " ".join(said.decode(errors="replace").split())
                 raise TestbedError(f"{self._where} did not begin: {text}")
@@ -64,7 +64,7 @@ class Capture:
         self._let_it_finish()
         self._process.send_signal(signal.SIGINT)
         try:
-            _, said = self._process.communicate(timeout=_PATIENCE)
+            _, said = self._process.communicate(timeout=PATIENCE)
         except subprocess.TimeoutExpired:
             self.kill()
             raise TestbedError(f"{self._where} did not end") from None
@@ -99,7 +99,7 @@ class Capture:
 
     def _let_it_finish(self) -> None:
         """Wait until tcpdump has fetched what there is; what it has not when it ends is lost."""
-        deadline = time.monotonic() + _PATIENCE
+        deadline = time.monotonic() + PATIENCE
         while self._process.poll() is None and time.monotonic() < deadline:
             self._process.send_signal(signal.SIGUSR1)  # asks for its counts
             counts = _counts(self._read_until(b"dropped by kernel", deadline))

@@ -16,8 +16,9 @@ from testbed.emulation.capture import Capture
 from testbed.emulation.namespace import Namespace
 from testbed.emulation.sandbox import enter, find_program, try_in_sandbox
 from testbed.errors import TestbedError
+from testbed.punctual import PATIENCE
 
-_PATIENCE = 30.0  # seconds: tcpdump has 10 to begin, and 10 to end
+_PATIENCE = 3 * PATIENCE  # tcpdump has one to begin, one to write down all, and one to end
 _UID_MAP = Path("/proc/self/uid_map")
 _ALL_USERS = ["0", "0", "4294967295"]  # the map of the first user namespace
 

@@ -19,14 +19,13 @@ from testbed.emulation.wire_trial import Report, try_wire
 from testbed.errors import TestbedError
 from testbed.models.store import cache_root
 
-_PATIENCE = 90.0  # seconds: two tries to boot, with 30 s of silence each
 _RIGHTS = ("Uid", "Groups", "CapEff", "CapBnd", "NoNewPrivs", "Seccomp")
 
 
 def try_guest() -> Report:
     """Boot a guest and send frames through it. Raises TestbedError saying why that fails."""
     try:
-        return try_wire("guest netem", _PATIENCE)
+        return try_wire("guest netem")
     except TestbedError as error:
         raise TestbedError(str(error).removesuffix(f"; {USE_RELAY}")) from None
 

@@ -20,11 +20,10 @@ from testbed.emulation.netem_wire import NetemWire, bridge
 from testbed.emulation.tc import SilentError, Tc
 from testbed.emulation.wire import PORT_A, PORT_B
 from testbed.errors import TestbedError
-from testbed.punctual import go_first
+from testbed.punctual import PATIENCE, go_first
 
 _INIT = Path(__file__).with_name("guest_wire.sh")
 _STARTS, _READY = "guest wire starts", "guest wire ready"  # as it says
-_PATIENCE = 30.0  # seconds of silence; it takes 1.5 s to boot, and 8 s were seen at a load of 14
 _TRIES = 2
 _MEMORY = 64  # MB
 _TAPS = {"tap-a": PORT_A, "tap-b": PORT_B}
@@ -98,10 +97,10 @@ def _await_ready(tc: Tc) -> str | None:
     """Wait for the guest's own word that its interfaces are up; why it does not come, else None."""
     said: list[str] = []
     try:
-        while (line := tc.line(_PATIENCE).strip()) != _READY:
+        while (line := tc.line().strip()) != _READY:
             said.append(line)
     except SilentError:
-        return "; ".join([*_gist(said), f"it said nothing for {_PATIENCE:g} s"])
+        return "; ".join([*_gist(said), f"it said nothing for {PATIENCE:g} s"])
     except TestbedError:
         return "; ".join(_gist(said)) or "it said nothing, and ended"
     return None

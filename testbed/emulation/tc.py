@@ -10,11 +10,11 @@ import time
 from typing import Any
 
 from testbed.errors import TestbedError
+from testbed.punctual import PATIENCE
 
 COMMAND = ["tc", "-force", "-s", "-j", "-batch", "-"]
 """Reads commands from stdin; goes on after one that fails, and answers with JSON."""
 
-_PATIENCE = 5.0  # seconds for an answer
 _LOOK = 0.1  # seconds between two looks at whether the process lives
 
 
@@ -60,12 +60,12 @@ class Tc:
             raise TestbedError(f"{self._where}: {self.program} refused `{asked}`: {said}")
         return answers
 
-    def line(self, patience: float = _PATIENCE) -> str:
+    def line(self) -> str:
         """The next line that the process prints.
 
-        Raises TestbedError when it ends before, SilentError after `patience` seconds.
+        Raises TestbedError when it ends before, SilentError after `PATIENCE` seconds.
         """
-        deadline = time.monotonic() + patience
+        deadline = time.monotonic() + PATIENCE
         assert self.process.stdout is not None
         while b"\n" not in self._pending:
             ready, _, _ = select.select([self.process.stdout], [], [], _LOOK)
@@ -76,7 +76,7 @@ class Tc:
                 raise self._death()
             if not data and time.monotonic() > deadline:
                 raise SilentError(
-                    f"{self._where}: {self.program} has not answered for {patience:g} s"
+                    f"{self._where}: {self.program} has not answered for {PATIENCE:g} s"
                 )
         line, _, self._pending = self._pending.partition(b"\n")
         return line.decode(errors="replace")

@@ -24,12 +24,12 @@ from testbed.emulation.wire import PORT_A, PORT_B
 from testbed.emulation.wire_trial import Report
 from testbed.errors import TestbedError
 from testbed.links.spec import Duplex, LinkSpec
+from testbed.punctual import PATIENCE
 
 _NEAR, _FAR = "near", "far"  # the interfaces at the two ends of the wire
 _ETHERTYPE = 0x88B5  # IEEE 802's for experiments: nothing else sends it
 _FRAME = b"\xff" * 6 + b"\2\0\0\0\0\1" + _ETHERTYPE.to_bytes(2, "big") + bytes(46)
 _FRAMES = 50
-_PATIENCE = 5.0  # seconds for one frame
 _PAUSE = 1e-3  # seconds between frames, so that the relay sleeps as it does in a run
 
 
@@ -49,7 +49,7 @@ def probe(backend: str) -> Report:
 def _median_delay(backend: str) -> float:
     delays = []
     with _raw_socket(_NEAR) as sender, _raw_socket(_FAR) as receiver:
-        receiver.settimeout(_PATIENCE)
+        receiver.settimeout(PATIENCE)
         for _ in range(_FRAMES):
             began = time.monotonic()
             sender.send(_FRAME)
@@ -57,7 +57,7 @@ def _median_delay(backend: str) -> float:
                 receiver.recv(len(_FRAME))
             except TimeoutError:
                 raise TestbedError(
-                    f"{backend} did not carry a frame within {_PATIENCE:g} s"
+                    f"{backend} did not carry a frame within {PATIENCE:g} s"
                 ) from None
             delays.append(time.monotonic() - began)
             time.sleep(_PAUSE)

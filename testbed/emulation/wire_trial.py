@@ -9,6 +9,9 @@ import msgspec
 
 from testbed.emulation.sandbox import try_in_sandbox
 from testbed.errors import TestbedError
+from testbed.punctual import PATIENCE
+
+_PATIENCE = 3 * PATIENCE  # a guest may take two of them to boot, and a frame one to come
 
 
 class Report(msgspec.Struct):
@@ -20,16 +23,16 @@ class Report(msgspec.Struct):
     """Median time in seconds that a frame takes through a wire that asks for none."""
 
 
-def try_wire(backend: str, patience: float) -> Report:
+def try_wire(backend: str) -> Report:
     """Build a wire of this backend and send frames through it.
 
-    patience: seconds. Raises TestbedError with the reason when it does not carry them.
+    Raises TestbedError with the reason when it does not carry them.
     """
     argv = [sys.executable, "-m", "testbed.emulation.wire_probe", backend]
     try:
-        done = try_in_sandbox(argv, patience)
+        done = try_in_sandbox(argv, _PATIENCE)
     except subprocess.TimeoutExpired:
-        raise TestbedError(f"a trial of {backend} did not end within {patience:g} s") from None
+        raise TestbedError(f"a trial of {backend} did not end within {_PATIENCE:g} s") from None
     if done.returncode != 0:
         said = done.stderr.strip().splitlines()
         raise TestbedError(said[-1] if said else f"exit code {done.returncode}")

@@ -47,7 +47,7 @@ def trial(monkeypatch, tmp_path):
             "no; run as root outside user namespaces or set capture: false",
         ),
         ({"said": "", "code": 7}, "a trial ended with 7; set capture: false"),
-        ({"said": "", "code": None}, "a trial did not end within 30 s; set capture: false"),
+        ({"said": "", "code": None}, "a trial did not end within 90 s; set capture: false"),
     ],
 )
 def test_the_reason_comes_with_what_helps(trial, given, why):

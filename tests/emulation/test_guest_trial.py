@@ -14,7 +14,7 @@ def trials(monkeypatch, tmp_path):
     """The outcomes of trials to come, an error or nothing, and the trials made."""
     outcomes, tried = [], []
 
-    def try_wire(backend, _patience):
+    def try_wire(backend):
         tried.append(backend)
         if outcome := outcomes.pop(0):
             raise TestbedError(outcome)

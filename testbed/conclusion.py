@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+from testbed.errors import TestbedError
 from testbed.exit_codes import ERROR, NOT_VALID, VALID
-from testbed.journal import Began, NetworkDown, NetworkUp, RunEnded, Stopped, read
+from testbed.journal import JOURNAL, Began, NetworkDown, NetworkUp, RunEnded, Stopped, read
 from testbed.machine_errors import NO_SPACE
 from testbed.results import FailedRun, Results
 from testbed.sweep import Values, point_text
@@ -42,7 +44,7 @@ def _conclude(results: Results, session: int, runs: int) -> int:
     if len(ended) < runs:
         verdict.add("invalid", f"{runs - len(ended)} of {runs} runs have not ended")
     _judge(verdict, ended, [record for record in records if isinstance(record, NetworkUp)])
-    results.write_json("environment.json", _environment(records))
+    results.write_json("environment.json", _environment(records, results.path / JOURNAL))
     results.write_json("summary.json", summary)
     results.write_json("verdict.json", verdict)
     if len(ended) < runs:
@@ -84,8 +86,11 @@ def _where(point: Values) -> str:
     return f"{point_text(point)}: " if point else ""
 
 
-def _environment(records: list[Any]) -> dict[str, Any]:
-    """environment.json: that of the first session, and in `resumed` those of the later ones."""
+def _environment(records: list[Any], path: Path) -> dict[str, Any]:
+    """environment.json: that of the first session, and in `resumed` those of the later ones.
+
+    `path` is the journal's, for errors. Raises TestbedError when it lacks a network.
+    """
     first: dict[int, dict[str, Any]] = {}
     networks: dict[str, dict[str, Any]] = {}
     for record in records:
@@ -100,6 +105,11 @@ def _environment(records: list[Any]) -> dict[str, Any]:
                 "before": record.state,
             }
         elif isinstance(record, NetworkDown):
+            if record.network not in networks:
+                raise TestbedError(
+                    f"{path}: it tells of the end of network {record.network}, and not that it "
+                    "began; restore the file, or run the scenario anew"
+                )
             networks[record.network]["after"] = record.state
     sessions = [first[session] for session in sorted(first)]
     environment = sessions.pop(0) if sessions else {}

@@ -147,7 +147,7 @@ def read(folder: Path) -> Iterator[Record]:
         with naming(path), path.open("rb") as file:
             for number, line in enumerate(file, 1):
                 if not line.endswith(b"\n"):
-                    continue
+                    return  # whoever still writes it may write on, and its rest is no line
                 checksum = _CHECKSUM.search(line)
                 checked = checked or checksum is not None
                 if checked and (checksum is None or _line_of(line[: checksum.start()]) != line):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import nullcontext
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -107,6 +109,16 @@ def test_a_line_that_was_cut_off_is_none(tmp_path):
     assert order(results) == WHOLE[:1]
     ended(results, "n", SLOW, "ar", 0)
     assert order(results) == WHOLE[:2]
+
+
+def test_a_line_that_is_being_written_is_none_yet(tmp_path, monkeypatch):
+    results = made(tmp_path)
+    for repeat in (0, 1):
+        ended(results, "n", SLOW, "dsd", repeat)
+    first, second = (results.path / journal.JOURNAL).read_bytes().splitlines(keepends=True)
+    # Python goes on with a file that has grown since its end was read.
+    monkeypatch.setattr(Path, "open", lambda *_: nullcontext([first, second[:50], second[50:]]))
+    assert len(list(journal.read(results.path))) == 1
 
 
 @pytest.mark.parametrize(
@@ -230,6 +242,13 @@ def test_a_run_that_failed_is_named_until_it_has_ended_and_has_no_row(tmp_path):
     assert results.verdict().reasons[0] == (
         "links.radio.up.rate 9mbit: ar repeat 2 failed: no memory"
     )
+
+
+def test_the_end_of_a_network_that_never_began_is_named(tmp_path):
+    results = made(tmp_path)
+    journal.append(results.path, journal.NetworkDown(network="n", state={}))
+    with pytest.raises(TestbedError, match="tells of the end of network n, and not that it began"):
+        conclude(results, 0, len(WHOLE))
 
 
 def test_a_resumed_run_tells_of_both_sessions_and_not_of_what_stopped_the_first(tmp_path):

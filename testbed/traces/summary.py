@@ -23,6 +23,8 @@ Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 Amount: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=2.0**53)]
 Seconds: TypeAlias = Annotated[float, msgspec.Meta(ge=-1e9, le=1e9)]
 """Negative only where a difference was rounded."""
+SHORTEST = 1e-7
+"""Seconds of a text: fewer than any takes in dilated time, more than are lost behind 1e9 s."""
 
 
 class WireBytes(msgspec.Struct):
@@ -60,7 +62,7 @@ class Row(msgspec.Struct, kw_only=True):
     start_s: Seconds = 0.0
     """When the prompt was handed over, in seconds of testbed.clock; 0 in older results."""
     tokens: Annotated[int, msgspec.Meta(ge=1, le=2**53)]
-    seconds: Annotated[float, msgspec.Meta(ge=1e-6, le=1e9)]
+    seconds: Annotated[float, msgspec.Meta(ge=SHORTEST, le=1e9)]
     tokens_per_second: Amount
     ttft_s: Seconds
     rounds: Count

@@ -9,9 +9,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from testbed.clock import LARGEST_DILATION
 from testbed.control import Result
 from testbed.traces.prediction import Hop, Route
-from testbed.traces.summary import WireBytes, summarise, together_seconds, together_speed
+from testbed.traces.summary import (
+    SHORTEST,
+    Row,
+    WireBytes,
+    summarise,
+    together_seconds,
+    together_speed,
+)
 
 START = 1000.0  # seconds of CLOCK_MONOTONIC
 RESULT = Result(
@@ -200,3 +208,11 @@ def test_texts_decoded_together_take_from_the_first_start_to_the_last_end():
     assert together_speed(rows) == 16 / 9
     assert (row().device, row().start_s) == ("device", START)
     assert row(name="device7").device == "device7"
+
+
+def test_the_shortest_text_is_read_back_and_has_a_speed_however_late_it_began():
+    """One token takes a fast machine 50 µs, and dilated time makes less of that."""
+    short = msgspec.structs.replace(row(), tokens=1, seconds=SHORTEST, start_s=1e9)
+    read = msgspec.json.decode(msgspec.json.encode(short), type=Row)
+    assert read.seconds == SHORTEST < 50e-6 / LARGEST_DILATION
+    assert 0 < together_speed([read]) < 1e9

@@ -9,13 +9,15 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import nullcontext
 from itertools import chain
 from pathlib import Path
+from unittest.mock import MagicMock, Mock
 
 import pytest
 
-from testbed import jobs, launch
-from testbed.calibration import side_by_side
+from testbed import experiment, jobs, launch
+from testbed.calibration import short, side_by_side
 from testbed.emulation.sandbox import run_in_sandboxes
 from testbed.errors import TestbedError
 from testbed.jobs import Piece, pack, require_processors, shares, take
@@ -112,6 +114,20 @@ def test_fewer_jobs_run_where_so_many_disturb_the_links(monkeypatch, capsys):
     assert "4 jobs do not fit side by side here: link radio up: late" in capsys.readouterr().out
     assert side_by_side.jobs_that_fit(None, 1) == 1
     assert tried == [6, 4, 3]
+
+
+def test_links_that_were_not_measured_side_by_side_are_not_taken_for_good(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        side_by_side, "check_scenario", lambda *_: Mock(every_point=lambda: [Mock()])
+    )
+    monkeypatch.setattr(side_by_side, "read_plans", lambda _results: [Mock()])
+    monkeypatch.setattr(side_by_side, "_PATIENCE", 0.05)
+    monkeypatch.setattr(side_by_side.clock, "set_dilation", lambda _factor: None)
+    monkeypatch.setattr(experiment, "network_of", lambda *_: nullcontext())
+    monkeypatch.setattr(short, "check_links", lambda _network: [])
+    for number in (0, 1):
+        told = side_by_side._measure(MagicMock(), 0, tmp_path / str(number), 2)
+        assert told == ["1 of 2 networks were built within 0.05 s"] * (number == 0)
 
 
 def test_what_is_left_of_a_trial_that_is_killed_goes_with_the_next_session(tmp_path, monkeypatch):

@@ -31,7 +31,8 @@ def cache_dir() -> Path:
 
 def existing(folder: Path) -> Path:
     """Return the folder if it is there, else the nearest above it that is."""
-    return next(each for each in (folder, *folder.parents) if each.exists())
+    # Path's own `exists` raises for a folder that we may not look into.
+    return next(each for each in (folder, *folder.parents) if os.path.exists(each))  # noqa: PTH110
 
 
 def can_be_written(folder: Path) -> bool:

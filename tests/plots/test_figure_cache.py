@@ -5,6 +5,7 @@ import os
 import pytest
 
 from testbed.figure_cache import keep_fonts
+from testbed.models.store import can_be_written, existing
 
 
 @pytest.fixture
@@ -41,3 +42,9 @@ def test_our_cache_takes_over_where_the_users_folder_cannot_be_written(
 def test_a_folder_that_the_user_named_is_kept(monkeypatch, folders):
     monkeypatch.setenv("MPLCONFIGDIR", "/somewhere")
     assert folders("theirs") == "/somewhere"
+
+
+def test_a_folder_that_cannot_even_be_asked_for_is_not_there(tmp_path):
+    """As those in the home of another user are, for all but root; here for its name's length."""
+    assert existing(tmp_path / ("x" * 300) / "testbed") == tmp_path
+    assert can_be_written(tmp_path / ("x" * 300))

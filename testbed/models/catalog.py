@@ -10,6 +10,7 @@ from testbed.errors import TestbedError
 from testbed.models.shards import weight_files
 from testbed.models.shipped import shipped_draft
 from testbed.models.spec import Dtype, HuggingFaceSpec
+from testbed.models.store import existing
 from testbed.models.weights import DEFAULT_MODEL, add_gguf, default_path
 
 DEFAULT_DRAFT = f"{DEFAULT_MODEL}-distilled"
@@ -30,7 +31,7 @@ class KnownModel:
 
 def describe() -> list[KnownModel]:
     """The models that have a name here."""
-    ready = default_path().is_dir()
+    ready = existing(default_path()) == default_path()
     return [
         KnownModel(
             DEFAULT_MODEL, "SmolLM2-135M-Instruct (Apache-2.0), 49152 tokens; default target", ready

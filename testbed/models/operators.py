@@ -64,7 +64,7 @@ def with_operators(spec: AnySpec) -> AnySpec:
     key = _key(spec)
     if key not in _made:
         path = cache_root() / "operators" / f"{key}.json"
-        _made[key] = _read(path) or _write(path, _try(spec))
+        _made[key] = _read(path) or _first(path, _try(spec))
     return msgspec.structs.replace(spec, operators=_made[key])
 
 
@@ -105,7 +105,7 @@ def _try(spec: HuggingFaceSpec) -> OperatorChoice:
         check=False,
         env={**os.environ, "HF_HUB_OFFLINE": "1"},
     )
-    if -done.returncode in _FAULTS:
+    if -done.returncode in _FAULTS and "bad_alloc" not in done.stderr:  # C++'s lack of memory
         name = signal.Signals(-done.returncode).name
         return OperatorChoice(
             None, f"plain layers: the operator ends the process by {name}", machine()
@@ -128,8 +128,13 @@ def _read(path: Path) -> OperatorChoice | None:
         return None
 
 
-def _write(path: Path, choice: OperatorChoice) -> OperatorChoice:
-    """Cache a choice, whole or not at all; where that cannot be done it lasts as this process."""
+def _first(path: Path, choice: OperatorChoice) -> OperatorChoice:
+    """Cache a choice, whole or not at all; where that cannot be done it lasts as this process.
+
+    If another process was there first, its choice holds.
+    """
+    if earlier := _read(path):
+        return earlier
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".", dir=path.parent) as folder:

@@ -24,6 +24,7 @@ import torch
 from torch import nn
 
 from testbed.errors import TestbedError
+from testbed.machine_errors import sentence
 from testbed.models.huggingface import load_network
 from testbed.models.layers import remove_layers
 from testbed.models.linears import ByTokens, Crossing
@@ -53,6 +54,7 @@ _CALLED: dict[Dtype, str] = {
 }
 _TIMES = 5
 _BEHIND = 32  # tokens that all passes stand behind
+_NO_MEMORY = "can't allocate memory"  # of torch's RuntimeError
 
 
 def try_operator(
@@ -61,7 +63,10 @@ def try_operator(
     vocabulary_size: int,
     now: Callable[[], float] = time.perf_counter,
 ) -> OperatorChoice:
-    """The choice for `network`, which must not be used from now on; `now` gives seconds."""
+    """The choice for `network`, which must not be used from now on; `now` gives seconds.
+
+    Raises MemoryError where there is too little of it to tell.
+    """
     plain, operator = operators(dtype)
     called = _CALLED[dtype]
     crossing = Crossing(None)
@@ -86,14 +91,14 @@ def try_operator(
         try:
             network.replace(lambda linear: ByTokens(plain(linear), operator(linear), crossing))
         except Exception as error:  # whatever it raises, it cannot be used
-            return _plain(f"{called} is refused ({_named(error)})")
+            return _refused(called, error)
         network.forward(text[:_BEHIND], cache, 1)
         for tokens in LENGTHS:
             wanted, _ = read(tokens, None)
             try:
                 got, _ = read(tokens, 1)
             except Exception as error:
-                return _plain(f"{called} is refused ({_named(error)})")
+                return _refused(called, error)
             apart = float((got - wanted).abs().max() / (wanted.max() - wanted.min()))
             if not apart <= APART[dtype]:
                 return _plain(
@@ -121,8 +126,11 @@ def _plain(why: str, passes: tuple[tuple[int, float, float], ...] = ()) -> Opera
     return OperatorChoice(None, f"plain layers: {why}", machine(), passes)
 
 
-def _named(error: Exception) -> str:
-    return f"{type(error).__name__}: {first_line(error)}"
+def _refused(called: str, error: Exception) -> OperatorChoice:
+    """The choice where the operator raises this. A lack of memory is raised: it is none of its."""
+    if isinstance(error, MemoryError) or _NO_MEMORY in str(error):
+        raise MemoryError from error
+    return _plain(f"{called} is refused ({type(error).__name__}: {first_line(error)})")
 
 
 def shorten(network: Any, name: str) -> None:
@@ -148,9 +156,10 @@ def main() -> None:
         shorten(network, spec.name)
         size = int(network.get_input_embeddings().weight.shape[0])
         taken = taken_apart(network, spec.name, spec.dtype, spec.device)
-    except TestbedError as error:
-        sys.exit(f"error: {error}")
-    print(msgspec.json.encode(try_operator(taken, spec.dtype, size)).decode())
+        choice = try_operator(taken, spec.dtype, size)
+    except (TestbedError, MemoryError) as error:
+        sys.exit(f"error: {sentence(error)}")
+    print(msgspec.json.encode(choice).decode())
 
 
 if __name__ == "__main__":

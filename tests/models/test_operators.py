@@ -53,6 +53,21 @@ def test_a_choice_is_made_once(spec: HuggingFaceSpec) -> None:
     assert tried == [spec]
 
 
+def test_two_that_try_at_once_keep_one_choice(
+    spec: HuggingFaceSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def other_first(spec: HuggingFaceSpec) -> OperatorChoice:
+        operators._made.clear()
+        monkeypatch.setattr(operators, "_try", lambda _spec: OperatorChoice(8, "them", "here"))
+        assert with_operators(spec).operators == OperatorChoice(8, "them", "here")
+        return OperatorChoice(1, "us", "here")
+
+    monkeypatch.setattr(operators, "_try", other_first)
+    chosen = with_operators(spec).operators
+    new_process()
+    assert chosen == with_operators(spec).operators == OperatorChoice(8, "them", "here")
+
+
 def test_a_choice_is_of_a_machine_a_model_a_dtype_and_threads(
     spec: HuggingFaceSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -168,6 +183,11 @@ def test_an_operator_that_kills_the_process_is_left_alone(
         (1, "some noise\nerror: Cannot load model 'it' from there\n", "Cannot load model 'it' fro"),
         (3, "", "exit code 3"),
         (-signal.SIGKILL, "", "the trial of it in fp32 was ended by signal 9; run it again"),
+        (
+            -signal.SIGABRT,
+            "what(): std::bad_alloc",
+            "the trial of it in fp32 was ended by signal 6",
+        ),
     ],
 )
 def test_a_trial_that_fails_is_an_error_and_not_cached(

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -114,6 +115,17 @@ def test_a_refused_operator_is_left_alone(
     assert made.from_tokens is None
     assert "is refused (RuntimeError: this processor has no such thing)" in made.why
     assert np.array_equal(logits(path, dtype, made.from_tokens), wanted)
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried")]
+)
+def test_a_lack_of_memory_is_not_held_against_an_operator(
+    path: Path, operators: Operators, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    monkeypatch.setattr(torch.ops.mkldnn, "_reorder_linear_weight", Mock(side_effect=error))
+    with pytest.raises(MemoryError):
+        choice(path, "fp32", operators)
 
 
 @pytest.mark.parametrize("dtype", ["fp32", "bf16"])

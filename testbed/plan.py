@@ -38,13 +38,23 @@ class Plan(msgspec.Struct):
 
 
 def operator_choices(plans: Iterable[Plan]) -> dict[str, OperatorChoice]:
-    """What models multiply by, for each that had a choice, as "NAME in DTYPE"."""
+    """What models multiply by, for each that had a choice, as "NAME in DTYPE with threads N"."""
     specs = [spec for plan in plans for spec in (plan.target, plan.draft)]
     return {
-        f"{spec.name} in {spec.dtype}": spec.operators
+        _described(spec): spec.operators
         for spec in specs
         if isinstance(spec, HuggingFaceSpec) and spec.operators
     }
+
+
+def _described(spec: HuggingFaceSpec) -> str:
+    """Name what a choice of operators depends on, for points of a sweep may differ in it."""
+    parts = [f"{spec.name} in {spec.dtype}"]
+    if spec.without_layers:
+        parts.append(f"without layers {', '.join(map(str, spec.without_layers))}")
+    if spec.threads:
+        parts.append(f"with threads {spec.threads}")
+    return " ".join(parts)
 
 
 def read_plans(results: Results) -> list[Plan]:

@@ -50,9 +50,8 @@ def require_same_operators(results: Results, plans: Iterable[Plan]) -> None:
 
     The plans hold which operators, and this machine must have the same and round alike.
     """
-    here = machine()
     for name, choice in operator_choices(plans).items():
-        if choice.machine != here:
+        if choice.machine != (here := machine()):
             raise TestbedError(
                 f"--resume {results.path}: {name} was begun by {choice.why} on {choice.machine}, "
                 f"and this is {here}, which rounds otherwise; go back to that, or run the scenario "

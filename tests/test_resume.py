@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 
+import msgspec
 import pytest
 
 from testbed import journal
@@ -85,6 +86,24 @@ def test_a_plan_keeps_what_models_multiply_by_and_goes_with_its_processor(tmp_pa
         f"on {choice.machine}, and this is {choice.machine}, ATEN_CPU_CAPABILITY=avx2, which "
         "rounds otherwise; go back to that, or run the scenario anew"
     )
+
+
+def test_choices_of_one_model_at_several_points_are_told_apart():
+    plans = []
+    for threads, layers in ((1, ()), (2, ()), (2, (3, 4))):
+        plan = plan_of(OperatorChoice(threads, "it", "here"))
+        for role in ("target", "draft"):
+            spec = getattr(plan, role)
+            changed = msgspec.structs.replace(spec, threads=threads, without_layers=layers)
+            setattr(plan, role, changed)
+        plans.append(plan)
+    choices = operator_choices(plans)
+    assert list(choices)[::2] == [
+        "large in bf16 with threads 1",
+        "large in bf16 with threads 2",
+        "large in bf16 without layers 3, 4 with threads 2",
+    ]
+    assert [choice.from_tokens for choice in choices.values()] == [1, 1, 2, 2, 2, 2]
 
 
 def test_what_nobody_began_cannot_be_resumed(tmp_path):

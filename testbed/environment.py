@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import subprocess
 from importlib import metadata
 from pathlib import Path
@@ -12,6 +13,11 @@ from typing import Any
 from testbed.cores import usable_cores
 
 _CPUINFO = Path("/proc/cpuinfo")
+_ARITHMETIC = {
+    "flags": re.compile("amx|avx|f16c|fma|s?sse|xop"),
+    "Features": re.compile("asimd|bf16|fcma|fp|i8mm|sme|sve"),
+}
+"""Of an x86 and of an Arm: how the flags begin that say what it can compute with."""
 _PACKAGES = (
     "testbed", "mininet", "pyzmq", "numpy", "msgspec", "torch", "transformers", "tokenizers",
 )  # fmt: skip
@@ -55,9 +61,19 @@ def processor() -> str:
 
 
 def instruction_sets() -> str:
-    """The flags of the first processor; empty where the kernel tells none."""
+    """What the first processor can compute with; empty where the kernel tells nothing.
+
+    Not its other flags: a new kernel knows more of them, and nothing is rounded otherwise for that.
+    """
     told = _cpuinfo()
-    return told.get("flags") or told.get("Features") or ""
+    return " ".join(
+        sorted(
+            flag
+            for key, arithmetic in _ARITHMETIC.items()
+            for flag in told.get(key, "").split()
+            if arithmetic.match(flag)
+        )
+    )
 
 
 def _cpuinfo() -> dict[str, str]:

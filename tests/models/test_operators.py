@@ -230,8 +230,20 @@ def test_an_arm_has_no_name_but_numbers(tmp_path: Path, monkeypatch: pytest.Monk
         "aarch64, CPU implementer 0x41, CPU architecture 8, CPU variant 0x4, CPU part 0xd0b, "
         "CPU revision 1"
     )
-    assert "asimdhp" in environment.instruction_sets()
+    assert environment.instruction_sets() == "asimd asimdhp fp"
     assert machine().startswith("aarch64, CPU implementer 0x41, ")
+
+
+def test_another_kernel_does_not_make_another_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(environment, "_CPUINFO", tmp_path / "cpuinfo")
+    flags = "fpu sse sse2 ssse3 fma f16c avx2 avx512_bf16 amx_tile"
+    seen = []
+    for written in (f"{flags} rdpid", f"{flags} rdpid bus_lock_detect flush_l1d", flags[:-9]):
+        (tmp_path / "cpuinfo").write_text(f"model name\t: a CPU\nflags\t\t: {written}\n")
+        seen.append(machine())
+    assert seen[0] == seen[1] != seen[2]
 
 
 def test_a_choice_travels_as_json(spec: HuggingFaceSpec) -> None:

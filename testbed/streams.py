@@ -81,5 +81,7 @@ def _protected(descriptor: int, stream: TextIO | None) -> TextIO:
         open(descriptor, "wb", closefd=False),
         encoding=stream.encoding if stream else "utf-8",
         errors="replace" if descriptor == 1 else "backslashreplace",
-        line_buffering=descriptor == 2 or (stream is not None and stream.isatty()),
+        # PYTHONUNBUFFERED asks for no less.
+        line_buffering=descriptor == 2
+        or (stream is not None and (stream.isatty() or getattr(stream, "write_through", False))),
     )

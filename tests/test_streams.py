@@ -58,6 +58,22 @@ def test_output_that_cannot_be_written_is_no_traceback(command, code, said, erro
     assert "Traceback" not in done.stdout
 
 
+UNBUFFERED = """
+import os
+from testbed.streams import protect_streams
+protect_streams()
+print("all of it")
+os._exit(0)
+"""
+
+
+@pytest.mark.parametrize(("asked", "said"), [("", ""), ("1", "all of it\n")])
+def test_output_is_not_kept_back_where_that_was_asked_for(asked, said):
+    environment = {**os.environ, "PYTHONUNBUFFERED": asked}
+    argv = [sys.executable, "-c", UNBUFFERED]
+    assert subprocess.check_output(argv, env=environment, text=True, timeout=60) == said
+
+
 CLOSED = """
 import os, subprocess, sys
 from testbed.streams import protect_streams

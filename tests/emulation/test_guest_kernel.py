@@ -1,6 +1,7 @@
 """What the guest kernel needs here, and what it says when it dies; boots nothing."""
 
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -33,6 +34,15 @@ def test_a_compiler_is_needed_only_where_registers_are_wide(processor, monkeypat
     assert guest_kernel.guest_missing() == "cc"
     assert guest_kernel.guest_advice() == "`apt install user-mode-linux kmod gcc libc6-dev`"
     with pytest.raises(TestbedError, match=r"needs cc; install it with .*kmod gcc libc6-dev`"):
+        guest_kernel.require_guest()
+
+
+def test_on_another_kind_of_processor_nothing_is_advised_that_cannot_be_had(monkeypatch):
+    monkeypatch.setattr(guest_kernel.platform, "machine", lambda: "aarch64")
+    monkeypatch.setattr(guest_kernel, "TUN", Path("/nowhere"))
+    assert guest_kernel.guest_missing() == "a processor of the kind x86_64"
+    assert guest_kernel.guest_advice() == ""
+    with pytest.raises(TestbedError, match=r"needs a processor of the kind x86_64$"):
         guest_kernel.require_guest()
 
 

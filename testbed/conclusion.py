@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from testbed.errors import TestbedError
 from testbed.exit_codes import ERROR, NOT_VALID, VALID
@@ -15,6 +15,8 @@ from testbed.sweep import Values, point_text
 from testbed.traces.summary import Row
 from testbed.traces.verdict import Level, Verdict
 
+T = TypeVar("T")
+
 
 def conclude(results: Results, session: int, runs: int) -> int:
     """Write what the journal comes to after a session; the exit code of `testbed run`.
@@ -22,13 +24,18 @@ def conclude(results: Results, session: int, runs: int) -> int:
     `runs` is how many the scenario has. What stopped an earlier session does not count any more,
     what made a run fail does until the run has ended.
     """
+    return with_room(results, lambda: _conclude(results, session, runs))
+
+
+def with_room(results: Results, write: Callable[[], T]) -> T:
+    """What `write` returns; where there is no space, what counts for nothing makes room first."""
     try:
-        return _conclude(results, session, runs)
+        return write()
     except OSError as error:
         if error.errno not in NO_SPACE:
             raise
-    results.remove_unfinished()  # what counts for nothing makes room for what does
-    return _conclude(results, session, runs)
+    results.remove_unfinished()
+    return write()
 
 
 def _conclude(results: Results, session: int, runs: int) -> int:

@@ -7,14 +7,15 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from itertools import product
 from pathlib import Path
 
 import msgspec
 
 from testbed.calibration.side_by_side import jobs_that_fit
-from testbed.conclusion import conclude
-from testbed.cores import quota_warning
+from testbed.conclusion import conclude, with_room
+from testbed.cores import quota_warning, usable_cores
 from testbed.emulation.backend import choose_backend
 from testbed.emulation.capture_trial import why_no_captures
 from testbed.emulation.inside import inside_command
@@ -85,7 +86,8 @@ def resume(path: Path, *, redo: bool = False) -> tuple[Results, int]:
             print(f"{results.path}: {runs - ended} of {runs} runs are left to do", flush=True)
             results.remove_unfinished()
             # As many share the machine as before, if they still can.
-            return results, _work(results, plans, session, jobs_that_fit(results, began[0].jobs))
+            jobs = jobs_that_fit(results, min(began[0].jobs, usable_cores()))
+            return results, _work(results, plans, session, jobs)
 
 
 def _plans(scenario: Scenario, backend: str, jobs: int) -> list[Plan]:
@@ -154,7 +156,8 @@ def _work(results: Results, plans: list[Plan], session: int, jobs: int) -> int:
         codes = run_in_sandboxes(commands, env, stdin=file)
     for reason in dict.fromkeys(_why(code) for code in codes if code not in (VALID, ERROR)):
         print(f"error: {reason}", file=sys.stderr)
-        append(results.path, Stopped(session=session, point={}, reason=reason))
+        stopped = Stopped(session=session, point={}, reason=reason)
+        with_room(results, partial(append, results.path, stopped))
     return conclude(results, session, _count(plans))
 
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 from contextlib import nullcontext
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from testbed import journal
-from testbed.conclusion import conclude
+from testbed.conclusion import conclude, with_room
 from testbed.errors import TestbedError
 from testbed.order import Turn
 from testbed.results import Results
@@ -242,6 +244,21 @@ def test_a_run_that_failed_is_named_until_it_has_ended_and_has_no_row(tmp_path):
     assert results.verdict().reasons[0] == (
         "links.radio.up.rate 9mbit: ar repeat 2 failed: no memory"
     )
+
+
+def test_where_no_space_is_left_what_counts_for_nothing_goes_first(tmp_path):
+    results = made(tmp_path)
+    left_over = results.run("ar", 0, SLOW) / "capture.pcap"
+    left_over.touch()
+
+    def write() -> bool:
+        if left_over.exists():
+            raise OSError(errno.ENOSPC, "full")
+        return True
+
+    assert with_room(results, write)
+    with pytest.raises(PermissionError):
+        with_room(results, Mock(side_effect=PermissionError(errno.EACCES, "no")))
 
 
 def test_the_end_of_a_network_that_never_began_is_named(tmp_path):

@@ -18,6 +18,7 @@ from testbed.launch import resume as launch_again
 from testbed.models import operators
 from testbed.models.operators import machine
 from testbed.models.spec import HuggingFaceSpec, OperatorChoice
+from testbed.order import Turn
 from testbed.plan import Plan, operator_choices, read_plans
 from testbed.results import Results
 from testbed.resumption import require_same_operators, sessions
@@ -133,13 +134,29 @@ def test_one_run_at_a_time_goes_into_a_directory(tmp_path):
         pass
 
 
-def test_no_verdict_outlives_the_runs_it_was_about(tmp_path, monkeypatch):
+@pytest.fixture
+def resumable(tmp_path, monkeypatch) -> Results:
+    """Results of one run, begun with four jobs, of which nothing is looked at."""
     results = made(tmp_path)
-    results.write_json("verdict.json", Verdict("suspect", ["a link was late"]))
-    begun = [journal.Began(session=0, jobs=1, environment={})]
+    plan = plan_of(None)
+    plan.order = [Turn("ar", 0)]
+    results.write_json("plan.json", [plan])
+    begun = [journal.Began(session=0, jobs=4, environment={})]
     monkeypatch.setattr(again, "check_sandbox", lambda: None)
-    monkeypatch.setattr(again, "sessions", lambda results: begun)
-    monkeypatch.setattr(again, "read_plans", lambda results: [plan_of(None)])
+    monkeypatch.setattr(again, "sessions", lambda _results: begun)
+    return results
+
+
+def test_a_resumed_run_has_no_more_jobs_than_there_are_processors_now(resumable, monkeypatch):
+    monkeypatch.setattr(again, "usable_cores", lambda: 2)
+    monkeypatch.setattr(again, "jobs_that_fit", lambda _results, jobs: jobs)
+    monkeypatch.setattr(again, "_work", lambda _results, _plans, _session, jobs: jobs)
+    assert launch_again(resumable.path)[1] == 2
+
+
+def test_no_verdict_outlives_the_runs_it_was_about(resumable, monkeypatch):
+    results = resumable
+    results.write_json("verdict.json", Verdict("suspect", ["a link was late"]))
 
     def killed(results, session):
         raise KeyboardInterrupt

@@ -160,6 +160,7 @@ class Experiment:
         """
         directory = self._results.run(entry.label, repetition, self._point)
         for name, wire in self.network.wires.items():
+            wire.check()  # it may have failed since the last text
             wire.end_logs()
             applied = wire.applied()
             if applied:

@@ -11,6 +11,7 @@ from testbed.emulation.tc import Tc
 from testbed.emulation.tcp_timers import require_rto_min, rto_min
 from testbed.errors import TestbedError
 from testbed.links.handovers import Handover
+from testbed.machine_errors import sentence
 
 
 class Ip(Tc):
@@ -19,11 +20,11 @@ class Ip(Tc):
     program = "ip"
 
     def __init__(self, inside: Namespace) -> None:
-        self._own = inside.popen(
+        process = inside.popen(
             ["ip", "-force", "-j", "-batch", "-"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
-        super().__init__(self._own, f"host {inside.name}")
+        super().__init__(process, f"host {inside.name}")
 
     def replace(self, route: str) -> None:
         """Put a route in the place of the one to the same address, and read it back."""
@@ -36,14 +37,6 @@ class Ip(Tc):
         if got != [wanted]:
             raise TestbedError(f"{self._where}: the route to {target} is {got}, not {wanted}")
         require_rto_min(shown[0], self._where)
-
-    def stop(self) -> None:
-        """End the process. Stopping twice is allowed."""
-        self._own.kill()
-        self._own.wait()
-        for stream in (self._own.stdin, self._own.stdout):
-            if stream is not None:
-                stream.close()
 
 
 class Handovers:
@@ -111,7 +104,7 @@ class Handovers:
         """Make no more handovers. Stopping twice is allowed."""
         self._end_playing()
         for ip in self._ips.values():
-            ip.stop()
+            ip.kill()
 
     def _play(self, began: float) -> None:
         try:
@@ -121,8 +114,9 @@ class Handovers:
                     return
                 self._take(handover.to)
                 self._applied.append(Applied(due, clock.now()))
-        except TestbedError as error:
-            self._failure = TestbedError(f"the handover to {handover.to} failed: {error}")
+        except Exception as error:  # none may be lost in a thread
+            reason = sentence(error)
+            self._failure = TestbedError(f"the handover to {handover.to} failed: {reason}")
 
     def _take(self, path: str) -> None:
         for host, route in self._paths[path].items():

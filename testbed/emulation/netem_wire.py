@@ -18,6 +18,7 @@ from testbed.links.jitter import UNIFORM, as_jitter
 from testbed.links.schedule import Schedule
 from testbed.links.slowed import slowed
 from testbed.links.spec import Duplex, LinkSpec
+from testbed.machine_errors import sentence
 
 BRIDGE = "bridge"
 PLAIN_BRIDGE = ("type", "bridge", "stp_state", "0", "forward_delay", "0", "mcast_snooping", "0")
@@ -174,6 +175,10 @@ class NetemWire(Wire):
                     self._apply(Duplex(moment.up, moment.down))
         except TestbedError as error:
             self._failure = error
+        except Exception as error:  # none may be lost in a thread
+            self._failure = TestbedError(
+                f"the changes of link {self.name} failed: {sentence(error)}"
+            )
 
     def _end_playing(self) -> None:
         self._stop_playing.set()

@@ -204,7 +204,7 @@ def test_what_cannot_be_done_is_an_error():
     with mobile([Handover(0.05, "radio_2")]) as network:
         device = network.handovers._ips["device"]
         begin(network)
-        device._own.kill()
+        device.process.kill()
         time.sleep(0.2)
         with pytest.raises(TestbedError, match=r"handover to radio_2 failed: host device: .* died"):
             network.handovers.end()
@@ -217,6 +217,14 @@ def test_what_cannot_be_done_is_an_error():
         inside["device"].set_sysctls({"net.ipv4.conf.device-radio.rp_filter": "1"})
         with pytest.raises(TestbedError, match="reverse-path filter of device-radio in device"):
             Handovers(paths, inside, [])
+
+
+def test_whatever_a_thread_dies_of_is_an_error():
+    made = Handovers({}, {}, [Handover(0.0, "nowhere")])
+    made.begin(time.monotonic())
+    made._playing.join()
+    with pytest.raises(TestbedError, match="the handover to nowhere failed: KeyError: 'nowhere'"):
+        made.end()
 
 
 @inside_sandbox

@@ -3,12 +3,16 @@
 The JSON was printed by tc (iproute2 6.1) on a 6.1 kernel for the arguments beside it.
 """
 
+import errno
 import json
+import os
 import subprocess
 from dataclasses import replace
+from unittest.mock import Mock
 
 import pytest
 
+from testbed import clock
 from testbed.emulation import backend, netem_wire
 from testbed.emulation.netem import (
     Probe,
@@ -159,7 +163,9 @@ def test_a_law_without_a_table_names_what_is_missing():
         apply_netem(Tcless(), {"port-b": spec}, "add")
 
 
-def test_a_law_cannot_change_to_uniform_in_place(monkeypatch, request):
+@pytest.fixture
+def anywhere(monkeypatch):
+    """A place for a wire, of which nothing is built."""
     monkeypatch.setattr(netem_wire, "apply_netem", lambda *_: None)
 
     class Anywhere:
@@ -172,8 +178,26 @@ def test_a_law_cannot_change_to_uniform_in_place(monkeypatch, request):
         def counters(self):
             return {}
 
+    return Anywhere()
+
+
+def test_whatever_the_thread_dies_of_that_changes_a_link_is_an_error(
+    anywhere, monkeypatch, request
+):
+    wire = netem_wire.NetemWire("radio", anywhere, Duplex(up=LinkSpec(), down=LinkSpec()))
+    request.addfinalizer(wire.stop)
+    wire.follow(Schedule((Moment(0.0, LinkSpec(delay=0.1), LinkSpec()),)))
+    error = OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+    monkeypatch.setattr(netem_wire, "apply_netem", Mock(side_effect=error))
+    wire.begin(clock.now())
+    wire._playing.join()
+    with pytest.raises(TestbedError, match=r"changes of link radio failed: .* too many files open"):
+        wire.check()
+
+
+def test_a_law_cannot_change_to_uniform_in_place(anywhere, request):
     law = LinkSpec(delay=0.02, jitter=Jitter(0.01, "normal"))
-    wire = netem_wire.NetemWire("radio", Anywhere(), Duplex(up=law, down=LinkSpec()))
+    wire = netem_wire.NetemWire("radio", anywhere, Duplex(up=law, down=LinkSpec()))
     request.addfinalizer(wire.stop)
     uniform = LinkSpec(delay=0.02, jitter=0.01)
     wire.change(down=uniform)

@@ -124,7 +124,10 @@ class VerifierServer:
         self._work.pop(key, None)
         with contextlib.suppress(Exception):  # the log is full or gone, or memory is
             traceback.print_exception(error)
-        reason = f"internal error, {type(error).__name__}; the verifier's log has the traceback"
+        what = type(error).__name__
+        if isinstance(error, OSError) and error.strerror:  # the file is nothing to a stranger
+            what += f": {error.strerror}"
+        reason = f"internal error, {what}; the verifier's log has the traceback"
         return to_frames(Refused(VERSION, key[1], reason=reason))
 
     def _forget(self, peer: bytes) -> None:

@@ -42,21 +42,27 @@ def served(server: VerifierServer, *messages: tuple[bytes, list[bytes]]):
     return [(peer, from_frames(answer)[0]) for peer, answer in got]
 
 
-@pytest.mark.parametrize("error", [RuntimeError("out of memory"), MemoryError(), OSError(28, "x")])
+@pytest.mark.parametrize(
+    "failure",
+    [
+        (RuntimeError("out of memory"), "RuntimeError"),
+        (MemoryError(), "MemoryError"),
+        (OSError(28, "No space left on device", "/secret"), "OSError: No space left on device"),
+    ],
+)
 @pytest.mark.parametrize(
     ("prompt", "catch_up", "token"),
     [([0, 19], [], 19), ([0, 1], [19], 19), ([0, 1], [], None)],
     ids=["prompt", "round", "opening"],
 )
-def test_a_failure_ends_one_text(error, prompt, catch_up, token, capsys):
+def test_a_failure_ends_one_text(failure, prompt, catch_up, token, capsys):
+    error, what = failure
     server = VerifierServer(Failing(error, token))
     ask = a_round(0, b"", catch_up=catch_up)
     got = served(server, (b"a", opening(prompt=prompt)), (b"a", ask), (b"a", ask))
     refused, *later = [each for _, each in got if isinstance(each, Refused | Unknown)]
     assert isinstance(refused, Refused)
-    assert refused.reason == (
-        f"internal error, {type(error).__name__}; the verifier's log has the traceback"
-    )
+    assert refused.reason == f"internal error, {what}; the verifier's log has the traceback"
     assert later  # the text is gone
     assert all(isinstance(each, Unknown) for each in later)
     log = capsys.readouterr().err

@@ -50,7 +50,8 @@ class Load:
         size = weights.size(BYTES[self.spec.dtype])
         if self.spec.device == "cpu":
             choice = self.spec.operators
-            twice = TRIED if choice is None else size * ((choice.from_tokens or 1) > 1)
+            tried = TRIED * self.spec.has_choice
+            twice = tried if choice is None else size * ((choice.from_tokens or 1) > 1)
             size += max(weights.largest * BYTES[self.spec.dtype], min(twice, size))
         return self.processes * size
 

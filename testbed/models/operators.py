@@ -54,12 +54,7 @@ def with_operators(spec: AnySpec) -> AnySpec:
     As it is when it has one, or there is nothing to choose. Raises TestbedError when the model
     cannot be loaded.
     """
-    if (
-        not isinstance(spec, HuggingFaceSpec)
-        or spec.operators
-        or spec.device != "cpu"
-        or spec.dtype == "fp16"
-    ):
+    if not isinstance(spec, HuggingFaceSpec) or spec.operators or not spec.has_choice:
         return spec
     key = _key(spec)
     if key not in _made:

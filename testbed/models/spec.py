@@ -60,5 +60,10 @@ class HuggingFaceSpec(msgspec.Struct, frozen=True, tag="huggingface", forbid_unk
     operators: OperatorChoice | None = None
     """None: not chosen yet, or there is nothing to choose."""
 
+    @property
+    def has_choice(self) -> bool:
+        """Whether there is something to choose."""
+        return self.device == "cpu" and self.dtype != "fp16"
+
 
 ModelSpec: TypeAlias = SyntheticSpec | HuggingFaceSpec

@@ -169,10 +169,14 @@ class Results:
         """
         descriptor = os.open(self.path, os.O_RDONLY)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            yield
-        except BlockingIOError:
-            raise TestbedError(f"{self.path}: a run is still going on there") from None
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise TestbedError(f"{self.path}: a run is still going on there") from None
+            try:
+                yield
+            finally:  # to close it is not enough where a process was forked, as for templates
+                fcntl.flock(descriptor, fcntl.LOCK_UN)
         finally:
             os.close(descriptor)
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import subprocess
 import sys
+import time
 
 import msgspec
 import pytest
@@ -130,8 +132,17 @@ def test_one_run_at_a_time_goes_into_a_directory(tmp_path):
     other = Results(results.path).held()
     with results.held(), pytest.raises(TestbedError, match=r"a run is still going on there$"):
         other.__enter__()
+    with pytest.raises(BlockingIOError), results.held():
+        raise BlockingIOError("too many processes")  # is not about the directory
     with results.held():
-        pass
+        child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))
+        child.start()
+    try:
+        with results.held():
+            pass
+    finally:
+        child.kill()
+        child.join()
 
 
 @pytest.fixture

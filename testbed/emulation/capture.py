@@ -19,6 +19,7 @@ from testbed.errors import TestbedError
 from testbed.punctual import PATIENCE
 from testbed.traces.captured import Captured
 
+_REAPED = 1.0  # seconds from when its output ends to when it does
 _BUFFER = 16 * 1024  # KiB of the kernel's memory for frames that tcpdump has not fetched yet
 _FILE, _FILES = 250, 4  # MB of a file, and how many there are before the first is written over
 
@@ -52,8 +53,7 @@ class Capture:
         try:
             said = self._read_until(b"listening on", time.monotonic() + PATIENCE)
             if b"listening on" not in said:
-                text = " ".join(said.decode(errors="replace").split())
-                raise TestbedError(f"{self._where} did not begin: {text}")
+                raise TestbedError(f"{self._where} did not begin: {self._last_words(said)}")
         except BaseException:
             self.kill()
             raise
@@ -70,8 +70,7 @@ class Capture:
             raise TestbedError(f"{self._where} did not end") from None
         counts = _counts(said)
         if self._process.returncode or counts is None:
-            text = " ".join(said.decode(errors="replace").split())
-            raise TestbedError(f"{self._where} failed: {text}")
+            raise TestbedError(f"{self._where} failed: {self._last_words(said)}")
         if missed := counts.received - counts.captured + counts.dropped:
             raise TestbedError(f"{self._where} missed {missed} of {counts.received} frames")
         files = sorted(self._path.parent.glob(f"{self._path.name}[0-9]"))
@@ -96,6 +95,15 @@ class Capture:
         self._process.wait()
         if self._process.stderr:
             self._process.stderr.close()
+
+    def _last_words(self, said: bytes) -> str:
+        """What it said, in one line; else how it ended."""
+        if text := " ".join(said.decode(errors="replace").split()):
+            return text
+        try:
+            return f"exit code {self._process.wait(_REAPED)}"
+        except subprocess.TimeoutExpired:
+            return f"it said nothing for {PATIENCE:g} s"
 
     def _let_it_finish(self) -> None:
         """Wait until tcpdump has fetched what there is; what it has not when it ends is lost."""

@@ -2,11 +2,13 @@
 
 import os
 import subprocess
+from types import SimpleNamespace
 
 import pytest
 
-from testbed.emulation import capture_trial
+from testbed.emulation import capture, capture_trial
 from testbed.emulation.capture_trial import why_no_captures
+from testbed.errors import TestbedError
 from tests.emulation.inside import need_sandbox
 
 
@@ -60,6 +62,27 @@ def test_without_tcpdump_there_is_nothing_to_try(monkeypatch):
     assert why_no_captures() == (
         "`tcpdump` is missing; `apt install tcpdump` or set capture: false"
     )
+
+
+@pytest.mark.parametrize(
+    ("script", "why"),
+    [
+        ("exit 3", "did not begin: exit code 3"),
+        ("sleep 60", "did not begin: it said nothing for 0.2 s"),
+        ("trap '' USR1 INT; echo listening on lo >&2; kill -9 $$", "failed: exit code -9"),
+    ],
+)
+def test_a_tcpdump_without_a_word_still_has_a_reason(tmp_path, monkeypatch, script, why):
+    def popen(_argv, **options):
+        return subprocess.Popen(["sh", "-c", script], **options)
+
+    inside = SimpleNamespace(name="here", json=lambda _argv: [{"address": "0"}], popen=popen)
+    if "sleep" in script:
+        monkeypatch.setattr(capture, "PATIENCE", 0.2)
+        monkeypatch.setattr(capture, "_REAPED", 0.1)
+    with pytest.raises(TestbedError) as caught:
+        capture.Capture(inside, "lo", tmp_path / "it").stop()
+    assert str(caught.value) == f"tcpdump at lo of here {why}"
 
 
 @pytest.mark.emulation

@@ -142,14 +142,20 @@ def test_what_is_not_a_line_of_a_journal_is_named(tmp_path, line, reason):
         results.summary()
 
 
-@settings(max_examples=100, deadline=None)
-@given(st.data())
-def test_a_line_that_was_changed_is_named_whatever_was_changed(tmp_path_factory, data):
+@pytest.fixture(scope="module")
+def two_lines(tmp_path_factory):
+    """Results, and their journal of two runs."""
     results = made(tmp_path_factory.mktemp("journal"))
     for repeat in (0, 1):
         ended(results, "n", SLOW, "dsd", repeat)
+    return results, (results.path / journal.JOURNAL).read_bytes()
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.data())
+def test_a_line_that_was_changed_is_named_whatever_was_changed(two_lines, data):
+    results, whole = two_lines
     path = results.path / journal.JOURNAL
-    whole = path.read_bytes()
     end = whole.index(b"\n") + 1
     place = data.draw(st.integers(end, len(whole) - 2), label="place")
     byte = data.draw(st.integers(0, 255).filter(lambda n: n != whole[place]), label="byte")
@@ -174,15 +180,13 @@ def test_a_journal_of_an_older_commit_has_no_checksums_and_is_read(tmp_path):
         results.summary()
 
 
-def test_a_journal_that_ends_anywhere_is_read_up_to_its_last_whole_line(tmp_path):
+def test_a_journal_that_ends_anywhere_is_read_up_to_its_last_whole_line(two_lines):
     """ALICE: however much of its last two lines got to the disk."""
-    results = made(tmp_path)
+    results, whole = two_lines
     path = results.path / journal.JOURNAL
-    for repeat in (0, 1):
-        ended(results, "n", SLOW, "dsd", repeat)
-    whole = path.read_bytes()
     first = whole.index(b"\n") + 1
-    for end in range(len(whole) + 1):
+    near = [first - 1, first, first + 1, len(whole) - 1, len(whole)]
+    for end in (*range(0, len(whole), 17), *near):
         path.write_bytes(whole[:end])
         assert len(results.ended()) == (end >= first) + (end == len(whole))
 

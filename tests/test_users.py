@@ -50,12 +50,12 @@ def folder():
 
 @pytest.fixture
 def python(user):
-    """A Python that such a user can run: for others than root that of Debian."""
+    """A Python that such a user can run: for others than root Debian's, if it has our version."""
     if user != "an ordinary user":
         return sys.executable
-    found = shutil.which("python3", path="/usr/bin")
+    found = shutil.which(f"python3.{sys.version_info.minor}", path="/usr/bin")
     if found is None or ROOT.stat().st_mode & 0o005 != 0o005:
-        pytest.skip("no Python that every user may run")
+        pytest.skip("no Python of this version that every user may run")
     return found
 
 

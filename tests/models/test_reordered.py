@@ -9,6 +9,10 @@ from torch import nn
 from testbed.models.linears import replace_linears
 from testbed.models.reordered import ReorderedLinear
 
+pytestmark = pytest.mark.skipif(
+    not torch.backends.mkldnn.is_available(),  # type: ignore[no-untyped-call]
+    reason="this torch has no oneDNN",
+)
 ROUNDING = {torch.float32: 2**-18, torch.bfloat16: 2**-6}
 """Of the sum of all summands' sizes; a bf16 result alone is off by 2⁻⁹ of itself."""
 

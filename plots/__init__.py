@@ -49,7 +49,7 @@ def draw(results: Results, name: str, note: str = "") -> Iterator[Path]:
 
 
 def nothing_to_draw(results: Results) -> str:
-    """Why there is no figure of these results."""
+    """Return why there is no figure of these results."""
     rows = results.summary().rows
     invalid = sum(row.verdict == "invalid" for row in rows)
     if not rows:

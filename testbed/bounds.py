@@ -1,4 +1,4 @@
-"""How large the numbers of a scenario may be, and how long its lists.
+"""Bounds of the numbers of a scenario, and of the lengths of its lists.
 
 Generous: what lies beyond them is a slip or an attack, and would end in a machine without memory or
 in a check that never ends. Each is checked before anything starts, where its key's type is read.
@@ -22,7 +22,7 @@ MOST_PROMPTS = 100_000
 MOST_METHODS = 1000
 MOST_LAYERS = 10_000
 LONGEST_NAME = 100
-"""Letters of a name or label: files are called by it, with what else tells one from another."""
+"""Letters of a name or label, which becomes a part of file names."""
 LARGEST_VOCABULARY = 1 << 20
 """Of synthetic models."""
 MOST_TOKENS = 1 << 24

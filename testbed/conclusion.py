@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 def conclude(results: Results, session: int, runs: int) -> int:
-    """Write what the journal comes to after a session; the exit code of `testbed run`.
+    """Write summary, verdict and environment from the journal; return the exit code.
 
     `runs` is how many the scenario has. What stopped an earlier session does not count any more,
     what made a run fail does until the run has ended.
@@ -60,7 +60,7 @@ def _conclude(results: Results, session: int, runs: int) -> int:
 
 
 def failure(run: FailedRun) -> str:
-    """What is said of a run that failed."""
+    """Return the method, point and reason of a run that failed, as the verdict has them."""
     repeat = f" repeat {run.repeat + 1}" if run.repeat else ""
     return f"{_where(run.point)}{run.method}{repeat} failed: {run.reason}"
 

@@ -13,7 +13,7 @@ _PART = 1 << 20  # bytes read at a time, since what is not a file may never end
 
 
 def is_file(path: Path) -> bool:
-    """Whether there is a file; not where its name, which came out of another, can be none."""
+    """Return True for a file; False, too, for a name out of other files that no file can have."""
     return os.path.isfile(path)  # noqa: PTH113  Path's own raises for one that is too long
 
 
@@ -43,7 +43,7 @@ def read_bytes(path: Path, where: str, *, piped: bool = False, most: int = LARGE
 
 
 def read_text(path: Path, where: str, *, piped: bool = False, most: int = LARGEST_FILE) -> str:
-    """The same of a UTF-8 text, its line ends as they are."""
+    """Read a UTF-8 text as `read_bytes` does; its line ends stay as they are."""
     try:
         return read_bytes(path, where, piped=piped, most=most).decode()
     except UnicodeDecodeError:

@@ -37,7 +37,7 @@ class Piece(NamedTuple):
     part: int
     """Of those into which the runs at the point are divided."""
     failed: bool
-    """Whether they are those that failed in an earlier session, or those that did not."""
+    """True: those that failed in an earlier session; False: the others."""
 
 
 def require_processors(jobs: int) -> None:

@@ -162,7 +162,7 @@ def _work(results: Results, plans: list[Plan], session: int, jobs: int) -> int:
 
 
 def _why(code: int) -> str:
-    """What the exit code of a sandbox tells that its journal does not."""
+    """Explain the exit code of a sandbox whose journal does not."""
     return (
         "the run was interrupted"
         if code == INTERRUPTED

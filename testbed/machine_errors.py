@@ -1,7 +1,7 @@
-"""What the machine refuses (space, memory, open files), each in one sentence with its remedy.
+"""Errors of the machine (space, memory, open files), each as one sentence with its remedy.
 
-Whoever ends a piece of work, a command, a point of a sweep, a node, catches TOLD and says
-`sentence`; whoever writes a file lets `naming` tell which one it was.
+Code that ends a piece of work (a command, a point of a sweep, a node) catches TOLD and reports
+`sentence`; code that writes a file names it with `naming`.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _KINDS = {
 
 
 def sentence(error: BaseException) -> str:
-    """The error in one sentence: the file, what is wrong with it, what to do."""
+    """Return the error as one sentence: the file, what is wrong with it, what to do."""
     if isinstance(error, MemoryError):
         return _MEMORY
     if isinstance(error, TestbedError | ValueError):
@@ -52,9 +52,9 @@ def sentence(error: BaseException) -> str:
 
 @contextmanager
 def naming(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Let errors of storage that do not name a file name this one.
+    """Add this file to errors of storage that name none.
 
-    The kernel tells the file when it is opened, and not when what is written does not fit.
+    The kernel names a file that cannot be opened, and not one that what is written does not fit.
     """
     try:
         yield

@@ -71,7 +71,7 @@ class NodeProcess:
             return None
         line, self._pending = self._pending.split(b"\n", 1)
         report = self._decoder.decode(line)
-        if isinstance(report, Ending):  # its end is what is told, when it comes
+        if isinstance(report, Ending):  # reported when the process has ended
             self._last_words = report.reason
             return None
         return report

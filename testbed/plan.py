@@ -38,7 +38,7 @@ class Plan(msgspec.Struct):
 
 
 def operator_choices(plans: Iterable[Plan]) -> dict[str, OperatorChoice]:
-    """What models multiply by, for each that had a choice, as "NAME in DTYPE with threads N"."""
+    """Return the operators of each model that had a choice, by "NAME in DTYPE with threads N"."""
     specs = [spec for plan in plans for spec in (plan.target, plan.draft)]
     return {
         _described(spec): spec.operators

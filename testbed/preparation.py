@@ -37,7 +37,7 @@ class Pair:
     vocabulary_size: int
 
 
-_NOT_CAPTURED = "frames are not captured, so nothing tells what their bytes were for: {why}"
+_NOT_CAPTURED = "frames are not captured, so that there is no ledger of their bytes: {why}"
 _SHARED = (
     "{jobs} jobs share the memory of this machine, and each has a part of its processors, so that "
     "models without a pace take longer than alone: compare only what as many jobs measured"

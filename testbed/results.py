@@ -36,7 +36,7 @@ from testbed.whole_file import write_whole
 from testbed.yaml_text import parse_yaml
 
 _NO_EVENTS = ("changes.*.jsonl", "handovers.jsonl")
-"""Files beside those of the nodes that tell what links did; see testbed.emulation.punctuality."""
+"""Files beside those of the nodes, about links; see testbed.emulation.punctuality."""
 
 
 class FailedRun(msgspec.Struct, kw_only=True):
@@ -83,7 +83,7 @@ class _Entry(msgspec.Struct):
 
 
 class _Asked(msgspec.Struct):
-    """What scenario.yaml has, as far as readers need it."""
+    """scenario.yaml, as far as readers need it."""
 
     name: str = ""
     verifier: str = ""
@@ -151,7 +151,7 @@ class Results:
         return self.path / "runs" / f"{label}-{repetition}{_suffix(point)}"
 
     def events(self) -> dict[str, dict[str, list[Event]]]:
-        """What the nodes wrote, by run and node; nothing of runs that have not ended."""
+        """The events of all nodes, by run and node, of runs that have ended."""
         found: dict[str, dict[str, list[Event]]] = {}
         left_out = self._unfinished()
         for path in sorted(self.path.glob("runs/*/*.jsonl")):
@@ -187,7 +187,7 @@ class Results:
         (self.path / "summary.json").unlink(missing_ok=True)
 
     def _unfinished(self) -> set[Path]:
-        """The directories of runs that have not ended; none where no journal tells."""
+        """The directories of runs that have not ended; none where there is no journal."""
         if not (self.path / JOURNAL).exists():
             return set()
         ended = {self.run_path(run.turn.method, run.turn.repeat, run.point) for run in self.ended()}
@@ -202,7 +202,7 @@ class Results:
         return [run for run in self._begun() if isinstance(run, RunFailed)]
 
     def _begun(self) -> list[RunEnded | RunFailed]:
-        """How each run went the last time, unless it was discarded since."""
+        """The last outcome of each run, unless it was discarded since."""
         plans = self._plans()
         places = {
             (msgspec.json.encode(plan.point, order="sorted"), method): (point, number)
@@ -214,7 +214,7 @@ class Results:
             key = msgspec.json.encode(run.point, order="sorted"), run.turn.method
             if key not in places:
                 raise TestbedError(
-                    f"{self.path / JOURNAL}: it tells of {run.turn.method} at "
+                    f"{self.path / JOURNAL}: it has a run of {run.turn.method} at "
                     f"{point_text(run.point) or 'the only point'}, which plan.json does not have"
                 )
             point, method = places[key]
@@ -235,7 +235,7 @@ class Results:
         return sum(isinstance(record, Discarded) for record in read(self.path))
 
     def retried(self) -> int:
-        """How often a run was done once more because it had failed."""
+        """Count the times that a run was done once more because it had failed."""
         if not (self.path / JOURNAL).exists():
             return 0  # results of an older testbed
         return sum(isinstance(record, RunFailed) for record in read(self.path)) - len(self.failed())

@@ -53,8 +53,8 @@ def require_same_operators(results: Results, plans: Iterable[Plan]) -> None:
     for name, choice in operator_choices(plans).items():
         if choice.machine != (here := machine()):
             raise TestbedError(
-                f"--resume {results.path}: {name} was begun by {choice.why} on {choice.machine}, "
-                f"and this is {here}, which rounds otherwise; go back to that, or run the scenario "
+                f"--resume {results.path}: {name} was begun with {choice.why} on {choice.machine}, "
+                f"and this is {here}, which rounds otherwise; resume it there, or run the scenario "
                 "anew"
             )
 

@@ -213,7 +213,7 @@ def check_scenario(raw: Mapping[str, Any], where: str) -> Scenario:
 
 
 def _texts(scenario: Scenario) -> int:
-    """How many texts are decoded at a point."""
+    """Count the texts that are decoded at a point."""
     document = scenario.document
     runs = len(scenario.methods) * document.repeat
     return runs * document.devices * len(scenario.prompts)

@@ -50,7 +50,7 @@ def _explain(message: str, raw: Any, kind: type) -> tuple[str, str]:
     if parts["key"]:
         odd = [key for key in value if not isinstance(key, str)]
         # Behind "[...]", any key of a mapping, msgspec does not say which one.
-        return path, f"the key {odd[0]!r} is no text" if odd else "a key in it is no text"
+        return path, f"the key {odd[0]!r} is not a text" if odd else "a key in it is not a text"
     if what.startswith(("Invalid enum value", "Invalid value")):
         names = [str(v) for t in types if isinstance(t, inspect.LiteralType) for v in t.values]
         what = f"choose from {', '.join(names)}"

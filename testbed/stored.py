@@ -25,7 +25,7 @@ def _decoder(kind: Any) -> Any:
 
 
 def decode(content: bytes, kind: type[T], where: str) -> T:
-    """JSON as a `kind`. Raises TestbedError, starting with `where`, when it is none."""
+    """JSON as a `kind`. Raises TestbedError, starting with `where`, if it is not one."""
     try:
         decoded: T = _decoder(kind).decode(content)  # type: ignore[arg-type]  # mypy: no Hashable
         return decoded

@@ -136,7 +136,7 @@ def namer(points: Iterable[Values]) -> Callable[[Values], str]:
 
 
 def alike(points: Sequence[Values]) -> bool:
-    """Whether all points have the same keys, as those of a grid; listed ones may have others."""
+    """Return True if all points have the same keys, as in a grid; listed ones may differ."""
     return all(point.keys() == points[0].keys() for point in points)
 
 

@@ -70,7 +70,7 @@ class _Loader(yaml.SafeLoader):
             return super().construct_object(node, deep)
         except yaml.YAMLError:
             raise
-        except Exception:  # what Python says of numbers, dates and tags that are none
+        except Exception:  # whatever Python raises for numbers, dates and tags
             kind = node.tag.rpartition(":")[2]
             raise yaml.constructor.ConstructorError(
                 None, None, f"it cannot be read as {kind}", node.start_mark

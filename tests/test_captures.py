@@ -143,5 +143,5 @@ def test_what_cannot_be_captured_is_not_and_comes_with_a_warning(capture, why, c
     (point,) = scenario.every_point()
     plan = prepare(point, "relay", why_no_captures=why)
     assert plan.capture == captured
-    said = "frames are not captured, so nothing tells what their bytes were for: no"
+    said = "frames are not captured, so that there is no ledger of their bytes: no"
     assert plan.warnings == [said] * warned

@@ -194,7 +194,7 @@ def test_a_journal_that_ends_anywhere_is_read_up_to_its_last_whole_line(two_line
 def test_a_point_or_method_that_nobody_planned_is_named(tmp_path):
     results = made(tmp_path)
     ended(results, "n", SLOW, "gumbel", 0)
-    match = "it tells of gumbel at links.radio.up.rate 1mbit, which plan.json does not have"
+    match = "it has a run of gumbel at links.radio.up.rate 1mbit, which plan.json does not have"
     with pytest.raises(TestbedError, match=match):
         results.summary()
 

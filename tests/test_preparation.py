@@ -158,7 +158,7 @@ def test_a_missing_weight_file(models, tmp_path):
 def test_a_damaged_weight_file(models, tmp_path):
     weights = tmp_path / "draft" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1])
-    assert "s.yaml: models: Model" in refusal(models=models)
+    assert refusal(models=models).startswith(f"s.yaml: models: {weights}: model ")
     assert "damaged" in refusal(models=models)
 
 

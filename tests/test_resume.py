@@ -85,9 +85,9 @@ def test_a_plan_keeps_what_models_multiply_by_and_goes_with_its_processor(tmp_pa
     with pytest.raises(TestbedError) as caught:
         require_same_operators(results, plans)
     assert str(caught.value) == (
-        f"--resume {results.path}: large in bf16 was begun by _linear_pointwise from 4 tokens on "
+        f"--resume {results.path}: large in bf16 was begun with _linear_pointwise from 4 tokens on "
         f"on {choice.machine}, and this is {choice.machine}, ATEN_CPU_CAPABILITY=avx2, which "
-        "rounds otherwise; go back to that, or run the scenario anew"
+        "rounds otherwise; resume it there, or run the scenario anew"
     )
 
 

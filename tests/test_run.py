@@ -432,4 +432,4 @@ def test_a_pair_of_unlike_families_ends_texts_where_the_target_does(tmp_path):
         env={**os.environ, "ONEDNN_MAX_CPU_ISA": "SSE41"},
     )  # fmt: skip
     assert again.returncode == 1
-    assert "ONEDNN_MAX_CPU_ISA=SSE41, which rounds otherwise; go back to that, or" in again.stderr
+    assert "ONEDNN_MAX_CPU_ISA=SSE41, which rounds otherwise; resume it there, or" in again.stderr

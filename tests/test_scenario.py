@@ -293,7 +293,7 @@ MISTAKES = [  # where, what is written there, and the error after the name of th
     ("methods", [{"method": "dsd", "draft_length": 0}], "[0].draft_length: 0: expected `int` >= 1"),
     ("methods", ["dsd", "dsd"], "[1].label: 'dsd' is taken; give each method its own label"),
     ("methods", [{"method": "dsd", "label": "../x"}], f"[0].label: '../x' is no label; {NAMING}"),
-    ("methods", [{"method": "dsd", 3: 4}], "[0]: the key 3 is no text"),
+    ("methods", [{"method": "dsd", 3: 4}], "[0]: the key 3 is not a text"),
     ("prompts", [], f": {PROMPTS}"),
     ("prompts", ["one", " \n"], f": {PROMPTS}"),
     ("prompts", "one", ": 'one': expected `list`, got `str`"),
@@ -345,7 +345,7 @@ def test_a_long_value_is_not_repeated_in_full():
 
 
 def test_a_key_that_is_no_text_is_refused():
-    with pytest.raises(TestbedError, match=r"^s\.yaml: the key 3 is no text$"):
+    with pytest.raises(TestbedError, match=r"^s\.yaml: the key 3 is not a text$"):
         check_scenario({**BASE, 3: 4}, "s.yaml")
 
 

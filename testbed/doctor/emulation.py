@@ -113,7 +113,7 @@ def check_guest(name: str) -> Record:
 
 
 def check_captures(name: str) -> Record:
-    """Record frames."""
+    """Try to record frames."""
     if why := why_no_captures():
         finding, _, advice = why.rpartition("; ")
         return Record(

@@ -57,7 +57,7 @@ def check_processor(name: str) -> Record:
 
 
 def check_cores(name: str) -> Record:
-    """How many cores there are, and how many of them we may use, always or for a part of time."""
+    """Count the cores, and those that we may use, always or for a part of the time."""
     usable = sorted(os.sched_getaffinity(0))
     finding = f"{len(usable)} of {os.cpu_count()} may be used: {ranges(usable)}"
     if limited := quota_warning():

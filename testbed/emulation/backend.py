@@ -32,7 +32,7 @@ def choose_backend(
     """Resolve 'auto' to netem if it can do the links, else to the relay.
 
     netem is that of this kernel where it has one, else that of a guest kernel if one boots here.
-    refusals: what netem cannot do of the links, as netem_support tells. why_no_guest: tries that
+    refusals: what netem cannot do of the links, as netem_support lists it. why_no_guest: tries that
     boot. Raises TestbedError for an unknown backend, and for 'netem' where there is neither or for
     links that it cannot do.
     """

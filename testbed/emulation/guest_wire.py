@@ -94,7 +94,7 @@ class GuestNetemWire(NetemWire):
 
 
 def _await_ready(tc: Tc) -> str | None:
-    """Wait for the guest's own word that its interfaces are up; why it does not come, else None."""
+    """Wait until the guest says that its interfaces are up; return why it does not, else None."""
     said: list[str] = []
     try:
         while (line := tc.line().strip()) != _READY:
@@ -107,9 +107,9 @@ def _await_ready(tc: Tc) -> str | None:
 
 
 def _gist(said: list[str]) -> list[str]:
-    """Of all that a guest says when it dies, what tells why.
+    """Return those lines of a dying guest that say why it dies.
 
-    That is what programs said since its init began, or the kernel's last words before.
+    They are what programs printed since its init began, or else the kernel's last two.
     """
     panic = [number for number, line in enumerate(said) if "panic" in line]
     end = panic[0] + 1 if panic else len(said)

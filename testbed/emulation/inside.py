@@ -1,7 +1,7 @@
 """The first program in a sandbox: python -m testbed.emulation.inside MODULE ARGUMENT…
 
-It runs the `main` of a module, which it imports only when it can be interrupted. Whatever that does
-not tell by itself is told here: an error of the machine in one sentence.
+It runs the `main` of a module, which it imports only when it can be interrupted. Errors that the
+module does not report itself are reported here, those of the machine in one sentence.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from testbed.streams import protect_streams
 
 
 def inside_command(module: str, *arguments: str) -> list[str]:
-    """The command that does so."""
+    """Return the command that runs the `main` of a module in a sandbox."""
     return [sys.executable, "-m", __name__, module, *arguments]
 
 
@@ -33,7 +33,7 @@ def main() -> None:
     except TOLD as error:
         print(f"error: {sentence(error)}", file=sys.stderr)
         sys.exit(UNTOLD)
-    except Exception:  # a fault of the testbed, whose place is to be told
+    except Exception:  # a fault of the testbed: the traceback says where
         traceback.print_exc()
         sys.exit(UNTOLD)
 

@@ -30,7 +30,7 @@ UNLIMITED_RATE = 100e9  # bit/s: 0.12 µs a full frame
 UNLIMITED_LIMIT = 1_000_000  # packets
 
 USE_RELAY = "use `--backend relay`"
-"""What to do where netem does not work."""
+"""The remedy where netem does not work."""
 
 _ADVICE = f"the kernel lacks netem (sch_netem); {USE_RELAY}"
 

@@ -146,7 +146,7 @@ class PacketLog:
                 raise self._failure() from None
 
     def _failure(self) -> OSError:
-        """Why gzip has ended."""
+        """Return the error of a gzip that has ended."""
         code = self._gzip.wait(_PATIENCE)
         assert self._gzip.stderr is not None
         said = " ".join(self._gzip.stderr.read().decode(errors="replace").split())

@@ -53,7 +53,7 @@ def namespace_command() -> list[str]:
 
 
 def may_unshare() -> bool:
-    """Tell whether this process has CAP_SYS_ADMIN, without which namespaces need one of users."""
+    """Return True with CAP_SYS_ADMIN; without it namespaces are made in a user namespace."""
     for line in Path("/proc/self/status").read_text().splitlines():
         name, _, value = line.partition(":")
         if name == "CapEff":
@@ -126,7 +126,8 @@ def run_in_sandboxes(
     Returns their exit codes (128 + n if signal n ended one). One that fails does not end the
     others. SIGINT and SIGTERM are passed on once, to all, and so is SIGHUP as SIGTERM unless it is
     ignored (nohup); the insides then have `GRACE` seconds before they are killed. One that was
-    stopped is waited for, and told of. Call from the main thread. The inside calls `enter` first.
+    stopped is waited for, with a warning. Call from the main thread. The inside calls `enter`
+    first.
     """
     children: list[subprocess.Popen[bytes]] = []
     stopped: list[int] = []
@@ -175,7 +176,7 @@ def run_in_sandboxes(
 
 @contextlib.contextmanager
 def _watched(children: Iterable[subprocess.Popen[bytes]]) -> Iterator[None]:
-    """Say it when the first process of a sandbox has been stopped (SIGSTOP) for a while, once.
+    """Warn once when the first process of a sandbox has been stopped (SIGSTOP) for a while.
 
     Nobody else would: it is the one that notices when others stand still.
     """

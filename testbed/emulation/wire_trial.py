@@ -18,7 +18,7 @@ class Report(msgspec.Struct):
     """The result of a trial."""
 
     realtime: bool
-    """Whether the process that carries the frames was given real-time priority."""
+    """True if the process that carries the frames was given real-time priority."""
     delay: float
     """Median time in seconds that a frame takes through a wire that asks for none."""
 

@@ -63,7 +63,7 @@ def _read(path: Path, where: str) -> DeliveryTrace:
     for place, line in read_lines(path, where):
         if not (line.isascii() and line.isdigit() and len(line) <= _DIGITS):
             raise TestbedError(
-                f"{place}: it is no whole number of milliseconds of at most {_DIGITS} digits"
+                f"{place}: it is not a whole number of milliseconds of at most {_DIGITS} digits"
             )
         if milliseconds and int(line) < milliseconds[-1]:
             raise TestbedError(f"{place}: {line} ms comes after {milliseconds[-1]} ms")

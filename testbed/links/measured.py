@@ -24,7 +24,7 @@ class MeasuredDelays:
             except ValueError:
                 delay = -1.0
             if not 0 <= delay <= 1e6:
-                raise TestbedError(f"{place}: it is no delay in milliseconds, 0 to 1000000")
+                raise TestbedError(f"{place}: it is not a delay in milliseconds, 0 to 1000000")
             delays.append(delay / 1000)
         if not delays:
             raise TestbedError(f"{where}: {path}: it holds no delay")

@@ -60,7 +60,7 @@ class Draft:
 
     @property
     def holds(self) -> bool:
-        """Whether everything waits at some time."""
+        """True if everything waits at some time."""
         return bool(self._holds)
 
     def set(self, way: str, time: float, values: dict[str, Any]) -> None:
@@ -144,6 +144,6 @@ def _merged(intervals: Iterable[Interval]) -> list[Interval]:
 
 
 def _within(intervals: list[Interval], time: float) -> bool:
-    """Whether a time lies in one of several intervals that are apart and in order."""
+    """Return True if a time lies in one of several intervals that are apart and in order."""
     place = bisect_right(intervals, time, key=itemgetter(0)) - 1
     return place >= 0 and time < intervals[place][1]

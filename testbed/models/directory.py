@@ -101,13 +101,13 @@ def _check_sizes(config: Any, path: Path, name: str) -> None:
         sizes = [] if size is None else size if isinstance(size, list) else [size]  # of each layer
         if not all(isinstance(each, int) and 1 <= each <= most for each in sizes):
             raise TestbedError(
-                f"Model '{name}' in {path} has {key} {reprlib.repr(size)} in its configuration; "
-                f"allowed is 1 to {most}."
+                f"{path}: model '{name}' has {key} {reprlib.repr(size)} in its configuration; "
+                f"allowed is 1 to {most}"
             )
 
 
 def _context_length(config: Any, path: Path, name: str) -> int:
-    """Longest text in tokens. Raises TestbedError when the configuration does not tell it.
+    """Longest text in tokens. Raises TestbedError when the configuration does not give it.
 
     LongRoPE (Phi-3) turns all keys in another way once a text is longer than it was at first
     trained for, so that cached keys are wrong from there on.
@@ -122,8 +122,8 @@ def _context_length(config: Any, path: Path, name: str) -> int:
         return _UNLIMITED
     if not isinstance(length, int) or length < 1:
         raise TestbedError(
-            f"Model '{name}' in {path} has texts of up to {length!r} tokens by its configuration; "
-            "a number from 1 on is allowed."
+            f"{path}: model '{name}' has texts of up to {length!r} tokens by its configuration; "
+            "allowed is a number from 1 on"
         )
     return length
 
@@ -131,7 +131,7 @@ def _context_length(config: Any, path: Path, name: str) -> int:
 def _end_tokens(path: Path, config: Any, tokenizer: Tokenizer) -> frozenset[int]:
     """Ids after which a text is complete: the first of the places that say so.
 
-    Raises TestbedError when it says something else.
+    Raises TestbedError when it names something else than tokens.
     """
     for ends in (
         _json(path / "generation_config.json").get("eos_token_id"),

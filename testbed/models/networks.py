@@ -20,7 +20,7 @@ _FIXED_ROTATIONS = {"default", "linear", "llama3"}
 """Kinds of position encoding that are the same for texts of any length."""
 _PROBE = 3, 4  # tokens of two passes
 _APART: dict[Dtype, float] = {"fp32": 1e-3, "int8": 1e-3, "bf16": 0.2}
-"""How far logits may be from those of transformers, as a share of their own spread.
+"""The largest distance of logits from those of transformers, as a share of their own spread.
 
 With int8 matrices are in fp32 when this is measured.
 """
@@ -78,7 +78,7 @@ class Whole:
         return logits
 
     def replace(self, by: Replace) -> None:
-        """See Network."""
+        """Put something else in the place of every linear layer."""
         replace_linears(self._network, by)
 
 

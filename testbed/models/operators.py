@@ -1,4 +1,4 @@
-"""Which operators a model multiplies by on this machine: tried once, then kept.
+"""The operators that a model multiplies by on this machine: tried once, then kept.
 
 torch has private operators that are faster than its plain layers on many processors, are refused on
 some, and are slower on others. Another operator sums in another order, so that texts may differ by
@@ -27,6 +27,7 @@ import msgspec
 
 from testbed.environment import instruction_sets, processor
 from testbed.errors import TestbedError
+from testbed.machine_errors import sentence
 from testbed.models.memory import Load, require_memory
 from testbed.models.shards import layout
 from testbed.models.spec import HuggingFaceSpec, ModelSpec, OperatorChoice
@@ -83,13 +84,13 @@ def _key(spec: HuggingFaceSpec) -> str:
     try:
         described = layout(Path(spec.path), spec.name)
     except OSError as error:
-        raise TestbedError(f"Cannot read model '{spec.name}' in {spec.path}: {error}") from None
+        raise TestbedError(f"model '{spec.name}' cannot be read: {sentence(error)}") from None
     parts = [machine(), described, spec.dtype, spec.without_layers, threads]
     return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
 
 
 def _try(spec: HuggingFaceSpec) -> OperatorChoice:
-    """Have a trial made. Raises TestbedError when there is no room, or no model."""
+    """Try in another process. Raises TestbedError when there is no room, or no model."""
     require_memory([Load(spec, processes=1)])
     what = f"{spec.name} in {spec.dtype}"
     print(f"trying which operators suit {what} on this machine, once", file=sys.stderr, flush=True)

@@ -72,11 +72,11 @@ def weight_files(model: Path, name: str) -> list[Path]:
     try:
         files = sorted(set(read(index, _Index).weight_map.values()))
     except TestbedError as error:
-        raise TestbedError(f"{error}; fetch the model again.") from None
+        raise TestbedError(f"{error}; fetch the model again") from None
     if strange := [file for file in files if Path(file).name != file]:
         raise TestbedError(
-            f"{index}: it names the weight file {reprlib.repr(strange[0])}; files beside it alone "
-            "are read."
+            f"{index}: it names the weight file {reprlib.repr(strange[0])}; only files beside it "
+            "are read"
         )
     missing = [file for file in files if not (model / file).is_file()]
     if missing:
@@ -119,13 +119,13 @@ def read_weights(model: Path, name: str) -> Weights:
 
 def _tensors(file: Path, name: str) -> list[_Tensor]:
     """The entries of a header."""
-    where = f"Model '{name}' has a damaged weight file, {file}"
+    where = f"{file}: model '{name}' has a damaged weight file"
     try:
         with file.open("rb") as content:
             length = int.from_bytes(content.read(8), "little")
             header = content.read(length) if length <= _LONGEST_HEADER else b""
     except OSError as error:
-        raise TestbedError(f"{where}: {error.strerror}; fetch the model again.") from None
+        raise TestbedError(f"{where}: {error.strerror}; fetch the model again") from None
     try:
         entries = decode(header, dict[str, msgspec.Raw], "its header")
         tensors = [
@@ -134,12 +134,10 @@ def _tensors(file: Path, name: str) -> list[_Tensor]:
             if key != "__metadata__"
         ]
     except TestbedError as error:
-        raise TestbedError(f"{where}: {error}; fetch the model again.") from None
+        raise TestbedError(f"{where}: {error}; fetch the model again") from None
     size = 8 + length + max((tensor.data_offsets[1] for tensor in tensors), default=0)
     if not tensors:
-        raise TestbedError(f"{where}: it holds no tensor; fetch the model again.")
+        raise TestbedError(f"{where}: it holds no tensor; fetch the model again")
     if file.stat().st_size != size:
-        raise TestbedError(
-            f"{where}: {file.stat().st_size} of {size} bytes; fetch the model again."
-        )
+        raise TestbedError(f"{where}: {file.stat().st_size} of {size} bytes; fetch the model again")
     return tensors

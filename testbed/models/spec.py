@@ -30,7 +30,7 @@ class SyntheticSpec(msgspec.Struct, frozen=True, tag="synthetic", forbid_unknown
 
 
 class OperatorChoice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Whether a model multiplies by an operator that not every processor has.
+    """The choice between plain layers and an operator that not every processor has.
 
     Another choice rounds otherwise, so that one is kept for all of a run's life.
     """
@@ -42,7 +42,7 @@ class OperatorChoice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     machine: str
     """The processor and what else decides which operators there are, see operators.machine."""
     passes: tuple[tuple[int, float, float], ...] = ()
-    """What was measured: tokens, ms of a pass by plain layers, ms of one by the operator."""
+    """Measured: tokens, ms of a pass by plain layers, ms of one by the operator."""
 
 
 class HuggingFaceSpec(msgspec.Struct, frozen=True, tag="huggingface", forbid_unknown_fields=True):

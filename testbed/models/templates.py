@@ -70,7 +70,7 @@ class Renderer:
         return self._connection
 
     def _end(self, reason: str) -> str:
-        """End the child; why it died, if it says so itself, else `reason`."""
+        """End the child; return that it computed for too long if that ended it, else `reason`."""
         assert self._process is not None
         assert self._connection is not None
         self._connection.close()
@@ -94,7 +94,7 @@ def _serve(render: Callable[[str], str], connection: Connection, theirs: Connect
     size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     _limit(resource.RLIMIT_AS, size + MEMORY)
     _limit(resource.RLIMIT_CORE, 0)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever asks is told
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # its parent handles it
     while True:
         try:
             prompt = connection.recv_bytes().decode("utf-8", "surrogatepass")

@@ -37,7 +37,7 @@ from testbed.models.tokenizer import first_line
 LENGTHS = (1, 2, 3, 4, 5, 8)
 """Tokens of the passes: a draft reads 1 or 2, a verifier γ + 1. Longer ones go as the last."""
 APART: dict[Dtype, float] = {"fp32": 1e-4, "bf16": 0.05, "int8": 0.05}
-"""How far logits may be apart, as a share of their range.
+"""The largest distance of logits, as a share of their range.
 
 Both sum the same products in fp32 and in some order, and in fp32 that is all: 1e-6 was measured.
 In bf16 each matrix's results are then rounded to 8 bits. Where sums lie close to the middle of two

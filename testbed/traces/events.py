@@ -88,7 +88,7 @@ class Tracer:
 def read_events(path: Path) -> list[Event]:
     """All events of one file, in the order they were written; not a last one that was cut off.
 
-    Raises TestbedError with file and line for what is none.
+    Raises TestbedError with file and line for anything else.
     """
     events = list(read_lines(path, Event))
     for number, event in enumerate(events, 1):

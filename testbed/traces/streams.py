@@ -36,7 +36,7 @@ class Stream:
 
     @cached_property
     def elements(self) -> list[Element]:
-        """What it consists of; ask when it is complete. Raises TestbedError as `elements`."""
+        """Its elements, for a complete stream. Raises TestbedError as `elements`."""
         try:
             return list(elements(self.data))
         except TestbedError as error:

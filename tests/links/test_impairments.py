@@ -251,9 +251,9 @@ def test_a_saturated_trace_delivers_all_it_can(tmp_path):
     [
         ("1\n5\n4\n", "line 3: 4 ms comes after 5 ms"),
         ("1\n\n4\n", "line 2: the line is empty"),
-        ("1\n2.5\n", "line 2: it is no whole number of milliseconds"),
-        ("-1\n", "line 1: it is no whole number"),
-        ("9" * 5000 + "\n", "line 1: it is no whole number"),
+        ("1\n2.5\n", "line 2: it is not a whole number of milliseconds"),
+        ("-1\n", "line 1: it is not a whole number"),
+        ("9" * 5000 + "\n", "line 1: it is not a whole number"),
         ("", "no packet is delivered after time 0"),
         ("0\n0\n", "no packet is delivered after time 0"),
     ],
@@ -271,8 +271,8 @@ def test_a_bad_trace_is_refused_with_file_and_line(tmp_path, text, said):
     [
         (LossTrace, "0\n2\n", "line 2: it is neither 0 (arrived) nor 1 (lost)"),
         (LossTrace, "1\n1\n", "no packet arrives"),
-        (MeasuredDelays, "1\nx\n", "line 2: it is no delay"),
-        (MeasuredDelays, "nan\n", "line 1: it is no delay"),
+        (MeasuredDelays, "1\nx\n", "line 2: it is not a delay"),
+        (MeasuredDelays, "nan\n", "line 1: it is not a delay"),
         (MeasuredDelays, "", "it holds no delay"),
     ],
 )

@@ -90,7 +90,9 @@ def header(text: str | bytes) -> bytes:
 )
 def test_a_damaged_header_is_named(tmp_path: Path, content: bytes, why: str) -> None:
     (tmp_path / "model.safetensors").write_bytes(content)
-    with pytest.raises(TestbedError, match=r"^Model 'm' has a damaged weight .*; fetch") as got:
+    with pytest.raises(
+        TestbedError, match=r"^/.*: model 'm' has a damaged weight .*; fetch"
+    ) as got:
         read_weights(tmp_path, "m")
     assert why in str(got.value)
 
@@ -102,7 +104,7 @@ def test_an_index_names_files_beside_it_alone(tmp_path: Path, file: str) -> None
     save_file({"a": np.zeros(5, np.float32)}, tmp_path / "x.safetensors")
     (model / INDEX).write_text(json.dumps({"weight_map": {"a": file}}))
     with pytest.raises(
-        TestbedError, match=rf"{INDEX}: it names the weight file '.*'; files beside"
+        TestbedError, match=rf"{INDEX}: it names the weight file '.*'; only files beside"
     ):
         weight_files(model, "m")
 
@@ -112,5 +114,5 @@ def test_an_index_names_files_beside_it_alone(tmp_path: Path, file: str) -> None
 )
 def test_what_is_no_safetensors_file(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "model.safetensors").write_bytes(content)
-    with pytest.raises(TestbedError, match=r"^Model 'm' has a damaged weight file, .*; fetch"):
+    with pytest.raises(TestbedError, match=r"^/.*: model 'm' has a damaged weight file: .*; fetch"):
         read_weights(tmp_path, "m")

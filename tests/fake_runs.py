@@ -68,8 +68,8 @@ def fake_runs(monkeypatch, broken=()) -> type[FakeExperiment]:
     """Let runs be fakes from now on, of which some are `broken`."""
 
     def in_this_process(commands, _env, stdin):
-        *_, path, told = commands[0]
-        job = msgspec.json.decode(told, type=Job)
+        *_, path, described = commands[0]
+        job = msgspec.json.decode(described, type=Job)
         return [runner.work(Results(Path(path)), job, take(stdin.fileno(), job.parts))]
 
     now = {"commit": "a", "python": "3", "packages": {}, "kernel": "6", "processor": "x"}

@@ -1,4 +1,4 @@
-"""How many processors are ours, by affinity and by the quota of control groups."""
+"""The processors that are ours, by affinity and by the quota of control groups."""
 
 from __future__ import annotations
 

@@ -211,7 +211,7 @@ READERS: dict[str, list[Callable[[Path], None]]] = {
 """Every file of results, and all that reads it."""
 ODD = [None, -1, 0, 10**30, 1e300, 0.1, "", "x", "../../x", "\0", "é" * 300, [], [[]], {}, {"a": 1}]
 SHARE = 4
-"""How many places of a file are cut, and how many are changed, of each kind."""
+"""Places of a file that are cut, and places that are changed, of each kind."""
 
 
 @pytest.fixture(scope="module")
@@ -240,7 +240,7 @@ def damages(content: bytes, name: str, draw: random.Random) -> Iterator[bytes | 
 
 
 def _with_odd_value(content: bytes, draw: random.Random) -> bytes | None:
-    """JSON, or lines of it, with one value that is odd or gone; None for what is no JSON."""
+    """JSON, or lines of it, with one value that is odd or gone; None for anything else."""
     lines = content.split(b"\n") if b"\n{" in content and content[:1] == b"{" else [content]
     lines = lines if all(not line or _is_json(line) for line in lines) else [content]
     number = draw.randrange(len([line for line in lines if line]))

@@ -79,7 +79,7 @@ def test_resume_does_failed_runs_last_at_all_points(tmp_path, monkeypatch, capsy
     assert results.summary().failed == []
     assert len(results.summary().rows) == 8
     assert results.verdict() == Verdict()
-    # Whoever reads them is told, for what succeeds at last was lucky perhaps.
+    # Readers see how often, for what succeeds at last was lucky perhaps.
     assert results.retried() == 8
     print_results(results)
     assert "8 times a run was done once more, as it had failed" in capsys.readouterr().out

@@ -104,14 +104,14 @@ def test_whichever_write_fails_what_was_measured_is_kept(
     for nth in range(1, writes + 1, step):
         folder = tmp_path / str(nth)
         machine.fail(number, nth.__le__ if for_good else nth.__eq__)
-        told = attempt(folder, wanted)
+        error = attempt(folder, wanted)
         machine.mend()
         if not folder.is_dir() or not list(folder.iterdir()):
-            assert "cannot write there" in told
+            assert "cannot write there" in error
             continue
         results = found(folder)
         if not (results.path / "journal.jsonl").exists():
-            assert said in told  # nothing had begun
+            assert said in error  # nothing had begun
             continue
         records = list(read(results.path))
         ended = results.ended()
@@ -123,7 +123,7 @@ def test_whichever_write_fails_what_was_measured_is_kept(
         elif not for_good and verdict:
             assert any(said in reason for reason in verdict.reasons), verdict.reasons
         else:
-            assert said in told
+            assert said in error
         # One fault takes no more along than the runs at one point.
         if not for_good and any(isinstance(record, NetworkUp) for record in records):
             assert len(ended) >= 2
@@ -141,8 +141,8 @@ def test_results_that_are_deleted_meanwhile_are_not_made_again(tmp_path, monkeyp
         return [row("dsd")]
 
     monkeypatch.setattr(fakes, "decode", decode)
-    told = attempt(tmp_path / "out", scenario(methods=["dsd", "device_only"]))
-    assert told.endswith("journal.jsonl: No such file or directory")
+    error = attempt(tmp_path / "out", scenario(methods=["dsd", "device_only"]))
+    assert error.endswith("journal.jsonl: No such file or directory")
     assert list((tmp_path / "out").iterdir()) == []
     said = capsys.readouterr().err
     assert "dsd failed: " in said

@@ -1,4 +1,4 @@
-"""How a node ends, as the runner learns of it."""
+"""The end of a node, as the runner learns of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Why frames cannot be captured, and what to do about it."""
+"""The reason why frames cannot be captured, with its remedy."""
 
 import os
 import subprocess

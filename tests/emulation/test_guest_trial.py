@@ -1,4 +1,4 @@
-"""Whether a guest kernel is a wire here is tried, and a success remembered; boots nothing."""
+"""The trial of a guest kernel as a wire, and the memory of its success; boots nothing."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What tests of models have in common."""
+"""Fixtures that tests of models share."""
 
 from __future__ import annotations
 

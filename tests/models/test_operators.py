@@ -150,8 +150,8 @@ def real(spec: HuggingFaceSpec, monkeypatch: pytest.MonkeyPatch) -> HuggingFaceS
 _TRY = operators._try
 
 
-def ends(monkeypatch: pytest.MonkeyPatch, code: int, told: str = "") -> None:
-    done = SimpleNamespace(returncode=code, stdout="", stderr=told)
+def ends(monkeypatch: pytest.MonkeyPatch, code: int, errors: str = "") -> None:
+    done = SimpleNamespace(returncode=code, stdout="", stderr=errors)
     monkeypatch.setattr(operators.subprocess, "run", lambda *_, **__: done)
 
 
@@ -180,7 +180,7 @@ def test_an_operator_that_kills_the_process_is_left_alone(
 
 
 @pytest.mark.parametrize(
-    ("code", "told", "message"),
+    ("code", "errors", "message"),
     [
         (1, "some noise\nerror: Cannot load model 'it' from there\n", "Cannot load model 'it' fro"),
         (3, "", "exit code 3"),
@@ -193,9 +193,9 @@ def test_an_operator_that_kills_the_process_is_left_alone(
     ],
 )
 def test_a_trial_that_fails_is_an_error_and_not_cached(
-    real: HuggingFaceSpec, monkeypatch: pytest.MonkeyPatch, code: int, told: str, message: str
+    real: HuggingFaceSpec, monkeypatch: pytest.MonkeyPatch, code: int, errors: str, message: str
 ) -> None:
-    ends(monkeypatch, code, told)
+    ends(monkeypatch, code, errors)
     with pytest.raises(TestbedError, match=f"^{message}"):
         with_operators(real)
     assert operators._made == {}

@@ -44,7 +44,7 @@ class Operators:
         self.cost: Callable[[int], float] = lambda _tokens: 1.0
         """Seconds of a product by an operator; a plain one takes 1."""
         self.factor = 1.0
-        """What products come out times as large."""
+        """Products by an operator are this many times too large."""
 
     def plain(self, x: Any, *others: Any) -> Any:
         self.clock += 1.0

@@ -10,12 +10,12 @@ from testbed.models.store import can_be_written, existing
 
 @pytest.fixture
 def folders(tmp_path, monkeypatch):
-    """The user's own folder, ours, and what matplotlib is told."""
+    """Makes the user's own folder and ours; calls keep_fonts, and returns the folder it names."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "theirs"))
     monkeypatch.setenv("TESTBED_CACHE", str(tmp_path / "ours"))
     monkeypatch.delenv("MPLCONFIGDIR", raising=False)
 
-    def told(*unwritable):
+    def named(*unwritable):
         access = os.access
         monkeypatch.setattr(
             os, "access", lambda path, mode: path.name not in unwritable and access(path, mode)
@@ -25,18 +25,18 @@ def folders(tmp_path, monkeypatch):
 
     for name in ("theirs", "ours"):
         (tmp_path / name).mkdir()
-    yield told
+    yield named
     os.environ.pop("MPLCONFIGDIR", None)
 
 
 @pytest.mark.parametrize(
-    ("unwritable", "told"),
+    ("unwritable", "named"),
     [([], None), (["theirs"], "ours/matplotlib"), (["ours"], None), (["theirs", "ours"], None)],
 )
 def test_our_cache_takes_over_where_the_users_folder_cannot_be_written(
-    tmp_path, folders, unwritable, told
+    tmp_path, folders, unwritable, named
 ):
-    assert folders(*unwritable) == (told and str(tmp_path / told))
+    assert folders(*unwritable) == (named and str(tmp_path / named))
 
 
 def test_a_folder_that_the_user_named_is_kept(monkeypatch, folders):

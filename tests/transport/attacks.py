@@ -1,4 +1,4 @@
-"""What somebody sends to a verifier who writes ZMTP by hand and means no good."""
+"""Attacks on a verifier, by a peer that writes ZMTP by hand."""
 
 from __future__ import annotations
 

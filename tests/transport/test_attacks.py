@@ -112,7 +112,7 @@ def device(port: int) -> subprocess.Popen:
 
 
 def text(process: subprocess.Popen) -> str:
-    """What a device prints of a text."""
+    """The text that a device prints."""
     return process.communicate()[0].split("\n")[0]
 
 

@@ -33,7 +33,7 @@ class Failing(ToyModel):
 
 
 def served(server: VerifierServer, *messages: tuple[bytes, list[bytes]]):
-    """What each peer is answered."""
+    """The answers to each peer."""
     got = []
     for peer, frames in messages:
         got += [(peer, answer) for answer in server.handle(peer, frames)]

@@ -57,7 +57,7 @@ def over(channel, the_task, progress=lambda tokens: None):
 
 
 def at_once(port: int, tasks, line=ZmqChannel):
-    """What devices of these names decode at the same time."""
+    """The texts that devices of these names decode at the same time."""
     got = {}
 
     def work(name):

@@ -28,7 +28,7 @@ LARGEST_VOCABULARY = 1 << 20
 MOST_TOKENS = 1 << 24
 """In the vocabulary of a model with weights."""
 LARGEST_SCENARIO = 8 << 20
-"""Bytes; more prompts than it holds go into a file of their own."""
+"""Bytes of a scenario; more prompts than fit go into a file of their own."""
 LARGEST_FILE = 256 << 20
 """Bytes of a file that a scenario names: a trace, prompts, a profile."""
 DEEPEST = 50

@@ -91,7 +91,7 @@ def left(
 
 
 def pack(pieces: list[Piece], parts: int) -> bytes:
-    """Pieces of work, as `take` reads them."""
+    """Encode pieces of work as `take` reads them."""
     return b"".join(
         ((point * parts + part) * 2 + failed).to_bytes(4, "big") for point, part, failed in pieces
     )

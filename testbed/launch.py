@@ -103,7 +103,7 @@ def _plans(scenario: Scenario, backend: str, jobs: int) -> list[Plan]:
 
 @contextmanager
 def _until_the_end(results: Results) -> Iterator[None]:
-    """Have a verdict that the run did not end, and why if that is known, however it dies inside."""
+    """Keep a verdict that the run did not end, with the error if there was one to catch."""
     reason = "the run did not end"
     results.write_json("verdict.json", Verdict("invalid", [reason]))
     try:

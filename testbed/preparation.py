@@ -172,7 +172,7 @@ def _read_prompts(scenario: Scenario, pair: Pair) -> list[list[int]]:
 
 
 def _with_operators(scenario: Scenario, pair: Pair) -> Pair:
-    """The pair with what its models multiply by on this machine, those that are used."""
+    """Return the pair with the operators chosen for those of its models that are used."""
     asked = any(entry.uses_verifier for entry in scenario.methods)
     try:
         return replace(

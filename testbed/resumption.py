@@ -46,9 +46,9 @@ def sessions(results: Results) -> list[Began]:
 
 
 def require_same_operators(results: Results, plans: Iterable[Plan]) -> None:
-    """Raise TestbedError unless models can multiply here by what they did when it was begun.
+    """Raise TestbedError unless this machine rounds as the one on which the run was begun.
 
-    The plans hold which operators, and this machine must have the same and round alike.
+    The plans have the operators that were chosen there, which this machine must have, too.
     """
     for name, choice in operator_choices(plans).items():
         if choice.machine != (here := machine()):

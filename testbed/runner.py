@@ -86,7 +86,7 @@ class Runner:
         return code
 
     def _run_piece(self, piece: Piece) -> bool:
-        """Do the runs of a piece, after one that fails on a new network; False if any did."""
+        """Do the runs of a piece, after a failure on a new network; return False if any failed."""
         scenario, plan = self._scenarios[piece.point], self._plans[piece.point]
         parts = self._job.parts
         turns = deque(
@@ -124,7 +124,7 @@ class Runner:
     def _run_until_failure(
         self, scenario: Scenario, plan: Plan, turns: deque[Turn], display: Display
     ) -> bool:
-        """Do runs on one network until one fails, or all are done; whether one failed."""
+        """Do runs on one network until one fails, or all are done; return True if one failed."""
         name = secrets.token_hex(4)
         failed: journal.RunFailed | None = None
         try:
@@ -201,7 +201,7 @@ class Runner:
         self._note(record)
 
     def _make_room(self, folder: Path) -> None:
-        """Remove what a failed run left, which counts for nothing, if as much would not fit."""
+        """Remove the files of a failed run, which count for nothing, unless as much again fits."""
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
         if shutil.disk_usage(self._results.path).free < size:
             shutil.rmtree(folder)
@@ -229,7 +229,7 @@ def run_texts(
 
 
 def work(results: Results, job: Job, pieces: Iterable[Piece]) -> int:
-    """Do what one sandbox has to; the exit code, UNTOLD if the journal lacks what ended it."""
+    """Do the pieces of one sandbox; return UNTOLD if the journal lacks what ended it."""
     try:
         return Runner(results, job).run(pieces)
     except TOLD as error:

@@ -20,7 +20,7 @@ class _Unfailing(io.TextIOWrapper):
     """A stream that takes everything; what cannot be written is dropped from then on."""
 
     lost: OSError | None = None
-    """Why something could not be written."""
+    """The first error of writing."""
 
     def write(self, text: str) -> int:
         try:

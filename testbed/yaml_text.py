@@ -29,7 +29,7 @@ class _Part:
 class _Loader(yaml.SafeLoader):
     """Refuses a key that is given twice, of which YAML would silently keep the last.
 
-    Also what is nested too deeply, in itself or too large for those who read it.
+    It also refuses values that are nested too deeply or in themselves, or that are too large.
     """
 
     def __init__(self, text: str) -> None:

@@ -141,7 +141,7 @@ def relay_report() -> Report:
 
 @functools.cache
 def guest_boot() -> float:
-    """Try a guest; the seconds it took. Raises TestbedError with the reason when it fails."""
+    """Try a guest; return the seconds it took. Raises TestbedError with the reason if it fails."""
     began = time.monotonic()
     try_guest()
     return time.monotonic() - began

@@ -58,7 +58,7 @@ class NetemWire(Wire):
         return self.talk(COMMAND)
 
     def talk(self, command: Sequence[str]) -> Tc:
-        """Start what is, or becomes, a tc."""
+        """Start a process that is, or becomes, a tc."""
         pipe = subprocess.PIPE
         process = self.inside.popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.STDOUT)
         return Tc(process, f"link {self.name}")

@@ -26,7 +26,7 @@ _LIBC = ctypes.CDLL(None)
 
 
 def ignoring_setgroups() -> Callable[[], None] | None:
-    """Return what makes setgroups succeed without effect, to be called between fork and exec.
+    """Return a function that makes setgroups succeed without effect, for between fork and exec.
 
     None where setgroups is not denied. Where the kernel has no such filters the program itself
     says what it was refused.

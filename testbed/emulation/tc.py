@@ -82,7 +82,7 @@ class Tc:
         return line.decode(errors="replace")
 
     def kill(self) -> None:
-        """End the process and its group, for a guest has many; killing twice is allowed."""
+        """End the process and its group (a guest has many processes); may be called twice."""
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()

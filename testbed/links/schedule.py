@@ -133,7 +133,7 @@ def _in_force(specs: list[tuple[float, LinkSpec]], time: float) -> LinkSpec:
 
 
 def _merged(intervals: Iterable[Interval]) -> list[Interval]:
-    """The same times in intervals that are apart, in order."""
+    """Return the same times in intervals that are apart and in order."""
     found: list[Interval] = []
     for start, end in sorted(intervals):
         if found and start <= found[-1][1]:

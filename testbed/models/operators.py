@@ -52,8 +52,8 @@ _made: dict[str, OperatorChoice] = {}
 def with_operators(spec: AnySpec) -> AnySpec:
     """`spec` with the choice for this machine: a cached one, or that of a trial, which is cached.
 
-    As it is when it has one, or there is nothing to choose. Raises TestbedError when the model
-    cannot be loaded.
+    Unchanged when it has one, or when there is nothing to choose. Raises TestbedError when the
+    model cannot be loaded.
     """
     if not isinstance(spec, HuggingFaceSpec) or spec.operators or not spec.has_choice:
         return spec

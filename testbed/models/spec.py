@@ -36,7 +36,7 @@ class OperatorChoice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     from_tokens: int | None
-    """Passes over as many tokens and more use the operator; None: no pass does."""
+    """Passes over this many tokens or more use the operator; None: no pass does."""
     why: str
     """In words."""
     machine: str

@@ -36,7 +36,7 @@ def existing(folder: Path) -> Path:
 
 
 def can_be_written(folder: Path) -> bool:
-    """Tell whether a folder, made if need be, takes files."""
+    """Return True if files can be written to a folder, made if need be."""
     return os.access(existing(folder), os.W_OK | os.X_OK)
 
 

@@ -23,7 +23,7 @@ Event = dict[str, Any]
 
 
 class _Fields(msgspec.Struct):
-    """Those that readers of events look at."""
+    """The fields of an event that readers look at."""
 
     t: Int64
     node: str

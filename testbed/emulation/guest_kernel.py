@@ -18,7 +18,7 @@ MODULES = Path("/usr/lib/uml/modules")
 TUN = Path("/dev/net/tun")
 CPUINFO = Path("/proc/cpuinfo")
 
-_MACHINE = "x86_64"  # Debian builds it for no other that has the rest of us
+_MACHINE = "x86_64"  # the kernel is built for no other that Python runs on
 _PACKAGES = "user-mode-linux kmod"
 _COMPILER = "gcc libc6-dev"
 _COMPLETION = Path(__file__).with_name("guest_xstate.c")
@@ -32,14 +32,16 @@ def guest_packages() -> str:
 def guest_missing() -> str:
     """What a guest that is a wire lacks here, in words; empty if it has all it needs."""
     missing = _kernel_missing()
-    if platform.machine() == _MACHINE and not os.access(TUN, os.R_OK | os.W_OK):
+    if _elsewhere():
+        return missing[0]
+    if not os.access(TUN, os.R_OK | os.W_OK):
         missing.append(f"access to {TUN}" if TUN.exists() else str(TUN))
     return ", ".join(missing)
 
 
 def guest_advice() -> str:
-    """Return what to do about what `guest_missing` names; empty if that is nothing."""
-    if platform.machine() != _MACHINE:
+    """Return what to do about what `guest_missing` names; empty if nothing can be done."""
+    if _elsewhere():
         return ""
     advice = [f"`apt install {guest_packages()}`"] if _kernel_missing() else []
     if not TUN.exists():
@@ -54,14 +56,18 @@ def guest_advice() -> str:
 def require_guest() -> None:
     """TestbedError saying what to install, if there is no guest kernel to run a command under."""
     if missing := _kernel_missing():
-        install = f"`apt install {guest_packages()}`"
-        advice = f"; install it with {install}" if platform.machine() == _MACHINE else ""
+        advice = "" if _elsewhere() else f"; install it with `apt install {guest_packages()}`"
         raise TestbedError(f"the guest kernel needs {', '.join(missing)}{advice}")
 
 
+def _elsewhere() -> bool:
+    """Tell whether this machine is one that the guest kernel is not built for."""
+    return platform.machine() != _MACHINE
+
+
 def _kernel_missing() -> list[str]:
-    if platform.machine() != _MACHINE:
-        return [f"a processor of the kind {_MACHINE}"]
+    if _elsewhere():
+        return [f"an {_MACHINE} processor, and this one is {platform.machine()}"]
     programs = [KERNEL, "modprobe", *(["cc"] if needs_completion() else [])]
     missing = [name for name in programs if find_program(name) is None]
     return missing if MODULES.exists() else [*missing, str(MODULES)]

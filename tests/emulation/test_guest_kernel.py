@@ -3,11 +3,10 @@
 import select
 import shlex
 import subprocess
-from pathlib import Path
 
 import pytest
 
-from testbed.emulation import guest_kernel, guest_wire, tc
+from testbed.emulation import guest_kernel, guest_wire
 from testbed.emulation.guest_wire import GuestNetemWire
 from testbed.emulation.tc import Tc
 from testbed.errors import TestbedError
@@ -18,7 +17,8 @@ PLAIN = "processor : 0\nflags : fpu avx512f\nbugs : amx_tile\n"
 
 @pytest.fixture
 def processor(tmp_path, monkeypatch):
-    def describe(text):
+    def describe(text, machine="x86_64"):
+        monkeypatch.setattr(guest_kernel.platform, "machine", lambda: machine)
         monkeypatch.setattr(guest_kernel, "CPUINFO", tmp_path / "cpuinfo")
         guest_kernel.CPUINFO.write_text(text)
 
@@ -39,12 +39,12 @@ def test_a_compiler_is_needed_only_where_registers_are_wide(processor, monkeypat
         guest_kernel.require_guest()
 
 
-def test_on_another_kind_of_processor_nothing_is_advised_that_cannot_be_had(monkeypatch):
-    monkeypatch.setattr(guest_kernel.platform, "machine", lambda: "aarch64")
-    monkeypatch.setattr(guest_kernel, "TUN", Path("/nowhere"))
-    assert guest_kernel.guest_missing() == "a processor of the kind x86_64"
+def test_there_is_no_guest_for_other_processors_and_no_advice(processor):
+    processor("Features : fp asimd\n", "aarch64")
+    needed = "an x86_64 processor, and this one is aarch64"
+    assert guest_kernel.guest_missing() == needed
     assert guest_kernel.guest_advice() == ""
-    with pytest.raises(TestbedError, match=r"needs a processor of the kind x86_64$"):
+    with pytest.raises(TestbedError, match=f"^the guest kernel needs {needed}$"):
         guest_kernel.require_guest()
 
 
@@ -95,8 +95,7 @@ PANIC = "Kernel panic - not syncing: Attempted to kill init!"
 @pytest.fixture
 def guest(monkeypatch):
     """Starts a wire whose guest is a shell script, another at each try; how many it took."""
-    for module in (tc, guest_wire):
-        monkeypatch.setattr(module, "PATIENCE", 0.3)
+    monkeypatch.setattr(guest_wire, "_PATIENCE", 0.3)
     started = []
 
     def boot(self):
@@ -118,9 +117,9 @@ def guest(monkeypatch):
     scripts = []
     monkeypatch.setattr(GuestNetemWire, "_boot", boot)
     yield start
-    assert all(each.process.returncode is not None for each in started[:-1])
-    for each in started:
-        each.kill()
+    assert all(tc.process.returncode is not None for tc in started[:-1])
+    for tc in started:
+        tc.kill()
 
 
 def test_a_guest_that_boots_is_booted_once(guest):

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from testbed.emulation import guest_kernel, guest_wire
+from testbed.emulation import guest_kernel, guest_wire, tc
 from testbed.emulation.guest_wire import GuestNetemWire
 from testbed.emulation.tc import Tc
 from testbed.errors import TestbedError
@@ -95,7 +95,8 @@ PANIC = "Kernel panic - not syncing: Attempted to kill init!"
 @pytest.fixture
 def guest(monkeypatch):
     """Starts a wire whose guest is a shell script, another at each try; how many it took."""
-    monkeypatch.setattr(guest_wire, "_PATIENCE", 0.3)
+    for module in (tc, guest_wire):
+        monkeypatch.setattr(module, "PATIENCE", 0.3)
     started = []
 
     def boot(self):
@@ -117,9 +118,9 @@ def guest(monkeypatch):
     scripts = []
     monkeypatch.setattr(GuestNetemWire, "_boot", boot)
     yield start
-    assert all(tc.process.returncode is not None for tc in started[:-1])
-    for tc in started:
-        tc.kill()
+    assert all(each.process.returncode is not None for each in started[:-1])
+    for each in started:
+        each.kill()
 
 
 def test_a_guest_that_boots_is_booted_once(guest):

@@ -209,7 +209,11 @@ BOTH = {"top_k": 5, "top_p": 0.5}
 BAD = [
     ("tslt", BOTH, f"x: {BOTH}: top_k and top_p are both given; give one of them"),
     ("tslt_tree", BOTH, f"x: {BOTH}: top_k and top_p are both given; give one of them"),
-    ("tslt_tree", {"branches": [1] * 4097}, "x: {'branches': [1, 1, 1, 1, 1, 1, ...]}: branches m"),
+    (
+        "tslt_tree",
+        {"branches": [1] * 4097},
+        "x.branches: [1, 1, 1, 1, 1, 1, ...]: expected `list` of length <= 4096",
+    ),
     ("tslt", {"top_k": 0}, "x.top_k: 0: expected `int` >= 1"),
     ("tslt", {"top_p": 0}, "x.top_p: 0: expected `float` > 0"),
     ("tslt", {"top_p": 1.5}, "x.top_p: 1.5: expected `float` <= 1"),

@@ -13,7 +13,7 @@ from testbed.clock import LARGEST_DILATION
 from testbed.control import NodeEnd
 from testbed.errors import TestbedError
 from testbed.exit_codes import INTERRUPTED
-from testbed.machine_errors import TOLD, sentence
+from testbed.machine_errors import REPORTABLE, sentence
 from testbed.methods.base import methods
 from testbed.models.base import Model
 from testbed.models.load import load_model
@@ -150,6 +150,6 @@ def run(main: Callable[[], None]) -> None:
     except Exception as error:
         if "--control" in sys.argv:
             NodeEnd.last_words(sentence(error))
-        if isinstance(error, TOLD):
+        if isinstance(error, REPORTABLE):
             sys.exit(f"error: {sentence(error)}")
         raise

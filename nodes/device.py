@@ -21,7 +21,7 @@ from testbed.control import Begin, Decode, Failed, NodeEnd, Progress, Ready, Res
 from testbed.decoding.sampling import Sampling
 from testbed.device import decode
 from testbed.errors import TestbedError
-from testbed.machine_errors import TOLD, sentence
+from testbed.machine_errors import REPORTABLE, sentence
 from testbed.methods.base import method_class
 from testbed.models.base import Model
 from testbed.models.pace import Pace
@@ -146,7 +146,7 @@ class Follower:
                     self._begin(Path(command.trace), command.connect)
                 else:
                     self._decode(command)
-            except (*TOLD, ValueError) as error:
+            except (*REPORTABLE, ValueError) as error:
                 self._line.send(Failed(sentence(error)))
         self._channel.close()
         self._trace.close()

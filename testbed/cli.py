@@ -9,7 +9,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from testbed.exit_codes import ERROR, INTERRUPTED, VALID
-from testbed.machine_errors import TOLD, sentence
+from testbed.machine_errors import REPORTABLE, sentence
 from testbed.streams import lost_output, protect_streams
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def main() -> None:
         if lost := lost_output():
             print(f"error: {lost}", file=sys.stderr)
             code = ERROR if code == VALID else code
-    except TOLD as error:
+    except REPORTABLE as error:
         print(f"error: {sentence(error)}", file=sys.stderr)
         code = ERROR
     except KeyboardInterrupt:

@@ -2,5 +2,5 @@
 
 VALID, ERROR, NOT_VALID, INTERRUPTED = 0, 1, 3, 130
 
-UNTOLD = 70
+UNREPORTED = 70
 """A sandbox could not write into the journal why it ended; EX_SOFTWARE of sysexits.h."""

@@ -24,7 +24,7 @@ from testbed.errors import TestbedError
 from testbed.exit_codes import ERROR, INTERRUPTED, VALID
 from testbed.jobs import Job, Piece, left, pack, require_processors, shares
 from testbed.journal import JOURNAL, Stopped, append
-from testbed.machine_errors import TOLD, sentence
+from testbed.machine_errors import REPORTABLE, sentence
 from testbed.plan import Plan, read_plans
 from testbed.preparation import prepare
 from testbed.results import Results
@@ -108,7 +108,7 @@ def _until_the_end(results: Results) -> Iterator[None]:
     results.write_json("verdict.json", Verdict("invalid", [reason]))
     try:
         yield
-    except TOLD as error:
+    except REPORTABLE as error:
         with suppress(OSError):
             verdict = Verdict("invalid", [f"{reason}: {sentence(error)}"])
             results.write_json("verdict.json", verdict)

@@ -1,7 +1,7 @@
 """Errors of the machine (space, memory, open files), each as one sentence with its remedy.
 
-Code that ends a piece of work (a command, a point of a sweep, a node) catches TOLD and reports
-`sentence`; code that writes a file names it with `naming`.
+Code that ends a piece of work (a command, a point of a sweep, a node) catches REPORTABLE and
+reports `sentence`; code that writes a file names it with `naming`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 from testbed.errors import TestbedError
 
-TOLD = (TestbedError, OSError, MemoryError)
+REPORTABLE = (TestbedError, OSError, MemoryError)
 """Errors that are one sentence to a user; every other one is a fault of the testbed."""
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)

@@ -21,10 +21,10 @@ from testbed import journal
 from testbed.conclusion import failure
 from testbed.environment import describe_environment
 from testbed.errors import TestbedError
-from testbed.exit_codes import ERROR, UNTOLD, VALID
+from testbed.exit_codes import ERROR, UNREPORTED, VALID
 from testbed.experiment import Experiment
 from testbed.jobs import Job, Piece, left, take
-from testbed.machine_errors import TOLD, naming, sentence
+from testbed.machine_errors import REPORTABLE, naming, sentence
 from testbed.order import Turn
 from testbed.plan import Plan, operator_choices, read_plans
 from testbed.progress import Display
@@ -75,7 +75,7 @@ class Runner:
             try:
                 if not self._run_piece(piece):
                     code = ERROR
-            except TOLD as error:
+            except REPORTABLE as error:
                 self._stopped(point, f"the run stopped: {sentence(error)}")
                 print(f"error: {sentence(error)}", file=sys.stderr)
                 code = ERROR
@@ -152,7 +152,7 @@ class Runner:
                                 experiment=experiment,
                                 display=display,
                             )
-                        except TOLD as error:
+                        except REPORTABLE as error:
                             display.forget(turn.method, turn.repeat)
                             failed = journal.RunFailed(
                                 session=self._job.session,
@@ -229,17 +229,17 @@ def run_texts(
 
 
 def work(results: Results, job: Job, pieces: Iterable[Piece]) -> int:
-    """Do the pieces of one sandbox; return UNTOLD if the journal lacks what ended it."""
+    """Do the pieces of one sandbox; return UNREPORTED if the journal lacks what ended it."""
     try:
         return Runner(results, job).run(pieces)
-    except TOLD as error:
+    except REPORTABLE as error:
         reason = sentence(error)
     print(f"error: {reason}", file=sys.stderr)
     stopped = journal.Stopped(session=job.session, point={}, reason=f"the run stopped: {reason}")
     try:
         journal.append(results.path, stopped)
     except OSError:
-        return UNTOLD
+        return UNREPORTED
     return ERROR
 
 

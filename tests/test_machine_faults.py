@@ -12,7 +12,7 @@ import pytest
 
 from testbed import launch as launcher
 from testbed.journal import Began, NetworkUp, read
-from testbed.machine_errors import TOLD, sentence
+from testbed.machine_errors import REPORTABLE, sentence
 from testbed.results import Results
 from testbed.scenario import Scenario
 from testbed.traces.verdict import Verdict
@@ -78,7 +78,7 @@ def attempt(folder, wanted: Scenario) -> str:
     """Launch; what it said if it could not be carried through."""
     try:
         launcher.launch(wanted, folder)
-    except TOLD as error:
+    except REPORTABLE as error:
         assert "\n" not in sentence(error)
         return sentence(error)
     return ""

@@ -20,7 +20,7 @@ from testbed.emulation.inside import inside_command
 from testbed.emulation.sandbox import run_in_sandboxes
 from testbed.exit_codes import INTERRUPTED
 from testbed.jobs import shares
-from testbed.machine_errors import TOLD, sentence
+from testbed.machine_errors import REPORTABLE, sentence
 from testbed.plan import read_plans
 from testbed.punctual import PATIENCE
 from testbed.results import Results
@@ -90,6 +90,6 @@ def main() -> None:
     os.sched_setaffinity(0, map(int, processors.split(",")))
     try:
         reasons = _measure(Results(Path(path)), int(point), Path(mine), int(jobs))
-    except TOLD as error:
+    except REPORTABLE as error:
         reasons = [sentence(error)]
     Path(mine).write_bytes(msgspec.json.encode(reasons))

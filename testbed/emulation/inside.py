@@ -11,8 +11,8 @@ import sys
 import traceback
 
 from testbed.emulation.sandbox import enter
-from testbed.exit_codes import INTERRUPTED, UNTOLD
-from testbed.machine_errors import TOLD, sentence
+from testbed.exit_codes import INTERRUPTED, UNREPORTED
+from testbed.machine_errors import REPORTABLE, sentence
 from testbed.streams import protect_streams
 
 
@@ -30,12 +30,12 @@ def main() -> None:
         importlib.import_module(sys.argv[0]).main()
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
-    except TOLD as error:
+    except REPORTABLE as error:
         print(f"error: {sentence(error)}", file=sys.stderr)
-        sys.exit(UNTOLD)
+        sys.exit(UNREPORTED)
     except Exception:  # a fault of the testbed: the traceback says where
         traceback.print_exc()
-        sys.exit(UNTOLD)
+        sys.exit(UNREPORTED)
 
 
 if __name__ == "__main__":

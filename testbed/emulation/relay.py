@@ -38,7 +38,7 @@ from testbed.emulation.relay_direction import Direction
 from testbed.links.keyed import Key
 from testbed.links.schedule import Moment, Schedule
 from testbed.links.spec import LinkSpec
-from testbed.machine_errors import TOLD, sentence
+from testbed.machine_errors import REPORTABLE, sentence
 from testbed.punctual import be_punctual, seconds_to_sleep
 
 
@@ -198,5 +198,5 @@ def main() -> None:
 if __name__ == "__main__":
     try:
         main()
-    except TOLD as failure:
+    except REPORTABLE as failure:
         sys.exit(sentence(failure))

@@ -13,12 +13,13 @@ if [ $# -gt 0 ]; then
     .venv/bin/mypy
     exec .venv/bin/python -m pytest "$@"
 fi
-# Tests with networks mostly wait; meanwhile the rest takes what that leaves of the processors.
+# Tests with networks mostly wait; meanwhile the rest takes what that leaves of the processors, with
+# one thread: of several, each waits for the one whose processor is busy with something else.
 real='emulation or netem or model'
 beside=$(mktemp -d)
 nice -n 19 .venv/bin/mypy >"$beside/types" 2>&1 &
 types=$!
-nice -n 19 .venv/bin/python -m pytest -m "not ($real)" >"$beside/others" 2>&1 &
+OMP_NUM_THREADS=1 nice -n 19 .venv/bin/python -m pytest -m "not ($real)" >"$beside/others" 2>&1 &
 others=$!
 trap 'kill $types $others 2>/dev/null || true; rm -rf "$beside"' EXIT
 failed=0

@@ -28,7 +28,7 @@ def conclude(results: Results, session: int, runs: int) -> int:
 
 
 def with_room(results: Results, write: Callable[[], T]) -> T:
-    """What `write` returns; where there is no space, what counts for nothing makes room first."""
+    """Return what `write` does; without space, remove what counts for nothing and try again."""
     try:
         return write()
     except OSError as error:

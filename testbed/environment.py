@@ -61,7 +61,7 @@ def processor() -> str:
 
 
 def instruction_sets() -> str:
-    """What the first processor can compute with; empty where the kernel tells nothing.
+    """Return the arithmetic flags of the first processor; empty where the kernel lists none.
 
     Not its other flags: a new kernel knows more of them, and nothing is rounded otherwise for that.
     """
@@ -77,7 +77,7 @@ def instruction_sets() -> str:
 
 
 def _cpuinfo() -> dict[str, str]:
-    """What the kernel says of the first processor."""
+    """Return the fields of the first processor in /proc/cpuinfo."""
     first, _, _ = _CPUINFO.read_text().partition("\n\n")
     pairs = (line.partition(":") for line in first.splitlines())
     return {key.strip(): value.strip() for key, _, value in pairs}

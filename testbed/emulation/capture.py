@@ -97,7 +97,7 @@ class Capture:
             self._process.stderr.close()
 
     def _last_words(self, said: bytes) -> str:
-        """What it said, in one line; else how it ended."""
+        """Return what it printed, in one line; else how it ended."""
         if text := " ".join(said.decode(errors="replace").split()):
             return text
         try:

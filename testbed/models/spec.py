@@ -62,7 +62,7 @@ class HuggingFaceSpec(msgspec.Struct, frozen=True, tag="huggingface", forbid_unk
 
     @property
     def has_choice(self) -> bool:
-        """Whether there is something to choose."""
+        """True where there is a choice between operators."""
         return self.device == "cpu" and self.dtype != "fp16"
 
 

@@ -50,6 +50,8 @@ class Began(_Line, kw_only=True, tag="began"):
     jobs: int
     """How many work side by side."""
     environment: dict[str, Any]
+    inputs: str = ""
+    """`Results.inputs_digest` then; empty where an older testbed wrote none."""
 
 
 class NetworkUp(_Line, kw_only=True, tag="network"):

@@ -278,6 +278,22 @@ class Results:
         convert(scenario, _Asked, f"{path}: ")
         return scenario
 
+    def inputs_digest(self) -> str:
+        """Return a digest of what is to be run: scenario.yaml, plan.json and the files they name.
+
+        Raises TestbedError when one cannot be read.
+        """
+        names = ("scenario.yaml", "plan.json")
+        digest = hashlib.sha256()
+        for file in (*(self.path / name for name in names), *sorted(self.path.glob("inputs/*"))):
+            try:
+                content = file.read_bytes()
+            except OSError as error:
+                raise TestbedError(f"{file}: cannot be read: {error.strerror}") from None
+            digest.update(f"{file.name} {len(content)}\n".encode())
+            digest.update(content)
+        return digest.hexdigest()
+
     def summary(self) -> Summary:
         """summary.json, or what there is of it as long as the run has not ended.
 

@@ -60,7 +60,12 @@ class Runner:
             **describe_environment(),
             "operators": {name: choice.why for name, choice in choices.items()},
         }
-        began = journal.Began(session=job.session, jobs=job.jobs, environment=environment)
+        began = journal.Began(
+            session=job.session,
+            jobs=job.jobs,
+            environment=environment,
+            inputs=results.inputs_digest(),
+        )
         self._note(began)
 
     def run(self, pieces: Iterable[Piece]) -> int:

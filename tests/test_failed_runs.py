@@ -9,6 +9,7 @@ import pytest
 
 from testbed import launch as launcher
 from testbed.cli import main
+from testbed.errors import TestbedError
 from testbed.journal import NetworkUp, RunFailed, Stopped, read
 from testbed.order import shuffled
 from testbed.report.page import write_report
@@ -86,6 +87,25 @@ def test_resume_does_failed_runs_last_at_all_points(tmp_path, monkeypatch, capsy
     assert (
         "8 times a run was done once more, as it had failed." in write_report(results).read_text()
     )
+
+
+def test_resume_refuses_another_scenario_or_plan_than_the_one_begun(tmp_path, monkeypatch):
+    fake_runs(monkeypatch, all_of("dsd", 1))
+    results, _ = launcher.launch(scenario(methods=METHODS[:2]), tmp_path)
+    fakes = fake_runs(monkeypatch)
+    for name in ("scenario.yaml", "plan.json"):
+        file = results.path / name
+        whole = file.read_text()
+        assert "device_only" in whole
+        file.write_text(f"{whole}\n")
+        with pytest.raises(
+            TestbedError, match=r"scenario\.yaml, plan\.json or a file in inputs is not"
+        ):
+            launcher.resume(results.path)
+        file.write_text(whole)
+    assert fakes.ran == []
+    _, code = launcher.resume(results.path)
+    assert code == 0
 
 
 @pytest.mark.parametrize("failing", [["dsd", "device_only"], ["dsd"]])

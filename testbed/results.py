@@ -23,7 +23,7 @@ import yaml
 from testbed import stored
 from testbed.energy import Energy
 from testbed.errors import TestbedError
-from testbed.input_file import read_text
+from testbed.input_file import read_bytes, read_text
 from testbed.journal import JOURNAL, Discarded, RunEnded, RunFailed, read
 from testbed.links.files import place_files
 from testbed.models.profiles import place_profiles
@@ -286,10 +286,7 @@ class Results:
         names = ("scenario.yaml", "plan.json")
         digest = hashlib.sha256()
         for file in (*(self.path / name for name in names), *sorted(self.path.glob("inputs/*"))):
-            try:
-                content = file.read_bytes()
-            except OSError as error:
-                raise TestbedError(f"{file}: cannot be read: {error.strerror}") from None
+            content = read_bytes(file, str(file), most=sys.maxsize)
             digest.update(f"{file.name} {len(content)}\n".encode())
             digest.update(content)
         return digest.hexdigest()

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 import msgspec
 
+from testbed.bounds import Int64
 from testbed.decoding.sampling import Sampling
 from testbed.errors import TestbedError
 
@@ -26,7 +27,6 @@ NO_SESSION = 0
 """In a refusal of a message that could not be read."""
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Name = Annotated[str, msgspec.Meta(max_length=1000)]
-Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 
 
 class Header(msgspec.Struct, array_like=True, forbid_unknown_fields=True):

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+
 from rich.box import SIMPLE
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.measure import Measurement
 from rich.table import Table as RichTable
 
 
@@ -12,15 +16,25 @@ class Table:
     def __init__(self, *headers: str, first: str = "\nmethod") -> None:
         self.headers = (first, *headers)
         self.rows: list[tuple[str, ...]] = []
+        self.notes: list[str] = []
+        """Lines below the rows."""
 
     def add_row(self, *cells: str) -> None:
         """A row, its cells as they are shown."""
         assert len(cells) == len(self.headers)
         self.rows.append(cells)
 
-    def __rich__(self) -> RichTable:
-        """As the terminal shows it."""
-        shown = RichTable(box=SIMPLE, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """As the terminal shows it; columns move closer before a cell would be cut."""
+        wide = self._shown(gap=1)
+        needed = Measurement.get(console, options.update(width=sys.maxsize), wide).maximum
+        yield wide if needed <= options.max_width else self._shown(gap=0)
+
+    def _shown(self, gap: int) -> RichTable:
+        shown = RichTable(
+            box=SIMPLE, pad_edge=False, padding=(0, gap, 0, 0), header_style="bold",
+            caption="\n".join(self.notes) or None, caption_justify="left", caption_style="",
+        )  # fmt: skip
         for place, header in enumerate(self.headers):
             shown.add_column(header, justify="right" if place else "left", no_wrap=True)
         for row in self.rows:

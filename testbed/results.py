@@ -24,14 +24,14 @@ from testbed import stored
 from testbed.energy import Energy
 from testbed.errors import TestbedError
 from testbed.input_file import read_bytes, read_text
-from testbed.journal import JOURNAL, Discarded, RunEnded, RunFailed, read
+from testbed.journal import JOURNAL, Discarded, NetworkUp, RunEnded, RunFailed, read
 from testbed.links.files import place_files
 from testbed.models.profiles import place_profiles
 from testbed.schema import convert
 from testbed.sweep import Values, point_text
 from testbed.traces.events import Event, read_events
 from testbed.traces.summary import Row
-from testbed.traces.verdict import Verdict
+from testbed.traces.verdict import Verdict, worst
 from testbed.whole_file import write_whole
 from testbed.yaml_text import parse_yaml
 
@@ -110,6 +110,12 @@ def _suffix(point: Values | None) -> str:
         return ""
     text = re.sub(r"[^A-Za-z0-9.]+", "_", point_text(point))[-60:]
     return f"@{text}-{hashlib.sha256(msgspec.json.encode(point)).hexdigest()[:6]}"
+
+
+def _lowered(row: Row, verdict: Verdict) -> Row:
+    """Return the row with a verdict taken in that is not on it alone."""
+    level = worst([row.verdict, verdict.level])
+    return msgspec.structs.replace(row, verdict=level, reasons=row.reasons + verdict.reasons)
 
 
 class Results:
@@ -196,6 +202,23 @@ class Results:
     def ended(self) -> list[RunEnded]:
         """The runs that have ended and count, by the journal, in the order of the scenario."""
         return [run for run in self._begun() if isinstance(run, RunEnded)]
+
+    def judged(self) -> list[tuple[RunEnded, Verdict]]:
+        """The runs that have ended, each with the verdict on it and its network, its rows apart."""
+        networks = {
+            record.network: record.verdict
+            for record in read(self.path)
+            if isinstance(record, NetworkUp)
+        }
+        found = []
+        for run in self.ended():
+            verdict = Verdict(run.verdict.level, list(run.verdict.reasons))
+            if run.network in networks:
+                verdict.include(networks[run.network], "")
+            else:
+                verdict.add("invalid", f"{JOURNAL} has no line of the network {run.network}")
+            found.append((run, verdict))
+        return found
 
     def failed(self) -> list[RunFailed]:
         """The runs that could not end the last time, in the order of the scenario."""
@@ -304,8 +327,11 @@ class Results:
             raise TestbedError(f"{error}{self._writer()}") from None
 
     def summary_so_far(self) -> Summary:
-        """The rows of the runs that have ended, and those that failed, by the journal."""
-        rows = [row for run in self.ended() for row in run.rows]
+        """The rows of the runs that have ended, and those that failed, by the journal.
+
+        A row is no more believable than its run and the network that the run was on.
+        """
+        rows = [_lowered(row, verdict) for run, verdict in self.judged() for row in run.rows]
         failed = [
             FailedRun(
                 method=run.turn.method, repeat=run.turn.repeat, point=run.point, reason=run.reason
@@ -323,6 +349,15 @@ class Results:
         if not (self.path / "plan.json").exists():
             return []
         return list(dict.fromkeys(warning for plan in self._plans() for warning in plan.warnings))
+
+    def planned(self) -> list[tuple[Values, list[str]]]:
+        """Each point of plan.json with the labels of its methods, in the order of the scenario.
+
+        None in results that have no plan.json any more.
+        """
+        if not (self.path / "plan.json").exists():
+            return []
+        return [(plan.point, plan.methods) for plan in self._plans()]
 
     def _writer(self) -> str:
         """Which testbed wrote the results, as the end of a sentence; empty if nobody tells."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from testbed.environment import describe_environment
 from testbed.errors import TestbedError
-from testbed.journal import JOURNAL, Began, Discarded, NetworkUp, append, read
+from testbed.journal import JOURNAL, Began, Discarded, append, read
 from testbed.models.operators import machine
 from testbed.plan import Plan, operator_choices
 from testbed.results import Results
@@ -70,20 +70,8 @@ def discard_doubtful(results: Results, session: int) -> None:
 
     It is not valid if its own verdict, that on one of its texts or that on its network is not.
     """
-    networks = {
-        record.network: record.verdict.level
-        for record in read(results.path)
-        if isinstance(record, NetworkUp)
-    }
-    for run in results.ended():
-        if run.network not in networks:
-            raise TestbedError(
-                f"{results.path / JOURNAL}: a run of {run.turn.method} names the network "
-                f"{run.network}, of which there is no line"
-            )
-        level = worst(
-            [run.verdict.level, networks[run.network], *(row.verdict for row in run.rows)]
-        )
+    for run, verdict in results.judged():
+        level = worst([verdict.level, *(row.verdict for row in run.rows)])
         if level != "valid":
             record = Discarded(session=session, point=run.point, turn=run.turn, level=level)
             append(results.path, record)

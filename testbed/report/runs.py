@@ -11,8 +11,8 @@ from testbed.captures import Entry
 from testbed.cells import Table
 from testbed.errors import TestbedError
 from testbed.input_file import is_file
+from testbed.method_table import NONE
 from testbed.report.asked import prompts
-from testbed.report.overview import NONE
 from testbed.results import Results
 from testbed.stored import read
 from testbed.sweep import Values, at_point, namer
@@ -63,18 +63,22 @@ def read_runs(results: Results, rows: Sequence[Row], scenario: Mapping[str, Any]
                 title=", ".join([method, *where, *([name(point)] if point else [])]),
                 folder=str(folder.relative_to(results.path)),
                 verdict=worst(row.verdict for row in mine),
-                reasons=list(
-                    dict.fromkeys(
-                        f"prompt {row.prompt + 1}: {reason}"
-                        for row in mine
-                        for reason in row.reasons
-                    )
-                ),
+                reasons=list(dict.fromkeys(_reasons(mine))),
                 texts=_texts_table(mine),
                 ledger=_ledger_table(folder / "ledger.json"),
                 written=list(_read_texts(folder, devices, asked, method)),
                 several=len(devices) > 1,
             )
+
+
+def _reasons(rows: Sequence[Row]) -> Iterator[str]:
+    """Those of all generations of a run, then those of single ones."""
+    shared = set(rows[0].reasons).intersection(*(row.reasons for row in rows[1:]))
+    yield from (reason for reason in rows[0].reasons if reason in shared)
+    for row in rows:
+        for reason in row.reasons:
+            if reason not in shared:
+                yield f"prompt {row.prompt + 1}: {reason}"
 
 
 def _there(scenario: Mapping[str, Any], point: Values) -> Mapping[str, Any]:

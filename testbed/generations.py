@@ -1,0 +1,161 @@
+"""The generations that count: one rule for every table and figure of a result.
+
+A valid or suspect generation counts, an invalid one never does. What is shown of one method is of
+all its own generations that count, with their number beside it. What compares two methods is of
+those that count for both (testbed.intervals pairs them). A method without any keeps its place,
+which is empty, and takes nothing away from the others.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import msgspec
+
+from testbed.results import FailedRun, Results
+from testbed.sweep import Values
+from testbed.traces.summary import Row
+
+STAR = "* suspect generations are among these, see verdict.json"
+"""What the star means that `Sample.star` puts behind a name, in tables and figures."""
+
+
+def counting(rows: Iterable[Row]) -> list[Row]:
+    """Return the rows that may be shown, summed up and compared."""
+    return [row for row in rows if row.verdict != "invalid"]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The generations of one method at one point of a sweep."""
+
+    method: str
+    every: list[Row]
+    """All that have ended, invalid ones too."""
+    failed: int = 0
+    """Runs that could not end, and so have no rows."""
+
+    @cached_property
+    def rows(self) -> list[Row]:
+        """Those that count, in the order of the summary."""
+        return counting(self.every)
+
+    @property
+    def suspect(self) -> bool:
+        """Return True if one of those that count is suspect."""
+        return any(row.verdict == "suspect" for row in self.rows)
+
+    @property
+    def star(self) -> str:
+        """What stands behind the method's name: a star where a suspect generation counts."""
+        return " *" if self.suspect else ""
+
+    @property
+    def n(self) -> str:
+        """How many count, of how many: "12 of 15"."""
+        return f"{len(self.rows)} of {len(self.every)}"
+
+    @property
+    def why_empty(self) -> str:
+        """Why none counts; empty if one does."""
+        if self.rows:
+            return ""
+        if self.every:
+            return f"no valid generation of {len(self.every)}"
+        if self.failed:
+            return f"no generation: {self.failed} {'run' if self.failed == 1 else 'runs'} failed"
+        return "no generation"
+
+    def together(self) -> list[Row]:
+        """Return those that count of the prompts for which every device's counts.
+
+        Without one device's tokens the others would seem to have made less together.
+        """
+        devices = len({row.device for row in self.every})
+        having = Counter((row.repeat, row.prompt) for row in self.rows)
+        return [row for row in self.rows if having[row.repeat, row.prompt] == devices]
+
+
+def paired(rows: Iterable[Row], others: Iterable[Row]) -> list[tuple[Row, Row]]:
+    """Return the pairs in which one method is compared with another at one point.
+
+    Both generations of a pair are of the same prompt, repetition and device.
+    """
+    theirs = {_generation(row): row for row in others}
+    return [(row, theirs[key]) for row in rows if (key := _generation(row)) in theirs]
+
+
+def _generation(row: Row) -> tuple[int, int, str]:
+    return row.repeat, row.prompt, row.device
+
+
+class Point(NamedTuple):
+    """A point of the sweep, with a sample of each method of the whole result."""
+
+    values: Values
+    samples: list[Sample]
+
+
+def points_of(results: Results) -> list[Point]:
+    """Return each point at which a run has ended or failed; points and methods as in the scenario.
+
+    Every point has the same methods, so that one that has nothing there keeps its place.
+    """
+    summary, planned = results.summary(), results.planned()
+    begun: list[Row | FailedRun] = [*summary.rows, *summary.failed]
+    named = [method for _, methods in planned for method in methods]
+    methods = dict.fromkeys([*named, *(each.method for each in begun)])
+    rows: dict[bytes, list[Row]] = {}
+    for row in summary.rows:
+        rows.setdefault(_key(row.point), []).append(row)
+    failed = Counter((_key(run.point), run.method) for run in summary.failed)
+    used = {_key(each.point) for each in begun}
+    every = [*(point for point, _ in planned), *(each.point for each in begun)]
+    values = {_key(point): point for point in every}
+    return [
+        Point(
+            point,
+            [
+                Sample(
+                    method,
+                    [row for row in rows.get(key, []) if row.method == method],
+                    failed[key, method],
+                )
+                for method in methods
+            ],
+        )
+        for key, point in values.items()
+        if key in used
+    ]
+
+
+def merged(samples: Sequence[Sample]) -> Sample:
+    """All generations of one method at several points."""
+    every = [row for sample in samples for row in sample.every]
+    return Sample(samples[0].method, every, sum(sample.failed for sample in samples))
+
+
+def n_of(samples: Sequence[Sample]) -> str:
+    """How many of one method count at each of several points: "12–15 of 15"."""
+    counted = _span(len(each.rows) for each in samples)
+    return f"{counted} of {_span(len(each.every) for each in samples)}"
+
+
+def why_empty(samples: Sequence[Sample]) -> str:
+    """Why none of one method counts at some of these points; empty if one does at each."""
+    empty = sum(not sample.rows for sample in samples)
+    some = f"no valid generation at {empty} of {len(samples)} points" if empty else ""
+    return merged(samples).why_empty or some
+
+
+def _span(numbers: Iterable[int]) -> str:
+    ends = sorted(set(numbers))
+    return f"{ends[0]}–{ends[-1]}" if len(ends) > 1 else str(ends[0])
+
+
+def _key(point: Values) -> bytes:
+    return msgspec.json.encode(point, order="sorted")

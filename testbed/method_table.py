@@ -1,0 +1,38 @@
+"""A table with a line for each method, of the generations that count."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from testbed.cells import Table
+from testbed.generations import Sample
+from testbed.traces.summary import Row
+
+NONE = "–"
+"""In the place of what is not known or would say nothing."""
+
+
+class MethodTable(Table):
+    """Begins each line with the method, starred where suspect, and how many generations count."""
+
+    def __init__(self, samples: Sequence[Sample], *headers: str, first: str = "\nmethod") -> None:
+        super().__init__("\nn", *headers, first=first)
+        self._samples = {sample.method: sample for sample in samples}
+
+    def methods(self) -> Iterator[tuple[str, list[Row]]]:
+        """Each method that has generations that count, with them; `add_row` is to follow.
+
+        The others get an empty line, and a note that says why.
+        """
+        for method, sample in self._samples.items():
+            if sample.rows:
+                yield method, sample.rows
+            else:
+                self.add_row(method, *[NONE] * (len(self.headers) - 2))
+                self.notes.append(f"{method}: {sample.why_empty}")
+
+    def add_row(self, *cells: str) -> None:
+        """Add a line: the method, and its cells behind the number of generations."""
+        method, *others = cells
+        sample = self._samples[method]
+        super().add_row(method + sample.star, sample.n.replace(" of ", "/"), *others)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from testbed.errors import TestbedError
 from testbed.figure_cache import keep_fonts
+from testbed.generations import counting
 from testbed.results import Results
 from testbed.traces.summary import dilation_text
 from testbed.whole_file import write_whole
@@ -51,15 +52,11 @@ def draw(results: Results, name: str, note: str = "") -> Iterator[Path]:
 def nothing_to_draw(results: Results) -> str:
     """Return why there is no figure of these results."""
     rows = results.summary().rows
-    invalid = sum(row.verdict == "invalid" for row in rows)
     if not rows:
         return "nothing to draw: no run has ended"
-    if invalid == len(rows):
-        return f"nothing to draw: all {invalid} texts are invalid"
-    return (
-        f"nothing to draw: {invalid} of {len(rows)} texts are invalid, and no text is left that "
-        "every method has"
-    )
+    if not counting(rows):
+        return f"nothing to draw: all {len(rows)} generations are invalid"
+    return "nothing to draw: the sweep has more points than a figure has room for"
 
 
 def names() -> list[str]:
@@ -88,7 +85,7 @@ def render(results: Results, name: str, kinds: Sequence[str], note: str = "") ->
         if figure is None:
             return {}
         if note:
-            figure.supxlabel(note, fontsize=6)
+            style.add_note(figure, note)
         files = {kind: BytesIO() for kind in kinds}
         for kind, file in files.items():
             figure.savefig(file, format=kind)

@@ -5,34 +5,35 @@ from __future__ import annotations
 
 from matplotlib.figure import Figure
 
-from plots.style import COLUMN, drawable, legend_of, marks
+from plots.style import COLUMN, labels_of, legend_of, plot_means, shown_points
 from testbed.results import Results
-from testbed.traces.summary import by_point
 
 
 def draw(results: Results) -> Figure | None:
     """The figure, or None where nothing was tested."""
-    rows = [row for row in drawable(results.summary().rows) if row.tested]
-    labels = list(dict.fromkeys(row.method for row in rows))
-    if not labels:
-        return None
-    figure = Figure(figsize=(1.5 * COLUMN, 2.5))
+    points = shown_points(results)
+    labels, figure = labels_of(points), Figure(figsize=(1.9 * COLUMN, 2.5))
     axes = figure.subplots()
-    for label in labels:
-        seen = []
-        for _, there in by_point([row for row in rows if row.method == label]):
-            bits = sum(row.uplink_payload_bits for row in there)
-            seen.append(
-                (
-                    bits / sum(row.tokens for row in there),
-                    sum(row.accepted for row in there) / sum(row.tested for row in there),
-                )
+    for place, label in enumerate(labels):
+        samples = [point.samples[place] for point in points]
+        means = [
+            (
+                sum(row.uplink_payload_bits for row in sample.rows)
+                / sum(row.tokens for row in sample.rows),
+                sum(row.accepted for row in sample.rows) / tested,
+                sample,
             )
-        axes.plot(*zip(*seen, strict=True), **{**marks(label, labels), "lw": 0, "ms": 4.5})
+            for sample in samples
+            if (tested := sum(row.tested for row in sample.rows))
+        ]
+        if means:
+            plot_means(axes, label, labels, means, lw=0, ms=4.5)
+    if not axes.lines:
+        return None
     axes.set_xscale("log")
     axes.grid(axis="both")
     axes.set_ylim(top=1.02)
     axes.set_xlabel("uplink payload, bits per token")
     axes.set_ylabel("acceptance rate")
-    legend_of(figure)
+    legend_of(figure, points)
     return figure

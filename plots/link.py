@@ -14,9 +14,18 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from plots.style import COLUMN, WAYS, drawable, look
+from plots.style import (
+    COLUMN,
+    WAYS,
+    explain_stars,
+    labels_of,
+    name_of,
+    note_empty,
+    shown_points,
+)
 from testbed.emulation.packet_log import WAYS as DIRECTIONS
 from testbed.emulation.packet_log import ChangeLine, Header, PacketLine, packet_log_path
+from testbed.generations import Point, Sample
 from testbed.input_file import is_file
 from testbed.links.spec import LinkSpec
 from testbed.results import Results
@@ -28,15 +37,20 @@ _BINS = 120  # over all the time
 
 def draw(results: Results) -> Figure | None:
     """The figure, or None where no relay kept a log."""
-    every = drawable(results.summary().rows)
-    logged = [row for row in every if row.point == every[0].point and _logs(results, row)]
-    if not logged:
+    points = shown_points(results)
+    point = next((point for point in points if _rows(point)), None)
+    logged = [row for row in _rows(point) if _logs(results, row)] if point else []
+    if not point or not logged:
         return None
     first = max(logged, key=lambda row: row.uplink_wire_bytes + row.downlink_wire_bytes)
-    rows = [
-        row for row in every
-        if (row.method, row.repeat, row.point) == (first.method, first.repeat, first.point)
-    ]  # fmt: skip
+    run = Sample(
+        first.method,
+        [
+            row for sample in point.samples for row in sample.every
+            if (row.method, row.repeat) == (first.method, first.repeat)
+        ],
+    )  # fmt: skip
+    rows = run.rows
     start = min(row.start_s for row in rows)
     end = max(row.start_s + row.seconds for row in rows)
     figure = Figure(figsize=(2 * COLUMN, 4.2))
@@ -46,7 +60,10 @@ def draw(results: Results) -> Figure | None:
     for way in DIRECTIONS:
         path = packet_log_path(_folder(results, first), link, way)
         _draw_way((rate, queue), path, way, (start, end))
-    tokens.set_title(f"{look(first.method, [first.method]).name}, link {link}", loc="left")
+    name = name_of(run, labels_of(points))
+    tokens.set_title(
+        f"{name}, link {link}, repetition {first.repeat + 1} ({run.n} generations)", loc="left"
+    )
     tokens.set_ylabel("tokens")
     rate.set_ylabel("Mbit/s")
     queue.set_ylabel("kB in the link")
@@ -55,7 +72,13 @@ def draw(results: Results) -> Figure | None:
     for axes in (rate, queue):
         axes.set_ylim(bottom=0)
     rate.legend(loc="upper right", ncols=2, fontsize=6, frameon=False)
+    explain_stars(figure, [run])
+    note_empty(figure, [point])
     return figure
+
+
+def _rows(point: Point) -> list[Row]:
+    return [row for sample in point.samples for row in sample.rows]
 
 
 def _folder(results: Results, row: Row) -> Path:

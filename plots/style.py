@@ -1,9 +1,9 @@
-"""Names, colours and markers, so that every figure agrees."""
+"""Names, colours and markers, so that every figure agrees; and on what: testbed.generations."""
 
 from __future__ import annotations
 
 import textwrap
-from collections import Counter
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -12,10 +12,12 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from testbed.sweep import namer, point_text
-from testbed.traces.summary import Row, by_point
+from testbed.generations import STAR, Point, Sample, merged, n_of, points_of, why_empty
+from testbed.results import Results
+from testbed.sweep import namer
 
 COLUMN = 3.5
 """Width in inches of one column of a two-column paper."""
@@ -103,14 +105,24 @@ def look(label: str, labels: list[str]) -> Look:
     return Look(label, *_OTHERS[unknown.index(label) % len(_OTHERS)])
 
 
-def few_points(rows: list[Row], width: int = 90) -> list[tuple[str, list[Row]]]:
-    """The rows of each point of the sweep, with its name in lines of so many characters.
+def shown_points(results: Results) -> list[Point]:
+    """Every point of the sweep with its samples; none where no generation counts."""
+    points = points_of(results)
+    return points if any(sample.rows for point in points for sample in point.samples) else []
+
+
+def labels_of(points: Sequence[Point]) -> list[str]:
+    """The labels of the methods, which are the same at every point."""
+    return [sample.method for sample in points[0].samples] if points else []
+
+
+def few_points(points: Sequence[Point], width: int = 90) -> list[tuple[str, list[Sample]]]:
+    """The samples of each point, with its name in lines of so many characters.
 
     None where there are more points than a figure has room for.
     """
-    points = by_point(rows)
-    name = namer(point for point, _ in points)
-    titled = [(textwrap.fill(name(point), width), mine) for point, mine in points]
+    name = namer(point.values for point in points)
+    titled = [(textwrap.fill(name(point.values), width), point.samples) for point in points]
     return titled if len(titled) <= PANELS else []
 
 
@@ -127,14 +139,50 @@ def plain_ticks(axis: Axis, *, steps: tuple[int, ...] = (1, 2, 5)) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
-def legend_of(figure: Figure) -> None:
-    """One legend of everything that has a name in some axes, on the right."""
-    shown = {
+def plot_means(
+    axes: Axes,
+    label: str,
+    labels: list[str],
+    means: Iterable[tuple[float, float, Sample]],
+    **changes: Any,
+) -> None:
+    """Draw one method's means, each (x, y, sample), with a star where a suspect generation counts.
+
+    `changes` are keywords of the line and the markers.
+    """
+    every = list(means)
+    axes.plot([x for x, _, _ in every], [y for _, y, _ in every], **marks(label, labels) | changes)
+    for x, y, sample in every:
+        if sample.star:
+            axes.annotate(sample.star.strip(), (x, y), xytext=(2.5, 1), textcoords="offset points")
+
+
+def legend_of(figure: Figure, points: Sequence[Point]) -> None:
+    """One legend of the methods that are drawn, on the right, each with how many count of it.
+
+    A method of which none counts is in it, too, and says so.
+    """
+    drawn = {
         label: handle
         for axes in figure.axes
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
     }
-    figure.legend(shown.values(), shown.keys(), loc="outside right upper", frameon=False)
+    labels, shown = labels_of(points), {}
+    for place, label in enumerate(labels):
+        samples = [point.samples[place] for point in points]
+        name, empty = look(label, labels).name, why_empty(samples)
+        if name in drawn:
+            shown[f"{name}{merged(samples).star} ({n_of(samples)})"] = drawn[name]
+            explain_stars(figure, samples)
+            if empty:
+                add_note(figure, f"{name}: {empty}")
+        elif not merged(samples).rows:
+            shown[f"{name} ({empty})"] = Line2D([], [], ls="none")
+    several = " a point" if len(points) > 1 else ""
+    figure.legend(
+        shown.values(), shown.keys(), loc="outside right upper", frameon=False,
+        title=f"method (generations{several})", title_fontsize=7, fontsize=7, alignment="left",
+    )  # fmt: skip
 
 
 def applied() -> AbstractContextManager[None]:
@@ -155,31 +203,47 @@ def applied() -> AbstractContextManager[None]:
     )
 
 
-def drawable(rows: list[Row]) -> list[Row]:
-    """Rows that may be shown and compared.
+def name_of(sample: Sample, labels: list[str]) -> str:
+    """The name of a method, with a star where suspect generations of it count."""
+    return look(sample.method, labels).name + sample.star
 
-    Never an invalid one; and a text counts only when each method that is shown has it, from every
-    device: otherwise one would be judged on other texts than the next.
+
+def name_methods(axes: Axes, samples: Sequence[Sample]) -> None:
+    """Method names on the y axis, the first on top, each with how many generations count of it.
+
+    The place of a method of which none counts says so.
     """
-    fit = [row for row in rows if row.verdict != "invalid"]
-    wanted = len({row.method for row in fit}) * len({row.device for row in rows})
-    having = Counter((point_text(row.point), row.repeat, row.prompt) for row in fit)
-    return [row for row in fit if having[point_text(row.point), row.repeat, row.prompt] == wanted]
-
-
-def name_methods(axes: Axes, labels: list[str], rows: list[Row]) -> None:
-    """Method names on the y axis, the first on top; a star marks methods with suspect rows."""
-    suspect = {row.method for row in rows if row.verdict == "suspect"}
-    names = [look(label, labels).name + (" *" if label in suspect else "") for label in labels]
-    axes.set_yticks(range(len(labels)), names)
-    axes.set_ylim(len(labels) - 0.4, -0.6)
+    labels = [sample.method for sample in samples]
+    names = [f"{name_of(sample, labels)}\n{sample.n}" for sample in samples]
+    axes.set_yticks(range(len(names)), names, fontsize=7)
+    axes.set_ylim(len(names) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)
-    if suspect:
-        explain_star(axes)
+    for y, sample in enumerate(samples):
+        if sample.why_empty:
+            axes.annotate(
+                sample.why_empty, (0, y), xytext=(4, 0), textcoords="offset points", va="center",
+                fontsize=7,
+            )  # fmt: skip
+    assert isinstance(axes.figure, Figure)
+    explain_stars(axes.figure, samples)
 
 
-def explain_star(axes: Axes) -> None:
-    """Say what a star after a method's name means."""
-    axes.annotate(
-        "* suspect, see verdict.json", (1, 1), xycoords="axes fraction", ha="right", fontsize=6
-    )
+def explain_stars(figure: Figure, samples: Iterable[Sample]) -> None:
+    """Say below a figure of these samples what a star means, if there is one."""
+    if any(sample.star for sample in samples):
+        add_note(figure, STAR)
+
+
+def note_empty(figure: Figure, points: Sequence[Point]) -> None:
+    """Name below a figure, which has no places for methods, those of which none counts."""
+    labels = labels_of(points)
+    for place, label in enumerate(labels):
+        if empty := why_empty([point.samples[place] for point in points]):
+            add_note(figure, f"{look(label, labels).name}: {empty}")
+
+
+def add_note(figure: Figure, text: str) -> None:
+    """Write a line below a figure, once."""
+    lines = figure.get_supxlabel().splitlines()
+    if text not in lines:
+        figure.supxlabel("\n".join([*lines, text]), fontsize=6)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from plots.style import COLUMN, PANELS, drawable, legend_of, marks
+from plots.style import COLUMN, PANELS, labels_of, legend_of, plot_means, shown_points
+from testbed.generations import Point
+from testbed.intervals import speed
 from testbed.results import Results
 from testbed.sweep import Values, alike, axes_of, namer, short_key
-from testbed.traces.summary import Row
 
 
 def draw(results: Results) -> Figure | None:
@@ -21,12 +23,12 @@ def draw(results: Results) -> Figure | None:
     with it are named there. Where points have other keys than one another, they are the x axis
     themselves, in the order of the sweep.
     """
-    rows = [row for row in drawable(results.summary().rows) if row.point]
-    if not rows:
+    every = [point for point in shown_points(results) if point.values]
+    if not every:
         return None
-    labels = list(dict.fromkeys(row.method for row in rows))
-    panels: dict[str, list[Row]] = {}
-    points = [row.point for row in rows]
+    labels = labels_of(every)
+    panels: dict[str, list[Point]] = {}
+    points = [point.values for point in every]
     together, name = axes_of(points)[0], namer(points)
     listed = not alike(points)
     if listed:
@@ -35,12 +37,12 @@ def draw(results: Results) -> Figure | None:
     def tick(point: Values) -> str:
         return textwrap.fill(name(point), 24) if listed else str(point[together[0]])
 
-    for row in rows:
-        others = {key: value for key, value in row.point.items() if key not in together}
-        panels.setdefault(textwrap.fill(name(others), 90), []).append(row)
+    for each in every:
+        others = {key: value for key, value in each.values.items() if key not in together}
+        panels.setdefault(textwrap.fill(name(others), 90), []).append(each)
     if len(panels) > PANELS:
         return None
-    figure = Figure(figsize=(2 * COLUMN, max(2.6 * len(panels), 0.4 + 0.19 * len(labels))))
+    figure = Figure(figsize=(2 * COLUMN, max(2.6 * len(panels), 0.5 + 0.19 * len(labels))))
     all_axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
     for axes, (title, mine) in zip(all_axes, panels.items(), strict=True):
         _draw_panel(axes, tick, labels, mine)
@@ -49,25 +51,24 @@ def draw(results: Results) -> Figure | None:
         all_axes[-1].tick_params(axis="x", labelrotation=30, labelsize=6)
     else:
         all_axes[-1].set_xlabel(", ".join(map(short_key, together)))
-    legend_of(figure)
+    legend_of(figure, every)
     return figure
 
 
 def _draw_panel(
-    axes: Axes, tick: Callable[[Values], str], labels: list[str], rows: list[Row]
+    axes: Axes, tick: Callable[[Values], str], labels: list[str], points: Sequence[Point]
 ) -> None:
-    values = list(dict.fromkeys(tick(row.point) for row in rows))
-    for label in labels:
-        at = [
-            [row for row in rows if row.method == label and tick(row.point) == value]
-            for value in values
-        ]
-        speeds = [
-            (x, sum(row.tokens for row in mine) / sum(row.seconds for row in mine))
-            for x, mine in enumerate(at)
-            if mine
-        ]
-        axes.plot(*zip(*speeds, strict=True), **marks(label, labels))
+    values = list(dict.fromkeys(tick(point.values) for point in points))
+    for place, label in enumerate(labels):
+        samples = [(values.index(tick(point.values)), point.samples[place]) for point in points]
+        if any(sample.rows for _, sample in samples):
+            plot_means(
+                axes, label, labels,
+                [
+                    (x, speed(sample.rows).estimate if sample.rows else math.nan, sample)
+                    for x, sample in sorted(samples, key=lambda each: each[0])
+                ],
+            )  # fmt: skip
     axes.set_xticks(range(len(values)), values)
     axes.set_yscale("log")
     axes.grid(axis="y")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from plots.style import COLUMN, PHASES, drawable, explain_star, look
+from plots.style import COLUMN, PHASES, add_note, explain_stars, name_of, shown_points
+from testbed.generations import Sample
 from testbed.input_file import is_file
 from testbed.results import Results
 from testbed.traces.events import events_by_stream
@@ -19,43 +22,48 @@ Bars = dict[str, list[tuple[float, float]]]
 
 
 def draw(results: Results) -> Figure | None:
-    """The figure for the first prompt of the first repetition, or None without its events.
+    """The figure for one prompt in one repetition, or None without its events.
 
-    Of several points of a sweep it shows the first; of several devices the first one's, and the
-    verifier may have worked for others meanwhile.
+    It is the first that counts of most methods. Of several points of a sweep it shows the first
+    with something to show; of several devices the first one's, and the verifier may have worked for
+    others meanwhile.
 
-    Messages are paired by their order, so texts with resends are left out.
+    Messages are paired by their order, so generations with resends are left out.
     """
-    every = drawable(results.summary().rows)
-    rows = [
-        row
-        for row in every
-        if row.prompt == row.repeat == row.resends == 0
-        and row.point == every[0].point
-        and row.device == every[0].device
-        and _events(results, row, row.device)
-    ]
+    points = shown_points(results)
+    if not points:
+        return None
+    samples = next(each.samples for each in points if any(sample.rows for sample in each.samples))
+    labels = [sample.method for sample in samples]
+    repeat, prompt, rows = _alike(results, samples)
     if not rows:
         return None
-    labels = [row.method for row in rows]
-    window = min(row.seconds for row in rows)
+    window = min(row.seconds for row in rows.values())
     verifier = results.scenario().get("verifier", "")
-    figure = Figure(figsize=(2 * COLUMN, 0.8 + 0.75 * len(rows)))
-    all_axes = figure.subplots(len(rows), 1, sharex=True, squeeze=False)[:, 0]
-    for axes, row in zip(all_axes, rows, strict=True):
-        bars, commits = _phases(results, row, verifier)
-        for lane, (phase, spans) in enumerate(bars.items()):
-            shown = [(start, length) for start, length in spans if start < window]
-            axes.broken_barh(shown, (lane - 0.4, 0.8), color=PHASES[phase])
-        axes.vlines([t for t in commits if t <= window], 3.5, 4.3, color="black", lw=0.6)
+    figure = Figure(figsize=(2 * COLUMN, 0.8 + 0.75 * len(samples)))
+    all_axes = figure.subplots(len(samples), 1, sharex=True, squeeze=False)[:, 0]
+    which = f"prompt {prompt + 1}, repetition {repeat + 1}"
+    for axes, sample in zip(all_axes, samples, strict=True):
         axes.set_ylim(4.4, -0.6)
         axes.set_yticks([])
-        name = look(row.method, labels).name + (" *" if row.verdict == "suspect" else "")
-        axes.set_ylabel(name, rotation=0, ha="right", va="center", labelpad=4)
-    if any(row.verdict == "suspect" for row in rows):
-        explain_star(all_axes[0])
+        row = rows.get(sample.method)
+        shown = Sample(sample.method, [row] if row else [])
+        axes.set_ylabel(name_of(shown, labels), rotation=0, ha="right", va="center", labelpad=4)
+        explain_stars(figure, [shown])
+        if row is None:
+            axes.text(
+                0.01, 0.5, sample.why_empty or f"nothing to show of {which}",
+                transform=axes.transAxes, va="center", fontsize=7,
+            )  # fmt: skip
+            continue
+        bars, commits = _phases(results, row, verifier)
+        for lane, (phase, spans) in enumerate(bars.items()):
+            near = [(start, length) for start, length in spans if start < window]
+            axes.broken_barh(near, (lane - 0.4, 0.8), color=PHASES[phase])
+        axes.vlines([t for t in commits if t <= window], 3.5, 4.3, color="black", lw=0.6)
     all_axes[-1].set_xlim(0, window)
-    all_axes[-1].set_xlabel("seconds since the prompt (ticks below: tokens are certain)")
+    all_axes[-1].set_xlabel("seconds since the prompt (ticks below: tokens are committed)")
+    add_note(figure, f"one generation of each method: {which}")
     figure.legend(
         handles=[Patch(color=colour, label=phase) for phase, colour in PHASES.items()],
         loc="outside upper center",
@@ -63,6 +71,28 @@ def draw(results: Results) -> Figure | None:
         frameon=False,
     )
     return figure
+
+
+def _alike(results: Results, samples: Sequence[Sample]) -> tuple[int, int, dict[str, Row]]:
+    """A repetition and a prompt, and the rows of them that have events, by method."""
+    device = next(row.device for sample in samples for row in sample.rows)
+    rows = [
+        row
+        for sample in samples
+        for row in sample.rows
+        if row.device == device and row.resends == 0 and is_file(_file(results, row, device))
+    ]
+    having = Counter((row.repeat, row.prompt) for row in rows)
+    repeat, prompt = min(having, key=lambda each: (-having[each], each), default=(0, 0))
+    return (
+        repeat,
+        prompt,
+        {
+            row.method: row
+            for row in rows
+            if (row.repeat, row.prompt) == (repeat, prompt) and _events(results, row, device)
+        },
+    )
 
 
 def _file(results: Results, row: Row, node: str) -> Path:

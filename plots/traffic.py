@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from plots.style import COLUMN, drawable, few_points, look, name_methods
+from plots.style import COLUMN, few_points, labels_of, look, name_methods, shown_points
+from testbed.generations import Sample
 from testbed.results import Results
-from testbed.traces.summary import Row
 
 
 def draw(results: Results) -> Figure | None:
-    """The figure, or None without rows, or with more points than fit."""
-    rows = drawable(results.summary().rows)
-    labels = list(dict.fromkeys(row.method for row in rows))
-    points = few_points(rows)
+    """The figure, or None without generations that count, or with more points than fit."""
+    every = shown_points(results)
+    labels, points = labels_of(every), few_points(every)
     if not points:
         return None
     figure = Figure(figsize=(2 * COLUMN, 0.9 + 0.34 * len(labels) * len(points)))
     grid = figure.subplots(len(points), 2, sharex=True, sharey=True, squeeze=False)
-    for both, (title, mine) in zip(grid, points, strict=True):
+    for both, (title, samples) in zip(grid, points, strict=True):
         for axes, way in zip(both, ("uplink", "downlink"), strict=True):
-            _draw_way(axes, way, labels, mine)
+            _draw_way(axes, way, labels, samples)
             whole = f"{way}, {title}" if title else way
             axes.set_title(textwrap.fill(whole, 42), loc="left", fontsize=7)
-        name_methods(both[0], labels, mine)
+        name_methods(both[0], samples)
         both[1].tick_params(axis="y", length=0)
     for axes in grid[-1]:
         axes.set_xlabel("bytes per token, log scale")
@@ -39,16 +39,20 @@ def draw(results: Results) -> Figure | None:
     return figure
 
 
-def _draw_way(axes: Axes, way: str, labels: list[str], rows: list[Row]) -> None:
-    for y, label in enumerate(labels):
-        mine = [row for row in rows if row.method == label]
+def _draw_way(axes: Axes, way: str, labels: list[str], samples: Sequence[Sample]) -> None:
+    named = False
+    for y, sample in enumerate(samples):
+        mine = sample.rows
+        if not mine:
+            continue
         tokens = sum(row.tokens for row in mine)
         payload = sum(getattr(row, f"{way}_payload_bits") for row in mine) / 8 / tokens
         wire = sum(getattr(row, f"{way}_wire_bytes") for row in mine) / tokens
-        colour = look(label, labels).colour
-        first = y == 0
-        axes.barh(y, wire, height=0.62, color=colour, alpha=0.45, label="frames" * first)
-        axes.barh(y, payload, height=0.3, color=colour, label="payload" * first)
+        colour = look(sample.method, labels).colour
+        names = ("", "") if named else ("frames", "payload")
+        axes.barh(y, wire, height=0.62, color=colour, alpha=0.45, label=names[0])
+        axes.barh(y, payload, height=0.3, color=colour, label=names[1])
+        named = True
         axes.annotate(
             f"{wire:,.0f}" if wire else "nothing", (wire, y), xytext=(3, 0),
             textcoords="offset points", va="center",

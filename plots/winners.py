@@ -1,9 +1,10 @@
 """Which method is fastest where: a map over the first two keys of a sweep, a panel for each other
 combination. Keys that change together count as the first of them.
 
-A cell has the winner's colour, name, and how many times as fast as the first method it is. Where
-the second best cannot be told from it, text by text (testbed.intervals), the cell is hatched. What
-never asks the target decodes other texts, so it cannot win; where it is faster, a corner says so.
+A cell has the winner's colour, name, and how many times as fast as the first method it is, by n
+pairs of generations. It is hatched where the second best cannot be told from it, pair by pair
+(testbed.intervals), or a method has no generation that counts. What never asks the target decodes
+other texts, so it cannot win; where it is faster, a corner says so.
 """
 
 from __future__ import annotations
@@ -16,20 +17,31 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Polygon, Rectangle
 
-from plots.style import COLUMN, drawable, look
-from testbed.intervals import speed_ratio
+from plots.style import (
+    COLUMN,
+    add_note,
+    explain_stars,
+    labels_of,
+    look,
+    note_empty,
+    shown_points,
+)
+from testbed.generations import Point, paired
+from testbed.intervals import speed, speed_ratio
 from testbed.methods.base import method_class
 from testbed.results import Results
-from testbed.sweep import alike, axes_of, short_key
-from testbed.traces.summary import Row, by_point
+from testbed.sweep import Values, alike, axes_of, short_key
 
 _UNSURE = "/////"
 
 
 class _Cell(NamedTuple):
     winner: str
-    ratio: float
-    """Tokens/s over those of the first method."""
+    star: str
+    """That of a suspect generation at this point, of any method."""
+    ratio: float | None
+    """Tokens/s over those of the first method; None where they have no pair."""
+    pairs: int
     sure: bool
     overtaken: bool
     """Whether a method that never asks the target is faster."""
@@ -40,21 +52,21 @@ def draw(results: Results) -> Figure | None:
 
     Points that have other keys than one another make no map.
     """
-    rows = [row for row in drawable(results.summary().rows) if len(row.point) > 1]
-    every = list(dict.fromkeys(row.method for row in rows))
-    labels = [label for label in every if label not in _alone(results)]
+    every = [point for point in shown_points(results) if len(point.values) > 1]
+    labels = [label for label in labels_of(every) if label not in _alone(results)]
     if len(labels) < 2:
         return None
-    points = [row.point for row in rows]
+    points = [point.values for point in every]
     if not alike(points):
         return None
     keys = [group[0] for group in axes_of(points)]
-    values = {key: _values(rows, key) for key in keys}
+    values = {key: _values(points, key) for key in keys}
     if len(keys) < 2 or any(len(values[key]) < 2 for key in keys[:2]):
         return None
     cells = {
-        tuple(str(point.get(key)) for key in keys): _cell(mine, labels)
-        for point, mine in by_point(rows)
+        tuple(str(point.values.get(key)) for key in keys): cell
+        for point in every
+        if (cell := _cell(point, labels)) is not None
     }
     columns = values[keys[2]] if len(keys) > 2 else [None]
     others = [[]] if len(keys) < 4 else _combinations([values[key] for key in keys[3:]])
@@ -75,11 +87,12 @@ def draw(results: Results) -> Figure | None:
         line[0].set_ylabel(short_key(keys[1]))
     for axes in grid[-1]:
         axes.set_xlabel(short_key(keys[0]))
-    winners = [label for label in labels if any(cell.winner == label for cell in cells.values())]
+    won = {cell.winner for cell in cells.values()}
+    winners = [label for label in labels if label in won]
     handles = [Patch(color=look(each, labels).colour, label=look(each, labels).name)
                for each in winners]  # fmt: skip
     if not all(cell.sure for cell in cells.values()):
-        handles.append(Patch(fc="white", ec="grey", hatch=_UNSURE, label="second may be as fast"))
+        handles.append(Patch(fc="white", ec="grey", hatch=_UNSURE, label="another may be as fast"))
     if any(cell.overtaken for cell in cells.values()):
         handles.append(Patch(color="black", label="corner: draft alone faster"))
     room = max(2, min(6, wide * len(columns) // 2))
@@ -88,7 +101,9 @@ def draw(results: Results) -> Figure | None:
         fontsize=6.5, handlelength=1.2, columnspacing=1.0,
     )  # fmt: skip
     first = look(labels[0], labels).name
-    figure.supxlabel(f"number: tokens/s of the fastest over those of {first}", fontsize=6)
+    add_note(figure, f"number: tokens/s of the fastest over those of {first}, by n pairs")
+    explain_stars(figure, (sample for point in every for sample in point.samples))
+    note_empty(figure, every)
     return figure
 
 
@@ -104,12 +119,12 @@ def _alone(results: Results) -> set[str]:
     }
 
 
-def _values(rows: Sequence[Row], key: str) -> list[Any]:
+def _values(points: Sequence[Values], key: str) -> list[Any]:
     """The values of a key, in their order in the sweep."""
     seen: list[Any] = []
-    for row in rows:
-        if row.point.get(key) not in seen:
-            seen.append(row.point.get(key))
+    for point in points:
+        if point.get(key) not in seen:
+            seen.append(point.get(key))
     return seen
 
 
@@ -120,22 +135,27 @@ def _combinations(lists: Sequence[Sequence[Any]]) -> list[list[Any]]:
     return combined
 
 
-def _cell(rows: Sequence[Row], labels: Sequence[str]) -> _Cell:
-    by = {label: mine for label in labels if (mine := [r for r in rows if r.method == label])}
-    speeds = {
-        label: sum(row.tokens for row in mine) / sum(row.seconds for row in mine)
-        for label, mine in by.items()
-    }
-    best, *others = sorted(speeds, key=lambda label: -speeds[label])
-    ratio = speed_ratio(by[best], by[others[0]]) if others else None
-    base = speeds.get(labels[0])
-    alone = [row for row in rows if row.method not in labels]
-    fastest = max((row.tokens_per_second for row in alone), default=0.0)
+def _cell(point: Point, labels: Sequence[str]) -> _Cell | None:
+    """Who wins at a point, of those that have generations that count; None where nobody has."""
+    fit = [sample for sample in point.samples if sample.rows]
+    asking = [sample for sample in fit if sample.method in labels]
+    if not asking:
+        return None
+    speeds = {sample.method: speed(sample.rows).estimate for sample in fit}
+    best, *others = sorted(asking, key=lambda sample: -speeds[sample.method])
+    second = speed_ratio(best.rows, others[0].rows) if others else None
+    (first,) = (sample for sample in point.samples if sample.method == labels[0])
+    over = speed_ratio(best.rows, first.rows)
     return _Cell(
-        best,
-        speeds[best] / base if base else float("nan"),
-        ratio is None or ratio.differs,
-        fastest > speeds[best],
+        best.method,
+        next((sample.star for sample in fit if sample.suspect), ""),
+        over.estimate if over else None,
+        len(paired(best.rows, first.rows)),
+        len(asking) == len(labels)
+        and second is not None
+        and second.differs
+        and second.estimate > 1,  # the pairs may be others than all the generations of both
+        any(speeds[sample.method] > speeds[best.method] for sample in fit if sample not in asking),
     )
 
 
@@ -152,6 +172,7 @@ def _draw_panel(
             if cell is None:
                 continue
             colour = look(cell.winner, labels).colour
+            ratio = "–" if cell.ratio is None else f"{cell.ratio:.1f}"
             dark = sum(to_rgb(colour)) < 1.5
             axes.add_patch(
                 Rectangle(
@@ -160,8 +181,8 @@ def _draw_panel(
                 )
             )  # fmt: skip
             axes.text(
-                x, y, f"{look(cell.winner, labels).name}\n{cell.ratio:.1f}", ha="center",
-                va="center", fontsize=4.5, color="white" if dark else "black",
+                x, y, f"{look(cell.winner, labels).name}{cell.star}\n{ratio}\nn {cell.pairs}",
+                ha="center", va="center", fontsize=4, color="white" if dark else "black",
                 bbox={"fc": colour, "ec": "none", "pad": 0.6},
             )  # fmt: skip
             if cell.overtaken:

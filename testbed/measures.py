@@ -9,25 +9,37 @@ from collections.abc import Sequence
 from itertools import pairwise, zip_longest
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 
+from testbed.intervals import speed
 from testbed.traces.phases import BOUND, PHASES
 from testbed.traces.summary import Row
 
+BEYOND = 2
+"""A percentile is told where so many values are expected beyond it, on its nearer side.
+
+That is of 4 values p50, of 40 p95, of 200 p99. With fewer it would lie between the last values.
+"""
+
 
 class Percentiles(NamedTuple):
-    """Of some seconds."""
+    """Of some seconds; None where there are too few."""
 
-    p50: float
-    p95: float
-    p99: float
+    p50: float | None
+    p95: float | None
+    p99: float | None
 
 
-def percentiles(seconds: Sequence[float]) -> Percentiles | None:
-    """None of nothing."""
-    if not seconds:
+def percentiles(seconds: Sequence[float]) -> Percentiles:
+    """Return those of which there are enough values, see BEYOND."""
+    return Percentiles(*(_percentile(seconds, percent) for percent in (50, 95, 99)))
+
+
+def _percentile(seconds: Sequence[float], percent: int) -> float | None:
+    if len(seconds) * min(percent, 100 - percent) < 100 * BEYOND:
         return None
-    return Percentiles(*map(float, np.percentile(seconds, (50, 95, 99))))
+    return float(np.percentile(seconds, percent))
 
 
 def token_waits(rows: Sequence[Row]) -> list[float]:
@@ -72,6 +84,19 @@ def acceptance_by_place(rows: Sequence[Row]) -> list[Place]:
         for lists in ([row.tested_at for row in rows], [row.accepted_at for row in rows])
     )
     return [Place(*both) for both in zip(tested, accepted, strict=False) if both[0]]
+
+
+def predicted_speed(rows: Sequence[Row]) -> float | None:
+    """Tokens/s by the papers' model, taken together as those that were measured are.
+
+    None where one generation has no prediction; see testbed.traces.prediction.
+    """
+    predicted = [
+        msgspec.structs.replace(row, seconds=row.tokens / each, tokens_per_second=each)
+        for row in rows
+        if (each := row.predicted_tokens_per_second)
+    ]
+    return speed(predicted).estimate if len(predicted) == len(rows) else None
 
 
 def goodput(rows: Sequence[Row], way: str) -> float:

@@ -1,4 +1,4 @@
-"""The final tables: one line per method, all its texts together."""
+"""The final tables: one line per method, all its generations that count together."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from rich.console import Console
 
 from testbed.cells import Table
 from testbed.energy import Energy, energy_of
+from testbed.generations import STAR, Sample, paired, points_of
 from testbed.intervals import Interval, effect_size, speed, speed_ratio
 from testbed.measures import (
     acceptance_by_place,
@@ -15,14 +16,16 @@ from testbed.measures import (
     per_output_token,
     percentiles,
     phase_seconds,
+    predicted_speed,
     resampling_rate,
     round_seconds,
     token_waits,
 )
+from testbed.method_table import NONE, MethodTable
 from testbed.results import Results
 from testbed.sweep import namer
 from testbed.traces.phases import PHASES
-from testbed.traces.summary import Row, by_point, dilation_text, together_speed
+from testbed.traces.summary import Row, dilation_text, together_speed
 from testbed.traces.verdict import worst
 
 _PHASES = {
@@ -37,15 +40,17 @@ def print_results(results: Results) -> None:
     """Print tables, verdict and reasons of a results directory."""
     console = Console()
     energy = energy_of(results.scenario())
-    every = by_point(results.summary().rows)
+    every = points_of(results)
     name = namer(point for point, _ in every)
-    for point, rows in every:
+    for point, samples in every:
         if point:
             console.rule(name(point), style="none")
-        if dilated := dilation_text(rows):
+        if dilated := dilation_text([row for sample in samples for row in sample.every]):
             console.print(dilated, highlight=False)
-        for _, table in tables(rows, energy):
+        for _, table in tables(samples, energy):
             console.print(table)
+    if any(sample.suspect for _, samples in every for sample in samples):
+        console.print(STAR, highlight=False)
     if again := sum(row.again for row in results.summary().rows):
         console.print(
             f"{again} times a text was decoded once more, as passes had been late", highlight=False
@@ -64,36 +69,47 @@ def print_results(results: Results) -> None:
         console.print(f"  {reason}", highlight=False, markup=False, soft_wrap=True)
 
 
-def tables(rows: list[Row], energy: Energy | None) -> Iterator[tuple[str, Table]]:
+def tables(samples: Sequence[Sample], energy: Energy | None) -> Iterator[tuple[str, Table]]:
     """All tables of one point of a sweep, each with what it shows, in words."""
-    yield "Speed: all texts together, and where the time of a token went", speed_table(rows)
-    if len({row.device for row in rows}) > 1:
-        yield "Devices that decode at the same time", devices_table(rows)
-    fit = [row for row in rows if row.verdict != "invalid"]
-    if len({(row.repeat, row.prompt, row.device) for row in fit}) > 1:
-        yield "How sure that is: methods compared text by text", intervals_table(fit)
+    rows = [row for sample in samples for row in sample.rows]
+    yield (
+        "Speed: all generations together, and where the time of a token went",
+        speed_table(samples),
+    )
+    if len({row.device for sample in samples for row in sample.every}) > 1:
+        yield "Devices that decode at the same time", devices_table(samples)
+    if len({(row.repeat, row.prompt, row.device) for row in rows}) > 1:
+        yield (
+            "How sure that is: methods compared generation by generation",
+            intervals_table(samples),
+        )
     # Older results have none of these.
     if any(row.token_s for row in rows):
-        yield "How long users wait", latency_table(rows)
+        yield "How long users wait for tokens", waits_table(samples)
+    if any(row.round_s for row in rows):
+        yield "How long rounds take", rounds_table(samples)
     if any(row.phases for row in rows):
         yield (
             "Where the time went, and what links and compute allow",
-            time_table(rows),
+            time_table(samples),
         )
     if any(row.tested_at for row in rows):
-        yield "Acceptance of the first, second, … draft of a round", places_table(rows)
-    yield "Traffic: payloads, messages, and frames on the radio link", traffic_table(rows)
+        yield "Acceptance of the first, second, … draft of a round", places_table(samples)
+    yield "Traffic: payloads, messages, and frames on the radio link", traffic_table(samples)
     if energy is not None:
-        yield "Energy, by the scenario's own model", energy_table(rows, energy)
-    yield "What the papers' formulas predict, beside what was measured", prediction_table(rows)
+        yield "Energy, by the scenario's own model", energy_table(samples, energy)
+    yield "What the papers' formulas predict, beside what was measured", prediction_table(samples)
 
 
-def speed_table(rows: list[Row]) -> Table:
-    """Speed, acceptance and where the time went; totals over all texts, not means of ratios.
+def speed_table(samples: Sequence[Sample]) -> Table:
+    """Speed, acceptance and where the time went.
 
-    Where several devices decode at the same time, all of it is as one of them sees it.
+    Tokens/s are those of testbed.intervals, all else is totals over all generations that count, not
+    means of ratios. Where several devices decode at the same time, all of it is as one of them sees
+    it.
     """
-    table = Table(
+    table = MethodTable(
+        samples,
         "tokens\n/s",
         "first\ntok. ms",
         "tokens\n/round",
@@ -103,7 +119,7 @@ def speed_table(rows: list[Row]) -> Table:
         "netw.\nms/tok",
         "\nverdict",
     )
-    for method, mine in _by_method(rows):
+    for method, mine in table.methods():
         tokens = sum(row.tokens for row in mine)
         accepted = sum(row.accepted for row in mine)
         tested = sum(row.tested for row in mine)
@@ -114,7 +130,7 @@ def speed_table(rows: list[Row]) -> Table:
 
         table.add_row(
             method,
-            _rate(_speed(mine)),
+            _rate(speed(mine).estimate),
             f"{sum(row.ttft_s for row in mine) / len(mine) * 1000:.0f}",
             f"{tokens / sum(row.rounds for row in mine):.2f}" if drafted else "–",
             f"{accepted / tested:.2f}" if tested else "–",
@@ -126,23 +142,26 @@ def speed_table(rows: list[Row]) -> Table:
     return table
 
 
-def intervals_table(rows: list[Row]) -> Table:
-    """Tokens/s with 95 % intervals, and how many times as fast as the first method, text by text.
+def intervals_table(samples: Sequence[Sample]) -> Table:
+    """Tokens/s with 95 % intervals, and how many times as fast as the first method that has any.
+
+    That is of pairs: generations of a prompt, repetition and device that count for both.
 
     Where the interval of that holds 1, either may be the faster one; `d` is the effect's size in
     deviations. See testbed.intervals.
     """
-    methods = _by_method(rows)
-    first, base = methods[0]
-    table = Table(
-        "tokens\n/s", "\n95 %", f"over\n{first}", "\n95 %", "\nd", "\nsurely", first="\ncompared"
-    )
-    for label, mine in methods:
+    first, base = next((each.method, each.rows) for each in samples if each.rows)
+    table = MethodTable(
+        samples, "tokens\n/s", "\n95 %", "\npairs", f"over\n{first}", "\n95 %", "\nd", "\nsurely",
+        first="\ncompared",
+    )  # fmt: skip
+    for label, mine in table.methods():
         own = speed(mine)
-        cells = ["–", "–", "–", "–"]
+        cells = [NONE] * 5
         if label != first and (ratio := speed_ratio(mine, base)) is not None:
             surely, size = "faster" if ratio.estimate > 1 else "slower", effect_size(mine, base)
             cells = [
+                str(len(paired(mine, base))),
                 f"{ratio.estimate:.2f}",
                 _bounds(ratio),
                 "–" if size is None else f"{size:.1f}",
@@ -158,46 +177,77 @@ def _bounds(interval: Interval) -> str:
     return f"{interval.low:.2f}–{interval.high:.2f}"
 
 
-def devices_table(rows: list[Row]) -> Table:
-    """Tokens per second of devices that decode at the same time: together, and one by one."""
-    table = Table(
-        "\ndevices", "\ntogether", "slowest\ndevice", "fastest\ndevice", first="tokens/s\nof"
+def devices_table(samples: Sequence[Sample]) -> Table:
+    """Tokens per second of devices that decode at the same time: together, and one by one.
+
+    Together is of the prompts for which every device's generation counts.
+    """
+    table = MethodTable(
+        samples,
+        "\ndevices",
+        "\ntogether",
+        "slowest\ndevice",
+        "fastest\ndevice",
+        first="tokens/s\nof",
     )
-    for method, mine in _by_method(rows):
+    whole = {sample.method: sample.together() for sample in samples}
+    for method, mine in table.methods():
         names = dict.fromkeys(row.device for row in mine)
-        speeds = [_speed([row for row in mine if row.device == name]) for name in names]
-        shown = (together_speed(mine), min(speeds), max(speeds))
-        table.add_row(method, str(len(names)), *(f"{speed:.2f}" for speed in shown))
+        speeds = [speed([row for row in mine if row.device == name]).estimate for name in names]
+        table.add_row(
+            method,
+            str(len(names)),
+            f"{together_speed(whole[method]):.2f}" if whole[method] else NONE,
+            f"{min(speeds):.2f}",
+            f"{max(speeds):.2f}",
+        )
     return table
 
 
-def latency_table(rows: list[Row]) -> Table:
-    """How long users wait: per token behind the first, from one token to the next, for a round.
+def waits_table(samples: Sequence[Sample]) -> Table:
+    """How long users wait: per token behind the first, and from one token to the next.
 
     Tokens that came together did not wait for each other.
     """
-    table = Table(
-        "/token\nmean", "next token\np50", "\np95", "\np99", "round\np50", "\np95", "\np99",
-        "resam-\npled %", first="\nms",
-    )  # fmt: skip
-    for method, mine in _by_method(rows):
-        cells = [_ms(per_output_token(mine))]
-        for seconds in (token_waits(mine), round_seconds(mine)):
-            cells += map(_ms, percentiles(seconds) or (None, None, None))
-        rate = resampling_rate(mine)
-        table.add_row(method, *cells, "–" if rate is None else f"{100 * rate:.0f}")
+    table = MethodTable(
+        samples, "/token\nmean", "\nwaits", "next token\np50", "\np95", "\np99", first="\nms"
+    )
+    for method, mine in table.methods():
+        waits = token_waits(mine)
+        table.add_row(
+            method, _ms(per_output_token(mine)), str(len(waits)), *map(_ms, percentiles(waits))
+        )
     return table
 
 
-def time_table(rows: list[Row]) -> Table:
+def rounds_table(samples: Sequence[Sample]) -> Table:
+    """How long rounds take, and how many of them ended with a draft that was resampled."""
+    table = MethodTable(
+        samples, "\nrounds", "\np50", "\np95", "\np99", "resam-\npled %", first="\nms"
+    )
+    for method, mine in table.methods():
+        seconds, rate = round_seconds(mine), resampling_rate(mine)
+        table.add_row(
+            method,
+            str(len(seconds)),
+            *map(_ms, percentiles(seconds)),
+            NONE if rate is None else f"{100 * rate:.0f}",
+        )
+    return table
+
+
+def time_table(samples: Sequence[Sample]) -> Table:
     """Where the time went, per token, and how it compares with what links and compute allow.
 
     `lost` is what sending again took; see testbed.traces.phases.
     """
-    table = Table(
-        *(_PHASES.get(phase, f"\n{phase}") for phase in PHASES), "times\nbound", first="\nms/token"
+    table = MethodTable(
+        samples,
+        *(_PHASES.get(phase, f"\n{phase}") for phase in PHASES),
+        "times\nbound",
+        first="\nms/token",
     )
-    for method, mine in _by_method(rows):
+    for method, mine in table.methods():
         seconds, ratio = phase_seconds(mine), over_bound(mine)
         tokens = sum(row.tokens for row in mine)
         cells = [_ms(seconds[phase] / tokens if seconds else None) for phase in PHASES]
@@ -205,35 +255,43 @@ def time_table(rows: list[Row]) -> Table:
     return table
 
 
-def places_table(rows: list[Row]) -> Table:
-    """Acceptance by place: of the first, second, … drafts of rounds that were tested."""
-    every = [(method, acceptance_by_place(mine)) for method, mine in _by_method(rows)]
-    found = [(method, places) for method, places in every if places]
-    shown = min(_PLACES, max(len(places) for _, places in found))
-    table = Table(*(f"{place}." for place in range(1, shown + 1)), first="acceptance")
-    for method, places in found:
+def places_table(samples: Sequence[Sample]) -> Table:
+    """Acceptance by place: of the first, second, … drafts of rounds that were tested.
+
+    Methods of which none was tested are not in it.
+    """
+    found = {sample.method: acceptance_by_place(sample.rows) for sample in samples}
+    shown = min(_PLACES, max(map(len, found.values())))
+    table = MethodTable(
+        [sample for sample in samples if found[sample.method] or not sample.rows],
+        *(f"{place}." for place in range(1, shown + 1)),
+        first="acceptance",
+    )
+    for method, _ in table.methods():
+        places = found[method]
         rates = [f"{each.accepted / each.tested:.2f}" for each in places[:shown]]
         table.add_row(method, *rates, *["–"] * (shown - len(rates)))
     return table
 
 
-def energy_table(rows: list[Row], energy: Energy) -> Table:
+def energy_table(samples: Sequence[Sample], energy: Energy) -> Table:
     """What devices spent, by the scenario's own model."""
-    table = Table("drafting", "sending", "together", first="mJ/token")
-    for method, mine in _by_method(rows):
+    table = MethodTable(samples, "drafting", "sending", "together", first="mJ/token")
+    for method, mine in table.methods():
         spent, tokens = energy.spent(mine), sum(row.tokens for row in mine)
         table.add_row(method, *(f"{1000 * j / tokens:,.2f}" for j in (*spent, sum(spent))))
     return table
 
 
-def traffic_table(rows: list[Row]) -> Table:
+def traffic_table(samples: Sequence[Sample]) -> Table:
     """Bytes per token: what the codec wrote, what ZeroMQ was given, what crossed the radio link."""
-    table = Table(
+    table = MethodTable(
+        samples,
         "up\npayload", "up\nmessages", "up\nframes",
         "down\npayload", "down\nmessages", "down\nframes",
         first="bytes\nper token",
     )  # fmt: skip
-    for method, mine in _by_method(rows):
+    for method, mine in table.methods():
         tokens = sum(row.tokens for row in mine)
         table.add_row(
             method,
@@ -246,31 +304,32 @@ def traffic_table(rows: list[Row]) -> Table:
     return table
 
 
-def prediction_table(rows: list[Row]) -> Table:
+def prediction_table(samples: Sequence[Sample]) -> Table:
     """What the papers' formulas predict, beside what was measured; see testbed.traces.prediction.
 
     `written` is all of the uplink payload: prompt and resampled ids, too. The last column is the
     round-trip time below which the method is faster than cloud_ar, by what both took to compute.
     """
-    table = Table(
+    table = MethodTable(
+        samples,
         "/round\npred.", "\nmeas.", "tok/s\npred.", "\nmeas.",
         "up bits\nformula", "/draft\nwritten", "RTT\n< ms",
         first="predicted,\nmeasured",
     )  # fmt: skip
-    alone = [row for row in rows if row.method == "cloud_ar"]
+    alone = [row for sample in samples if sample.method == "cloud_ar" for row in sample.rows]
     target_s = sum(row.verify_s for row in alone) / max(1, sum(r.tokens for r in alone))
-    for method, mine in _by_method(rows):
+    for method, mine in table.methods():
         tokens = sum(row.tokens for row in mine)
         drafted = sum(row.drafted for row in mine)
         verdicts = sum(row.verdicts for row in mine)
         per_round = [row.predicted_tokens_per_round for row in mine]
-        speeds = [row.predicted_tokens_per_second for row in mine]
+        predicted = predicted_speed(mine)
         table.add_row(
             method,
             _mean(per_round, [row.verdicts for row in mine]),
             f"{tokens / verdicts:.2f}" if drafted else "–",
-            _harmonic(speeds, [row.tokens for row in mine]),
-            _rate(_speed(mine)),
+            NONE if predicted is None else _rate(predicted),
+            _rate(speed(mine).estimate),
             f"{sum(row.uplink_formula_bits for row in mine) / drafted:,.0f}" if drafted else "–",
             f"{sum(row.uplink_payload_bits for row in mine) / drafted:,.0f}" if drafted else "–",
             _break_even(mine, target_s) if drafted and alone else "–",
@@ -284,14 +343,6 @@ def _mean(values: Sequence[float | None], weights: Sequence[float]) -> str:
     return f"{sum(value * weight for value, weight in known) / total:.2f}" if known else "–"
 
 
-def _harmonic(speeds: Sequence[float | None], tokens: Sequence[int]) -> str:
-    """Tokens over seconds of all texts."""
-    if not all(speeds):
-        return "–"
-    seconds = sum(n / speed for n, speed in zip(tokens, speeds, strict=True) if speed)
-    return _rate(sum(tokens) / seconds)
-
-
 def _break_even(rows: list[Row], target_s: float) -> str:
     """Tokens per round times t_ar, less what a round takes apart from the round trip, in ms.
 
@@ -303,16 +354,6 @@ def _break_even(rows: list[Row], target_s: float) -> str:
     compute = sum(row.device_compute_s + row.verify_s for row in rows)
     on_air = sum(row.predicted_on_air_s or 0.0 for row in rows)
     return f"{(tokens * target_s - compute - on_air) / rounds * 1000:,.0f}"
-
-
-def _by_method(rows: list[Row]) -> list[tuple[str, list[Row]]]:
-    """Rows of each method, methods in the order of the scenario."""
-    labels = dict.fromkeys(row.method for row in rows)
-    return [(label, [row for row in rows if row.method == label]) for label in labels]
-
-
-def _speed(rows: list[Row]) -> float:
-    return sum(row.tokens for row in rows) / sum(row.seconds for row in rows)
 
 
 def _ms(seconds: float | None) -> str:

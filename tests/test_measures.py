@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from testbed import measures
 from testbed.energy import Energy, energy_of
+from testbed.intervals import speed
 from testbed.traces.phases import PHASES
 from tests.records import alone, row
 
@@ -24,10 +26,34 @@ def test_waits_are_between_tokens_of_one_text():
     assert measures.round_seconds([alone("device_only", verdicts=0, round_s=[3.0])]) == []
 
 
-def test_percentiles_are_of_all_texts_together():
-    found = measures.percentiles([float(n) for n in range(101)])
-    assert found == (50, 95, 99)
-    assert measures.percentiles([]) is None
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        (0, (False, False, False)),
+        (3, (False, False, False)),
+        (4, (True, False, False)),
+        (39, (True, False, False)),
+        (40, (True, True, False)),
+        (199, (True, True, False)),
+        (200, (True, True, True)),
+    ],
+)
+def test_a_percentile_needs_two_values_beyond_it(values, told):
+    found = measures.percentiles([float(n) for n in range(values)])
+    assert tuple(each is not None for each in found) == told
+    for each, share in zip(found, (0.5, 0.95, 0.99), strict=True):
+        assert each is None or each == pytest.approx(share * (values - 1))
+
+
+def test_predictions_are_taken_together_as_what_was_measured_is():
+    rows = [row("dsd", seconds=1, prompt=0), row("dsd", seconds=4, prompt=1)]
+    same = [
+        msgspec.structs.replace(each, seconds=9, predicted_tokens_per_second=each.tokens_per_second)
+        for each in rows
+    ]
+    assert measures.predicted_speed(same) == pytest.approx(speed(rows).estimate)
+    one = msgspec.structs.replace(rows[0], predicted_tokens_per_second=None)
+    assert measures.predicted_speed([one, rows[1]]) is None
 
 
 def test_time_per_output_token_leaves_out_the_first():

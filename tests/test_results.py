@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from plots import draw
 from testbed.errors import TestbedError
+from testbed.intervals import speed
+from testbed.measures import predicted_speed
 from testbed.results import Results, Summary
 from testbed.table import print_results
 from testbed.traces.phases import PHASES
@@ -203,17 +205,16 @@ def lines(tmp_path, monkeypatch, capsys):
 def test_the_tables_have_each_method_once_in_the_order_they_ran(lines):
     first = [words[0] for words in lines(ROWS)]
     methods = [word for word in first if word in {each.method for each in ROWS}]
-    every = ["dsd", "device_only", "dssd-8"]
-    assert methods == every + every[:2] + every * 2  # speed, comparison, traffic, prediction
+    assert methods == ["dsd", "device_only", "dssd-8"] * 4  # speed, comparison, traffic, prediction
 
 
-def test_speeds_are_totals_and_the_worst_verdict_counts(lines):
+def test_the_first_table_has_what_counts_and_marks_what_is_suspect(lines):
     speeds = {words[0]: words[1:] for words in reversed(lines(ROWS))}
-    assert speeds["dsd"][0] == "4.00"  # not the mean of 10 and 2.5
-    assert speeds["dsd"][2:4] == ["2.50", "0.75"]
+    assert speeds["dsd"][:3] == ["*", "2/2", f"{speed(ROWS[:2]).estimate:.2f}"]
+    assert speeds["dsd"][4:6] == ["2.50", "0.75"]
     assert speeds["dsd"][-1] == "suspect"
-    assert speeds["device_only"][2:4] == ["–", "–"]
-    assert speeds["dssd-8"][-1] == "invalid"
+    assert speeds["device_only"][3:5] == ["–", "–"]
+    assert speeds["dssd-8"] == ["0/1", *["–"] * 8]
 
 
 def test_devices_that_decode_together_are_told_together_and_one_by_one(lines):
@@ -224,8 +225,9 @@ def test_devices_that_decode_together_are_told_together_and_one_by_one(lines):
     ]
     told = [words for words in lines(rows) if words[0] == "dsd"]
     assert len(told) == 5
-    assert told[0][1] == "2.22"  # what one device sees: 40 tokens in 18 s
-    assert told[1] == ["dsd", "2", "3.33", "2.00", "2.50"]  # together: 20 tokens in 6 s, twice
+    assert told[0][1:3] == ["4/4", f"{speed(rows).estimate:.2f}"]  # what one device sees
+    # Together: 20 tokens in 6 s, twice.
+    assert told[1] == ["dsd", "4/4", "2", "3.33", "2.00", "2.50"]
     assert [words[0] for words in lines(ROWS)].count("dsd") == 4
 
 
@@ -239,10 +241,11 @@ def test_methods_are_compared_with_the_first_and_never_invalid_ones(lines):
     ]  # fmt: skip
     told = lines(rows)
     begin = next(place for place, words in enumerate(told) if words[0] == "compared")
-    found = {words[0]: words[1:] for words in told[begin + 2 : begin + 5]}
-    assert list(found) == ["dsd", "dssd", "tslt"]
-    assert found["dsd"][-4:] == ["–"] * 4
-    assert found["dssd"][-4:] == ["2.00", "2.00–2.00", "–", "faster"]
+    found = {words[0]: words[1:] for words in told[begin + 2 : begin + 6]}
+    assert list(found) == ["dsd", "dssd", "qs", "tslt"]
+    assert found["dsd"][-5:] == ["–"] * 5
+    assert found["dssd"][-5:] == ["3", "2.00", "2.00–2.00", "–", "faster"]
+    assert found["qs"] == ["0/3", *["–"] * 7]
     assert found["tslt"][-1] == "neither"
 
 
@@ -255,29 +258,34 @@ def test_results_of_before_there_were_devices_open_and_their_speed_is_the_same(t
 
 
 def test_waits_phases_and_places_are_told_where_they_are_known(lines):
+    # What came together did not wait; of three tokens there are two waits, of 101 a hundred.
+    times = [0.5, *(0.5 + 0.01 * n for n in range(1, 101))]
     phases = {phase: 0.02 * (1 + place) for place, phase in enumerate(PHASES)}
     rows = [
-        row("dsd", token_s=[0.5, 0.5, 2.0], round_s=[0.5, 1.5], rejections=3, phases=phases,
+        row("dsd", token_s=times, round_s=[0.1 * n for n in range(40)], rejections=3, phases=phases,
             tested_at=[4, 3, 1], accepted_at=[3, 2, 1]),
         row("dssd"),
-        alone("device_only", token_s=[0.1, 0.4], verdicts=0, rejections=0, phases=phases),
+        alone("device_only", token_s=[0.1, 0.4], round_s=[2.0], verdicts=0, rejections=0,
+              phases=phases),
     ]  # fmt: skip
     told = lines(rows)
-    dsd = [words[1:] for words in told if words[0] == "dsd"]
-    assert dsd[1] == ["166.7", "750.0", "1425.0", "1485.0", "1000.0", "1450.0", "1490.0", "75"]
-    assert dsd[2] == ["2.0", "4.0", "6.0", "8.0", "10.0", "12.0", "14.0", "16.0", "18.0", "2.143"]
-    assert dsd[3] == ["0.75", "0.67", "1.00"]
-    dssd = [words[1:] for words in told if words[0] == "dssd"]
-    assert [set(words) for words in dssd[1:3]] == [{"166.7", "–"}, {"–"}]
-    alone_ = [words for words in told if words[0] == "device_only"]
-    assert alone_[1][2:] == ["300.0"] * 3 + ["–"] * 4
+    dsd = [words[2:] for words in told if words[0] == "dsd"]
+    assert dsd[1] == ["166.7", "100", "10.0", "10.0", "–"]
+    assert dsd[2] == ["40", "1950.0", "3705.0", "–", "75"]
+    assert dsd[3] == ["2.0", "4.0", "6.0", "8.0", "10.0", "12.0", "14.0", "16.0", "18.0", "2.143"]
+    assert dsd[4] == ["0.75", "0.67", "1.00"]
+    dssd = [words[2:] for words in told if words[0] == "dssd"]
+    assert dssd[1:3] == [["166.7", "0", *"–––"], ["0", *"––––"]]
+    alone_ = [words[2:] for words in told if words[0] == "device_only"]
+    assert alone_[1][1:] == ["1", "–", "–", "–"]
+    assert alone_[2] == ["0", *"––––"]
     assert len(alone_) == len(dsd) - 1  # it has no places
 
 
 def test_traffic_is_in_bytes_per_token(lines):
-    traffic = {words[0]: words[1:] for words in reversed(lines(ROWS)[-12:]) if len(words) == 7}
-    assert traffic["dsd"] == ["100", "120", "200", "1.0", "10.0", "50.0"]
-    assert traffic["device_only"] == ["0.0"] * 6
+    traffic = {words[0]: words[1:] for words in lines(ROWS) if words[-6:][0] in ("100", "0.0")}
+    assert traffic["dsd"] == ["*", "2/2", "100", "120", "200", "1.0", "10.0", "50.0"]
+    assert traffic["device_only"] == ["1/1", *["0.0"] * 6]
 
 
 def test_predictions_stand_beside_what_was_measured(lines):
@@ -287,11 +295,13 @@ def test_predictions_stand_beside_what_was_measured(lines):
         alone("cloud_ar", verifier_compute_s=9.0, verify_s=4.0),
     ]
     dsd, cloud = (
-        next(words[1:] for words in reversed(lines(rows)) if words[0] == name)
+        next(words[2:] for words in reversed(lines(rows)) if words[0] == name)
         for name in ("dsd", "cloud_ar")
     )
     assert dsd[:2] == ["2.60", "5.00"]  # tokens per round
-    assert dsd[2:4] == ["13.33", "10.00"]  # 40 tokens in 3 s, in 4 s
+    assert dsd[2:4] == [
+        f"{each:.2f}" for each in (predicted_speed(rows[:2]), speed(rows[:2]).estimate)
+    ]
     assert dsd[4:6] == ["583", "667"]  # bits per draft
     # 5 tokens a round save five cloud steps of 0.4 s; the device takes 0.1 s, the verifier 0.125 s,
     # the air 0.05 s. Reading the prompt, for which the cloud took 5 s, is saved by nobody.

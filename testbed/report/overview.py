@@ -5,40 +5,38 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from testbed.cells import Table
+from testbed.generations import Point
+from testbed.intervals import speed
 from testbed.measures import per_output_token, resampling_rate
+from testbed.method_table import NONE
 from testbed.report.words import words
-from testbed.traces.summary import Row, by_point
+from testbed.traces.summary import Row
 from testbed.traces.verdict import worst
 
-NONE = "–"
 Measure = Callable[[Sequence[Row]], "float | None"]
 
 
-def overview(rows: Sequence[Row]) -> Table:
-    """Totals over the texts that count; an invalid one never does, and the verdict tells of it."""
-    keys = list(dict.fromkeys(key for row in rows for key in row.point))
-    headers = ["verdict", *map(_in_two, keys), "texts\nthat count", *_MEASURES]
-    table = Table(*headers, first="method")
-    for point, there in by_point(list(rows)):
-        for method in dict.fromkeys(row.method for row in there):
-            mine = [row for row in there if row.method == method]
-            fit = counting(mine)
+def overview(points: Sequence[Point]) -> Table:
+    """Totals over the generations that count; the verdict is theirs, too.
+
+    A method without any has an empty line that says why.
+    """
+    keys = list(dict.fromkeys(key for point, _ in points for key in point))
+    table = Table("verdict", *map(_in_two, keys), "\nn", *_MEASURES, first="method")
+    for point, samples in points:
+        for sample in samples:
+            fit = sample.rows
             table.add_row(
-                method,
-                worst(row.verdict for row in mine),
+                sample.method + sample.star,
+                worst(row.verdict for row in fit) if fit else "invalid",
                 *(words(point[key]) if key in point else NONE for key in keys),
-                f"{len(fit)} of {len(mine)}",
+                sample.why_empty or sample.n,
                 *(
                     _cell(measure(fit) if fit else None, places)
                     for measure, places in _MEASURES.values()
                 ),
             )
     return table
-
-
-def counting(rows: Sequence[Row]) -> list[Row]:
-    """Rows that may be shown together and compared."""
-    return [row for row in rows if row.verdict != "invalid"]
 
 
 def _in_two(key: str) -> str:
@@ -76,7 +74,7 @@ def _per_token(name: str) -> Measure:
 
 
 _MEASURES: dict[str, tuple[Measure, int]] = {
-    "tokens\n/s": (lambda rows: sum(r.tokens for r in rows) / sum(r.seconds for r in rows), 2),
+    "tokens\n/s": (lambda rows: speed(rows).estimate, 2),
     "first\ntoken ms": (lambda rows: 1000 * sum(row.ttft_s for row in rows) / len(rows), 0),
     "ms/token\nafter it": (_scaled(per_output_token, 1000), 1),
     "tokens\n/round": (_per_round, 2),

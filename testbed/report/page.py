@@ -15,16 +15,17 @@ from markupsafe import Markup
 from testbed.cells import Table
 from testbed.energy import Energy, energy_of
 from testbed.errors import TestbedError
+from testbed.generations import STAR, Point, counting, points_of
 from testbed.report import asked, sources
 from testbed.report.drawings import draw_figures
-from testbed.report.overview import counting, overview
+from testbed.report.overview import overview
 from testbed.report.place import checks_table, place_table
 from testbed.report.runs import read_runs
 from testbed.report.words import breakable, seen, short
 from testbed.results import Results
 from testbed.sweep import namer
 from testbed.table import tables
-from testbed.traces.summary import Row, by_point, dilation_text
+from testbed.traces.summary import by_point, dilation_text
 from testbed.whole_file import write_whole
 
 _LEVELS = {"valid": 0.0, "suspect": 1.0, "invalid": 2.0}
@@ -32,13 +33,13 @@ _LEVELS = {"valid": 0.0, "suspect": 1.0, "invalid": 2.0}
 _NUMBER = re.compile(r"-?[\d,]*\.?\d+")
 
 
-class Point(NamedTuple):
-    """A point of the sweep, and its tables with what they show."""
+class Tables(NamedTuple):
+    """The tables of a point of the sweep, with what they show."""
 
     title: str
     note: str
     left_out: int
-    """Texts that are invalid."""
+    """Generations that are invalid."""
     tables: list[tuple[str, Table]]
 
 
@@ -56,7 +57,7 @@ def write_report(results: Results) -> Path:
 def render(results: Results) -> str:
     """The page. Only summary.json must be there; what else is missing is left out."""
     summary = results.summary()
-    rows = summary.rows
+    rows, points = summary.rows, points_of(results)
     scenario = sources.scenario_of(results)
     verdict = sources.verdict_of(results)
     environment = sources.environment_of(results)
@@ -78,7 +79,7 @@ def render(results: Results) -> str:
         discarded=results.discarded(),
         retried=results.retried(),
         dilated=dilation_text(rows),
-        overview=overview(rows),
+        overview=overview(points),
         lead=asked.lead(scenario),
         settings=asked.settings_table(scenario),
         links=asked.links_table(scenario),
@@ -86,7 +87,8 @@ def render(results: Results) -> str:
         methods=asked.methods_table(scenario),
         sweep=asked.sweep_table([point for point, _ in by_point(rows) if point]),
         prompts=asked.prompts(scenario),
-        points=list(_points(rows, energy_of(scenario))),
+        points=list(_tables(points, energy_of(scenario))),
+        star=STAR if any(each.suspect for point in points for each in point.samples) else "",
         drawings=list(draw_figures(results)),
         checks=checks_table(verdict.links if verdict else []),
         place=place_table(environment, sources.plans_of(results)),
@@ -112,17 +114,16 @@ def _templates() -> Environment:
     return templates
 
 
-def _points(rows: Sequence[Row], energy: Energy | None) -> Iterator[Point]:
-    """The tables of `testbed show`, of texts that count."""
-    every = by_point(list(rows))
-    name = namer(point for point, _ in every)
-    for point, mine in every:
-        fit = counting(mine)
-        yield Point(
+def _tables(points: Sequence[Point], energy: Energy | None) -> Iterator[Tables]:
+    """The tables of `testbed show`."""
+    name = namer(point for point, _ in points)
+    for point, samples in points:
+        rows = [row for sample in samples for row in sample.every]
+        yield Tables(
             title=name(point),
-            note=dilation_text(mine),
-            left_out=len(mine) - len(fit),
-            tables=list(tables(fit, energy)) if fit else [],
+            note=dilation_text(rows),
+            left_out=len(rows) - len(counting(rows)),
+            tables=list(tables(samples, energy)),
         )
 
 

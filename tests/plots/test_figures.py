@@ -10,9 +10,10 @@ import pytest
 
 from plots import FIRST, bits, draw_all, predicted, speed, sweep, timeline, traffic, winners
 from plots.style import look
-from testbed import launch
+from testbed import intervals, launch
 from testbed.cli import main
 from testbed.errors import TestbedError
+from testbed.generations import STAR
 from testbed.report.page import render
 from testbed.results import Results
 from testbed.table import print_results
@@ -22,14 +23,14 @@ from tests.records import alone, make_results, row, write_events
 ROWS = [
     *(row("cloud_ar", tokens=10, seconds=5, prompt=prompt) for prompt in (0, 1)),
     *(alone("device_only", seconds=4, prompt=prompt) for prompt in (0, 1)),
-    # Alone valid for a text that dsd has no valid row for: not comparable, so not drawn.
-    row("cloud_ar", tokens=10, seconds=0.001, prompt=2),
+    # Of a prompt for which dsd has no valid row: it counts for its own method.
+    row("cloud_ar", tokens=10, seconds=5, prompt=2),
     row("dsd", tokens=10, seconds=1),
     row("dsd", tokens=10, seconds=4, prompt=1, verdict="suspect"),
     row("dsd", tokens=10, seconds=1000, prompt=2, verdict="invalid"),
     row("mine", verdict="invalid"),
 ]
-DRAWN = ["Cloud AR", "Device only", "DSD *"]
+DRAWN = ["Cloud AR\n3 of 3", "Device only\n2 of 2", "DSD *\n2 of 3", "mine\n0 of 1"]
 
 
 def names(axes) -> list[str]:
@@ -104,12 +105,15 @@ def test_a_run_draws_the_first_of_them(tmp_path):
 
 
 def test_speed_has_a_bar_for_each_method_from_the_rows_that_count(tmp_path):
-    (axes,) = speed.draw(make_results(tmp_path, ROWS)).axes
+    figure = speed.draw(make_results(tmp_path, ROWS))
+    (axes,) = figure.axes
     assert names(axes) == DRAWN
-    assert [bar.get_width() for bar in axes.patches] == [2, 2.5, 4]  # dsd: 20 tokens in 5 s
+    mean = intervals.speed(ROWS[5:7]).estimate  # of 10 and 2.5
+    assert [bar.get_width() for bar in axes.patches] == [2, 2.5, pytest.approx(mean)]
     dots = [sorted(line.get_xdata()) for line in axes.lines]
-    assert dots == [[2, 2], [2.5, 2.5], [2.5, 10]]
-    assert notes(axes) == ["2.0", "2.5", "4.0", "* suspect, see verdict.json"]
+    assert dots == [[2, 2, 2], [2.5, 2.5], [2.5, 10]]
+    assert notes(axes) == ["2.0", "2.5", f"{mean:.1f}", "no valid generation of 1"]
+    assert figure.get_supxlabel() == STAR
 
 
 def test_traffic_has_payload_and_frames_of_each_method_both_ways(tmp_path):
@@ -118,7 +122,7 @@ def test_traffic_has_payload_and_frames_of_each_method_both_ways(tmp_path):
     assert names(up) == DRAWN
     assert [bar.get_width() for bar in up.patches] == [200, 100, 0, 0, 200, 100]
     assert [bar.get_width() for bar in down.patches] == [50, 1, 0, 0, 50, 1]
-    assert notes(up)[:3] == ["200", "nothing", "200"]
+    assert notes(up) == ["200", "nothing", "200", "no valid generation of 1"]
     assert up.get_xlim()[1] > 300  # room for the numbers
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == ["frames", "payload"]
@@ -133,15 +137,20 @@ CELL = [
 
 def test_speed_is_of_one_device_and_says_what_all_make_together(tmp_path):
     (axes,) = speed.draw(make_results(tmp_path, CELL)).axes
-    assert [bar.get_width() for bar in axes.patches] == [pytest.approx(40 / 18)]
-    assert notes(axes) == ["2.2 (together 3.3)"]  # 20 tokens in 6 s
+    mean = intervals.speed(CELL).estimate
+    assert [bar.get_width() for bar in axes.patches] == [pytest.approx(mean)]
+    assert notes(axes) == [f"{mean:.1f} (together 3.3)"]  # 20 tokens in 6 s
     assert "of one device" in axes.get_xlabel()
 
 
-def test_a_text_counts_only_when_every_device_has_it(tmp_path):
-    broken = [*CELL[:3], row("dsd", device="device2", prompt=1, verdict="invalid")]
-    (axes,) = speed.draw(make_results(tmp_path, broken)).axes
-    assert len(axes.lines[0].get_xdata()) == 2
+def test_together_is_of_the_prompts_that_count_on_every_device(tmp_path):
+    broken = row("dsd", device="device2", prompt=1, start_s=101, verdict="invalid")
+    (axes,) = speed.draw(make_results(tmp_path, [*CELL[:3], broken])).axes
+    assert len(axes.lines[0].get_xdata()) == 3
+    assert "(together 3.3)" in notes(axes)[0]
+    broken = [msgspec.structs.replace(each, verdict="invalid") for each in CELL[1::2]]
+    (axes,) = speed.draw(make_results(tmp_path, [*CELL[::2], *broken])).axes
+    assert notes(axes) == ["2.5"]
 
 
 def test_timeline_shows_the_first_device(tmp_path):
@@ -153,20 +162,6 @@ def test_timeline_shows_the_first_device(tmp_path):
     (axes,) = timeline.draw(results).axes
     assert spans(axes)[0] == [(0, 0.4), (1, 1.3)]
     assert spans(axes)[2] == []  # the verifier's events are of another text
-
-
-def test_nothing_is_marked_when_nothing_is_suspect(tmp_path):
-    results = make_results(tmp_path, [row("dsd"), row("dssd", verdict="invalid")])
-    for figure in (speed.draw(results), traffic.draw(results), timeline.draw(results)):
-        assert "DSD" in (*names(figure.axes[0]), figure.axes[0].get_ylabel())
-        assert not any("suspect" in note for axes in figure.axes for note in notes(axes))
-
-
-def test_timeline_marks_a_suspect_text(tmp_path):
-    rows = [row("cloud_ar"), row("dsd", verdict="suspect")]
-    first, second = timeline.draw(make_results(tmp_path, rows)).axes
-    assert [first.get_ylabel(), second.get_ylabel()] == ["Cloud AR", "DSD *"]
-    assert notes(first) == ["* suspect, see verdict.json"]
 
 
 def test_all_figures_agree_on_a_colour():
@@ -204,24 +199,43 @@ def test_timeline_shows_the_phases_of_the_first_text(tmp_path):
     assert ticks == pytest.approx([1, 1.9])
 
 
-def test_timeline_has_a_strip_for_each_valid_method_as_long_as_the_fastest(tmp_path):
+def test_timeline_has_a_strip_for_each_method_as_long_as_the_fastest(tmp_path):
     rows = [*ROWS, row("dssd", verdict="invalid"), row("dsd", repeat=1)]
     figure = timeline.draw(make_results(tmp_path, rows))
-    assert [axes.get_ylabel() for axes in figure.axes] == ["Cloud AR", "Device only", "DSD"]
+    assert [axes.get_ylabel() for axes in figure.axes] == [
+        "Cloud AR", "Device only", "DSD", "mine", "DSSD",
+    ]  # fmt: skip
     assert figure.axes[-1].get_xlim() == (0, 1)
-    cloud, device_only, _ = map(spans, figure.axes)
+    cloud, device_only, _ = map(spans, figure.axes[:3])
     assert all(begin < 1 for lane in cloud for begin, _ in lane)
     assert device_only[0]
     assert device_only[1:] == [[], [], []]
+    assert [notes(axes) for axes in figure.axes[3:]] == [["no valid generation of 1"]] * 2
+    assert "prompt 1, repetition 1" in figure.get_supxlabel()
+
+
+def test_timeline_has_the_first_prompt_that_counts_of_most_methods(tmp_path):
+    rows = [
+        row(method, prompt=prompt, verdict=verdict)
+        for method, verdicts in (
+            ("cloud_ar", ("valid", "valid")),
+            ("dsd", ("invalid", "suspect")),
+            ("dssd", ("valid", "invalid")),
+            ("gumbel", ("invalid", "valid")),
+        )
+        for prompt, verdict in enumerate(verdicts)
+    ]
+    figure = timeline.draw(make_results(tmp_path, rows))
+    assert [axes.get_ylabel() for axes in figure.axes] == ["Cloud AR", "DSD *", "DSSD", "Gumbel"]
+    assert notes(figure.axes[2]) == ["nothing to show of prompt 2, repetition 1"]
+    assert STAR in figure.get_supxlabel().splitlines()
 
 
 def test_timeline_does_without_runs_whose_events_are_gone(tmp_path):
     results = make_results(tmp_path, ROWS)
     shutil.rmtree(results.path / "runs" / "dsd-0")
-    assert [axes.get_ylabel() for axes in timeline.draw(results).axes] == [
-        "Cloud AR",
-        "Device only",
-    ]
+    figure = timeline.draw(results)
+    assert notes(figure.axes[2]) == ["nothing to show of prompt 1, repetition 1"]
     shutil.rmtree(results.path / "runs")
     assert timeline.draw(results) is None
 
@@ -238,13 +252,14 @@ def test_without_rows_that_count_there_are_no_figures(tmp_path, rows):
     ("rows", "said"),
     [
         ([], "nothing to draw: no run has ended"),
-        ([row("dsd", verdict="invalid")] * 2, "nothing to draw: all 2 texts are invalid"),
+        ([row("dsd", verdict="invalid")] * 2, "nothing to draw: all 2 generations are invalid"),
         (
             [
-                row("dsd"), row("dssd", verdict="invalid"),
-                row("dssd", prompt=1), row("dsd", prompt=1, verdict="invalid"),
+                alone("device_only", point={"repeat": repeat, "seed": seed},
+                      predicted_tokens_per_second=None)
+                for repeat in (1, 2) for seed in range(7)
             ],
-            "nothing to draw: 2 of 4 texts are invalid, and no text is left that every method has",
+            "nothing to draw: the sweep has more points than a figure has room for",
         ),
     ],
 )  # fmt: skip
@@ -267,7 +282,7 @@ def test_a_run_recommends_figures_where_there_are_any(tmp_path, monkeypatch, cap
         main()
     said = capsys.readouterr().out
     assert ("testbed plot" in said) == (verdict == "valid")
-    assert ("nothing to draw: all 1 texts are invalid" in said) == (verdict == "invalid")
+    assert ("nothing to draw: all 1 generations are invalid" in said) == (verdict == "invalid")
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):
@@ -287,7 +302,8 @@ def test_every_figure_of_a_dilated_run_says_so(tmp_path, monkeypatch):
     dilated = [msgspec.structs.replace(each, time_dilation=5.0) for each in ROWS]
     list(draw_all(make_results(tmp_path, dilated)))
     note = "in emulated time; everything ran 5 times as slow"
-    assert [figure.get_supxlabel() for figure in drawn] == [note] * 5
+    assert [figure.get_supxlabel().splitlines().count(note) for figure in drawn] == [1] * 5
     drawn.clear()
     list(draw_all(make_results(tmp_path, ROWS)))
-    assert [figure.get_supxlabel() for figure in drawn] == [""] * 5
+    assert not any(note in figure.get_supxlabel() for figure in drawn)
+    assert len(drawn) == 5

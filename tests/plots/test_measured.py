@@ -36,7 +36,9 @@ def names(figure) -> list[str]:
 
 def test_where_the_time_went_is_stacked_in_the_order_of_what_was_asked_for(tmp_path):
     (axes,) = where.draw(make_results(tmp_path, ROWS)).axes
-    assert [label.get_text() for label in axes.get_yticklabels()] == ["Cloud AR", "DSD", "K-SQS *"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == [
+        "Cloud AR\n1 of 1", "DSD\n1 of 1", "K-SQS *\n1 of 1", "mine\n0 of 1",
+    ]  # fmt: skip
     bars = [bar for bar in axes.patches if bar.get_y() == pytest.approx(1 - 0.65 / 2)]
     assert [bar.get_x() for bar in bars] == pytest.approx([10 * n for n in range(9)])
     assert [bar.get_width() for bar in bars] == pytest.approx([10] * 9)
@@ -107,9 +109,11 @@ def test_the_map_has_the_fastest_of_each_point_and_doubts_where_it_must(tmp_path
     assert [label.get_text() for label in axes.get_xticklabels()] == ["1mbit", "9mbit"]
     assert axes.get_xlabel() == "radio up rate"
     won = [text.get_text().split("\n") for text in axes.texts]
-    assert won == [["DSSD", "2.0"], ["DSD", "1.0"], ["DSD", "1.0"], ["DSD", "1.0"]]
+    assert won == [
+        ["DSSD", "2.0", "n 3"], ["DSD", "1.0", "n 3"], ["DSD", "1.0", "n 3"], ["DSD", "1.0", "n 3"]
+    ]  # fmt: skip
     assert [bool(cell.get_hatch()) for cell in axes.patches] == [False, False, True, False]
-    assert names(figure) == ["DSD", "DSSD", "second may be as fast"]
+    assert names(figure) == ["DSD", "DSSD", "another may be as fast"]
 
 
 def test_what_never_asks_the_target_does_not_win(tmp_path):
@@ -123,7 +127,7 @@ def test_what_never_asks_the_target_does_not_win(tmp_path):
     methods = [{"method": name, "label": name} for name in ("dsd", "dssd", "device_only")]
     results.write_scenario({"methods": methods})
     figure = winners.draw(results)
-    assert names(figure) == ["DSD", "second may be as fast", "corner: draft alone faster"]
+    assert names(figure) == ["DSD", "another may be as fast", "corner: draft alone faster"]
     corners = [patch for patch in figure.axes[0].patches if isinstance(patch, Polygon)]
     assert len(corners) == 2
 
@@ -153,7 +157,7 @@ def test_the_link_of_what_moved_most_is_drawn_over_time(tmp_path):
         ],
     )
     tokens, rate, queue = link.draw(results).axes
-    assert tokens.get_title(loc="left") == "DSD, link radio"
+    assert tokens.get_title(loc="left") == "DSD, link radio, repetition 1 (1 of 1 generations)"
     assert list(tokens.lines[0].get_xdata()) == pytest.approx([0, 0.5, 0.5, 0.6])
     (carried,) = rate.patches
     assert carried.get_data().values.sum() * 2 / 120 == pytest.approx(8 * 1200 / 1e6)

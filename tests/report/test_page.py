@@ -12,14 +12,16 @@ import pytest
 
 from testbed.cli import main
 from testbed.errors import TestbedError
+from testbed.intervals import speed
 from testbed.report import page
 from testbed.report.page import render, write_report
+from testbed.report.runs import read_runs
 from testbed.report.words import seen
 from testbed.results import Results
 from tests.records import ROW, alone, make_results, row
 from tests.report.pages import HOSTILE, Parsed, write_whole
 
-ALL = "All texts of a method together"
+ALL = "All generations of a method together"
 ROWS = [
     row("dsd", tokens=10, seconds=1),
     row("dsd", tokens=10, seconds=4, prompt=1, verdict="suspect", reasons=["busy"]),
@@ -93,13 +95,28 @@ def test_figures_have_words_beside_them(hostile):
 def test_invalid_texts_are_marked_and_count_nowhere(tmp_path):
     shown = Parsed(render(make_results(tmp_path, ROWS)))
     found = {cells[0]: cells[1:] for cells in shown.tables[ALL]}
-    assert found["dsd"][:3] == ["invalid", "2 of 3", "4.00"]
+    assert found["dsd *"][:3] == ["suspect", "2 of 3", f"{speed(ROWS[:2]).estimate:.2f}"]
     assert found["device_only"][:2] == ["valid", "3 of 3"]
-    assert found["dssd"] == ["invalid", "0 of 1", *["–"] * 10]
-    assert any("2 of 7 texts are invalid" in text for text in shown.texts["p"])
+    assert found["dssd"] == ["invalid", "no valid generation of 1", *["–"] * 10]
+    assert any("2 of 7 generations are invalid" in text for text in shown.texts["p"])
     speeds = next(rows for caption, rows in shown.tables.items() if caption.startswith("Speed"))
-    assert [cells[0] for cells in speeds] == ["method", "dsd", "device_only"]
-    assert speeds[1][1] == "4.00"
+    assert [cells[:2] for cells in speeds] == [
+        ["method", "n"], ["dsd *", "2/3"], ["device_only", "3/3"], ["dssd", "0/1"],
+    ]  # fmt: skip
+    assert speeds[1][2] == found["dsd *"][2]
+    assert "dssd: no valid generation of 1" in shown.texts["p"]
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_what_holds_of_a_whole_run_is_said_of_it_once(tmp_path):
+    rows = [
+        row("dsd", prompt=prompt, verdict="suspect", reasons=[f"late {prompt}", "busy"])
+        for prompt in (0, 1)
+    ]
+    results = make_results(tmp_path, rows)
+    assert [run.reasons for run in read_runs(results, rows, {})] == [
+        ["busy", "prompt 1: late 0", "prompt 2: late 1"]
+    ]
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -111,7 +128,7 @@ def test_the_main_table_has_a_line_for_each_point_and_method(tmp_path):
     ]
     shown = Parsed(render(make_results(tmp_path, rows))).tables[f"{ALL}, at each point"]
     assert [cells[:4] for cells in shown] == [
-        ["method", "verdict", "links.radio\n.up.rate", "texts\nthat count"],
+        ["method", "verdict", "links.radio\n.up.rate", "n"],
         ["dsd", "valid", "1mbit", "1 of 1"],
         ["dssd", "valid", "1mbit", "1 of 1"],
         ["dsd", "valid", "2mbit", "1 of 1"],

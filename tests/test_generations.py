@@ -16,7 +16,7 @@ from testbed.traces.verdict import Verdict
 from tests.lopsided import VERDICTS, lopsided
 from tests.records import make_results, row
 
-ENERGY = Energy(per_drafted_token="80mJ", per_bit="1nJ")
+ENERGY = Energy(per_drafted_token="80mJ", per_bit="1uJ")
 
 
 def samples_of(rows) -> list[Sample]:

@@ -97,7 +97,8 @@ def test_invalid_texts_are_marked_and_count_nowhere(tmp_path):
     found = {cells[0]: cells[1:] for cells in shown.tables[ALL]}
     assert found["dsd *"][:3] == ["suspect", "2 of 3", f"{speed(ROWS[:2]).estimate:.2f}"]
     assert found["device_only"][:2] == ["valid", "3 of 3"]
-    assert found["dssd"] == ["invalid", "no valid generation of 1", *["–"] * 10]
+    assert found["dssd"][:2] == ["invalid", "no valid generation of 1"]
+    assert set(found["dssd"][2:]) == {"–"}
     assert any("2 of 7 generations are invalid" in text for text in shown.texts["p"])
     speeds = next(rows for caption, rows in shown.tables.items() if caption.startswith("Speed"))
     assert [cells[:2] for cells in speeds] == [

@@ -28,7 +28,8 @@ class MethodTable(Table):
             if sample.rows:
                 yield method, sample.rows
             else:
-                self.add_row(method, *[NONE] * (len(self.headers) - 2))
+                verdict = [header.strip() == "verdict" for header in self.headers[2:]]
+                self.add_row(method, *("invalid" if each else NONE for each in verdict))
                 self.notes.append(f"{method}: {sample.why_empty}")
 
     def add_row(self, *cells: str) -> None:

@@ -62,7 +62,9 @@ def test_every_table_has_the_same_generations_and_says_how_many(tmp_path):
         assert [cells[:2] for cells in rows] == [
             ("cloud_ar", "2/3"), ("dsd *", "2/3"), ("dssd", "0/3"),
         ], about  # fmt: skip
-        assert set(rows[-1][2:]) == {"–"}, about
+        verdict = ["invalid"] if about.startswith("Speed") else []
+        empty = len(rows[-1]) - 2 - len(verdict)
+        assert rows[-1][2:] == (*["–"] * empty, *verdict), about
 
 
 def test_an_empty_line_says_why_below_each_table():

@@ -214,7 +214,7 @@ def test_the_first_table_has_what_counts_and_marks_what_is_suspect(lines):
     assert speeds["dsd"][4:6] == ["2.50", "0.75"]
     assert speeds["dsd"][-1] == "suspect"
     assert speeds["device_only"][3:5] == ["–", "–"]
-    assert speeds["dssd-8"] == ["0/1", *["–"] * 8]
+    assert speeds["dssd-8"] == ["0/1", *["–"] * 7, "invalid"]
 
 
 def test_devices_that_decode_together_are_told_together_and_one_by_one(lines):

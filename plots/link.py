@@ -135,4 +135,5 @@ def _draw_way(both: tuple[Axes, Axes], path: Path, way: str, window: tuple[float
     waiting = [size / 1e3 for size in accumulate(size for _, size in steps)]
     queue.step([t for t, _ in steps], waiting, where="post", **style.line)
     seen = [t for t in drops if 0 <= t <= end - start]
-    queue.plot(seen, [0] * len(seen), "x", color=style.line["color"], ms=4, clip_on=False)
+    if seen:  # the layout would keep room for the crosses of nothing, in the figure's corner
+        queue.plot(seen, [0] * len(seen), "x", color=style.line["color"], ms=4, clip_on=False)

@@ -111,7 +111,8 @@ def by_hand(
     )
     counts, traffic = decoded.counts, decoded.traffic
     print(
-        f"\n\n{len(decoded.tokens)} tokens in {decoded.times[-1]:.2f} s; {counts.rounds} rounds, "
+        f"\n\n{len(decoded.tokens)} tokens in {decoded.times[-1]:.2f} s; "
+        f"{counts.rounds} exchanges, {counts.draft_passes} passes of the draft model, "
         f"{counts.accepted} of {counts.drafted} drafts accepted; "
         f"{traffic.up_bytes} B up, {traffic.down_bytes} B down"
     )
@@ -177,6 +178,7 @@ class Follower:
                 times=decoded.times,
                 start=decoded.start,
                 rounds=decoded.counts.rounds,
+                draft_passes=decoded.counts.draft_passes,
                 drafted=decoded.counts.drafted,
                 tested=decoded.counts.tested,
                 accepted=decoded.counts.accepted,

@@ -6,6 +6,7 @@ from __future__ import annotations
 from matplotlib.figure import Figure
 
 from plots.style import COLUMN, labels_of, legend_of, plot_means, shown_points
+from testbed.measures import acceptance
 from testbed.results import Results
 
 
@@ -20,11 +21,11 @@ def draw(results: Results) -> Figure | None:
             (
                 sum(row.uplink_payload_bits for row in sample.rows)
                 / sum(row.tokens for row in sample.rows),
-                sum(row.accepted for row in sample.rows) / tested,
+                accepted,
                 sample,
             )
             for sample in samples
-            if (tested := sum(row.tested for row in sample.rows))
+            if (accepted := acceptance(sample.rows)) is not None
         ]
         if means:
             plot_means(axes, label, labels, means, lw=0, ms=4.5)

@@ -52,6 +52,7 @@ class Result(msgspec.Struct, tag=True):
     times: list[float]
     start: float
     rounds: int
+    draft_passes: int
     drafted: int
     tested: int
     accepted: int

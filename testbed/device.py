@@ -55,6 +55,12 @@ def decode(
     method = kind(parse_options(kind, task.options, task.method), draft.vocabulary_size)
     if not prompt:
         raise TestbedError("the prompt has no tokens")
+    for token in (min(prompt), max(prompt)):
+        if not 0 <= token < draft.vocabulary_size:
+            raise TestbedError(
+                f"the prompt has token {token}; '{draft.name}' has ids 0 to "
+                f"{draft.vocabulary_size - 1}: encode it with that model's tokenizer"
+            )
     limit = len(prompt) + task.max_new_tokens
     if kind.uses_draft:
         require_context(draft, limit)
@@ -98,7 +104,7 @@ def decode(
         new = _usable(tokens, limit - len(device.text), end_tokens)
         device.text += new
         times += [clock.now() - start] * len(new)
-        trace.event("commit", task.stream, tokens=len(new), round=max(0, device.counts.rounds - 1))
+        trace.event("commit", task.stream, tokens=len(new), round=device.round)
         progress(new)
         if len(device.text) >= limit or new[-1] in end_tokens:
             break

@@ -1,29 +1,40 @@
-"""What decoding takes out of a device's battery, by a stated model: so much a draft and a bit sent.
+"""What decoding takes out of a device's battery, by a stated model: so much a pass of the draft
+model and a bit sent.
 
-The model is the scenario's own claim; nothing here was measured, and waiting, receiving and the
-verifier's side cost nothing in it.
+A pass costs the same whether one token is drafted of it, several candidates for one position, or
+none at all. The model is the scenario's own claim; nothing here was measured, and waiting,
+receiving and the verifier's side cost nothing in it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 
 from testbed.links.units import parse_energy
+from testbed.measures import draft_passes
 from testbed.traces.summary import Row
 
 
 class Spent(NamedTuple):
-    """Joules."""
+    """Joules; of drafting None in older results, whose passes of the draft model are not known."""
 
-    drafting: float
+    drafting: float | None
     sending: float
+
+    @property
+    def together(self) -> float | None:
+        """Their sum."""
+        return None if self.drafting is None else self.drafting + self.sending
 
 
 class Energy(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """J per drafted token and J per bit sent, as scenarios write them: "80mJ"."""
+    """J per drafted token and J per bit sent, as scenarios write them: "80mJ".
+
+    The first is that of a pass of the draft model, which yields a token of a chain.
+    """
 
     per_drafted_token: str
     per_bit: str
@@ -32,15 +43,12 @@ class Energy(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
         for value in (self.per_drafted_token, self.per_bit):
             parse_energy(value)
 
-    def spent(self, rows: Iterable[Row]) -> Spent:
+    def spent(self, rows: Sequence[Row]) -> Spent:
         """What these texts took. Bits are those of the frames on the device's own links."""
-        drafted = bits = 0
-        for row in rows:
-            # What decodes alone on the device drafts all of its tokens.
-            drafted += row.drafted if row.uplink_message_bytes else row.tokens
-            bits += 8 * row.uplink_wire_bytes
-        draft, bit = parse_energy(self.per_drafted_token), parse_energy(self.per_bit)
-        return Spent(draft * drafted, bit * bits)
+        bits = 8 * sum(row.uplink_wire_bytes for row in rows)
+        passes = draft_passes(rows)
+        drafting = None if passes is None else parse_energy(self.per_drafted_token) * passes
+        return Spent(drafting, parse_energy(self.per_bit) * bits)
 
 
 def energy_of(scenario: Mapping[str, Any]) -> Energy | None:

@@ -51,7 +51,7 @@ def token_waits(rows: Sequence[Row]) -> list[float]:
 
 
 def round_seconds(rows: Sequence[Row]) -> list[float]:
-    """Of each round in which drafts were judged, or might have been."""
+    """Of each round that ended in a verification of drafts, all its exchanges together."""
     return [seconds for row in rows if row.verdicts for seconds in row.round_s]
 
 
@@ -62,12 +62,52 @@ def per_output_token(rows: Sequence[Row]) -> float | None:
 
 
 def resampling_rate(rows: Sequence[Row]) -> float | None:
-    """The share of rounds in which a draft was rejected and its place resampled."""
+    """The share of verifications in which a draft was rejected and its place resampled."""
     judged = sum(row.verdicts for row in rows)
     rejections = [row.rejections for row in rows if row.rejections is not None]
     if not judged or len(rejections) < len(rows):
         return None
     return sum(rejections) / judged
+
+
+def tokens_per_round(rows: Sequence[Row]) -> float | None:
+    """Tokens per verification of drafts, however many exchanges it takes; None without drafts."""
+    judged = sum(row.verdicts for row in rows)
+    drafted = any(row.drafted for row in rows)
+    return sum(row.tokens for row in rows) / judged if judged and drafted else None
+
+
+def drafts_per_round(rows: Sequence[Row]) -> float | None:
+    """Drafted tokens per verification; None without."""
+    judged = sum(row.verdicts for row in rows)
+    return sum(row.drafted for row in rows) / judged if judged else None
+
+
+def passes_per_draft(rows: Sequence[Row]) -> float | None:
+    """Passes of the draft model per drafted token; None without drafts.
+
+    Above 1 some came to nothing; below 1 several candidates were drawn from one.
+    """
+    passes = draft_passes(rows)
+    drafted = sum(row.drafted for row in rows)
+    return None if passes is None or not drafted else passes / drafted
+
+
+def draft_passes(rows: Sequence[Row]) -> int | None:
+    """Passes of the draft model; None where one row's are not known."""
+    known = [row.draft_passes for row in rows if row.draft_passes is not None]
+    return None if len(known) < len(rows) else sum(known)
+
+
+def acceptance(rows: Sequence[Row]) -> float | None:
+    """The share of verified positions at which a draft was accepted; None where there are none.
+
+    Of chains and trees alike: the candidates for a position are verified together.
+    """
+    rejections = [row.rejections for row in rows if row.rejections is not None]
+    accepted = sum(row.accepted for row in rows)
+    verified = accepted + sum(rejections)
+    return accepted / verified if verified and len(rejections) == len(rows) else None
 
 
 class Place(NamedTuple):

@@ -11,8 +11,11 @@ from testbed.energy import Energy, energy_of
 from testbed.generations import STAR, Sample, paired, points_of
 from testbed.intervals import Interval, effect_size, speed, speed_ratio
 from testbed.measures import (
+    acceptance,
     acceptance_by_place,
+    drafts_per_round,
     over_bound,
+    passes_per_draft,
     per_output_token,
     percentiles,
     phase_seconds,
@@ -20,6 +23,7 @@ from testbed.measures import (
     resampling_rate,
     round_seconds,
     token_waits,
+    tokens_per_round,
 )
 from testbed.method_table import NONE, MethodTable
 from testbed.results import Results
@@ -94,7 +98,10 @@ def tables(samples: Sequence[Sample], energy: Energy | None) -> Iterator[tuple[s
             time_table(samples),
         )
     if any(row.tested_at for row in rows):
-        yield "Acceptance of the first, second, … draft of a round", places_table(samples)
+        yield (
+            "Drafting: passes of the draft model, and acceptance of the first, second, … draft",
+            drafting_table(samples),
+        )
     yield "Traffic: payloads, messages, and frames on the radio link", traffic_table(samples)
     if energy is not None:
         yield "Energy, by the scenario's own model", energy_table(samples, energy)
@@ -120,10 +127,6 @@ def speed_table(samples: Sequence[Sample]) -> Table:
         "\nverdict",
     )
     for method, mine in table.methods():
-        tokens = sum(row.tokens for row in mine)
-        accepted = sum(row.accepted for row in mine)
-        tested = sum(row.tested for row in mine)
-        drafted = sum(row.drafted for row in mine)
 
         def per_token(seconds: Callable[[Row], float], mine: list[Row] = mine) -> str:
             return f"{sum(map(seconds, mine)) / sum(row.tokens for row in mine) * 1000:.1f}"
@@ -132,8 +135,8 @@ def speed_table(samples: Sequence[Sample]) -> Table:
             method,
             _rate(speed(mine).estimate),
             f"{sum(row.ttft_s for row in mine) / len(mine) * 1000:.0f}",
-            f"{tokens / sum(row.rounds for row in mine):.2f}" if drafted else "–",
-            f"{accepted / tested:.2f}" if tested else "–",
+            _ratio(tokens_per_round(mine)),
+            _ratio(acceptance(mine)),
             per_token(lambda row: row.device_compute_s),
             per_token(lambda row: row.verifier_compute_s),
             per_token(lambda row: row.network_s),
@@ -255,22 +258,26 @@ def time_table(samples: Sequence[Sample]) -> Table:
     return table
 
 
-def places_table(samples: Sequence[Sample]) -> Table:
-    """Acceptance by place: of the first, second, … drafts of rounds that were tested.
+def drafting_table(samples: Sequence[Sample]) -> Table:
+    """Drafts a round, passes of the draft model for each, and acceptance by place in the round.
 
-    Methods of which none was tested are not in it.
+    A pass may come to nothing (more than one a draft), or have several candidates (fewer). Methods
+    that draft nothing are not in it.
     """
     found = {sample.method: acceptance_by_place(sample.rows) for sample in samples}
     shown = min(_PLACES, max(map(len, found.values())))
     table = MethodTable(
         [sample for sample in samples if found[sample.method] or not sample.rows],
-        *(f"{place}." for place in range(1, shown + 1)),
-        first="acceptance",
+        "drafts\n/round",
+        "passes\n/draft",
+        *(f"\n{place}." for place in range(1, shown + 1)),
+        first="\nacceptance",
     )
-    for method, _ in table.methods():
+    for method, mine in table.methods():
         places = found[method]
+        cells = [_ratio(measure(mine)) for measure in (drafts_per_round, passes_per_draft)]
         rates = [f"{each.accepted / each.tested:.2f}" for each in places[:shown]]
-        table.add_row(method, *rates, *["–"] * (shown - len(rates)))
+        table.add_row(method, *cells, *rates, *["–"] * (shown - len(rates)))
     return table
 
 
@@ -279,7 +286,8 @@ def energy_table(samples: Sequence[Sample], energy: Energy) -> Table:
     table = MethodTable(samples, "drafting", "sending", "together", first="mJ/token")
     for method, mine in table.methods():
         spent, tokens = energy.spent(mine), sum(row.tokens for row in mine)
-        table.add_row(method, *(f"{1000 * j / tokens:,.2f}" for j in (*spent, sum(spent))))
+        joules = (spent.drafting, spent.sending, spent.together)
+        table.add_row(method, *("–" if j is None else f"{1000 * j / tokens:,.2f}" for j in joules))
     return table
 
 
@@ -319,15 +327,13 @@ def prediction_table(samples: Sequence[Sample]) -> Table:
     alone = [row for sample in samples if sample.method == "cloud_ar" for row in sample.rows]
     target_s = sum(row.verify_s for row in alone) / max(1, sum(r.tokens for r in alone))
     for method, mine in table.methods():
-        tokens = sum(row.tokens for row in mine)
         drafted = sum(row.drafted for row in mine)
-        verdicts = sum(row.verdicts for row in mine)
         per_round = [row.predicted_tokens_per_round for row in mine]
         predicted = predicted_speed(mine)
         table.add_row(
             method,
             _mean(per_round, [row.verdicts for row in mine]),
-            f"{tokens / verdicts:.2f}" if drafted else "–",
+            _ratio(tokens_per_round(mine)),
             NONE if predicted is None else _rate(predicted),
             _rate(speed(mine).estimate),
             f"{sum(row.uplink_formula_bits for row in mine) / drafted:,.0f}" if drafted else "–",
@@ -354,6 +360,10 @@ def _break_even(rows: list[Row], target_s: float) -> str:
     compute = sum(row.device_compute_s + row.verify_s for row in rows)
     on_air = sum(row.predicted_on_air_s or 0.0 for row in rows)
     return f"{(tokens * target_s - compute - on_air) / rounds * 1000:,.0f}"
+
+
+def _ratio(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"
 
 
 def _ms(seconds: float | None) -> str:

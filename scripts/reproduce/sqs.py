@@ -42,7 +42,7 @@ LATTICE, BUDGET, LONGEST, RATE, TOKENS = 100, 5000, 6, "500kbit", 48
 
 def methods() -> list[dict[str, Any]]:
     """K-SQS for each K, C-SQS for each α, and QS."""
-    budget = {"policy": "bit_budget", "bits": BUDGET, "longest": LONGEST}
+    budget = {"policy": "bit_budget", "bits": BUDGET, "longest": LONGEST, "predict": False}
     common = {"lattice": LATTICE, "draft_length": budget}
     fixed = [{"method": "ksqs", "label": f"K-SQS-{k}", "top_k": k, **common} for k in KS]
     online = [

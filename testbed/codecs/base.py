@@ -53,6 +53,10 @@ class Codec(Protocol):
     def formula_bits(self, q: Lattice) -> float:
         """Bits of one draft by the paper's formula: q̂ and what the paper adds to it."""
 
+    @property
+    def constant_bits(self) -> float | None:
+        """`formula_bits` of every q̂ where they are all the same, known before q is; else None."""
+
 
 class DistributionCodec(Protocol):
     """Carries one whole distribution, as a field of a payload."""

@@ -56,6 +56,11 @@ class Dense:
         return [Drawn(token, each) for each, token in zip(q, tokens, strict=True)]
 
     def formula_bits(self, q: Lattice) -> float:
+        """See Codec."""
+        return self.constant_bits
+
+    @property
+    def constant_bits(self) -> float:
         """DSD: b_id + V b_p."""
         v = self._vocabulary_size
         return id_bits(v) + dsd_bits(v, self._numbers.bits)

@@ -41,6 +41,11 @@ class Mixed:
         """See Codec; a choice among n costs log2 n."""
         return self._codecs[self._places[q.total]].formula_bits(q) + log2(len(self._codecs))
 
+    @property
+    def constant_bits(self) -> None:
+        """See Codec; ℓ is chosen when q is known."""
+        return None
+
     def _written(self, drafts: Sequence[Drawn]) -> Ranks:
         ranks = Ranks()
         for draft in reversed(drafts):

@@ -30,6 +30,11 @@ class Ranked(ABC):
     def formula_bits(self, q: Lattice) -> float:
         """See Codec."""
 
+    @property
+    def constant_bits(self) -> float | None:
+        """See Codec; None unless a subclass knows better."""
+        return None
+
     @abstractmethod
     def push(self, ranks: Ranks, draft: Drawn) -> None:
         """Write one draft: its last field first. Raises ValueError when it is none of ours."""

@@ -17,7 +17,7 @@ from testbed.decoding.sampling import Probabilities
 
 
 class Simplex(Ranked):
-    """A Codec: log2 C(ℓ+V-1, V-1) + log2 V bits a draft, exact to a bit for the whole message."""
+    """A Codec: log2 C(ℓ+V-1, V-1) + log2 V bits a draft; see Ranks."""
 
     def quantise(self, q: Probabilities) -> Lattice:
         """See Codec."""
@@ -34,6 +34,11 @@ class Simplex(Ranked):
         return drawn_at(ranks.pop(self.vocabulary_size), q)
 
     def formula_bits(self, q: Lattice) -> float:
+        """See Codec."""
+        return self.constant_bits
+
+    @property
+    def constant_bits(self) -> float:
         """QS: ⌈log2 C(ℓ+V-1, V-1)⌉ + b_id; the authors' code adds 16, b_id of its models."""
         return qs_bits(self.vocabulary_size, self.total) + id_bits(self.vocabulary_size)
 

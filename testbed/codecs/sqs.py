@@ -69,6 +69,13 @@ class Sqs(Ranked):
 
     def formula_bits(self, q: Lattice) -> float:
         """As printed, not a whole number, and ⌈log2 K⌉ for the drawn token."""
+        return self._bits(q.support.size)
+
+    @property
+    def constant_bits(self) -> float | None:
+        """See Codec; None where K varies."""
+        return None if self._size is None else self._bits(self._size)
+
+    def _bits(self, size: int) -> float:
         bits = c_sqs_bits if self._size is None else k_sqs_bits
-        size = q.support.size
         return bits(self.vocabulary_size, size, self.total) + id_bits(size)

@@ -122,6 +122,11 @@ class Truncated:
         """
         return tk_slt_honest_bits(self._vocabulary_size, q.support.size, self._value_size * 8)
 
+    @property
+    def constant_bits(self) -> None:
+        """See Codec; K varies, as no value that rounds to 0 is sent."""
+        return None
+
     def writer(self) -> FieldWriter:
         """An empty message."""
         return field_writer(self._form)

@@ -46,7 +46,8 @@ def distribution(logits: NDArray[np.floating], sampling: Sampling) -> Probabilit
     x: Probabilities = logits.astype(np.float64)
     x -= x[best]
     if sampling.temperature != 1:
-        x /= sampling.temperature
+        with np.errstate(over="ignore"):  # -1 / 5e-324 is -inf, whose probability is 0 as it should
+            x /= sampling.temperature
     if 0 < sampling.top_k < x.size:
         kth = np.partition(x, x.size - sampling.top_k)[x.size - sampling.top_k]
         x[x < kth] = -np.inf

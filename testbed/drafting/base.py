@@ -23,7 +23,7 @@ class Outcome:
     """Length of the draft; that of its longest path where it is a tree."""
     accepted: int
     tested: int
-    """Drafts that were tested: the accepted ones and those rejected before the round ended."""
+    """Positions at which drafts were verified: the accepted ones, and a rejected one."""
     draft_s: float
     """Seconds that drafting took."""
     wait_s: float
@@ -48,8 +48,12 @@ class DraftLength(ABC):
     def more(self, drafts: Sequence[Drawn]) -> bool:
         """Whether to draft another token behind `drafts`, the round's so far."""
 
-    def admits(self, drafts: Sequence[Drawn], bits: float) -> bool:
-        """Whether a draft of so many bits may follow `drafts`; asked before it is drawn."""
+    def admits(self, drafts: Sequence[Drawn], bits: float | None) -> bool:
+        """Whether a draft of so many bits may follow `drafts`; asked before it is drawn.
+
+        Asked before the draft model's pass, too: once and for all where every draft takes the same
+        bits, else with None, as q is not known yet, and again behind the pass.
+        """
         return True
 
     def learn(self, outcome: Outcome) -> None:  # noqa: B027  most have nothing to learn

@@ -3,10 +3,20 @@
 Source: SQS-SD (arXiv 2510.09942). The bits are those of the method's own formula, known before the
 token is drawn. One draft is made even when it alone exceeds the budget, and never more than
 `longest`.
+
+Where every draft takes the same bits (K-SQS, DSD, DSSD, …), L is known beforehand. Where they
+depend on q (C-SQS, …), they are known only once the draft model has made its pass, which is thrown
+away if they do not fit. Taken literally, the definition thus costs a pass more in nearly every
+round. What differs from it here: no such pass is made where neither of the last two would have
+fitted. The budget is kept all the same, but a draft that would have fitted may be missed. The
+paper's own L comes with `predict: false`.
+
+The last passes say nothing of the token that is not drawn yet: the output law stays exact.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -15,12 +25,16 @@ import msgspec
 from testbed.codecs.base import Drawn
 from testbed.drafting.base import DraftLength, Length, PolicyOptions
 
+REMEMBERED = 2
+"""Passes whose bits predict those of the next."""
+
 
 class BitBudget(PolicyOptions, frozen=True, tag="bit_budget"):
-    """`bits` is B."""
+    """`bits` is B. With `predict` a pass whose bits are not known must be likely to fit."""
 
     bits: Annotated[int, msgspec.Meta(ge=1, le=1 << 40)] = 5000
     longest: Length = 16
+    predict: bool = True
 
     def start(self) -> DraftLength:
         """See PolicyOptions."""
@@ -31,12 +45,17 @@ class _BitBudget(DraftLength):
     def __init__(self, options: BitBudget) -> None:
         self._options = options
         self._spent = 0.0
+        self._last: deque[float] = deque(maxlen=REMEMBERED if options.predict else 0)
 
     def more(self, drafts: Sequence[Drawn]) -> bool:
         if not drafts:
             self._spent = 0.0
         return len(drafts) < self._options.longest
 
-    def admits(self, drafts: Sequence[Drawn], bits: float) -> bool:
+    def admits(self, drafts: Sequence[Drawn], bits: float | None) -> bool:
+        if bits is None:
+            likely = min(self._last, default=0.0)
+            return not drafts or self._spent + likely <= self._options.bits
+        self._last.append(bits)
         self._spent += bits
         return not drafts or self._spent <= self._options.bits

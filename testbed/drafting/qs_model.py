@@ -184,7 +184,9 @@ class _QsModel(ChoosesResolution):
         self._drafted.append(_Drafted(sure, float(acceptance[choice]) / alpha))
         return self._resolutions[choice].total
 
-    def admits(self, drafts: Sequence[Drawn], bits: float) -> bool:
+    def admits(self, drafts: Sequence[Drawn], bits: float | None) -> bool:
+        if bits is None:
+            return True  # `more` has said so; what a draft gains is not known yet
         acceptance, gain = self._next
         self._reach *= acceptance
         return not drafts or gain > 0

@@ -64,7 +64,7 @@ class Dssd(Method):
         v = self.vocabulary_size
         bits = scalar_bits(self._draft_codec, v)
         while True:
-            drafts = device.propose(self._draft_codec.quantise, lambda q: bits)
+            drafts = device.propose(self._draft_codec.quantise, bits)
             with device.encoding():
                 upload = write_scalars(drafts, self._draft_codec, v)
             verdict = BitReader(device.ask(upload, len(drafts)))

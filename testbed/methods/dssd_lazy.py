@@ -68,7 +68,7 @@ class DssdLazy(Method):
         v = self.vocabulary_size
         bits = scalar_bits(self._scalars, v)
         while True:
-            drafts = device.propose(self._codec.quantise, lambda q: bits)
+            drafts = device.propose(self._codec.quantise, bits)
             with device.encoding():
                 upload = write_scalars(drafts, self._scalars, v)
             verdict = BitReader(device.ask(upload, len(drafts)))

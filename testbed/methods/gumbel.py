@@ -57,7 +57,7 @@ class Gumbel(Method):
             return device.random.race(q.counts, position)  # whose support is everything
 
         while True:
-            drafts = device.propose(quantise, lambda q: width(v), draw)
+            drafts = device.propose(quantise, width(v), draw)
             tokens = [draft.token for draft in drafts]
             with device.encoding():
                 upload = encode_tokens(tokens, v)

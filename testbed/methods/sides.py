@@ -62,15 +62,19 @@ class Counts:
     """What a device counts while it decodes one text."""
 
     rounds: int = 0
+    """Exchanges with the verifier: a question and its answer."""
+    draft_passes: int = 0
+    """Passes of the draft model, also those of which nothing was drafted."""
     drafted: int = 0
     """Tokens drafted for the verifier."""
     tested: int = 0
-    """Of these, those the verifier looked at: none behind a rejection."""
+    """Positions at which drafts were verified: none behind a rejection."""
     accepted: int = 0
+    """Of these, those at which one was accepted."""
     rejections: int = 0
-    """Positions at which every draft was rejected."""
+    """The others: every draft was rejected."""
     tested_at: list[int] = field(default_factory=list)
-    """How often a draft was looked at in the first, second, … place of a round."""
+    """How often drafts were verified in the first, second, … place of a round."""
     accepted_at: list[int] = field(default_factory=list)
     """Of these, how often one was accepted there."""
     draft_lengths: list[int] = field(default_factory=list)
@@ -98,6 +102,8 @@ class DeviceSide:
     trace: Tracer
     stream: str
     counts: Counts = field(default_factory=Counts)
+    round: int = 0
+    """The number of the exchange in which this round's drafts are sent."""
     _draft_s: float = 0.0
     _wait_s: float = 0.0
     _before: Traffic = field(default_factory=Traffic)
@@ -108,6 +114,7 @@ class DeviceSide:
 
     def _next(self, text: list[int]) -> tuple[Probabilities, Logits]:
         """q after `text`, and the logits that it comes from, both of shape [V]."""
+        self.counts.draft_passes += 1
         with self.draft.over(text) as logits:
             try:
                 return distribution(logits[-1], self.sampling), logits[-1]
@@ -122,25 +129,29 @@ class DeviceSide:
     def propose(
         self,
         quantise: Callable[[Probabilities], Lattice],
-        formula_bits: Callable[[Lattice], float],
+        formula_bits: float | Callable[[Lattice], float],
         draw: Callable[[Lattice, int], int] | None = None,
     ) -> list[Drawn]:
         """Draft tokens, each drawn from the q̂ that `quantise` makes of q.
 
         As many as the draft-length policy wants, but never more than can be used, and nothing
-        follows an end token. `formula_bits` are what one draft costs on the uplink. `draw` takes q̂
-        and a position; without it, a token is drawn for this round alone.
+        follows an end token. `formula_bits` are what one draft costs on the uplink: a number where
+        q̂ does not matter, for then the policy can be asked before a pass is made for the draft.
+        `draw` takes q̂ and a position; without it, a token is drawn for this round alone.
         """
         draw = draw or self._draw
         drafts: list[Drawn] = []
         greedy = self.sampling.temperature == 0
         with self.drafting_round():
             while len(drafts) < self.room and self.drafting.more(drafts):
+                known = None if callable(formula_bits) else formula_bits
+                if not self.drafting.admits(drafts, known):
+                    break
                 text = self.text + [draft.token for draft in drafts]
                 raw_q, logits = self._next(text)
                 q = quantise(raw_q)
-                bits = formula_bits(q)
-                if not self.drafting.admits(drafts, bits):
+                bits = formula_bits(q) if callable(formula_bits) else formula_bits
+                if known is None and not self.drafting.admits(drafts, bits):
                     break
                 token = draw(q, len(text))
                 drafts.append(Drawn(token, q, logits if greedy else None))
@@ -155,17 +166,19 @@ class DeviceSide:
     @contextmanager
     def drafting_round(self) -> Iterator[None]:
         """A span in which a round is drafted; its length is what the policy learns."""
-        start = clock.now()
+        start, passes = clock.now(), self.counts.draft_passes
         self._before, self._wait_s = replace(self.verifier.traffic), 0.0
-        with self.trace.span("draft", self.stream, round=self.counts.rounds):
+        self.round = self.counts.rounds
+        with self.trace.span("draft", self.stream, round=self.round) as fields:
             yield
+            fields["passes"] = self.counts.draft_passes - passes
         self._draft_s = clock.now() - start
 
-    def encoding(self) -> AbstractContextManager[None]:
+    def encoding(self) -> AbstractContextManager[object]:
         """A span in which this round's upload is written."""
         return self.trace.span("encode", self.stream, round=self.counts.rounds)
 
-    def decoding(self) -> AbstractContextManager[None]:
+    def decoding(self) -> AbstractContextManager[object]:
         """A span in which the answer to the last question is read."""
         return self.trace.span("decode", self.stream, round=self.counts.rounds - 1)
 
@@ -185,21 +198,23 @@ class DeviceSide:
 
     def record(self, drafted: int, accepted: int) -> None:
         """Note the verdict on one round's chain of drafts; the policy learns from it."""
-        self.record_tests(drafted, accepted, drafted, accepted + (accepted < drafted))
+        self.record_path(drafted, accepted, drafted, rejected=accepted < drafted)
 
-    def record_tests(self, drafted: int, accepted: int, length: int, tested: int) -> None:
-        """Note a verdict: on `drafted` tokens, paths of up to `length`, of which some were tested.
+    def record_path(self, drafted: int, accepted: int, length: int, *, rejected: bool) -> None:
+        """Note a verdict: on `drafted` tokens, on paths of up to `length`.
 
-        `accepted` is the length of the accepted path.
+        `accepted` is the length of the accepted path; `rejected` is true where drafts stood behind
+        it, of which none was accepted. Like them, all candidates for one position count once.
         """
+        tested = accepted + rejected
         self.counts.drafted += drafted
         self.counts.tested += tested
         self.counts.accepted += accepted
-        self.counts.rejections += accepted < length
+        self.counts.rejections += rejected
         lengths = self.counts.draft_lengths
         lengths += [0] * (length + 1 - len(lengths))
         lengths[length] += 1
-        _count_places(self.counts.tested_at, min(accepted + 1, length), length)
+        _count_places(self.counts.tested_at, tested, length)
         _count_places(self.counts.accepted_at, accepted, length)
         before, after = self._before, self.verifier.traffic
         self.drafting.learn(
@@ -241,11 +256,11 @@ class VerifierSide:
     round: int = 0
     """The device's number of the round that is answered."""
 
-    def encoding(self) -> AbstractContextManager[None]:
+    def encoding(self) -> AbstractContextManager[object]:
         """A span in which the answer is written."""
         return self.trace.span("encode", self.stream, round=self.round)
 
-    def decoding(self) -> AbstractContextManager[None]:
+    def decoding(self) -> AbstractContextManager[object]:
         """A span in which the question is read."""
         return self.trace.span("decode", self.stream, round=self.round)
 

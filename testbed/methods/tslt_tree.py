@@ -79,10 +79,10 @@ class TsltTree(Method):
             verdict = device.ask(upload, drafts)
             with device.decoding():
                 number, token = read_verdict(verdict, drafts, self.vocabulary_size)
-            path = tree[number].path
+            last = tree[number]
             longest = max(len(node.path) for node in tree)
-            device.record_tests(drafts, len(path), longest, nodes_tested(tree, path))
-            yield [*path, token]
+            device.record_path(drafts, len(last.path), longest, rejected=bool(last.children))
+            yield [*last.path, token]
 
     def _draft(self, device: DeviceSide) -> Tree:
         def pick(node: Node, most: int) -> tuple[Lattice, list[int]]:
@@ -139,15 +139,3 @@ class TsltTree(Method):
         with verifier.encoding():
             answer = write_verdict(node.number, token, drafts, self.vocabulary_size)
         yield Answer(answer)
-
-
-def nodes_tested(tree: Tree, path: tuple[int, ...]) -> int:
-    """How many nodes the verifier looked at until it had accepted `path` and no more.
-
-    Equal siblings are one node.
-    """
-    node, tested = tree[0], 0
-    for token in path:
-        tested += list(node.children).index(token) + 1
-        node = node.children[token]
-    return tested + len(node.children)

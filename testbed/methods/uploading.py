@@ -41,8 +41,10 @@ class Uploading(Method):
 
     def device(self, device: DeviceSide) -> Iterator[list[int]]:
         """Draft, send the drafts with all their q̂, take the verdict."""
+        constant = self.codec.constant_bits
+        bits = self.codec.formula_bits if constant is None else constant
         while True:
-            drafts = device.propose(self.quantise, self.codec.formula_bits)
+            drafts = device.propose(self.quantise, bits)
             with device.encoding():
                 upload = self.codec.encode(drafts)
             verdict = device.ask(upload, len(drafts))

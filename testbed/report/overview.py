@@ -7,7 +7,13 @@ from collections.abc import Callable, Sequence
 from testbed.cells import Table
 from testbed.generations import Point
 from testbed.intervals import speed
-from testbed.measures import per_output_token, resampling_rate
+from testbed.measures import (
+    acceptance,
+    passes_per_draft,
+    per_output_token,
+    resampling_rate,
+    tokens_per_round,
+)
 from testbed.method_table import NONE
 from testbed.report.words import words
 from testbed.traces.summary import Row
@@ -50,17 +56,6 @@ def _cell(value: float | None, places: int) -> str:
     return NONE if value is None else f"{value:,.{places if abs(value) < 1000 else 0}f}"
 
 
-def _per_round(rows: Sequence[Row]) -> float | None:
-    if not any(row.drafted for row in rows):
-        return None
-    return sum(row.tokens for row in rows) / sum(row.rounds for row in rows)
-
-
-def _acceptance(rows: Sequence[Row]) -> float | None:
-    tested = sum(row.tested for row in rows)
-    return sum(row.accepted for row in rows) / tested if tested else None
-
-
 def _scaled(measure: Measure, factor: float) -> Measure:
     def scaled(rows: Sequence[Row]) -> float | None:
         value = measure(rows)
@@ -77,8 +72,9 @@ _MEASURES: dict[str, tuple[Measure, int]] = {
     "tokens\n/s": (lambda rows: speed(rows).estimate, 2),
     "first\ntoken ms": (lambda rows: 1000 * sum(row.ttft_s for row in rows) / len(rows), 0),
     "ms/token\nafter it": (_scaled(per_output_token, 1000), 1),
-    "tokens\n/round": (_per_round, 2),
-    "accep-\ntance": (_acceptance, 2),
+    "tokens\n/round": (tokens_per_round, 2),
+    "passes\n/draft": (passes_per_draft, 2),
+    "accep-\ntance": (acceptance, 2),
     "resam-\npled %": (_scaled(resampling_rate, 100), 0),
     "bits/token\nup": (_per_token("uplink_payload_bits"), 1),
     "bits/token\ndown": (_per_token("downlink_payload_bits"), 1),

@@ -11,6 +11,7 @@ from testbed.captures import Entry
 from testbed.cells import Table
 from testbed.errors import TestbedError
 from testbed.input_file import is_file
+from testbed.measures import acceptance
 from testbed.method_table import NONE
 from testbed.report.asked import prompts
 from testbed.results import Results
@@ -91,18 +92,19 @@ def _there(scenario: Mapping[str, Any], point: Values) -> Mapping[str, Any]:
 
 def _texts_table(rows: Sequence[Row]) -> Table:
     table = Table(
-        "verdict", "tokens", "seconds", "tokens\n/s", "first\ntoken ms", "rounds", "drafted",
-        "accep-\ntance", "resends", "decoded\nagain", "frames\nup B", "frames\ndown B",
-        "SHA-256\nof tokens", first="prompt",
+        "verdict", "tokens", "seconds", "tokens\n/s", "first\ntoken ms", "ex-\nchanges", "rounds",
+        "draft\npasses", "drafted", "accep-\ntance", "resends", "decoded\nagain",
+        "frames\nup B", "frames\ndown B", "SHA-256\nof tokens", first="prompt",
     )  # fmt: skip
     several = len({row.device for row in rows}) > 1
     for row in rows:
-        acceptance = row.acceptance_rate
+        passes, accepted = row.draft_passes, acceptance([row])
         table.add_row(
             f"{row.prompt + 1}, {row.device}" if several else str(row.prompt + 1),
             row.verdict, str(row.tokens), f"{row.seconds:.3f}",
             f"{row.tokens_per_second:,.2f}", f"{1000 * row.ttft_s:,.0f}", str(row.rounds),
-            str(row.drafted), NONE if acceptance is None else f"{acceptance:.2f}",
+            str(row.verdicts), NONE if passes is None else str(passes), str(row.drafted),
+            NONE if accepted is None else f"{accepted:.2f}",
             str(row.resends), str(row.again), f"{row.uplink_wire_bytes:,}",
             f"{row.downlink_wire_bytes:,}", row.output_sha256[:12],
         )  # fmt: skip

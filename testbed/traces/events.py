@@ -53,11 +53,11 @@ class Tracer:
         self._write({"t": clock.now_ns(), "event": event, "stream": stream, **fields})
 
     @contextmanager
-    def span(self, event: str, stream: str, **fields: Any) -> Iterator[None]:
-        """Record how long the body took, also when it fails."""
+    def span(self, event: str, stream: str, **fields: Any) -> Iterator[dict[str, Any]]:
+        """Record how long the body took, also when it fails; it may add to the fields."""
         start = clock.now_ns()
         try:
-            yield
+            yield fields
         finally:
             self.past_span(event, stream, start, **fields)
 

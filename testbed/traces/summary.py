@@ -41,8 +41,9 @@ class WireBytes(msgspec.Struct):
 class Row(msgspec.Struct, kw_only=True):
     """One text decoded by one method on one device, at one point of the scenario's sweep.
 
-    `acceptance_rate` is accepted / tested; it is None when nothing was tested. Where several
-    candidates are tested for one position each counts. Payload bits are those the codec
+    `acceptance_rate` is accepted / tested; it is None when nothing was tested. Both are of
+    positions: several candidates for one are one (in older results each counted; `rejections` never
+    counted them). Payload bits are those the codec
     wrote, formula bits the drafts' by the method's paper, message bytes the ZeroMQ frames,
     wire bytes whole Ethernet frames on the device's own links. `network_s` is the time in which
     neither node was computing for this text.
@@ -66,10 +67,14 @@ class Row(msgspec.Struct, kw_only=True):
     tokens_per_second: Amount
     ttft_s: Seconds
     rounds: Count
+    """Exchanges: questions to the verifier, each with its answer; see `verdicts`."""
+    draft_passes: Count | None = None
+    """Passes of the draft model, also those that yielded no draft; None in older results."""
     drafted: Count
     tested: Count
-    """Drafts that the verifier looked at: none behind a rejection."""
+    """Positions at which drafts were verified: none behind a rejection."""
     accepted: Count
+    """Of these, those at which one was accepted."""
     acceptance_rate: Share | None
     uplink_formula_bits: Amount
     """Bits of all drafts by the formula of the method's paper: no prompt, no resampled ids."""
@@ -89,7 +94,7 @@ class Row(msgspec.Struct, kw_only=True):
     """Of these seconds, those that did not go into reading the prompt."""
     network_s: Seconds
     verdicts: Count
-    """Rounds in which drafts were judged; a method may have others besides."""
+    """Verifications of drafts; a method may need more than one exchange for one."""
     predicted_tokens_per_round: Amount | None
     """See testbed.traces.prediction; None without drafts."""
     predicted_tokens_per_second: Amount | None
@@ -106,7 +111,7 @@ class Row(msgspec.Struct, kw_only=True):
     rejections: Count | None = None
     """Positions at which every draft was rejected; None in older results."""
     tested_at: list[Count] = []
-    """How often a draft was tested in the first, second, … place of a round."""
+    """How often drafts were verified in the first, second, … place of a round."""
     accepted_at: list[Count] = []
     """Of these, how often one was accepted there."""
     token_s: list[Seconds] = []
@@ -167,6 +172,7 @@ def summarise(
         tokens_per_second=len(result.tokens) / seconds,
         ttft_s=result.times[0],
         rounds=result.rounds,
+        draft_passes=result.draft_passes,
         drafted=result.drafted,
         tested=result.tested,
         accepted=result.accepted,

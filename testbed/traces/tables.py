@@ -10,12 +10,12 @@ from testbed.traces.rounds import RoundSeen
 
 
 def rounds_table(seen: Iterable[RoundSeen]) -> Table:
-    """One line per round: when, how long, and its bytes either way, in n frames.
+    """One line per exchange: when, how long, and its bytes either way, in n frames.
 
     `again` are those of retransmissions.
     """
     ways = [f"{way}\n{what}" for way in ("up", "down") for what in ("payload", "all", "again", "n")]
-    table = Table("round", "γ", "ms", *ways, first="\ns")
+    table = Table("exch.", "γ", "ms", *ways, first="\ns")
     begin = None
     for each in seen:
         begin = each.asked if begin is None else begin

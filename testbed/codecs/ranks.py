@@ -1,4 +1,4 @@
-"""Enumerative coding: one number for a whole message, to within a bit of log2 of all messages.
+"""Enumerative coding: one number for a whole message, within a few bits of log2 of all messages.
 
 The number is a stack of digits: `push` puts a digit of any radix on it, `pop` takes one off. What
 is written last is read first, so an encoder pushes its fields from the last to the first.
@@ -10,6 +10,10 @@ all that is log2 C(N, K), exactly but for the rounding while the stack is nearly
 from order: Severo et al., arXiv 2107.09202). The lexicographic rank of the textbooks takes K large
 binomials, twenty times as long, for the same number of bits. Time is in proportion to K, some 4 µs
 per id to write and read it, and to the length of the stack where a set is small.
+
+What rounding adds to log2 of all messages of 1 to 8 drafts, at V = 49,152: 1.5 to 2.4 bits for
+K-SQS (K = 64, ℓ = 100), 0.9 to 3.0 for C-SQS, 0.3 to 2.5 for QS (ℓ = 240), and 1.0 to 1.5 *a
+draft* for TSLT (K = 320). The most seen of any message, made up for the purpose, is 8.0.
 """
 
 from __future__ import annotations

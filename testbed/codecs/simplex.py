@@ -17,7 +17,7 @@ from testbed.decoding.sampling import Probabilities
 
 
 class Simplex(Ranked):
-    """A Codec: log2 C(ℓ+V-1, V-1) + log2 V bits a draft; see Ranks."""
+    """A Codec: log2 C(ℓ+V-1, V-1) + log2 V bits a draft, and a few for the message: see Ranks."""
 
     def quantise(self, q: Probabilities) -> Lattice:
         """See Codec."""

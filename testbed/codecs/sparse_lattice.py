@@ -22,8 +22,8 @@ from testbed.decoding.sampling import Probabilities
 class SparseLattice(Ranked):
     """A Codec: log2 min(ℓ, V) + log2 C(V, m) + log2 C(ℓ-1, m-1) + log2 m bits a draft.
 
-    These are m, the tokens, their counts of 1 and more, and the drawn one's place among them; exact
-    to a bit for the whole message.
+    These are m, the tokens, their counts of 1 and more, and the drawn one's place among them; a few
+    bits more for the whole message: see Ranks.
     """
 
     def quantise(self, q: Probabilities) -> Lattice:

@@ -21,7 +21,7 @@ from testbed.decoding.sampling import Probabilities
 class Sqs(Ranked):
     """A Codec: log2 C(V, K) + log2 C(ℓ+K-1, K-1) + log2 K bits a draft, + log2 V where K varies.
 
-    Exact to a bit for the whole message. A token of the support may have count 0.
+    A few bits more for the whole message: see Ranks. A token of the support may have count 0.
     """
 
     def __init__(

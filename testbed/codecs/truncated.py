@@ -42,8 +42,8 @@ class Truncated:
     """A Codec: per draft n, the values, the ids they belong to, and the drawn token's place in S.
 
     `plain`: ⌈log2 K⌉ + n (b_p + b_id) + ⌈log2 n⌉ bits, with V in place of K for top-p. `ranked`:
-    log2 K + n b_p + log2 C(V, n) + log2 n, exact to a bit for the whole message, but 320 tokens
-    take it milliseconds, and plain 0.05 ms.
+    log2 K + n b_p + log2 C(V, n) + log2 n, and a bit or two more (see Ranks), but 320 tokens take
+    it milliseconds, and plain 0.05 ms.
 
     `fp16` sends q̃ as such. `int8` sends 255 q / max q, so that the likeliest token has 255 and
     what has less than 1/510 of its probability is dropped.

@@ -1,7 +1,7 @@
 """Two forms of a message of numbers, sets of ids and raw bytes.
 
 `plain` writes field by field: ⌈log2⌉ bits for a number, b_id for each id of a set, as the papers
-count. `ranked` makes the whole message one number (Ranks): within a bit of the fewest there can be.
+count. `ranked` makes the whole message one number: a few bits above the fewest, see Ranks.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The draft model decodes by itself: no network, and the draft's quality instead of the target's.
 
-The only method here whose output does not follow the target's distribution.
+The only method here whose output follows neither the target's distribution p nor a rounded p̂.
 """
 
 from __future__ import annotations

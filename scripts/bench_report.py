@@ -100,7 +100,7 @@ def make_row(chance: random.Random, point: Values, method: str, repeat: int, pro
     return Row(
         method=method, repeat=repeat, point=point, prompt=prompt, start_s=100.0 * prompt,
         tokens=TOKENS, seconds=seconds, tokens_per_second=TOKENS / seconds, ttft_s=0.1,
-        rounds=rounds, drafted=tested, tested=tested, accepted=accepted,
+        rounds=rounds, draft_passes=tested, drafted=tested, tested=tested, accepted=accepted,
         acceptance_rate=accepted / tested, uplink_formula_bits=sent, uplink_payload_bits=8 * sent,
         uplink_message_bytes=2 * sent, uplink_wire_bytes=3 * sent, downlink_payload_bits=800,
         downlink_message_bytes=900, downlink_wire_bytes=2000,
@@ -108,7 +108,7 @@ def make_row(chance: random.Random, point: Values, method: str, repeat: int, pro
         device_compute_s=0.3, verifier_compute_s=0.4, verify_s=0.3, network_s=seconds - 0.7,
         verdicts=rounds, predicted_tokens_per_round=3.9, predicted_tokens_per_second=40.0,
         predicted_on_air_s=0.2, output_sha256=f"{chance.getrandbits(256):064x}", verdict="suspect",
-        reasons=[words(chance, 12)], rejections=rounds // 2,
+        reasons=[words(chance, 12)], rejections=rounds,
         tested_at=[rounds] * PER_ROUND, accepted_at=[rounds - 1] * PER_ROUND,
         token_s=[(n + 1) * seconds / TOKENS for n in range(TOKENS)],
         round_s=[seconds / rounds] * rounds, phases=dict.fromkeys(PHASES, seconds / len(PHASES)),

@@ -21,6 +21,7 @@ ROW = Row(
     tokens_per_second=5.0,
     ttft_s=0.5,
     rounds=4,
+    draft_passes=14,
     drafted=12,
     tested=8,
     accepted=6,
@@ -46,6 +47,7 @@ ROW = Row(
     output_sha256="00",
     verdict="valid",
     reasons=[],
+    rejections=2,
 )
 
 
@@ -68,9 +70,10 @@ def alone(method: str, **changes: Any) -> Row:
         for way in ("uplink", "downlink")
         for what in ("payload_bits", "message_bytes", "wire_bytes")
     }
-    still = {"rounds": 0, "drafted": 0, "tested": 0, "accepted": 0, "uplink_formula_bits": 0}
-    nothing |= {"predicted_tokens_per_round": None}
-    return row(method, acceptance_rate=None, **nothing, **still, **changes)
+    still = {"rounds": 0, "drafted": 0, "tested": 0, "accepted": 0, "rejections": 0}
+    nothing |= {"predicted_tokens_per_round": None, "uplink_formula_bits": 0}
+    still |= {"draft_passes": changes.get("tokens", 10)}
+    return row(method, acceptance_rate=None, **{**nothing, **still, **changes})
 
 
 EVENTS = {

@@ -17,7 +17,7 @@ ROWS = [
     row("dsd", token_s=[0.2, 0.6], tested_at=[1], accepted_at=[1], rejections=0,
         round_s=[0.2, 0.4], phases=dict.fromkeys(PHASES, 0.3)),
 ]  # fmt: skip
-OLD = row("dsd")
+OLD = row("dsd", rejections=None, draft_passes=None)
 
 
 def test_waits_are_between_tokens_of_one_text():
@@ -82,11 +82,35 @@ def test_the_bound_leaves_out_what_was_lost():
     assert measures.over_bound([*ROWS, OLD]) is None
 
 
+def test_acceptance_is_of_positions_and_of_all_rows_or_not_known():
+    assert measures.acceptance(ROWS) == 12 / 14  # 6 accepted each; 2 rejections, and none
+    assert measures.acceptance([*ROWS, OLD]) is None
+    assert measures.acceptance([alone("cloud_ar", rejections=0)]) is None
+    # As older results have a tree's: 3 positions, of 7 candidates.
+    tree = row("tslt_tree", accepted=2, tested=7, acceptance_rate=2 / 7, rejections=1)
+    assert measures.acceptance([tree]) == 2 / 3
+
+
+def test_a_round_ends_with_a_verification_whatever_exchanges_it_takes():
+    lazy = [row("dssd_lazy", rounds=6, verdicts=4), row("dssd_lazy", rounds=4, verdicts=4)]
+    assert measures.tokens_per_round(lazy) == 20 / 8
+    assert measures.drafts_per_round(lazy) == 24 / 8
+    assert measures.tokens_per_round([alone("cloud_ar", verdicts=0)]) is None
+
+
+def test_passes_that_yield_nothing_are_passes():
+    assert measures.passes_per_draft(ROWS) == 28 / 24
+    assert measures.passes_per_draft([*ROWS, OLD]) is None
+    assert measures.passes_per_draft([alone("device_only")]) is None
+
+
 def test_energy_is_what_the_scenario_says():
     energy = energy_of({"energy": {"per_drafted_token": "80mJ", "per_bit": "100nJ"}})
     assert energy is not None
-    assert energy.spent(ROWS) == pytest.approx((24 * 0.08, 2 * 2000 * 8 * 1e-7))
+    assert energy.spent(ROWS) == pytest.approx((28 * 0.08, 2 * 2000 * 8 * 1e-7))
     assert energy.spent([alone("device_only", tokens=7)]) == pytest.approx((7 * 0.08, 0))
+    assert energy.spent([*ROWS, OLD]) == (None, pytest.approx(3 * 2000 * 8 * 1e-7))
+    assert energy.spent([OLD]).together is None
     assert energy_of({}) is energy_of({"energy": None}) is None
     with pytest.raises(ValueError, match="write a number and one of nJ, uJ, mJ, J"):
         Energy(per_drafted_token="5", per_bit="0")

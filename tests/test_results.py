@@ -12,11 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plots import draw
+from testbed.energy import Energy
 from testbed.errors import TestbedError
+from testbed.generations import Sample
 from testbed.intervals import speed
 from testbed.measures import predicted_speed
 from testbed.results import Results, Summary
-from testbed.table import print_results
+from testbed.table import energy_table, print_results
 from testbed.traces.phases import PHASES
 from testbed.traces.summary import together_speed
 from testbed.traces.verdict import Verdict
@@ -264,7 +266,7 @@ def test_waits_phases_and_places_are_told_where_they_are_known(lines):
     rows = [
         row("dsd", token_s=times, round_s=[0.1 * n for n in range(40)], rejections=3, phases=phases,
             tested_at=[4, 3, 1], accepted_at=[3, 2, 1]),
-        row("dssd"),
+        row("dssd", rejections=None, draft_passes=None),
         alone("device_only", token_s=[0.1, 0.4], round_s=[2.0], verdicts=0, rejections=0,
               phases=phases),
     ]  # fmt: skip
@@ -273,13 +275,30 @@ def test_waits_phases_and_places_are_told_where_they_are_known(lines):
     assert dsd[1] == ["166.7", "100", "10.0", "10.0", "–"]
     assert dsd[2] == ["40", "1950.0", "3705.0", "–", "75"]
     assert dsd[3] == ["2.0", "4.0", "6.0", "8.0", "10.0", "12.0", "14.0", "16.0", "18.0", "2.143"]
-    assert dsd[4] == ["0.75", "0.67", "1.00"]
+    assert dsd[4] == ["3.00", "1.17", "0.75", "0.67", "1.00"]
     dssd = [words[2:] for words in told if words[0] == "dssd"]
     assert dssd[1:3] == [["166.7", "0", *"–––"], ["0", *"––––"]]
+    assert dssd[0][3] == "–"  # of what acceptance is, an older result does not tell enough
     alone_ = [words[2:] for words in told if words[0] == "device_only"]
     assert alone_[1][1:] == ["1", "–", "–", "–"]
     assert alone_[2] == ["0", *"––––"]
     assert len(alone_) == len(dsd) - 1  # it has no places
+
+
+def test_a_round_is_a_verification_in_every_table(lines):
+    """Of 6 exchanges, two were no more than `dssd_lazy`'s second word on a rejection."""
+    told = [words[2:] for words in lines([row("dssd_lazy", rounds=6)]) if words[0] == "dssd_lazy"]
+    assert told[0][2] == told[-1][1] == "2.50"
+
+
+def test_energy_of_unknown_passes_is_not_made_up():
+    energy = Energy(per_drafted_token="80mJ", per_bit="100nJ")
+    rows = [row("csqs"), row("dsd", draft_passes=None)]
+    table = energy_table([Sample(each.method, [each]) for each in rows], energy)
+    assert table.rows == [
+        ("csqs", "1/1", "112.00", "0.16", "112.16"),
+        ("dsd", "1/1", "–", "0.16", "–"),
+    ]
 
 
 def test_traffic_is_in_bytes_per_token(lines):

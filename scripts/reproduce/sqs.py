@@ -15,9 +15,10 @@ downlink without a limit), and dense QS at the same ℓ beside them.
 
 The models are SmolLM2-135M and the draft distilled from it, V = 49,152, and not GPT-Neo-125M and
 1.3B on LM1B, and take the time that they take on this machine: absolute numbers cannot agree.
-Latency is that of a token, the whole text's time by its tokens, the reading of a short prompt
-included. The resampling rate is the share of tested drafts that are rejected, which the paper
-bounds by TV(q, p) + dropped mass + K / 4ℓ.
+L is the paper's, the largest that the budget allows, which costs C-SQS a pass of the draft model
+more in most rounds. Latency is that of a token, the whole text's time by its tokens, the reading of
+a short prompt included. The resampling rate is the share of tested drafts that are rejected, which
+the paper bounds by TV(q, p) + dropped mass + K / 4ℓ.
 """
 
 from __future__ import annotations

@@ -48,6 +48,35 @@ def test_the_bit_budget_is_kept_and_used(costs, budget, longest):
         del costs[:n]
 
 
+@given(
+    st.lists(st.floats(0.5, 5000), min_size=1, max_size=40),
+    st.integers(1, 6000),
+    st.booleans(),
+)
+def test_the_bit_budget_foresees_what_it_is_not_told(costs, budget, predict):
+    """A pass whose bits are not known is not made where neither of the last two would have fitted.
+
+    The budget is kept whatever is foreseen; without foresight, L = max{L: Σ b_n <= B}.
+    """
+    policy = BitBudget(bits=budget, longest=12, predict=predict).start()
+    seen: list[float] = []
+    while costs:
+        drafts, spent = [], 0.0
+        while costs and policy.more(drafts):
+            foreseen = min(seen[-2:], default=0.0) if predict else 0.0
+            hopeful = not drafts or spent + foreseen <= budget
+            assert policy.admits(drafts, None) == hopeful
+            if not hopeful:
+                break
+            seen.append(costs.pop(0))
+            fits = not drafts or spent + seen[-1] <= budget
+            assert policy.admits(drafts, seen[-1]) == fits
+            if not fits:
+                break
+            spent += seen[-1]
+            drafts.append(draft(1.0))
+
+
 def test_the_heuristic_goes_up_by_two_and_down_by_one():
     """transformers: += 2 when all were accepted, else max(1, - 1)."""
     policy = Heuristic(first=3, longest=8).start()

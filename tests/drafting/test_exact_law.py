@@ -17,6 +17,7 @@ from testbed.codecs.fixed_point import FixedPoint
 from testbed.drafting.base import DraftLength
 from testbed.methods import base
 from testbed.methods.base import method_class, parse_options
+from testbed.methods.sides import DeviceSide
 from tests.enumeration import Branching
 from tests.laws import round_law_error, scripted_clocks, text_law_error
 from tests.toy import models, task
@@ -148,6 +149,20 @@ def test_a_policy_that_looks_at_discarded_drafts_is_harmless(method):
     error, lengths = spied_law_error(method, 5, lambda _: Adversary())
     assert error < 1e-12
     assert {n for each in lengths for n in each[:-1]} >= {0, 3}
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_it_would_not_be_if_a_draft_were_dropped_for_what_it_is(method):
+    """The control: every stop must be decided before the token is drawn."""
+    propose = DeviceSide.propose
+
+    def peeking(*arguments):
+        drafts = propose(*arguments)
+        return drafts if drafts and drafts[-1].token else drafts[:-1]
+
+    with patch.object(DeviceSide, "propose", peeking):
+        error, _ = spied_law_error(method, 3, lambda each: each)
+    assert error > 1e-3
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from testbed.decoding.sampling import Sampling
+from testbed.drafting.bit_budget import _BitBudget
 from testbed.methods.csqs import Csqs
 from testbed.methods.ksqs import Ksqs
 from testbed.methods.qs import Qs
@@ -63,6 +64,29 @@ def test_a_budget_that_ends_the_drafts(method, options, bits):
     budget = {"policy": "bit_budget", "bits": bits}
     the_task = task(method, 3, draft_length=budget, **options)
     assert round_law_error(the_task, *models(3), 3) < 1e-12
+
+
+@pytest.mark.parametrize("predict", [True, False])
+def test_a_budget_that_foresees_bits(monkeypatch, predict):
+    """Every path of whole texts: where drafting stops depends on all passes before, kept or not.
+
+    A draft takes 2 or 4.6 bits here.
+    """
+    foreseen, found = set(), set()
+    admits = _BitBudget.admits
+
+    def watched(self, drafts, told):
+        admitted = admits(self, drafts, told)
+        if drafts:
+            (foreseen if told is None else found).add(admitted)
+        return admitted
+
+    monkeypatch.setattr(_BitBudget, "admits", watched)
+    budget = {"policy": "bit_budget", "bits": 7, "longest": 3, "predict": predict}
+    the_task = task("csqs", 5, draft_length=budget, **CASES[3][1])
+    assert text_law_error(the_task, *models(2)) < 1e-12
+    assert foreseen == ({True, False} if predict else {True})
+    assert found == {True, False}
 
 
 @pytest.mark.parametrize("v", [2, 3])

@@ -104,20 +104,19 @@ def test_counts_of_a_tree_agree_with_what_crossed_the_line(branches, replacement
     decoded, line = decode_noting(
         task("tslt_tree", TOKENS, branches=branches, replacement=replacement, top_k=5)
     )
-    accepted = tested = 0
+    accepted = verified = 0
     rounds = trees(line, branches, replacement, Truncated(V, top_k=5))
     for tree, down in zip(rounds, line.down, strict=True):
         number, _ = read_verdict(down, len(tree) - 1, V)
         path = tree[number].path
         accepted += len(path)
-        for depth in range(len(path) + 1):
-            (node,) = [each for each in tree if each.path == path[:depth]]
-            seen = list(dict.fromkeys(node.candidates))
-            tested += len(seen) if depth == len(path) else seen.index(path[depth]) + 1
+        verified += len(path) + bool(tree[number].candidates)
     counts = decoded.counts
     assert counts.rounds == len(line.rounds)
     assert counts.drafted == sum(line.drafts)
-    assert (counts.accepted, counts.tested) == (accepted, tested)
+    assert (counts.accepted, counts.tested) == (accepted, verified)
+    assert counts.rejections == verified - accepted
+    assert counts.draft_passes == sum(node.q is not None for tree in rounds for node in tree)
     assert counts.accepted <= counts.tested <= counts.drafted
     assert counts.accepted + counts.rounds == TOKENS
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -194,6 +195,28 @@ def test_the_device_reads_each_inner_node_once():
 def test_the_depth_is_that_of_the_room_left():
     got = decode_locally(task("tslt_tree", 3, branches=[1] * 9), *[ToyModel(V, 1)] * 2)
     assert (got.counts.rounds, got.counts.drafted, got.counts.accepted) == (1, 2, 2)
+
+
+@pytest.mark.parametrize("ends", [(), (2,)])
+def test_acceptance_is_of_positions_not_of_candidates(ends):
+    """The candidates are always 1 and 2, and the target says 1, 2, 3, over and over."""
+    draft, target = ToyModel(4, 1), ToyModel(4, 2)
+    for model in (draft, target):
+        model.table[:] = -50
+    draft.table[..., [1, 2]] = 50
+    for last, following in enumerate((1, 2, 3, 1)):
+        target.table[:, last, following] = 50
+    the_task = task("tslt_tree", 30, branches=[2, 2, 2], top_k=2)
+    got = decode_locally(msgspec.structs.replace(the_task, end_tokens=ends), draft, target)
+    counts = got.counts
+    if ends:  # 1 is followed by 2 and the end; nothing stood behind it that could be rejected
+        assert got.tokens == [1, 2]
+        assert (counts.accepted, counts.tested, counts.rejections) == (2, 2, 0)
+        assert (counts.tested_at, counts.accepted_at) == ([1, 1, 0], [1, 1, 0])
+    else:  # two positions accepted, one rejected; at the end there is room for two
+        assert got.tokens == [1, 2, 3] * 10
+        assert (counts.accepted, counts.tested, counts.rejections) == (20, 29, 9)
+        assert (counts.tested_at, counts.accepted_at) == ([10, 10, 9], [10, 10, 0])
 
 
 def test_a_chain_costs_what_tslt_costs():

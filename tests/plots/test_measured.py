@@ -64,7 +64,7 @@ def test_places_with_few_tests_are_left_out(tmp_path):
 
 
 def test_bits_stand_against_acceptance_at_each_point(tmp_path):
-    rows = [row("dsd", point={"seed": seed}, accepted=seed) for seed in (4, 6)]
+    rows = [row("dsd", point={"seed": n}, accepted=n, rejections=8 - n) for n in (4, 6)]
     (axes,) = bits.draw(make_results(tmp_path, rows)).axes
     (marks,) = axes.lines
     assert list(marks.get_xdata()) == [800, 800]

@@ -28,6 +28,7 @@ RESULT = Result(
     times=[1.0, 4.0, 4.0, 10.0],
     start=START,
     rounds=2,
+    draft_passes=7,
     drafted=6,
     tested=4,
     accepted=2,
@@ -84,6 +85,7 @@ def test_what_the_result_says():
     assert got.point == {"links.radio.up.rate": "1mbit"}
     assert (got.tokens, got.seconds, got.tokens_per_second, got.ttft_s) == (4, 10, 0.4, 1)
     assert (got.rounds, got.drafted, got.tested, got.accepted) == (2, 6, 4, 2)
+    assert got.draft_passes == 7
     assert got.uplink_formula_bits == 99.5
     assert (got.uplink_payload_bits, got.uplink_message_bytes, got.resends) == (1234, 900, 1)
     assert (got.verdict, got.reasons) == ("suspect", ["late"])

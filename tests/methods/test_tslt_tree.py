@@ -207,7 +207,8 @@ def test_acceptance_is_of_positions_not_of_candidates(ends):
     for last, following in enumerate((1, 2, 3, 1)):
         target.table[:, last, following] = 50
     the_task = task("tslt_tree", 30, branches=[2, 2, 2], top_k=2)
-    got = decode_locally(msgspec.structs.replace(the_task, end_tokens=ends), draft, target)
+    the_task = msgspec.structs.replace(the_task, end_tokens=ends)
+    got = decode_locally(the_task, draft, target, prompt=(0, 3))
     counts = got.counts
     if ends:  # 1 is followed by 2 and the end; nothing stood behind it that could be rejected
         assert got.tokens == [1, 2]

@@ -350,16 +350,16 @@ def _mean(values: Sequence[float | None], weights: Sequence[float]) -> str:
 
 
 def _break_even(rows: list[Row], target_s: float) -> str:
-    """Tokens per round times t_ar, less what a round takes apart from the round trip, in ms.
+    """Tokens per exchange times t_ar, less what one takes apart from the round trip, in ms.
 
     The formula (testbed.decoding.theory) lets verifying a round take t_ar, as it does where drafts
     are read as fast as one token. Here it is what it was, and both read the prompt.
     """
-    rounds = sum(row.rounds for row in rows)
+    exchanges = sum(row.rounds for row in rows)
     tokens = sum(row.tokens for row in rows)
     compute = sum(row.device_compute_s + row.verify_s for row in rows)
     on_air = sum(row.predicted_on_air_s or 0.0 for row in rows)
-    return f"{(tokens * target_s - compute - on_air) / rounds * 1000:,.0f}"
+    return f"{(tokens * target_s - compute - on_air) / exchanges * 1000:,.0f}"
 
 
 def _ratio(value: float | None) -> str:

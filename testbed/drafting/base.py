@@ -49,10 +49,10 @@ class DraftLength(ABC):
         """Whether to draft another token behind `drafts`, the round's so far."""
 
     def admits(self, drafts: Sequence[Drawn], bits: float | None) -> bool:
-        """Whether a draft of so many bits may follow `drafts`; asked before it is drawn.
+        """Whether a draft of so many bits may follow `drafts`; asked before its token is drawn.
 
-        Asked before the draft model's pass, too: once and for all where every draft takes the same
-        bits, else with None, as q is not known yet, and again behind the pass.
+        Where all drafts take the same bits, asked once, before the draft model's pass. Elsewhere
+        asked twice: before the pass with None, as the bits are not known yet, and behind it.
         """
         return True
 

@@ -24,7 +24,7 @@ class Resolution:
 
 
 class ChoosesResolution(DraftLength):
-    """A policy at work on one text, asked for ℓ between `more` and `admits`.
+    """A policy at work on one text, asked for ℓ after `more` and before `admits` with its bits.
 
     It sees q itself, before it is quantised; the token is drawn afterwards, and from what is sent.
     """

@@ -51,10 +51,12 @@ class Flight(NamedTuple):
 class RoundTime(msgspec.Struct, kw_only=True):
     """How long a round took, in seconds, and for what.
 
-    It lasts from the end of the one before until the last of its tokens is certain.
+    It lasts from the end of the one before until the last of its tokens is certain, however many
+    exchanges that takes.
     """
 
     round: int
+    """The number of its first exchange."""
     seconds: float
     phases: dict[str, float]
     """Seconds of each of PHASES; empty where the links change and nothing is known of flights."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -18,11 +19,13 @@ REPORTABLE = (TestbedError, OSError, MemoryError)
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
+TOO_LARGE = "the file is larger than this process may write; raise the limit, `ulimit -f`"
+TOO_LONG = "the process computed for longer than it may; raise the limit, `ulimit -t`"
 _STORAGE = {
     errno.ENOSPC: "no space is left on the device; free some",
     errno.EDQUOT: "the disk quota is used up; free some space",
     errno.EROFS: "the file system is read-only; choose another place",
-    errno.EFBIG: "the file is larger than this process may write; raise the limit, `ulimit -f`",
+    errno.EFBIG: TOO_LARGE,
     errno.EIO: "input/output error; look after the device that it is on",
 }
 _MEMORY = (
@@ -48,6 +51,15 @@ def sentence(error: BaseException) -> str:
     what = _KINDS.get(error.errno or 0) or error.strerror or str(error) or type(error).__name__
     name = error.filename
     return f"{os.fsdecode(name)}: {what}" if isinstance(name, str | bytes) else what
+
+
+def recognise(said: str) -> str:
+    """Return the sentence for an error that another program names, as libc does; else nothing."""
+    for number, what in _KINDS.items():
+        # The loader of programs and the guest kernel have no words, and say the number.
+        if os.strerror(number) in said or re.search(rf"\b(Error |errno = -){number}\b", said):
+            return what
+    return ""
 
 
 @contextmanager

@@ -14,8 +14,10 @@ from typing import Any
 import msgspec
 
 from testbed.control import Command, Ending, Report
+from testbed.endings import await_end
 from testbed.errors import TestbedError
 from testbed.machine_errors import sentence
+from testbed.punctual import PATIENCE
 
 
 class NodeProcess:
@@ -103,14 +105,14 @@ class NodeProcess:
             self._process.wait()
 
     def _died(self) -> None:
-        code = self._process.wait()
+        how = await_end(self._process, PATIENCE)
         while select.select([self], [], [], 0)[0] and (chunk := os.read(self.fileno(), 1 << 16)):
             self._pending += chunk
         while b"\n" in self._pending:
             self.take()
-        how = f"signal {-code}" if code < 0 else f"exit code {code}"
         last = self._last_words or self._last_line() or "it said nothing"
-        raise TestbedError(f"node {self.name} died ({how}): {last}; see {self._log}")
+        what = "closed its output" if self._process.returncode is None else "died"
+        raise TestbedError(f"node {self.name} {what} ({how}): {last}; see {self._log}")
 
     def _last_line(self) -> str:
         """The end of its log; empty if it has none."""

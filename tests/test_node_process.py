@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from testbed import node_process
 from testbed.control import Ready
 from testbed.errors import TestbedError
 from testbed.node_process import NodeProcess
@@ -24,6 +25,19 @@ def main():
 
 run(main)
 """
+
+
+def start(folder: Path, ready: str, ends: str) -> NodeProcess:
+    """Start a node that does this."""
+    (folder / "dying.py").write_text(NODE.format(ready=ready, ends=ends))
+    paths = os.pathsep.join([str(folder), str(Path(__file__).parents[1])])
+
+    def popen(argv, **keywords) -> subprocess.Popen:
+        return subprocess.Popen(argv, env={**os.environ, "PYTHONPATH": paths}, **keywords)
+
+    return NodeProcess("device", "dying", [], folder / "log", popen)
+
+
 FULL = "raise OSError(errno.ENOSPC, 'x', '/r/device.jsonl')"
 
 
@@ -40,16 +54,11 @@ FULL = "raise OSError(errno.ENOSPC, 'x', '/r/device.jsonl')"
         ("", "raise MemoryError", "died (exit code 1): there is not enough memory; "),
         ("", "raise RuntimeError('of torch')", "died (exit code 1): RuntimeError: of torch"),
         ("", "os._exit(3)", "died (exit code 3): it said nothing"),
+        ("", "os.kill(os.getpid(), 9)", "died (signal SIGKILL): it said nothing"),
     ],
 )
 def test_a_node_whose_log_has_no_space_still_says_why_it_ends(tmp_path, ready, ends, said):
-    (tmp_path / "dying.py").write_text(NODE.format(ready=ready, ends=ends))
-    paths = os.pathsep.join([str(tmp_path), str(Path(__file__).parents[1])])
-
-    def popen(argv, **keywords) -> subprocess.Popen:
-        return subprocess.Popen(argv, env={**os.environ, "PYTHONPATH": paths}, **keywords)
-
-    node = NodeProcess("device", "dying", [], tmp_path / "log", popen)
+    node = start(tmp_path, ready, ends)
     if ready:
         assert node.receive(60) == Ready()
     with pytest.raises(TestbedError, match=r"^node device ") as caught:
@@ -59,3 +68,14 @@ def test_a_node_whose_log_has_no_space_still_says_why_it_ends(tmp_path, ready, e
         node.check()
     assert str(again.value) == str(caught.value)
     node.stop()
+
+
+def test_a_node_that_falls_silent_and_does_not_end_is_named_all_the_same(tmp_path, monkeypatch):
+    monkeypatch.setattr(node_process, "PATIENCE", 0.1)
+    node = start(tmp_path, "", "os.close(1); __import__('time').sleep(600)")
+    with pytest.raises(
+        TestbedError,
+        match=r"^node device closed its output \(it did not end within 0\.1 s\): it said nothing; ",
+    ):
+        node.receive(60)
+    node.stop(grace=0.1)

@@ -13,6 +13,7 @@ from pathlib import Path
 from testbed.cores import quota_warning
 from testbed.doctor.record import Record
 from testbed.emulation.lateness import LatenessHistogram
+from testbed.endings import how_ended
 from testbed.environment import processor
 from testbed.models.catalog import DEFAULT_DRAFT, describe
 from testbed.models.store import cache_dir, can_be_written, existing
@@ -45,7 +46,7 @@ def check_processor(name: str) -> Record:
     lines = done.stdout.splitlines()
     failed = [line.removeprefix("failed: ") for line in lines if line.startswith("failed: ")]
     if done.returncode:  # an instruction that this processor lacks ends the process
-        failed.append(f"{lines[-1]} (exit code {done.returncode})")
+        failed.append(f"{lines[-1]} ({how_ended(done.returncode)})")
     if failed:
         return Record(
             name,

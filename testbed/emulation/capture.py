@@ -15,6 +15,7 @@ from typing import NamedTuple
 from testbed import clock
 from testbed.emulation.namespace import Namespace
 from testbed.emulation.setgroups import ignoring_setgroups
+from testbed.endings import await_end
 from testbed.errors import TestbedError
 from testbed.punctual import PATIENCE
 from testbed.traces.captured import Captured
@@ -100,10 +101,9 @@ class Capture:
         """Return what it printed, in one line; else how it ended."""
         if text := " ".join(said.decode(errors="replace").split()):
             return text
-        try:
-            return f"exit code {self._process.wait(_REAPED)}"
-        except subprocess.TimeoutExpired:
-            return f"it said nothing for {PATIENCE:g} s"
+        how = await_end(self._process, _REAPED)
+        alive = self._process.returncode is None
+        return f"it said nothing for {PATIENCE:g} s" if alive else how
 
     def _let_it_finish(self) -> None:
         """Wait until tcpdump has fetched what there is; what it has not when it ends is lost."""

@@ -16,9 +16,9 @@ from pathlib import Path
 
 from testbed.emulation.guest_kernel import guest_command, require_guest
 from testbed.emulation.sandbox import check_namespaces, enter, run_in_sandbox
+from testbed.endings import how_ended
 from testbed.errors import TestbedError
-
-TIMED_OUT = 124  # as timeout(1) says it
+from testbed.exit_codes import OVERDUE
 
 _INIT = Path(__file__).with_name("guest_shell.sh")
 _MOST_MEMORY = 2048  # MB
@@ -27,7 +27,7 @@ _NEVER_STARTED = 1
 
 
 def run_in_guest(argv: list[str], timeout: float | None) -> int:
-    """Run `argv` under a kernel with netem; its exit code, or TIMED_OUT.
+    """Run `argv` under a kernel with netem; its exit code, or OVERDUE.
 
     timeout: seconds, None for as long as it takes. Raises TestbedError when there is no guest
     kernel here, or not enough memory for it.
@@ -51,7 +51,7 @@ def run_in_guest(argv: list[str], timeout: float | None) -> int:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-    return TIMED_OUT if expired else code
+    return OVERDUE if expired else code
 
 
 def boot(memory: int, argv: list[str], environment: Mapping[str, str]) -> int:
@@ -70,7 +70,8 @@ def boot(memory: int, argv: list[str], environment: Mapping[str, str]) -> int:
             guest.kill()
         code = Path(folder, "code")
         if not code.exists():
-            print("error: the guest kernel ended before the command did", file=sys.stderr)
+            how = how_ended(guest.returncode)
+            print(f"error: the guest kernel ended before the command did ({how})", file=sys.stderr)
             return _NEVER_STARTED
         return int(code.read_text())
 

@@ -13,6 +13,7 @@ from testbed.emulation.netem_support import differences, require_support
 from testbed.emulation.player import Applied, Player
 from testbed.emulation.tc import COMMAND, Tc
 from testbed.emulation.wire import PORT_A, PORT_B, DirectionCounters, Wire, WireCounters
+from testbed.endings import how_ended
 from testbed.errors import TestbedError
 from testbed.links.jitter import UNIFORM, as_jitter
 from testbed.links.schedule import Schedule
@@ -108,8 +109,8 @@ class NetemWire(Wire):
         """Raise TestbedError if netem no longer does what was applied."""
         if self._failure is not None:
             raise self._failure
-        if self._process.poll() is not None:
-            raise TestbedError(f"the netem of link {self.name} has ended")
+        if (code := self._process.poll()) is not None:
+            raise TestbedError(f"the netem of link {self.name} has ended ({how_ended(code)})")
         with self._changing:
             for way, interface in self.shaped.items():
                 self._verify(way, interface)

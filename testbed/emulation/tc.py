@@ -9,6 +9,7 @@ import threading
 import time
 from typing import Any
 
+from testbed.endings import await_end
 from testbed.errors import TestbedError
 from testbed.punctual import PATIENCE
 
@@ -98,4 +99,5 @@ class Tc:
             raise self._death() from error
 
     def _death(self) -> TestbedError:
-        return TestbedError(f"{self._where}: the process that runs {self.program} died")
+        how = await_end(self.process, _LOOK)
+        return TestbedError(f"{self._where}: the process that runs {self.program} died ({how})")

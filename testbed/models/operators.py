@@ -25,6 +25,7 @@ from typing import TypeVar
 
 import msgspec
 
+from testbed.endings import how_ended
 from testbed.environment import instruction_sets, processor
 from testbed.errors import TestbedError
 from testbed.machine_errors import sentence
@@ -107,11 +108,11 @@ def _try(spec: HuggingFaceSpec) -> OperatorChoice:
             None, f"plain layers: the operator ends the process by {name}", machine()
         )
     if done.returncode:
-        lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+        lines = done.stderr.strip().splitlines() or [how_ended(done.returncode)]
         raise TestbedError(
             lines[-1].removeprefix("error: ")
             if done.returncode > 0
-            else f"the trial of {what} was ended by signal {-done.returncode}; run it again"
+            else f"the trial of {what} was ended by {how_ended(done.returncode)}; run it again"
         )
     return msgspec.json.decode(done.stdout, type=OperatorChoice)
 

@@ -11,6 +11,7 @@ import pytest
 from testbed.emulation import guest_kernel, guest_shell
 from testbed.emulation.guest_kernel import guest_missing
 from testbed.errors import TestbedError
+from testbed.exit_codes import OVERDUE
 from tests.emulation.inside import need_sandbox
 
 pytestmark = pytest.mark.emulation
@@ -82,7 +83,7 @@ def test_nothing_is_left_however_it_is_ended(number):
 
 def test_the_time_limit_ends_it():
     done = run("sleep", "600", timeout=8)  # longer than a test may take
-    assert done.returncode == guest_shell.TIMED_OUT
+    assert done.returncode == OVERDUE
 
 
 def test_what_is_missing_is_named(monkeypatch):

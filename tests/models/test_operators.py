@@ -184,11 +184,11 @@ def test_an_operator_that_kills_the_process_is_left_alone(
     [
         (1, "some noise\nerror: Cannot load model 'it' from there\n", "Cannot load model 'it' fro"),
         (3, "", "exit code 3"),
-        (-signal.SIGKILL, "", "the trial of it in fp32 was ended by signal 9; run it again"),
+        (-signal.SIGKILL, "", "the trial of it in fp32 was ended by signal SIGKILL; run it again"),
         (
             -signal.SIGABRT,
             "what(): std::bad_alloc",
-            "the trial of it in fp32 was ended by signal 6",
+            "the trial of it in fp32 was ended by signal SIGABRT",
         ),
     ],
 )

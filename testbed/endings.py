@@ -1,0 +1,35 @@
+"""How processes end, in words."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from typing import Any
+
+from testbed.machine_errors import TOO_LARGE, TOO_LONG
+
+_LIMITS = {signal.SIGXFSZ: TOO_LARGE, signal.SIGXCPU: TOO_LONG}
+"""Signals by which the kernel ends a process that goes beyond a limit."""
+
+
+def how_ended(code: int) -> str:
+    """Return how a process ended, such as "exit code 3" or "signal SIGKILL".
+
+    A limit that it went beyond is named. `code` is that of `subprocess`, -n for signal n.
+    """
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        number = signal.Signals(-code)
+    except ValueError:  # a real-time signal
+        return f"signal {-code}"
+    limit = _LIMITS.get(number)
+    return f"signal {number.name}: {limit}" if limit else f"signal {number.name}"
+
+
+def await_end(process: subprocess.Popen[Any], seconds: float) -> str:
+    """Wait for a process to end; return how it did, or that it did not within so many seconds."""
+    try:
+        return how_ended(process.wait(seconds))
+    except subprocess.TimeoutExpired:
+        return f"it did not end within {seconds:g} s"

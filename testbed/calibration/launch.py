@@ -13,7 +13,7 @@ from testbed.calibration.record import NAME, Calibration
 from testbed.emulation.backend import choose_backend
 from testbed.emulation.inside import inside_command
 from testbed.emulation.netem_support import refusals
-from testbed.emulation.sandbox import check_sandbox, run_in_sandbox
+from testbed.emulation.sandbox import check_sandbox, ending, run_in_sandbox
 from testbed.errors import TestbedError
 from testbed.links.gilbert_elliott import GilbertElliott
 from testbed.links.jitter import Jitter
@@ -68,7 +68,7 @@ def run(wanted: Request, out: Path) -> tuple[Results, Calibration]:
     print(f"{wanted.source}: links by {wanted.backend}, results in {results.path}", flush=True)
     code = run_in_sandbox(inside_command("testbed.calibration.inside", str(results.path.resolve())))
     if code != 0:
-        raise TestbedError(f"the calibration ended with code {code}; there is no {NAME}")
+        raise TestbedError(f"the calibration {ending(code)}; there is no {NAME}")
     return results, Calibration.read(results.path)
 
 

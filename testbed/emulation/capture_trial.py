@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 import os
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -16,6 +15,7 @@ from testbed.emulation.capture import Capture
 from testbed.emulation.namespace import Namespace
 from testbed.emulation.sandbox import enter, find_program, try_in_sandbox
 from testbed.errors import TestbedError
+from testbed.machine_errors import REPORTABLE, sentence
 from testbed.punctual import PATIENCE
 
 _PATIENCE = 3 * PATIENCE  # tcpdump has one to begin, one to write down all, and one to end
@@ -30,13 +30,11 @@ def why_no_captures() -> str:
     if find_program("tcpdump") is None:
         return f"`tcpdump` is missing; {' or '.join(['`apt install tcpdump`', *remedies])}"
     try:
-        done = try_in_sandbox([sys.executable, "-m", __name__], _PATIENCE)
-    except subprocess.TimeoutExpired:
-        why = f"a trial did not end within {_PATIENCE:g} s"
+        try_in_sandbox([sys.executable, "-m", __name__], "a capture", _PATIENCE)
+    except TestbedError as error:
+        why = str(error)
     else:
-        if done.returncode == 0:
-            return ""
-        why = (done.stderr.strip().splitlines() or [f"a trial ended with {done.returncode}"])[-1]
+        return ""
     in_user_namespace = _UID_MAP.exists() and _UID_MAP.read_text().split() != _ALL_USERS
     if os.geteuid() != 0 or in_user_namespace:
         remedies.insert(0, "run as root outside user namespaces")
@@ -52,5 +50,5 @@ def _try() -> None:
 if __name__ == "__main__":
     try:
         _try()
-    except TestbedError as error:
-        sys.exit(str(error))
+    except REPORTABLE as error:
+        sys.exit(sentence(error))

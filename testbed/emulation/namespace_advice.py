@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 _SETTINGS = Path("/proc/sys")
@@ -15,19 +16,33 @@ _FORBIDDING = {
     # since Ubuntu 24.04. Namespaces can be made then, but are without any rights.
     "kernel.apparmor_restrict_unprivileged_userns": ("1", "0"),
 }
-"""Settings of the kernel, each with the value that forbids and one that allows."""
+"""Settings of the kernel for all users but root, each with the value that forbids and another."""
+_FORBIDDING_ALL = {
+    # namespaces(7); tried: `unshare` says "No space left on device".
+    f"user.max_{kind}_namespaces": ("0", "28633")
+    for kind in ("net", "mnt", "pid")
+}
+"""Those that hold for root, too."""
 
 
 def namespace_advice(said: str) -> str:
     """Return what to do after `said`, the message of a sandbox that could not be built."""
-    remedies = []
-    for name, (forbids, allows) in _FORBIDDING.items():
-        setting = _SETTINGS / name.replace(".", "/")
-        if setting.exists() and setting.read_text().strip() == forbids:
-            remedies.append(f"as root `sysctl {name}={allows}`")
+    if remedies := _remedies(_FORBIDDING_ALL):
+        return " and ".join(remedies)
+    remedies = _remedies(_FORBIDDING)
     if os.geteuid() == 0 or ("mount" in said and not remedies):
         # A container without a right to namespaces, or that hides parts of /proc or /sys: then the
         # kernel refuses new ones (tried with a file mounted over /proc/keys, and with a read-only
         # /sys). The manuals of docker-run and podman-run say what this option lifts.
         return "start the container with `--privileged`"
-    return " or ".join(["run as root", *remedies])
+    return " or ".join(["run as root", *([" and ".join(remedies)] if remedies else [])])
+
+
+def _remedies(forbidding: Mapping[str, tuple[str, str]]) -> list[str]:
+    """Return the commands that set otherwise what forbids namespaces here."""
+    found = []
+    for name, (forbids, allows) in forbidding.items():
+        setting = _SETTINGS / name.replace(".", "/")
+        if setting.exists() and setting.read_text().strip() == forbids:
+            found.append(f"as root `sysctl {name}={allows}`")
+    return found

@@ -53,7 +53,7 @@ def probe_qdisc(*arguments: str) -> Probe:
     result = subprocess.run(
         [*namespace_command(), "--", *trial], capture_output=True, text=True, check=False
     )
-    return Probe(result.returncode == 0, result.stderr.strip())
+    return Probe(result.returncode == 0, " ".join(result.stderr.split()))
 
 
 def netem_arguments(spec: LinkSpec) -> list[str]:

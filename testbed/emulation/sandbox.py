@@ -19,8 +19,12 @@ from pathlib import Path
 from types import FrameType
 from typing import IO
 
+from testbed import punctual
 from testbed.emulation.namespace_advice import namespace_advice
+from testbed.endings import how_ended
 from testbed.errors import TestbedError
+from testbed.exit_codes import INTERRUPTED, OVERDUE
+from testbed.machine_errors import REPORTABLE, sentence
 
 GRACE = 10.0  # seconds the inside has to clean up after a signal
 PATIENCE = 10.0  # seconds a sandbox may stand still until that is said
@@ -86,29 +90,46 @@ def check_sandbox() -> None:
 
 def check_namespaces() -> None:
     """Raise TestbedError saying what would allow them, if namespaces are not permitted here."""
-    trial = try_in_sandbox([sys.executable, "-m", __name__])
-    if trial.returncode != 0:
-        said = trial.stderr.strip()
-        why = said.rpartition("\n")[2]
-        raise TestbedError(f"namespaces are not permitted here ({why}); {namespace_advice(said)}")
+    try:
+        try_in_sandbox([sys.executable, "-m", __name__], "a sandbox", punctual.PATIENCE)
+    except TrialError as error:
+        raise TestbedError(
+            f"namespaces are not permitted here ({error}); {namespace_advice(error.said)}"
+        ) from None
 
 
-def try_in_sandbox(
-    argv: Sequence[str], timeout: float | None = None
-) -> subprocess.CompletedProcess[str]:
-    """Run `argv` to its end in a sandbox, with what it prints captured. Call from the main thread.
+class TrialError(TestbedError):
+    """A trial in a sandbox failed, for a reason in one sentence."""
 
-    Raises subprocess.TimeoutExpired when it takes more than `timeout` seconds; it is killed then.
+    def __init__(self, reason: str, said: str = "") -> None:
+        super().__init__(reason)
+        self.said = said
+        """All that it wrote to its stderr."""
+
+
+def try_in_sandbox(argv: Sequence[str], what: str, seconds: float) -> str:
+    """Run `argv`, a trial of `what`, to its end in a sandbox; return what it printed.
+
+    Raises TrialError with the last line of its stderr, or with how it ended if it wrote none, and
+    when it takes more than so many seconds; it is killed then. Call from the main thread.
     """
-    return subprocess.run(
-        [*_sandbox_command(), *argv],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=timeout,
-        preexec_fn=_die_with(os.getpid()),  # one system call, no lock
-    )
+    try:
+        done = subprocess.run(
+            [*_sandbox_command(), *argv],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=seconds,
+            preexec_fn=_die_with(os.getpid()),  # one system call, no lock
+        )
+    except subprocess.TimeoutExpired:
+        raise TrialError(f"a trial of {what} did not end within {seconds:g} s") from None
+    if done.returncode != 0:
+        said = done.stderr.strip()
+        last = said.rpartition("\n")[2]
+        raise TrialError(last or f"a trial of {what} failed: {how_ended(done.returncode)}", said)
+    return done.stdout
 
 
 def run_in_sandbox(argv: Sequence[str], env: Mapping[str, str] | None = None) -> int:
@@ -125,18 +146,23 @@ def run_in_sandboxes(
 
     Returns their exit codes (128 + n if signal n ended one). One that fails does not end the
     others. SIGINT and SIGTERM are passed on once, to all, and so is SIGHUP as SIGTERM unless it is
-    ignored (nohup); the insides then have `GRACE` seconds before they are killed. One that was
-    stopped is waited for, with a warning. Call from the main thread. The inside calls `enter`
-    first.
+    ignored (nohup); the insides then have `GRACE` seconds before they are killed, and their code is
+    OVERDUE. One that was stopped is waited for, with a warning. Call from the main thread. The
+    inside calls `enter` first.
     """
     children: list[subprocess.Popen[bytes]] = []
     stopped: list[int] = []
+    overdue: set[int] = set()
 
     def kill() -> None:
         for child in children:
             child.kill()
 
-    last_resort = threading.Timer(GRACE, kill)
+    def kill_overdue() -> None:
+        overdue.update(child.pid for child in children if child.poll() is None)
+        kill()
+
+    last_resort = threading.Timer(GRACE, kill_overdue)
 
     def forward(number: int, _frame: FrameType | None) -> None:
         if not stopped:  # the first signal: a second one would disturb the cleanup
@@ -171,7 +197,19 @@ def run_in_sandboxes(
         kill()
         for number, handler in replaced.items():
             signal.signal(number, handler)
+    for place, child in enumerate(children):
+        if codes[place] == -signal.SIGKILL and child.pid in overdue:
+            codes[place] = OVERDUE
     return [code if code >= 0 else 128 - code for code in codes]
+
+
+def ending(code: int) -> str:
+    """Return how a sandbox ended, by its exit code, as the end of a sentence."""
+    if code == INTERRUPTED:
+        return "was interrupted"
+    if code == OVERDUE:
+        return f"was interrupted, and killed as it did not end within {GRACE:g} s"
+    return f"ended with {how_ended(code if code < 128 else 128 - code)}"
 
 
 @contextlib.contextmanager
@@ -266,5 +304,5 @@ def _die_with(supervisor: int) -> Callable[[], None]:
 if __name__ == "__main__":
     try:
         enter()
-    except TestbedError as error:
-        sys.exit(str(error))
+    except REPORTABLE as error:
+        sys.exit(sentence(error))

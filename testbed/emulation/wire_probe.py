@@ -24,6 +24,7 @@ from testbed.emulation.wire import PORT_A, PORT_B
 from testbed.emulation.wire_trial import Report
 from testbed.errors import TestbedError
 from testbed.links.spec import Duplex, LinkSpec
+from testbed.machine_errors import REPORTABLE, sentence
 from testbed.punctual import PATIENCE
 
 _NEAR, _FAR = "near", "far"  # the interfaces at the two ends of the wire
@@ -74,7 +75,5 @@ if __name__ == "__main__":
     try:
         enter()
         print(msgspec.json.encode(probe(sys.argv[1])).decode())
-    except TestbedError as error:
-        sys.exit(str(error))
-    except FileNotFoundError as error:
-        sys.exit(f"there is no {error.filename}")
+    except REPORTABLE as error:
+        sys.exit(sentence(error))

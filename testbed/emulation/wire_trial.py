@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 
 import msgspec
 
 from testbed.emulation.sandbox import try_in_sandbox
-from testbed.errors import TestbedError
 from testbed.punctual import PATIENCE
 
 _PATIENCE = 3 * PATIENCE  # a guest may take two of them to boot, and a frame one to come
@@ -29,11 +27,4 @@ def try_wire(backend: str) -> Report:
     Raises TestbedError with the reason when it does not carry them.
     """
     argv = [sys.executable, "-m", "testbed.emulation.wire_probe", backend]
-    try:
-        done = try_in_sandbox(argv, _PATIENCE)
-    except subprocess.TimeoutExpired:
-        raise TestbedError(f"a trial of {backend} did not end within {_PATIENCE:g} s") from None
-    if done.returncode != 0:
-        said = done.stderr.strip().splitlines()
-        raise TestbedError(said[-1] if said else f"exit code {done.returncode}")
-    return msgspec.json.decode(done.stdout, type=Report)
+    return msgspec.json.decode(try_in_sandbox(argv, backend, _PATIENCE), type=Report)

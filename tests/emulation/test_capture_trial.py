@@ -6,10 +6,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from testbed.emulation import capture, capture_trial
+from testbed.emulation import capture, capture_trial, sandbox
 from testbed.emulation.capture_trial import why_no_captures
 from testbed.errors import TestbedError
+from testbed.machine_errors import TOO_LARGE
 from tests.emulation.inside import need_sandbox
+
+NO = "echo no >&2; exit 1"
 
 
 @pytest.fixture(autouse=True)
@@ -21,18 +24,14 @@ def fresh():
 
 @pytest.fixture
 def trial(monkeypatch, tmp_path):
-    """Sets what the trial says, its exit code, and whose root we are."""
+    """Sets what runs instead of the trial, how long it may, and whose root we are."""
 
-    def prepare(said, code=1, uid=0, uid_map="0 0 4294967295"):
-        def try_in_sandbox(argv, _patience):
-            if code is None:
-                raise subprocess.TimeoutExpired(argv, 30)
-            return subprocess.CompletedProcess(argv, code, "", said)
-
+    def prepare(script, uid=0, uid_map="0 0 4294967295", seconds=60):
         (tmp_path / "uid_map").write_text(f"  {uid_map}\n")
         monkeypatch.setattr(capture_trial, "_UID_MAP", tmp_path / "uid_map")
         monkeypatch.setattr(capture_trial, "find_program", lambda name: name)
-        monkeypatch.setattr(capture_trial, "try_in_sandbox", try_in_sandbox)
+        monkeypatch.setattr(sandbox, "_sandbox_command", lambda: ["sh", "-c", script])
+        monkeypatch.setattr(capture_trial, "_PATIENCE", seconds)
         monkeypatch.setattr(os, "geteuid", lambda: uid)
 
     return prepare
@@ -41,15 +40,22 @@ def trial(monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("given", "why"),
     [
-        ({"said": "", "code": 0, "uid": 1000}, ""),
-        ({"said": "noise\nno\n"}, "no; set capture: false"),
-        ({"said": "no", "uid": 1}, "no; run as root outside user namespaces or set capture: false"),
+        ({"script": "true", "uid": 1000}, ""),
+        ({"script": f"echo noise >&2; {NO}"}, "no; set capture: false"),
+        ({"script": NO, "uid": 1}, "no; run as root outside user namespaces or set capture: false"),
         (
-            {"said": "no", "uid_map": "0 1000 1"},
+            {"script": NO, "uid_map": "0 1000 1"},
             "no; run as root outside user namespaces or set capture: false",
         ),
-        ({"said": "", "code": 7}, "a trial ended with 7; set capture: false"),
-        ({"said": "", "code": None}, "a trial did not end within 90 s; set capture: false"),
+        ({"script": "exit 7"}, "a trial of a capture failed: exit code 7; set capture: false"),
+        (
+            {"script": "kill -XFSZ $$"},
+            f"a trial of a capture failed: signal SIGXFSZ: {TOO_LARGE}; set capture: false",
+        ),
+        (
+            {"script": "exec sleep 60", "seconds": 0.2},
+            "a trial of a capture did not end within 0.2 s; set capture: false",
+        ),
     ],
 )
 def test_the_reason_comes_with_what_helps(trial, given, why):
@@ -69,7 +75,7 @@ def test_without_tcpdump_there_is_nothing_to_try(monkeypatch):
     [
         ("exit 3", "did not begin: exit code 3"),
         ("sleep 60", "did not begin: it said nothing for 0.2 s"),
-        ("trap '' USR1 INT; echo listening on lo >&2; kill -9 $$", "failed: exit code -9"),
+        ("trap '' USR1 INT; echo listening on lo >&2; kill -9 $$", "failed: signal SIGKILL"),
     ],
 )
 def test_a_tcpdump_without_a_word_still_has_a_reason(tmp_path, monkeypatch, script, why):

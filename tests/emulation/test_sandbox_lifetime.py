@@ -17,6 +17,7 @@ import pytest
 from testbed.emulation import namespace_advice, sandbox
 from testbed.emulation.sandbox import SCRATCH
 from testbed.errors import TestbedError
+from testbed.exit_codes import INTERRUPTED, OVERDUE
 from tests.emulation.inside import inside_sandbox, need_sandbox
 
 ROOT = Path(__file__).parents[2]
@@ -206,7 +207,7 @@ def test_an_inside_that_does_not_stop_is_killed():
     outer = start(STUBBORN, outer=hurried)
     began = time.monotonic()
     outer.send_signal(signal.SIGINT)
-    assert outer.wait(timeout=60) == 128 + signal.SIGKILL
+    assert outer.wait(timeout=60) == OVERDUE
     assert time.monotonic() - began > 0.4
     outer.stdout.close()
 
@@ -332,6 +333,19 @@ def test_the_environment_comes_through():
     assert code == 0
 
 
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (INTERRUPTED, "was interrupted"),
+        (OVERDUE, "was interrupted, and killed as it did not end within 10 s"),
+        (128 + signal.SIGKILL, "ended with signal SIGKILL"),
+        (70, "ended with exit code 70"),
+    ],
+)
+def test_the_end_of_a_sandbox_is_said_in_words(code, said):
+    assert sandbox.ending(code) == said
+
+
 def test_enter_refuses_to_touch_the_outside():
     with pytest.raises(TestbedError, match="not in a sandbox"):
         sandbox.enter()
@@ -348,6 +362,7 @@ def test_a_missing_program_is_named(monkeypatch, program, advice):
 
 CONTAINER = "start the container with `--privileged`"
 MAXIMUM = "user.max_user_namespaces"
+NETWORKS = "user.max_net_namespaces"
 APPARMOR = "kernel.apparmor_restrict_unprivileged_userns"
 
 
@@ -359,10 +374,12 @@ APPARMOR = "kernel.apparmor_restrict_unprivileged_userns"
         ((1000, "mount: no", {APPARMOR: "1"}), f"run as root or as root `sysctl {APPARMOR}=0`"),
         ((1000, "no", {}), "run as root"),
         ((1000, "no", {APPARMOR: "0", MAXIMUM: "5"}), "run as root"),
+        ((0, "no", {NETWORKS: "0"}), f"as root `sysctl {NETWORKS}=28633`"),
+        ((1000, "no", {NETWORKS: "0", APPARMOR: "1"}), f"as root `sysctl {NETWORKS}=28633`"),
         ((1000, "no", {APPARMOR: "1"}), f"run as root or as root `sysctl {APPARMOR}=0`"),
         (
             (1000, "no", dict.fromkeys(["kernel.unprivileged_userns_clone", MAXIMUM], "0")),
-            "run as root or as root `sysctl user.max_user_namespaces=28633` or as root "
+            "run as root or as root `sysctl user.max_user_namespaces=28633` and as root "
             "`sysctl kernel.unprivileged_userns_clone=1`",
         ),
     ],
@@ -381,6 +398,21 @@ def test_forbidden_namespaces_are_explained(monkeypatch, tmp_path, case, advice)
     with pytest.raises(TestbedError) as caught:
         sandbox.check_sandbox()
     assert str(caught.value) == f"namespaces are not permitted here ({said}); {advice}"
+
+
+@pytest.mark.emulation
+@pytest.mark.parametrize("kind", ["net", "mnt", "pid"])
+def test_a_limit_of_namespaces_that_root_meets_too_is_named(kind):
+    limit = f"user/max_{kind}_namespaces"
+    check = "from testbed.emulation.sandbox import check_sandbox; check_sandbox()"
+    script = f'echo 0 >/proc/sys/{limit} || exit 3; exec {sys.executable} -c "{check}"'
+    done = subprocess.run(
+        ["unshare", "--user", "--map-root-user", "sh", "-c", script],
+        capture_output=True, text=True, check=False, timeout=60, cwd=ROOT,
+    )  # fmt: skip
+    if done.returncode == 3 or "unshare: " in done.stderr.partition("\n")[0]:
+        pytest.skip(done.stderr.strip())
+    assert done.stderr.endswith(f"; as root `sysctl user.max_{kind}_namespaces=28633`\n")
 
 
 @pytest.mark.emulation

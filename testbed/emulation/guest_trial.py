@@ -1,4 +1,6 @@
-"""Boots a guest kernel as a wire before a run relies on it: once per start of the machine and user.
+"""Boots a guest kernel as a wire before a run relies on it.
+
+Once for each start of the machine, user, and set of limits.
 
 A boot takes two seconds. So a success is remembered in the cache, with all that it depends on; a
 failure is not, for the next try may find a calmer machine. What fails after a success is an error
@@ -50,7 +52,7 @@ def why_no_guest() -> str:
 
 
 def _conditions() -> bytes:
-    """Digest all that decides whether a guest boots: this machine, rights, the guest's files.
+    """Digest all that decides whether a guest boots: machine, rights, limits, the guest's files.
 
     Empty where that cannot be found out.
     """
@@ -60,6 +62,7 @@ def _conditions() -> bytes:
         parts = [
             Path("/proc/sys/kernel/random/boot_id").read_text(),
             str(Path("/proc/self/ns/user").readlink()),
+            Path("/proc/self/limits").read_text(),
             *(line for line in status if line.partition(":")[0] in _RIGHTS),
             *(f"{file} {file.stat().st_mtime_ns}" for file in sorted(files)),
         ]

@@ -19,7 +19,9 @@ from testbed.emulation.netem import USE_RELAY
 from testbed.emulation.netem_wire import NetemWire, bridge
 from testbed.emulation.tc import SilentError, Tc
 from testbed.emulation.wire import PORT_A, PORT_B
+from testbed.endings import await_end
 from testbed.errors import TestbedError
+from testbed.machine_errors import recognise
 from testbed.punctual import PATIENCE, go_first
 
 _INIT = Path(__file__).with_name("guest_wire.sh")
@@ -28,6 +30,7 @@ _TRIES = 2
 _MEMORY = 64  # MB
 _TAPS = {"tap-a": PORT_A, "tap-b": PORT_B}
 _QUEUE = 4096  # packets between the host and the guest
+_REAPED = 1.0  # seconds from when its output ends to when it does
 
 
 class GuestNetemWire(NetemWire):
@@ -102,7 +105,9 @@ def _await_ready(tc: Tc) -> str | None:
     except SilentError:
         return "; ".join([*_gist(said), f"it said nothing for {PATIENCE:g} s"])
     except TestbedError:
-        return "; ".join(_gist(said)) or "it said nothing, and ended"
+        last = _gist(said) or [f"it said nothing ({await_end(tc.process, _REAPED)})"]
+        limit = recognise("\n".join(last))
+        return "; ".join([*last, limit] if limit else last)
     return None
 
 

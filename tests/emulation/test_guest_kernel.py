@@ -1,5 +1,6 @@
 """What the guest kernel needs here, and what it says when it dies; boots nothing."""
 
+import errno
 import select
 import shlex
 import subprocess
@@ -10,7 +11,9 @@ from testbed.emulation import guest_kernel, guest_wire, tc
 from testbed.emulation.guest_wire import GuestNetemWire
 from testbed.emulation.tc import Tc
 from testbed.errors import TestbedError
+from testbed.machine_errors import TOO_LARGE, sentence
 
+TOO_MANY = sentence(OSError(errno.EMFILE, ""))
 AMX = "processor : 0\nflags : fpu avx512f amx_bf16 amx_tile amx_int8\n"
 PLAIN = "processor : 0\nflags : fpu avx512f\nbugs : amx_tile\n"
 
@@ -136,7 +139,10 @@ def test_a_guest_that_hangs_or_dies_is_booted_once_more(guest, first):
     ("script", "why"),
     [
         ("sleep 60", "it said nothing for 0.3 s"),
-        ("true", "it said nothing, and ended"),
+        ("true", "it said nothing (exit code 0)"),
+        ("kill -XFSZ $$", f"it said nothing (signal SIGXFSZ: {TOO_LARGE})"),
+        (prints("modprobe: Too many open files"), f"modprobe: Too many open files; {TOO_MANY}"),
+        (prints("mount: libc.so.6: Error 24"), f"mount: libc.so.6: Error 24; {TOO_MANY}"),
         (f"{prints('one', 'two', 'three')}; sleep 60", "two; three; it said nothing for 0.3 s"),
         (prints("errno = 14", PANIC, "Stack:"), f"errno = 14; {PANIC}"),
         (

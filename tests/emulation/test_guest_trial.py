@@ -1,10 +1,17 @@
-"""The trial of a guest kernel as a wire, and the memory of its success; boots nothing."""
+"""The trial of a guest kernel as a wire, and the memory of its success."""
+
+import resource
+import subprocess
+import sys
 
 import pytest
 
 from testbed.emulation import guest_trial
+from testbed.emulation.guest_kernel import guest_missing
 from testbed.emulation.guest_trial import why_no_guest
+from testbed.emulation.netem import probe_netem
 from testbed.errors import TestbedError
+from tests.emulation.inside import need_sandbox
 
 WHY = "the guest kernel of link trial did not start, 2 times in 4 s: mount: no"
 
@@ -60,9 +67,15 @@ def test_what_is_missing_is_not_tried(trials, monkeypatch):
     assert trials[1] == []
 
 
-def test_other_rights_and_another_kernel_are_other_conditions(monkeypatch, tmp_path):
+def test_other_rights_limits_and_another_kernel_are_other_conditions(monkeypatch, tmp_path):
     conditions = guest_trial._conditions()
     assert conditions == guest_trial._conditions()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft - 1, hard))
+    try:
+        assert guest_trial._conditions() != conditions
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     kernel = tmp_path / "linux.uml"
     kernel.touch()
     monkeypatch.setattr(guest_trial, "find_program", lambda _name: str(kernel))
@@ -71,3 +84,37 @@ def test_other_rights_and_another_kernel_are_other_conditions(monkeypatch, tmp_p
     assert len({conditions, other, guest_trial._conditions()}) == 3
     kernel.unlink()
     assert guest_trial._conditions() == b""
+
+
+CHOOSE = """
+import sys
+from testbed.emulation.backend import choose_backend
+from testbed.errors import TestbedError
+try:
+    print(*choose_backend(sys.argv[1]))
+except TestbedError as error:
+    print(error)
+"""
+
+
+@pytest.mark.emulation
+def test_a_limit_that_a_guest_does_not_boot_under_is_named_and_the_relay_taken(
+    tmp_path, monkeypatch
+):
+    need_sandbox()
+    if probe_netem().available or guest_missing():
+        pytest.skip(f"no guest kernel, or no need of one: {guest_missing()}")
+    monkeypatch.setenv("TESTBED_CACHE", str(tmp_path))
+    (tmp_path / "guest-boots").write_bytes(guest_trial._conditions())  # it has booted here before
+    limited = ["bash", "-c", 'ulimit -f 40; exec "$0" "$@"', sys.executable, "-c", CHOOSE]
+    auto, netem = (
+        subprocess.run(
+            [*limited, backend], capture_output=True, text=True, check=True, timeout=120
+        ).stdout
+        for backend in ("auto", "netem")
+    )
+    for said in (auto, netem):
+        assert said.count("\n") == 1
+        assert "raise the limit, `ulimit -f`" in said
+    assert auto.startswith("relay this kernel has no netem ")
+    assert netem.endswith("; use `--backend relay` or `--backend auto`\n")

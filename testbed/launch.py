@@ -19,9 +19,9 @@ from testbed.cores import quota_warning, usable_cores
 from testbed.emulation.backend import choose_backend
 from testbed.emulation.capture_trial import why_no_captures
 from testbed.emulation.inside import inside_command
-from testbed.emulation.sandbox import check_sandbox, run_in_sandboxes
+from testbed.emulation.sandbox import check_sandbox, ending, run_in_sandboxes
 from testbed.errors import TestbedError
-from testbed.exit_codes import ERROR, INTERRUPTED, VALID
+from testbed.exit_codes import ERROR, INTERRUPTED, OVERDUE, VALID
 from testbed.jobs import Job, Piece, left, pack, require_processors, shares
 from testbed.journal import JOURNAL, Stopped, append
 from testbed.machine_errors import REPORTABLE, sentence
@@ -109,6 +109,7 @@ def _until_the_end(results: Results) -> Iterator[None]:
     try:
         yield
     except REPORTABLE as error:
+        results.require_kept()
         with suppress(OSError):
             verdict = Verdict("invalid", [f"{reason}: {sentence(error)}"])
             results.write_json("verdict.json", verdict)
@@ -154,6 +155,7 @@ def _work(results: Results, plans: list[Plan], session: int, jobs: int) -> int:
         # Nodes have no network; without this, libraries would try theirs and wait.
         env = {**os.environ, "HF_HUB_OFFLINE": "1"}
         codes = run_in_sandboxes(commands, env, stdin=file)
+    results.require_kept()
     for reason in dict.fromkeys(_why(code) for code in codes if code not in (VALID, ERROR)):
         print(f"error: {reason}", file=sys.stderr)
         stopped = Stopped(session=session, point={}, reason=reason)
@@ -163,8 +165,4 @@ def _work(results: Results, plans: list[Plan], session: int, jobs: int) -> int:
 
 def _why(code: int) -> str:
     """Explain the exit code of a sandbox whose journal does not."""
-    return (
-        "the run was interrupted"
-        if code == INTERRUPTED
-        else f"a sandbox ended with exit code {code}"
-    )
+    return f"{'the run' if code in (INTERRUPTED, OVERDUE) else 'a sandbox'} {ending(code)}"

@@ -186,6 +186,19 @@ class Results:
         finally:
             os.close(descriptor)
 
+    @property
+    def removed(self) -> bool:
+        """True once the directory, or the journal in it, is gone."""
+        return not (self.path / JOURNAL).exists()
+
+    def require_kept(self) -> None:
+        """Raise TestbedError when somebody has removed the directory during a run."""
+        if self.removed:
+            raise TestbedError(
+                f"{self.path}: it was removed during the run, with what had been measured; run the "
+                "scenario anew"
+            )
+
     def remove_unfinished(self) -> None:
         """Remove what runs that have not ended left behind, and what was concluded without them."""
         for path in self._unfinished():

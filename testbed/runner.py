@@ -198,7 +198,8 @@ class Runner:
         )
 
     def _note_failure(self, record: journal.RunFailed) -> None:
-        """Write down that a run failed, and say so."""
+        """Write down that a run failed, and say so. Raises TestbedError if that is in vain."""
+        self._results.require_kept()
         turn, point = record.turn, record.point
         run = FailedRun(method=turn.method, repeat=turn.repeat, point=point, reason=record.reason)
         print(f"error: {failure(run)}", file=sys.stderr)
@@ -239,6 +240,8 @@ def work(results: Results, job: Job, pieces: Iterable[Piece]) -> int:
         return Runner(results, job).run(pieces)
     except REPORTABLE as error:
         reason = sentence(error)
+    if results.removed:
+        return UNREPORTED  # whoever started all sandboxes says so once
     print(f"error: {reason}", file=sys.stderr)
     stopped = journal.Stopped(session=job.session, point={}, reason=f"the run stopped: {reason}")
     try:

@@ -10,6 +10,7 @@ import pytest
 from testbed import launch as launcher
 from testbed.cli import main
 from testbed.errors import TestbedError
+from testbed.exit_codes import OVERDUE
 from testbed.journal import NetworkUp, RunFailed, Stopped, read
 from testbed.order import shuffled
 from testbed.report.page import write_report
@@ -155,3 +156,15 @@ def test_results_with_a_failed_run_are_shown_reported_and_exported(tmp_path, mon
     assert errors.startswith("error: ")
     assert errors.count("\n") == 1
     assert isinstance(Results.open(results.path).verdict(), Verdict)
+
+
+def test_a_sandbox_that_did_not_end_in_time_is_said_to_have_been_killed(
+    tmp_path, monkeypatch, capsys
+):
+    fake_runs(monkeypatch)
+    monkeypatch.setattr(launcher, "run_in_sandboxes", lambda *_, **_more: [OVERDUE])
+    results, code = launcher.launch(scenario(), tmp_path)
+    said = "the run was interrupted, and killed as it did not end within 10 s"
+    assert code == 1
+    assert results.verdict().reasons[0] == said
+    assert capsys.readouterr().err == f"error: {said}\n"

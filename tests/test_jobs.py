@@ -127,7 +127,8 @@ def test_links_that_were_not_measured_side_by_side_are_not_taken_for_good(tmp_pa
     monkeypatch.setattr(short, "check_links", lambda _network: [])
     for number in (0, 1):
         told = side_by_side._measure(MagicMock(), 0, tmp_path / str(number), 2)
-        assert told == ["1 of 2 networks were built within 0.05 s"] * (number == 0)
+        assert len(told) == (number == 0)
+        assert all(each.startswith("1 of 2 networks were built within ") for each in told)
 
 
 def test_what_is_left_of_a_trial_that_is_killed_goes_with_the_next_session(tmp_path, monkeypatch):
@@ -258,10 +259,10 @@ def test_the_rows_of_other_jobs_outlive_one_that_dies_and_the_rest_is_resumed(tm
     os.kill(max(pids), signal.SIGKILL)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert "error: a sandbox ended with exit code 137" in errors
+    assert "error: a sandbox ended with signal SIGKILL" in errors
     found = results(scenario)
     assert len({str(run.point) for run in found.ended()}) >= 1
-    assert "a sandbox ended with exit code 137" in found.verdict().reasons[0]
+    assert "a sandbox ended with signal SIGKILL" in found.verdict().reasons[0]
     assert resume(found.path)[1] in (0, 3)
     rows = [(row.point["seed"], row.method) for row in found.summary().rows]
     assert rows == [(seed, method) for seed in (1, 2) for method in ("dsd", "device_only")]

@@ -95,13 +95,20 @@ def _commit() -> str | None:
     root = Path(__file__).resolve().parent.parent
     if not (root / ".git").exists():
         return None
-    result = subprocess.run(
-        ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return result.stdout.strip() or None
+    commit = _git(root, "describe", "--always", "--abbrev=12")
+    # Not `describe --dirty`: it writes the index, and where that is beyond a limit it leaves a lock
+    # behind, so that git works no more there.
+    changed = _git(root, "--no-optional-locks", "status", "--porcelain", "--untracked-files=no")
+    if not commit or changed is None:
+        return None
+    return f"{commit}-dirty" if changed else commit
+
+
+def _git(root: Path, *arguments: str) -> str | None:
+    """Return what git prints of a checkout; None where it fails."""
+    argv = ["git", "-C", str(root), *arguments]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    return done.stdout.strip() if done.returncode == 0 else None
 
 
 def _sysctl(name: str) -> str | None:

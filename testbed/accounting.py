@@ -19,7 +19,7 @@ from testbed.traces.verdict import Verdict
 LATE = 5e-3
 """Seconds: a relay whose packets leave later than this in 1 % of cases is suspect."""
 _STILL = 0.1  # seconds without a packet
-_PATIENCE = 5.0  # seconds to wait for that
+_PATIENCE = 5.0  # seconds to wait for that, beside what the links are asked to do
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,7 @@ class Accountant:
         self._links = links
         self._plain = plain
         self._shared = [link for link in links if link.node1 in {each.node2 for each in plain}]
+        self._patience = _PATIENCE + network.longest_round_trip()
         self._mark()
 
     def start(self) -> None:
@@ -58,7 +59,7 @@ class Accountant:
 
     def settle(self) -> None:
         """Wait until the last acknowledgements have crossed, but not for ever."""
-        deadline = clock.now() + _PATIENCE
+        deadline = clock.now() + self._patience
         before = self._take()
         while clock.now() < deadline:
             time.sleep(_STILL)

@@ -15,12 +15,22 @@ PATIENCE = 30.0
 Its death is noticed at once, so this is for machines that are slow, or very busy for a moment.
 """
 
+_READ = 5e5  # bytes/s: a trace is read at 7e6 and a schedule at 2e6 by a processor of 2021
+
 WAKE_UP = Path("/dev/cpu_dma_latency")
 """Takes the longest that an idle processor may take to wake up, in µs (the kernel's PM QoS)."""
 
 _PR_SET_TIMERSLACK = 29
 _LONG = 1e-3  # seconds: sleeps from here on end late, the later the longer they were
 _EARLY = 0.6e-3  # seconds: by how much they are cut short
+
+
+def patience(size: int) -> float:
+    """Return the seconds that a helper process may take for an answer that has it read so much.
+
+    size: bytes of requests, and of the files that these name.
+    """
+    return PATIENCE + size / _READ
 
 
 def be_punctual() -> bool:

@@ -33,6 +33,7 @@ from testbed.emulation.topology import (
 from testbed.emulation.wire import Wire
 from testbed.errors import TestbedError
 from testbed.links.handovers import Handover
+from testbed.links.round_trip import longest_round_trip
 from testbed.links.schedule import Schedule
 from testbed.links.spec import Duplex
 from testbed.punctual import awake
@@ -169,6 +170,26 @@ class Network:
         """What the interfaces of a link's first and second host have carried."""
         first, second = (inside.counters()[name] for inside, name in self.ends(link))
         return first, second
+
+    def longest_round_trip(self) -> float:
+        """Return the most seconds that a packet over links in a row and its answer may take."""
+        seconds = {
+            name: longest_round_trip(duplex, self._schedules.get(name, Schedule()))
+            for name, duplex in self._duplexes.items()
+        }
+
+        def longest(node: str, passed: frozenset[str]) -> float:
+            passed |= {node}
+            return max(
+                (
+                    seconds.get(link.name, 0.0) + longest(link.node2, passed)
+                    for link in (*self.declared, *self._plain_declared)
+                    if link.node1 == node and link.node2 not in passed
+                ),
+                default=0.0,
+            )
+
+        return max(longest(name, frozenset()) for name in self._host_names)
 
     def state(self) -> dict[str, Any]:
         """What is in force now, read from the kernel and the wires, as JSON-able values."""

@@ -8,18 +8,22 @@ nanoseconds of testbed.clock, the one that the nodes' events use.
 from __future__ import annotations
 
 import os
+import select
 import subprocess
+import time
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 
 from testbed.bounds import Int64
+from testbed.endings import await_end
 from testbed.links.packet import Packet
 from testbed.punctual import PATIENCE
 
 _FLUSH = 64 * 1024  # bytes gathered before they are handed to gzip
-_PATIENCE = PATIENCE / 2  # for gzip: who asked the relay for the end of its logs waits, too
+_PATIENCE = PATIENCE / 2  # for gzip to take or write anything: who asked the relay waits, too
+_MOMENT = 0.1  # seconds that packets may wait meanwhile
 
 WAYS = ("up", "down")
 
@@ -85,7 +89,7 @@ Line = Header | PacketLine | ChangeLine | End
 class PacketLog:
     """Writes one direction's log; the compressing is done by gzip, at the lowest priority.
 
-    Nothing here waits for gzip before `close`: what it does not take yet is kept in memory.
+    Nothing here waits for gzip before `finish`: what it does not take yet is kept in memory.
     """
 
     def __init__(self, path: Path, header: Header) -> None:
@@ -118,39 +122,66 @@ class PacketLog:
         number, frame, arrival = packet
         self.write(PacketLine(number, nanoseconds(arrival), len(frame), dropped=reason))
 
-    def close(self, end: End) -> None:
-        """Write the end and wait until all is on the disk; OSError if it does not get there."""
+    def end(self, end: End) -> None:
+        """Write the last line."""
         self.write(end)
-        os.set_blocking(self._pipe, True)
+        self._moved = time.monotonic()
+
+    def finish(self) -> bool:
+        """Give gzip what it has not taken, for a moment; return True once all is on the disk.
+
+        Call it after `end`, again and again. Raises OSError when gzip fails or no longer goes on.
+        """
+        before = len(self._lines)
+        until = time.monotonic() + _MOMENT
+        while self._lines and (left := until - time.monotonic()) > 0:
+            if select.select([], [self._pipe], [], left)[1]:
+                self._give()
+        if len(self._lines) < before:
+            self._moved = time.monotonic()
+        if not self._lines and self._ended(max(0.0, until - time.monotonic())):
+            return True
+        if time.monotonic() - self._moved > _PATIENCE:
+            raise OSError(f"{self._path}: gzip has not gone on for {_PATIENCE:g} s")
+        return False
+
+    def _ended(self, seconds: float) -> bool:
+        """Wait for gzip, which has all, to end; return False if it takes longer."""
         assert self._gzip.stdin is not None
+        assert self._gzip.stderr is not None
+        self._gzip.stdin.close()
         try:
-            self._gzip.stdin.write(self._lines)
-            self._gzip.stdin.close()
+            if self._gzip.wait(seconds) != 0:
+                raise self._failure()
+        except subprocess.TimeoutExpired:
+            return False
+        self._gzip.stderr.close()
+        return True
+
+    def _give(self) -> None:
+        """Give gzip as much as it takes at once."""
+        try:
+            del self._lines[: os.write(self._pipe, self._lines)]
+        except BlockingIOError:
+            pass  # it is behind: later, then
         except BrokenPipeError:
             raise self._failure() from None
-        if self._gzip.wait(_PATIENCE) != 0:
-            raise self._failure()
-        assert self._gzip.stderr is not None
-        self._gzip.stderr.close()
 
     def write(self, line: Line) -> None:
         """Write one line."""
         self._lines += self._encoder.encode(line)
         self._lines += b"\n"
         if len(self._lines) >= _FLUSH:
-            try:
-                del self._lines[: os.write(self._pipe, self._lines)]
-            except BlockingIOError:
-                pass  # gzip is behind: with a later line, then
-            except BrokenPipeError:
-                raise self._failure() from None
+            self._give()
 
     def _failure(self) -> OSError:
-        """Return the error of a gzip that has ended."""
-        code = self._gzip.wait(_PATIENCE)
-        assert self._gzip.stderr is not None
-        said = " ".join(self._gzip.stderr.read().decode(errors="replace").split())
-        return OSError(f"{self._path}: {said or f'gzip ended with {code}'}")
+        """Return the error of a gzip that takes nothing any more."""
+        how = await_end(self._gzip, _PATIENCE)
+        said = ""
+        if self._gzip.returncode is not None:
+            assert self._gzip.stderr is not None
+            said = " ".join(self._gzip.stderr.read().decode(errors="replace").split())
+        return OSError(f"{self._path}: {said or f'gzip failed: {how}'}")
 
 
 def nanoseconds(seconds: float) -> int:

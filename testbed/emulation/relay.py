@@ -18,8 +18,9 @@ ready message with what was applied, then one reply to each request on stdin:
 
 `set` is in force at once, and again after each restart. A restart begins the links' randomness and
 packet numbers anew, plays the schedule that was to be followed, and logs every packet from then on;
-it is granted when no packet is under way. `end_logs` ends those logs. `begin` plays the schedule
-anew, from a time 0 on the clock. The relay exits when stdin closes, and dies of any error.
+it is granted when no packet waits to be sent. `end_logs` ends those logs; it is asked until they
+are whole. `begin` plays the schedule anew, from a time 0 on the clock. The relay exits when stdin
+closes, and dies of any error.
 It imports neither torch, zmq nor mininet, so that it starts in a fraction of a second.
 """
 
@@ -50,7 +51,7 @@ class Relay:
         self._base = {name: way.spec for name, way in self._directions.items()}
         self._player = Player(Schedule())
         self._by_socket = {way.source.socket: way for way in self._directions.values()}
-        self._requests = b""
+        self._requests = bytearray()
 
     def serve(self) -> None:
         """Carry frames and answer requests until stdin closes."""
@@ -106,9 +107,11 @@ class Relay:
                 way.change(now, specs[name], held=moment.held, scheduled=due)
 
     def _take_requests(self, data: bytes) -> None:
-        *lines, self._requests = (self._requests + data).split(b"\n")
-        for line in lines:
-            say(self._answer(json.loads(line)))
+        self._requests += data  # a schedule may be as large as 70 MB, in a thousand parts
+        if b"\n" in data:
+            *lines, self._requests = self._requests.split(b"\n")
+            for line in lines:
+                say(self._answer(json.loads(line)))
 
     def _answer(self, request: Mapping[str, Any]) -> dict[str, Any]:
         ways = self._directions
@@ -122,10 +125,10 @@ class Relay:
             self._player = Player(read_moments(request["follow"]))
             return {"moments": len(request["follow"]["moments"])}
         if "restart" in request:
-            return {"in_flight": self._restart(**request["restart"])}
+            return {"waiting": self._restart(**request["restart"])}
         if "end_logs" in request:
-            for way in ways.values():
-                way.close_log()
+            whole = [way.end_log() for way in ways.values()]  # no log goes on meanwhile
+            return {"whole": all(whole)}
         if "begin" in request:
             self._begin(request["begin"])
         if "applied" in request:
@@ -136,14 +139,14 @@ class Relay:
         return {name: way.stats() for name, way in ways.items()}
 
     def _restart(self, repetition: int, logs: dict[str, str] | None) -> int:
-        """Restart if nothing is under way; how many packets are."""
-        in_flight = sum(way.in_flight for way in self._directions.values())
-        if not in_flight:
+        """Restart if nothing waits to be sent; how many packets do."""
+        waiting = sum(way.waiting for way in self._directions.values())
+        if not waiting:
             for name, way in self._directions.items():
                 way.restart(self._base[name], repetition, logs[name] if logs else None)
             self._player.restart(clock.now())
             self._begin_traces()
-        return in_flight
+        return waiting
 
     def _begin(self, at: float) -> None:
         if self._player.applied:
@@ -156,11 +159,19 @@ class Relay:
 
 def read_moments(mapping: Mapping[str, Any]) -> Schedule:
     """A schedule as `follow` writes it."""
+    last: dict[str, tuple[Any, LinkSpec]] = {}
+
+    def parsed(way: str, spec: Mapping[str, Any]) -> LinkSpec:
+        before = last.get(way)
+        if before is None or before[0] != spec:  # most moments change one direction only
+            before = last[way] = spec, LinkSpec.parse(spec, way)
+        return before[1]
+
     moments = (
         Moment(
             moment["time"],
-            LinkSpec.parse(moment["up"], "up"),
-            LinkSpec.parse(moment["down"], "down"),
+            parsed("up", moment["up"]),
+            parsed("down", moment["down"]),
             moment["held"],
         )
         for moment in mapping["moments"]

@@ -19,7 +19,8 @@ _BATCH = 32  # frames taken from one port before what is due is sent
 class Direction:
     """Carries frames from one port to the other through a pipeline.
 
-    Its sums go on through a restart, for the interfaces' do.
+    Its sums go on through a restart, for the interfaces' do, and so do packets that only their
+    delay holds: they are in no log, and hold up none of the new ones.
     """
 
     def __init__(self, source: Port, target: Port, spec: LinkSpec, key: Key) -> None:
@@ -29,6 +30,8 @@ class Direction:
         self._log: PacketLog | None = None
         self._lateness = LatenessHistogram()
         self._earlier = Counts()
+        self._leaving: list[Pipeline] = []  # from before a restart, until they are empty
+        self._ended: PacketLog | None = None
         began = clock.now()
         self._pipeline = Pipeline(spec, key, self._log_drop, began=began)
 
@@ -40,11 +43,23 @@ class Direction:
     @property
     def in_flight(self) -> int:
         """Packets under way."""
-        return self._pipeline.in_flight
+        return sum(pipeline.in_flight for pipeline in self._pipelines)
+
+    @property
+    def waiting(self) -> int:
+        """Packets that have not been sent yet."""
+        return self._pipeline.waiting
+
+    @property
+    def _pipelines(self) -> list[Pipeline]:
+        return [*self._leaving, self._pipeline]
 
     def next_event(self) -> float | None:
         """A time no later than the next frame is due, or None while the link is empty."""
-        return self._pipeline.next_event()
+        if not self._leaving:
+            return self._pipeline.next_event()
+        events = [pipeline.next_event() for pipeline in self._pipelines]
+        return min((event for event in events if event is not None), default=None)
 
     def take_in(self) -> float | None:
         """Take in frames that have arrived, a batch at most; when the first of them came."""
@@ -61,13 +76,21 @@ class Direction:
 
     def send_due(self) -> None:
         """Send every frame that is due."""
-        while (departure := self._pipeline.leave(clock.now())) is not None:
+        for pipeline in list(self._leaving):
+            self._send_due(pipeline, None)
+            if not pipeline.in_flight:
+                self._leaving.remove(pipeline)
+                self._earlier += pipeline.counts
+        self._send_due(self._pipeline, self._log)
+
+    def _send_due(self, pipeline: Pipeline, log: PacketLog | None) -> None:
+        while (departure := pipeline.leave(clock.now())) is not None:
             due, packet = departure
             self._target.socket.send(packet.frame)
             left = clock.now()
             self._lateness.add(left - due)
-            if self._log is not None:
-                self._log.sent(packet, due, left)
+            if log is not None:
+                log.sent(packet, due, left)
 
     def change(
         self, now: float, spec: LinkSpec, *, held: bool = False, scheduled: float | None = None
@@ -83,31 +106,42 @@ class Direction:
         self._pipeline.begin_trace(now)
 
     def restart(self, spec: LinkSpec, repetition: int, log: str | None) -> None:
-        """Begin numbers, randomness and log anew. Call it when no packet is under way."""
+        """Begin numbers, randomness and log anew. Call it when no packet waits."""
         self.close_log()
         self._key = self._key._replace(repetition=repetition)
-        self._earlier += self._pipeline.counts
+        self._leaving.append(self._pipeline)
         now = clock.now()
         self._pipeline = Pipeline(spec, self._key, self._log_drop, began=now)
         if log is not None:
             header = Header(**self._key._asdict(), t=nanoseconds(now), spec=spec.to_mapping())
             self._log = PacketLog(Path(log), header)
 
-    def close_log(self) -> None:
-        """Write the log's end, if there is a log."""
+    def end_log(self) -> bool:
+        """End the log, if there is one, and work on it for a moment; return True once it is whole.
+
+        Raises OSError when it cannot be.
+        """
         if self._log is not None:
             counts = self._pipeline.counts
-            self._log.close(
+            self._log.end(
                 End(
                     t=clock.now_ns(),
                     received=counts.received_packets,
                     forwarded=counts.forwarded_packets,
                     dropped=dict(counts.dropped),
                     duplicated=counts.duplicated,
-                    in_flight=self.in_flight,
+                    in_flight=self._pipeline.in_flight,
                 )
             )
-            self._log = None
+            self._ended, self._log = self._log, None
+        if self._ended is not None and self._ended.finish():
+            self._ended = None
+        return self._ended is None
+
+    def close_log(self) -> None:
+        """End the log, if there is one, and wait until it is whole."""
+        while not self.end_log():
+            pass
 
     def forget_lateness(self) -> None:
         """Start the record of lateness anew."""
@@ -115,8 +149,11 @@ class Direction:
 
     def stats(self) -> dict[str, Any]:
         """The sums of this direction; lateness in seconds."""
+        counts = self._earlier
+        for pipeline in self._pipelines:
+            counts = counts + pipeline.counts
         return {
-            **(self._earlier + self._pipeline.counts).to_mapping(),
+            **counts.to_mapping(),
             "queued": self.in_flight,
             "socket_drops": self.source.drops(),
             "lateness": self._lateness.summary(),

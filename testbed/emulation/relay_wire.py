@@ -25,12 +25,15 @@ from testbed.emulation.wire import (
     Wire,
     WireCounters,
 )
+from testbed.endings import await_end
 from testbed.errors import TestbedError
+from testbed.links.files import place_files
+from testbed.links.round_trip import longest_round_trip
 from testbed.links.schedule import Schedule
 from testbed.links.spec import Duplex
-from testbed.punctual import PATIENCE
+from testbed.punctual import PATIENCE, patience
 
-_STILL = 5.0  # seconds that the link may take to fall still
+_STILL = 5.0  # seconds that packets may wait to be sent, beside what is asked of the link
 _PAUSE = 0.02  # seconds between two requests for a restart
 
 
@@ -51,8 +54,9 @@ class RelayWire(Wire):
              "--time-dilation", str(clock.dilation())],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
+        self._round_trip = longest_round_trip(duplex, Schedule())
         try:
-            self._ready = self._read()
+            self._ready = self._read(_named(specs))
             self._compare(self._ready, duplex)
         except BaseException:
             self.stop()
@@ -71,18 +75,20 @@ class RelayWire(Wire):
     def restart(self, repetition: int, logs: Path | None) -> None:
         """Begin packet numbers, randomness and the two logs anew."""
         paths = logs and {way: str(packet_log_path(logs, self.name, way)) for way in WAYS}
-        deadline = clock.now() + _STILL
-        while self._ask({"restart": {"repetition": repetition, "logs": paths}})["in_flight"]:
+        longest = _STILL + self._round_trip
+        deadline = clock.now() + longest
+        while self._ask({"restart": {"repetition": repetition, "logs": paths}})["waiting"]:
             if clock.now() > deadline:
                 raise TestbedError(
-                    f"link {self.name} has carried packets for {_STILL:g} s on end, so that "
+                    f"packets have waited at link {self.name} for {longest:.3g} s on end, so that "
                     "its log cannot begin"
                 )
             time.sleep(_PAUSE)
 
     def end_logs(self) -> None:
         """Let the relay write the ends of both logs."""
-        self._ask({"end_logs": True})
+        while not self._ask({"end_logs": True})["whole"]:
+            pass  # the relay takes its time, and dies when it does not get on
 
     def begin(self, at: float) -> None:
         """Let the relay play the schedule anew."""
@@ -100,6 +106,7 @@ class RelayWire(Wire):
             for moment in schedule.moments
         ]
         follow = {"moments": moments, "on_first_packet": schedule.on_first_packet}
+        self._round_trip = longest_round_trip(self.duplex, schedule)
         if self._ask({"follow": follow})["moments"] != len(moments):
             raise TestbedError(f"the relay of link {self.name} did not take the whole schedule")
 
@@ -141,6 +148,7 @@ class RelayWire(Wire):
                     stream.close()
 
     def _apply(self, wanted: Duplex) -> None:
+        self._round_trip = max(self._round_trip, longest_round_trip(wanted, Schedule()))
         self._compare(self._ask({"set": _mappings(wanted)}), wanted)
 
     def _compare(self, answer: Mapping[str, Any], wanted: Duplex) -> None:
@@ -151,20 +159,23 @@ class RelayWire(Wire):
             )
 
     def _ask(self, request: Mapping[str, Any]) -> Any:
+        message = json.dumps(request).encode() + b"\n"
         with self._lock:
             try:
                 assert self._process.stdin is not None
-                self._process.stdin.write(json.dumps(request).encode() + b"\n")
+                self._process.stdin.write(message)
                 self._process.stdin.flush()
             except (BrokenPipeError, ValueError) as error:
                 raise self._death() from error
-            return self._read()
+            return self._read(len(message) + _named(request))
 
-    def _read(self) -> Any:
+    def _read(self, size: int) -> Any:
+        """The next answer, for which the relay has to read `size` bytes."""
         assert self._process.stdout is not None
-        ready, _, _ = select.select([self._process.stdout], [], [], PATIENCE)
+        seconds = patience(size)
+        ready, _, _ = select.select([self._process.stdout], [], [], seconds)
         if not ready:
-            raise TestbedError(f"the relay of link {self.name} has not answered for {PATIENCE:g} s")
+            raise TestbedError(f"the relay of link {self.name} has not answered for {seconds:g} s")
         line = self._process.stdout.readline()
         if not line:
             raise self._death()
@@ -173,14 +184,27 @@ class RelayWire(Wire):
     def _death(self) -> TestbedError:
         if self._process.stderr is None or self._process.stderr.closed:
             return TestbedError(f"the relay of link {self.name} was stopped")
-        self._process.wait(PATIENCE)
+        how = await_end(self._process, PATIENCE)
+        if self._process.returncode is None:
+            return TestbedError(f"the relay of link {self.name} closed its output ({how})")
         said = self._process.stderr.read().decode(errors="replace").strip().splitlines()
-        reason = said[-1] if said else f"exit code {self._process.returncode}"
-        return TestbedError(f"the relay of link {self.name} died ({reason})")
+        return TestbedError(f"the relay of link {self.name} died ({said[-1] if said else how})")
 
 
 def _mappings(duplex: Duplex) -> dict[str, dict[str, Any]]:
     return {"up": duplex.up.to_mapping(), "down": duplex.down.to_mapping()}
+
+
+def _named(request: Mapping[str, Any]) -> int:
+    """Bytes of the files that a request names, which each direction reads for itself."""
+    names: set[str] = set()
+
+    def note(name: str) -> str:
+        names.add(name)
+        return name
+
+    place_files(request, note)
+    return len(WAYS) * sum(Path(name).stat().st_size for name in names)
 
 
 def _counters(stats: Mapping[str, Any]) -> DirectionCounters:

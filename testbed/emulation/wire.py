@@ -89,8 +89,8 @@ class Wire(ABC):
     def restart(self, repetition: int, logs: Path | None) -> None:
         """Begin packet numbers and randomness anew, and log every packet into the folder `logs`.
 
-        What the backend has neither of is left as it is. Raises TestbedError when packets stay
-        under way, for then the log would not be whole.
+        What the backend has neither of is left as it is. Raises TestbedError when packets go on
+        waiting to be sent, for they would hold up those of the log, and are not in it.
         """
 
     @abstractmethod

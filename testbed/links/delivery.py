@@ -6,6 +6,7 @@ time being its period.
 """
 
 import functools
+import operator
 from bisect import bisect_left
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,8 +43,8 @@ class DeliveryTrace:
     @property
     def longest_gap(self) -> float:
         """The longest time without a delivery, seconds."""
-        later = (*self.times[1:], self.period + self.times[0])
-        return max(b - a for a, b in zip(self.times, later, strict=True))
+        between = map(operator.sub, self.times[1:], self.times)
+        return max(self.times[0], max(between, default=0.0))
 
     def time(self, number: int) -> float:
         """When opportunity `number`, from 0, comes, in seconds from the trace's beginning."""

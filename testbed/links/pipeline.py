@@ -49,6 +49,11 @@ class Pipeline:
         """Packets that have arrived and neither left nor been dropped."""
         return len(self._server) + len(self._line)
 
+    @property
+    def waiting(self) -> int:
+        """Those of them that have not been sent yet: they hold up what comes."""
+        return len(self._server)
+
     def arrive(self, now: float, frame: bytes) -> None:
         """Take in a frame that arrived at `now`."""
         number = self.counts.received_packets

@@ -12,8 +12,9 @@ from mininet.topo import Topo
 from testbed.calibration.short import check_links, severity
 from testbed.emulation import mininet_link
 from testbed.emulation.network import Network
-from testbed.emulation.topology import load_topology
+from testbed.emulation.topology import load_topology, topology_links
 from testbed.errors import TestbedError
+from testbed.links.schedule import Moment, Schedule
 from testbed.links.spec import Duplex, LinkSpec
 from tests.emulation.inside import inside_sandbox, symmetric
 
@@ -40,6 +41,19 @@ def test_a_network_that_is_not_running_says_so():
     with pytest.raises(TestbedError, match="not running"):
         three_tier().address("device")
     three_tier().stop()
+
+
+def test_the_longest_round_trip_is_along_links_in_a_row():
+    # In a row they add up, and side by side they do not.
+    assert three_tier(symmetric(delay=3), symmetric(delay=0.5)).longest_round_trip() == 7
+    cells = load_topology("handover")
+    links = {link.name: symmetric(delay=0.5) for link in topology_links(cells)}
+    assert len(links) == 3
+    assert Network(cells, links, "relay", 1).longest_round_trip() == 2
+    edges = load_topology("edge")
+    held = Schedule((Moment(1, *[LinkSpec()] * 2, held=True), Moment(3, *[LinkSpec()] * 2)))
+    network = Network(edges, {"radio": symmetric()}, "relay", 1, schedules={"radio": held})
+    assert network.longest_round_trip() == 4
 
 
 @inside_sandbox

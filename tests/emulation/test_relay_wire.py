@@ -308,7 +308,7 @@ def test_a_relay_that_only_stands_still_is_given_time_and_then_named(monkeypatch
         os.kill(wire.pid, signal.SIGSTOP)
         threading.Timer(0.3, os.kill, (wire.pid, signal.SIGCONT)).start()
         wire.counters()
-        monkeypatch.setattr(relay_wire, "PATIENCE", 0.2)
+        monkeypatch.setattr(relay_wire, "patience", lambda _size: 0.2)
         os.kill(wire.pid, signal.SIGSTOP)
         with pytest.raises(
             TestbedError, match=r"the relay of link radio has not answered for 0\.2 s"

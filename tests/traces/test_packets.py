@@ -1,13 +1,17 @@
 """Packet logs: what is written is read back, and what is missing is noticed."""
 
 import gzip
+import os
+import re
 
 import msgspec
 import pytest
 
+from testbed.emulation import packet_log
 from testbed.emulation.packet_log import End, Header, PacketLine, PacketLog
 from testbed.errors import TestbedError
 from testbed.links.packet import Packet
+from testbed.machine_errors import TOO_LARGE
 from testbed.traces.packets import judge_packets, read_packets
 
 HEADER = Header(seed=1, link="radio", direction="up", repetition=2, t=5, spec={"rate": "1mbit"})
@@ -19,7 +23,9 @@ def written(path, end, sent=(0, 2), dropped=(1,)):
         log.sent(Packet(number, bytes(100), 1.5), due=1.6, left=1.6000001)
     for number in dropped:
         log.dropped(Packet(number, bytes(60), 1.5), "queue")
-    log.close(end)
+    log.end(end)
+    while not log.finish():
+        pass
     return path
 
 
@@ -45,6 +51,33 @@ def test_more_than_a_pipe_holds_is_kept_until_gzip_takes_it(tmp_path):
     path = written(tmp_path / "log.gz", End(9, count, count, {}, 0, 0), range(count), ())
     assert judge_packets(path) == []
     assert path.stat().st_size < 100 * count / 4
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("exec sleep 600", "gzip has not gone on for 0.1 s"),
+        ("exec <&-; exec sleep 600", "gzip failed: it did not end within 0.1 s"),
+        ("kill -XFSZ $$", f"gzip failed: signal SIGXFSZ: {TOO_LARGE}"),
+        ("echo it is full >&2; exit 1", "it is full"),
+    ],
+)
+def test_a_gzip_that_does_not_do_its_work_is_named(tmp_path, monkeypatch, script, said):
+    gzip = tmp_path / "gzip"
+    gzip.write_text(f"#!/bin/sh\n{script}\n")
+    gzip.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr(packet_log, "_PATIENCE", 0.1)
+    log = PacketLog(tmp_path / "log.gz", HEADER)
+    with pytest.raises(OSError, match=f"^{re.escape(f'{tmp_path}/log.gz: {said}')}$"):
+        # More than a pipe holds, so that what does not read is noticed.
+        for number in range(5000):
+            log.sent(Packet(number, bytes(100), 1.5), due=1.6, left=1.7)
+        log.end(whole())
+        while not log.finish():
+            pass
+    log._gzip.kill()
+    log._gzip.wait()
 
 
 @pytest.mark.parametrize(

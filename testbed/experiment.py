@@ -31,7 +31,7 @@ from testbed.emulation.topology import (
     topology_links,
 )
 from testbed.errors import TestbedError
-from testbed.models.spec import Role
+from testbed.models.spec import HuggingFaceSpec, ModelSpec, Role
 from testbed.node_process import NodeProcess, receive_any
 from testbed.plan import Plan
 from testbed.processors import Processors
@@ -50,7 +50,8 @@ from testbed.traces.verdict import Verdict
 from testbed.transport.messages import PORT
 
 T = TypeVar("T")
-_LOADING = 300.0  # seconds a node may take to load its model
+_LOADING = 300.0  # seconds a node may take to load its model, beside reading it
+_SLOW_DISK = 2e7  # bytes/s
 _AGAIN = 2  # times that a text is decoded anew because its passes were late
 
 
@@ -393,8 +394,9 @@ class Experiment:
             listen = f"--listen=tcp://*:{PORT}"
             arguments = [*self._model("target"), *common, listen]
             self._start_node(stack, verifier, f"nodes.{verifier}", arguments)
-        for node in self._nodes.values():
-            checked(node, node.receive(_LOADING, self._watch), Ready)
+        for name, node in self._nodes.items():
+            spec = self._plan.target if name == verifier else self._plan.draft
+            checked(node, node.receive(longest_loading(spec), self._watch), Ready)
 
     def _model(self, role: Role) -> list[str]:
         """The arguments that say what model a node has, and how fast it is."""
@@ -441,6 +443,14 @@ class Experiment:
         for wire in self.network.wires.values():
             wire.check()
         self.network.handovers.check()
+
+
+def longest_loading(spec: ModelSpec) -> float:
+    """Return the seconds that a node may take to load a model."""
+    if not isinstance(spec, HuggingFaceSpec):
+        return _LOADING
+    files = (path for path in Path(spec.path).iterdir() if path.is_file())
+    return _LOADING + sum(path.stat().st_size for path in files) / _SLOW_DISK
 
 
 def _events(directory: Path, node: str, since: int) -> dict[str, list[Event]]:

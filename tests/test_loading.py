@@ -1,0 +1,12 @@
+"""How long a node may take to load its model."""
+
+from testbed.experiment import longest_loading
+from testbed.models.spec import HuggingFaceSpec, SyntheticSpec
+
+
+def test_a_large_model_may_take_longer_to_be_read(tmp_path):
+    with (tmp_path / "model.safetensors").open("wb") as file:
+        file.truncate(10_000_000_000)
+    (tmp_path / "figures").mkdir()
+    assert longest_loading(HuggingFaceSpec(str(tmp_path), "large")) == 300 + 500
+    assert longest_loading(SyntheticSpec(8, 0.5)) == 300

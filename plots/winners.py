@@ -1,9 +1,10 @@
 """Which method is fastest where: a map over the first two keys of a sweep, a panel for each other
 combination. Keys that change together count as the first of them.
 
-A cell has the winner's colour, name, and how many times as fast as the first method it is. Where
-the second best cannot be told from it, text by text (testbed.intervals), the cell is hatched. What
-never asks the target decodes other texts, so it cannot win; where it is faster, a corner says so.
+A cell has the winner's colour, name, and how many times as fast as the first method it is. It is
+hatched where it cannot be claimed to be the fastest; at most 5 % of such figures claim falsely
+(testbed.claims), and from a single repetition nothing is claimed. What never asks the target
+decodes other texts, so it cannot win; where it is claimed to be faster still, a corner says so.
 """
 
 from __future__ import annotations
@@ -17,22 +18,29 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Polygon, Rectangle
 
 from plots.style import COLUMN, drawable, look
-from testbed.intervals import speed_ratio
+from testbed.claims import claimed, p_of_fastest
+from testbed.intervals import speed
 from testbed.methods.base import method_class
 from testbed.results import Results
 from testbed.sweep import alike, axes_of, short_key
 from testbed.traces.summary import Row, by_point
 
 _UNSURE = "/////"
+_Place = tuple[str, ...]
+"""The values of all keys."""
 
 
 class _Cell(NamedTuple):
     winner: str
     ratio: float
     """Tokens/s over those of the first method."""
-    sure: bool
-    overtaken: bool
-    """Whether a method that never asks the target is faster."""
+    p: float | None
+    """Of its being the fastest."""
+    alone_p: float | None
+    """Of a method that never asks the target being faster."""
+    sure: bool = False
+    overtaken: bool = False
+    """Whether these are claimed."""
 
 
 def draw(results: Results) -> Figure | None:
@@ -52,10 +60,12 @@ def draw(results: Results) -> Figure | None:
     values = {key: _values(rows, key) for key in keys}
     if len(keys) < 2 or any(len(values[key]) < 2 for key in keys[:2]):
         return None
-    cells = {
-        tuple(str(point.get(key)) for key in keys): _cell(mine, labels)
-        for point, mine in by_point(rows)
-    }
+    cells = _claimed(
+        {
+            tuple(str(point.get(key)) for key in keys): _cell(mine, labels)
+            for point, mine in by_point(rows)
+        }
+    )
     columns = values[keys[2]] if len(keys) > 2 else [None]
     others = [[]] if len(keys) < 4 else _combinations([values[key] for key in keys[3:]])
     wide, high = len(values[keys[0]]), len(values[keys[1]])
@@ -79,7 +89,7 @@ def draw(results: Results) -> Figure | None:
     handles = [Patch(color=look(each, labels).colour, label=look(each, labels).name)
                for each in winners]  # fmt: skip
     if not all(cell.sure for cell in cells.values()):
-        handles.append(Patch(fc="white", ec="grey", hatch=_UNSURE, label="second may be as fast"))
+        handles.append(Patch(fc="white", ec="grey", hatch=_UNSURE, label="another may be as fast"))
     if any(cell.overtaken for cell in cells.values()):
         handles.append(Patch(color="black", label="corner: draft alone faster"))
     room = max(2, min(6, wide * len(columns) // 2))
@@ -121,27 +131,36 @@ def _combinations(lists: Sequence[Sequence[Any]]) -> list[list[Any]]:
 
 
 def _cell(rows: Sequence[Row], labels: Sequence[str]) -> _Cell:
-    by = {label: mine for label in labels if (mine := [r for r in rows if r.method == label])}
-    speeds = {
-        label: sum(row.tokens for row in mine) / sum(row.seconds for row in mine)
-        for label, mine in by.items()
-    }
-    best, *others = sorted(speeds, key=lambda label: -speeds[label])
-    ratio = speed_ratio(by[best], by[others[0]]) if others else None
+    by: dict[str, list[Row]] = {}
+    for row in rows:
+        by.setdefault(row.method, []).append(row)
+    speeds = {label: speed(mine).estimate for label, mine in by.items()}
+    ranked = sorted(by, key=lambda label: -speeds[label])
+    best, *others = (label for label in ranked if label in labels)
+    alone = next((label for label in ranked if label not in labels), None)
     base = speeds.get(labels[0])
-    alone = [row for row in rows if row.method not in labels]
-    fastest = max((row.tokens_per_second for row in alone), default=0.0)
     return _Cell(
         best,
         speeds[best] / base if base else float("nan"),
-        ratio is None or ratio.differs,
-        fastest > speeds[best],
+        p_of_fastest(by[best], [by[label] for label in others]),
+        p_of_fastest(by[alone], [by[best]]) if alone else None,
     )
+
+
+def _claimed(cells: dict[_Place, _Cell]) -> dict[_Place, _Cell]:
+    """With what may be claimed of all of them together."""
+    sure = claimed([p for cell in cells.values() for p in (cell.p, cell.alone_p)])
+    return {
+        place: cell._replace(sure=fastest, overtaken=overtaken)
+        for (place, cell), fastest, overtaken in zip(
+            cells.items(), sure[::2], sure[1::2], strict=True
+        )
+    }
 
 
 def _draw_panel(
     axes: Axes,
-    cells: dict[tuple[str, ...], _Cell],
+    cells: dict[_Place, _Cell],
     values: tuple[Sequence[Any], Sequence[Any]],
     beyond: Sequence[Any],
     labels: list[str],

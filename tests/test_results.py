@@ -229,21 +229,31 @@ def test_devices_that_decode_together_are_told_together_and_one_by_one(lines):
     assert [words[0] for words in lines(ROWS)].count("dsd") == 4
 
 
-def test_methods_are_compared_with_the_first_and_never_invalid_ones(lines):
+@pytest.mark.parametrize(
+    ("unit", "units", "faster", "alike"),
+    [
+        ("repeat", "3 × 1", "faster", "neither"),
+        ("prompt", "1 × 3", "this run only", "this run only"),
+    ],
+)
+def test_methods_are_compared_with_the_first_and_never_invalid_ones(
+    lines, unit, units, faster, alike
+):
     rows = [
-        row(method, prompt=prompt, seconds=seconds * (1 + prompt), verdict=verdict)
-        for prompt in (0, 1, 2)
+        row(method, seconds=seconds * (1 + place), verdict=verdict, **{unit: place})
+        for place in (0, 1, 2)
         for method, seconds, verdict in (
             ("dsd", 2, "valid"), ("dssd", 1, "valid"), ("qs", 9, "invalid"), ("tslt", 2, "suspect")
         )
     ]  # fmt: skip
     told = lines(rows)
     begin = next(place for place, words in enumerate(told) if words[0] == "compared")
-    found = {words[0]: words[1:] for words in told[begin + 2 : begin + 5]}
+    found = {words[0]: " ".join(words[1:]) for words in told[begin + 2 : begin + 5]}
     assert list(found) == ["dsd", "dssd", "tslt"]
-    assert found["dsd"][-4:] == ["–"] * 4
-    assert found["dssd"][-4:] == ["2.00", "2.00–2.00", "–", "faster"]
-    assert found["tslt"][-1] == "neither"
+    assert found["dsd"].startswith("2.75 ")  # the geometric mean of 5, 2.5 and 1.67
+    assert found["dsd"].endswith(f" – – {units} –")
+    assert found["dssd"].endswith(f" 2.00 2.00–2.00 {units} {faster}")
+    assert found["tslt"].endswith(f" {alike}")
 
 
 def test_results_of_before_there_were_devices_open_and_their_speed_is_the_same(tmp_path, lines):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from rich.console import Console
 
 from testbed.cells import Table
-from testbed.claims import claims
+from testbed.claims import THIS_RUN, claims
 from testbed.energy import Energy, energy_of
 from testbed.intervals import Interval, speed, speed_ratio
 from testbed.measures import (
@@ -131,27 +131,24 @@ def speed_table(rows: list[Row]) -> Table:
 def intervals_table(rows: list[Row]) -> Table:
     """Tokens/s with 95 % intervals, and how many times as fast as the first method, text by text.
 
-    Intervals are of so many repetitions times prompts, see testbed.intervals. What is claimed is
-    false in at most 5 % of such tables; from a single repetition nothing is. See testbed.claims.
+    What is claimed is false in at most 5 % of such tables. Of a single repetition intervals are of
+    this run only, and nothing is claimed. See testbed.intervals and testbed.claims.
     """
     methods = _by_method(rows)
     first, base = methods[0]
     ratios = [None if label == first else speed_ratio(mine, base) for label, mine in methods]
     table = Table(
-        "tokens\n/s", "\n95 %", f"over\n{first}", "\n95 %", "repeats\n× prompts", "\nclaimed",
-        first="\ncompared",
-    )  # fmt: skip
+        "tokens\n/s", "\n95 %", f"over\n{first}", "\n95 %", "\nclaimed", first="\ncompared"
+    )
     for (label, mine), ratio, claim in zip(methods, ratios, claims(ratios), strict=True):
         own = speed(mine)
-        of = ratio or own
         table.add_row(
             label,
             _rate(own.estimate),
             _bounds(own),
             f"{ratio.estimate:.2f}" if ratio else "–",
             _bounds(ratio) if ratio else "–",
-            f"{of.repeats} × {of.prompts}",
-            claim or "–",
+            claim or (THIS_RUN if own.this_run_only else "–"),
         )
     return table
 

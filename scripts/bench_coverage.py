@@ -3,7 +3,7 @@
 
     python scripts/bench_coverage.py [--only coverage,claims]
 
-Five minutes of one core. Speeds whose true means are known are drawn, and given to what makes the
+Four minutes of one core. Speeds whose true means are known are drawn, and given to what makes the
 intervals of tables and figures. The logarithm of a speed is a sum of effects of its repetition, its
 prompt and its device, which follow normal laws. In "skewed" ones those of repetitions and prompts
 are logarithms of gamma variates, with a long tail to the slow side; those "with gaps" lack every
@@ -155,7 +155,8 @@ def bench_coverage() -> Iterator[Figure]:
         if variant == GAPS and cell.kind != "crossed":
             continue
         usual = max(run, prompt, device) <= USUAL
-        group = f"{variant} spreads up to {USUAL if usual else max(SPREADS):g}".strip()
+        spreads = f"spreads up to {USUAL if usual else max(SPREADS):g}"
+        group = f"{variant}, {spreads}" if variant else spreads
         coverage, _ = covered(cell, SIMULATIONS, random)
         found.setdefault((cell.kind, group), []).append((coverage, cell))
     for (kind, group), cells in found.items():

@@ -2,9 +2,10 @@
 combination. Keys that change together count as the first of them.
 
 A cell has the winner's colour, name, and how many times as fast as the first method it is, by n
-pairs of generations. It is hatched where the second best cannot be told from it, pair by pair
-(testbed.intervals), or a method has no generation that counts. What never asks the target decodes
-other texts, so it cannot win; where it is faster, a corner says so.
+pairs of generations. It is hatched where it cannot be claimed to be the fastest, as where a method
+has no generation that counts; at most 5 % of such figures claim falsely (testbed.claims), and from
+a single repetition nothing is claimed. What never asks the target decodes other texts, so it cannot
+win; where it is claimed to be faster still, a corner says so.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from plots.style import (
     note_empty,
     shown_points,
 )
+from testbed.claims import claimed, p_of_fastest
 from testbed.generations import Point, paired
 from testbed.intervals import speed, speed_ratio
 from testbed.methods.base import method_class
@@ -33,6 +35,8 @@ from testbed.results import Results
 from testbed.sweep import Values, alike, axes_of, short_key
 
 _UNSURE = "/////"
+_Place = tuple[str, ...]
+"""The values of all keys."""
 
 
 class _Cell(NamedTuple):
@@ -42,9 +46,13 @@ class _Cell(NamedTuple):
     ratio: float | None
     """Tokens/s over those of the first method; None where they have no pair."""
     pairs: int
-    sure: bool
-    overtaken: bool
-    """Whether a method that never asks the target is faster."""
+    p: float | None
+    """Of its being the fastest."""
+    alone_p: float | None
+    """Of a method that never asks the target being faster."""
+    sure: bool = False
+    overtaken: bool = False
+    """Whether these are claimed."""
 
 
 def draw(results: Results) -> Figure | None:
@@ -63,11 +71,13 @@ def draw(results: Results) -> Figure | None:
     values = {key: _values(points, key) for key in keys}
     if len(keys) < 2 or any(len(values[key]) < 2 for key in keys[:2]):
         return None
-    cells = {
-        tuple(str(point.values.get(key)) for key in keys): cell
-        for point in every
-        if (cell := _cell(point, labels)) is not None
-    }
+    cells = _claimed(
+        {
+            tuple(str(point.values.get(key)) for key in keys): cell
+            for point in every
+            if (cell := _cell(point, labels)) is not None
+        }
+    )
     columns = values[keys[2]] if len(keys) > 2 else [None]
     others = [[]] if len(keys) < 4 else _combinations([values[key] for key in keys[3:]])
     wide, high = len(values[keys[0]]), len(values[keys[1]])
@@ -138,30 +148,39 @@ def _combinations(lists: Sequence[Sequence[Any]]) -> list[list[Any]]:
 def _cell(point: Point, labels: Sequence[str]) -> _Cell | None:
     """Who wins at a point, of those that have generations that count; None where nobody has."""
     fit = [sample for sample in point.samples if sample.rows]
+    fit.sort(key=lambda sample: -speed(sample.rows).estimate)
     asking = [sample for sample in fit if sample.method in labels]
     if not asking:
         return None
-    speeds = {sample.method: speed(sample.rows).estimate for sample in fit}
-    best, *others = sorted(asking, key=lambda sample: -speeds[sample.method])
-    second = speed_ratio(best.rows, others[0].rows) if others else None
+    best, *others = asking
+    alone = next((sample for sample in fit if sample.method not in labels), None)
     (first,) = (sample for sample in point.samples if sample.method == labels[0])
     over = speed_ratio(best.rows, first.rows)
+    every = len(asking) == len(labels)
     return _Cell(
         best.method,
         next((sample.star for sample in fit if sample.suspect), ""),
         over.estimate if over else None,
         len(paired(best.rows, first.rows)),
-        len(asking) == len(labels)
-        and second is not None
-        and second.differs
-        and second.estimate > 1,  # the pairs may be others than all the generations of both
-        any(speeds[sample.method] > speeds[best.method] for sample in fit if sample not in asking),
+        p_of_fastest(best.rows, [sample.rows for sample in others]) if every else None,
+        p_of_fastest(alone.rows, [best.rows]) if alone else None,
     )
+
+
+def _claimed(cells: dict[_Place, _Cell]) -> dict[_Place, _Cell]:
+    """With what may be claimed of all of them together."""
+    sure = claimed([p for cell in cells.values() for p in (cell.p, cell.alone_p)])
+    return {
+        place: cell._replace(sure=fastest, overtaken=overtaken)
+        for (place, cell), fastest, overtaken in zip(
+            cells.items(), sure[::2], sure[1::2], strict=True
+        )
+    }
 
 
 def _draw_panel(
     axes: Axes,
-    cells: dict[tuple[str, ...], _Cell],
+    cells: dict[_Place, _Cell],
     values: tuple[Sequence[Any], Sequence[Any]],
     beyond: Sequence[Any],
     labels: list[str],

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from rich.console import Console
 
 from testbed.cells import Table
+from testbed.claims import THIS_RUN, claims
 from testbed.energy import Energy, energy_of
 from testbed.generations import STAR, Sample, paired, points_of
-from testbed.intervals import Interval, effect_size, speed, speed_ratio
+from testbed.intervals import Interval, speed, speed_ratio
 from testbed.measures import (
     acceptance,
     acceptance_by_place,
@@ -38,6 +39,7 @@ _PHASES = {
 }  # fmt: skip
 _PLACES = 8
 """As many fit beside each other."""
+_WIDE = 1e5
 
 
 def print_results(results: Results) -> None:
@@ -150,34 +152,40 @@ def intervals_table(samples: Sequence[Sample]) -> Table:
 
     That is of pairs: generations of a prompt, repetition and device that count for both.
 
-    Where the interval of that holds 1, either may be the faster one; `d` is the effect's size in
-    deviations. See testbed.intervals.
+    What is claimed is false in at most 5 % of such tables. Of a single repetition intervals are of
+    this run only, and nothing is claimed. See testbed.intervals and testbed.claims.
     """
     first, base = next((each.method, each.rows) for each in samples if each.rows)
     table = MethodTable(
-        samples, "tokens\n/s", "\n95 %", "\npairs", f"over\n{first}", "\n95 %", "\nd", "\nsurely",
+        samples, "tokens\n/s", "\n95 %", "\npairs", f"over\n{first}", "\n95 %", "\nclaimed",
         first="\ncompared",
     )  # fmt: skip
+    ratios = {
+        sample.method: speed_ratio(sample.rows, base)
+        for sample in samples
+        if sample.method != first
+    }
+    claim = dict(zip(ratios, claims(list(ratios.values())), strict=True))
     for label, mine in table.methods():
-        own = speed(mine)
-        cells = [NONE] * 5
-        if label != first and (ratio := speed_ratio(mine, base)) is not None:
-            surely, size = "faster" if ratio.estimate > 1 else "slower", effect_size(mine, base)
-            cells = [
-                str(len(paired(mine, base))),
-                f"{ratio.estimate:.2f}",
-                _bounds(ratio),
-                "–" if size is None else f"{size:.1f}",
-                surely if ratio.differs else "neither",
-            ]
-        table.add_row(label, _rate(own.estimate), _bounds(own), *cells)
+        own, ratio = speed(mine), ratios.get(label)
+        table.add_row(
+            label,
+            _rate(own.estimate),
+            _bounds(own),
+            str(len(paired(mine, base))) if ratio else NONE,
+            f"{ratio.estimate:.2f}" if ratio else NONE,
+            _bounds(ratio) if ratio else NONE,
+            claim.get(label) or (THIS_RUN if own.this_run_only else NONE),
+        )
     return table
 
 
 def _bounds(interval: Interval) -> str:
+    """The interval; of two repetitions it may be wide beyond use."""
     if interval.low is None or interval.high is None:
         return "–"
-    return f"{interval.low:.2f}–{interval.high:.2f}"
+    high = f"{interval.high:.2f}" if interval.high < _WIDE else f"{interval.high:.0e}"
+    return f"{interval.low:.2f}–{high}"
 
 
 def devices_table(samples: Sequence[Sample]) -> Table:

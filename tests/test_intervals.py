@@ -1,93 +1,91 @@
-"""Intervals that hold the true value as often as they say, and paired ones that are narrower."""
+"""Intervals of tokens/s: of what they are, and of how many runs and prompts."""
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-from typing import Any
+import math
 
 import numpy as np
 import pytest
 
-from testbed.intervals import LEVEL, effect_size, speed, speed_ratio
+from testbed.intervals import speed, speed_ratio
+from tests.records import row
 
 
-def row(prompt: int, seconds: float, *, repeat: int = 0, tokens: int = 10) -> Any:
-    return SimpleNamespace(
-        point={}, repeat=repeat, prompt=prompt, device="device", tokens=tokens, seconds=seconds
-    )
+def rows(seconds, *, devices: int = 1, method: str = "dsd"):
+    """A row for each device of each of [repetitions, prompts]."""
+    return [
+        row(method, repeat=repeat, prompt=prompt, device=f"device{device}", seconds=each)
+        for (repeat, prompt), each in np.ndenumerate(np.array(seconds))
+        for device in range(devices)
+    ]
 
 
-def test_a_single_text_has_no_interval():
-    only = speed([row(0, 2.0)])
-    assert (only.estimate, only.low, only.high) == (5.0, None, None)
-    assert not only.differs
+def test_estimates_are_geometric_means_over_generations():
+    assert speed(rows([[1.0, 4.0]])).estimate == pytest.approx(10 / 2)
+    ratio = speed_ratio(rows([[1.0, 4.0]]), rows([[2.0, 2.0]]))
+    assert ratio.estimate == pytest.approx(1)
+    # A cell counts as often as it has devices.
+    uneven = rows([[1.0]], devices=3) + rows([[1.0, 16.0]])[1:]
+    assert speed(uneven).estimate == pytest.approx(10 / 2)
 
 
-def test_estimates_are_ratios_of_sums():
-    rows, others = [row(0, 1.0), row(1, 4.0)], [row(0, 2.0), row(1, 8.0)]
-    assert speed(rows).estimate == pytest.approx(20 / 5)
-    ratio = speed_ratio(rows, others)
-    assert ratio.estimate == pytest.approx(2)
-    assert (ratio.low, ratio.high) == (pytest.approx(2), pytest.approx(2))
-    assert ratio.differs
-    assert not speed_ratio(rows, rows).differs
+def test_devices_of_one_run_are_no_runs_of_their_own():
+    together = rows([[1.0]], devices=16)
+    for place, each in enumerate(together):
+        each.seconds += place / 100
+    only = speed(together)
+    assert (only.low, only.high, only.repeats, only.prompts) == (None, None, 1, 1)
+    assert not only.this_run_only
+    assert speed_ratio(together, rows([[2.0]], devices=16)).low is None
 
 
-def test_only_texts_that_both_have_are_compared():
-    rows, others = [row(0, 1.0), row(1, 100.0)], [row(0, 2.0), row(2, 0.01)]
-    assert speed_ratio(rows, others).estimate == pytest.approx(2)
-    assert speed_ratio(rows[1:], others[1:]) is None
-
-
-def test_prompts_are_drawn_with_all_their_repetitions():
-    """Repetitions of a prompt tell nothing of other prompts: ten times the same is no surer."""
-    seconds = [1.0, 2.0, 5.0, 9.0]
-    once = speed([row(p, s) for p, s in enumerate(seconds)])
-    often = speed([row(p, s, repeat=r) for p, s in enumerate(seconds) for r in range(10)])
+def test_devices_of_several_runs_add_no_units():
+    seconds = [[1.0], [2.0], [4.0]]
+    once, often = (speed(rows(seconds, devices=devices)) for devices in (1, 16))
     assert (often.low, often.high) == (pytest.approx(once.low), pytest.approx(once.high))
-    alone = speed([row(0, s, repeat=r) for r, s in enumerate(seconds)])
-    assert (alone.low, alone.high) == (pytest.approx(once.low), pytest.approx(once.high))
+    # Student's t with 2 degrees of freedom times the error of a mean of log 1, 2, 4.
+    factor = math.exp(4.302653 * math.log(2) / math.sqrt(3))
+    assert (once.low, once.high) == (pytest.approx(5 / factor), pytest.approx(5 * factor))
 
 
-@pytest.mark.parametrize("prompts", [2, 3, 6, 12, 29, 30, 60])
-def test_intervals_hold_the_true_value_as_often_as_they_say(prompts):
-    """Of prompts whose seconds follow a gamma law of mean 2: 5 tokens/s."""
-    random = np.random.default_rng(1)
-    inside = 0
-    for _ in range(200):
-        found = speed([row(p, s) for p, s in enumerate(random.gamma(4, 0.5, prompts))])
-        inside += found.low <= 5 <= found.high
-    assert abs(inside / 200 - LEVEL) < 0.05
+def test_one_repetition_has_an_interval_over_prompts_of_this_run_only():
+    once = speed_ratio(rows([[1.0, 2.0, 4.0]]), rows([[10.0, 10.0, 10.0]]))
+    factor = math.exp(4.302653 * math.log(2) / math.sqrt(3))
+    assert (once.low, once.high) == (pytest.approx(5 / factor), pytest.approx(5 * factor))
+    assert once.this_run_only
+    assert once.p is None
 
 
-@pytest.mark.parametrize("prompts", [2, 5, 29, 40])
-def test_methods_that_are_alike_are_rarely_told_apart(prompts):
-    random = np.random.default_rng(1)
-    told = 0
-    for _ in range(200):
-        mine, theirs = (
-            [row(p, s) for p, s in enumerate(each)] for each in random.gamma(8, 0.25, (2, prompts))
-        )
-        told += speed_ratio(mine, theirs).differs
-    assert abs(told / 200 - (1 - LEVEL)) < 0.05
+def test_prompts_of_a_run_do_not_stand_for_other_runs():
+    """Sixty prompts make one run's speed certain, and that of two runs no more so than of one."""
+    wide = speed(rows([[1.0] * 60, [2.0] * 60]))
+    assert wide.high / wide.low == pytest.approx(2**12.70620, rel=1e-4)
+    assert (wide.repeats, wide.prompts) == (2, 60)
+    assert not wide.this_run_only
+
+
+def test_generations_are_paired_and_others_left_out():
+    mine, theirs = rows([[1.0, 3.0], [2.0, 7.0]]), rows([[2.0, 6.0], [4.0, 14.0]])
+    ratio = speed_ratio(mine, theirs)
+    assert [ratio.estimate, ratio.low, ratio.high] == pytest.approx([2, 2, 2])
+    assert ratio.p == pytest.approx(0)
+    fewer = speed_ratio(mine[:3], theirs[1:])
+    assert fewer.estimate == pytest.approx(2)
+    assert (fewer.repeats, fewer.prompts) == (2, 2)
+    assert speed_ratio(mine[:1], theirs[1:]) is None
+    assert speed_ratio(mine, mine).p == 1
 
 
 def test_prompts_that_are_slow_for_both_do_not_blur_the_ratio():
     random = np.random.default_rng(1)
     hard = random.gamma(2, 1, 30)
-    rows = [row(p, s * random.normal(1, 0.02)) for p, s in enumerate(hard)]
-    others = [row(p, 1.1 * s * random.normal(1, 0.02)) for p, s in enumerate(hard)]
-    paired, alone = speed_ratio(rows, others), speed(rows)
-    assert paired.differs
-    assert paired.high - paired.low < 0.1 * (alone.high - alone.low) / alone.estimate
+    mine, theirs = (random.normal(each, 0.02, (3, 30)) * hard for each in (1.0, 1.1))
+    paired, alone = speed_ratio(rows(mine), rows(theirs)), speed(rows(mine))
+    assert paired.p < 0.01
+    assert paired.high / paired.low < 1.1
+    assert alone.high / alone.low > 1.3
 
 
-def test_the_effect_is_the_mean_difference_in_deviations():
-    mine = [row(prompt, seconds) for prompt, seconds in enumerate((1.0, 2.0, 4.0))]
-    theirs = [row(prompt, 4.0) for prompt in range(3)]
-    # log 4, log 2, log 1: mean log 2, deviation log 2
-    assert effect_size(mine, theirs) == pytest.approx(1)
-    assert effect_size(theirs, mine) == pytest.approx(-1)
-    assert effect_size(mine[:1], theirs) is None
-    assert effect_size(theirs, theirs) is None
-    assert effect_size(mine, [row(7, 1.0)]) is None
+def test_two_repetitions_far_apart_have_bounds_that_are_numbers():
+    apart = speed(rows([[1e-6], [1e9]]))
+    assert 0 < apart.low < apart.high < math.inf

@@ -233,22 +233,32 @@ def test_devices_that_decode_together_are_told_together_and_one_by_one(lines):
     assert [words[0] for words in lines(ROWS)].count("dsd") == 4
 
 
-def test_methods_are_compared_with_the_first_and_never_invalid_ones(lines):
+@pytest.mark.parametrize(
+    ("unit", "first", "faster", "alike"),
+    [
+        ("repeat", "–", "faster", "neither"),
+        ("prompt", "this run only", "this run only", "this run only"),
+    ],
+)
+def test_methods_are_compared_with_the_first_and_never_invalid_ones(
+    lines, unit, first, faster, alike
+):
     rows = [
-        row(method, prompt=prompt, seconds=seconds * (1 + prompt), verdict=verdict)
-        for prompt in (0, 1, 2)
+        row(method, seconds=seconds * (1 + place), verdict=verdict, **{unit: place})
+        for place in (0, 1, 2)
         for method, seconds, verdict in (
             ("dsd", 2, "valid"), ("dssd", 1, "valid"), ("qs", 9, "invalid"), ("tslt", 2, "suspect")
         )
     ]  # fmt: skip
     told = lines(rows)
     begin = next(place for place, words in enumerate(told) if words[0] == "compared")
-    found = {words[0]: words[1:] for words in told[begin + 2 : begin + 6]}
+    found = {words[0]: " ".join(words[1:]) for words in told[begin + 2 : begin + 6]}
     assert list(found) == ["dsd", "dssd", "qs", "tslt"]
-    assert found["dsd"][-5:] == ["–"] * 5
-    assert found["dssd"][-5:] == ["3", "2.00", "2.00–2.00", "–", "faster"]
-    assert found["qs"] == ["0/3", *["–"] * 7]
-    assert found["tslt"][-1] == "neither"
+    assert found["dsd"].startswith("3/3 2.75 ")  # the geometric mean of 5, 2.5 and 1.67
+    assert found["dsd"].endswith(f" – – – {first}")
+    assert found["dssd"].endswith(f" 3 2.00 2.00–2.00 {faster}")
+    assert found["qs"] == "0/3 – – – – – –"
+    assert found["tslt"].endswith(f" {alike}")
 
 
 def test_results_of_before_there_were_devices_open_and_their_speed_is_the_same(tmp_path, lines):

@@ -10,6 +10,7 @@ from matplotlib.patches import Polygon
 
 from plots import bits, latency, link, places, predicted, speed, traffic, where, winners
 from testbed.emulation.packet_log import ChangeLine, End, Header, PacketLine, packet_log_path
+from testbed.intervals import speed_ratio
 from testbed.traces.phases import PHASES
 from testbed.traces.summary import WireBytes
 from tests.records import alone, make_results, row
@@ -93,18 +94,24 @@ def test_figures_with_a_panel_a_point_are_left_out_where_there_are_many(tmp_path
         assert figure.draw(make_results(tmp_path, rows)) is None
 
 
-def test_the_map_has_the_fastest_of_each_point_and_doubts_where_it_must(tmp_path):
-    rows = [
-        row(method, prompt=prompt,
+SPEEDS = [("1mbit", 0, 2, 1), ("1mbit", 1, 1, 4), ("9mbit", 0, 1, 1), ("9mbit", 1, 1, 2)]
+"""Rate, seed, and seconds of DSD and DSSD."""
+
+
+def swept(unit: str):
+    """Rows at these points, of three repetitions or prompts."""
+    return [
+        row(method,
             point={"links.radio.up.rate": rate, "links.radio.down.rate": rate, "seed": seed},
-            seconds=seconds * (1 + prompt / 9))
-        for rate, seed, dsd, dssd in (
-            ("1mbit", 0, 2, 1), ("1mbit", 1, 1, 4), ("9mbit", 0, 1, 1), ("9mbit", 1, 1, 2)
-        )
+            seconds=seconds * (1 + place / 9), **{unit: place})
+        for rate, seed, dsd, dssd in SPEEDS
         for method, seconds in (("dsd", dsd), ("dssd", dssd))
-        for prompt in range(3)
+        for place in range(3)
     ]  # fmt: skip
-    figure = winners.draw(make_results(tmp_path, rows))
+
+
+def test_the_map_has_the_fastest_of_each_point_and_doubts_where_it_must(tmp_path):
+    figure = winners.draw(make_results(tmp_path, swept("repeat")))
     (axes,) = figure.axes
     assert [label.get_text() for label in axes.get_xticklabels()] == ["1mbit", "9mbit"]
     assert axes.get_xlabel() == "radio up rate"
@@ -116,18 +123,39 @@ def test_the_map_has_the_fastest_of_each_point_and_doubts_where_it_must(tmp_path
     assert names(figure) == ["DSD", "DSSD", "another may be as fast"]
 
 
+def test_the_map_of_a_single_repetition_claims_nothing(tmp_path):
+    (axes,) = winners.draw(make_results(tmp_path, swept("prompt"))).axes
+    assert all(cell.get_hatch() for cell in axes.patches)
+
+
+def test_the_map_is_corrected_for_all_its_claims(tmp_path):
+    """The p of each cell is .03: too much where there are four of them."""
+    seconds = {"dsd": (1, 1, 1), "dssd": (1.1, 1.1 * 1.01, 1.1 * 1.06)}
+    rows = [
+        row(method, repeat=repeat, point={"seed": seed, "repeat": n}, seconds=each)
+        for seed, n in ((0, 1), (0, 2), (1, 1), (1, 2))
+        for method, repeats in seconds.items()
+        for repeat, each in enumerate(repeats)
+    ]
+    alone = speed_ratio(rows[:3], rows[3:6])
+    assert 0.0125 < alone.p < 0.05
+    (axes,) = winners.draw(make_results(tmp_path, rows)).axes
+    assert all(cell.get_hatch() for cell in axes.patches)
+
+
 def test_what_never_asks_the_target_does_not_win(tmp_path):
     points = [{"seed": seed, "repeat": n} for seed in (0, 1) for n in (1, 2)]
     rows = [
-        row(method, point=point, seconds=seconds)
+        row(method, point=point, seconds=seconds, repeat=repeat)
         for point in points
         for method, seconds in (("dsd", 2), ("dssd", 3), ("device_only", 1 + 2 * point["seed"]))
+        for repeat in (0, 1)
     ]
     results = make_results(tmp_path, rows)
     methods = [{"method": name, "label": name} for name in ("dsd", "dssd", "device_only")]
     results.write_scenario({"methods": methods})
     figure = winners.draw(results)
-    assert names(figure) == ["DSD", "another may be as fast", "corner: draft alone faster"]
+    assert names(figure) == ["DSD", "corner: draft alone faster"]
     corners = [patch for patch in figure.axes[0].patches if isinstance(patch, Polygon)]
     assert len(corners) == 2
 

@@ -6,9 +6,20 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
+from testbed.checksums import checksums
 from testbed.errors import TestbedError
 from testbed.exit_codes import ERROR, NOT_VALID, VALID
-from testbed.journal import JOURNAL, Began, NetworkDown, NetworkUp, RunEnded, Stopped, read
+from testbed.journal import (
+    JOURNAL,
+    Began,
+    Concluded,
+    NetworkDown,
+    NetworkUp,
+    RunEnded,
+    Stopped,
+    append,
+    read,
+)
 from testbed.machine_errors import NO_SPACE
 from testbed.results import FailedRun, Results
 from testbed.sweep import Values, point_text
@@ -51,9 +62,15 @@ def _conclude(results: Results, session: int, runs: int) -> int:
     if len(ended) < runs:
         verdict.add("invalid", f"{runs - len(ended)} of {runs} runs have not ended")
     _judge(verdict, ended, [record for record in records if isinstance(record, NetworkUp)])
-    results.write_json("environment.json", _environment(records, results.path / JOURNAL))
-    results.write_json("summary.json", summary)
-    results.write_json("verdict.json", verdict)
+    concluded = {
+        "environment.json": _environment(records, results.path / JOURNAL),
+        "summary.json": summary,
+        "verdict.json": verdict,
+    }
+    for name, content in concluded.items():
+        results.write_json(name, content)
+    files = checksums(results.path, (results.path / name for name in concluded))
+    append(results.path, Concluded(files=files))
     if len(ended) < runs:
         return ERROR
     return VALID if verdict.level == "valid" else NOT_VALID

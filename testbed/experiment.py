@@ -456,7 +456,7 @@ def longest_loading(spec: ModelSpec) -> float:
 def _events(directory: Path, node: str, since: int) -> dict[str, list[Event]]:
     """What a node wrote of each text of a run since then; nothing when it takes no part."""
     path = directory / f"{node}.jsonl"
-    return events_by_stream(path, since) if path.exists() else {}
+    return events_by_stream(path, since, growing=True) if path.exists() else {}
 
 
 def checked(node: NodeProcess, report: Report, kind: type[T]) -> T:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 from testbed.bounds import LARGEST_FILE
@@ -22,7 +23,13 @@ def read_bytes(path: Path, where: str, *, piped: bool = False, most: int = LARGE
 
     Raises TestbedError, starting with `where`, for another or one that cannot be read.
     """
-    parts: list[bytes] = []
+    return b"".join(read_parts(path, where, piped=piped, most=most))
+
+
+def read_parts(
+    path: Path, where: str, *, piped: bool = False, most: int = LARGEST_FILE
+) -> Iterator[bytes]:
+    """Read a file as `read_bytes` does, a part at a time."""
     try:
         # Not to wait for whoever should write into a pipe.
         with open(path, "rb", opener=None if piped else _open_at_once) as file:
@@ -31,7 +38,7 @@ def read_bytes(path: Path, where: str, *, piped: bool = False, most: int = LARGE
                 raise TestbedError(f"{where}: cannot be read: it is not a regular file")
             size = status.st_size if status.st_size > most else 0
             while size <= most and (part := file.read(_PART)):
-                parts.append(part)
+                yield part
                 size += len(part)
     except OSError as error:
         raise TestbedError(f"{where}: cannot be read: {error.strerror}") from None
@@ -39,7 +46,6 @@ def read_bytes(path: Path, where: str, *, piped: bool = False, most: int = LARGE
         raise TestbedError(f"{where}: cannot be read: its name holds a NUL character") from None
     if size > most:
         raise TestbedError(f"{where}: cannot be read: it is larger than {most:,} bytes")
-    return b"".join(parts)
 
 
 def read_text(path: Path, where: str, *, piped: bool = False, most: int = LARGEST_FILE) -> str:

@@ -5,7 +5,8 @@ has ended. So nothing that was measured is lost however the rest ends, and what 
 done again. Summary, verdict and environment are made of the journal.
 
 The last field of each line, `crc32`, is a checksum of the line without it, so that a figure that
-was changed is not believed.
+was changed is not believed. With it the journal vouches for the other files, too: `files` in a line
+has the checksums of those that were whole then, see testbed.undamaged.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import Any
 
 import msgspec
 
+from testbed.checksums import Checksum
 from testbed.errors import TestbedError
 from testbed.machine_errors import naming, sentence
 from testbed.order import Turn
@@ -50,8 +52,10 @@ class Began(_Line, kw_only=True, tag="began"):
     jobs: int
     """How many work side by side."""
     environment: dict[str, Any]
-    inputs: str = ""
-    """`Results.inputs_digest` then; empty where an older testbed wrote none."""
+    files: dict[str, Checksum] = {}
+    """What was to be done: scenario.yaml, plan.json and the files they name, by their paths.
+
+    Empty only where an older testbed began."""
 
 
 class NetworkUp(_Line, kw_only=True, tag="network"):
@@ -84,6 +88,8 @@ class RunEnded(_Line, kw_only=True, tag="run"):
     verdict: Verdict
     """On the run, its texts apart."""
     rows: list[Row]
+    files: dict[str, Checksum] = {}
+    """All that is in its folder; empty where an older testbed wrote it."""
 
 
 class Discarded(_Line, kw_only=True, tag="discarded"):
@@ -114,7 +120,13 @@ class Stopped(_Line, kw_only=True, tag="stopped"):
     reason: str
 
 
-Record = Began | NetworkUp | NetworkDown | RunEnded | RunFailed | Discarded | Stopped
+class Concluded(_Line, kw_only=True, tag="concluded"):
+    """Summary, verdict and environment were made of the lines above, as long as none follows."""
+
+    files: dict[str, Checksum]
+
+
+Record = Began | NetworkUp | NetworkDown | RunEnded | RunFailed | Discarded | Stopped | Concluded
 
 
 def append(folder: Path, record: Record) -> None:
@@ -140,29 +152,40 @@ def append(folder: Path, record: Record) -> None:
 def read(folder: Path) -> Iterator[Record]:
     """Every line of the journal in a folder but a last one that was cut off.
 
-    Raises TestbedError when there is none, it cannot be read, or a line is not as it was written.
+    All lines have checksums, or none has, where an older testbed wrote them. Raises TestbedError
+    when there is no journal, it cannot be read, or a line is not as it was written.
     """
     decoder: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)
     path = folder / JOURNAL
-    checked = False  # older testbeds wrote no checksums
+    checked: bool | None = None
     try:
         with naming(path), path.open("rb") as file:
             for number, line in enumerate(file, 1):
                 if not line.endswith(b"\n"):
                     return  # whoever still writes it may write on, and its rest is no line
-                checksum = _CHECKSUM.search(line)
-                checked = checked or checksum is not None
-                if checked and (checksum is None or _line_of(line[: checksum.start()]) != line):
-                    raise TestbedError(
-                        f"{path}: line {number} is not as it was written: its checksum differs; "
-                        "restore the file, or run the scenario anew"
-                    )
+                found = _CHECKSUM.search(line)
+                if checked is None:
+                    checked = found is not None
+                if checked and (found is None or _line_of(line[: found.start()]) != line):
+                    raise _changed(path, number, "its checksum differs")
                 try:
-                    yield decoder.decode(line)
+                    record = decoder.decode(line)
                 except (ValueError, RecursionError) as error:
                     raise TestbedError(f"{path}: line {number} cannot be read: {error}") from None
+                if not checked and found:
+                    raise _changed(path, number - 1, "its checksum is missing")
+                if not checked and isinstance(record, Began) and record.files:
+                    raise _changed(path, number, "its checksum is missing")
+                yield record
     except OSError as error:
         raise TestbedError(sentence(error)) from None
+
+
+def _changed(path: Path, number: int, how: str) -> TestbedError:
+    return TestbedError(
+        f"{path}: line {number} is not as it was written: {how}; restore the file, or run the "
+        "scenario anew"
+    )
 
 
 def _line(record: Record) -> bytes:

@@ -30,7 +30,7 @@ from testbed.preparation import prepare
 from testbed.results import Results
 from testbed.resumption import discard_doubtful, require_same_operators, sessions
 from testbed.scenario import Scenario
-from testbed.traces.verdict import Verdict
+from testbed.traces.verdict import UNFINISHED, Verdict
 
 
 def launch(scenario: Scenario, out: Path, jobs: int = 1) -> tuple[Results, int]:
@@ -104,14 +104,13 @@ def _plans(scenario: Scenario, backend: str, jobs: int) -> list[Plan]:
 @contextmanager
 def _until_the_end(results: Results) -> Iterator[None]:
     """Keep a verdict that the run did not end, with the error if there was one to catch."""
-    reason = "the run did not end"
-    results.write_json("verdict.json", Verdict("invalid", [reason]))
+    results.write_json("verdict.json", Verdict("invalid", [UNFINISHED]))
     try:
         yield
     except REPORTABLE as error:
         results.require_kept()
         with suppress(OSError):
-            verdict = Verdict("invalid", [f"{reason}: {sentence(error)}"])
+            verdict = Verdict("invalid", [f"{UNFINISHED}: {sentence(error)}"])
             results.write_json("verdict.json", verdict)
         raise
 

@@ -23,7 +23,7 @@ import yaml
 from testbed import stored
 from testbed.energy import Energy
 from testbed.errors import TestbedError
-from testbed.input_file import read_bytes, read_text
+from testbed.input_file import read_text
 from testbed.journal import JOURNAL, Discarded, NetworkUp, RunEnded, RunFailed, read
 from testbed.links.files import place_files
 from testbed.models.profiles import place_profiles
@@ -32,6 +32,7 @@ from testbed.sweep import Values, point_text
 from testbed.traces.events import Event, read_events
 from testbed.traces.summary import Row
 from testbed.traces.verdict import Verdict, worst
+from testbed.undamaged import require_undamaged, require_whole_run
 from testbed.whole_file import write_whole
 from testbed.yaml_text import parse_yaml
 
@@ -118,6 +119,11 @@ def _lowered(row: Row, verdict: Verdict) -> Row:
     return msgspec.structs.replace(row, verdict=level, reasons=row.reasons + verdict.reasons)
 
 
+def _has_events(name: str) -> bool:
+    """Return True for a file in a run's directory that a node wrote its events into."""
+    return name.endswith(".jsonl") and not any(fnmatch(name, each) for each in _NO_EVENTS)
+
+
 class Results:
     """Paths and files of one results directory."""
 
@@ -137,10 +143,24 @@ class Results:
 
     @classmethod
     def open(cls, path: Path) -> Results:
-        """An existing directory. Raises TestbedError when it holds no results."""
+        """An existing directory. Raises TestbedError when it holds no results, or damaged ones."""
         if not any((path / name).is_file() for name in ("summary.json", JOURNAL)):
             raise TestbedError(f"{path}: no results there; it has no summary.json")
-        return cls(path)
+        results = cls(path)
+        require_undamaged(results)
+        return results
+
+    @classmethod
+    def check_run(cls, folder: Path) -> None:
+        """Raise TestbedError unless all in the directory of a run is as it was when it ended.
+
+        Whoever copied it out of the results, or has those of an older testbed, is not told.
+        """
+        folder = folder.resolve()
+        results = cls(folder.parent.parent)
+        if (results.path / JOURNAL).exists():
+            require_undamaged(results)
+            require_whole_run(results, folder)
 
     def run(self, label: str, repetition: int, point: Values | None = None) -> Path:
         """The directory of one run, at a point of the sweep, made if need be.
@@ -159,13 +179,26 @@ class Results:
     def events(self) -> dict[str, dict[str, list[Event]]]:
         """The events of all nodes, by run and node, of runs that have ended."""
         found: dict[str, dict[str, list[Event]]] = {}
-        left_out = self._unfinished()
+        left_out, ended = self._unfinished(), self._ended_folders()
         for path in sorted(self.path.glob("runs/*/*.jsonl")):
-            if path.parent in left_out or any(fnmatch(path.name, each) for each in _NO_EVENTS):
+            if path.parent in left_out or not _has_events(path.name):
                 continue
-            if events := read_events(path):
+            # Without a journal, nobody says whether a run that has no rows was killed.
+            if events := read_events(path, growing=path.parent not in ended):
                 found.setdefault(path.parent.name, {})[path.stem] = events
         return found
+
+    def missing_events(self) -> list[Path]:
+        """Files of events that runs had left when they ended, and that are not there any more."""
+        if not (self.path / JOURNAL).exists():
+            return []  # nobody says what there was
+        left = (
+            self.run_path(run.turn.method, run.turn.repeat, run.point) / name
+            for run in self.ended()
+            for name in run.files
+            if _has_events(name)
+        )
+        return [path for path in left if not path.exists()]
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -209,8 +242,13 @@ class Results:
         """The directories of runs that have not ended; none where there is no journal."""
         if not (self.path / JOURNAL).exists():
             return set()
-        ended = {self.run_path(run.turn.method, run.turn.repeat, run.point) for run in self.ended()}
-        return set(self.path.glob("runs/*")) - ended
+        return set(self.path.glob("runs/*")) - self._ended_folders()
+
+    def _ended_folders(self) -> set[Path]:
+        """The directories of runs that have ended; without a journal, of those that have rows."""
+        if not (self.path / JOURNAL).exists():
+            return {self.run_path(row.method, row.repeat, row.point) for row in self.summary().rows}
+        return {self.run_path(run.turn.method, run.turn.repeat, run.point) for run in self.ended()}
 
     def ended(self) -> list[RunEnded]:
         """The runs that have ended and count, by the journal, in the order of the scenario."""
@@ -314,18 +352,10 @@ class Results:
         convert(scenario, _Asked, f"{path}: ")
         return scenario
 
-    def inputs_digest(self) -> str:
-        """Return a digest of what is to be run: scenario.yaml, plan.json and the files they name.
-
-        Raises TestbedError when one cannot be read.
-        """
+    def inputs(self) -> list[Path]:
+        """What is to be run: scenario.yaml, plan.json and the files they name."""
         names = ("scenario.yaml", "plan.json")
-        digest = hashlib.sha256()
-        for file in (*(self.path / name for name in names), *sorted(self.path.glob("inputs/*"))):
-            content = read_bytes(file, str(file), most=sys.maxsize)
-            digest.update(f"{file.name} {len(content)}\n".encode())
-            digest.update(content)
-        return digest.hexdigest()
+        return [*(self.path / name for name in names), *sorted(self.path.glob("inputs/*"))]
 
     def summary(self) -> Summary:
         """summary.json, or what there is of it as long as the run has not ended.

@@ -37,12 +37,6 @@ def sessions(results: Results) -> list[Began]:
                 f"--resume {results.path}: it was begun with {what} {before}, and this is {after}; "
                 "go back to that, or run the scenario anew"
             )
-    inputs = results.inputs_digest()
-    if any(each.inputs not in ("", inputs) for each in began):
-        raise TestbedError(
-            f"--resume {results.path}: scenario.yaml, plan.json or a file in inputs is not as it "
-            "was when the run was begun; restore it, or run the scenario anew"
-        )
     for key in ("kernel", "processor"):
         if then.get(key) != now[key]:
             print(f"warning: it was begun with {key} {then.get(key)}, and this is {now[key]}")

@@ -18,6 +18,7 @@ from pathlib import Path
 import msgspec
 
 from testbed import journal
+from testbed.checksums import checksums
 from testbed.conclusion import failure
 from testbed.environment import describe_environment
 from testbed.errors import TestbedError
@@ -64,7 +65,7 @@ class Runner:
             session=job.session,
             jobs=job.jobs,
             environment=environment,
-            inputs=results.inputs_digest(),
+            files=checksums(results.path, results.inputs()),
         )
         self._note(began)
 
@@ -184,8 +185,10 @@ class Runner:
         display: Display,
     ) -> None:
         """One run, written down when it has ended."""
-        with naming(self._results.run(turn.method, turn.repeat, plan.point)):
+        folder = self._results.run(turn.method, turn.repeat, plan.point)
+        with naming(folder):
             rows = run_texts(scenario, turn, experiment, display)
+            files = checksums(folder, sorted(folder.iterdir()))
         display.judge(turn.method, experiment.verdict.level)
         self._note(
             journal.RunEnded(
@@ -194,6 +197,7 @@ class Runner:
                 turn=turn,
                 verdict=experiment.verdict,
                 rows=rows,
+                files=files,
             )
         )
 

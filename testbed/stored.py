@@ -40,11 +40,15 @@ def read(path: Path, kind: type[T]) -> T:
     return decode(read_bytes(path, str(path), most=sys.maxsize), kind, str(path))
 
 
-def read_lines(path: Path, kind: type[T]) -> Iterator[T]:
-    """Each line of a file as a `kind`, but a last one that was cut off when its writer was killed.
+def read_lines(path: Path, kind: type[T], *, growing: bool = False) -> Iterator[T]:
+    """Each line of a file as a `kind`; of a `growing` one not a last one that has no end yet.
 
-    Raises TestbedError when the file or a line cannot be read as such.
+    Raises TestbedError when the file or a line cannot be read as such, or is cut off.
     """
-    *lines, _ = read_bytes(path, str(path), most=sys.maxsize).split(b"\n")
+    *lines, rest = read_bytes(path, str(path), most=sys.maxsize).split(b"\n")
+    if rest and not growing:
+        raise TestbedError(
+            f"{path}: line {len(lines) + 1} is cut off; restore the file, or remove it"
+        )
     for number, line in enumerate(lines, 1):
         yield decode(line, kind, f"{path}: line {number}")

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from testbed import journal
+from testbed.checksums import checksums
 from testbed.conclusion import conclude, with_room
 from testbed.errors import TestbedError
 from testbed.order import Turn
@@ -164,19 +165,37 @@ def test_a_line_that_was_changed_is_named_whatever_was_changed(two_lines, data):
         results.summary()
 
 
+def without_checksum(lines: bytes) -> bytes:
+    return re.sub(rb',"crc32":"[0-9a-f]{8}"}\n', b"}\n", lines)
+
+
 def test_a_journal_of_an_older_commit_has_no_checksums_and_is_read(tmp_path):
     results = made(tmp_path)
-    ended(results, "n", SLOW, "dsd", 0)
+    for method in ("dsd", "ar"):
+        ended(results, "n", SLOW, method, 0)
     path = results.path / journal.JOURNAL
     new = path.read_bytes()
-    old = re.sub(rb',"crc32":"[0-9a-f]{8}"', b"", new)
-    assert len(old) == len(new) - 19
+    old = without_checksum(new)
+    assert len(old) == len(new) - 2 * 19
     path.write_bytes(old)
-    assert order(results) == WHOLE[:1]
-    ended(results, "n", SLOW, "ar", 0)
     assert order(results) == WHOLE[:2]
-    path.write_bytes(new + old)
-    with pytest.raises(TestbedError, match=f"^{path}: line 2 is not as it was written: "):
+
+
+@pytest.mark.parametrize(("stripped", "line"), [({0}, 1), ({1}, 2), ({2}, 3), ({0, 1, 2}, 1)])
+def test_a_line_that_lost_its_checksum_is_named(tmp_path, stripped, line):
+    """Of three, the first of which says that its testbed wrote checksums."""
+    results = made(tmp_path)
+    files = checksums(results.path, [results.path / "plan.json"])
+    began = journal.Began(session=0, jobs=1, environment={}, files=files)
+    journal.append(results.path, began)
+    for method in ("dsd", "ar"):
+        ended(results, "n", SLOW, method, 0)
+    path = results.path / journal.JOURNAL
+    lines = path.read_bytes().splitlines(keepends=True)
+    for number in stripped:
+        lines[number] = without_checksum(lines[number])
+    path.write_bytes(b"".join(lines))
+    with pytest.raises(TestbedError, match=f"^{path}: line {line} is not as it was written: "):
         results.summary()
 
 

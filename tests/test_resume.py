@@ -167,7 +167,7 @@ def test_a_resumed_run_has_no_more_jobs_than_there_are_processors_now(resumable,
 
 def test_no_verdict_outlives_the_runs_it_was_about(resumable, monkeypatch):
     results = resumable
-    results.write_json("verdict.json", Verdict("suspect", ["a link was late"]))
+    results.write_json("verdict.json", Verdict("invalid", ["a link was late"]))
 
     def killed(results, session):
         raise KeyboardInterrupt

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from itertools import chain
 from pathlib import Path
 
@@ -84,6 +85,8 @@ def _export(args: argparse.Namespace) -> int:
     from testbed.traces.parquet import write_parquet
 
     results = Results.open(args.results)
+    for path in results.missing_events():
+        print(f"left out: {path}: it is missing", file=sys.stderr)
     runs = results.events()
     if not runs:
         raise TestbedError(f"{args.results}: no run there has written events")
@@ -100,10 +103,12 @@ def _export(args: argparse.Namespace) -> int:
 
 
 def _packets(args: argparse.Namespace) -> int:
+    from testbed.results import Results
     from testbed.traces.captured import books, read_captures
     from testbed.traces.rounds import rounds
     from testbed.traces.tables import rounds_table, uses_table
 
+    Results.check_run(args.run)
     captures = read_captures(args.run)
     link = args.link or next(iter(captures))
     if link not in captures:

@@ -85,24 +85,27 @@ class Tracer:
                 self._file.write(line)
 
 
-def read_events(path: Path) -> list[Event]:
-    """All events of one file, in the order they were written; not a last one that was cut off.
+def read_events(path: Path, *, growing: bool = False) -> list[Event]:
+    """All events of one file, in the order they were written.
 
-    Raises TestbedError with file and line for anything else.
+    Of a `growing` one, whose writer may be at work or may have been killed, a last line that is cut
+    off is left out. Raises TestbedError with file and line for anything else.
     """
-    events = list(read_lines(path, Event))
+    events = list(read_lines(path, Event, growing=growing))
     for number, event in enumerate(events, 1):
         convert(event, _Fields, f"{path}: line {number}: ")
     return events
 
 
-def events_by_stream(path: Path, since: int = 0) -> dict[str, list[Event]]:
+def events_by_stream(
+    path: Path, since: int = 0, *, growing: bool = False
+) -> dict[str, list[Event]]:
     """The events of one file from a time on, in ns, those of each text by themselves.
 
-    Raises TestbedError as `read_events`.
+    Reads and raises as `read_events`.
     """
     streams: dict[str, list[Event]] = {}
-    for event in read_events(path):
+    for event in read_events(path, growing=growing):
         if event["t"] >= since:
             streams.setdefault(event["stream"], []).append(event)
     return streams

@@ -18,6 +18,8 @@ FIN, SYN, RST = 0x01, 0x02, 0x04
 ETHERNET = 14
 """Bytes of an Ethernet header."""
 _IPV4, _TCP = 0x0800, 6
+_PCAP, _PCAP_FRAME = 24, 16
+"""Bytes of the headers of a capture and of a frame in it."""
 _PORTS_TO_FLAGS = struct.Struct("!HHIIBB")
 
 
@@ -62,14 +64,18 @@ def read_frames(path: Path, *, ahead: int = 0, dilation: float = 1.0) -> Iterato
     from scapy.error import Scapy_Exception  # noqa: PLC0415
     from scapy.utils import RawPcapReader  # noqa: PLC0415
 
+    end = _PCAP
     try:
         with RawPcapReader(str(path)) as reader:
             unit = 1 if reader.nano else 1000
             for data, meta in reader:
-                if meta.caplen < meta.wirelen:
-                    raise TestbedError(f"{path}: holds {meta.caplen} of a frame's {meta.wirelen} B")
+                if len(data) < meta.wirelen:
+                    raise TestbedError(f"{path}: holds {len(data)} of a frame's {meta.wirelen} B")
+                end += _PCAP_FRAME + meta.caplen
                 t = meta.sec * 1_000_000_000 + meta.usec * unit - ahead
                 yield _frame(round(t / dilation), data)
+            if reader.f.tell() != end:
+                raise TestbedError(f"{path}: it is cut off in the header of a frame")
     except (OSError, ValueError, EOFError, struct.error, Scapy_Exception) as error:
         raise TestbedError(f"{path}: is no capture that can be read: {error}") from None
 

@@ -11,6 +11,8 @@ from testbed.traces.check import Check
 
 Level = Literal["valid", "suspect", "invalid"]
 _ORDER: list[Level] = ["valid", "suspect", "invalid"]
+UNFINISHED = "the run did not end"
+"""How the reason begins of a verdict that stands until the run has ended."""
 
 
 class Verdict(msgspec.Struct):

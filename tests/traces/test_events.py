@@ -8,6 +8,7 @@ import time
 import msgspec
 import pytest
 
+from testbed.errors import TestbedError
 from testbed.traces.events import Tracer, events_by_stream, read_events
 
 
@@ -87,6 +88,18 @@ def test_events_of_each_text_from_a_time_on(tmp_path):
         for t, stream in ((1, "a"), (2, "b"), (3, "a"))
     )
     lines = msgspec.json.Encoder().encode_lines((a1, b2, a3))
-    path.write_bytes(lines + b'{"node": "x", "ev')  # its writer was killed
+    path.write_bytes(lines)
     assert events_by_stream(path) == {"a": [a1, a3], "b": [b2]}
     assert events_by_stream(path, since=3) == {"a": [a3]}
+
+
+def test_a_line_that_is_cut_off_is_named_unless_its_writer_may_be_at_work(tmp_path):
+    path = tmp_path / "x.jsonl"
+    event = {"node": "x", "event": "commit", "t": 1, "stream": "a"}
+    path.write_bytes(msgspec.json.encode(event) + b'\n{"node": "x", "ev')
+    assert read_events(path, growing=True) == [event]
+    assert events_by_stream(path, growing=True) == {"a": [event]}
+    for read in (read_events, events_by_stream):
+        with pytest.raises(TestbedError) as caught:
+            read(path)
+        assert str(caught.value) == f"{path}: line 2 is cut off; restore the file, or remove it"

@@ -148,6 +148,21 @@ def test_a_file_that_is_no_capture(tmp_path):
         list(read_frames(tmp_path / "y.pcap"))
 
 
+def test_a_capture_that_is_cut_anywhere_within_a_frame_is_named(tmp_path):
+    frames = segments(streams()[0], [100], 5)
+    path = write(tmp_path / "x.pcap", frames)
+    whole = path.read_bytes()
+    ends = [24 + sum(16 + len(frame) for frame in frames[:n]) for n in range(1 + len(frames))]
+    assert ends[-1] == len(whole)
+    for end in range(4, len(whole), 7):
+        path.write_bytes(whole[:end])
+        if end in ends:
+            assert len(list(read_frames(path))) == ends.index(end)
+        else:
+            with pytest.raises(TestbedError, match=f"^{path}: "):
+                list(read_frames(path))
+
+
 def test_stamps_become_those_of_the_experiments_clock(tmp_path):
     path = write(tmp_path / "x.pcap", [packet(True, "S", 5, t=100.000000123)])
     (frame,) = read_frames(path, ahead=40_000_000_000, dilation=2.0)

@@ -1,0 +1,35 @@
+"""Checksums of the files of results, by which one that was cut, changed or replaced is found."""
+
+from __future__ import annotations
+
+import sys
+import zlib
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+from testbed.input_file import read_parts
+
+
+class Checksum(msgspec.Struct, frozen=True):
+    """What a file held."""
+
+    size: int
+    """Bytes."""
+    crc32: str
+    """In hexadecimal."""
+
+
+def checksum(path: Path, most: int = sys.maxsize) -> Checksum:
+    """Of the first `most` bytes of a file. Raises TestbedError when it cannot be read."""
+    size = crc32 = 0
+    for part in read_parts(path, str(path), most=sys.maxsize):
+        taken = part[: most - size]
+        size, crc32 = size + len(taken), zlib.crc32(taken, crc32)
+    return Checksum(size, f"{crc32:08x}")
+
+
+def checksums(folder: Path, paths: Iterable[Path]) -> dict[str, Checksum]:
+    """Of each of these files, by its path from a folder."""
+    return {str(path.relative_to(folder)): checksum(path) for path in paths}

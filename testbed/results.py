@@ -70,6 +70,20 @@ class _Planned(msgspec.Struct):
     warnings: list[str] = []
 
 
+class _Run(msgspec.Struct):
+    """What a row of summary.json tells of its run."""
+
+    method: str
+    repeat: int = 0
+    point: Values = {}
+
+
+class _Rows(msgspec.Struct):
+    """summary.json of any version, as far as it says which runs have ended."""
+
+    rows: list[_Run]
+
+
 class _Environment(msgspec.Struct):
     """What environment.json tells of the testbed."""
 
@@ -158,9 +172,8 @@ class Results:
         """
         folder = folder.resolve()
         results = cls(folder.parent.parent)
-        if (results.path / JOURNAL).exists():
-            require_undamaged(results)
-            require_whole_run(results, folder)
+        require_undamaged(results)
+        require_whole_run(results, folder)
 
     def run(self, label: str, repetition: int, point: Values | None = None) -> Path:
         """The directory of one run, at a point of the sweep, made if need be.

@@ -62,12 +62,12 @@ def require_undamaged(results: Results) -> None:
         path = results.path / name
         if os.path.lexists(path) and not is_file(path):
             raise TestbedError(f"{path}: cannot be read: it is not a regular file")
-    # Before the journal, which has all of their runs whoever goes on with them meanwhile.
-    summary = results.summary() if (results.path / "summary.json").exists() else None
-    verdict = results.verdict() if (results.path / "verdict.json").exists() else None
     if not (results.path / JOURNAL).exists():
         _require_older(results.path)
         return
+    # Before the journal, which has all of their runs whoever goes on with them meanwhile.
+    summary = results.summary() if (results.path / "summary.json").exists() else None
+    verdict = results.verdict() if (results.path / "verdict.json").exists() else None
     records = list(read(results.path))
     _require_inputs(results, records)
     for folder, files in _runs(results).items():
@@ -88,7 +88,9 @@ def require_whole_run(results: Results, folder: Path) -> None:
 
 
 def _runs(results: Results) -> dict[Path, Mapping[str, Checksum]]:
-    """The files of each run that has ended."""
+    """The files of each run that has ended; none where there is no journal."""
+    if not (results.path / JOURNAL).exists():
+        return {}
     return {
         results.run_path(run.turn.method, run.turn.repeat, run.point): run.files
         for run in results.ended()

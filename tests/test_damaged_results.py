@@ -1,4 +1,7 @@
-"""Results that were cut, changed or replaced: each reader shows them or refuses them by name."""
+"""Results that were cut, changed or replaced: every reader refuses them by the name of the file.
+
+Those of an older testbed, which wrote no checksums, are shown or refused by name.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,9 @@ import pytest
 import plots
 from testbed import journal
 from testbed.calibration.record import Calibration, Curves
+from testbed.checksums import checksums
 from testbed.commands import read
+from testbed.conclusion import conclude
 from testbed.emulation.packet_log import ChangeLine, End, Header, PacketLine, packet_log_path
 from testbed.environment import describe_environment
 from testbed.errors import TestbedError
@@ -31,7 +36,7 @@ from testbed.results import Results
 from testbed.resumption import discard_doubtful, sessions
 from testbed.traces.captured import Captured, Pair, write_captures
 from testbed.traces.check import Check
-from testbed.traces.phases import PHASES
+from testbed.traces.phases import PHASES, RoundTime, TextTimes
 from testbed.traces.verdict import Verdict
 from tests.records import row, write_events
 from tests.report.pages import write_whole
@@ -62,8 +67,6 @@ def write_results(parent: Path) -> Results:
     spec, order = SyntheticSpec(100, 0.8), [Turn(method, 0) for method in METHODS]
     plans = [Plan(p, "relay", spec, spec, ["1 2", "3"], [], METHODS, order) for p in POINTS]
     results.write_json("plan.json", plans)
-    _write_journal(results, rows)
-    results.write_json("environment.json", {**describe_environment(), "load": [0.1, 0.2, 0.3]})
     (results.path / "inputs").mkdir()
     (results.path / "inputs/trace").write_text("1\n")
     results.write_json("calibration.json", _calibration())
@@ -73,28 +76,53 @@ def write_results(parent: Path) -> Results:
             for node in ("device", "base_station"):
                 write_events(folder / f"{node}.jsonl", node)
             (folder / "changes.radio.jsonl").write_text('{"scheduled": 1, "applied": 2}\n')
+            rounds = [RoundTime(round=0, seconds=0.5, phases=MEASURED["phases"])]
+            times = [TextTimes(prompt=0, device="device", rounds=rounds)]
+            (folder / "rounds.json").write_bytes(msgspec.json.encode(times))
             _write_packets(folder)
             _write_captures(folder)
+    _write_journal(results, rows)
+    conclude(results, 0, len(POINTS) * len(METHODS))
     return results
 
 
 def _write_journal(results: Results, rows: list[Any]) -> None:
     (results.path / journal.JOURNAL).touch()
-    began = journal.Began(session=0, jobs=1, environment=describe_environment())
+    began = journal.Began(
+        session=0, jobs=1, environment={**describe_environment(), "load": [0.1, 0.2, 0.3]},
+        files=checksums(results.path, results.inputs()),
+    )  # fmt: skip
     journal.append(results.path, began)
+    check = Check(
+        link="radio", way="up", name="delay, median", outcome="ok", unit="s", requested=0.02,
+        measured=0.0201, low=0.0195, high=0.0205,
+    )  # fmt: skip
     for number, point in enumerate(POINTS):
         up = journal.NetworkUp(
             session=0, network=f"0.{number}", point=point, processors=[0], state={},
-            verdict=Verdict("suspect", ["busy"]),
+            verdict=Verdict("suspect", ["busy"], [check]),
         )  # fmt: skip
         journal.append(results.path, up)
         for method in METHODS:
             mine = [each for each in rows if (each.point, each.method) == (point, method)]
+            folder = results.run(method, 0, point)
             run = journal.RunEnded(
                 network=f"0.{number}", point=point, turn=Turn(method, 0), verdict=Verdict(),
-                rows=mine,
+                rows=mine, files=checksums(folder, folder.iterdir()),
             )  # fmt: skip
             journal.append(results.path, run)
+
+
+def make_older(path: Path) -> None:
+    """Turn results into what a testbed left that wrote no checksums."""
+    file = path / journal.JOURNAL
+    lines = [json.loads(line) for line in file.read_bytes().splitlines()]
+    older = [
+        {key: value for key, value in line.items() if key not in {"crc32", "files"}}
+        for line in lines
+        if line["event"] != "concluded"
+    ]
+    file.write_bytes(msgspec.json.Encoder().encode_lines(older))
 
 
 def _calibration() -> Calibration:
@@ -183,6 +211,10 @@ def resume(path: Path) -> None:
     results.remove_unfinished()
 
 
+def plot(path: Path) -> None:
+    read._plot(Namespace(results=path))
+
+
 def figure(name: str) -> Callable[[Path], None]:
     def draw(path: Path) -> None:
         importlib.import_module(f"plots.{name}").draw(Results.open(path))
@@ -208,7 +240,10 @@ READERS: dict[str, list[Callable[[Path], None]]] = {
     f"{RUN}/ledger.json": [report],
     f"{RUN}/text.txt": [report],
 }
-"""Every file of results, and all that reads it."""
+"""Files of results, and what reads them of an older testbed's."""
+ROUNDS = f"{RUN}/rounds.json"
+EVERY = [show, plot, report, export, packets, resume]
+NEEDED = ("scenario.yaml", "plan.json", "journal.jsonl")
 ODD = [None, -1, 0, 10**30, 1e300, 0.1, "", "x", "../../x", "\0", "é" * 300, [], [[]], {}, {"a": 1}]
 SHARE = 4
 """Places of a file that are cut, and places that are changed, of each kind."""
@@ -217,6 +252,11 @@ SHARE = 4
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     return write_results(tmp_path_factory.mktemp("whole")).path
+
+
+@pytest.fixture
+def path(whole, tmp_path):
+    return shutil.copytree(whole, tmp_path / "results")
 
 
 def damages(content: bytes, name: str, draw: random.Random) -> Iterator[bytes | None]:
@@ -280,17 +320,12 @@ def _inner(value: Any) -> Iterator[Any]:
             yield from _inner(each)
 
 
-@pytest.mark.parametrize("name", READERS)
-def test_damage_is_shown_or_refused_by_name(whole, tmp_path, name, capsys, monkeypatch):
-    monkeypatch.setattr(page, "draw_figures", lambda _: [])  # they are read below
-    draw = random.Random(name)
-    path = tmp_path / "results"
-    shutil.copytree(whole, path)
+def damaged_files(path: Path, name: str) -> Iterator[tuple[Path, bytes | None]]:
+    """The file of this name after each kind of damage, and what is in it; None for no file."""
     (file,) = path.glob(name)
     content = file.read_bytes()
     kept = {each: each.read_bytes() for each in (path / "summary.json", path / journal.JOURNAL)}
-    refused = 0
-    for number, damaged in enumerate(damages(content, name, draw)):
+    for number, damaged in enumerate(damages(content, name, random.Random(name))):
         if file.is_dir():
             file.rmdir()
         for each, was in kept.items():
@@ -300,11 +335,168 @@ def test_damage_is_shown_or_refused_by_name(whole, tmp_path, name, capsys, monke
             file.write_bytes(damaged)
         elif number == 0:
             file.mkdir()
+        if damaged != content:
+            yield file, damaged
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_damage_of_older_results_is_shown_or_refused_by_name(path, name, capsys, monkeypatch):
+    monkeypatch.setattr(page, "draw_figures", lambda _: [])  # they are read below
+    make_older(path)
+    refused = 0
+    for _, damaged in damaged_files(path, name):
         for reader in READERS[name]:
             try:
                 reader(path)
             except TestbedError as error:
                 refused += 1
-                assert str(path) in str(error), (number, damaged)
-                assert "\n" not in str(error), (number, damaged)
+                assert str(path) in str(error), damaged
+                assert "\n" not in str(error), damaged
     assert refused or name.endswith(("text.txt", "changes.radio.jsonl"))
+
+
+@pytest.mark.parametrize("name", [*READERS, ROUNDS])
+def test_every_reader_refuses_damage_of_any_file_by_its_name(path, name, capsys):
+    if name == "calibration.json":
+        pytest.skip("a calibration has no journal")
+    (file,) = path.glob(name)
+    size = file.stat().st_size
+    for number, (file, damaged) in enumerate(damaged_files(path, name)):
+        if not file.exists() and name not in NEEDED:
+            continue
+        # Large files are read by what needs them alone.
+        same = name.endswith((".pcap", ".gz")) and damaged is not None and len(damaged) == size
+        reader = packets if same else EVERY[number % len(EVERY)]
+        with pytest.raises(TestbedError) as caught:
+            reader(path)
+        assert str(path) in str(caught.value), (reader, damaged)
+        assert file.name in str(caught.value), (reader, damaged)
+        assert "\n" not in str(caught.value), (reader, damaged)
+    assert number > 10
+
+
+@pytest.mark.parametrize("reader", EVERY)
+def test_whole_results_are_read_by_every_reader(path, reader, capsys, monkeypatch):
+    monkeypatch.setattr("plots.draw_all", lambda _: iter([path]))
+    monkeypatch.setattr(page, "draw_figures", lambda _: [])
+    reader(path)
+
+
+def change(file: Path, old: str, new: str) -> None:
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new, 1))
+
+
+def empty(file: Path) -> None:
+    file.write_bytes(b"")
+
+
+CHANGES = {
+    "a figure": ("summary.json", lambda file: change(file, '"tokens": 10', '"tokens": 99')),
+    "a text's verdict": ("summary.json", lambda file: change(file, '"valid"', '"suspect"')),
+    "a better verdict": ("verdict.json", lambda file: change(file, '"suspect"', '"valid"')),
+    "a reason": ("verdict.json", lambda file: change(file, "busy", "fine")),
+    "a kernel": ("environment.json", lambda file: change(file, '"kernel": "', '"kernel": "x')),
+    "an unknown key": ("scenario.yaml", lambda file: change(file, "name: ", "unknown: 1\nname: ")),
+    "a warning": ("plan.json", lambda file: change(file, '"warnings": []', '"warnings": ["x"]')),
+    "an input": ("inputs/trace", lambda file: file.write_text("2\n")),
+    "no lines": ("journal.jsonl", empty),
+    "no journal": ("journal.jsonl", Path.unlink),
+    "a wrong type": (ROUNDS, lambda file: file.write_text("{}")),
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+@pytest.mark.parametrize("reader", EVERY)
+def test_what_was_changed_by_hand_is_named_though_it_can_be_read(path, what, reader, capsys):
+    name, damage = CHANGES[what]
+    (file,) = path.glob(name)
+    damage(file)
+    with pytest.raises(TestbedError, match=f"^{path}/.*{file.name}") as caught:
+        reader(path)
+    assert "; restore " in str(caught.value)
+
+
+OLDER = ("a figure", "a better verdict", "no lines", "no journal")
+"""What is found without checksums, too."""
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_of_an_older_testbed_rows_and_verdict_are_compared_with_the_journal(path, what, capsys):
+    make_older(path)
+    name, damage = CHANGES[what]
+    (file,) = path.glob(name)
+    damage(file)
+    if what in OLDER:
+        with pytest.raises(TestbedError, match=file.name):
+            show(path)
+    else:
+        show(path)
+
+
+def test_rows_may_have_lower_verdicts_than_the_journal_and_no_better_ones(path):
+    """An older testbed wrote them as they were noted, a newer one may take in the network's."""
+    make_older(path)
+    summary = Results.open(path).summary()
+    summary.rows[0].verdict = "suspect"
+    summary.rows[0].reasons.append("busy")
+    Results(path).write_json("summary.json", summary)
+    Results.open(path)
+    file = path / journal.JOURNAL
+    file.write_text(file.read_text().replace('"verdict":"valid"', '"verdict":"invalid"'))
+    with pytest.raises(TestbedError, match=r"summary\.json: it does not have the runs of journal"):
+        Results.open(path)
+
+
+@pytest.mark.parametrize("journalled", [True, False])
+def test_events_that_are_cut_off_are_not_exported_without_a_word(path, journalled):
+    make_older(path)
+    if not journalled:
+        (path / journal.JOURNAL).unlink()
+        (path / "environment.json").unlink()
+    (file,) = path.glob(f"{RUN}/device.jsonl")
+    file.write_bytes(file.read_bytes()[:-9])
+    with pytest.raises(TestbedError, match=f"^{file}: line 11 is cut off; restore the file, or re"):
+        export(path)
+
+
+def test_a_missing_file_of_events_is_named_and_the_others_are_exported(path, capsys):
+    (file,) = path.glob(f"{RUN}/base_station.jsonl")
+    file.unlink()
+    export(path)
+    told = capsys.readouterr()
+    assert told.err == f"left out: {file}: it is missing\n"
+    assert len(told.out.splitlines()) == len(POINTS) * len(METHODS)
+
+
+def test_an_event_that_came_after_the_end_of_a_run_is_no_damage(path):
+    (file,) = path.glob(f"{RUN}/base_station.jsonl")
+    with file.open("ab") as more:
+        more.write(file.read_bytes().splitlines(keepends=True)[-1])
+    assert Results.open(path).events()
+
+
+def test_what_is_made_of_the_journal_can_be_removed_and_made_anew(path):
+    kept = {name: (path / name).read_bytes() for name in ("summary.json", "verdict.json")}
+    for name in kept:
+        (path / name).unlink()
+    results = Results.open(path)
+    assert len(results.summary().rows) == 8
+    conclude(results, 1, 4)
+    assert {name: (path / name).read_bytes() for name in kept} == kept
+    assert Results.open(path).verdict().level == "suspect"
+
+
+def test_a_verdict_that_the_run_did_not_end_stands_while_all_is_concluded_anew(path):
+    Results(path).write_json("verdict.json", Verdict("invalid", ["the run did not end: no space"]))
+    assert Results.open(path).verdict().level == "invalid"
+
+
+def test_a_run_that_stands_by_itself_is_read_as_far_as_it_is_whole(path, tmp_path, capsys):
+    (run,) = path.glob(RUN)
+    alone = shutil.copytree(run, tmp_path / "a/b")
+    read._packets(Namespace(run=alone, link=None, frames=False))
+    (alone / "device.pcap").write_bytes((alone / "device.pcap").read_bytes()[:-9])
+    with pytest.raises(TestbedError, match=f"^{alone}/device.pcap: holds "):
+        read._packets(Namespace(run=alone, link=None, frames=False))

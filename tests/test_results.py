@@ -130,14 +130,14 @@ def summary(**changes) -> bytes:
 )
 def test_a_summary_of_another_shape_is_named(tmp_path, content):
     (tmp_path / "summary.json").write_bytes(content)
-    message = refusal(Results.open, tmp_path)
+    message = refusal(Results.open(tmp_path).summary)
     assert message.startswith(f"{tmp_path}/summary.json: cannot be read: ")
 
 
 def test_a_summary_of_another_version_names_the_commit_that_reads_it(tmp_path):
     (tmp_path / "summary.json").write_bytes(summary(version=1))
     (tmp_path / "environment.json").write_text('{"commit": "abc123", "kernel": "6.1"}')
-    message = refusal(Results.open, tmp_path)
+    message = refusal(Results.open(tmp_path).summary)
     assert message.endswith("; the testbed that wrote it, commit abc123, reads it")
 
 

@@ -168,7 +168,7 @@ class Results:
     def check_run(cls, folder: Path) -> None:
         """Raise TestbedError unless all in the directory of a run is as it was when it ended.
 
-        Whoever copied it out of the results, or has those of an older testbed, is not told.
+        One that was copied out of its results has nothing to be compared with.
         """
         folder = folder.resolve()
         results = cls(folder.parent.parent)
@@ -260,7 +260,8 @@ class Results:
     def _ended_folders(self) -> set[Path]:
         """The directories of runs that have ended; without a journal, of those that have rows."""
         if not (self.path / JOURNAL).exists():
-            return {self.run_path(row.method, row.repeat, row.point) for row in self.summary().rows}
+            rows = stored.read(self.path / "summary.json", _Rows).rows
+            return {self.run_path(row.method, row.repeat, row.point) for row in rows}
         return {self.run_path(run.turn.method, run.turn.repeat, run.point) for run in self.ended()}
 
     def ended(self) -> list[RunEnded]:

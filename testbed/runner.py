@@ -24,6 +24,7 @@ from testbed.environment import describe_environment
 from testbed.errors import TestbedError
 from testbed.exit_codes import ERROR, UNREPORTED, VALID
 from testbed.experiment import Experiment
+from testbed.input_file import is_file
 from testbed.jobs import Job, Piece, left, take
 from testbed.machine_errors import REPORTABLE, naming, sentence
 from testbed.order import Turn
@@ -188,7 +189,7 @@ class Runner:
         folder = self._results.run(turn.method, turn.repeat, plan.point)
         with naming(folder):
             rows = run_texts(scenario, turn, experiment, display)
-            files = checksums(folder, sorted(folder.iterdir()))
+            files = checksums(folder, sorted(filter(is_file, folder.iterdir())))
         display.judge(turn.method, experiment.verdict.level)
         self._note(
             journal.RunEnded(

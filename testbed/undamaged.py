@@ -25,7 +25,16 @@ from testbed import stored
 from testbed.checksums import Checksum, checksum
 from testbed.errors import TestbedError
 from testbed.input_file import is_file
-from testbed.journal import JOURNAL, Began, Concluded, NetworkUp, Record, read
+from testbed.journal import (
+    JOURNAL,
+    Began,
+    Concluded,
+    NetworkUp,
+    Record,
+    RunEnded,
+    RunFailed,
+    read,
+)
 from testbed.traces.summary import Row
 from testbed.traces.verdict import UNFINISHED, Verdict, worst
 
@@ -69,32 +78,29 @@ def require_undamaged(results: Results) -> None:
     summary = results.summary() if (results.path / "summary.json").exists() else None
     verdict = results.verdict() if (results.path / "verdict.json").exists() else None
     records = list(read(results.path))
-    _require_inputs(results, records)
-    for folder, files in _runs(results).items():
-        for name, was in _there(folder, files).items():
+    _require_inputs(results.path, records)
+    ended, failed = results.ended(), results.failed()
+    for run in ended:
+        folder = results.run_path(run.turn.method, run.turn.repeat, run.point)
+        for name, was in _there(folder, run.files).items():
             large = any(fnmatch(name, each) for each in _LARGE)
             _require_of_run(folder / name, was, by_size=large)
-    _require_concluded(results, records, verdict)
+    _require_concluded(results.path, records, verdict)
     if summary:
-        _require_rows(results, summary)
+        _require_rows(results.path, summary, ended, failed)
     if verdict:
-        _require_level(results, verdict, records)
+        _require_level(results.path, verdict, records, ended, failed)
 
 
 def require_whole_run(results: Results, folder: Path) -> None:
-    """Raise TestbedError for a file of a run, large ones included, that is not as it was."""
-    for name, was in _there(folder, _runs(results).get(folder, {})).items():
-        _require_of_run(folder / name, was)
+    """Raise TestbedError for a file of a run, large ones included, that is not as it was.
 
-
-def _runs(results: Results) -> dict[Path, Mapping[str, Checksum]]:
-    """The files of each run that has ended; none where there is no journal."""
-    if not (results.path / JOURNAL).exists():
-        return {}
-    return {
-        results.run_path(run.turn.method, run.turn.repeat, run.point): run.files
-        for run in results.ended()
-    }
+    A run that has not ended, or was left by an older testbed, has nothing to be compared with.
+    """
+    for run in results.ended() if (results.path / JOURNAL).exists() else ():
+        if results.run_path(run.turn.method, run.turn.repeat, run.point) == folder:
+            for name, was in _there(folder, run.files).items():
+                _require_of_run(folder / name, was)
 
 
 def _there(folder: Path, files: Mapping[str, Checksum]) -> dict[str, Checksum]:
@@ -102,25 +108,23 @@ def _there(folder: Path, files: Mapping[str, Checksum]) -> dict[str, Checksum]:
     return {name: was for name, was in files.items() if os.path.lexists(folder / name)}
 
 
-def _require_inputs(results: Results, records: Sequence[Record]) -> None:
+def _require_inputs(folder: Path, records: Sequence[Record]) -> None:
     """Raise TestbedError for a file of what was to be done that is not as it was, or is missing."""
     for record in records:
         if isinstance(record, Began):
             for name, was in record.files.items():
-                _require(results.path / name, was, "the run was begun", _ANEW)
+                _require(folder / name, was, "the run was begun", _ANEW)
 
 
-def _require_concluded(
-    results: Results, records: Sequence[Record], verdict: Verdict | None
-) -> None:
+def _require_concluded(folder: Path, records: Sequence[Record], verdict: Verdict | None) -> None:
     """Raise TestbedError for a file of what was concluded that is not as it was."""
     if not records or not isinstance(last := records[-1], Concluded):
         return
-    # Whoever concludes anew, and is killed, leaves a verdict that says so.
-    unfinished = verdict is not None and any(UNFINISHED in each for each in verdict.reasons[:1])
-    for name, was in _there(results.path, last.files).items():
+    # Whoever concludes anew, and is stopped, leaves a verdict that says so.
+    unfinished = verdict is not None and "".join(verdict.reasons[:1]).startswith(UNFINISHED)
+    for name, was in _there(folder, last.files).items():
         if not (name == "verdict.json" and unfinished):
-            _require(results.path / name, was, "the run was concluded", _CONCLUDE)
+            _require(folder / name, was, "the run was concluded", _CONCLUDE)
 
 
 def _require_of_run(path: Path, was: Checksum, *, by_size: bool = False) -> None:
@@ -159,18 +163,20 @@ def _require_older(folder: Path) -> None:
         )
 
 
-def _require_rows(results: Results, summary: Summary) -> None:
+def _require_rows(
+    folder: Path, summary: Summary, ended: Sequence[RunEnded], failed: Sequence[RunFailed]
+) -> None:
     """Raise TestbedError unless summary.json has the runs of the journal."""
-    rows = [row for run in results.ended() for row in run.rows]
-    failed = [(run.turn.method, run.turn.repeat, run.point, run.reason) for run in results.failed()]
+    rows = [row for run in ended for row in run.rows]
+    reasons = [(run.turn.method, run.turn.repeat, run.point, run.reason) for run in failed]
     if (
         len(rows) != len(summary.rows)
         or not all(map(_is_of, summary.rows, rows))
-        or failed != [(run.method, run.repeat, run.point, run.reason) for run in summary.failed]
+        or reasons != [(run.method, run.repeat, run.point, run.reason) for run in summary.failed]
     ):
         raise TestbedError(
-            f"{results.path / 'summary.json'}: it does not have the runs of {JOURNAL}; restore the "
-            "one that was changed, or remove summary.json, and the journal's are taken"
+            f"{folder / 'summary.json'}: it does not have the runs of {JOURNAL}; restore the one "
+            "that was changed, or remove summary.json, and the journal's are taken"
         )
 
 
@@ -187,18 +193,22 @@ def _is_of(row: Row, noted: Row) -> bool:
     )
 
 
-def _require_level(results: Results, verdict: Verdict, records: Sequence[Record]) -> None:
-    """Raise TestbedError for a verdict that is better than those on the runs and their networks."""
-    networks = {each.network: each.verdict for each in records if isinstance(each, NetworkUp)}
-    ended = results.ended()
-    verdicts = [run.verdict for run in ended]
-    verdicts += [networks[run.network] for run in ended if run.network in networks]
-    rows = [row for run in ended for row in run.rows]
-    least = worst([*(each.level for each in verdicts), *(row.verdict for row in rows)])
-    if results.failed() or not ended:
-        least = "invalid"
+def _require_level(
+    folder: Path,
+    verdict: Verdict,
+    records: Sequence[Record],
+    ended: Sequence[RunEnded],
+    failed: Sequence[RunFailed],
+) -> None:
+    """Raise TestbedError for a verdict that is better than those of the journal."""
+    used = {run.network for run in ended}
+    networks = [each for each in records if isinstance(each, NetworkUp) and each.network in used]
+    levels = [each.verdict.level for each in networks]
+    levels += [run.verdict.level for run in ended]
+    levels += [row.verdict for run in ended for row in run.rows]
+    least = worst(levels) if ended and not failed else "invalid"
     if worst([verdict.level, least]) != verdict.level:
         raise TestbedError(
-            f"{results.path / 'verdict.json'}: it says {verdict.level}, and by {JOURNAL} the runs "
-            f"are {least}; {_CONCLUDE}"
+            f"{folder / 'verdict.json'}: it says {verdict.level}, and by {JOURNAL} the run is "
+            f"{least}; {_CONCLUDE}"
         )

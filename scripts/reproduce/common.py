@@ -79,9 +79,8 @@ def _kept(scenario: Scenario, out: Path) -> Results | None:
     for path in sorted(out.glob(f"*-{scenario.name}-*"), reverse=True):
         if not (path / "verdict.json").exists():
             continue
-        results = Results(path)
         same = _text(load_scenario(path / "scenario.yaml")) == _text(scenario)
-        if same and results.verdict().level != "invalid":
+        if same and (results := Results.open(path)).verdict().level != "invalid":
             return results
     return None
 

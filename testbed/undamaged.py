@@ -70,7 +70,7 @@ def require_undamaged(results: Results) -> None:
     for name in _FILES:
         path = results.path / name
         if os.path.lexists(path) and not is_file(path):
-            raise TestbedError(f"{path}: cannot be read: it is not a regular file")
+            raise TestbedError(f"{path}: cannot be read: it is not a regular file; {_REMOVE}")
     if not (results.path / JOURNAL).exists():
         _require_older(results.path)
         return

@@ -8,6 +8,7 @@ from __future__ import annotations
 import gzip
 import importlib
 import json
+import os
 import random
 import shutil
 from argparse import Namespace
@@ -392,6 +393,11 @@ def empty(file: Path) -> None:
     file.write_bytes(b"")
 
 
+def make_pipe(file: Path) -> None:
+    file.unlink()
+    os.mkfifo(file)
+
+
 CHANGES = {
     "a figure": ("summary.json", lambda file: change(file, '"tokens": 10', '"tokens": 99')),
     "a text's verdict": ("summary.json", lambda file: change(file, '"valid"', '"suspect"')),
@@ -403,6 +409,7 @@ CHANGES = {
     "an input": ("inputs/trace", lambda file: file.write_text("2\n")),
     "no lines": ("journal.jsonl", empty),
     "no journal": ("journal.jsonl", Path.unlink),
+    "a pipe": ("scenario.yaml", make_pipe),
     "a wrong type": (ROUNDS, lambda file: file.write_text("{}")),
 }
 
@@ -418,7 +425,7 @@ def test_what_was_changed_by_hand_is_named_though_it_can_be_read(path, what, rea
     assert "; restore " in str(caught.value)
 
 
-OLDER = ("a figure", "a better verdict", "no lines", "no journal")
+OLDER = ("a figure", "a better verdict", "no lines", "no journal", "a pipe")
 """What is found without checksums, too."""
 
 

@@ -22,7 +22,7 @@ class Checksum(msgspec.Struct, frozen=True):
 
 
 def checksum(path: Path, most: int = sys.maxsize) -> Checksum:
-    """Of the first `most` bytes of a file. Raises TestbedError when it cannot be read."""
+    """Return that of the first `most` bytes of a file. Raises TestbedError as `read_parts`."""
     size = crc32 = 0
     for part in read_parts(path, str(path), most=sys.maxsize):
         taken = part[: most - size]
@@ -31,5 +31,5 @@ def checksum(path: Path, most: int = sys.maxsize) -> Checksum:
 
 
 def checksums(folder: Path, paths: Iterable[Path]) -> dict[str, Checksum]:
-    """Of each of these files, by its path from a folder."""
+    """Return that of each of these files, by its path from a folder."""
     return {str(path.relative_to(folder)): checksum(path) for path in paths}

@@ -104,7 +104,7 @@ def require_whole_run(results: Results, folder: Path) -> None:
 
 
 def _there(folder: Path, files: Mapping[str, Checksum]) -> dict[str, Checksum]:
-    """Those that are not missing."""
+    """Return those of the files that are not missing."""
     return {name: was for name, was in files.items() if os.path.lexists(folder / name)}
 
 

@@ -16,11 +16,21 @@ from numpy.typing import NDArray
 from testbed.codecs.bits import BitReader, BitWriter, PayloadError
 from testbed.decoding.lattice import Lattice
 from testbed.decoding.sampling import Probabilities
+from testbed.decoding.wide import blocks, multiples
 
 FloatPrecision = Literal["fp32", "fp16", "bf16"]
-_UNIT = 2.0**52
+_UNIT = 2.0**-52
 _LEAST, _MOST = 0.5, 2.0
 """The numbers on the wire sum to 1 but for rounding, which moves their sum by far less."""
+_ONE = {"fp32": 0x3F800000, "fp16": 0x3C00, "bf16": 0x3F80}
+"""How 1 looks on the wire; a larger integer is above 1, negative, -0 or not a number."""
+_WHOLE_FROM = {"fp32": 0x31000000, "fp16": 0, "bf16": 0x2900}
+"""How 2^-29, 0 and 2^-45 look; from there on all numbers of the format are multiples of 2^-52."""
+_EXPONENT = 0x7FF << 52
+_HALF_LEAST = 2.0**-14
+"""The least normal number of fp16. Those below are as far apart as those above: 2^-24."""
+_HALF_BIAS = 112
+"""By how much exponents of fp32 are larger than those of fp16."""
 
 
 @dataclass(frozen=True)
@@ -36,48 +46,105 @@ class Floating:
 
     def quantise(self, q: Probabilities) -> Lattice:
         """`q`, shape [V], rounded as the wire rounds it, then normalised."""
-        return _lattice(self._unpack(self._pack(q)))
+        if not (q.min() >= 0 and q.max() <= 1):
+            raise ValueError("the probabilities are not numbers from 0 to 1")
+        counts = np.empty(q.size, np.int64)
+        for block in blocks(q.size):
+            counts[block] = multiples(self._rounded(q[block]), _UNIT)
+        return _lattice(counts)
 
     def write(self, writer: BitWriter, distribution: Lattice) -> None:
         """Append all V probabilities: V·b_p bits."""
         # Normalising moved them all by one factor; rounding again would not find the way back.
-        writer.write_bytes(self._pack(distribution.counts / _UNIT).tobytes())
+        packed = np.empty(distribution.counts.size, self._wire)
+        for block in blocks(packed.size):
+            packed[block] = self._packed((distribution.counts[block] * _UNIT).astype(np.float32))
+        writer.write_bytes(packed.tobytes())
 
     def read(self, reader: BitReader, vocabulary_size: int) -> Lattice:
         """Read V probabilities. Raises PayloadError when they are none that `write` writes."""
         data = reader.read_bytes(vocabulary_size * self.bits // 8)
-        values = self._unpack(np.frombuffer(data, self._dtype))
-        if not (np.isfinite(values).all() and values.min() >= 0 and _LEAST < values.sum() < _MOST):
+        packed = np.frombuffer(data, self._wire).astype(self._wire.newbyteorder("="))
+        counts, mass, whole = np.empty(packed.size, np.int64), 0.0, True
+        if packed.max() <= _ONE[self.precision]:
+            for block in blocks(packed.size):
+                values = self._unpacked(packed[block])
+                counts[block] = multiples(values, _UNIT)
+                mass += float(values.sum())
+                if packed[block].min() < _WHOLE_FROM[self.precision]:
+                    whole = whole and bool((counts[block] * _UNIT == values).all())
+        if not _LEAST < mass < _MOST:
             raise PayloadError(
-                "a distribution arrived damaged: its probabilities are no numbers from 0 to 1 "
+                "a distribution arrived damaged: its probabilities are not numbers from 0 to 1 "
                 "with a sum of about 1"
             )
-        distribution = _lattice(values)
-        if self._pack(distribution.counts / _UNIT).tobytes() != data:
+        if not whole:
             raise PayloadError(
-                "a distribution arrived damaged: it holds -0 or what is no multiple of 2^-52, "
-                "which are never sent"
+                "a distribution arrived damaged: it holds what is no multiple of 2^-52, which is "
+                "never sent"
             )
-        return distribution
+        return _lattice(counts)
 
     @property
-    def _dtype(self) -> str:
-        return {"fp32": ">f4", "fp16": ">f2", "bf16": ">u2"}[self.precision]
+    def _wire(self) -> np.dtype[np.unsignedinteger]:
+        return np.dtype(f">u{self.bits // 8}")
 
-    def _pack(self, values: Probabilities) -> NDArray[np.generic]:
-        if self.precision != "bf16":
-            return values.astype(self._dtype)
-        # The upper half of fp32, rounded to the nearest, ties to even.
-        raw = values.astype(np.float32).view(np.uint32)
-        return ((raw + 0x7FFF + (raw >> 16 & 1)) >> 16).astype(self._dtype)
-
-    def _unpack(self, packed: NDArray[np.generic]) -> Probabilities:
+    def _rounded(self, values: Probabilities) -> Probabilities:
+        """`values`, from 0 to 1, rounded to the nearest of the format, ties to even."""
+        if self.precision == "fp16":
+            return _rounded_to_half(values)
+        numbers = values.astype(np.float32)
         if self.precision == "bf16":
-            packed = (packed.astype(np.uint32) << 16).view(np.float32)
-        with np.errstate(invalid="ignore"):  # a signalling NaN, which only damage brings
-            return packed.astype(np.float64)
+            # The upper half of fp32.
+            raw = numbers.view(np.uint32)
+            add = raw >> 16
+            add &= 1
+            add += 0x7FFF
+            raw += add
+            raw &= 0xFFFF0000
+        return numbers.astype(np.float64)
+
+    def _packed(self, numbers: NDArray[np.float32]) -> NDArray[np.uint32]:
+        """`numbers` that the format has, as they go on the wire; the array is used up."""
+        if self.precision == "fp16":
+            # All that is below 2^-14 has the exponent 0, and is spread over twice its range.
+            denormal = numbers + _HALF_LEAST
+            denormal *= 0.5
+            np.maximum(numbers, denormal, out=numbers)
+        raw = numbers.view(np.uint32)
+        if self.precision == "fp16":
+            raw >>= 13
+            raw -= _HALF_BIAS << 10
+        elif self.precision == "bf16":
+            raw >>= 16
+        return raw
+
+    def _unpacked(self, packed: NDArray[np.unsignedinteger]) -> Probabilities:
+        """Inverse of `_packed`."""
+        raw = packed.astype(np.uint32)
+        numbers = raw.view(np.float32)
+        if self.precision == "fp16":
+            raw <<= 13
+            raw += _HALF_BIAS << 23
+            denormal = numbers * 2
+            denormal -= _HALF_LEAST
+            np.minimum(numbers, denormal, out=numbers)
+        elif self.precision == "bf16":
+            raw <<= 16
+        return numbers.astype(np.float64)
 
 
-def _lattice(values: Probabilities) -> Lattice:
-    counts = np.rint(values * _UNIT).astype(np.int64)
+def _rounded_to_half(values: Probabilities) -> Probabilities:
+    """`values`, from 0 to 1, rounded to fp16, ties to even."""
+    # Added to 2^42 times its own power of two, a number loses all but 10 digits behind the first.
+    large = np.clip(values, _HALF_LEAST, 1.0)
+    raw = large.view(np.int64)
+    raw &= _EXPONENT
+    large *= 2.0**42
+    rounded = values + large
+    rounded -= large
+    return rounded
+
+
+def _lattice(counts: NDArray[np.int64]) -> Lattice:
     return Lattice.dense(counts, int(counts.sum()))

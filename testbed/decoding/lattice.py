@@ -7,6 +7,7 @@ of discrete probability distributions", DCC 2011, as used by QS (arXiv 2507.0060
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Annotated, TypeAlias
@@ -17,14 +18,15 @@ from numpy.typing import NDArray
 
 from testbed.decoding.randomness import Randomness, Role
 from testbed.decoding.sampling import Probabilities
+from testbed.decoding.wide import blocks, multiples
 
 Ids = NDArray[np.int64]
 Denominator: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=1 << 24)]
 """ℓ as an option of a method."""
-_SMALL = 1 / 8
-"""ℓq of a token that mostly does not matter: it is rounded to 0, and others lack more."""
 _SLACK = 1e-10
 """Of a sum of probabilities; less than one count of 2^32."""
+_SAMPLED, _SPARE = 64, 8
+"""Every 64th of many values tells what is small among them; 8 more than needed allow for chance."""
 
 
 @lru_cache(maxsize=4)
@@ -122,49 +124,44 @@ def quantise(q: Probabilities, total: int, support: Ids | None = None) -> Lattic
         kept = kept / mass
     if not (kept.min() >= 0 and abs(kept.sum() - 1) < _SLACK):
         raise ValueError("the probabilities do not sum to 1, or are not numbers")
-    decisive = np.flatnonzero(kept > _SMALL / total)
-    nearest, off = _nearest(kept[decisive], total)
-    if off < 2 * _SMALL:
-        decisive = _likeliest(kept, 2 * total)
-        nearest, _ = _nearest(kept[decisive], total)
-    counts = np.zeros(kept.size, np.int64)
-    counts[decisive] = nearest
+    counts, overstated = _nearest(kept, total)
+    missing = total - int(counts.sum())
+    if missing > 0:  # the most understated get one
+        counts[_smallest(overstated, missing)] += 1
+    elif missing < 0:  # the most overstated give one back
+        np.negative(overstated, out=overstated)
+        counts[_smallest(overstated, -missing)] -= 1
     return Lattice(counts, total, support, q.size)
 
 
-def _likeliest(kept: Probabilities, n: int) -> NDArray[np.intp]:
-    """Tokens that decide all counts, of probability above 0: the n = 2ℓ likeliest, with all ties.
-
-    No more have ℓq >= 1/2 and are rounded up, and what is missing then goes to the likeliest of the
-    others.
-    """
-    least = np.partition(kept, kept.size - n)[kept.size - n] if kept.size > n else 0.0
-    return np.flatnonzero(kept >= least if least > 0 else kept > 0)
-
-
-def _nearest(kept: Probabilities, total: int) -> tuple[NDArray[np.int64], float]:
-    """Reznik's counts for probabilities, shape [K], and how far off any was that is put right.
-
-    At least so far, that is; 0 where there are too few to put right.
-    """
-    scaled = kept * total
-    counts = np.floor(scaled + 0.5).astype(np.int64)
-    missing = total - int(counts.sum())
-    if not missing:
-        return counts, 1.0
-    if abs(missing) > counts.size:
-        return counts, 0.0
-    # ζ is by how much rounding overstated each token; the worst are put right.
-    step = 1 if missing > 0 else -1
-    overstated = step * (counts - scaled)
-    worst = _smallest(overstated, abs(missing))
-    counts[worst] += step
-    return counts, -float(overstated[worst].max())
+def _nearest(kept: Probabilities, total: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The integers nearest to ℓq, and by how much they overstate it (Reznik's ζ); shape [K]."""
+    counts = np.empty(kept.size, np.int64)
+    overstated = np.empty(kept.size)
+    for block in blocks(kept.size):
+        scaled = kept[block] * total
+        rounded = np.floor(scaled + 0.5)
+        counts[block] = multiples(rounded)
+        np.subtract(rounded, scaled, out=overstated[block])
+    return counts, overstated
 
 
 def _smallest(values: NDArray[np.float64], n: int) -> NDArray[np.intp]:
     """Indices of the n smallest values; among equals the lowest indices."""
-    threshold = np.partition(values, n - 1)[n - 1]
-    below = np.flatnonzero(values < threshold)
-    equal = np.flatnonzero(values == threshold)[: n - below.size]
+    for bound in _bounds(values, n):
+        below = np.flatnonzero(values < bound)
+        if below.size > n:
+            return below[_smallest(values[below], n)]
+        equal = np.flatnonzero(values == bound)[: n - below.size]
+        if below.size + equal.size == n:
+            break
     return np.concatenate([below, equal])
+
+
+def _bounds(values: NDArray[np.float64], n: int) -> Iterator[np.float64]:
+    """Guess a bound of the n smallest values that few others are below; then give the least one."""
+    sample = values[::_SAMPLED]
+    place = 2 * n // _SAMPLED + _SPARE
+    if place < sample.size:
+        yield np.partition(sample, place)[place]
+    yield np.partition(values, n - 1)[n - 1]

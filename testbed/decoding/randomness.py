@@ -20,9 +20,13 @@ from typing import Literal, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from testbed.decoding.wide import blocks
+
 Weights: TypeAlias = NDArray[np.float64] | NDArray[np.int64]
 _BLOCK = 256
 """Tokens whose weights are added up first."""
+_ROUNDING = 2.0**-40
+"""More than a logarithm and two divisions are off by, relatively, in any library."""
 Role = Literal["draft", "accept", "target", "race"]
 
 
@@ -87,16 +91,38 @@ class KeyedRandomness:
 
     def race(self, weights: Weights, position: int) -> int:
         """See Randomness. The exponentials are those of a Philox generator keyed by position."""
-        runners = np.flatnonzero(weights != 0)
-        if runners.size == 1:
-            return int(runners[0])
+        if np.count_nonzero(weights != 0) == 1:
+            return int(weights.argmax())
         key = np.frombuffer(self._digest("race", position, size=16), "<u8")
-        uniforms = np.random.Generator(np.random.Philox(key=key)).random(weights.size)
-        with np.errstate(over="ignore"):  # 1 / 5e-324 is later than any float can say
-            arrivals = -np.log1p(-uniforms[runners]) / weights[runners]
-        return int(runners[arrivals.argmin()])
+        generator = np.random.Generator(np.random.Philox(key=key))
+        winners: list[tuple[float, int]] = []
+        for block in blocks(weights.size):
+            some = weights[block]
+            uniforms, runners = generator.random(some.size), np.flatnonzero(some != 0)
+            if runners.size < some.size:
+                uniforms, some = uniforms[runners], some[runners]
+            if runners.size:
+                arrival, place = _winner(uniforms, some)
+                winners.append((arrival, block.start + int(runners[place])))
+        return min(winners)[1]
 
     def _digest(self, role: Role, position: int, *which: int, size: int) -> bytes:
         numbers = struct.pack(f"<{1 + len(which)}q", position, *which)
         key = self._prefix + b"\0" + role.encode() + numbers
         return hashlib.blake2b(key, digest_size=size).digest()
+
+
+def _winner(uniforms: NDArray[np.float64], weights: Weights) -> tuple[float, int]:
+    """The least -log(1 - u) / w and its lowest index, weights being above 0.
+
+    No arrival is before u / w, since -log(1 - u) is at least u. So logarithms are needed only of
+    those that could still arrive before the one whose u / w is the least.
+    """
+    with np.errstate(over="ignore"):  # 1 / 5e-324 is later than any float can say
+        soonest = uniforms / weights
+        first = soonest.argmin()
+        latest = -np.log1p(-uniforms[first]) / weights[first] * (1 + _ROUNDING)
+        near = np.flatnonzero(soonest <= latest)
+        arrivals = -np.log1p(-uniforms[near]) / weights[near]
+    least = arrivals.argmin()
+    return float(arrivals[least]), int(near[least])

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import msgspec
 
 from testbed import clock
+from testbed.allocator import keep_freed_memory
 from testbed.clock import LARGEST_DILATION
 from testbed.control import NodeEnd
 from testbed.errors import TestbedError
@@ -143,6 +144,7 @@ def run(main: Callable[[], None]) -> None:
     Whatever ends it is reported to the runner, if one has started it.
     """
     protect_streams()
+    keep_freed_memory()
     try:
         main()
     except KeyboardInterrupt:

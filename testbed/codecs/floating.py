@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from testbed.codecs.bits import BitReader, BitWriter, PayloadError
 from testbed.decoding.lattice import Lattice
 from testbed.decoding.sampling import Probabilities
-from testbed.decoding.wide import blocks, multiples
+from testbed.decoding.wide import blocks, from_counts, to_counts
 
 FloatPrecision = Literal["fp32", "fp16", "bf16"]
 _UNIT = 2.0**-52
@@ -50,7 +50,7 @@ class Floating:
             raise ValueError("the probabilities are not numbers from 0 to 1")
         counts = np.empty(q.size, np.int64)
         for block in blocks(q.size):
-            counts[block] = multiples(self._rounded(q[block]), _UNIT)
+            to_counts(self._rounded(q[block]), _UNIT, out=counts[block])
         return _lattice(counts)
 
     def write(self, writer: BitWriter, distribution: Lattice) -> None:
@@ -58,7 +58,8 @@ class Floating:
         # Normalising moved them all by one factor; rounding again would not find the way back.
         packed = np.empty(distribution.counts.size, self._wire)
         for block in blocks(packed.size):
-            packed[block] = self._packed((distribution.counts[block] * _UNIT).astype(np.float32))
+            numbers = from_counts(distribution.counts[block], _UNIT).astype(np.float32)
+            packed[block] = self._packed(numbers)
         writer.write_bytes(packed.tobytes())
 
     def read(self, reader: BitReader, vocabulary_size: int) -> Lattice:
@@ -69,10 +70,10 @@ class Floating:
         if packed.max() <= _ONE[self.precision]:
             for block in blocks(packed.size):
                 values = self._unpacked(packed[block])
-                counts[block] = multiples(values, _UNIT)
+                to_counts(values, _UNIT, out=counts[block])
                 mass += float(values.sum())
                 if packed[block].min() < _WHOLE_FROM[self.precision]:
-                    whole = whole and bool((counts[block] * _UNIT == values).all())
+                    whole = whole and bool((from_counts(counts[block], _UNIT) == values).all())
         if not _LEAST < mass < _MOST:
             raise PayloadError(
                 "a distribution arrived damaged: its probabilities are not numbers from 0 to 1 "

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from testbed.decoding.randomness import Randomness, Role
 from testbed.decoding.sampling import Probabilities
-from testbed.decoding.wide import blocks, multiples
+from testbed.decoding.wide import blocks, to_counts
 
 Ids = NDArray[np.int64]
 Denominator: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=1 << 24)]
@@ -141,7 +141,7 @@ def _nearest(kept: Probabilities, total: int) -> tuple[NDArray[np.int64], NDArra
     for block in blocks(kept.size):
         scaled = kept[block] * total
         rounded = np.floor(scaled + 0.5)
-        counts[block] = multiples(rounded)
+        to_counts(rounded, 1.0, out=counts[block])
         np.subtract(rounded, scaled, out=overstated[block])
     return counts, overstated
 

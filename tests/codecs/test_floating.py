@@ -106,6 +106,67 @@ def test_ties_go_to_the_even_neighbour():
         assert just_above[0] == (0.5 + unit) * 2**52
 
 
+def numbers_of(precision: str) -> np.ndarray:
+    """All numbers from 0 to 1 of a format of 16 bits, by struct; ascending, as their bits are."""
+    if precision == "fp16":
+        raw = range(0x3C00 + 1)
+        return np.array([struct.unpack(">e", struct.pack(">H", each))[0] for each in raw])
+    raw = range(0x3F80 + 1)
+    return np.array([struct.unpack(">f", struct.pack(">HH", each, 0))[0] for each in raw])
+
+
+def nearest(values: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+    """Indices of the nearest of ascending `numbers`, of two equally near the even one."""
+    above = np.searchsorted(numbers, values).clip(1, numbers.size - 1)
+    below = above - 1
+    middle = (numbers[below] + numbers[above]) / 2
+    up = (values > middle) | ((values == middle) & (above % 2 == 0))
+    return np.where(up, above, below)
+
+
+def awkward(numbers: np.ndarray) -> np.ndarray:
+    """All numbers, all middles, what is next to either, and what is far below the least."""
+    middles = (numbers[1:] + numbers[:-1]) / 2
+    some = np.concatenate([numbers, middles])
+    tiny = [5e-324, 1e-310, 2.0**-1022, 1e-300, 2.0**-1000, 2.0**-149, 2.0**-60, 2.0**-53, 2.0**-25]
+    around = [np.nextafter(some, -1), some, np.nextafter(some, 2), tiny]
+    return np.concatenate(around).clip(0, 1)
+
+
+@pytest.mark.parametrize("codec", FLOATS[1:], ids=lambda codec: codec.precision)
+def test_every_number_every_middle_and_their_neighbours_are_rounded_to_the_nearest(codec):
+    numbers = numbers_of(codec.precision)
+    values = awkward(numbers)
+    # What bf16 rounds is fp32 already.
+    given_to_it = values.astype(np.float32).astype(float) if codec.precision == "bf16" else values
+    wanted = numbers[nearest(given_to_it, numbers)]
+    q_hat = codec.quantise(values)
+    assert (q_hat.counts == np.rint(wanted * 2.0**52)).all()
+    assert data_of(codec, q_hat) == on_the_wire(codec, np.rint(wanted * 2.0**52) / 2.0**52)
+
+
+def test_fp32_rounds_as_struct_rounds():
+    rng = np.random.default_rng(5)
+    values = awkward(np.sort(rng.random(3000).astype(np.float32) ** 9).astype(float))
+    wanted = np.array([struct.unpack(">f", struct.pack(">f", x))[0] for x in values])
+    assert (FLOATS[0].quantise(values).counts == np.rint(wanted * 2.0**52)).all()
+
+
+@pytest.mark.parametrize("codec", FLOATS[1:], ids=lambda codec: codec.precision)
+def test_every_number_of_16_bits_is_read_or_refused(codec):
+    """Beside 3/4; what is read is the number that struct reads."""
+    numbers = numbers_of(codec.precision)
+    exact = numbers * 2.0**52 == np.rint(numbers * 2.0**52)
+    beside = on_the_wire(codec, [0.75])
+    for raw in range(1 << 16):
+        data = beside + struct.pack(">H", raw)
+        if raw < numbers.size and exact[raw]:
+            assert read(codec, data, 2).counts.tolist() == [3 * 2**50, numbers[raw] * 2**52]
+        elif raw % 64 == 0 or raw < numbers.size + 64:
+            with pytest.raises(PayloadError, match="a distribution arrived damaged"):
+                read(codec, data, 2)
+
+
 def test_what_is_too_small_for_the_format_is_0():
     for codec, least in ((FLOATS[0], 2.0**-52), (FLOATS[1], 2.0**-24), (FLOATS[2], 2.0**-52)):
         q = np.array([1 - 3 * least, least, least / 2, least / 4])

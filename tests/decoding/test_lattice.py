@@ -96,6 +96,28 @@ def test_tokens_that_are_passed_over_would_have_changed_nothing(q, total):
     assert quantise(q, total).counts.tolist() == reznik(q, total)
 
 
+def wide(shape: str, v: int) -> np.ndarray:
+    """Distributions as wide as vocabularies, by the shape of what rounding leaves over."""
+    rng = np.random.default_rng(v)
+    if shape == "every 64th is different":  # as a sample of every 64th finds out too late
+        q = np.where(np.arange(v) % 64 == 0, 1.0, 1 + rng.random(v) / 4)
+    elif shape == "ties":
+        q = np.exp(rng.integers(0, 9, v).astype(float))
+    elif shape == "flat":
+        q = np.ones(v)
+    else:
+        q = np.exp(rng.normal(scale=float(shape), size=v))
+    return q / q.sum()
+
+
+@pytest.mark.parametrize("v", [3000, 66_000])
+@pytest.mark.parametrize("shape", ["1", "3", "8", "flat", "ties", "every 64th is different"])
+@pytest.mark.parametrize("total", [240, 2**16 - 1, 2**32 - 1])
+def test_wide_ones_have_the_counts_of_all_tokens_one_by_one(v, shape, total):
+    q = wide(shape, v)
+    assert quantise(q, total).counts.tolist() == reznik(q, total)
+
+
 def test_small_tokens_are_put_right_where_large_ones_do_not_suffice():
     q = np.full(1000, 0.1 / 999)  # times ℓ = 100: 90, and 0.01 each
     q[7] = 0.9

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from testbed.decoding.randomness import KeyedRandomness
+from testbed.decoding.randomness import KeyedRandomness, _winner
 
 ROLES = ("draft", "accept", "target")
 
@@ -134,3 +134,64 @@ def test_a_block_that_adds_up_to_less_inside_takes_its_last_entry():
     one_by_one = np.cumsum(weights[256:512])[-1]
     assert one_by_one < (1 - 2**-53) * weights.sum(), "the sums agree: take other weights"
     assert with_uniform(1 - 2**-53).choose(weights, "draft", 0) == 361
+
+
+def plain_race(random: KeyedRandomness, weights: np.ndarray, position: int) -> int:
+    """argmin E / w with a logarithm for each token, over the documented uniforms."""
+    key = np.frombuffer(random._digest("race", position, size=16), "<u8")
+    uniforms = np.random.Generator(np.random.Philox(key=key)).random(weights.size)
+    runners = np.flatnonzero(weights)
+    with np.errstate(over="ignore"):
+        return int(runners[np.argmin(-np.log1p(-uniforms[runners]) / weights[runners])])
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    st.integers(1, 400) | st.sampled_from([65_536, 66_000]),
+    st.sampled_from([0.0, 0.5, 0.99, 1.0]),
+    st.floats(0, 60),
+    st.integers(0, 2**32),
+)
+def test_races_are_won_as_if_each_token_had_its_logarithm(size, zeros, spread, seed):
+    rng = np.random.default_rng(seed)
+    weights = np.exp(rng.normal(scale=spread, size=size))
+    weights[rng.random(size) < zeros] = 0
+    weights[rng.integers(size)] = 1
+    random = KeyedRandomness(seed % 1000, 0, "device/0")
+    counts = np.ceil(weights / weights.max() * 2**32).astype(np.int64)
+    for each in (weights, weights / weights.sum(), counts):
+        assert random.race(each, 3) == plain_race(random, each, 3)
+
+
+def test_the_winners_of_a_key_never_change():
+    """Results of other days depend on these; in no block is everybody at the start."""
+    weights = np.arange(100_000) % 7
+    random = KeyedRandomness(1, 0, "device/0")
+    assert [random.race(weights, position) for position in range(4)] == [
+        24_002,
+        41_801,
+        24_176,
+        61_655,
+    ]
+    weights[:70_000] = 0
+    assert random.race(weights, 0) == plain_race(random, weights, 0) >= 70_000
+
+
+@pytest.mark.parametrize(
+    ("uniforms", "weights", "winner"),
+    [
+        ([0.5, 0.0, 0.0, 0.1], [1.0, 1e-300, 1.0, 1.0], 1),  # the first of those that do not wait
+        ([0.5, 0.5, 0.25], [1.0, 1.0, 0.25], 0),  # the first of equals
+        ([0.25, 0.5], [5e-324, 5e-324], 0),  # later than any float can say
+        ([0.9, 0.3], [3.1, 1.0], 1),  # the least u / w is not the first to arrive
+        ([1 - 2.0**-53, 2.0**-53], [1, 2**32], 1),
+    ],
+)
+def test_who_arrives_first(uniforms, weights, winner):
+    assert _winner(np.array(uniforms), np.array(weights))[1] == winner
+
+
+def test_a_single_runner_wins_without_a_race():
+    random = KeyedRandomness(1, 0, "x")
+    random._digest = None
+    assert random.race(np.array([0.0, 0.0, 1e-9]), 0) == 2

@@ -62,8 +62,10 @@ class BitWriter:
         """Append each of `values`, shape [n], in `bits` bits; at once, so that n may be large."""
         if values.size and (values.min() < 0 or int(values.max()) >> bits):
             raise ValueError(f"values up to {values.max()} do not fit into {bits} bits each")
-        octets = values.astype(">u8").view(np.uint8).reshape(values.size, 8)
-        packed = np.packbits(np.unpackbits(octets, axis=1)[:, 64 - bits :])
+        used = (bits + 7) // 8  # octets that are not 0 in all of them
+        octets = values.astype(">u8").view(np.uint8).reshape(values.size, 8)[:, 8 - used :]
+        grid = np.unpackbits(octets.ravel()).reshape(values.size, 8 * used)
+        packed = np.packbits(grid[:, 8 * used - bits :].ravel())
         size = values.size * bits
         self.write(int.from_bytes(packed.tobytes(), "big") >> -size % 8, size)
 
@@ -106,10 +108,13 @@ class BitReader:
         """The next `count` numbers of `bits` bits each, shape [count]."""
         size = count * bits
         packed = (self.read(size) << -size % 8).to_bytes((size + 7) // 8, "big")
-        grid = np.zeros((count, 64), np.uint8)
+        used = (bits + 7) // 8
+        grid = np.zeros((count, 8 * used), np.uint8)
         fields = np.unpackbits(np.frombuffer(packed, np.uint8), count=size)
-        grid[:, 64 - bits :] = fields.reshape(count, bits)
-        return np.packbits(grid, axis=1).view(">u8").reshape(count).astype(np.int64)
+        grid[:, 8 * used - bits :] = fields.reshape(count, bits)
+        octets = np.zeros((count, 8), np.uint8)
+        octets[:, 8 - used :] = np.packbits(grid.ravel()).reshape(count, used)
+        return octets.view(">u8").reshape(count).astype(np.int64)
 
     def read_bytes(self, size: int) -> bytes:
         """The next `size` bytes from a byte boundary on."""

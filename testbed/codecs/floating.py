@@ -108,10 +108,11 @@ class Floating:
     def _packed(self, numbers: NDArray[np.float32]) -> NDArray[np.uint32]:
         """`numbers` that the format has, as they go on the wire; the array is used up."""
         if self.precision == "fp16":
-            # All that is below 2^-14 has the exponent 0, and is spread over twice its range.
-            denormal = numbers + _HALF_LEAST
-            denormal *= 0.5
-            np.maximum(numbers, denormal, out=numbers)
+            # Below 2^-14 numbers are evenly spaced down to 0: halved and moved up, they look as if
+            # they were from 2^-15 to 2^-14. Of the rest this would make less.
+            subnormal = numbers + _HALF_LEAST
+            subnormal *= 0.5
+            np.maximum(numbers, subnormal, out=numbers)
         raw = numbers.view(np.uint32)
         if self.precision == "fp16":
             raw >>= 13
@@ -127,9 +128,9 @@ class Floating:
         if self.precision == "fp16":
             raw <<= 13
             raw += _HALF_BIAS << 23
-            denormal = numbers * 2
-            denormal -= _HALF_LEAST
-            np.minimum(numbers, denormal, out=numbers)
+            subnormal = numbers * 2
+            subnormal -= _HALF_LEAST
+            np.minimum(numbers, subnormal, out=numbers)
         elif self.precision == "bf16":
             raw <<= 16
         return numbers.astype(np.float64)

@@ -415,8 +415,20 @@ def _check_links(
             up=_disciplined(LinkSpec.parse(up, f"{place}.up"), link, ways.up),
             down=_disciplined(LinkSpec.parse(down, f"{place}.down"), link, ways.down),
         )
+        for way in ("up", "down"):
+            if getattr(links[name], way).stands_still:
+                raise TestbedError(
+                    f"{place}.{way}.rate: it is 0 from the beginning; give the rate of most of the "
+                    "time, and 0 in changes or in rows of a trace"
+                )
         schedules[name] = read_schedule(
-            links[name], ways.start, ways.changes, traces, place, holds=held.get(name, ())
+            links[name],
+            ways.start,
+            ways.changes,
+            traces,
+            place,
+            holds=held.get(name, ()),
+            given={"up": up, "down": down},
         )
     return links, schedules
 

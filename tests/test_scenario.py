@@ -255,6 +255,8 @@ MISTAKES = [  # where, what is written there, and the error after the name of th
     ("models", {"target": {"dtype": "fp32"}}, ".target.model: this key is missing"),
     ("links.radio.up.rate", "5mbps", f": '5mbps' {NOT_A_RATE}"),
     ("links.radio.up.rate", "-5mbit", f": '-5mbit' {NOT_A_RATE}"),
+    ("links.radio.up.rate", "0mbit", ": it is 0 from the beginning; give the rate of most of the "
+     "time, and 0 in changes or in rows of a trace"),
     ("links.radio.down.delay", 20, f": '20' {NOT_A_TIME}"),
     ("links.radio.up.loss", {"mean": "80%", "burst": 3}, ".burst: 3 packets are too few for a mean "
      "loss of 80%; it must be at least 4"),

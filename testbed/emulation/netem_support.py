@@ -16,6 +16,7 @@ def unsupported(spec: LinkSpec) -> list[str]:
     jitter = as_jitter(spec.jitter)
     reasons = {
         "rate (it knows no trace of deliveries)": isinstance(spec.rate, DeliveryTrace),
+        "rate 0 (it cannot hold packets without losing any)": spec.stands_still,
         "jitter.file (its tables are cut off and rounded)": jitter.measured is not None,
         "jitter.correlation (its own distorts the law)": jitter.correlation > 0,
         "loss.trace (it loses at random only)": isinstance(spec.loss, LossTrace),
@@ -53,7 +54,7 @@ def _table_kept(name: str, duplex: Duplex, moments: Iterable[Moment]) -> list[st
     found = []
     for way in ("up", "down"):
         lawful = False
-        for state in (duplex, *moments):
+        for state in (duplex, *moments, duplex):  # which the next run begins with
             jitter = as_jitter(getattr(state, way).jitter)
             if lawful and jitter.law == UNIFORM and jitter.spread > 0:
                 found.append(f"links.{name}.{way}: a change from a law of jitter to uniform")

@@ -9,13 +9,13 @@ changes:
   - {at: 20s, handover: 80ms, up: {rate: 5mbit}}               # all waits, then a step
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from testbed.bounds import MOST_MOMENTS
 from testbed.errors import TestbedError
-from testbed.links.csv_trace import read_csv_trace
+from testbed.links.csv_trace import FROM_ZERO, Row, read_csv_trace
 from testbed.links.fields import Reader, read_fields, require, scalar
 from testbed.links.schedule import Draft, Schedule, TooManyMomentsError
 from testbed.links.spec import Duplex, LinkSpec
@@ -33,10 +33,12 @@ def read_schedule(
     where: str,
     *,
     holds: Iterable[tuple[float, float]] = (),
+    given: Mapping[str, Collection[str]] | None = None,
 ) -> Schedule:
     """The schedule of one link.
 
     traces: per direction, the path of its CSV trace.
+    given: per direction, the keys that a scenario or a profile gives besides.
     holds: when all waits because the device hands over, in seconds from the beginning of a run.
 
     Raises TestbedError, naming the place in the
@@ -45,7 +47,9 @@ def read_schedule(
     if start not in _STARTS:
         raise TestbedError(f"{where}.start: '{start}' is not one; choose from {', '.join(_STARTS)}")
     try:
-        return _compile(Draft(duplex, holds=holds), start, changes, traces, where)
+        draft = Draft(duplex, holds=holds)
+        _follow_traces(draft, traces, given or {}, where)
+        return _compile(draft, start, changes, traces, where)
     except TooManyMomentsError as error:
         raise TestbedError(f"{where}: {error}") from None
 
@@ -58,13 +62,6 @@ def _compile(
             f"{where}.start: '{start}' cannot go with handovers, which stall this link at times "
             "of the run; use run"
         )
-    for way, path in traces.items():
-        place = f"{where}.{way}.trace"
-        for time, values in read_csv_trace(Path(path), place):
-            try:
-                draft.set(way, time, values)
-            except ValueError as error:
-                raise TestbedError(f"{place}: {path}, at {format_time(time)}: {error}") from error
     busy_until = 0.0
     for index, change in enumerate(changes):
         place = f"{where}.changes[{index}]"
@@ -82,6 +79,31 @@ def _compile(
         except ValueError as error:
             raise TestbedError(f"{place}.{error}") from error
     return draft.compile(on_first_packet=_STARTS[start])
+
+
+def _follow_traces(
+    draft: Draft, traces: Mapping[str, str], given: Mapping[str, Collection[str]], where: str
+) -> None:
+    for way, path in traces.items():
+        first = True
+        for row in read_csv_trace(Path(path), f"{where}.{way}.trace"):
+            if first and row.time > 0:
+                _require_before(row, given.get(way, ()), f"{where}.{way}")
+            first = False
+            try:
+                draft.row(way, row.time, row.values)
+            except ValueError as error:
+                raise TestbedError(f"{row.place}: {error}") from error
+
+
+def _require_before(row: Row, given: Collection[str], where: str) -> None:
+    """Refuse a trace before whose first row a link would be without limits that nobody wrote."""
+    missing = [name for name in row.values if name not in given]
+    if missing:
+        raise TestbedError(
+            f"{row.place}: the first row is at {format_time(row.time)}, and nothing says what "
+            f"holds before; {FROM_ZERO}, or give {where}.{missing[0]}"
+        )
 
 
 def _read_change(change: object, place: str) -> dict[str, Any]:

@@ -6,59 +6,104 @@
 
 The first line names the columns: `time`, and any of the others. A unit in brackets goes for the
 whole column; without one each value has its own, as in a scenario. Each row holds until the next.
+Time 0 is when the link's schedule begins. Where the rate is 0, packets wait.
+
+Values are separated by commas, semicolons or tabs, whichever the first line has, and may be quoted;
+numbers have a point.
 """
 
+import csv
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from testbed.errors import TestbedError
-from testbed.links.files import read_lines
+from testbed.links.files import place_of, read_lines
 from testbed.links.spec import LinkSpec
-from testbed.links.units import parse_time
+from testbed.links.units import UNITS, OutOfBoundsError, parse_time
 
-_COLUMN = re.compile(r"(time|rate|delay|loss)(?: \(([A-Za-z]+|%)\))?")
+FROM_ZERO = "times count from 0 s, so take the first row's time off all rows"
+"""What to do about times of day, or since 1970."""
+
+_COLUMN = re.compile(r"(?P<name>time|rate|delay|loss)(?: ?[(\[](?P<unit>[^)\]]*)[)\]])?")
+_UNITS = {"time": "time", "rate": "rate", "delay": "time", "loss": "percentage"}
+_SEPARATORS = (",", ";", "\t")
 
 
-def read_csv_trace(path: Path, where: str) -> Iterator[tuple[float, dict[str, Any]]]:
-    """Each row's time in seconds and its fields of a LinkSpec.
+class Row(NamedTuple):
+    """What a trace says from `time` on, seconds, as fields of a LinkSpec; where it says so."""
 
-    Raises TestbedError with file and line for what is no row, or one whose time does not grow.
+    time: float
+    values: dict[str, Any]
+    place: str
+
+
+def read_csv_trace(path: Path, where: str) -> Iterator[Row]:
+    """Each row of a trace.
+
+    Raises TestbedError with file and line for what is not a row, or one whose time does not grow.
     """
     columns: list[tuple[str, str]] = []
+    separator = _SEPARATORS[0]
     last = -1.0
-    for place, line in read_lines(path, where):
-        cells = [cell.strip() for cell in line.split(",")]
+    for number, line in read_lines(path, where):
+        place = place_of(path, where, number)
         if not columns:
-            columns = _read_columns(cells, place)
+            separator = next((each for each in _SEPARATORS if each in line), separator)
+            columns = _read_columns(_cells(line, separator, place), place)
             continue
+        cells = _cells(line, separator, place)
         if len(cells) != len(columns):
-            raise TestbedError(f"{place}: {len(cells)} values in {len(columns)} columns")
+            comma = separator == "," and len(cells) > len(columns)
+            advice = "; write numbers with a point, not a decimal comma" if comma else ""
+            raise TestbedError(f"{place}: {len(cells)} values in {len(columns)} columns{advice}")
         row = {name: cell + unit for (name, unit), cell in zip(columns, cells, strict=True)}
         text = row.pop("time")
-        try:
-            time = parse_time(text)
-        except ValueError as error:
-            raise TestbedError(f"{place}: {error}") from error
+        time = _read_time(text, place)
         if time <= last:
             raise TestbedError(f"{place}: time {text} is not later than the row above")
         last = time
-        yield time, LinkSpec.parse_fields(row, place)
+        yield Row(time, LinkSpec.parse_fields(row, place), place)
     if last < 0:
         raise TestbedError(f"{where}: {path}: it holds no row")
 
 
+def _read_time(text: str, place: str) -> float:
+    try:
+        return parse_time(text)
+    except OutOfBoundsError as error:
+        raise TestbedError(f"{place}: {error}; {FROM_ZERO}") from None
+    except ValueError as error:
+        raise TestbedError(f"{place}: {error}") from None
+
+
+def _cells(line: str, separator: str, place: str) -> list[str]:
+    try:
+        (cells,) = csv.reader([line], delimiter=separator, skipinitialspace=True, strict=True)
+    except csv.Error as error:
+        raise TestbedError(f"{place}: it is not a row of CSV: {error}") from None
+    return [cell.strip() for cell in cells]
+
+
 def _read_columns(cells: list[str], place: str) -> list[tuple[str, str]]:
+    """The name and the unit of each column, in small letters."""
     columns = []
     for number, cell in enumerate(cells, 1):
-        match = _COLUMN.fullmatch(cell)
+        match = _COLUMN.fullmatch(cell.lower())
         if match is None:
             raise TestbedError(
                 f"{place}: column {number} is unknown; there are time, rate, delay and loss, with "
                 "a unit in brackets or none, e.g. 'rate (mbit)'"
             )
-        columns.append((match[1], match[2] or ""))
+        name, unit = match["name"], (match["unit"] or "").strip()
+        units = UNITS[_UNITS[name]]
+        if unit not in ("", *units):
+            raise TestbedError(
+                f"{place}: column {number}: '{unit}' is not a unit of {name}; choose from "
+                f"{', '.join(units)}"
+            )
+        columns.append((name, unit))
     names = [name for name, _ in columns]
     if "time" not in names or len(names) < 2 or len(set(names)) < len(names):
         raise TestbedError(f"{place}: the columns must be time and some of the others, each once")

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from testbed.errors import TestbedError
-from testbed.links.files import read_lines
+from testbed.links.files import place_of, read_lines
 from testbed.links.queue import FULL_FRAME
 
 _DIGITS = 10  # of milliseconds: months
@@ -61,14 +61,19 @@ class DeliveryTrace:
 def _read(path: Path, where: str) -> DeliveryTrace:
     """Read once what a schedule may name at many of its moments."""
     milliseconds: list[int] = []
-    for place, line in read_lines(path, where):
+    last = 0
+    for number, line in read_lines(path, where):
         if not (line.isascii() and line.isdigit() and len(line) <= _DIGITS):
             raise TestbedError(
-                f"{place}: it is not a whole number of milliseconds of at most {_DIGITS} digits"
+                f"{place_of(path, where, number)}: it is not a whole number of milliseconds of at "
+                f"most {_DIGITS} digits"
             )
-        if milliseconds and int(line) < milliseconds[-1]:
-            raise TestbedError(f"{place}: {line} ms comes after {milliseconds[-1]} ms")
-        milliseconds.append(int(line))
-    if not milliseconds or milliseconds[-1] == 0:
+        before, last = last, int(line)
+        if last < before:
+            raise TestbedError(
+                f"{place_of(path, where, number)}: {last} ms comes after {before} ms"
+            )
+        milliseconds.append(last)
+    if last == 0:
         raise TestbedError(f"{where}: {path}: no packet is delivered after time 0")
     return DeliveryTrace(path, tuple(ms / 1000 for ms in milliseconds))

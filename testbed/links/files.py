@@ -10,6 +10,9 @@ from testbed.input_file import read_text
 FILE_KEYS = ("mahimahi", "file", "trace")
 """The keys of a link, at any depth, whose values are files."""
 
+_BYTE_ORDER_MARK = "\ufeff"
+_COMMENT = "#"
+
 
 def place_files(value: Any, place: Callable[[str], str]) -> Any:
     """A copy of what a scenario says of links, with the path of each file replaced by `place`."""
@@ -23,13 +26,21 @@ def place_files(value: Any, place: Callable[[str], str]) -> Any:
     }
 
 
-def read_lines(path: Path, where: str) -> Iterator[tuple[str, str]]:
-    """Each line without its end, and its place for error messages.
+def read_lines(path: Path, where: str) -> Iterator[tuple[int, str]]:
+    """Each line that holds something, without the blanks around it, and its number from 1.
 
-    Raises TestbedError for a file that cannot be read, is no text, or has an empty line.
+    A byte order mark, lines that begin with #, and empty lines at the end are passed over. Raises
+    TestbedError for a file that cannot be read or is not text, and for an empty line before others.
     """
-    for number, line in enumerate(read_text(path, f"{where}: {path}").splitlines(), 1):
-        place = f"{where}: {path}, line {number}"
-        if not line.strip():
-            raise TestbedError(f"{place}: the line is empty")
-        yield place, line
+    text = read_text(path, f"{where}: {path}").removeprefix(_BYTE_ORDER_MARK)
+    for number, line in enumerate(text.rstrip().splitlines(), 1):
+        content = line.strip()
+        if not content:
+            raise TestbedError(f"{place_of(path, where, number)}: the line is empty")
+        if not content.startswith(_COMMENT):
+            yield number, content
+
+
+def place_of(path: Path, where: str, number: int) -> str:
+    """The start of an error on a line of a file that is named at `where`."""
+    return f"{where}: {path}, line {number}"

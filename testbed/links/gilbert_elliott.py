@@ -6,8 +6,6 @@ from good to bad with probability p, or from bad to good with probability r. Thi
 good state, so that 1-h and 1-k are those of loss.
 """
 
-import re
-import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -15,9 +13,7 @@ from testbed.bounds import MOST_PACKETS
 from testbed.errors import TestbedError
 from testbed.links.fields import read_fields, require, scalar
 from testbed.links.keyed import KeyedUniform
-from testbed.links.units import format_fraction, parse_fraction
-
-_NUMBER = re.compile(r"\d+(?:\.\d+)?", re.ASCII)
+from testbed.links.units import format_fraction, parse_fraction, parse_number
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,15 +111,6 @@ class GilbertElliottLoss:
         return probability > 0 and self._loss(number) < probability
 
 
-def _parse_packets(text: str) -> float:
-    if _NUMBER.fullmatch(text) is None or float(text) > MOST_PACKETS:
-        raise ValueError(
-            f"{reprlib.repr(text)} is not a number of packets; write one up to {MOST_PACKETS}, "
-            "e.g. 3"
-        )
-    return float(text)
-
-
 _FIELDS = {"p": "p", "r": "r", "1-h": "bad_loss", "1-k": "good_loss"}  # by the scenario's key
 _FRACTION = scalar(parse_fraction)
-_PACKETS = scalar(_parse_packets)
+_PACKETS = scalar(lambda text: parse_number(text, "packets", MOST_PACKETS))

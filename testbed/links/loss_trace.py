@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from testbed.errors import TestbedError
-from testbed.links.files import read_lines
+from testbed.links.files import place_of, read_lines
 
 _FATES = {"0": False, "1": True}
 
@@ -23,9 +23,11 @@ class LossTrace:
     def read(cls, path: Path, where: str) -> "LossTrace":
         """Read a file; TestbedError with file and line for anything but 0 and 1."""
         lost = []
-        for place, line in read_lines(path, where):
+        for number, line in read_lines(path, where):
             if line not in _FATES:
-                raise TestbedError(f"{place}: it is neither 0 (arrived) nor 1 (lost)")
+                raise TestbedError(
+                    f"{place_of(path, where, number)}: it is neither 0 (arrived) nor 1 (lost)"
+                )
             lost.append(_FATES[line])
         if False not in lost:
             raise TestbedError(f"{where}: {path}: no packet arrives")

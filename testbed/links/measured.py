@@ -4,7 +4,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from testbed.errors import TestbedError
-from testbed.links.files import read_lines
+from testbed.links.files import place_of, read_lines
+from testbed.links.units import parse_number
+
+_LONGEST = 1_000_000  # ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,13 +21,11 @@ class MeasuredDelays:
     def read(cls, path: Path, where: str) -> "MeasuredDelays":
         """Read a file; TestbedError with file and line for what is no delay."""
         delays = []
-        for place, line in read_lines(path, where):
+        for number, line in read_lines(path, where):
             try:
-                delay = float(line)
-            except ValueError:
-                delay = -1.0
-            if not 0 <= delay <= 1e6:
-                raise TestbedError(f"{place}: it is not a delay in milliseconds, 0 to 1000000")
+                delay = parse_number(line, "milliseconds", _LONGEST)
+            except ValueError as error:
+                raise TestbedError(f"{place_of(path, where, number)}: {error}") from None
             delays.append(delay / 1000)
         if not delays:
             raise TestbedError(f"{where}: {path}: it holds no delay")

@@ -43,6 +43,8 @@ class Pipeline:
             self._service(spec), spec.mean_rate, as_queue(spec.queue), self._drop
         )
         self._line = DelayLine(key, spec.delay, spec.jitter, spec.reorder)
+        if spec.stands_still:
+            self.change(began, spec)
 
     @property
     def in_flight(self) -> int:
@@ -96,10 +98,11 @@ class Pipeline:
     def change(self, now: float, spec: LinkSpec, *, held: bool = False) -> None:
         """Follow another spec from `now` on; no packet in flight is lost.
 
-        held: what has not been sent yet waits until the next change.
+        held: what has not been sent yet waits until the next change, as it does at rate 0.
         """
         self._advance(now)
         service = self._service(spec)
+        held = held or spec.stands_still
         self._server.change(now, service, spec.mean_rate, as_queue(spec.queue), held=held)
         self._line.change(spec.delay, spec.jitter, spec.reorder)
         self.spec = spec

@@ -15,6 +15,7 @@ FULL_FRAME = 1514  # bytes: a 1500-byte IP packet and its Ethernet header
 Unit = Literal["bytes", "packets", "seconds"]
 Discipline = Literal["drop_tail", "codel", "round_robin"]
 
+_UNTIMED = ("drop_tail", "round_robin")
 _PACKETS = re.compile(r"(\d+) ?packets", re.ASCII)
 _TARGET, _INTERVAL = 5e-3, 100e-3  # seconds: RFC 8289, sections 4.2 and 4.3
 
@@ -51,9 +52,6 @@ class Queue:
             )
         if not 0 < self.target < self.interval:
             raise ValueError("target: it must be more than 0 and less than the interval")
-        timed = (self.target, self.interval) != (_TARGET, _INTERVAL)
-        if self.discipline == "round_robin" and timed:
-            raise ValueError("target: round_robin has none, nor an interval; only codel does")
 
     @classmethod
     def parse(cls, value: object, where: str) -> "Queue":
@@ -63,6 +61,10 @@ class Queue:
                 return cls(*_parse_limit(str(value)))
             values = read_fields(value, _READERS, where)
             require(value, ("limit",), where)
+            discipline = values.get("discipline", "drop_tail")
+            for key in ("target", "interval"):
+                if key in values and discipline in _UNTIMED:
+                    raise ValueError(f"{key}: {discipline} has none; only codel does")
             return cls(*values.pop("limit"), **values)
         except ValueError as error:
             if isinstance(value, Mapping):

@@ -33,10 +33,12 @@ class Schedule:
 
     on_first_packet: time 0 is when the first packet comes, in either direction; else it is when
         a run of a method begins.
+    rows_until: the time of the last row of a direction's trace, for each direction that has one.
     """
 
     moments: tuple[Moment, ...] = ()
     on_first_packet: bool = False
+    rows_until: tuple[tuple[str, float], ...] = ()
 
 
 class TooManyMomentsError(Exception):
@@ -57,6 +59,7 @@ class Draft:
         self._outages: list[Interval] = []
         self._holds = list(holds)
         self._moments = 2 * len(self._holds)
+        self._rows_until: dict[str, float] = {}
 
     @property
     def holds(self) -> bool:
@@ -67,6 +70,11 @@ class Draft:
         """Change fields of one direction ('up' or 'down') from `time` on."""
         self._take(1)
         self._append(way, time, values)
+
+    def row(self, way: str, time: float, values: dict[str, Any]) -> None:
+        """Change fields of one direction as a row of its trace says."""
+        self.set(way, time, values)
+        self._rows_until[way] = time
 
     def ramp(self, way: str, time: float, over: float, values: dict[str, Any]) -> None:
         """Change fields linearly from what they are at `time`; ValueError for what is no number."""
@@ -111,7 +119,7 @@ class Draft:
             if _within(outages, time):
                 up, down = replace(up, loss=1.0), replace(down, loss=1.0)
             found.append(Moment(time, up, down, _within(holds, time)))
-        return Schedule(tuple(found), on_first_packet)
+        return Schedule(tuple(found), on_first_packet, tuple(self._rows_until.items()))
 
     def _append(self, way: str, time: float, values: dict[str, Any]) -> None:
         last, spec = self._specs[way][-1]

@@ -16,14 +16,14 @@ from testbed.links.fields import Reader, read_fields, require, scalar
 from testbed.links.gilbert_elliott import GilbertElliott
 from testbed.links.jitter import UNIFORM, Jitter, as_jitter
 from testbed.links.loss_trace import LossTrace
-from testbed.links.queue import FULL_FRAME, Queue
+from testbed.links.queue import FULL_FRAME, Queue, as_queue
 from testbed.links.units import (
     format_fraction,
     format_rate,
     format_size,
     format_time,
     parse_fraction,
-    parse_rate,
+    parse_rate_or_zero,
     parse_size,
     parse_time,
 )
@@ -42,7 +42,8 @@ _SMALLEST_DEFAULT_QUEUE = 64 * 1024
 class LinkSpec:
     """One direction of a link: loss and errors, then a queue and rate server, then delay.
 
-    rate: bit/s, None = not limited; or the trace of when packets could be delivered.
+    rate: bit/s, None = not limited, 0 = nothing is sent, but waits; or the trace of when packets
+        could be delivered.
     delay: one-way propagation, seconds.
     jitter: seconds, the delay being uniform on delay ± jitter; or a Jitter of another law. It
         never reorders packets.
@@ -69,8 +70,8 @@ class LinkSpec:
     mtu: int = MTU
 
     def __post_init__(self) -> None:
-        if isinstance(self.rate, float | int) and not self.rate > 0:
-            raise ValueError("rate: it must be more than 0")
+        if isinstance(self.rate, float | int) and not self.rate >= 0:
+            raise ValueError("rate: it must not be negative")
         if not self.delay >= 0:
             raise ValueError("delay: it must not be negative")
         if not isinstance(self.jitter, Jitter) and not self.jitter >= 0:
@@ -97,6 +98,10 @@ class LinkSpec:
             raise ValueError(
                 f"queue: {format_size(self.queue)} does not hold one full frame, {FULL_FRAME}B"
             )
+        if self.stands_still and as_queue(self.queue).unit == "seconds":
+            raise ValueError(
+                "queue: at rate 0 a queue in seconds has no size; give it in bytes or packets"
+            )
 
     @classmethod
     def parse(cls, mapping: Mapping[str, object], where: str) -> "LinkSpec":
@@ -118,6 +123,11 @@ class LinkSpec:
     def mean_rate(self) -> float | None:
         """Bit/s; of a trace in the mean of the whole of it."""
         return self.rate.mean_rate if isinstance(self.rate, DeliveryTrace) else self.rate
+
+    @property
+    def stands_still(self) -> bool:
+        """Whether nothing is sent, so that all waits."""
+        return self.rate == 0
 
     @property
     def shortest_hold(self) -> float:
@@ -154,7 +164,9 @@ def _read_rate(value: object, where: str) -> object:
         values = read_fields(value, {"mahimahi": _file(DeliveryTrace.read)}, where)
         require(value, ("mahimahi",), where)
         return values["mahimahi"]
-    return scalar(lambda text: None if text == UNLIMITED else parse_rate(text))(value, where)
+    return scalar(lambda text: None if text == UNLIMITED else parse_rate_or_zero(text))(
+        value, where
+    )
 
 
 def _read_jitter(value: object, where: str) -> object:

@@ -1,9 +1,9 @@
 """Quantities with units: '10mbit', '20ms', '1%', '64KiB' to numbers and back.
 
 A number without a unit is refused (only a bare 0 needs none), because guessing between
-10 ms and 10 s is how experiments go wrong; so is one beyond all reason. Every `format_*` is exact:
-parsing what it wrote returns the same value, so that a resolved scenario means what the original
-meant.
+10 ms and 10 s is how experiments go wrong; so is one beyond all reason. A number may have a point
+and an exponent, `2.5e-3s`. Every `format_*` is exact: parsing what it wrote returns the same value,
+so that a resolved scenario means what the original meant.
 """
 
 import re
@@ -11,6 +11,10 @@ import reprlib
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import NamedTuple
+
+
+class OutOfBoundsError(ValueError):
+    """A quantity that is well written, and beyond all reason."""
 
 
 class _Kind(NamedTuple):
@@ -38,12 +42,35 @@ _FRACTION = _Kind("percentage", _FRACTIONS, "1%", most=Decimal(1))
 _SIZE = _Kind("size", _SIZES, "64KiB", most=Decimal(2) ** 40)
 _ENERGY = _Kind("measure of energy", _ENERGIES, "80mJ", most=Decimal(10) ** 6)
 
-_QUANTITY = re.compile(r"(?P<number>\d+(?:\.\d+)?) ?(?P<unit>[A-Za-z]+|%)", re.ASCII)
+UNITS = {kind.name: tuple(kind.units) for kind in (_RATE, _TIME, _FRACTION)}
+"""The units of each kind of quantity that a table may have."""
+
+_NUMBER = r"(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?"
+_PLAIN = re.compile(_NUMBER, re.ASCII)
+_QUANTITY = re.compile(rf"(?P<number>{_NUMBER}) ?(?P<unit>[A-Za-z]+|%)?", re.ASCII)
+_DECIMAL_COMMA = re.compile(r"\d+,\d+ ?(?:[A-Za-z]+|%)?", re.ASCII)
+
+
+def parse_number(text: str, what: str, most: int) -> float:
+    """A number from 0 on, such as '5e-05'; ValueError, naming `what` it is of, for another."""
+    if not _PLAIN.fullmatch(text) or float(text) > most:
+        raise ValueError(
+            f"{reprlib.repr(text)} is not a number of {what}; it must be 0 to {most}{_advice(text)}"
+        )
+    return float(text)
 
 
 def parse_rate(text: str) -> float:
     """Bit rate such as '10mbit', in bit/s; ValueError unless it has a known unit."""
     return float(_parse(text, _RATE))
+
+
+def parse_rate_or_zero(text: str) -> float:
+    """The same, or 0 of any unit or none, for a link that may stand still."""
+    match = _QUANTITY.fullmatch(text)
+    if match and match["unit"] in (None, *_RATES) and float(match["number"]) == 0:
+        return 0.0
+    return parse_rate(text)
 
 
 def parse_time(text: str) -> float:
@@ -102,19 +129,26 @@ def format_size(size: int) -> str:
 def _parse(text: str, kind: _Kind) -> Decimal:
     shown = reprlib.repr(text)
     match = _QUANTITY.fullmatch(text)
-    if text == "0":
-        value = Decimal(0)
+    number = Decimal(match["number"]) if match else Decimal(0)
+    if match and match["unit"] is None and number == 0:
+        value = number
     elif match is None or match["unit"] not in kind.units:
         allowed = f"one of {', '.join(kind.units)}" if len(kind.units) > 1 else "".join(kind.units)
         raise ValueError(
             f"{shown} is not a {kind.name}; write a number and {allowed}, e.g. {kind.example}"
+            f"{_advice(text)}"
         )
     else:
-        value = Decimal(match["number"]) * kind.units[match["unit"]]
+        value = number * kind.units[match["unit"]]
     if not kind.least <= value <= kind.most:
         least, most = (_format(bound, kind.units) for bound in (kind.least, kind.most))
-        raise ValueError(f"{shown} is not a {kind.name}; it must be {least} to {most}")
+        raise OutOfBoundsError(f"{shown} is not a {kind.name}; it must be {least} to {most}")
     return value
+
+
+def _advice(text: str) -> str:
+    """What to do about a decimal comma, the end of a sentence; empty without one."""
+    return "; write a point, not a decimal comma" if _DECIMAL_COMMA.fullmatch(text) else ""
 
 
 def _format(value: Decimal, units: Mapping[str, Decimal]) -> str:

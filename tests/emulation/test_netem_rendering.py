@@ -257,6 +257,7 @@ ONLY_THE_RELAY = [
     ("jitter.file", LinkSpec(jitter=Jitter(measured=MeasuredDelays("d", (0.1,))))),
     ("loss.trace", LinkSpec(loss=LossTrace("l", (False,)))),
     ("rate", LinkSpec(rate=DeliveryTrace("m", (0.1,)))),
+    ("rate", LinkSpec(rate=0.0)),
 ]
 
 
@@ -277,6 +278,13 @@ def test_a_handover_and_a_lost_table_are_found_in_schedules():
     handover, table = refusals({"radio": law}, {"radio": schedule})
     assert handover.startswith("links.radio.up: a change from a law of jitter to uniform")
     assert table.startswith("links.radio: handover")
+
+
+def test_a_table_that_the_next_run_would_lack_is_found():
+    uniform, law = (LinkSpec(delay=0.1, jitter=jitter) for jitter in (0.01, Jitter(0.01, "normal")))
+    schedule = Schedule((Moment(1.0, law, LinkSpec()),))
+    (found,) = refusals({"radio": Duplex(uniform, LinkSpec())}, {"radio": schedule})
+    assert found.startswith("links.radio.up: a change from a law of jitter to uniform")
 
 
 def test_an_unknown_backend_lists_the_known_ones():

@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from dataclasses import replace
 from itertools import pairwise
 from statistics import correlation
 
@@ -66,7 +67,11 @@ def test_queues_are_read_and_written_in_any_unit():
         ("0packets", "q: '0' is not a number of packets; it must be 1 to 1000000000"),
         ({"limit": "1KB"}, "q.limit: 1KB does not hold one full frame, 1514B"),
         ({"limit": "1MB", "discipline": "red"}, "q.discipline: 'red' is not one; choose from"),
-        ({"limit": "1MB", "target": "0"}, "q.target: it must be more than 0 and less than"),
+        (
+            {"limit": "1MB", "discipline": "codel", "target": "0"},
+            "q.target: it must be more than 0 and less than",
+        ),
+        ({"limit": "1MB", "target": "5ms"}, "q.target: drop_tail has none; only codel does"),
         ({"discipline": "codel"}, "q.limit: this key is missing"),
     ],
 )
@@ -214,6 +219,32 @@ def test_held_packets_wait_and_then_go_on_where_they_were():
     assert leaving == pytest.approx([10.0005, 10.0015, 10.0025])
 
 
+def test_at_rate_0_packets_wait_and_none_is_lost_but_for_want_of_room():
+    line = Pipeline(LinkSpec(rate=8e6, queue=3000), KEY)
+    line.arrive(0.0, frame(0))
+    line.change(0.0004, replace(line.spec, rate=0.0))
+    for n in (1, 2, 3):
+        line.arrive(1.0, frame(n))
+    assert (line.leave(50.0), line.next_event(), line.counts.dropped) == (None, None, {"queue": 1})
+    line.change(100.0, replace(line.spec, rate=8e6))
+    assert [line.leave(200.0).due for _ in range(3)] == pytest.approx(
+        [100.0006, 100.0016, 100.0026]
+    )
+
+
+def test_a_link_may_begin_at_rate_0():
+    line = Pipeline(LinkSpec(rate=0.0), KEY, began=5.0)
+    line.arrive(5.0, frame(0))
+    assert line.leave(1e9) is None
+    line.change(6.0, LinkSpec(rate=8e6))
+    assert line.leave(7.0).due == pytest.approx(6.001)
+
+
+def test_a_queue_in_seconds_has_no_size_at_rate_0():
+    with pytest.raises(ValueError, match="queue: at rate 0 a queue in seconds has no size"):
+        LinkSpec(rate=0.0, queue=Queue(0.05, "seconds"))
+
+
 def trace(path, text):
     path.write_text(text)
     return DeliveryTrace.read(path, "up.rate.mahimahi")
@@ -271,8 +302,9 @@ def test_a_bad_trace_is_refused_with_file_and_line(tmp_path, text, said):
     [
         (LossTrace, "0\n2\n", "line 2: it is neither 0 (arrived) nor 1 (lost)"),
         (LossTrace, "1\n1\n", "no packet arrives"),
-        (MeasuredDelays, "1\nx\n", "line 2: it is not a delay"),
-        (MeasuredDelays, "nan\n", "line 1: it is not a delay"),
+        (MeasuredDelays, "1\nx\n", "line 2: 'x' is not a number of milliseconds; it must be 0"),
+        (MeasuredDelays, "nan\n", "line 1: 'nan' is not a number of milliseconds"),
+        (MeasuredDelays, "1\n2,5\n", "line 2: '2,5' is not a number of milliseconds; it must be"),
         (MeasuredDelays, "", "it holds no delay"),
     ],
 )
@@ -282,6 +314,17 @@ def test_other_bad_files_are_refused(tmp_path, kind, text, said):
     with pytest.raises(TestbedError) as caught:
         kind.read(path, "up")
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", [DeliveryTrace, LossTrace, MeasuredDelays])
+def test_files_are_read_as_people_and_their_programs_write_them(tmp_path, kind):
+    plain, dressed = tmp_path / "plain", tmp_path / "dressed"
+    plain.write_text("0\n1\n")
+    dressed.write_bytes(b"\xef\xbb\xbf# measured on a train\r\n 0\r\n1 \r\n\r\n\n")
+    expected, found = kind.read(plain, "up"), kind.read(dressed, "up")
+    assert [getattr(found, name) for name in kind.__slots__[1:]] == [
+        getattr(expected, name) for name in kind.__slots__[1:]
+    ]
 
 
 def test_a_missing_file_is_named(tmp_path):

@@ -53,7 +53,6 @@ def test_a_bad_mapping_is_named(mapping, message):
 @pytest.mark.parametrize(
     "values",
     [
-        {"rate": 0.0},
         {"rate": -1.0},
         {"rate": float("nan")},
         {"delay": -1.0},

@@ -258,4 +258,4 @@ def test_it_is_written_and_read_back():
     assert Queue.parse(queue.to_mapping(), "q") == queue
     with pytest.raises(TestbedError) as caught:
         Queue.parse({"limit": "1MB", "discipline": "round_robin", "target": "9ms"}, "q")
-    assert str(caught.value) == "q.target: round_robin has none, nor an interval; only codel does"
+    assert str(caught.value) == "q.target: round_robin has none; only codel does"

@@ -74,26 +74,31 @@ def test_a_trace_sets_each_row_and_may_be_interrupted(tmp_path):
     assert {m.down.rate for m in found} == {20e6}
 
 
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("time,rate\n0,1mbit\n0s,2mbit\n", "line 3: time 0s is not later than the row above"),
-        ("time,rate\n1s,1mbit\n\n", "line 3: the line is empty"),
-        ("time,rate\n", "it holds no row"),
-        ("time (s),rate (mbit)\n0,fast\n", "line 2.rate: 'fastmbit' is not a rate"),
-        ("time (s),rate (mbit)\n0\n", "line 2: 1 values in 2 columns"),
-        ("time,speed\n", "line 1: column 2 is unknown; there are time, rate, delay and loss"),
-        ("rate\n", "line 1: the columns must be time and some of the others"),
-    ],
-)
-def test_a_bad_trace_is_refused_with_file_and_line(tmp_path, text, said):
+LATE = "time (s),rate (mbit)\n45296,8\n45297,4\n"
+
+
+def test_a_trace_that_begins_late_needs_to_say_what_holds_before(tmp_path):
     path = tmp_path / "trace.csv"
-    path.write_text(text)
+    path.write_text(LATE)
     with pytest.raises(TestbedError) as caught:
         moments(up=str(path))
-    assert str(caught.value).startswith("links.radio.up.trace: ")
-    assert "trace.csv" in str(caught.value)
-    assert said in str(caught.value)
+    assert str(caught.value) == (
+        f"links.radio.up.trace: {path}, line 2: the first row is at 45296s, and nothing says what "
+        "holds before; times count from 0 s, so take the first row's time off all rows, or give "
+        "links.radio.up.rate"
+    )
+    given = {"up": ["rate"]}
+    found = read_schedule(BASE, "run", [], {"up": str(path)}, "links.radio", given=given)
+    assert [m.time for m in found.moments] == [45296, 45297]
+    assert found.rows_until == (("up", 45297),)
+
+
+def test_a_row_that_no_link_can_have_is_named_with_its_line(tmp_path):
+    path = tmp_path / "trace.csv"
+    path.write_text("time (s),delay (ms)\n0,50\n1,20\n")
+    base = Duplex(LinkSpec(delay=0.03, jitter=0.03), BASE.down)
+    with pytest.raises(TestbedError, match=r"trace\.csv, line 3: jitter: it must not be more than"):
+        read_schedule(base, "run", [], {"up": str(path)}, "links.radio")
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -32,7 +33,7 @@ from rich.table import Table
 from testbed.calibration.bursts import SIZES, burst_times, measure_bursts
 from testbed.calibration.changes import measure_changes
 from testbed.calibration.delay import measure_delay, measure_noise
-from testbed.calibration.probes import HEADERS, SMALL, ProbePath, send_paced
+from testbed.calibration.probes import HEADERS, SMALL, Flight, ProbePath, send_paced
 from testbed.calibration.rate import measure_rate, measure_trace
 from testbed.calibration.shares import measure_loss
 from testbed.calibration.stage import PAYLOAD, WAYS, Stage, once_more
@@ -222,12 +223,16 @@ def processor_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / 100
 
 
+def _last_by(delay: float, flight: Flight) -> float:
+    return flight.sent[-1] + delay
+
+
 def mininets(_trace: Path) -> Iterator[Labelled]:
     """Plain Mininet's TCLink: delay alone, and bursts at each rate."""
     for delays in DELAYS:
         for delay in delays:
             with tclink(delay=f"{delay * 1e3:g}ms") as path:
-                (flight,) = send_paced([path], 1000, 2e-3, SMALL, delay)
+                (flight,) = send_paced([path], 1000, 2e-3, SMALL, partial(_last_by, delay))
                 margin = tolerance(delay)
                 median = sorted(flight.delays)[len(flight.numbers) // 2]
                 yield f"{delay * 1e3:g} ms: delay, median", judge(

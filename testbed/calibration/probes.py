@@ -9,7 +9,7 @@ import select
 import socket
 import struct
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -148,13 +148,13 @@ def send_paced(
     count: int,
     every: float,
     payload: int,
-    longest: float,
+    awaited: Callable[[Flight], float],
     *,
     all_suffice: bool = False,
 ) -> list[Flight]:
     """Send `count` packets on each of the paths, all of them every `every` seconds.
 
-    longest: the most seconds that a packet can be under way, for which to wait at the end.
+    awaited: the time (monotonic clock, seconds) until which to wait for what was sent.
     all_suffice: only until all have arrived; what follows them, such as copies, is not looked at.
     """
     flights = [path.begin() for path in paths]
@@ -163,7 +163,7 @@ def send_paced(
         drain_until(paths, began + number * every)
         for path in paths:
             path.send(payload)
-    deadline = time.monotonic() + longest + PATIENCE
+    deadline = max(awaited(flight) for flight in flights) + PATIENCE
     if all_suffice:
         drain_until_all(paths, flights, count, deadline)
     else:

@@ -6,9 +6,17 @@ Nothing is switched off for it, so that jitter only bounds what it measures; `wh
 from __future__ import annotations
 
 import statistics
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
+from typing import NamedTuple
 
+import numpy as np
+
+from testbed import clock
 from testbed.calibration.bursts import burst_times
+from testbed.calibration.course import Course, course, where_to_begin
 from testbed.calibration.probes import HEADERS, SMALL, Flight
 from testbed.calibration.stage import WAYS, Stage, once_more
 from testbed.emulation.network import Network
@@ -19,7 +27,7 @@ from testbed.links.jitter import as_jitter
 from testbed.links.loss_trace import LossTrace
 from testbed.links.queue import as_queue
 from testbed.links.spec import LinkSpec
-from testbed.punctual import punctually
+from testbed.punctual import punctually, sleep_until
 from testbed.traces.check import Check, burst_tolerance, figure, limits, tolerance
 from testbed.traces.verdict import Level
 
@@ -33,6 +41,8 @@ _BURST = 6  # packets
 _BURSTS = 3
 _TRIES = 15  # bursts sent, for links that lose some
 _LONGEST_BURST = 0.5  # seconds; slower links get fewer packets
+_LONGEST_PROBING = 3.0  # seconds; slower links get fewer probes
+_AHEAD = 0.05  # seconds before the first probe that a trace begins
 
 
 def check_links(network: Network) -> list[Check]:
@@ -43,7 +53,7 @@ def check_links(network: Network) -> list[Check]:
     checks: list[Check] = []
     with punctually():
         for link in network.declared:
-            with Stage(network, link) as stage:
+            with Stage(network, link) as stage, _as_runs_begin(stage):
                 checks += once_more(partial(check_link, stage))
     for check in checks:
         if severity(check) == "invalid":
@@ -51,19 +61,29 @@ def check_links(network: Network) -> list[Check]:
     return checks
 
 
+@contextmanager
+def _as_runs_begin(stage: Stage) -> Iterator[None]:
+    """Let a link do what it does at the beginning of a run, when first it lets packets pass."""
+    before = stage.asked
+    opening = stage.network.schedule(stage.link.name).opening(before)
+    if opening == before:
+        yield
+        return
+    stage.wire.change(up=opening.up, down=opening.down)
+    stage.asked = opening
+    yield
+    stage.wire.change(up=before.up, down=before.down)
+    stage.asked = before
+
+
 def check_link(stage: Stage) -> list[Check]:
     """Delay, bursts and order of one link."""
     needed = {way: probes_needed(stage.spec(way)) for way in WAYS}
-    count = max([_FEWEST, *(each for each in needed.values() if each is not None)])
-    gap = max(probe_gap(stage.spec(way)) for way in WAYS)
-    flights = stage.send(count, gap, SMALL, all_suffice=True)
     checks = []
-    for way in WAYS:
-        if needed[way] is None:
-            note = "it loses so much that silence proves nothing"
-            checks.append(stage.not_measured(way, "delay, median", "s", note))
-            continue
-        checks.append(_delay(stage, way, flights[way]))
+    for way, probe in _send(stage, needed).items():
+        checks.append(_delay(stage, way, probe))
+        if probe.course is not None:
+            checks.append(_ahead(stage, way, probe.flight, probe.course))
         checks.append(_burst(stage, way))
         if stage.spec(way).reorder == 0:
             checks.append(
@@ -76,7 +96,66 @@ def check_link(stage: Stage) -> list[Check]:
                     measured=float(stage.inversions[way]),
                 )
             )
-    return checks
+    note = "it loses so much that silence proves nothing"
+    return checks + [
+        stage.not_measured(way, "delay, median", "s", note) for way in WAYS if needed[way] is None
+    ]
+
+
+class Probe(NamedTuple):
+    """A flight of one direction, and the course that it should take, where it follows a trace."""
+
+    flight: Flight
+    course: Course | None
+
+
+def _send(stage: Stage, needed: Mapping[str, int | None]) -> dict[str, Probe]:
+    """Probe each direction of which silence would prove something.
+
+    All at the same time, but for those that follow a trace, each from where its trace is lively.
+    """
+    ways = [way for way in WAYS if needed[way] is not None]
+    traced = [way for way in ways if isinstance(stage.spec(way).rate, DeliveryTrace)]
+    plain = [way for way in ways if way not in traced]
+    probes = {way: _follow(stage, way, needed[way] or 1) for way in traced}
+    if plain:
+        gap = max(probe_gap(stage.spec(way)) for way in plain)
+        count = max(needed[way] or 1 for way in plain)
+        count = max(count, min(_FEWEST, int(_LONGEST_PROBING / gap)))
+        # Sending takes no longer than half a gap.
+        hold = max(stage.spec(way).longest_hold for way in plain) + gap
+        flights = stage.send(
+            count,
+            gap,
+            SMALL,
+            ways=plain,
+            awaited=lambda flight: flight.sent[-1] + hold,
+            all_suffice=True,
+        )
+        probes |= {way: Probe(flight, None) for way, flight in flights.items()}
+    return {way: probes[way] for way in ways}
+
+
+def _follow(stage: Stage, way: str, needed: int) -> Probe:
+    """Probe a direction from where its trace is lively.
+
+    Waits until as many as are needed should have arrived: the trace may pause before the others.
+    """
+    spec, size = stage.spec(way), SMALL + HEADERS
+    assert isinstance(spec.rate, DeliveryTrace)
+    count = max(_FEWEST, needed)
+    first = where_to_begin(spec.rate, count, _EVERY, size)
+    start = time.monotonic() + _AHEAD
+    began = start - first
+    stage.wire.begin_traces(clock.emulated(began))
+    sleep_until(start)
+
+    def awaited(flight: Flight) -> float:
+        due = course(spec, flight.sent[:needed], size, began=began).latest[-1]
+        return max(flight.sent[-1], float(due))
+
+    flights = stage.send(count, _EVERY, SMALL, ways=[way], awaited=awaited, all_suffice=True)
+    return Probe(flights[way], course(spec, flights[way].sent, size, began=began))
 
 
 def severity(check: Check) -> Level:
@@ -126,13 +205,16 @@ def probe_gap(spec: LinkSpec) -> float:
     return max(_EVERY, 2 * (SMALL + HEADERS) * 8 / spec.rate)
 
 
-def _delay(stage: Stage, way: str, flight: Flight) -> Check:
+def _delay(stage: Stage, way: str, probe: Probe) -> Check:
+    flight = probe.flight
     if not flight.numbers:
         raise TestbedError(
             f"link {stage.link.name} is silent {way}: none of {len(flight.sent)} packets arrived"
         )
-    spec = stage.spec(way)
-    low, high = _bounds(spec, (SMALL + HEADERS) * 8)
+    low, high = _bounds(stage.spec(way), (SMALL + HEADERS) * 8)
+    if probe.course is not None:
+        sent = np.asarray(flight.sent)
+        low, high = (float(np.median((each - sent)[flight.numbers])) for each in probe.course)
     margin = tolerance(high)
     return stage.judge(
         way,
@@ -146,6 +228,20 @@ def _delay(stage: Stage, way: str, flight: Flight) -> Check:
     )
 
 
+def _ahead(stage: Stage, way: str, flight: Flight, course: Course) -> Check:
+    """Probes that arrived before their deliveries, which nothing excuses."""
+    due = course.earliest[flight.numbers]
+    return stage.judge(
+        way,
+        "ahead of the trace",
+        "packets",
+        requested=0.0,
+        high=0.0,
+        measured=float(np.sum(np.asarray(flight.times) < due - tolerance(0))),
+        note=f"of {len(flight.numbers)}",
+    )
+
+
 def _burst(stage: Stage, way: str) -> Check:
     spec, payload = stage.spec(way), stage.payload(way)
     name = "burst"
@@ -156,9 +252,10 @@ def _burst(stage: Stage, way: str) -> Check:
     room = int(as_queue(spec.queue).full_frames(spec.rate))
     size = max(1, min(_BURST, room, int(_LONGEST_BURST * spec.rate / bits)))
     low, high = _bounds(spec, size * bits)
-    taken = burst_times(stage.paths[way], size, payload, high, wanted=_BURSTS, most=_TRIES)
+    wanted, most = (max(1, min(each, int(_LONGEST_PROBING / high))) for each in (_BURSTS, _TRIES))
+    taken = burst_times(stage.paths[way], size, payload, high, wanted=wanted, most=most)
     if not taken:
-        return stage.not_measured(way, name, "s", f"each of {_TRIES} lost a packet")
+        return stage.not_measured(way, name, "s", f"each of {most} lost a packet")
     ideal = size * bits / spec.rate
     margin = burst_tolerance(ideal) + tolerance(high - ideal) - tolerance(0)
     return stage.judge(
@@ -175,9 +272,7 @@ def _burst(stage: Stage, way: str) -> Check:
 
 def _bounds(spec: LinkSpec, bits: int) -> tuple[float, float]:
     """The least and the most seconds that a link may take for so many bits."""
-    if isinstance(spec.rate, DeliveryTrace):
-        return spec.shortest_hold, spec.longest_hold + spec.rate.longest_gap
-    sending = bits / spec.rate if spec.rate else 0.0
+    sending = bits / spec.rate if isinstance(spec.rate, float | int) else 0.0
     if as_jitter(spec.jitter).none:
         return sending + spec.delay, sending + spec.delay
     return sending + spec.shortest_hold, sending + spec.longest_hold

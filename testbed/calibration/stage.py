@@ -71,16 +71,19 @@ class Stage:
         payload: int,
         *,
         ways: Sequence[str] = WAYS,
+        awaited: Callable[[Flight], float] | None = None,
         all_suffice: bool = False,
     ) -> dict[str, Flight]:
         """Send packets in step on each of `ways`; what became of them, see `send_paced`.
 
+        Unless `awaited` says more, they are waited for as long as delay and jitter can hold one.
         Raises TestbedError when they did not all get as far as the wire.
         """
         now, before = self.wire.duplex, self.wire.counters()
         longest = clock.real(max(now.up.longest_hold, now.down.longest_hold))
+        awaited = awaited or (lambda flight: flight.sent[-1] + longest)
         paths = [self.paths[way] for way in ways]
-        flights = send_paced(paths, count, every, payload, longest, all_suffice=all_suffice)
+        flights = send_paced(paths, count, every, payload, awaited, all_suffice=all_suffice)
         found = dict(zip(ways, flights, strict=True))
         after = self.wire.counters()
         for way in ways:

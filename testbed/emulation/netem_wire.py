@@ -90,6 +90,9 @@ class NetemWire(Wire):
         self._playing = threading.Thread(target=self._play, daemon=True)
         self._playing.start()
 
+    def begin_traces(self, at: float) -> None:
+        """There are none."""
+
     def follow(self, schedule: Schedule) -> None:
         """Keep to the schedule with a thread of this process."""
         self._end_playing()

@@ -137,6 +137,10 @@ class Network:
         """The namespaces of a host."""
         return namespace_of(self._host(host))
 
+    def schedule(self, link: str) -> Schedule:
+        """How a link changes after each restart."""
+        return self._schedules.get(link, Schedule())
+
     @property
     def handovers(self) -> Handovers:
         """What keeps and changes the device's path."""

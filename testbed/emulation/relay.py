@@ -14,13 +14,14 @@ ready message with what was applied, then one reply to each request on stdin:
     {"restart": {"repetition": N, "logs": {"up": PATH, "down": PATH} or null}}
     {"end_logs": true}
     {"begin": S}
+    {"begin_traces": S}
     {"applied": true}
 
 `set` is in force at once, and again after each restart. A restart begins the links' randomness and
 packet numbers anew, plays the schedule that was to be followed, and logs every packet from then on;
 it is granted when no packet waits to be sent. `end_logs` ends those logs; it is asked until they
-are whole. `begin` plays the schedule anew, from a time 0 on the clock. The relay exits when stdin
-closes, and dies of any error.
+are whole. `begin` plays the schedule anew, from a time 0 on the clock; `begin_traces` has traces of
+deliveries alone begin there. The relay exits when stdin closes, and dies of any error.
 It imports neither torch, zmq nor mininet, so that it starts in a fraction of a second.
 """
 
@@ -93,7 +94,7 @@ class Relay:
     def _begin_traces(self) -> None:
         if self._player.began is not None:
             for way in self._directions.values():
-                way.begin_trace(self._player.began)
+                way.begin_trace(self._player.began, self._player.began)
 
     def _play(self) -> None:
         """Put into force what is due by the schedule."""
@@ -131,6 +132,10 @@ class Relay:
             return {"whole": all(whole)}
         if "begin" in request:
             self._begin(request["begin"])
+        if "begin_traces" in request:
+            now = clock.now()
+            for way in ways.values():
+                way.begin_trace(now, request["begin_traces"])
         if "applied" in request:
             return {"applied": [(each.scheduled, each.applied) for each in self._player.applied]}
         if "forget_lateness" in request:

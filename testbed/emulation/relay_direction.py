@@ -101,9 +101,9 @@ class Direction:
             due = None if scheduled is None else nanoseconds(scheduled)
             self._log.write(ChangeLine(nanoseconds(now), spec.to_mapping(), held, due))
 
-    def begin_trace(self, now: float) -> None:
-        """Time 0 of a trace of deliveries is now."""
-        self._pipeline.begin_trace(now)
+    def begin_trace(self, now: float, began: float) -> None:
+        """From now on a trace of deliveries is followed whose time 0 is at `began`."""
+        self._pipeline.begin_trace(now, began)
 
     def restart(self, spec: LinkSpec, repetition: int, log: str | None) -> None:
         """Begin numbers, randomness and log anew. Call it when no packet waits."""

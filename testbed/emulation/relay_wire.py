@@ -94,6 +94,10 @@ class RelayWire(Wire):
         """Let the relay play the schedule anew."""
         self._ask({"begin": at})
 
+    def begin_traces(self, at: float) -> None:
+        """Let traces of deliveries begin anew; the schedule goes on."""
+        self._ask({"begin_traces": at})
+
     def follow(self, schedule: Schedule) -> None:
         """Hand the schedule to the relay, which keeps to it by itself."""
         moments = [

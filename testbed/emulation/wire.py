@@ -105,6 +105,10 @@ class Wire(ABC):
         """
 
     @abstractmethod
+    def begin_traces(self, at: float) -> None:
+        """Take `at`, of testbed.clock, for time 0 of traces of deliveries until the next begin."""
+
+    @abstractmethod
     def follow(self, schedule: Schedule) -> None:
         """From each restart on, change as the schedule says, from what is in force without it."""
 

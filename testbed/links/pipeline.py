@@ -5,7 +5,6 @@ from collections.abc import Callable
 from testbed.links.corrupt import Corruption
 from testbed.links.counts import Counts
 from testbed.links.delay import DelayLine
-from testbed.links.delivery import DeliveryTrace
 from testbed.links.gilbert_elliott import GilbertElliott, GilbertElliottLoss
 from testbed.links.keyed import Key, KeyedUniform
 from testbed.links.loss import BernoulliLoss
@@ -13,7 +12,7 @@ from testbed.links.loss_trace import LossTrace
 from testbed.links.packet import Departure, Packet
 from testbed.links.queue import as_queue
 from testbed.links.rate import RateServer
-from testbed.links.service import ConstantRate, Deliveries, Service
+from testbed.links.service import service_of
 from testbed.links.spec import ETHERNET_HEADER, LinkSpec
 
 OnDrop = Callable[[Packet, str], None]  # of a packet and the reason
@@ -40,7 +39,7 @@ class Pipeline:
         self._copies = KeyedUniform(key, "duplicate")
         self._corrupt = Corruption(KeyedUniform(key, "corrupt"), KeyedUniform(key, "bit"))
         self._server = RateServer(
-            self._service(spec), spec.mean_rate, as_queue(spec.queue), self._drop
+            service_of(spec.rate, began), spec.mean_rate, as_queue(spec.queue), self._drop
         )
         self._line = DelayLine(key, spec.delay, spec.jitter, spec.reorder)
         if spec.stands_still:
@@ -101,21 +100,16 @@ class Pipeline:
         held: what has not been sent yet waits until the next change, as it does at rate 0.
         """
         self._advance(now)
-        service = self._service(spec)
+        service = service_of(spec.rate, self._began)
         held = held or spec.stands_still
         self._server.change(now, service, spec.mean_rate, as_queue(spec.queue), held=held)
         self._line.change(spec.delay, spec.jitter, spec.reorder)
         self.spec = spec
 
-    def begin_trace(self, now: float) -> None:
-        """Time 0 of a trace of deliveries is now. Call it before the first packet."""
-        self._began = now
+    def begin_trace(self, now: float, began: float) -> None:
+        """From now on a trace of deliveries is followed whose time 0 is at `began`."""
+        self._began = began
         self.change(now, self.spec)
-
-    def _service(self, spec: LinkSpec) -> Service:
-        if isinstance(spec.rate, DeliveryTrace):
-            return Deliveries(spec.rate, self._began)
-        return ConstantRate(spec.rate)
 
     def _loses(self, number: int) -> bool:
         loss = self.spec.loss

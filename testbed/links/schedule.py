@@ -5,7 +5,7 @@ which a whole state comes into force. Times are seconds from the link's time 0.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from operator import itemgetter
 from typing import Any
@@ -39,6 +39,23 @@ class Schedule:
     moments: tuple[Moment, ...] = ()
     on_first_packet: bool = False
     rows_until: tuple[tuple[str, float], ...] = ()
+
+    def opening(self, duplex: Duplex) -> Duplex:
+        """What each direction of a link does when it first lets packets pass; `duplex` if never."""
+        return Duplex(
+            up=_first_that_lets_pass([duplex.up, *(each.up for each in self.moments)], self),
+            down=_first_that_lets_pass([duplex.down, *(each.down for each in self.moments)], self),
+        )
+
+    @property
+    def at_once(self) -> bool:
+        """Whether the link begins with a change, so that its first spec is never in force."""
+        return bool(self.moments) and self.moments[0].time == 0
+
+
+def _first_that_lets_pass(specs: Sequence[LinkSpec], schedule: Schedule) -> LinkSpec:
+    in_force = specs[1:] if schedule.at_once else specs
+    return next((spec for spec in in_force if spec.lets_pass), specs[0])
 
 
 class TooManyMomentsError(Exception):

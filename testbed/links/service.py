@@ -3,10 +3,14 @@
 Times in seconds on the caller's clock.
 """
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from testbed.links.delivery import DeliveryTrace
 from testbed.links.queue import FULL_FRAME
+
+Rate = float | DeliveryTrace | None
+"""Of a LinkSpec."""
 
 
 class Service(Protocol):
@@ -68,3 +72,20 @@ class Deliveries:
     def unsent(self, now: float, finish: float, size: int) -> float:
         """All of it: it is sent by its last opportunity."""
         return float(size) if finish > now else 0.0
+
+
+def service_of(rate: Rate, began: float) -> Service:
+    """The service at a rate, or by a trace whose time 0 is at `began`."""
+    return Deliveries(rate, began) if isinstance(rate, DeliveryTrace) else ConstantRate(rate)
+
+
+def served(rate: Rate, times: Sequence[float], size: int, *, began: float) -> list[float]:
+    """When each of some packets has been sent that come at `times` to a link with nothing to do.
+
+    `size` is that of each in bytes; none is dropped.
+    """
+    service, free, found = service_of(rate, began), 0.0, []
+    for time in times:
+        free = service.finish(max(time, free), size, idle=time >= free)
+        found.append(free)
+    return found

@@ -130,6 +130,11 @@ class LinkSpec:
         return self.rate == 0
 
     @property
+    def lets_pass(self) -> bool:
+        """Whether any packet arrives."""
+        return not self.stands_still and self.loss != 1
+
+    @property
     def shortest_hold(self) -> float:
         """The least that delay and jitter can hold a packet, in seconds."""
         return 0.0 if self.reorder > 0 else as_jitter(self.jitter).shortest(self.delay)

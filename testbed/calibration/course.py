@@ -40,7 +40,14 @@ def course(spec: LinkSpec, sent: Sequence[float], size: int, *, began: float) ->
     return Course(np.asarray(alone) + spec.shortest_hold, np.asarray(behind) + spec.longest_hold)
 
 
-def where_to_begin(trace: DeliveryTrace, count: int, every: float, size: int) -> float:
+class Beginning(NamedTuple):
+    """Where in a trace to begin to send packets, and how long they take until all have crossed."""
+
+    time: float
+    takes: float
+
+
+def where_to_begin(trace: DeliveryTrace, count: int, every: float, size: int) -> Beginning:
     """The time in a trace from which so many packets of `size` bytes have soonest crossed.
 
     One is sent every `every` seconds. It is shortly before a delivery, and behind a time without
@@ -52,10 +59,10 @@ def where_to_begin(trace: DeliveryTrace, count: int, every: float, size: int) ->
     quiet = gaps >= _QUIET
     starts = np.flatnonzero(quiet if quiet.any() else gaps > 0)
     last = times[starts] - LEAD + (count - 1) * every
-    rounds, rest = np.divmod(last, trace.period)
+    rounds, rest = np.divmod(np.maximum(last, 0), trace.period)
     next_one = rounds.astype(int) * len(times) + np.searchsorted(times, rest)
     enough = starts + math.ceil(count * size / FULL_FRAME) - 1
     number = np.maximum(next_one, enough)
-    crossed = number // len(times) * trace.period + times[number % len(times)]
-    best = times[starts[np.argmin(crossed - times[starts])]]
-    return float(best - LEAD) % trace.period
+    takes = number // len(times) * trace.period + times[number % len(times)] - times[starts]
+    best = int(np.argmin(takes))
+    return Beginning(float(times[starts[best]] - LEAD) % trace.period, float(takes[best]) + LEAD)

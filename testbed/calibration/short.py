@@ -144,9 +144,12 @@ def _follow(stage: Stage, way: str, needed: int) -> Probe:
     spec, size = stage.spec(way), SMALL + HEADERS
     assert isinstance(spec.rate, DeliveryTrace)
     count = max(_FEWEST, needed)
-    first = where_to_begin(spec.rate, count, _EVERY, size)
+    begin = where_to_begin(spec.rate, count, _EVERY, size)
+    if begin.takes > _LONGEST_PROBING:
+        count = needed
+        begin = where_to_begin(spec.rate, count, _EVERY, size)
     start = time.monotonic() + _AHEAD
-    began = start - first
+    began = start - begin.time
     stage.wire.begin_traces(clock.emulated(began))
     sleep_until(start)
 

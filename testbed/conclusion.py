@@ -90,8 +90,22 @@ def _judge(verdict: Verdict, ended: list[RunEnded], networks: list[NetworkUp]) -
             verdict.include(network.verdict, _where(network.point))
     for run in ended:
         verdict.include(run.verdict, _where(run.point))
+    verdict.warnings += _unmet(ended)
     for level, reason in text_reasons([row for run in ended for row in run.rows]):
         verdict.add(level, reason)
+
+
+def _unmet(ended: list[RunEnded]) -> Iterator[str]:
+    """What links were asked to do that runs did not meet, each once, with what these runs took."""
+    seconds: dict[str, list[float]] = {}
+    for run in ended:
+        for what in run.unmet:
+            seconds.setdefault(what, []).append(run.seconds)
+    for what, took in seconds.items():
+        shortest, longest = f"{min(took):.1f}", f"{max(took):.1f}"
+        span = longest if shortest == longest else f"{shortest} to {longest}"
+        of_all = f" in {len(took)} of {len(ended)} runs, which took"
+        yield f"{what}{of_all if len(ended) > 1 else ': the run took'} {span} s"
 
 
 def text_reasons(rows: list[Row]) -> Iterator[tuple[Level, str]]:

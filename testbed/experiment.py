@@ -31,6 +31,7 @@ from testbed.emulation.topology import (
     topology_links,
 )
 from testbed.errors import TestbedError
+from testbed.links.unmet import unmet
 from testbed.models.spec import HuggingFaceSpec, ModelSpec, Role
 from testbed.node_process import NodeProcess, receive_any
 from testbed.plan import Plan
@@ -94,6 +95,11 @@ class Experiment:
         """On the links, as they were measured."""
         self.verdict = Verdict()
         """On the run that has ended last, its texts apart."""
+        self.seconds = 0.0
+        """What that run took."""
+        self.unmet: list[str] = []
+        """What links were asked to do that it did not meet."""
+        self._began = 0.0
         self._stack = ExitStack()
         topology = load_topology(scenario.document.topology, scenario.document.devices)
         self._links, self._plain = topology_links(topology), plain_links(topology)
@@ -149,10 +155,10 @@ class Experiment:
         # From here on, so that each method meets the same link from its beginning on.
         for wire in self.network.wires.values():
             wire.restart(repetition, directory)
-        began = clock.now()
+        self._began = clock.now()
         for wire in self.network.wires.values():
-            wire.begin(began)
-        self.network.handovers.begin(began)
+            wire.begin(self._began)
+        self.network.handovers.begin(self._began)
 
     def end(self, entry: MethodEntry, repetition: int) -> list[Row]:
         """End a run: write down how the links and the path changed, and judge it; all its rows.
@@ -160,6 +166,9 @@ class Experiment:
         All that it wrote is whole then, and its rows know how long their rounds took, and for what.
         """
         directory = self._results.run(entry.label, repetition, self._point)
+        scenario = self._scenario
+        self.seconds = clock.now() - self._began
+        self.unmet = unmet(scenario.links, scenario.schedules, scenario.handovers, self.seconds)
         for name, wire in self.network.wires.items():
             wire.check()  # it may have failed since the last text
             wire.end_logs()

@@ -90,6 +90,10 @@ class RunEnded(_Line, kw_only=True, tag="run"):
     rows: list[Row]
     files: dict[str, Checksum] = {}
     """All that is in its folder; empty where an older testbed wrote it."""
+    seconds: float = 0.0
+    """What all its texts took together, from its beginning to its end."""
+    unmet: list[str] = []
+    """What links were asked to do that it did not meet, see testbed.links.unmet."""
 
 
 class Discarded(_Line, kw_only=True, tag="discarded"):

@@ -73,6 +73,7 @@ def prepare(point: Point, backend: str, jobs: int = 1, why_no_captures: str = ""
         capture=document.capture and not why_no_captures,
         warnings=[
             *_warnings(pair),
+            *scenario.idle(),
             *(
                 [_NOT_CAPTURED.format(why=why_no_captures)]
                 if document.capture and why_no_captures

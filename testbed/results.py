@@ -9,7 +9,7 @@ import re
 import secrets
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from fnmatch import fnmatch
@@ -35,6 +35,12 @@ from testbed.traces.verdict import Verdict, worst
 from testbed.undamaged import require_undamaged, require_whole_run
 from testbed.whole_file import write_whole
 from testbed.yaml_text import parse_yaml
+
+_PLACERS: dict[str, Callable[[Any, Callable[[str], str]], Any]] = {
+    "links": place_files,
+    "compute": place_profiles,
+}
+"""What replaces the paths of files in each section of a scenario that has some."""
 
 _NO_EVENTS = ("changes.*.jsonl", "handovers.jsonl")
 """Files beside those of the nodes, about links; see testbed.emulation.punctuality."""
@@ -345,11 +351,15 @@ class Results:
 
     def write_scenario(self, scenario: dict[str, Any]) -> None:
         """scenario.yaml, as resolved, with copies of the files that it names."""
-        placers = {"links": place_files, "compute": place_profiles}
         scenario = {
-            key: placers[key](value, self._keep) if key in placers else value
+            key: _PLACERS[key](value, self._keep) if key in _PLACERS else value
             for key, value in scenario.items()
         }
+        if isinstance(scenario.get("sweep"), list):
+            scenario["sweep"] = [
+                {key: self._keep_at(key, value) for key, value in point.items()}
+                for point in scenario["sweep"]
+            ]
         text = yaml.dump(scenario, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
         write_whole(self.path / "scenario.yaml", text.encode())
 
@@ -402,10 +412,12 @@ class Results:
         return stored.read(self.path / "verdict.json", Verdict)
 
     def warnings(self) -> list[str]:
-        """What plan.json warns of, at any point of the sweep."""
-        if not (self.path / "plan.json").exists():
-            return []
-        return list(dict.fromkeys(warning for plan in self._plans() for warning in plan.warnings))
+        """What plan.json warns of, at any point of the sweep, and what was found out in runs."""
+        plans = self._plans() if (self.path / "plan.json").exists() else []
+        found = [warning for plan in plans for warning in plan.warnings]
+        if (self.path / "verdict.json").exists():
+            found += self.verdict().warnings
+        return list(dict.fromkeys(found))
 
     def planned(self) -> list[tuple[Values, list[str]]]:
         """Each point of plan.json with the labels of its methods, in the order of the scenario.
@@ -426,6 +438,18 @@ class Results:
 
     def _plans(self) -> list[_Planned]:
         return stored.read(self.path / "plan.json", list[_Planned])
+
+    def _keep_at(self, path: str, value: Any) -> Any:
+        """What a sweep puts at KEY.KEY, with copies of the files that it names."""
+        section, *keys = path.split(".")
+        if section not in _PLACERS:
+            return value
+        for key in reversed(keys):
+            value = {key: value}
+        value = _PLACERS[section](value, self._keep)
+        for key in keys:
+            value = value[key]
+        return value
 
     def _keep(self, path: str) -> str:
         """Copy a file into `inputs`; its place in the results directory."""

@@ -199,6 +199,8 @@ class Runner:
                 verdict=experiment.verdict,
                 rows=rows,
                 files=files,
+                seconds=experiment.seconds,
+                unmet=experiment.unmet,
             )
         )
 

@@ -32,6 +32,7 @@ from testbed.input_file import read_text
 from testbed.links.changes import read_schedule
 from testbed.links.files import place_files
 from testbed.links.handovers import Handover, Interval, held_links, read_handovers
+from testbed.links.idle import idle
 from testbed.links.profiles import find_profile
 from testbed.links.queue import as_queue
 from testbed.links.schedule import Schedule
@@ -83,6 +84,8 @@ class Scenario:
     """Of the models that are paced."""
     timeout: float
     """Longest silence in seconds before a run is given up."""
+    radios: list[str]
+    """The links that the device can hand over between, the first one in use at first."""
     source: str
     """The file it was read from, for messages."""
     points: tuple[Point, ...] = ()
@@ -104,6 +107,17 @@ class Scenario:
             for point in self.every_point()
             for refusal in refusals(point.scenario.links, point.scenario.schedules)
         ]
+
+    def idle(self) -> list[str]:
+        """What it asks of links that can take no effect, with the reasons."""
+        found = [
+            (f"{name}.{key}", reason)
+            for name, duplex in self.links.items()
+            for key, reason in idle(self.document.links[name], duplex, self.schedules[name])
+        ]
+        used = {*self.radios[:1], *(handover.to for handover in self.handovers)}
+        found += [(name, "no handover leads to it") for name in self.radios if name not in used]
+        return [f"links.{key} has no effect: {reason}" for key, reason in found]
 
     def to_mapping(self) -> dict[str, Any]:
         """The scenario with every default filled in; reads back as the same scenario."""
@@ -258,6 +272,7 @@ def _check(raw: Mapping[str, Any], where: str, reader: PromptReader) -> Scenario
         methods=entries,
         paces=paces,
         timeout=timeout,
+        radios=paths,
         prompts=reader.read(document.prompts, document.seed),
         source=where,
         points=_check_points(raw, document, where, reader),

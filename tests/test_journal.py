@@ -103,6 +103,34 @@ def test_runs_that_are_not_valid_can_be_done_once_more(tmp_path):
     assert results.discarded() == 2
 
 
+def test_what_runs_did_not_meet_is_told_once_with_what_they_took_and_is_no_reason(tmp_path):
+    results = made(tmp_path)
+    late, again = "link radio: the change at 300s never took place", "link radio: the trace began"
+    for point, seconds, unmet in ((SLOW, 12.34, [late]), (FAST, 2.0, [late, again])):
+        record = journal.RunEnded(
+            network="n", point=point, turn=Turn("dsd", 0), verdict=Verdict(),
+            rows=[row("dsd", point=point)], seconds=seconds, unmet=unmet,
+        )  # fmt: skip
+        journal.append(results.path, record)
+    assert conclude(results, 0, 2) == 0
+    assert results.verdict().reasons == []
+    assert results.warnings() == [
+        f"{late} in 2 of 2 runs, which took 2.0 to 12.3 s",
+        f"{again} in 1 of 2 runs, which took 2.0 s",
+    ]
+
+
+def test_one_run_that_did_not_meet_something_is_told_of_alone(tmp_path):
+    results = made(tmp_path)
+    record = journal.RunEnded(
+        network="n", point=SLOW, turn=Turn("dsd", 0), verdict=Verdict(),
+        rows=[row("dsd", point=SLOW)], seconds=12.34, unmet=["the handover never took place"],
+    )  # fmt: skip
+    journal.append(results.path, record)
+    conclude(results, 0, 1)
+    assert results.warnings() == ["the handover never took place: the run took 12.3 s"]
+
+
 def test_a_line_that_was_cut_off_is_none(tmp_path):
     results = made(tmp_path)
     ended(results, "n", SLOW, "dsd", 0)

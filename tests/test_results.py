@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 import shutil
 from pathlib import Path
@@ -18,11 +19,13 @@ from testbed.generations import Sample
 from testbed.intervals import speed
 from testbed.measures import predicted_speed
 from testbed.results import Results, Summary
+from testbed.scenario import check_scenario
 from testbed.table import energy_table, print_results
 from testbed.traces.phases import PHASES
 from testbed.traces.summary import together_speed
 from testbed.traces.verdict import Verdict
 from tests.records import ROW, alone, make_results, row
+from tests.test_scenario import BASE
 
 OLD = Path(__file__).parent / "old_results"
 
@@ -73,6 +76,47 @@ def test_line_breaks_of_all_kinds_survive(tmp_path):
     odd = [f"a{end}b" for end in ("\n", "\r", "\r\n", "\x85", "\u2028", "\u2029", "\x0b")]
     odd += ["\n", "\x85", "\ufeff", "- 'x'\t\"y\"\\ # no", "null", ""]
     assert reread(Results(tmp_path), {"prompts": odd}) == {"prompts": odd}
+
+
+def test_results_hold_all_files_of_links_and_compute_wherever_a_sweep_names_them(tmp_path):
+    """Also those of one name in unlike folders."""
+    here, there = tmp_path / "here", tmp_path / "there"
+    for number, folder in enumerate((here, there), 1):
+        folder.mkdir()
+        (folder / "t.mm").write_text(f"{number}\n")
+        (folder / "t.csv").write_text(f"time,rate\n0,{number}mbit\n")
+        (folder / "phone.yaml").write_text(
+            f"per_pass: {number}ms\nper_token: 1ms\nsource: a watch\n"
+        )
+    up, profile = "links.radio.up", "compute.draft.profile"
+    raw = {**copy.deepcopy(BASE), "compute": {"draft": {"per_pass": "1ms", "per_token": "1ms"}}}
+    raw["sweep"] = [
+        {f"{up}.rate": {"mahimahi": "here/t.mm"}, profile: "here/phone.yaml"},
+        {f"{up}.rate.mahimahi": "there/t.mm", profile: "there/phone.yaml"},
+        {f"{up}.trace": "here/t.csv"},
+        {up: {"trace": "there/t.csv"}},
+    ]
+    raw["links"]["radio"]["up"] = {"rate": {"mahimahi": "here/t.mm"}}
+    raw["sweep"][0]["seed"] = 7
+    folder = tmp_path / "results"
+    folder.mkdir()
+    asked = check_scenario(raw, str(tmp_path / "s.yaml"))
+    results = Results(folder)
+    results.write_scenario(asked.to_mapping())
+    shutil.rmtree(here)
+    shutil.rmtree(there)
+    folder = folder.rename(tmp_path / "moved")
+    kept = check_scenario(Results(folder).scenario(), str(folder / "scenario.yaml"))
+    for before, after in zip(asked.points, kept.points, strict=True):
+        assert asked_of(before) == asked_of(after)
+    assert len(list(folder.glob("inputs/*"))) == 6
+
+
+def asked_of(point) -> tuple:
+    rate = point.scenario.links["radio"].up.rate
+    times = rate and rate.times
+    moments = [each.up.rate for each in point.scenario.schedules["radio"].moments]
+    return times, moments, point.scenario.paces
 
 
 def test_the_scenario_stays_legible(tmp_path):

@@ -63,6 +63,7 @@ def _compile(
             "of the run; use run"
         )
     busy_until = 0.0
+    changes_at = []
     for index, change in enumerate(changes):
         place = f"{where}.changes[{index}]"
         values = _read_change(change, place)
@@ -74,11 +75,12 @@ def _compile(
         for way in traces:
             if way in values:
                 raise TestbedError(f"{place}.{way}: this direction follows a trace already")
+        changes_at.append(values["at"])
         try:
             busy_until = _add(draft, values)
         except ValueError as error:
             raise TestbedError(f"{place}.{error}") from error
-    return draft.compile(on_first_packet=_STARTS[start])
+    return draft.compile(on_first_packet=_STARTS[start], changes_at=changes_at)
 
 
 def _follow_traces(

@@ -33,11 +33,13 @@ class Schedule:
 
     on_first_packet: time 0 is when the first packet comes, in either direction; else it is when
         a run of a method begins.
+    changes_at: when each change that a scenario writes begins.
     rows_until: the time of the last row of a direction's trace, for each direction that has one.
     """
 
     moments: tuple[Moment, ...] = ()
     on_first_packet: bool = False
+    changes_at: tuple[float, ...] = ()
     rows_until: tuple[tuple[str, float], ...] = ()
 
     def opening(self, duplex: Duplex) -> Duplex:
@@ -125,7 +127,9 @@ class Draft:
         self._take(2)
         self._holds.append((start, end))
 
-    def compile(self, *, on_first_packet: bool = False) -> Schedule:
+    def compile(
+        self, *, on_first_packet: bool = False, changes_at: Iterable[float] = ()
+    ) -> Schedule:
         """The schedule."""
         outages, holds = _merged(self._outages), _merged(self._holds)
         times = {time for specs in self._specs.values() for time, _ in specs[1:]}
@@ -136,7 +140,8 @@ class Draft:
             if _within(outages, time):
                 up, down = replace(up, loss=1.0), replace(down, loss=1.0)
             found.append(Moment(time, up, down, _within(holds, time)))
-        return Schedule(tuple(found), on_first_packet, tuple(self._rows_until.items()))
+        rows_until = tuple(self._rows_until.items())
+        return Schedule(tuple(found), on_first_packet, tuple(changes_at), rows_until)
 
     def _append(self, way: str, time: float, values: dict[str, Any]) -> None:
         last, spec = self._specs[way][-1]

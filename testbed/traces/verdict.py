@@ -22,6 +22,8 @@ class Verdict(msgspec.Struct):
     reasons: list[str] = msgspec.field(default_factory=list)
     links: list[Check] = msgspec.field(default_factory=list)
     """What was measured of the links before the run."""
+    warnings: list[str] = msgspec.field(default_factory=list)
+    """What else to know of the runs, none of which is a reason."""
 
     def add(self, level: Level, reason: str) -> None:
         """Lower the verdict to `level` if it is not that low already."""

@@ -1,5 +1,6 @@
 """Measuring real links: right ones pass, and each way of being wrong fails the check for it."""
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -10,10 +11,12 @@ from testbed.calibration.delay import measure_delay
 from testbed.calibration.rate import measure_rate
 from testbed.calibration.repeats import measure_repeats
 from testbed.calibration.shares import measure_loss, measure_others
+from testbed.calibration.short import check_link, severity
 from testbed.calibration.stage import Stage, once_more
 from testbed.emulation.network import Network
 from testbed.emulation.topology import load_topology
 from testbed.errors import TestbedError
+from testbed.links.delivery import DeliveryTrace
 from testbed.links.gilbert_elliott import GilbertElliott
 from testbed.links.jitter import Jitter
 from testbed.links.spec import Duplex, LinkSpec
@@ -57,6 +60,28 @@ def test_a_delay_that_is_off_fails():
     wrong = {"delay": lambda delay: delay + 0.001}
     failed, _ = measure(spec, lambda stage: measure_delay(stage, NOISE)[0], **wrong)
     assert failed == {"delay, median"}
+
+
+@inside_sandbox
+def test_a_trace_with_a_long_gap_is_probed_at_once_and_who_ignores_it_or_is_silent_is_found():
+    rate = DeliveryTrace("t", tuple(ms / 1000 for ms in [*range(80_000, 90_000, 3), 90_000]))
+    spec = LinkSpec(rate=rate, delay=0.001)
+    with Network(load_topology("edge"), {"radio": Duplex(spec, spec)}, "relay", 1) as network:
+        link = network.declared[0]
+        with punctually(), Stage(network, link) as stage:
+            began = time.monotonic()
+            right = {(each.way, each.name): each for each in check_link(stage)}
+            assert time.monotonic() - began < 20  # and not 80
+            assert right["up", "ahead of the trace"].outcome == "ok"
+            assert right["down", "ahead of the trace"].outcome == "ok"
+            assert right["up", "delay, median"].note == "25 of 25 probes"
+            network.wires["radio"].change(up=LinkSpec(delay=0.001))
+            wrong = {(each.way, each.name): each for each in check_link(stage)}
+            assert severity(wrong["up", "ahead of the trace"]) == "invalid"
+            assert wrong["down", "ahead of the trace"].outcome == "ok"
+            network.wires["radio"].change(up=LinkSpec(loss=1.0))
+            with pytest.raises(TestbedError, match="link radio is silent up: none of 25 packets"):
+                check_link(stage)
 
 
 @inside_sandbox

@@ -80,6 +80,7 @@ def check(monkeypatch):
     """`check_links` of one link whose delays are measured as these, one try after the other."""
     monkeypatch.setattr(short, "Stage", lambda network, link: contextlib.nullcontext())
     monkeypatch.setattr(short, "punctually", contextlib.nullcontext)
+    monkeypatch.setattr(short, "_as_runs_begin", contextlib.nullcontext)
     monkeypatch.setattr(stage.time, "sleep", lambda seconds: None)
 
     def run(*delays):

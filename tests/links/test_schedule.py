@@ -179,3 +179,24 @@ def test_no_change_loses_or_reorders_a_packet(steps):
     while (departure := line.leave(float("inf"))) is not None:
         got.append(departure.packet.number)
     assert got == list(range(sent))
+
+
+DEAD = {"at": "0s", "up": {"rate": "0"}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "rates"),
+    [
+        ([], (10e6, 20e6)),
+        ([{"at": "1s", "up": {"rate": "2mbit"}}], (10e6, 20e6)),
+        ([{"at": "0s", "up": {"rate": "2mbit"}}], (2e6, 20e6)),
+        ([DEAD, {"at": "1s", "up": {"rate": "2mbit"}}], (2e6, 20e6)),
+        ([{"at": "0s", "outage": "1s"}, {"at": "2s", "up": {"rate": "2mbit"}}], (10e6, 20e6)),
+        ([{"at": "0s", "handover": "1s", "down": {"rate": "2mbit"}}], (10e6, 20e6)),
+        ([DEAD], (10e6, 20e6)),
+    ],
+)
+def test_a_link_opens_with_what_first_lets_packets_pass(changes, rates):
+    opening = read_schedule(BASE, "run", changes, {}, "links.radio").opening(BASE)
+    assert (opening.up.rate, opening.down.rate) == rates
+    assert (opening.up.loss, opening.down.loss) == (0, 0)

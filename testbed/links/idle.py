@@ -1,0 +1,80 @@
+"""What a scenario asks of a link that can take no effect, because of what else it asks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
+from typing import Any
+
+from testbed.links.delivery import DeliveryTrace
+from testbed.links.gilbert_elliott import GilbertElliott
+from testbed.links.jitter import as_jitter
+from testbed.links.loss_trace import LossTrace
+from testbed.links.schedule import Schedule
+from testbed.links.spec import Duplex, LinkSpec
+
+_DEFAULTS = {field.name: getattr(LinkSpec(), field.name) for field in fields(LinkSpec)}
+
+
+Finding = tuple[str, str]
+"""A key, and why it has no effect."""
+
+
+def idle(written: Mapping[str, Any], duplex: Duplex, schedule: Schedule) -> list[Finding]:
+    """Each of it by its key below the link. `written` is what a scenario writes of the link."""
+    found: list[Finding] = []
+    traced = False
+    for way in ("up", "down"):
+        specs: list[LinkSpec] = [getattr(state, way) for state in (duplex, *schedule.moments)]
+        traced = traced or any(isinstance(spec.rate, DeliveryTrace) for spec in specs)
+        asked = written.get(way, {})
+        reasons = (
+            *_replaced(asked, specs, schedule),
+            *_queue(asked, specs),
+            *_jitter(asked, specs[0]),
+            *_loss(specs[0].loss),
+            *_reorder(specs[0]),
+        )
+        found += [(f"{way}.{key}", reason) for key, reason in reasons]
+    if "start" in written and not schedule.moments and not traced:
+        found.append(("start", "nothing changes, and there is no trace of deliveries"))
+    return found
+
+
+def _replaced(
+    asked: Mapping[str, Any], specs: Sequence[LinkSpec], schedule: Schedule
+) -> Iterator[Finding]:
+    """Values that are never in force, as the link begins with a change."""
+    if not schedule.at_once:
+        return
+    for name, default in _DEFAULTS.items():
+        first = getattr(specs[0], name)
+        later = [getattr(spec, name) for spec in specs[1:]]
+        if name in asked and first not in (default, *later):
+            yield name, "a trace or a change replaces it at 0 s"
+
+
+def _queue(asked: Mapping[str, Any], specs: Sequence[LinkSpec]) -> Iterator[Finding]:
+    unlimited = all(spec.rate is None for spec in specs)
+    if "queue" in asked and unlimited and specs[0].queue != _DEFAULTS["queue"]:
+        yield "queue", "nothing queues without a rate"
+
+
+def _jitter(asked: Mapping[str, Any], spec: LinkSpec) -> Iterator[Finding]:
+    if isinstance(asked.get("jitter"), Mapping) and as_jitter(spec.jitter).none:
+        yield "jitter", "its spread is 0"
+
+
+def _loss(loss: float | GilbertElliott | LossTrace) -> Iterator[Finding]:
+    if isinstance(loss, LossTrace) and not any(loss.lost):
+        yield "loss", "its trace loses no packet"
+    elif isinstance(loss, GilbertElliott):
+        if loss.p == 0:
+            yield "loss", "its bursts never begin"
+        elif loss.bad_loss == loss.good_loss:
+            yield "loss", "it is the same in bursts and between them, so that there are none"
+
+
+def _reorder(spec: LinkSpec) -> Iterator[Finding]:
+    if spec.reorder == 1:
+        yield "reorder", "every packet overtakes, so that none is held, nor overtaken"

@@ -1,0 +1,53 @@
+"""What a link was asked to do that a run did not see, or saw only the beginning of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from testbed.links.delivery import DeliveryTrace
+from testbed.links.handovers import Handover
+from testbed.links.schedule import Schedule
+from testbed.links.spec import Duplex
+from testbed.links.units import format_time
+
+
+def unmet(
+    links: Mapping[str, Duplex],
+    schedules: Mapping[str, Schedule],
+    handovers: Sequence[Handover],
+    seconds: float,
+) -> list[str]:
+    """Each thing that a run of so many seconds did not meet, in a sentence without its end."""
+    found: list[str] = []
+    for name, duplex in links.items():
+        schedule = schedules.get(name, Schedule())
+        found += _late(f"link {name}: the change", schedule.changes_at, seconds)
+        found += _rows(name, schedule, seconds)
+        found += _deliveries(name, duplex, schedule, seconds)
+    return found + list(_late("the handover", [each.time for each in handovers], seconds))
+
+
+def _late(what: str, times: Sequence[float], seconds: float) -> Iterator[str]:
+    late = [time for time in times if time > seconds]
+    if len(late) == 1:
+        yield f"{what} at {format_time(late[0])} never took place"
+    elif late:
+        yield f"{what}s from {format_time(late[0])} on never took place"
+
+
+def _rows(name: str, schedule: Schedule, seconds: float) -> Iterator[str]:
+    for way, last in schedule.rows_until:
+        where = f"link {name} {way}: the last row of its trace, at {format_time(last)},"
+        if last > seconds:
+            yield f"{where} was not reached"
+        elif last > 0:
+            yield f"{where} held to the end"
+
+
+def _deliveries(name: str, duplex: Duplex, schedule: Schedule, seconds: float) -> Iterator[str]:
+    for way in ("up", "down"):
+        specs = [getattr(state, way) for state in (duplex, *schedule.moments)]
+        rates = (spec.rate for spec in specs if isinstance(spec.rate, DeliveryTrace))
+        for trace in dict.fromkeys(rates):
+            fate = "was not played to its end" if trace.period > seconds else "began again"
+            yield f"link {name} {way}: the trace of {format_time(trace.period)} {fate}"

@@ -1,0 +1,77 @@
+"""When probes of a trace of deliveries should arrive, and where in it they are sent."""
+
+import pytest
+
+from testbed.calibration.course import LEAD, course, where_to_begin
+from testbed.links.delivery import DeliveryTrace
+from testbed.links.keyed import Key
+from testbed.links.pipeline import Pipeline
+from testbed.links.spec import LinkSpec
+
+PROBES, EVERY, SIZE = 25, 5e-3, 142
+
+
+def trace(*milliseconds):
+    return DeliveryTrace("t", tuple(ms / 1000 for ms in milliseconds))
+
+
+GAPPED = trace(*range(1, 20_000, 3), *range(100_000, 110_000, 3))  # 80 s without a delivery
+FIRST = trace(*range(80_000, 81_000))
+TRACES = {
+    "a gap within": GAPPED,
+    "a gap at first": FIRST,
+    "one burst a minute": trace(*[60_000] * 30),
+    "one in 80 s": trace(80_000),
+    "dense": trace(1),
+    "begins at 0": trace(0, 0, 5, 40, 41),
+    "late": trace(*range(800, 9001, 5)),
+}
+
+
+@pytest.mark.parametrize("rate", TRACES.values(), ids=TRACES)
+@pytest.mark.parametrize("count", [1, PROBES])
+def test_probes_have_crossed_when_the_search_says_or_a_delivery_later(rate, count):
+    begin = where_to_begin(rate, count, EVERY, SIZE)
+    assert 0 <= begin.time < rate.period + 1e-9
+    began = 1000 - begin.time
+    line = Pipeline(LinkSpec(rate=rate), Key(1, "radio", "up"), began=began)
+    for number in range(count):
+        line.arrive(1000 + number * EVERY, bytes(SIZE))
+    dues = []
+    while (departure := line.leave(1e9)) is not None:
+        dues.append(departure.due)
+    assert len(dues) == count
+    assert dues[0] - 1000 <= LEAD + 1e-6
+    if begin.takes < 3:
+        assert dues[-1] - 1000 <= begin.takes + 0.04
+
+
+@pytest.mark.parametrize("name", ["a gap within", "a gap at first", "late"])
+def test_a_gap_of_any_length_is_not_waited_for(name):
+    assert where_to_begin(TRACES[name], PROBES, EVERY, SIZE).takes < 0.2
+
+
+def test_probes_begin_where_they_have_to_wait():
+    times = GAPPED.times
+    begin = where_to_begin(GAPPED, PROBES, EVERY, SIZE).time
+    (next_one,) = [time for time in times if begin <= time < begin + LEAD + 1e-9]
+    before = times[times.index(next_one) - 1]
+    assert next_one - before >= 2 * LEAD
+
+
+@pytest.mark.parametrize("rate", TRACES.values(), ids=TRACES)
+def test_a_link_that_follows_its_trace_keeps_the_course(rate):
+    spec = LinkSpec(rate=rate, delay=0.02, jitter=0.005)
+    sent = [500 + number * EVERY for number in range(PROBES)]
+    for loss in (0.0, 0.5):
+        line = Pipeline(
+            LinkSpec(rate=rate, delay=0.02, jitter=0.005, loss=loss),
+            Key(1, "radio", "up"),
+            began=500,
+        )
+        asked = course(spec, sent, SIZE, began=500)
+        for number, time in enumerate(sent):
+            line.arrive(time, number.to_bytes(2, "big") + bytes(SIZE - 2))
+        while (departure := line.leave(1e9)) is not None:
+            number = int.from_bytes(departure.packet.frame[:2], "big")
+            assert asked.earliest[number] - 1e-9 <= departure.due <= asked.latest[number] + 1e-9

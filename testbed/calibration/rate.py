@@ -9,6 +9,7 @@ import time
 
 import numpy as np
 
+from testbed import clock
 from testbed.calibration.bursts import only_rate
 from testbed.calibration.probes import HEADERS, Flight, Floats
 from testbed.calibration.stage import WAYS, Stage
@@ -142,11 +143,13 @@ def _swallow(receiver: socket.socket, until: float) -> tuple[int, float]:
 def measure_trace(stage: Stage, way: str, seconds: float) -> tuple[list[Check], Floats, Floats]:
     """Bytes delivered in each half second of a saturated trace, against those that it allows.
 
+    A trace that begins with a pause is replayed from the half second of its first delivery on.
     Returns the two counts of every bin as well, in packets of full size: asked, measured.
     """
     trace = stage.spec(way).rate
     assert isinstance(trace, DeliveryTrace)
-    seconds = BIN * int(min(seconds, trace.period) / BIN)
+    seconds = BIN * max(1, int(min(seconds, trace.period) / BIN))
+    skipped = BIN * int(max(0.0, trace.times[0] - _AHEAD) / BIN)
     stage.put(
         lambda spec: (
             LinkSpec(rate=spec.rate, queue=_TRACE_QUEUE, mtu=spec.mtu)
@@ -154,8 +157,9 @@ def measure_trace(stage: Stage, way: str, seconds: float) -> tuple[list[Check], 
             else LinkSpec(mtu=spec.mtu)
         )
     )
-    due = [trace.time(number) for number in range(trace.first_from(seconds))]
-    flight = _saturate(stage, way, due)
+    numbers = range(trace.first_from(skipped), trace.first_from(skipped + seconds))
+    due = [trace.time(number) - skipped for number in numbers]
+    flight = _saturate(stage, way, due, skipped)
     edges = np.arange(0, seconds + BIN / 2, BIN)
     asked, _ = np.histogram(np.asarray(due), edges)
     began = flight.sent[0]
@@ -173,11 +177,16 @@ def measure_trace(stage: Stage, way: str, seconds: float) -> tuple[list[Check], 
     return checks, asked.astype(float), measured.astype(float)
 
 
-def _saturate(stage: Stage, way: str, due: list[float]) -> Flight:
-    """Send a packet of full size ahead of each delivery, after some more; begins the trace."""
+def _saturate(stage: Stage, way: str, due: list[float], skipped: float) -> Flight:
+    """Send a packet of full size ahead of each delivery, after some more.
+
+    Begins the trace, but for the seconds that are skipped; `due` counts from there.
+    """
     path = stage.paths[way]
     payload = FULL_FRAME - HEADERS
     stage.wire.restart(0, None)
+    if skipped:
+        stage.wire.begin_traces(clock.now() - clock.emulated(skipped))
     flight = path.begin()
     for _ in range(_RESERVE):
         path.send(payload)

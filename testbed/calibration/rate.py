@@ -159,10 +159,9 @@ def measure_trace(stage: Stage, way: str, seconds: float) -> tuple[list[Check], 
     )
     numbers = range(trace.first_from(skipped), trace.first_from(skipped + seconds))
     due = [trace.time(number) - skipped for number in numbers]
-    flight = _saturate(stage, way, due, skipped)
+    flight, began = _saturate(stage, way, due, skipped)
     edges = np.arange(0, seconds + BIN / 2, BIN)
     asked, _ = np.histogram(np.asarray(due), edges)
-    began = flight.sent[0]
     measured, _ = np.histogram(np.asarray(flight.times) - began, edges)
     worst = float(np.max(np.abs(measured - asked) / np.maximum(asked, 1)))
     total = float(abs(measured.sum() - asked.sum()) / asked.sum())
@@ -177,27 +176,28 @@ def measure_trace(stage: Stage, way: str, seconds: float) -> tuple[list[Check], 
     return checks, asked.astype(float), measured.astype(float)
 
 
-def _saturate(stage: Stage, way: str, due: list[float], skipped: float) -> Flight:
+def _saturate(stage: Stage, way: str, due: list[float], skipped: float) -> tuple[Flight, float]:
     """Send a packet of full size ahead of each delivery, after some more.
 
-    Begins the trace, but for the seconds that are skipped; `due` counts from there.
+    Begins the trace, but for the seconds that are skipped; `due` counts from then, which is
+    returned as well (monotonic clock, seconds).
     """
     path = stage.paths[way]
     payload = FULL_FRAME - HEADERS
     stage.wire.restart(0, None)
-    if skipped:
-        stage.wire.begin_traces(clock.now() - clock.emulated(skipped))
+    began = time.monotonic()
+    stage.wire.begin_traces(clock.emulated(began - skipped))
     flight = path.begin()
     for _ in range(_RESERVE):
         path.send(payload)
     for number, time_due in enumerate(due):
-        wait = flight.sent[0] + time_due - _AHEAD - time.monotonic()
+        wait = began + time_due - _AHEAD - time.monotonic()
         if wait > 0:
             time.sleep(wait)
         path.send(payload)
         if number % 16 == 0:
             path.drain()
-    time.sleep(max(0.0, flight.sent[0] + due[-1] + 0.1 - time.monotonic()))
+    time.sleep(max(0.0, began + due[-1] + 0.1 - time.monotonic()))
     path.drain()
     stage.count_order({way: flight})
-    return flight
+    return flight, began

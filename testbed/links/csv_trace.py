@@ -47,6 +47,7 @@ def read_csv_trace(path: Path, where: str) -> Iterator[Row]:
     columns: list[tuple[str, str]] = []
     separator = _SEPARATORS[0]
     last = -1.0
+    known: dict[tuple[str, str], Any] = {}  # values repeat
     for number, line in read_lines(path, where):
         place = place_of(path, where, number)
         if not columns:
@@ -64,7 +65,10 @@ def read_csv_trace(path: Path, where: str) -> Iterator[Row]:
         if time <= last:
             raise TestbedError(f"{place}: time {text} is not later than the row above")
         last = time
-        yield Row(time, LinkSpec.parse_fields(row, place), place)
+        for each in row.items():
+            if each not in known:
+                known[each] = LinkSpec.parse_fields(dict([each]), place)[each[0]]
+        yield Row(time, {name: known[name, text] for name, text in row.items()}, place)
     if last < 0:
         raise TestbedError(f"{where}: {path}: it holds no row")
 

@@ -143,6 +143,9 @@ class Experiment:
         """Start a run: a new connection, new event files, and the links as they were at first."""
         directory = self._results.run(entry.label, repetition, self._point)
         self.network.handovers.reset()
+        # Nodes connect over links as they are at first, not as probes or the last run left them.
+        for wire in self.network.wires.values():
+            wire.begin(clock.now())
         self.verdict = Verdict()
         self._counted.clear()
         self._decoded.clear()

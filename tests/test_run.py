@@ -200,6 +200,8 @@ def test_the_verifier_may_stand_in_the_cloud(tmp_path):
 def test_a_handover_changes_the_path_and_not_the_text(tmp_path):
     way = {"rate": "50mbit", "delay": "5ms"}
     links = {name: {"up": way, "down": way} for name in ("radio", "radio_2", "between")}
+    dead = [{"at": "50ms", "up": {"rate": "0"}}, {"at": "150ms", "up": {"rate": "50mbit"}}]
+    links["radio"] = {**links["radio"], "changes": dead}
     same = {
         "topology": "handover",
         "links": links,
@@ -231,6 +233,8 @@ def test_a_handover_changes_the_path_and_not_the_text(tmp_path):
             made = [json.loads(line) for line in log.open()] if log.exists() else []
             assert [each["to"] for each in made] == [each["to"] for each in handovers[:2]]
             assert all(0 <= each["applied"] - each["scheduled"] < 10e6 for each in made)
+            dead_time = log.with_name("changes.radio.jsonl").read_text().splitlines()
+            assert len(dead_time) == 2 + 4 * (len(handovers) > 0)
             assert log.with_name("changes.radio_2.jsonl").exists() == (len(handovers) > 0)
         (told,) = found.warnings()
         assert told.startswith(

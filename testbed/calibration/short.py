@@ -6,43 +6,33 @@ Nothing is switched off for it, so that jitter only bounds what it measures; `wh
 from __future__ import annotations
 
 import statistics
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import NamedTuple
 
 import numpy as np
 
-from testbed import clock
 from testbed.calibration.bursts import burst_times
-from testbed.calibration.course import Course, course, where_to_begin
+from testbed.calibration.course import Course
 from testbed.calibration.probes import HEADERS, SMALL, Flight
+from testbed.calibration.sending import LONGEST, Probe, probes_needed, send_probes
 from testbed.calibration.stage import WAYS, Stage, once_more
 from testbed.emulation.network import Network
 from testbed.errors import TestbedError
-from testbed.links.delivery import DeliveryTrace
-from testbed.links.gilbert_elliott import as_chain
 from testbed.links.jitter import as_jitter
-from testbed.links.loss_trace import LossTrace
 from testbed.links.queue import as_queue
 from testbed.links.spec import LinkSpec
-from testbed.punctual import punctually, sleep_until
+from testbed.punctual import punctually
 from testbed.traces.check import Check, burst_tolerance, figure, limits, tolerance
 from testbed.traces.verdict import Level
 
 LATE = 5e-3
 """Seconds beyond a limit that a busy machine explains; more, and the link is not what was asked."""
 
-_FEWEST, _MOST = 25, 200  # probes
-_EVERY = 5e-3  # seconds; longer on a link so slow that probes would queue behind each other
-_FALSE_ALARM = 1e-6  # chance that a live link loses every probe
 _BURST = 6  # packets
 _BURSTS = 3
 _TRIES = 15  # bursts sent, for links that lose some
 _LONGEST_BURST = 0.5  # seconds; slower links get fewer packets
-_LONGEST_PROBING = 3.0  # seconds; slower links get fewer probes
-_AHEAD = 0.05  # seconds before the first probe that a trace begins
 
 
 def check_links(network: Network) -> list[Check]:
@@ -80,7 +70,7 @@ def check_link(stage: Stage) -> list[Check]:
     """Delay, bursts and order of one link."""
     needed = {way: probes_needed(stage.spec(way)) for way in WAYS}
     checks = []
-    for way, probe in _send(stage, needed).items():
+    for way, probe in send_probes(stage, needed).items():
         checks.append(_delay(stage, way, probe))
         if probe.course is not None:
             checks.append(_ahead(stage, way, probe.flight, probe.course))
@@ -100,65 +90,6 @@ def check_link(stage: Stage) -> list[Check]:
     return checks + [
         stage.not_measured(way, "delay, median", "s", note) for way in WAYS if needed[way] is None
     ]
-
-
-class Probe(NamedTuple):
-    """A flight of one direction, and the course that it should take, where it follows a trace."""
-
-    flight: Flight
-    course: Course | None
-
-
-def _send(stage: Stage, needed: Mapping[str, int | None]) -> dict[str, Probe]:
-    """Probe each direction of which silence would prove something.
-
-    All at the same time, but for those that follow a trace, each from where its trace is lively.
-    """
-    ways = [way for way in WAYS if needed[way] is not None]
-    traced = [way for way in ways if isinstance(stage.spec(way).rate, DeliveryTrace)]
-    plain = [way for way in ways if way not in traced]
-    probes = {way: _follow(stage, way, needed[way] or 1) for way in traced}
-    if plain:
-        gap = max(probe_gap(stage.spec(way)) for way in plain)
-        count = max(needed[way] or 1 for way in plain)
-        count = max(count, min(_FEWEST, int(_LONGEST_PROBING / gap)))
-        # Sending takes no longer than half a gap.
-        hold = max(stage.spec(way).longest_hold for way in plain) + gap
-        flights = stage.send(
-            count,
-            gap,
-            SMALL,
-            ways=plain,
-            awaited=lambda flight: flight.sent[-1] + hold,
-            all_suffice=True,
-        )
-        probes |= {way: Probe(flight, None) for way, flight in flights.items()}
-    return {way: probes[way] for way in ways}
-
-
-def _follow(stage: Stage, way: str, needed: int) -> Probe:
-    """Probe a direction from where its trace is lively.
-
-    Waits until as many as are needed should have arrived: the trace may pause before the others.
-    """
-    spec, size = stage.spec(way), SMALL + HEADERS
-    assert isinstance(spec.rate, DeliveryTrace)
-    count = max(_FEWEST, needed)
-    begin = where_to_begin(spec.rate, count, _EVERY, size)
-    if begin.takes > _LONGEST_PROBING:
-        count = needed
-        begin = where_to_begin(spec.rate, count, _EVERY, size)
-    start = time.monotonic() + _AHEAD
-    began = start - begin.time
-    stage.wire.begin_traces(clock.emulated(began))
-    sleep_until(start)
-
-    def awaited(flight: Flight) -> float:
-        due = course(spec, flight.sent[:needed], size, began=began).latest[-1]
-        return max(flight.sent[-1], float(due))
-
-    flights = stage.send(count, _EVERY, SMALL, ways=[way], awaited=awaited, all_suffice=True)
-    return Probe(flights[way], course(spec, flights[way].sent, size, began=began))
 
 
 def severity(check: Check) -> Level:
@@ -183,29 +114,6 @@ def _asked(check: Check) -> str:
     if check.requested is None or check.unit == "packets":
         return limits(check)
     return f"{figure(check.requested, check.unit)} {limits(check)}"
-
-
-def probes_needed(spec: LinkSpec) -> int | None:
-    """How many packets make silence conclusive; None if more than is sensible."""
-    if isinstance(spec.loss, LossTrace):
-        return None
-    chain = as_chain(spec.loss)
-    bad, good = 1.0, 0.0  # the chances that all are lost so far and the state is this one
-    for count in range(1, _MOST + 1):
-        bad_lost = bad * (1 - (1 - chain.bad_loss) * (1 - spec.corrupt))
-        good_lost = good * (1 - (1 - chain.good_loss) * (1 - spec.corrupt))
-        bad = bad_lost * (1 - chain.r) + good_lost * chain.p
-        good = bad_lost * chain.r + good_lost * (1 - chain.p)
-        if bad + good <= _FALSE_ALARM * (1 + 1e-9):
-            return count
-    return None
-
-
-def probe_gap(spec: LinkSpec) -> float:
-    """Seconds between probes: twice what one takes to be sent, at least."""
-    if not isinstance(spec.rate, float | int):
-        return _EVERY
-    return max(_EVERY, 2 * (SMALL + HEADERS) * 8 / spec.rate)
 
 
 def _delay(stage: Stage, way: str, probe: Probe) -> Check:
@@ -255,7 +163,7 @@ def _burst(stage: Stage, way: str) -> Check:
     room = int(as_queue(spec.queue).full_frames(spec.rate))
     size = max(1, min(_BURST, room, int(_LONGEST_BURST * spec.rate / bits)))
     low, high = _bounds(spec, size * bits)
-    wanted, most = (max(1, min(each, int(_LONGEST_PROBING / high))) for each in (_BURSTS, _TRIES))
+    wanted, most = (max(1, min(each, int(LONGEST / high))) for each in (_BURSTS, _TRIES))
     taken = burst_times(stage.paths[way], size, payload, high, wanted=wanted, most=most)
     if not taken:
         return stage.not_measured(way, name, "s", f"each of {most} lost a packet")

@@ -6,7 +6,8 @@ from types import SimpleNamespace
 import pytest
 
 from testbed.calibration import short, stage
-from testbed.calibration.short import LATE, check_links, probe_gap, probes_needed, severity, why
+from testbed.calibration.sending import probe_gap, probes_needed
+from testbed.calibration.short import LATE, check_links, severity, why
 from testbed.errors import TestbedError
 from testbed.links.gilbert_elliott import GilbertElliott
 from testbed.links.spec import LinkSpec

@@ -24,8 +24,11 @@ class MeasuredDelays:
         for number, line in read_lines(path, where):
             try:
                 delay = parse_number(line, "milliseconds", _LONGEST)
-            except ValueError as error:
-                raise TestbedError(f"{place_of(path, where, number)}: {error}") from None
+            except ValueError:  # its text may be that of a file nobody meant, and is not shown
+                raise TestbedError(
+                    f"{place_of(path, where, number)}: it is not a delay in milliseconds, 0 to "
+                    f"{_LONGEST}, e.g. 2.5"
+                ) from None
             delays.append(delay / 1000)
         if not delays:
             raise TestbedError(f"{where}: {path}: it holds no delay")

@@ -302,9 +302,13 @@ def test_a_bad_trace_is_refused_with_file_and_line(tmp_path, text, said):
     [
         (LossTrace, "0\n2\n", "line 2: it is neither 0 (arrived) nor 1 (lost)"),
         (LossTrace, "1\n1\n", "no packet arrives"),
-        (MeasuredDelays, "1\nx\n", "line 2: 'x' is not a number of milliseconds; it must be 0"),
-        (MeasuredDelays, "nan\n", "line 1: 'nan' is not a number of milliseconds"),
-        (MeasuredDelays, "1\n2,5\n", "line 2: '2,5' is not a number of milliseconds; it must be"),
+        (MeasuredDelays, "1\nx\n", "line 2: it is not a delay in milliseconds, 0 to 1000000"),
+        (MeasuredDelays, "nan\n", "line 1: it is not a delay"),
+        (
+            MeasuredDelays,
+            "1\n2,5\n",
+            "line 2: it is not a delay in milliseconds, 0 to 1000000, e.g. 2.5",
+        ),
         (MeasuredDelays, "", "it holds no delay"),
     ],
 )

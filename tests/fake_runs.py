@@ -36,6 +36,7 @@ class FakeExperiment:
         self._point, self._results = plan.point, results
         self.network = SimpleNamespace(wires={}, state=lambda: {"n": 1})
         self.before, self.verdict = Verdict(), Verdict()
+        self.seconds, self.unmet = 1.0, []
 
     def __enter__(self):
         self._results.log("device", self._point)

@@ -13,7 +13,7 @@ from testbed.allocator import keep_freed_memory
 from testbed.clock import LARGEST_DILATION
 from testbed.control import NodeEnd
 from testbed.errors import TestbedError
-from testbed.exit_codes import INTERRUPTED
+from testbed.exit_codes import ERROR, INTERRUPTED
 from testbed.machine_errors import REPORTABLE, sentence
 from testbed.methods.base import methods
 from testbed.models.base import Model
@@ -22,6 +22,7 @@ from testbed.models.pace import Pace
 from testbed.models.spec import ModelSpec, Role
 from testbed.punctual import exact_timers
 from testbed.streams import protect_streams
+from testbed.terminal import complain
 from testbed.transport.channel import LONGEST_TIMEOUT
 
 WARM_PROMPT, WARM_BLOCK = 32, 5
@@ -153,5 +154,6 @@ def run(main: Callable[[], None]) -> None:
         if "--control" in sys.argv:
             NodeEnd.last_words(sentence(error))
         if isinstance(error, REPORTABLE):
-            sys.exit(f"error: {sentence(error)}")
+            complain(f"error: {sentence(error)}")
+            sys.exit(ERROR)
         raise

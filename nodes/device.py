@@ -26,6 +26,7 @@ from testbed.methods.base import method_class
 from testbed.models.base import Model
 from testbed.models.pace import Pace
 from testbed.task import Task
+from testbed.terminal import say, write
 from testbed.traces.events import Tracer
 from testbed.transport.channel import Channel, NoChannel
 from testbed.transport.zmq_client import ZmqChannel
@@ -88,7 +89,7 @@ def by_hand(
     task: Task, prompt: str, draft: Model, channel: Channel, *, timeout: float, pace: Pace | None
 ) -> None:
     """Decode one text and print it as it comes."""
-    print(prompt, end="", flush=True)
+    write(prompt)
     printed, tokens = "", []
 
     def show(new: list[int]) -> None:
@@ -96,25 +97,29 @@ def by_hand(
         nonlocal printed
         tokens.extend(new)
         text = draft.decode(tokens).rstrip("\N{REPLACEMENT CHARACTER}")
-        print(text[len(printed) :], end="", flush=True)
+        write(text[len(printed) :])
         printed = text
 
-    decoded = decode(
-        task,
-        draft.encode(prompt),
-        draft,
-        channel,
-        timeout=timeout,
-        trace=Tracer("device"),
-        progress=show,
-        pace=pace,
-    )
+    try:
+        decoded = decode(
+            task,
+            draft.encode(prompt),
+            draft,
+            channel,
+            timeout=timeout,
+            trace=Tracer("device"),
+            progress=show,
+            pace=pace,
+        )
+    finally:
+        say("")  # an error, too, begins a line of its own
     counts, traffic = decoded.counts, decoded.traffic
-    print(
-        f"\n\n{len(decoded.tokens)} tokens in {decoded.times[-1]:.2f} s; "
+    say(
+        "",
+        f"{len(decoded.tokens)} tokens in {decoded.times[-1]:.2f} s; "
         f"{counts.rounds} exchanges, {counts.draft_passes} passes of the draft model, "
         f"{counts.accepted} of {counts.drafted} drafts accepted; "
-        f"{traffic.up_bytes} B up, {traffic.down_bytes} B down"
+        f"{traffic.up_bytes} B up, {traffic.down_bytes} B down",
     )
 
 

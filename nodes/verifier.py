@@ -9,6 +9,7 @@ from pathlib import Path
 from nodes.arguments import load_warm, parser
 from testbed.control import Begin, NodeEnd, Ready
 from testbed.errors import TestbedError
+from testbed.terminal import say
 from testbed.traces.events import Tracer
 from testbed.transport.messages import PORT
 from testbed.transport.server import VerifierServer
@@ -41,7 +42,7 @@ def main(name: str, description: str | None) -> None:
         if args.control:
             follow_runner(name, server, verifier)
         else:
-            print(f"{name}: {server.target.name} at {args.listen}; Ctrl-C ends it", flush=True)
+            say(f"{name}: {server.target.name} at {args.listen}; Ctrl-C ends it")
             verifier.serve()
     finally:
         verifier.close()

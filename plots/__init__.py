@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import warnings
 from collections.abc import Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
@@ -21,6 +22,7 @@ from testbed.whole_file import write_whole
 
 FIRST = ("speed", "timeline", "traffic", "sweep", "winners")
 """Those that a run ends with; the others take as long again and more."""
+_NO_GLYPH = r"Glyph \d+ |Matplotlib currently does not support"
 
 
 def draw_all(results: Results, among: Sequence[str] | None = None) -> Iterator[Path]:
@@ -86,7 +88,11 @@ def render(results: Results, name: str, kinds: Sequence[str], note: str = "") ->
             return {}
         if note:
             style.add_note(figure, note)
+        style.without_markup(figure)
         files = {kind: BytesIO() for kind in kinds}
-        for kind, file in files.items():
-            figure.savefig(file, format=kind)
+        with warnings.catch_warnings():
+            # Of a prompt in a script that the font lacks: it has boxes instead.
+            warnings.filterwarnings("ignore", _NO_GLYPH, UserWarning)
+            for kind, file in files.items():
+                figure.savefig(file, format=kind)
     return {kind: file.getvalue() for kind, file in files.items()}

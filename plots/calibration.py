@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from plots.style import COLUMN, WAYS
+from plots.style import COLUMN, WAYS, plain
 from testbed.calibration.bursts import SIZES
 from testbed.calibration.record import NAME, Calibration, Curves
 from testbed.results import Results
@@ -43,7 +43,7 @@ def draw(results: Results) -> Figure | None:
             panel.draw(axes, checks, curves)
             axes.set_title(panel.title, fontsize=8)
         if len(rows) > 1:
-            axes_row[0].set_ylabel(f"{link}\n{axes_row[0].get_ylabel()}")
+            axes_row[0].set_ylabel(f"{plain(link)}\n{axes_row[0].get_ylabel()}")
     _legend(figure, calibration)
     return figure
 
@@ -159,6 +159,6 @@ def _legend(figure: Figure, calibration: Calibration) -> None:
         loc="outside upper center",
         ncols=3,
         frameon=False,
-        title=f"{calibration.source}, links by {calibration.backend}",
+        title=f"{plain(calibration.source)}, links by {calibration.backend}",
         title_fontsize=8,
     )

@@ -21,6 +21,7 @@ from plots.style import (
     labels_of,
     name_of,
     note_empty,
+    plain,
     shown_points,
 )
 from testbed.emulation.packet_log import WAYS as DIRECTIONS
@@ -61,9 +62,8 @@ def draw(results: Results) -> Figure | None:
         path = packet_log_path(_folder(results, first), link, way)
         _draw_way((rate, queue), path, way, (start, end))
     name = name_of(run, labels_of(points))
-    tokens.set_title(
-        f"{name}, link {link}, repetition {first.repeat + 1} ({run.n} generations)", loc="left"
-    )
+    title = f"{name}, link {plain(link)}, repetition {first.repeat + 1} ({run.n} generations)"
+    tokens.set_title(title, loc="left")
     tokens.set_ylabel("tokens")
     rate.set_ylabel("Mbit/s")
     queue.set_ylabel("kB in the link")

@@ -13,11 +13,13 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.ticker import LogFormatter, LogFormatterMathtext, LogLocator, NullFormatter
 
 from testbed.generations import STAR, Point, Sample, merged, n_of, points_of, why_empty
+from testbed.report.words import short
 from testbed.results import Results
 from testbed.sweep import namer
+from testbed.visible import in_one_line
 
 COLUMN = 3.5
 """Width in inches of one column of a two-column paper."""
@@ -102,7 +104,16 @@ def look(label: str, labels: list[str]) -> Look:
     if label in _LOOKS:
         return _LOOKS[label]
     unknown = [each for each in labels if each not in _LOOKS]
-    return Look(label, *_OTHERS[unknown.index(label) % len(_OTHERS)])
+    return Look(plain(label), *_OTHERS[unknown.index(label) % len(_OTHERS)])
+
+
+def plain(text: str, longest: int = 200) -> str:
+    """A text of a person as any text of a figure: in one line, visible, and not too long.
+
+    Legends leave out what begins with an underscore.
+    """
+    shown = short(in_one_line(text), longest)
+    return f" {shown}" if shown.startswith("_") else shown
 
 
 def shown_points(results: Results) -> list[Point]:
@@ -122,7 +133,7 @@ def few_points(points: Sequence[Point], width: int = 90) -> list[tuple[str, list
     None where there are more points than a figure has room for.
     """
     name = namer(point.values for point in points)
-    titled = [(textwrap.fill(name(point.values), width), point.samples) for point in points]
+    titled = [(textwrap.fill(plain(name(point.values)), width), point.samples) for point in points]
     return titled if len(titled) <= PANELS else []
 
 
@@ -155,6 +166,23 @@ def plot_means(
     for x, y, sample in every:
         if sample.star:
             axes.annotate(sample.star.strip(), (x, y), xytext=(2.5, 1), textcoords="offset points")
+
+
+class _PlainLog(LogFormatter):
+    """The ticks that matplotlib itself names on a logarithmic axis, as plain numbers."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        return f"{x:g}" if super().__call__(x, pos) else ""
+
+
+def without_markup(figure: Figure) -> None:
+    """Take the markup out of the ticks of logarithmic axes, which figures do not read as such."""
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            if isinstance(axis.get_major_formatter(), LogFormatterMathtext):
+                axis.set_major_formatter(_PlainLog())
+            if isinstance(axis.get_minor_formatter(), LogFormatterMathtext):
+                axis.set_minor_formatter(_PlainLog())
 
 
 def legend_of(figure: Figure, points: Sequence[Point]) -> None:
@@ -199,6 +227,7 @@ def applied() -> AbstractContextManager[None]:
             "axes.grid.axis": "x",
             "grid.color": "#e5e5e5",
             "pdf.fonttype": 42,
+            "text.parse_math": False,  # a `$` is a dollar, whoever wrote it
         }
     )
 

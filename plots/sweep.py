@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from plots.style import COLUMN, PANELS, labels_of, legend_of, plot_means, shown_points
+from plots.style import COLUMN, PANELS, labels_of, legend_of, plain, plot_means, shown_points
 from testbed.generations import Point
 from testbed.intervals import speed
 from testbed.results import Results
@@ -35,22 +35,22 @@ def draw(results: Results) -> Figure | None:
         together = list(dict.fromkeys(key for point in points for key in point))
 
     def tick(point: Values) -> str:
-        return textwrap.fill(name(point), 24) if listed else str(point[together[0]])
+        return name(point) if listed else str(point[together[0]])
 
     for each in every:
         others = {key: value for key, value in each.values.items() if key not in together}
-        panels.setdefault(textwrap.fill(name(others), 90), []).append(each)
+        panels.setdefault(name(others), []).append(each)
     if len(panels) > PANELS:
         return None
     figure = Figure(figsize=(2 * COLUMN, max(2.6 * len(panels), 0.5 + 0.19 * len(labels))))
     all_axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
     for axes, (title, mine) in zip(all_axes, panels.items(), strict=True):
         _draw_panel(axes, tick, labels, mine)
-        axes.set_title(title, loc="left", fontsize=8)
+        axes.set_title(textwrap.fill(plain(title), 90), loc="left", fontsize=8)
     if listed:
         all_axes[-1].tick_params(axis="x", labelrotation=30, labelsize=6)
     else:
-        all_axes[-1].set_xlabel(", ".join(map(short_key, together)))
+        all_axes[-1].set_xlabel(plain(", ".join(map(short_key, together))))
     legend_of(figure, every)
     return figure
 
@@ -69,7 +69,7 @@ def _draw_panel(
                     for x, sample in sorted(samples, key=lambda each: each[0])
                 ],
             )  # fmt: skip
-    axes.set_xticks(range(len(values)), values)
+    axes.set_xticks(range(len(values)), [textwrap.fill(plain(each, 90), 24) for each in values])
     axes.set_yscale("log")
     axes.grid(axis="y")
     axes.set_ylabel("tokens per second")

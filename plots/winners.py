@@ -25,6 +25,7 @@ from plots.style import (
     labels_of,
     look,
     note_empty,
+    plain,
     shown_points,
 )
 from testbed.claims import claimed, p_of_fastest
@@ -93,10 +94,11 @@ def draw(results: Results) -> Figure | None:
             beyond = [value for value in (column, *other) if value is not None]
             _draw_panel(axes, cells, (values[keys[0]], values[keys[1]]), beyond, labels)
             named = zip(keys[2:], beyond, strict=True)
-            axes.set_title(", ".join(f"{short_key(k)} {v}" for k, v in named), fontsize=6.5)
-        line[0].set_ylabel(short_key(keys[1]))
+            title = ", ".join(f"{short_key(k)} {v}" for k, v in named)
+            axes.set_title(plain(title), fontsize=6.5)
+        line[0].set_ylabel(plain(short_key(keys[1])))
     for axes in grid[-1]:
-        axes.set_xlabel(short_key(keys[0]))
+        axes.set_xlabel(plain(short_key(keys[0])))
     won = {cell.winner for cell in cells.values()}
     winners = [label for label in labels if label in won]
     handles = [Patch(color=look(each, labels).colour, label=look(each, labels).name)
@@ -207,8 +209,10 @@ def _draw_panel(
             if cell.overtaken:
                 corner = [(x + 0.5, y + 0.5), (x + 0.3, y + 0.5), (x + 0.5, y + 0.25)]
                 axes.add_patch(Polygon(corner, color="black"))
-    axes.set_xticks(range(len(values[0])), [str(v) for v in values[0]], rotation=60, fontsize=6)
-    axes.set_yticks(range(len(values[1])), [str(v) for v in values[1]], fontsize=6)
+    axes.set_xticks(
+        range(len(values[0])), [plain(str(v), 20) for v in values[0]], rotation=60, fontsize=6
+    )
+    axes.set_yticks(range(len(values[1])), [plain(str(v), 20) for v in values[1]], fontsize=6)
     axes.set_xlim(-0.5, len(values[0]) - 0.5)
     axes.set_ylim(-0.5, len(values[1]) - 0.5)
     axes.grid(visible=False)

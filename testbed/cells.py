@@ -5,9 +5,12 @@ from __future__ import annotations
 import sys
 
 from rich.box import SIMPLE
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import ConsoleOptions, RenderResult
 from rich.measure import Measurement
 from rich.table import Table as RichTable
+
+from testbed.console import Console
+from testbed.visible import in_one_line
 
 
 class Table:
@@ -24,6 +27,12 @@ class Table:
         assert len(cells) == len(self.headers)
         self.rows.append(cells)
 
+    @property
+    def verdicts(self) -> int | None:
+        """The column of verdicts; None without one. A label may be "invalid", too."""
+        names = [header.strip() for header in self.headers]
+        return names.index("verdict") if "verdict" in names else None
+
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """As the terminal shows it; columns move closer before a cell would be cut."""
         wide = self._shown(gap=1)
@@ -31,12 +40,13 @@ class Table:
         yield wide if needed <= options.max_width else self._shown(gap=0)
 
     def _shown(self, gap: int) -> RichTable:
+        notes = "\n".join(map(in_one_line, self.notes)) or None
         shown = RichTable(
             box=SIMPLE, pad_edge=False, padding=(0, gap, 0, 0), header_style="bold",
-            caption="\n".join(self.notes) or None, caption_justify="left", caption_style="",
+            caption=notes, caption_justify="left", caption_style="",
         )  # fmt: skip
         for place, header in enumerate(self.headers):
             shown.add_column(header, justify="right" if place else "left", no_wrap=True)
         for row in self.rows:
-            shown.add_row(*row)
+            shown.add_row(*map(in_one_line, row))
         return shown

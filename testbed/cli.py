@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from testbed.exit_codes import ERROR, INTERRUPTED, VALID
 from testbed.machine_errors import REPORTABLE, sentence
 from testbed.streams import lost_output, protect_streams
+from testbed.terminal import complain
 
 if TYPE_CHECKING:
     import argparse
@@ -23,10 +24,10 @@ def main() -> None:
         args = _parser().parse_args()
         code = args.command(args)
         if lost := lost_output():
-            print(f"error: {lost}", file=sys.stderr)
+            complain(f"error: {lost}")
             code = ERROR if code == VALID else code
     except REPORTABLE as error:
-        print(f"error: {sentence(error)}", file=sys.stderr)
+        complain(f"error: {sentence(error)}")
         code = ERROR
     except KeyboardInterrupt:
         code = INTERRUPTED

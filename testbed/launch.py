@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -30,6 +29,7 @@ from testbed.preparation import prepare
 from testbed.results import Results
 from testbed.resumption import discard_doubtful, require_same_operators, sessions
 from testbed.scenario import Scenario
+from testbed.terminal import complain, say
 from testbed.traces.verdict import UNFINISHED, Verdict
 
 
@@ -49,11 +49,11 @@ def launch(scenario: Scenario, out: Path, jobs: int = 1) -> tuple[Results, int]:
     results.write_json("plan.json", plans)
     (results.path / JOURNAL).touch()
     with results.held(), _until_the_end(results):
-        print(f"{scenario.name}: links by {backend}, results in {results.path}", flush=True)
+        say(f"{scenario.name}: links by {backend}, results in {results.path}")
         if chosen.reason:
-            print(f"links by {backend}, as {chosen.reason}", flush=True)
+            say(f"links by {backend}, as {chosen.reason}")
         for warning in results.warnings():
-            print(f"warning: {warning}", flush=True)
+            say(f"warning: {warning}")
         fitting = jobs_that_fit(results, min(jobs, _count(plans)))
         if fitting < jobs:
             plans = _plans(scenario, backend, fitting)
@@ -81,9 +81,9 @@ def resume(path: Path, *, redo: bool = False) -> tuple[Results, int]:
                 discard_doubtful(results, session)
             runs, ended = _count(plans), len(results.ended())
             if ended == runs:
-                print(f"{results.path}: nothing is left to do, {runs} of {runs} runs have ended")
+                say(f"{results.path}: nothing is left to do, {runs} of {runs} runs have ended")
                 return results, conclude(results, session, runs)
-            print(f"{results.path}: {runs - ended} of {runs} runs are left to do", flush=True)
+            say(f"{results.path}: {runs - ended} of {runs} runs are left to do")
             results.remove_unfinished()
             # As many share the machine as before, if they still can.
             jobs = jobs_that_fit(results, min(began[0].jobs, usable_cores()))
@@ -156,7 +156,7 @@ def _work(results: Results, plans: list[Plan], session: int, jobs: int) -> int:
         codes = run_in_sandboxes(commands, env, stdin=file)
     results.require_kept()
     for reason in dict.fromkeys(_why(code) for code in codes if code not in (VALID, ERROR)):
-        print(f"error: {reason}", file=sys.stderr)
+        complain(f"error: {reason}")
         stopped = Stopped(session=session, point={}, reason=reason)
         with_room(results, partial(append, results.path, stopped))
     return conclude(results, session, _count(plans))

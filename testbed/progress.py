@@ -7,15 +7,17 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from testbed import clock
+from testbed.console import Console
 from testbed.emulation.wire import DirectionCounters, Wire, WireCounters
 from testbed.traces.summary import Row, together_seconds, together_speed
 from testbed.traces.verdict import Level, worst
+from testbed.visible import in_one_line
 
 _REFRESH = 0.25  # seconds between two views, at least: runs are not to be disturbed
 _LINK_INTERVAL = 1.0  # seconds between two looks at the links
@@ -66,7 +68,7 @@ class Display:
 
     def say(self, text: str) -> None:
         """One line that stays."""
-        self._console.print(f"{self._where}{text}", highlight=False, markup=False, soft_wrap=True)
+        self._console.print(in_one_line(f"{self._where}{text}"), soft_wrap=True)
 
     def start(self, label: str, prompt: int, prompts: int, tokens: int) -> None:
         """A text starts: the `prompt`-th of `prompts`, `tokens` tokens wanted."""
@@ -125,13 +127,13 @@ class Display:
         running, how_far = self._current
         for label, method in self._methods.items():
             table.add_row(
-                Text(label, style="bold" if label == running else ""),
+                Text(in_one_line(label), style="bold" if label == running else ""),
                 f"{len(method.rows)}/{method.texts}",
                 method.speed,
                 Text(method.level, style=_COLOURS[method.level]) if method.rows else "",
                 how_far if label == running else "",
             )
-        return Group(table, *(Text(line) for line in self._links.lines))
+        return Group(table, *(Text(in_one_line(line)) for line in self._links.lines))
 
 
 class _Links:

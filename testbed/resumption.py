@@ -11,6 +11,7 @@ from testbed.journal import JOURNAL, Began, Discarded, append, read
 from testbed.models.operators import machine
 from testbed.plan import Plan, operator_choices
 from testbed.results import Results
+from testbed.terminal import say
 from testbed.traces.verdict import worst
 
 
@@ -39,9 +40,9 @@ def sessions(results: Results) -> list[Began]:
             )
     for key in ("kernel", "processor"):
         if then.get(key) != now[key]:
-            print(f"warning: it was begun with {key} {then.get(key)}, and this is {now[key]}")
+            say(f"warning: it was begun with {key} {then.get(key)}, and this is {now[key]}")
     if str(now["commit"]).endswith("-dirty"):
-        print("warning: files of the testbed differ from its commit, perhaps not as they did then")
+        say("warning: files of the testbed differ from its commit, perhaps not as they did then")
     return began
 
 

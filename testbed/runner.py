@@ -33,6 +33,7 @@ from testbed.progress import Display
 from testbed.results import FailedRun, Results
 from testbed.scenario import Scenario, check_scenario
 from testbed.sweep import Values, namer
+from testbed.terminal import complain, say
 from testbed.traces.summary import Row
 
 _GIVE_UP = 3
@@ -84,11 +85,11 @@ class Runner:
                     code = ERROR
             except REPORTABLE as error:
                 self._stopped(point, f"the run stopped: {sentence(error)}")
-                print(f"error: {sentence(error)}", file=sys.stderr)
+                complain(f"error: {sentence(error)}")
                 code = ERROR
             except KeyboardInterrupt:
                 self._stopped(point, "the run was interrupted")
-                print("interrupted", file=sys.stderr)
+                complain("interrupted")
                 return ERROR
         return code
 
@@ -118,10 +119,7 @@ class Runner:
                     f"{_GIVE_UP} runs in a row have failed; --resume does the {len(turns)} that "
                     "are left here"
                 )
-            print(
-                f"{where}starting the network and the nodes{slow}, which load their models",
-                flush=True,
-            )
+            say(f"{where}starting the network and the nodes{slow}, which load their models")
             before = len(turns)
             if self._run_until_failure(scenario, plan, turns, display):
                 in_a_row = in_a_row + 1 if before - len(turns) == 1 else 1
@@ -209,7 +207,7 @@ class Runner:
         self._results.require_kept()
         turn, point = record.turn, record.point
         run = FailedRun(method=turn.method, repeat=turn.repeat, point=point, reason=record.reason)
-        print(f"error: {failure(run)}", file=sys.stderr)
+        complain(f"error: {failure(run)}")
         self._make_room(self._results.run_path(turn.method, turn.repeat, point))
         self._note(record)
 
@@ -249,7 +247,7 @@ def work(results: Results, job: Job, pieces: Iterable[Piece]) -> int:
         reason = sentence(error)
     if results.removed:
         return UNREPORTED  # whoever started all sandboxes says so once
-    print(f"error: {reason}", file=sys.stderr)
+    complain(f"error: {reason}")
     stopped = journal.Stopped(session=job.session, point={}, reason=f"the run stopped: {reason}")
     try:
         journal.append(results.path, stopped)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from rich.console import Console
-
 from testbed.cells import Table
 from testbed.claims import THIS_RUN, claims
+from testbed.console import Console
 from testbed.energy import Energy, energy_of
 from testbed.generations import STAR, Sample, paired, points_of
 from testbed.intervals import Interval, speed, speed_ratio
@@ -32,6 +31,7 @@ from testbed.sweep import namer
 from testbed.traces.phases import PHASES
 from testbed.traces.summary import Row, dilation_text, together_speed
 from testbed.traces.verdict import worst
+from testbed.visible import in_one_line
 
 _PHASES = {
     "encode": "en-\ncode", "serialisation": "on\nair", "propagation": "\ndelay",
@@ -52,27 +52,23 @@ def print_results(results: Results) -> None:
         if point:
             console.rule(name(point), style="none")
         if dilated := dilation_text([row for sample in samples for row in sample.every]):
-            console.print(dilated, highlight=False)
+            console.print(dilated)
         for _, table in tables(samples, energy):
             console.print(table)
     if any(sample.suspect for _, samples in every for sample in samples):
-        console.print(STAR, highlight=False)
+        console.print(STAR)
     if again := sum(row.again for row in results.summary().rows):
-        console.print(
-            f"{again} times a text was decoded once more, as passes had been late", highlight=False
-        )
+        console.print(f"{again} times a text was decoded once more, as passes had been late")
     if done := results.discarded():
-        console.print(
-            f"{done} runs were done once more, as they had not been valid", highlight=False
-        )
+        console.print(f"{done} runs were done once more, as they had not been valid")
     if tried := results.retried():
-        console.print(f"{tried} times a run was done once more, as it had failed", highlight=False)
+        console.print(f"{tried} times a run was done once more, as it had failed")
     for warning in results.warnings():
-        console.print(f"warning: {warning}", highlight=False, markup=False, soft_wrap=True)
+        console.print(in_one_line(f"warning: {warning}"), soft_wrap=True)
     verdict = results.verdict()
-    console.print(f"verdict: {verdict.level}", highlight=False)
+    console.print(f"verdict: {verdict.level}")
     for reason in verdict.reasons:
-        console.print(f"  {reason}", highlight=False, markup=False, soft_wrap=True)
+        console.print(in_one_line(f"  {reason}"), soft_wrap=True)
 
 
 def tables(samples: Sequence[Sample], energy: Energy | None) -> Iterator[tuple[str, Table]]:

@@ -14,9 +14,9 @@ from types import SimpleNamespace
 
 import msgspec
 import pytest
-from rich.console import Console
 
 from testbed import cli
+from testbed.console import Console
 from testbed.doctor import emulation, examine, machine
 from testbed.doctor.record import Record
 from testbed.emulation import backend, sandbox, wire_probe, wire_trial

@@ -6,9 +6,9 @@ import io
 import re
 
 import pytest
-from rich.console import Console
 
 from testbed import progress
+from testbed.console import Console
 from testbed.emulation.wire import DirectionCounters, WireCounters
 from testbed.progress import Display
 from tests.records import row

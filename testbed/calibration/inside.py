@@ -22,6 +22,7 @@ from testbed.emulation.topology import load_topology
 from testbed.environment import describe_environment
 from testbed.links.spec import Duplex, LinkSpec
 from testbed.punctual import punctually
+from testbed.terminal import say
 
 REQUEST = "request.json"
 
@@ -68,7 +69,7 @@ def calibrate(folder: Path) -> None:
 
 
 def _say(began: float, link: str, what: str) -> None:
-    print(f"[{time.monotonic() - began:5.0f} s] link {link}: {what}", flush=True)
+    say(f"[{time.monotonic() - began:5.0f} s] link {link}: {what}")
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich.box import SIMPLE
 from rich.table import Table
+from rich.text import Text
 
 from testbed.calibration.inside import REQUEST, Request
 from testbed.calibration.record import NAME, Calibration
@@ -21,6 +22,7 @@ from testbed.links.profiles import find_profile
 from testbed.links.spec import Duplex, LinkSpec
 from testbed.results import Results
 from testbed.scenario import load_scenario
+from testbed.terminal import say
 from testbed.traces.check import figure, limits
 
 REFERENCE = Duplex(
@@ -52,7 +54,7 @@ def request(scenario: Path | None, profile: str | None, backend: str) -> Request
         links = {"radio": link}
     chosen = choose_backend(backend, refusals(links, {}))
     if chosen.reason:
-        print(f"links by {chosen.backend}, as {chosen.reason}", flush=True)
+        say(f"links by {chosen.backend}, as {chosen.reason}")
     mappings = {
         name: {"up": link.up.to_mapping(), "down": link.down.to_mapping()}
         for name, link in links.items()
@@ -65,7 +67,7 @@ def run(wanted: Request, out: Path) -> tuple[Results, Calibration]:
     check_sandbox()
     results = Results.create(out, "calibration")
     results.write_json(REQUEST, wanted)
-    print(f"{wanted.source}: links by {wanted.backend}, results in {results.path}", flush=True)
+    say(f"{wanted.source}: links by {wanted.backend}, results in {results.path}")
     code = run_in_sandbox(inside_command("testbed.calibration.inside", str(results.path.resolve())))
     if code != 0:
         raise TestbedError(f"the calibration {ending(code)}; there is no {NAME}")
@@ -88,7 +90,7 @@ def tables(calibration: Calibration) -> Iterator[Table]:
                     figure(check.requested, check.unit),
                     figure(check.measured, check.unit),
                     limits(check),
-                    f"[{_COLOURS[check.outcome]}]{check.outcome}[/]",
+                    Text(check.outcome, _COLOURS[check.outcome]),
                 )
         yield shown
 

@@ -26,6 +26,7 @@ from testbed.plan import read_plans
 from testbed.punctual import PATIENCE
 from testbed.results import Results
 from testbed.scenario import check_scenario
+from testbed.terminal import say
 
 _PATIENCE = 3 * PATIENCE  # for all networks to be built; a guest may take two of them to boot
 _PAUSE = 0.01
@@ -36,9 +37,9 @@ def jobs_that_fit(results: Results, jobs: int) -> int:
     while jobs > 1:
         reasons = _try(results, jobs)
         if not reasons:
-            print(f"{jobs} jobs side by side: all links do what they are asked to", flush=True)
+            say(f"{jobs} jobs side by side: all links do what they are asked to")
             break
-        print(f"{jobs} jobs do not fit side by side here: {reasons[0]}", flush=True)
+        say(f"{jobs} jobs do not fit side by side here: {reasons[0]}")
         jobs = jobs * 3 // 4
     return jobs
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 
-from rich.console import Console
-
 from testbed.commands.base import Commands, list_table
+from testbed.console import Console
 from testbed.errors import TestbedError
 from testbed.exit_codes import VALID
+from testbed.terminal import say
 
 
 def add(commands: Commands) -> None:
@@ -99,7 +99,7 @@ def _show_profile(name: str) -> int:
     else:
         known = ", ".join([*PROFILES, *COMPUTE_PROFILES])
         raise TestbedError(f"testbed profiles: '{name}' is not a profile; choose from {known}")
-    print(f"{name}: {described}")
+    say(f"{name}: {described}")
     table = list_table("figure", "value", "source")
     for key, figure in figures.items():
         table.add_row(key, figure.text, figure.source)
@@ -121,9 +121,11 @@ def _models(args: argparse.Namespace) -> int:
     for model in describe():
         table.add_row(model.name, model.description, "yes" if model.ready else "no")
     Console().print(table)
-    print(
+    say(
         "A scenario may also name a model folder, a .gguf file or a Hugging Face id, which is "
-        "downloaded when it is first run.\nFetch the default pair with: testbed models fetch\n"
+        "downloaded when it is first run.",
+        "Fetch the default pair with: testbed models fetch",
+        "",
     )
     _print_paper_pairs()
     return VALID
@@ -144,4 +146,4 @@ def _print_paper_pairs() -> None:
         )
     Console().print(table)
     for note, meaning in NOTES.items():
-        print(f"{note}: {meaning}")
+        say(f"{note}: {meaning}")

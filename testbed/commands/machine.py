@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from rich.console import Console
-
 from testbed.commands.base import Commands
+from testbed.console import Console
 from testbed.exit_codes import ERROR, NOT_VALID, VALID
+from testbed.terminal import say
 
 
 def add(commands: Commands) -> None:
@@ -47,7 +47,7 @@ def _doctor(args: argparse.Namespace) -> int:
 
     records = examine()
     if args.json:
-        print(msgspec.json.format(msgspec.json.encode(records)).decode())
+        say(*msgspec.json.format(msgspec.json.encode(records)).decode().splitlines())
     else:
         Console().print(table(records))
     return VALID if runs_are_possible(records) else ERROR
@@ -61,12 +61,11 @@ def _calibrate(args: argparse.Namespace) -> int:
         launch.request(args.scenario, args.profile, args.backend), args.out
     )
     Console().print(*launch.tables(calibration))
-    for note in launch.notes(calibration):
-        print(note)
-    print(results.path / "calibration.json")
+    say(*launch.notes(calibration))
+    say(str(results.path / "calibration.json"))
     for path in draw(results, "calibration"):
-        print(path)
-    print("calibration: passed" if calibration.passed else "calibration: failed")
+        say(str(path))
+    say("calibration: passed" if calibration.passed else "calibration: failed")
     return VALID if calibration.passed else NOT_VALID
 
 

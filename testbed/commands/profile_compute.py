@@ -6,12 +6,12 @@ import argparse
 from pathlib import Path
 from typing import get_args
 
-from rich.console import Console
-
 from testbed.commands.base import Commands, list_table
+from testbed.console import Console
 from testbed.errors import TestbedError
 from testbed.exit_codes import NOT_VALID, VALID
 from testbed.models.spec import Device, Dtype
+from testbed.terminal import say
 
 
 def add(commands: Commands) -> None:
@@ -73,8 +73,7 @@ def _profile_compute(args: argparse.Namespace) -> int:
             f"{recording.off(each):+.0%}",
         )
     Console().print(table)
-    for sentence in recording.verdict():
-        print(sentence)
+    say(*recording.verdict())
     if args.out:
         import torch
 
@@ -85,5 +84,5 @@ def _profile_compute(args: argparse.Namespace) -> int:
             "device": "cpu" if args.device == "cpu" else torch.cuda.get_device_name(),
         }
         write_profile(recording.profile(described), args.out)
-        print(args.out)
+        say(str(args.out))
     return NOT_VALID if recording.noisy else VALID

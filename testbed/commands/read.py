@@ -7,11 +7,11 @@ import sys
 from itertools import chain
 from pathlib import Path
 
-from rich.console import Console
-
 from testbed.commands.base import Commands
+from testbed.console import Console
 from testbed.errors import TestbedError
 from testbed.exit_codes import VALID
+from testbed.terminal import say
 
 
 def add(commands: Commands) -> None:
@@ -56,7 +56,7 @@ def _plot(args: argparse.Namespace) -> int:
     results = Results.open(args.results)
     drawn = 0
     for path in draw_all(results):
-        print(path)
+        say(str(path))
         drawn += 1
     if not drawn:
         raise TestbedError(f"{results.path}: {nothing_to_draw(results)}")
@@ -75,7 +75,7 @@ def _report(args: argparse.Namespace) -> int:
     from testbed.report.page import write_report
     from testbed.results import Results
 
-    print(write_report(Results.open(args.results)))
+    say(str(write_report(Results.open(args.results))))
     return VALID
 
 
@@ -93,12 +93,12 @@ def _export(args: argparse.Namespace) -> int:
     if args.format == "parquet":
         path = results.path / "events.parquet"
         write_parquet({run: chain.from_iterable(runs[run].values()) for run in runs}, path)
-        print(path)
+        say(str(path))
         return VALID
     for run, nodes in runs.items():
         path = results.path / "runs" / run / "trace.json"
         path.write_bytes(chrome_trace(nodes))
-        print(path)
+        say(str(path))
     return VALID
 
 
@@ -117,7 +117,7 @@ def _packets(args: argparse.Namespace) -> int:
     if args.frames:
         from testbed.traces.layers import elements_table
 
-        Console(soft_wrap=True).print(elements_table(up, down))
+        Console().print(elements_table(up, down), soft_wrap=True)
         return VALID
     end = 1 + max(up.last, down.last)
     Console().print(

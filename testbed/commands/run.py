@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from testbed.commands.base import Commands
 from testbed.errors import TestbedError
+from testbed.terminal import say
 
 if TYPE_CHECKING:
     from testbed.results import Results
@@ -68,9 +69,9 @@ def _run(args: argparse.Namespace) -> int:
     print_results(results)
     drawn = [path for path in draw_all(results, FIRST) if path.suffix == ".png"]
     for path in drawn:
-        print(path)
+        say(str(path))
     more = f"more figures: testbed plot {results.path}" if drawn else nothing_to_draw(results)
-    print(f"{more}; all on one page: testbed report {results.path}")
+    say(f"{more}; all on one page: testbed report {results.path}")
     return code
 
 

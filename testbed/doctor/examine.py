@@ -14,6 +14,7 @@ from testbed.emulation.capture_trial import why_no_captures
 from testbed.emulation.sandbox import PROGRAMS
 from testbed.environment import threads_per_node
 from testbed.errors import TestbedError
+from testbed.visible import visible
 
 Check = Callable[[str], Record]
 
@@ -104,7 +105,7 @@ def table(records: Iterable[Record]) -> Table:
     shown = Table("check", "state", "finding", box=None, pad_edge=False)
     shown.columns[0].no_wrap = shown.columns[1].no_wrap = True
     for record in records:
-        finding = Text(record.finding, overflow="fold")
+        finding = Text(visible(record.finding), overflow="fold")
         if record.advice:
             finding.append(f"\n→ {record.advice}", "italic")
         shown.add_row(record.name, Text(record.state, _COLOURS[record.state]), finding)

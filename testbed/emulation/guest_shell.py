@@ -19,6 +19,7 @@ from testbed.emulation.sandbox import check_namespaces, enter, run_in_sandbox
 from testbed.endings import how_ended
 from testbed.errors import TestbedError
 from testbed.exit_codes import OVERDUE
+from testbed.terminal import complain
 
 _INIT = Path(__file__).with_name("guest_shell.sh")
 _MOST_MEMORY = 2048  # MB
@@ -71,7 +72,7 @@ def boot(memory: int, argv: list[str], environment: Mapping[str, str]) -> int:
         code = Path(folder, "code")
         if not code.exists():
             how = how_ended(guest.returncode)
-            print(f"error: the guest kernel ended before the command did ({how})", file=sys.stderr)
+            complain(f"error: the guest kernel ended before the command did ({how})")
             return _NEVER_STARTED
         return int(code.read_text())
 

@@ -14,6 +14,7 @@ from testbed.emulation.sandbox import enter
 from testbed.exit_codes import INTERRUPTED, UNREPORTED
 from testbed.machine_errors import REPORTABLE, sentence
 from testbed.streams import protect_streams
+from testbed.terminal import complain
 
 
 def inside_command(module: str, *arguments: str) -> list[str]:
@@ -31,7 +32,7 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except REPORTABLE as error:
-        print(f"error: {sentence(error)}", file=sys.stderr)
+        complain(f"error: {sentence(error)}")
         sys.exit(UNREPORTED)
     except Exception:  # a fault of the testbed: the traceback says where
         traceback.print_exc()

@@ -25,6 +25,7 @@ from testbed.endings import how_ended
 from testbed.errors import TestbedError
 from testbed.exit_codes import INTERRUPTED, OVERDUE
 from testbed.machine_errors import REPORTABLE, sentence
+from testbed.terminal import complain
 
 GRACE = 10.0  # seconds the inside has to clean up after a signal
 PATIENCE = 10.0  # seconds a sandbox may stand still until that is said
@@ -226,10 +227,9 @@ def _watched(children: Iterable[subprocess.Popen[bytes]]) -> Iterator[None]:
             still = set(_stopped(children))
             if lasting := sorted(before & still):
                 numbers = " ".join(map(str, lasting))
-                print(
+                complain(
                     f"warning: a sandbox has been stopped for {PATIENCE:g} s; it goes on after "
-                    f"`kill -CONT {numbers}`",
-                    file=sys.stderr,
+                    f"`kill -CONT {numbers}`"
                 )
                 return
             before = still

@@ -33,6 +33,7 @@ from testbed.models.memory import Load, require_memory
 from testbed.models.shards import layout
 from testbed.models.spec import HuggingFaceSpec, ModelSpec, OperatorChoice
 from testbed.models.store import cache_root
+from testbed.terminal import complain
 
 _VARIABLES = (
     "ATEN_CPU_CAPABILITY",
@@ -94,7 +95,7 @@ def _try(spec: HuggingFaceSpec) -> OperatorChoice:
     """Try in another process. Raises TestbedError when there is no room, or no model."""
     require_memory([Load(spec, processes=1)])
     what = f"{spec.name} in {spec.dtype}"
-    print(f"trying which operators suit {what} on this machine, once", file=sys.stderr, flush=True)
+    complain(f"trying which operators suit {what} on this machine, once")
     done = subprocess.run(
         [sys.executable, "-m", "testbed.models.trial", msgspec.json.encode(spec).decode()],
         capture_output=True,

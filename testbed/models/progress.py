@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
+
+from testbed.console import Console
+from testbed.visible import in_one_line
 
 
 @contextmanager
@@ -20,8 +22,9 @@ def step(console: Console, label: str, total: int | None = None) -> Iterator[Cal
         yield lambda done: None
         return
     size = [] if total is None else [DownloadColumn()]
-    columns = (TextColumn("{task.description}"), BarColumn(), *size, TimeElapsedColumn())
+    name = TextColumn("{task.description}", markup=False)
+    columns = (name, BarColumn(), *size, TimeElapsedColumn())
     with Progress(*columns, console=console) as progress:
-        task = progress.add_task(label, total=total)
+        task = progress.add_task(in_one_line(label), total=total)
         yield lambda done: progress.update(task, completed=done)
         progress.update(task, total=1 if total is None else total, completed=total or 1)

@@ -12,8 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from shutil import copyfileobj
 
-from rich.console import Console
-
+from testbed.console import Console
 from testbed.errors import TestbedError
 from testbed.models.progress import step
 from testbed.models.store import cache_dir, file_sha256, install, staging

@@ -110,7 +110,6 @@ def _templates() -> Environment:
         lstrip_blocks=True,
     )
     templates.filters |= {"sort_key": _sort_key, "short": short, "breakable": breakable}
-    templates.globals |= {"levels": tuple(_LEVELS)}
     return templates
 
 

@@ -8,22 +8,14 @@ from typing import Any
 import yaml
 from markupsafe import Markup
 
-_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
-"""What HTML forbids or nobody sees: control characters, halves of pairs, no characters at all."""
+from testbed.visible import visible
 
 
 def seen(value: Any) -> Any:
     """Any value on its way into the page, made visible; markup of our own stays as it is."""
     if isinstance(value, Markup):
         return value
-    return _UNSEEN.sub(_picture, str(value))
-
-
-def _picture(match: re.Match[str]) -> str:
-    code = ord(match.group())
-    if code < 0x20:
-        return chr(0x2400 + code)
-    return "\N{SYMBOL FOR DELETE}" if code == 0x7F else "\N{REPLACEMENT CHARACTER}"
+    return visible(str(value))
 
 
 def words(value: Any) -> str:

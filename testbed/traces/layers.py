@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import msgspec
-from rich.markup import escape
 from rich.table import Table
 from scapy.fields import (
     ByteField,
@@ -164,5 +163,5 @@ def elements_table(up: Book, down: Book) -> Table:
     every.sort(key=lambda each: each[0])
     for t, way, element in every:
         summary = element.lastlayer().mysummary()
-        table.add_row(f"{(t - every[0][0]) / 1e9:.6f}", way, escape(str(summary)))
+        table.add_row(f"{(t - every[0][0]) / 1e9:.6f}", way, str(summary))
     return table

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 from gguf import GGUFWriter
-from rich.console import Console
 from safetensors import safe_open
 from tokenizers.pre_tokenizers import ByteLevel
 
+from testbed.console import Console
 from testbed.errors import TestbedError
 from testbed.models import convert, memory, store, weights
 from testbed.models.huggingface import HuggingFaceModel

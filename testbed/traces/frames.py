@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from testbed.errors import TestbedError
+from testbed.traces.pcap import read_packets
 
 FIN, SYN, RST = 0x01, 0x02, 0x04
 ETHERNET = 14
 """Bytes of an Ethernet header."""
 _IPV4, _TCP = 0x0800, 6
-_PCAP, _PCAP_FRAME = 24, 16
-"""Bytes of the headers of a capture and of a frame in it."""
 _PORTS_TO_FLAGS = struct.Struct("!HHIIBB")
 
 
@@ -60,24 +59,10 @@ def read_frames(path: Path, *, ahead: int = 0, dilation: float = 1.0) -> Iterato
     `ahead` is by how many ns the capture's clock is ahead of the monotonic one, and `dilation` what
     testbed.clock then divides by. Raises TestbedError when it cannot be read, or frames were cut.
     """
-    # A tenth of what the runner imports, and needed when its first run has ended.
-    from scapy.error import Scapy_Exception  # noqa: PLC0415
-    from scapy.utils import RawPcapReader  # noqa: PLC0415
-
-    end = _PCAP
-    try:
-        with RawPcapReader(str(path)) as reader:
-            unit = 1 if reader.nano else 1000
-            for data, meta in reader:
-                if len(data) < meta.wirelen:
-                    raise TestbedError(f"{path}: holds {len(data)} of a frame's {meta.wirelen} B")
-                end += _PCAP_FRAME + meta.caplen
-                t = meta.sec * 1_000_000_000 + meta.usec * unit - ahead
-                yield _frame(round(t / dilation), data)
-            if reader.f.tell() != end:
-                raise TestbedError(f"{path}: it is cut off in the header of a frame")
-    except (OSError, ValueError, EOFError, struct.error, Scapy_Exception) as error:
-        raise TestbedError(f"{path}: is no capture that can be read: {error}") from None
+    for packet in read_packets(path):
+        if len(packet.data) < packet.size:
+            raise TestbedError(f"{path}: holds {len(packet.data)} of a frame's {packet.size} B")
+        yield _frame(round((packet.t - ahead) / dilation), packet.data)
 
 
 def _frame(t: int, data: bytes) -> Frame:

@@ -12,7 +12,7 @@ from pathlib import Path
 import zmq
 from scapy.layers.inet import IP, TCP
 from scapy.layers.l2 import ARP, Ether
-from scapy.utils import PcapNgWriter, PcapWriter  # noqa: F401  the first is what tcpdump never writes
+from scapy.utils import PcapNgWriter, PcapWriter, rdpcap
 
 from testbed.transport.messages import VERSION, Reply, Round, to_frames
 
@@ -101,6 +101,14 @@ def write(path: Path, packets: Iterable[Ether]) -> Path:
         for each in packets:
             writer.write(each)
     return path
+
+
+def save_again(path: Path) -> None:
+    """Save a capture as pcapng, as Wireshark does."""
+    packets = rdpcap(str(path))
+    with PcapNgWriter(str(path)) as writer:
+        for each in packets:
+            writer.write(each)
 
 
 def segments(stream: bytes, cuts: Sequence[int], first: int, up: bool = True) -> list[Ether]:

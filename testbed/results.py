@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
-import yaml
 
 from testbed import stored
 from testbed.energy import Energy
@@ -34,7 +33,7 @@ from testbed.traces.summary import Row
 from testbed.traces.verdict import Verdict, worst
 from testbed.undamaged import require_undamaged, require_whole_run
 from testbed.whole_file import write_whole
-from testbed.yaml_text import parse_yaml
+from testbed.yaml_text import dump_yaml, parse_yaml
 
 _PLACERS: dict[str, Callable[[Any, Callable[[str], str]], Any]] = {
     "links": place_files,
@@ -110,19 +109,6 @@ class _Asked(msgspec.Struct):
     verifier: str = ""
     methods: list[str | _Entry] = []
     energy: Energy | None = None
-
-
-class _Dumper(yaml.SafeDumper):
-    """Writes every text so that it is read back unchanged; PyYAML alone loses U+0085."""
-
-
-def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    return dumper.represent_scalar(
-        "tag:yaml.org,2002:str", text, style='"' if "\x85" in text else None
-    )
-
-
-_Dumper.add_representer(str, _represent_text)
 
 
 def _suffix(point: Values | None) -> str:
@@ -360,8 +346,7 @@ class Results:
                 {key: self._keep_at(key, value) for key, value in point.items()}
                 for point in scenario["sweep"]
             ]
-        text = yaml.dump(scenario, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
-        write_whole(self.path / "scenario.yaml", text.encode())
+        write_whole(self.path / "scenario.yaml", dump_yaml(scenario).encode())
 
     def write_json(self, name: str, content: object) -> None:
         """Any JSON file, replaced as a whole."""

@@ -8,6 +8,7 @@ import yaml
 
 from testbed.bounds import DEEPEST, MOST_REPEATED
 from testbed.errors import TestbedError
+from testbed.yaml_scalars import Dumper, Loader
 
 _TOO_DEEP = f"it is nested more than {DEEPEST} levels deep"
 _TOO_LARGE = f"aliases stand for more than {MOST_REPEATED:,} values"
@@ -26,7 +27,7 @@ class _Part:
         """Values in it, itself included, those behind aliases as often as they are named."""
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(Loader):
     """Refuses a key that is given twice, of which YAML would silently keep the last.
 
     It also refuses values that are nested too deeply or in themselves, or that are too large.
@@ -97,6 +98,11 @@ class _Loader(yaml.SafeLoader):
             raise yaml.constructor.ConstructorError(
                 None, None, "half a surrogate pair is no character", node.start_mark
             ) from None
+
+
+def dump_yaml(value: Any) -> str:
+    """A value as a YAML text that `parse_yaml` reads back as the same."""
+    return yaml.dump(value, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=100)
 
 
 def parse_yaml(text: str, where: str) -> Any:

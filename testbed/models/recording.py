@@ -17,7 +17,6 @@ from typing import Any
 
 import msgspec
 import numpy as np
-import yaml
 
 from testbed.decoding.sampling import Sampling, distribution
 from testbed.environment import describe_environment
@@ -31,6 +30,7 @@ from testbed.models.profiles import RecordedProfile
 from testbed.models.reader import Reader
 from testbed.models.spec import Role
 from testbed.traces.events import Tracer
+from testbed.yaml_text import dump_yaml
 
 PREFIX = 128
 """Tokens that are cached before each pass."""
@@ -193,9 +193,7 @@ def _predicted(role: Role, tokens: int) -> int:
 
 def write_profile(profile: RecordedProfile, path: Path) -> None:
     """Write the file that a scenario names; TestbedError if it cannot be written."""
-    text = yaml.safe_dump(
-        msgspec.to_builtins(profile), sort_keys=False, width=100, default_flow_style=None
-    )
+    text = dump_yaml(msgspec.to_builtins(profile))
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:

@@ -18,6 +18,7 @@ from transformers.utils import logging
 
 from testbed.errors import TestbedError
 from testbed.models.memory import BYTES, require_room
+from testbed.models.quantised import is_scale
 from testbed.models.tokenizer import first_line
 
 
@@ -32,6 +33,11 @@ def convert_gguf(gguf: Path, into: Path) -> None:
     with redirect_stderr(StringIO()):  # its progress bars lack a switch, and we show our own
         try:
             reader = GGUFReader(gguf)
+            if scales := [each.name for each in reader.tensors if is_scale(each.name)]:
+                raise TestbedError(
+                    f"The GGUF file has {scales[0]}, a scale beside its tensors, which is not "
+                    "read; take one that is quantised otherwise, such as Q8_0 or Q4_K."
+                )
             numbers = sum(int(tensor.n_elements) for tensor in reader.tensors)
             require_room(BYTES["fp32"] * numbers, "Converting the GGUF file to float32")
             model, tokenizer = _read(gguf, _splitting(reader))

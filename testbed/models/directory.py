@@ -16,6 +16,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 
 from testbed.bounds import MOST_LAYERS, MOST_TOKENS
 from testbed.errors import TestbedError
+from testbed.models.quantised import require_plain
 from testbed.models.rollback import require_keys_of_tokens
 from testbed.models.tokenizer import Tokenizer, first_line
 from testbed.models.vocabulary import Vocabulary
@@ -43,6 +44,7 @@ class ModelDirectory:
         text = config.get_text_config(decoder=True)
         _check_sizes(text, path, name)
         require_keys_of_tokens(config, name)
+        require_plain(path, name)
         self._tokenizer = Tokenizer(path, name)
         self.context_length = _context_length(text, path, name)
         self.end_tokens = _end_tokens(path, text, self._tokenizer)

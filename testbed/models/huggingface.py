@@ -19,6 +19,7 @@ from testbed.models.directory import ModelDirectory
 from testbed.models.layers import remove_layers
 from testbed.models.memory import give_back
 from testbed.models.networks import Whole, quickest
+from testbed.models.quantised import require_all_read
 from testbed.models.rollback import prove_rollback
 from testbed.models.spec import Device, Dtype
 from testbed.models.tokenizer import first_line
@@ -183,6 +184,7 @@ def load_network(
             f"Model '{name}' in {path} has no trained causal head: its files lack "
             f"{min(report['missing_keys'])}; allowed are causal language models."
         )
+    require_all_read(report["unexpected_keys"], path, name)
     if without_layers:
         remove_layers(network, without_layers, name)
     trim_head(network, name)

@@ -106,7 +106,7 @@ def read_weights(model: Path, name: str) -> Weights:
     """What the model's weight files hold. Raises TestbedError when one is missing or damaged."""
     floats = other = largest = 0
     for file in weight_files(model, name):
-        for tensor in _tensors(file, name):
+        for tensor in _tensors(file, name).values():
             if tensor.dtype in _FLOATS:
                 numbers = math.prod(tensor.shape)
                 floats += numbers
@@ -117,7 +117,16 @@ def read_weights(model: Path, name: str) -> Weights:
     return Weights(floats, other, largest)
 
 
-def _tensors(file: Path, name: str) -> list[_Tensor]:
+def tensor_types(model: Path, name: str) -> dict[str, str]:
+    """The type of each tensor. Raises TestbedError when a weight file is missing or damaged."""
+    return {
+        key: tensor.dtype
+        for file in weight_files(model, name)
+        for key, tensor in _tensors(file, name).items()
+    }
+
+
+def _tensors(file: Path, name: str) -> dict[str, _Tensor]:
     """The entries of a header."""
     where = f"{file}: model '{name}' has a damaged weight file"
     try:
@@ -128,14 +137,14 @@ def _tensors(file: Path, name: str) -> list[_Tensor]:
         raise TestbedError(f"{where}: {error.strerror}; fetch the model again") from None
     try:
         entries = decode(header, dict[str, msgspec.Raw], "its header")
-        tensors = [
-            decode(bytes(entry), _Tensor, f"its header, {reprlib.repr(key)}")
+        tensors = {
+            key: decode(bytes(entry), _Tensor, f"its header, {reprlib.repr(key)}")
             for key, entry in entries.items()
             if key != "__metadata__"
-        ]
+        }
     except TestbedError as error:
         raise TestbedError(f"{where}: {error}; fetch the model again") from None
-    size = 8 + length + max((tensor.data_offsets[1] for tensor in tensors), default=0)
+    size = 8 + length + max((tensor.data_offsets[1] for tensor in tensors.values()), default=0)
     if not tensors:
         raise TestbedError(f"{where}: it holds no tensor; fetch the model again")
     if file.stat().st_size != size:

@@ -185,7 +185,7 @@ def test_truncated_weights_are_refused(make_tiny: Callable[[Any], Path]) -> None
     path = make_tiny(LlamaForCausalLM(TINY))
     weights = path / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-100])
-    with pytest.raises(TestbedError, match="Cannot load model 'cut'"):
+    with pytest.raises(TestbedError, match="model 'cut' has a damaged weight file"):
         HuggingFaceModel(path, "cut")
 
 

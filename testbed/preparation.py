@@ -111,8 +111,9 @@ def _find_pair(scenario: Scenario, jobs: int) -> Pair:
 
     where = f"{scenario.source}: models"
     threads = threads_per_node(jobs * (scenario.document.devices + 1))
-    target = _resolve(models.target, threads, f"{where}.target")
-    draft = _resolve(models.draft, threads, f"{where}.draft")
+    folder = Path(scenario.source).parent
+    target = _resolve(models.target, folder, threads, f"{where}.target")
+    draft = _resolve(models.draft, folder, threads, f"{where}.draft")
     try:
         target_text = open_directory(target.path, target.name)
         draft_text = open_directory(draft.path, draft.name)
@@ -124,11 +125,11 @@ def _find_pair(scenario: Scenario, jobs: int) -> Pair:
     return Pair(target, draft, target_text, draft_text, target_text.vocabulary.size)
 
 
-def _resolve(model: str | RealModel, threads: int, where: str) -> HuggingFaceSpec:
+def _resolve(model: str | RealModel, folder: Path, threads: int, where: str) -> HuggingFaceSpec:
     if isinstance(model, str):
         model = RealModel(model=model)
     try:
-        spec = resolve(model.model)
+        spec = resolve(model.model, folder)
     except TestbedError as error:
         raise TestbedError(f"{where}: {error}") from None
     return msgspec.structs.replace(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -17,7 +17,7 @@ import msgspec
 from mininet.topo import Topo
 
 from testbed.bounds import LARGEST_SCENARIO, MOST_TEXTS, Name
-from testbed.document import Compute, Cost, Document, Models, Ways
+from testbed.document import Compute, Cost, Document, Models, RealModel, Ways
 from testbed.emulation.netem_support import refusals
 from testbed.emulation.topology import (
     LinkDeclaration,
@@ -39,6 +39,7 @@ from testbed.links.schedule import Schedule
 from testbed.links.spec import Duplex, LinkSpec
 from testbed.links.units import format_time, parse_time
 from testbed.methods.base import method_class, parse_options
+from testbed.models.catalog import place_model
 from testbed.models.pace import Pace
 from testbed.models.profiles import find_compute_profile, place_profiles
 from testbed.models.spec import Role
@@ -388,7 +389,17 @@ def _with_files_placed(document: Document, folder: Path) -> Document:
         document,
         links=place_files(document.links, place),
         compute=msgspec.convert(place_profiles(compute, place), type=Literal["measured"] | Compute),
+        models=_with_models_placed(document.models, place),
     )
+
+
+def _with_models_placed(models: Models, place: Callable[[str], str]) -> Models:
+    def placed(model: str | RealModel | None) -> str | RealModel | None:
+        if isinstance(model, RealModel):
+            return msgspec.structs.replace(model, model=place_model(model.model, place))
+        return model and place_model(model, place)
+
+    return msgspec.structs.replace(models, target=placed(models.target), draft=placed(models.draft))
 
 
 def _check_handovers(document: Document, paths: list[str], where: str) -> list[Handover]:

@@ -13,7 +13,8 @@ from testbed.models import memory
 from testbed.models.spec import OperatorChoice, SyntheticSpec
 from testbed.models.synthetic import SyntheticModel
 from testbed.preparation import prepare
-from testbed.scenario import check_scenario
+from testbed.scenario import check_scenario, load_scenario
+from testbed.yaml_text import dump_yaml
 from tests.models.tiny import FAMILIES, IDS, save
 from tests.whole_run import SYNTHETIC
 
@@ -65,6 +66,23 @@ def test_the_target_decides_how_texts_begin_and_end(models):
     assert made.end_tokens == [3, 4]
     assert (made.target.path, made.draft.path) == (models["target"], models["draft"])
     assert made.warnings == []
+
+
+def test_model_folders_are_seen_from_the_scenario(models, tmp_path, monkeypatch):
+    assert models == {role: f"{tmp_path}/{role}" for role in ("target", "draft")}
+    path = tmp_path / "s.yaml"
+    draft = {"model": "../" + tmp_path.name + "/draft", "dtype": "bf16"}
+    there = {**SYNTHETIC, "methods": ["dsd"], "prompts": ["w5 w6"]}
+    path.write_text(dump_yaml({**there, "models": {"target": "target", "draft": draft}}))
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    scenario = load_scenario(path)
+    made = prepare(scenario.every_point()[0], "relay")
+    assert (made.target.path, made.draft.path) == (models["target"], models["draft"])
+    written = scenario.to_mapping()["models"]  # as it is read from the results
+    assert written["target"] == f"{tmp_path}/target"
+    again = prepare(check_scenario(scenario.to_mapping(), "/r/s.yaml").every_point()[0], "relay")
+    assert (again.target, again.draft) == (made.target, made.draft)
 
 
 def test_what_models_multiply_by_is_chosen_for_those_that_are_used(models, chosen):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,21 +43,47 @@ def describe() -> list[KnownModel]:
     ]
 
 
-def resolve(reference: str) -> HuggingFaceSpec:
+def place_model(reference: str, place: Callable[[str], str]) -> str:
+    """A reference as `resolve` takes it, the path of a folder or file replaced by `place`.
+
+    What may be a Hugging Face id is one, unless there is a folder of that name.
+    """
+    placed = place(_at_home(reference))
+    if reference in _NAMED or (_HUB_ID.fullmatch(reference) and not _is_local(placed)):
+        return reference
+    return placed
+
+
+def resolve(reference: str, folder: Path | None = None) -> HuggingFaceSpec:
     """Find, convert or download the model that `reference` names.
 
     `reference` is an alias from `describe`, a local model directory, a .gguf file or a Hugging Face
     id "org/name" or "org/name@revision"; the spec takes it as its name, and the dtype that it is
-    meant to run in. Raises TestbedError when there is no such model, files of it are missing, or
+    meant to run in. Paths are seen from `folder`, by default the working directory. Raises
+    TestbedError when there is no such model, files of it are missing, or
     the default one is not fetched yet.
     """
-    path = _local_directory(reference)
+    path = _local_directory(reference, folder or Path())
     weight_files(path, reference)
     own: Dtype = "int8" if reference == DEFAULT_DRAFT else "fp32"
     return HuggingFaceSpec(path=str(path), name=reference, dtype=own)
 
 
-def _local_directory(reference: str) -> Path:
+def _is_local(path: str) -> bool:
+    """Return True for a folder, and for what can be nothing but a file."""
+    return os.path.isdir(path) or _is_gguf(path)  # noqa: PTH112  Path's own raises for some names
+
+
+def _at_home(reference: str) -> str:
+    """`~` replaced, unless it names a user that there is not."""
+    return os.path.expanduser(reference)  # noqa: PTH111  Path's own raises for that
+
+
+def _is_gguf(path: str) -> bool:
+    return path.lower().endswith(".gguf")
+
+
+def _local_directory(reference: str, folder: Path) -> Path:
     if reference in _NAMED:
         if not default_path().is_dir():
             raise TestbedError(
@@ -64,10 +92,10 @@ def _local_directory(reference: str) -> Path:
         if reference == DEFAULT_MODEL:
             return default_path()
         return shipped_draft(DEFAULT_DRAFT, default_path())
-    path = Path(reference).expanduser()
-    if path.is_dir():
+    path = folder / _at_home(reference)
+    if os.path.isdir(path):  # noqa: PTH112  Path's own raises for some names
         return path.resolve()
-    if path.suffix == ".gguf":
+    if _is_gguf(reference):
         return add_gguf(path)
     if _HUB_ID.fullmatch(reference):
         from testbed.models.hub import download  # noqa: PLC0415  slow, and seldom needed

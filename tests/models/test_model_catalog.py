@@ -6,7 +6,7 @@ import pytest
 
 from testbed.errors import TestbedError
 from testbed.models import catalog, hub
-from testbed.models.catalog import DEFAULT_DRAFT, describe, resolve
+from testbed.models.catalog import DEFAULT_DRAFT, describe, place_model, resolve
 from testbed.models.paper_pairs import NOTES, PAPER_PAIRS
 from testbed.models.weights import DEFAULT_MODEL, default_path
 
@@ -55,6 +55,49 @@ def test_unknown_names_list_what_is_allowed() -> None:
             resolve(reference)
     with pytest.raises(TestbedError, match=r"no GGUF file missing\.gguf"):
         resolve("missing.gguf")
+
+
+@pytest.mark.parametrize("name", ["x.gguf", "X.GGUF", "sub/Model.Gguf"])
+def test_a_gguf_file_is_one_however_its_suffix_is_written(tmp_path, monkeypatch, name):
+    taken = []
+
+    def add(path: Path) -> Path:
+        taken.append(path)
+        (tmp_path / "model.safetensors").touch()
+        return tmp_path
+
+    monkeypatch.setattr(catalog, "add_gguf", add)
+    resolve(name, tmp_path)
+    assert taken == [tmp_path / name]
+    assert place_model(name, lambda path: f"/there/{path}") == f"/there/{name}"
+
+
+def test_what_is_no_name_is_seen_from_the_scenarios_folder(tmp_path, monkeypatch):
+    (tmp_path / "org" / "name").mkdir(parents=True)
+    (tmp_path / "mine").mkdir()
+    monkeypatch.setenv("HOME", "/home/me")
+
+    def placed(reference: str) -> str:
+        return place_model(reference, lambda path: str(tmp_path / path))
+
+    assert placed("org/name") == f"{tmp_path}/org/name"
+    assert placed("mine") == f"{tmp_path}/mine"
+    assert placed("./not/there") == f"{tmp_path}/not/there"
+    assert placed("typo") == f"{tmp_path}/typo"
+    assert placed("~/models/x") == "/home/me/models/x"
+    assert placed("~nobody-of-that-name/x") == f"{tmp_path}/~nobody-of-that-name/x"
+    for name in (DEFAULT_MODEL, DEFAULT_DRAFT, "other/name", "other/name@main"):
+        assert placed(name) == name
+
+
+def test_a_folder_of_the_caller_is_not_taken_for_a_scenarios_model(tmp_path, monkeypatch):
+    (tmp_path / "cwd" / "org" / "name").mkdir(parents=True)
+    (tmp_path / "model.safetensors").touch()
+    monkeypatch.chdir(tmp_path / "cwd")
+    monkeypatch.setattr(hub, "download", lambda reference: tmp_path)
+    assert resolve("org/name", tmp_path).path == str(tmp_path)
+    with pytest.raises(TestbedError, match=r"no model\.safetensors in .*cwd/org/name"):
+        resolve("org/name")  # by hand
 
 
 def test_the_hub_is_asked_for_ids(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from testbed.task import Task
 from testbed.terminal import say, write
 from testbed.traces.events import Tracer
 from testbed.transport.channel import Channel, NoChannel
+from testbed.transport.endpoint import to_connect
 from testbed.transport.zmq_client import ZmqChannel
 from testbed.yaml_text import parse_yaml
 
@@ -65,6 +66,8 @@ def main() -> None:
     kind = method_class(args.method, "--method")
     if kind.uses_verifier and not args.connect:
         raise TestbedError(f"--connect: {args.method} needs a verifier, tcp://host:port")
+    if kind.uses_verifier:
+        to_connect(args.connect, f"--connect {args.connect}")  # before a model is loaded
     try:
         sampling = Sampling(args.temperature, args.top_k, args.top_p)
     except ValueError as error:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
-import re
 from pathlib import Path
 
 from nodes.arguments import load_warm, parser
@@ -11,6 +9,7 @@ from testbed.control import Begin, NodeEnd, Ready
 from testbed.errors import TestbedError
 from testbed.terminal import say
 from testbed.traces.events import Tracer
+from testbed.transport.endpoint import is_loopback
 from testbed.transport.messages import PORT
 from testbed.transport.server import VerifierServer
 from testbed.transport.zmq_server import ZmqVerifier
@@ -30,7 +29,7 @@ def main(name: str, description: str | None) -> None:
         "can use the model, and read and disturb others' texts",
     )
     args = arguments.parse_args()
-    if not (args.control or args.insecure or within_this_machine(args.listen)):
+    if not (args.control or args.insecure or is_loopback(args.listen)):
         raise TestbedError(
             f"--listen {args.listen}: whoever reaches this port can use the model, and read and "
             f"disturb others' texts, as there are no keys yet; listen on {default}, or add "
@@ -46,20 +45,6 @@ def main(name: str, description: str | None) -> None:
             verifier.serve()
     finally:
         verifier.close()
-
-
-def within_this_machine(endpoint: str) -> bool:
-    """Return True where nobody else can connect for certain: a loopback address in digits, a file.
-
-    A name may mean anything on this machine.
-    """
-    address = re.fullmatch(r"tcp://(?:\[(.+)\]|([^:]+)):[^:]+", endpoint)
-    if address is None:
-        return endpoint.startswith("ipc://")
-    try:
-        return ipaddress.ip_address(address[1] or address[2]).is_loopback
-    except ValueError:
-        return False
 
 
 def follow_runner(name: str, server: VerifierServer, verifier: ZmqVerifier) -> None:

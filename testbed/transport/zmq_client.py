@@ -10,6 +10,7 @@ from zmq.utils.monitor import recv_monitor_message
 from testbed import clock
 from testbed.errors import TestbedError
 from testbed.transport.channel import LinkTimeout, Reconnected
+from testbed.transport.endpoint import to_connect
 from testbed.transport.messages import MAX_MESSAGE
 
 HEARTBEAT = 5.0
@@ -64,15 +65,17 @@ class ZmqChannel:
     def __init__(self, endpoint: str, identity: str, peer: str, timeout: float) -> None:
         """Connect to `endpoint` (tcp://host:port).
 
-        `timeout` is the longest silence in seconds. Raises LinkTimeout when nobody answers there.
+        `timeout` is the longest silence in seconds. Raises LinkTimeout when nobody answers there,
+        TestbedError when there is no such place.
         """
         self.peer = f"{peer} at {endpoint}"
+        found = to_connect(endpoint, endpoint)
         self._timeout = timeout
         self._context = zmq.Context()
         self._socket = self._context.socket(zmq.DEALER)
         self._socket.routing_id = identity.encode()
         self._socket.immediate = True  # no queueing for a line that is down
-        self._socket.ipv6 = "[" in endpoint
+        self._socket.ipv6 = found.ipv6
         harden(self._socket)
         send_heartbeats(self._socket, timeout)
         self._monitor = self._socket.get_monitor_socket(
@@ -82,7 +85,7 @@ class ZmqChannel:
         self._poller.register(self._socket, zmq.POLLIN)
         self._poller.register(self._monitor, zmq.POLLIN)
         try:
-            self._socket.connect(endpoint)
+            self._socket.connect(found.text)
         except zmq.ZMQError as error:
             self.close()
             raise TestbedError(f"{endpoint}: {error}; write it as tcp://host:port") from None

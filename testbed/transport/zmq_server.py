@@ -9,6 +9,7 @@ import zmq
 
 from testbed import clock
 from testbed.errors import TestbedError
+from testbed.transport.endpoint import to_listen
 from testbed.transport.server import VerifierServer
 from testbed.transport.zmq_client import HEARTBEAT, harden, longest_silence, milliseconds
 
@@ -40,6 +41,7 @@ class ZmqVerifier:
 
     def __init__(self, server: VerifierServer, endpoint: str, timeout: float) -> None:
         """Bind to `endpoint` (tcp://*:port). Raises TestbedError when the port is in use."""
+        found = to_listen(endpoint, f"--listen {endpoint}")
         self._server = server
         self._waiting: dict[bytes, tuple[Iterator[list[bytes]], list[bytes] | None]] = {}
         server.resting = self._waiting.keys()
@@ -47,11 +49,11 @@ class ZmqVerifier:
         self._socket = self._context.socket(zmq.ROUTER)
         self._socket.router_mandatory = True  # an answer nobody can take is noticed
         self._socket.router_handover = True  # a device that comes back keeps its identity
-        self._socket.ipv6 = "[" in endpoint
+        self._socket.ipv6 = found.ipv6
         harden(self._socket)
         detect_dead_peers(self._socket, timeout)
         try:
-            self._socket.bind(endpoint)
+            self._socket.bind(found.text)
         except zmq.ZMQError as error:
             self._context.destroy(linger=0)
             raise TestbedError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import subprocess
 import sys
 
@@ -20,8 +21,8 @@ def node(name: str, *arguments: str) -> list[str]:
 
 
 @contextlib.contextmanager
-def verifier(name: str, port: int):
-    listen = f"tcp://127.0.0.1:{port}"
+def verifier(name: str, port: int, host: str = "127.0.0.1"):
+    listen = f"tcp://{host}:{port}"
     process = subprocess.Popen(node(name, "--listen", listen), stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout.readline() == f"{name}: synthetic at {listen}; Ctrl-C ends it\n"
@@ -40,9 +41,19 @@ def device(*arguments: str, code: int = 0) -> subprocess.CompletedProcess:
     return done
 
 
-@pytest.mark.parametrize("place", ["base_station", "cloud"])
-def test_a_device_and_a_verifier_in_two_shells(place):
-    with verifier(place, free_port()) as listen:
+def has_ipv6() -> bool:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(("place", "host"), [("base_station", "127.0.0.1"), ("cloud", "[::1]")])
+def test_a_device_and_a_verifier_in_two_shells(place, host):
+    if host == "[::1]" and not has_ipv6():
+        pytest.skip("there is no IPv6")
+    with verifier(place, free_port(), host) as listen:
         texts = [
             device("--connect", listen, "--method", method, "--option", "target_precision=fixed16",
                    "--prompt", "hello", "--max-new-tokens", "20").stdout
@@ -67,6 +78,17 @@ def test_devices_called_alike_do_not_disturb_each_other():
     assert outputs[0] == outputs[1]
 
 
+def test_an_error_begins_a_line_of_its_own():
+    """On a terminal both streams are one."""
+    command = node(
+        "device", "--method", "device_only", "--prompt", "hello", "--max-new-tokens", "10000000"
+    )
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
+    assert done.stdout.startswith("hello\nerror: prompt and max_new_tokens")
+
+
 def test_a_method_without_a_verifier_needs_none():
     assert device("--method", "device_only", "--prompt", "hello").stdout.startswith("hello⟨")
 
@@ -77,6 +99,7 @@ def test_a_method_without_a_verifier_needs_none():
         (["--prompt", "x"], "--connect: dssd needs a verifier", 1),
         (["--connect", "tcp://127.0.0.1:1"], "--prompt: a text to continue is needed", 1),
         (["--connect", "foo", "--prompt", "x"], "write it as tcp://host:port", 1),
+        (["--connect", "tcp://::1:1", "--prompt", "x"], "an IPv6 address in brackets", 1),
         (
             ["--connect", "tcp://127.0.0.1:1", "--prompt", "x", "--timeout", "0.2"],
             "within 0.2 s",

@@ -101,14 +101,18 @@ class PlainLink(Link):  # type: ignore[misc]
         mtu: int,
         port1: int,
         port2: int,
-        intfName1: str,  # noqa: N803  # Mininet's names
-        intfName2: str,  # noqa: N803
+        intfName1: str | None = None,  # noqa: N803  # Mininet's names
+        intfName2: str | None = None,  # noqa: N803
         params1: dict[str, object] | None = None,
         params2: dict[str, object] | None = None,
         **mininet_defaults: object,  # its random MAC addresses and interface class, not used
     ) -> None:
-        create_pair(namespace_of(node1), intfName1, namespace_of(node2), intfName2, mtu)
-        ends = ((node1, port1, intfName1, params1), (node2, port2, intfName2, params2))
+        name1, name2 = (
+            intfName1 or self.intfName(node1, port1),
+            intfName2 or self.intfName(node2, port2),
+        )
+        create_pair(namespace_of(node1), name1, namespace_of(node2), name2, mtu)
+        ends = ((node1, port1, name1, params1), (node2, port2, name2, params2))
         self.intf1, self.intf2 = (
             CheckedInterface(
                 name, node=node, port=port, link=self, moveIntfFn=self._ignore, **(params or {})

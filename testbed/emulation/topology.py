@@ -13,6 +13,8 @@ from testbed.errors import TestbedError
 from testbed.links.queue import Discipline
 
 _DEVICE = re.compile(r"device\d*")
+_LONGEST_INTERFACE = 15
+_NO_INTERFACE = re.compile(r"[/:\s]|^\.{0,2}$|^lo$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +48,11 @@ def load_topology(name: str, devices: int = 1) -> Topo:
     if name not in known:
         raise TestbedError(f"topology {name!r} is unknown; there are {', '.join(sorted(known))}")
     if _takes_devices(known[name]):
-        return known[name](devices=devices)
+        return _checked(known[name](devices=devices), name)
     if devices != 1:
         able = [each for each, kind in sorted(known.items()) if _takes_devices(kind)]
         raise TestbedError(f"topology {name} has one, not {devices}; for more take {able[0]}")
-    return known[name]()
+    return _checked(known[name](), name)
 
 
 def topology_links(topology: Topo) -> list[LinkDeclaration]:
@@ -117,6 +119,30 @@ def _links(topology: Topo, *, shaped: bool) -> list[LinkDeclaration]:
         for node1, node2, name, info in found
         if info.get("shaped", True) == shaped
     ]
+
+
+def _checked(topology: Topo, name: str) -> Topo:
+    """The topology; TestbedError if Linux does not take the name of one of its interfaces."""
+    taken: set[tuple[str, str]] = set()
+    for _, _, _, info in topology.links(withKeys=True, withInfo=True):
+        for end in "12":
+            host, key = info[f"node{end}"], f"intfName{end}"
+            # Mininet's own name, where the declaration has none.
+            interface = str(info.get(key) or f"{host}-eth{info[f'port{end}']}")
+            why = ""
+            if len(interface.encode()) > _LONGEST_INTERFACE:
+                why = f"is longer than the {_LONGEST_INTERFACE} bytes that Linux allows"
+            elif _NO_INTERFACE.search(interface):
+                why = "is none that Linux allows"
+            elif (host, interface) in taken:
+                why = "is taken by another of its interfaces"
+            if why:
+                raise TestbedError(
+                    f"topology {name}: {host} has an interface whose name '{interface}' {why}; "
+                    f"name it in its addLink(..., {key}='…')"
+                )
+            taken.add((host, interface))
+    return topology
 
 
 def _takes_devices(kind: type[Topo]) -> bool:

@@ -146,3 +146,46 @@ def test_a_link_without_a_name_of_its_own_is_refused(topology):
 def test_switches_are_refused():
     with pytest.raises(TestbedError, match="switch s1"):
         topology_hosts(Switched())
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({}, "base_station has an interface whose name 'base_station-eth0' is longer than the 15 "
+             r"bytes that Linux allows; name it in its addLink\(..., intfName2='…'\)"),
+        ({"intfName2": "b" * 16}, "is longer than the 15 bytes"),
+        ({"intfName2": "b/s"}, "'b/s' is none that Linux allows"),
+        ({"intfName2": "b s"}, "'b s' is none that Linux allows"),
+        ({"intfName2": "lo"}, "'lo' is none that Linux allows"),
+        ({"intfName1": "device-eth1", "intfName2": "bs"}, "'device-eth1' is taken by another"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("shaped", [True, False])
+def test_an_interface_that_linux_does_not_take_is_named_before_anything_is_built(
+    monkeypatch, options, error, shaped
+):
+    class Own(Topo):
+        """One of a person's own."""
+
+        def build(self):
+            for host in ("device", "base_station", "x"):
+                self.addHost(host)
+            self.addLink("device", "base_station", key="radio", shaped=shaped, **options)
+            self.addLink("device", "x", key="other")
+
+    monkeypatch.setattr("testbed.emulation.topology.known_topologies", lambda: {"own": Own})
+    with pytest.raises(TestbedError, match=f"^topology own: .*{error}"):
+        load_topology("own")
+
+
+def test_short_names_may_be_left_to_mininet(monkeypatch):
+    class Own(Topo):
+        """One of a person's own."""
+
+        def build(self):
+            self.addHost("device")
+            self.addHost("bs")
+            self.addLink("device", "bs", key="radio")
+
+    monkeypatch.setattr("testbed.emulation.topology.known_topologies", lambda: {"own": Own})
+    assert [link.name for link in topology_links(load_topology("own"))] == ["radio"]

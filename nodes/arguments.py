@@ -135,7 +135,8 @@ def load_warm(reference: str, role: Role) -> Model:
     """
     methods()
     model = load_model(model_spec(reference), role)
-    model.warm_up([0] * WARM_PROMPT, WARM_BLOCK)
+    block = min(WARM_BLOCK, model.context_length - 2)
+    model.warm_up([0] * min(WARM_PROMPT, model.context_length - 1 - block), block)
     return model
 
 

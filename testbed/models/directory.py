@@ -29,6 +29,8 @@ _SIZES = {
     "vocab_size": MOST_TOKENS,
 }
 """The most that a configuration may have of each: far more than any model."""
+_LEAST = 8
+"""Tokens of the texts on which rollback is proved, and one."""
 _UNLIMITED = 1 << 31  # tokens; of models that need no positions, such as BLOOM
 
 
@@ -122,10 +124,10 @@ def _context_length(config: Any, path: Path, name: str) -> int:
         length = rope.get("original_max_position_embeddings", 0)
     if length is None:
         return _UNLIMITED
-    if not isinstance(length, int) or length < 1:
+    if not isinstance(length, int) or length < _LEAST:
         raise TestbedError(
             f"{path}: model '{name}' has texts of up to {length!r} tokens by its configuration; "
-            "allowed is a number from 1 on"
+            f"allowed is a number from {_LEAST} on"
         )
     return length
 

@@ -25,6 +25,7 @@ from torch import nn
 
 from testbed.errors import TestbedError
 from testbed.machine_errors import sentence
+from testbed.models.directory import ModelDirectory
 from testbed.models.huggingface import load_network
 from testbed.models.layers import remove_layers
 from testbed.models.linears import ByTokens, Crossing
@@ -62,21 +63,26 @@ def try_operator(
     dtype: Dtype,
     vocabulary_size: int,
     now: Callable[[], float] = time.perf_counter,
+    room: int = _BEHIND + LENGTHS[-1],
 ) -> OperatorChoice:
     """The choice for `network`, which must not be used from now on; `now` gives seconds.
+
+    No text is longer than `room` tokens, two at least.
 
     Raises MemoryError where there is too little of it to tell.
     """
     plain, operator = operators(dtype)
     called = _CALLED[dtype]
     crossing = Crossing(None)
-    text = torch.arange(1, _BEHIND + LENGTHS[-1] + 1) * 7919 % vocabulary_size
+    lengths = [tokens for tokens in LENGTHS if tokens < room]
+    behind = min(_BEHIND, room - lengths[-1])
+    text = torch.arange(1, behind + lengths[-1] + 1) * 7919 % vocabulary_size
     cache = network.new_cache()
 
     def read(tokens: int, operator_from: int | None) -> tuple[torch.Tensor, float]:
         crossing.tokens = operator_from
         began = now()
-        logits = network.forward(text[_BEHIND : _BEHIND + tokens], cache, tokens)
+        logits = network.forward(text[behind : behind + tokens], cache, tokens)
         took = now() - began
         network.cut(cache, tokens)
         return logits.float(), took
@@ -92,8 +98,8 @@ def try_operator(
             network.replace(lambda linear: ByTokens(plain(linear), operator(linear), crossing))
         except Exception as error:  # whatever it raises, it cannot be used
             return _refused(called, error)
-        network.forward(text[:_BEHIND], cache, 1)
-        for tokens in LENGTHS:
+        network.forward(text[:behind], cache, 1)
+        for tokens in lengths:
             wanted, _ = read(tokens, None)
             try:
                 got, _ = read(tokens, 1)
@@ -107,7 +113,7 @@ def try_operator(
                 )
         measured: list[tuple[int, float, float]] = []
         slow: list[int] = []
-        for tokens in LENGTHS:
+        for tokens in lengths:
             took = medians(tokens)
             if took[1] > SLOWER * took[0]:  # once more: something else may have been in its way
                 took = medians(tokens)
@@ -115,9 +121,9 @@ def try_operator(
                 slow.append(tokens)
             measured.append((tokens, *(round(seconds * 1e3, 3) for seconds in took)))  # type: ignore[arg-type]
     passes = tuple(measured)
-    better = [tokens for tokens in LENGTHS if tokens > max(slow, default=0)]
+    better = [tokens for tokens in lengths if tokens > max(slow, default=0)]
     if not better:
-        return _plain(f"{called} is slower over {LENGTHS[-1]} tokens", passes)
+        return _plain(f"{called} is slower over {lengths[-1]} tokens", passes)
     why = f"{called} from {better[0]} token{'s' * (better[0] > 1)} on"
     return OperatorChoice(better[0], why, machine(), passes)
 
@@ -156,7 +162,8 @@ def main() -> None:
         shorten(network, spec.name)
         size = int(network.get_input_embeddings().weight.shape[0])
         taken = taken_apart(network, spec.name, spec.dtype, spec.device)
-        choice = try_operator(taken, spec.dtype, size)
+        room = ModelDirectory(Path(spec.path), spec.name).context_length
+        choice = try_operator(taken, spec.dtype, size, room=room)
     except (TestbedError, MemoryError) as error:
         sys.exit(f"error: {sentence(error)}")
     print(msgspec.json.encode(choice).decode())

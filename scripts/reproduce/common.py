@@ -224,6 +224,7 @@ def save(out: Path, name: str, draw: Callable[[], Any]) -> None:
 
     with style.applied():
         figure = draw()
+        style.without_markup(figure)
         for suffix in ("png", "pdf"):
             figure.savefig(out / f"{name}.{suffix}")
     print(f"{out / name}.png")

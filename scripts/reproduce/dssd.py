@@ -458,7 +458,7 @@ def figure(runs: Runs) -> Figure:
             )  # fmt: skip
         axes.set_xscale("log")
         axes.set_title(column.name, fontsize=8)
-        axes.set_xlabel("$T_{com}$ of 128 tokens (s)")
+        axes.set_xlabel("$T_{com}$ of 128 tokens (s)", parse_math=True)
     all_axes[0].set_yticks(places, names)
     all_axes[0].invert_yaxis()
     handles, labels = all_axes[0].get_legend_handles_labels()

@@ -6,11 +6,14 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from gguf import GGUFWriter
 from safetensors.torch import load_file, save_file
 
 from testbed.errors import TestbedError
+from testbed.models.convert import convert_gguf
 from testbed.models.directory import ModelDirectory
 from testbed.models.huggingface import HuggingFaceModel
 from testbed.models.quantised import is_scale, require_plain
@@ -137,3 +140,15 @@ def test_other_names_are_no_scales(name):
 @pytest.mark.parametrize("name", ["blk.0.attn_q.scale", "blk.0.ffn_up.input_scale"])
 def test_the_scales_of_gguf(name):
     assert is_scale(name)
+
+
+def test_a_gguf_file_with_scales_beside_its_tensors_is_refused(tmp_path):
+    writer = GGUFWriter(tmp_path / "model.gguf", "llama")
+    writer.add_tensor("blk.0.attn_q.weight", np.ones((32, 32), np.float32))
+    writer.add_tensor("blk.0.attn_q.scale", np.ones(1, np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    with pytest.raises(TestbedError, match=r"^The GGUF file has blk\.0\.attn_q\.scale, a scale"):
+        convert_gguf(tmp_path / "model.gguf", tmp_path / "out")

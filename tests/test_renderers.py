@@ -102,7 +102,8 @@ def test_dollars_and_underscores_come_through(tmp_path, figures):
     plots.render(naughty_results(tmp_path, ["$_$x_1$", "_a"]), "sweep", ("png",))
     shown = [text.strip() for text in figures[0]]
     assert shown.count("$_$x_1$") > 1  # a tick, and in the legend
-    assert {"_a", "_a2"} <= set(shown)
+    assert "_a" in shown
+    assert any(text.startswith("_a2") for text in shown)  # in the legend alone
     with style.applied():
         assert mpl.rcParams["text.parse_math"] is False
 

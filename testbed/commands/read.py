@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from itertools import chain
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from testbed.commands.base import Commands
 from testbed.console import Console
 from testbed.errors import TestbedError
 from testbed.exit_codes import VALID
-from testbed.terminal import say
+from testbed.terminal import complain, say
 
 
 def add(commands: Commands) -> None:
@@ -86,7 +85,7 @@ def _export(args: argparse.Namespace) -> int:
 
     results = Results.open(args.results)
     for path in results.missing_events():
-        print(f"left out: {path}: it is missing", file=sys.stderr)
+        complain(f"left out: {path}: it is missing")
     runs = results.events()
     if not runs:
         raise TestbedError(f"{args.results}: no run there has written events")

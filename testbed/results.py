@@ -164,8 +164,8 @@ class Results:
         """
         folder = folder.resolve()
         results = cls(folder.parent.parent)
-        require_undamaged(results)
         require_whole_run(results, folder)
+        require_undamaged(results)
 
     def run(self, label: str, repetition: int, point: Values | None = None) -> Path:
         """The directory of one run, at a point of the sweep, made if need be.

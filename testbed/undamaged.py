@@ -51,6 +51,7 @@ _LARGE = ("*.pcap*", "packets.*.gz")
 """Captures and packet logs, which few commands read."""
 _ANEW = "restore it, or run the scenario anew"
 _REMOVE = "restore it, or remove it"
+_REMOVE_OR_COPY = f"{_REMOVE}, or copy the run's folder elsewhere, where it is read as it is"
 _CONCLUDE = "restore it, or remove it, and `testbed run --resume` makes it anew"
 
 
@@ -100,7 +101,7 @@ def require_whole_run(results: Results, folder: Path) -> None:
     for run in results.ended() if (results.path / JOURNAL).exists() else ():
         if results.run_path(run.turn.method, run.turn.repeat, run.point) == folder:
             for name, was in _there(folder, run.files).items():
-                _require_of_run(folder / name, was)
+                _require_of_run(folder / name, was, remedy=_REMOVE_OR_COPY)
 
 
 def _there(folder: Path, files: Mapping[str, Checksum]) -> dict[str, Checksum]:
@@ -127,9 +128,11 @@ def _require_concluded(folder: Path, records: Sequence[Record], verdict: Verdict
             _require(folder / name, was, "the run was concluded", _CONCLUDE)
 
 
-def _require_of_run(path: Path, was: Checksum, *, by_size: bool = False) -> None:
+def _require_of_run(
+    path: Path, was: Checksum, *, remedy: str = _REMOVE, by_size: bool = False
+) -> None:
     _require(
-        path, was, "its run ended", _REMOVE, by_size=by_size, growing=fnmatch(path.name, _GROWING)
+        path, was, "its run ended", remedy, by_size=by_size, growing=fnmatch(path.name, _GROWING)
     )
 
 

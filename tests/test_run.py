@@ -357,7 +357,7 @@ def test_a_device_of_a_cell_that_dies_ends_the_run_by_name(tmp_path):
     os.kill(victim, signal.SIGKILL)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert "node device2 died (signal 9)" in errors
+    assert "node device2 died (signal SIGKILL)" in errors
     assert processes_of(str(tmp_path)) == []
 
 

@@ -16,7 +16,7 @@ from testbed.errors import TestbedError
 from testbed.links.changes import read_schedule
 from testbed.links.handovers import Handover, held_links
 from testbed.links.spec import LinkSpec
-from tests.emulation.inside import Path, inside_sandbox, symmetric
+from tests.emulation.inside import Path, inside_sandbox, symmetric, timed_inside_sandbox
 
 ANCHOR, DEVICE = "10.0.0.254", "10.0.0.1"
 LINKS = {
@@ -78,7 +78,7 @@ def after_stall(time):
     return next((each.end for each in PLAN if each.time <= time < each.end), time)
 
 
-@inside_sandbox
+@timed_inside_sandbox
 def test_two_streams_across_two_handovers():
     with (
         mobile() as network,
@@ -235,7 +235,7 @@ def test_a_topology_with_one_path_has_nothing_to_hand_over():
         assert network.handovers.applied() == []
 
 
-@inside_sandbox
+@timed_inside_sandbox
 def test_a_backlog_leaves_by_the_old_link_when_the_stall_is_over():
     slow = symmetric(rate=1e6, delay=0.005)
     links = {**LINKS, "radio": slow}

@@ -17,7 +17,7 @@ from testbed.links.handovers import Handover
 from testbed.links.jitter import Jitter
 from testbed.links.schedule import Moment, Schedule
 from testbed.links.spec import Duplex, LinkSpec
-from tests.emulation.inside import Path, inside_sandbox, symmetric
+from tests.emulation.inside import Path, inside_sandbox, symmetric, timed_inside_sandbox
 
 LINE = Duplex(LinkSpec(delay=0.005), LinkSpec(delay=0.005))
 
@@ -61,7 +61,7 @@ def test_delay_and_changes_in_place(edge):
             wire.check()
 
 
-@inside_sandbox
+@timed_inside_sandbox
 @pytest.mark.parametrize("packets", [1, 6, 20])
 def test_bursts_pay_for_every_byte(edge, packets):
     rate = 5e6
@@ -138,7 +138,7 @@ def test_a_refused_change_says_what_tc_said(edge):
         wire.check()
 
 
-@inside_sandbox
+@timed_inside_sandbox
 def test_a_schedule_is_kept_to_and_begins_with_the_first_packet(edge):
     with edge(symmetric(delay=0.005)) as network, Path(network, "device", "base_station") as path:
         wire = network.wires["radio"]

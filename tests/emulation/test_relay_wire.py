@@ -21,7 +21,7 @@ from testbed.errors import TestbedError
 from testbed.links.gilbert_elliott import GilbertElliott
 from testbed.links.jitter import Jitter
 from testbed.links.spec import Duplex, LinkSpec
-from tests.emulation.inside import Path, inside_sandbox, symmetric
+from tests.emulation.inside import Path, inside_sandbox, symmetric, timed_inside_sandbox
 
 
 def edge(duplex, seed=1):
@@ -39,7 +39,7 @@ def ping(network, source, target, count=20, interval=0.02):
     return [float(line.split("time=")[1].split()[0]) / 1e3 for line in lines if "time=" in line]
 
 
-@inside_sandbox
+@timed_inside_sandbox
 def test_delay_each_way_as_asked():
     with edge(symmetric()) as network:
         wire = network.wires["radio"]
@@ -142,7 +142,7 @@ def test_the_share_lost_is_the_probability(loss):
         assert low <= loss <= high
 
 
-@inside_sandbox
+@timed_inside_sandbox
 def test_jitter_spreads_arrivals_and_keeps_their_order():
     spec = LinkSpec(delay=0.03, jitter=0.02)
     with edge(Duplex(spec, LinkSpec())) as network, Path(network, "device", "base_station") as path:
@@ -160,7 +160,7 @@ def test_jitter_spreads_arrivals_and_keeps_their_order():
         assert 0.042 < max(sparse) < 0.052
 
 
-@inside_sandbox
+@timed_inside_sandbox
 def test_a_law_of_jitter_on_real_packets():
     spec = LinkSpec(delay=0.03, jitter=Jitter(0.01, "pareto"))
     with edge(Duplex(spec, LinkSpec())) as network:
@@ -228,7 +228,7 @@ def test_a_thousand_changes_lose_nothing():
         assert wire.counters().up.dropped_packets == 0
 
 
-@inside_sandbox
+@timed_inside_sandbox
 def test_every_packet_is_counted_at_any_moment():
     spec = LinkSpec(rate=4e6, delay=0.02, jitter=0.01, loss=0.1, queue=4000)
     with edge(Duplex(spec, spec)) as network, Path(network, "device", "base_station") as path:

@@ -7,10 +7,11 @@ Four minutes of one core. Speeds whose true means are known are drawn, and given
 intervals of tables and figures. The logarithm of a speed is a sum of effects of its repetition, its
 prompt and its device, which follow normal laws. In "skewed" ones those of repetitions and prompts
 are logarithms of gamma variates, with a long tail to the slow side; those "with gaps" lack every
-fifth prompt of a repetition. A spread is the deviation of an effect, about a share of the speed.
-Each cell of the design is simulated 2,000 times, and the worst of them again, 20,000 times, so that
-what is printed is not the worst of chance. Behind ± is the Monte Carlo error, twice the standard
-error. Exits with 1 when a limit is not met.
+fifth prompt of a repetition; of those "cut short" the last repetition has one prompt. A spread is
+the deviation of an effect, about a share of the speed. Each cell of the design is simulated 2,000
+times, and the worst of them again, 20,000 times, so that what is printed is not the worst of
+chance. Behind ± is the Monte Carlo error, twice the standard error. Exits with 1 when a limit is
+not met.
 
 coverage    1 to 16 devices, 1 to 10 repetitions and 1 to 60 prompts, all spreads .03 to .8. Three
             kinds: "over prompts" from one repetition, of what is true of this run; "over
@@ -50,7 +51,8 @@ SPREADS = (0.03, 0.1, 0.3, 0.8)
 USUAL = 0.3
 LEAST, LEAST_WIDE, MOST = 93.0, 90.0, 97.0
 METHODS, FALSE = 11, 5.0
-SKEWED, GAPS = "skewed", "with gaps"
+SKEWED, GAPS, CUT = "skewed", "with gaps", "cut short"
+VARIANTS = ("", SKEWED, GAPS, CUT)
 
 
 @dataclass(frozen=True)
@@ -80,8 +82,12 @@ class Cell:
     @property
     def counts(self) -> Floats:
         """Generations of each repetition and prompt."""
-        gap = np.add.outer(np.arange(self.repeats), 2 * np.arange(self.prompts)) % 5 == 0
-        return np.where(gap & (self.variant == GAPS), 0.0, float(self.devices))
+        counts = np.full((self.repeats, self.prompts), float(self.devices))
+        if self.variant == GAPS:
+            counts[np.add.outer(np.arange(self.repeats), 2 * np.arange(self.prompts)) % 5 == 0] = 0
+        if self.variant == CUT:
+            counts[-1, 1:] = 0
+        return counts
 
     def draw(self, random: np.random.Generator, count: int, methods: int = 1) -> Floats:
         """Logarithms of speeds whose true mean is 0, [methods, count, repeats, prompts].
@@ -145,14 +151,14 @@ def bench_coverage() -> Iterator[Figure]:
     """The lowest and highest coverage of each kind of interval."""
     random = np.random.default_rng(1)
     found: dict[tuple[str, str], list[tuple[float, Cell]]] = {}
-    designs = product(DEVICES, REPEATS, PROMPTS, SPREADS, SPREADS, SPREADS, ("", SKEWED, GAPS))
+    designs = product(DEVICES, REPEATS, PROMPTS, SPREADS, SPREADS, SPREADS, VARIANTS)
     for devices, repeats, prompts, run, prompt, device, variant in designs:
         cell = Cell(devices, repeats, prompts, run, prompt, device, variant)
         if repeats == prompts == 1 or (repeats == 1 and run > min(SPREADS)):
             continue  # no interval; no effect
         if prompts == 1 and prompt > min(SPREADS):
             continue
-        if variant == GAPS and cell.kind != "crossed":
+        if variant in (GAPS, CUT) and cell.kind != "crossed":
             continue
         usual = max(run, prompt, device) <= USUAL
         spreads = f"spreads up to {USUAL if usual else max(SPREADS):g}"

@@ -11,6 +11,9 @@ by the square of its own Student's t and these are added, which for independent 
 too much at any level (Banerjee, Biometrika 47, 1960). That this holds with the rest taken out, with
 gaps and for skewed laws is measured, not proven: scripts/bench_coverage.py. What it costs is width:
 where both factors matter and there are few of each, its 95 % are up to 99.
+
+A repetition that has lost most of its generations hardly counts, nor does it as one more: of 30, 30
+and 2 generations M_R has 1.02 degrees of freedom. With 2 the interval's 95 % would be 87.
 """
 
 from __future__ import annotations
@@ -31,7 +34,7 @@ class Part(NamedTuple):
     """A part of the mean's variance as it is estimated, and that estimate's degrees of freedom."""
 
     variance: Floats
-    freedom: int
+    freedom: float
 
 
 def mean_of(values: Floats, counts: Floats) -> Floats:
@@ -50,8 +53,8 @@ def parts_of(values: Floats, counts: Floats) -> list[Part]:
     shares = counts / counts.sum()
     apart = shares * (values - mean_of(values, counts)[..., None, None])
     repeats, prompts = counts.shape
-    over_repeats = Part(_between(shares.sum(axis=1), apart.sum(axis=-1)), repeats - 1)
-    over_prompts = Part(_between(shares.sum(axis=0), apart.sum(axis=-2)), prompts - 1)
+    over_repeats = _between(shares.sum(axis=1), apart.sum(axis=-1))
+    over_prompts = _between(shares.sum(axis=0), apart.sum(axis=-2))
     if repeats == 1 or prompts == 1:
         return [part for part in (over_repeats, over_prompts) if part.freedom]
     # Both hold the rest. It is taken out once, of what is known better.
@@ -87,16 +90,21 @@ def _half_width(parts: Sequence[Part], tail: float) -> Floats:
     return width
 
 
-def _between(shares: Floats, apart: Floats) -> Floats:
+def _between(shares: Floats, apart: Floats) -> Part:
     """Variance of a sum of shares of independent levels, by how far each share is from the mean's.
 
     Σ (s_i (y_i - Σ s y))², made larger by what the mean has taken out of it: R / (R - 1) for equal
-    shares, and without bias for others.
+    shares, and without bias for others. As y'By it is about χ² with (tr B)² / tr B² degrees of
+    freedom (Satterthwaite): R - 1 for equal shares, fewer for others; none for a single level.
     """
+    if shares.size == 1:
+        return Part(np.zeros(apart.shape[:-1]), 0)
     squares = (shares**2).sum()
-    expected = (shares**2 * (1 - 2 * shares + squares)).sum()
-    variance: Floats = (apart**2).sum(axis=-1) * (squares / expected if expected else 0.0)
-    return variance
+    deviations = shares[:, None] * (np.eye(shares.size) - shares)
+    form = deviations.T @ deviations
+    expected = np.trace(form)
+    variance: Floats = (apart**2).sum(axis=-1) * (squares / expected)
+    return Part(variance, float(expected**2 / (form**2).sum()))
 
 
 def _rest(values: Floats, counts: Floats) -> Floats:

@@ -11,9 +11,16 @@ VALUES = np.array([[1.0, 2.0, 6.0], [3.0, 4.0, 5.0]])
 """Mean squares 1.5 of repetitions (1), 6.5 of prompts (2), 1.5 of the rest (2)."""
 
 
-def parts(values, counts=None) -> list[tuple[float, int]]:
+def parts(values, counts=None) -> list[tuple[float, float]]:
     counts = np.ones(np.shape(values)) if counts is None else counts
-    return [(float(variance), freedom) for variance, freedom in parts_of(values, counts)]
+    return [(float(variance), round(freedom, 9)) for variance, freedom in parts_of(values, counts)]
+
+
+def freedom_of(shares) -> float:
+    """Of Σ (s_i (y_i - Σ s y))², by twice the squared mean over the variance, by eigenvalues."""
+    form = np.diag(shares) @ (np.eye(len(shares)) - np.outer(np.ones(len(shares)), shares))
+    eigenvalues = np.linalg.svd(form, compute_uv=False) ** 2
+    return eigenvalues.sum() ** 2 / (eigenvalues**2).sum()
 
 
 def test_a_balanced_design_has_the_mean_squares_of_its_analysis_of_variance():
@@ -66,7 +73,9 @@ def test_the_rest_of_a_design_with_gaps_is_that_of_least_squares(there):
     squares = (weights**2).sum()
     unbiased = squares / (weights**2 * (1 - 2 * weights + squares)).sum()
     wanted = (by_prompt**2).sum() * unbiased - rest * (shares**2).sum()
-    assert parts(values, counts)[1] == (pytest.approx(wanted), 3)
+    (_, fewer), over_prompts = parts(values, counts)
+    assert over_prompts == (pytest.approx(wanted), pytest.approx(freedom_of(weights)))
+    assert fewer == pytest.approx(freedom_of(shares.sum(axis=1)))
 
 
 def test_what_repetition_and_prompt_explain_leaves_no_rest():
@@ -74,7 +83,7 @@ def test_what_repetition_and_prompt_explain_leaves_no_rest():
     values = (np.array([[0.0], [5.0]]) + np.array([1.0, 2.0, 4.0])) * gaps
     none, crossed = parts(values, gaps), parts(values * 0, gaps)
     assert none[1][0] > 0
-    assert crossed == [(0.0, 1), (0.0, 2)]
+    assert crossed == [(0.0, 1), (0.0, pytest.approx(freedom_of([0.4, 0.4, 0.2])))]
 
 
 def test_p_is_where_the_interval_of_that_level_ends():
@@ -104,3 +113,19 @@ def test_intervals_hold_the_true_value_as_often_as_they_say(repeats, prompts, sp
     counts = np.ones((repeats, prompts))
     inside = abs(mean_of(values, counts)) <= half_width(parts_of(values, counts), 0.95)
     assert 0.935 < inside.mean() < 0.995
+
+
+@pytest.mark.parametrize("generations", [(30, 30, 2), (15, 15, 15, 1), (8, 8, 8, 8, 1, 1)])
+@pytest.mark.parametrize("spreads", [(0.3, 0, 0.03), (0.3, 0.3, 0.1), (0.03, 0.03, 0.3)])
+def test_a_repetition_that_is_cut_short_does_not_count_as_a_whole_one(generations, spreads):
+    random, sims = np.random.default_rng(1), 4000
+    prompts = max(generations)
+    counts = np.array([[place < count for place in range(prompts)] for count in generations], float)
+    shapes = (len(generations), 1), (1, prompts), counts.shape
+    values = sum(
+        random.normal(0, spread, (sims, *shape))
+        for spread, shape in zip(spreads, shapes, strict=True)
+    )
+    values *= counts
+    inside = abs(mean_of(values, counts)) <= half_width(parts_of(values, counts), 0.95)
+    assert inside.mean() > 0.94

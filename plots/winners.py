@@ -29,7 +29,7 @@ from plots.style import (
     shown_points,
 )
 from testbed.claims import claimed, p_of_fastest
-from testbed.generations import Point, paired
+from testbed.generations import Point
 from testbed.intervals import speed, speed_ratio
 from testbed.methods.base import method_class
 from testbed.results import Results
@@ -163,7 +163,7 @@ def _cell(point: Point, labels: Sequence[str]) -> _Cell | None:
         best.method,
         next((sample.star for sample in fit if sample.suspect), ""),
         over.estimate if over else None,
-        len(paired(best.rows, first.rows)),
+        over.n if over else 0,
         p_of_fastest(best.rows, [sample.rows for sample in others]) if every else None,
         p_of_fastest(alone.rows, [best.rows]) if alone else None,
     )

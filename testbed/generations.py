@@ -80,19 +80,6 @@ class Sample:
         return [row for row in self.rows if having[row.repeat, row.prompt] == devices]
 
 
-def paired(rows: Iterable[Row], others: Iterable[Row]) -> list[tuple[Row, Row]]:
-    """Return the pairs in which one method is compared with another at one point.
-
-    Both generations of a pair are of the same prompt, repetition and device.
-    """
-    theirs = {_generation(row): row for row in others}
-    return [(row, theirs[key]) for row in rows if (key := _generation(row)) in theirs]
-
-
-def _generation(row: Row) -> tuple[int, int, str]:
-    return row.repeat, row.prompt, row.device
-
-
 class Point(NamedTuple):
     """A point of the sweep, with a sample of each method of the whole result."""
 

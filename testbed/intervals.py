@@ -9,7 +9,7 @@ how much, so that nothing is claimed from it.
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,6 +30,8 @@ class Interval:
     """
 
     estimate: float
+    n: int
+    """Generations, or pairs of them, that it is of."""
     repeats: int
     prompts: int
     low: float | None = None
@@ -52,7 +54,8 @@ def speed(rows: Sequence[Row]) -> Interval:
 def speed_ratio(rows: Sequence[Row], others: Sequence[Row]) -> Interval | None:
     """Tokens/s of one method over those of another, on the generations that both have.
 
-    The geometric mean over pairs of the same repetition, prompt and device. None without a pair.
+    The geometric mean over pairs of the same repetition, prompt and device, all at one point. None
+    without a pair.
     """
     theirs = {_generation(row): _log_speed(row) for row in others}
     logs = [
@@ -65,8 +68,8 @@ def _log_speed(row: Row) -> float:
     return math.log(row.tokens / row.seconds)
 
 
-def _generation(row: Row) -> tuple[Hashable, ...]:
-    return (str(row.point), row.repeat, row.prompt, row.device)
+def _generation(row: Row) -> tuple[int, int, str]:
+    return row.repeat, row.prompt, row.device
 
 
 def _interval(logs: Sequence[tuple[Row, float]], *, ratio: bool = False) -> Interval:
@@ -82,10 +85,10 @@ def _interval(logs: Sequence[tuple[Row, float]], *, ratio: bool = False) -> Inte
     mean, parts = float(mean_of(values, counts)), parts_of(values, counts)
     estimate = math.exp(mean)
     if not parts:
-        return Interval(estimate, len(repeats), len(prompts))
+        return Interval(estimate, len(logs), len(repeats), len(prompts))
     error = float(half_width(parts, LEVEL))
     return Interval(
-        estimate, len(repeats), len(prompts), _exp(mean - error), _exp(mean + error),
+        estimate, len(logs), len(repeats), len(prompts), _exp(mean - error), _exp(mean + error),
         p_value(mean, parts) if ratio and len(repeats) > 1 else None,
     )  # fmt: skip
 

@@ -8,7 +8,7 @@ from testbed.cells import Table
 from testbed.claims import THIS_RUN, claims
 from testbed.console import Console
 from testbed.energy import Energy, energy_of
-from testbed.generations import STAR, Sample, paired, points_of
+from testbed.generations import STAR, Sample, points_of
 from testbed.intervals import Interval, speed, speed_ratio
 from testbed.measures import (
     acceptance,
@@ -168,7 +168,7 @@ def intervals_table(samples: Sequence[Sample]) -> Table:
             label,
             _rate(own.estimate),
             _bounds(own),
-            str(len(paired(mine, base))) if ratio else NONE,
+            str(ratio.n) if ratio else NONE,
             f"{ratio.estimate:.2f}" if ratio else NONE,
             _bounds(ratio) if ratio else NONE,
             claim.get(label) or (THIS_RUN if own.this_run_only else NONE),

@@ -6,7 +6,7 @@ import pytest
 
 from testbed import journal
 from testbed.energy import Energy
-from testbed.generations import Sample, counting, paired, points_of
+from testbed.generations import Sample, counting, points_of
 from testbed.intervals import speed
 from testbed.order import Turn
 from testbed.report.overview import overview
@@ -41,12 +41,6 @@ def test_valid_and_suspect_generations_count_and_invalid_ones_never():
     assert Sample("dsd", rows[2:]).why_empty == "no valid generation of 1"
     assert Sample("dsd", [], 1).why_empty == "no generation: 1 run failed"
     assert Sample("dsd", []).why_empty == "no generation"
-
-
-def test_pairs_are_of_one_prompt_repetition_and_device():
-    rows = [row("dsd", prompt=prompt, repeat=repeat) for prompt in (0, 1) for repeat in (0, 1)]
-    others = [row("dssd", prompt=1), row("dssd", prompt=1, device="other"), row("dssd", repeat=1)]
-    assert paired(rows, others) == [(rows[1], others[2]), (rows[2], others[0])]
 
 
 def test_every_table_has_the_same_generations_and_says_how_many(tmp_path):

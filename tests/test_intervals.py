@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -72,7 +73,10 @@ def test_generations_are_paired_and_others_left_out():
     fewer = speed_ratio(mine[:3], theirs[1:])
     assert fewer.estimate == pytest.approx(2)
     assert (fewer.repeats, fewer.prompts) == (2, 2)
+    assert (ratio.n, fewer.n, speed(mine).n) == (4, 2, 4)
     assert speed_ratio(mine[:1], theirs[1:]) is None
+    elsewhere = [msgspec.structs.replace(each, device="other") for each in theirs]
+    assert speed_ratio(mine, elsewhere) is None
     assert speed_ratio(mine, mine).p == 1
 
 

@@ -139,12 +139,6 @@ def predicted_speed(rows: Sequence[Row]) -> float | None:
     return speed(predicted).estimate if len(predicted) == len(rows) else None
 
 
-def goodput(rows: Sequence[Row], way: str) -> float:
-    """Payload in bit/s, over all the time; `way` is "uplink" or "downlink"."""
-    bits = sum(getattr(row, f"{way}_payload_bits") for row in rows)
-    return float(bits / sum(row.seconds for row in rows))
-
-
 def phase_seconds(rows: Sequence[Row]) -> dict[str, float] | None:
     """Seconds of each phase, all texts together; None where one text's are not known."""
     if not all(set(PHASES) <= row.phases.keys() for row in rows):

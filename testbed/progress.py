@@ -15,6 +15,8 @@ from rich.text import Text
 from testbed import clock
 from testbed.console import Console
 from testbed.emulation.wire import DirectionCounters, Wire, WireCounters
+from testbed.generations import counting
+from testbed.intervals import speed
 from testbed.traces.summary import Row, together_seconds, together_speed
 from testbed.traces.verdict import Level, worst
 from testbed.visible import in_one_line
@@ -31,7 +33,14 @@ class _Method:
     texts: int
     rows: list[Row] = field(default_factory=list)
     speed: str = ""
+    """Of one device, over all that count so far; see testbed.intervals."""
     level: Level = "valid"
+
+    def keep(self, rows: list[Row]) -> None:
+        """Have these rows and no others."""
+        self.rows = rows
+        counted = counting(rows)
+        self.speed = f"{speed(counted).estimate:.2f} tok/s" if counted else ""
 
 
 class Display:
@@ -81,10 +90,10 @@ class Display:
         now = time.monotonic()
         if self._live and now - self._shown >= _REFRESH:
             self._shown = now
-            speed = f"{tokens / seconds:.1f} tok/s" if seconds else ""
+            rate = f"{tokens / seconds:.1f} tok/s" if seconds else ""
             self._current = (
                 self._current[0],
-                f"{self._text}: {tokens}/{self._tokens} tokens, {speed}",
+                f"{self._text}: {tokens}/{self._tokens} tokens, {rate}",
             )
             self._links.look(now)
             self._live.update(self._view(), refresh=True)
@@ -93,8 +102,7 @@ class Display:
         """A text is done on each device."""
         row = rows[0]
         method = self._methods[row.method]
-        method.rows += rows
-        method.speed = f"{together_speed(method.rows):.2f} tok/s"
+        method.keep(method.rows + rows)
         done = sum(len(each.rows) for each in self._methods.values())
         self.judge(row.method, worst(each.verdict for each in rows))
         links = ", ".join(
@@ -116,7 +124,7 @@ class Display:
     def forget(self, label: str, repeat: int) -> None:
         """A run has failed: its texts do not count."""
         method = self._methods[label]
-        method.rows = [row for row in method.rows if row.repeat != repeat]
+        method.keep([row for row in method.rows if row.repeat != repeat])
 
     def judge(self, label: str, level: Level) -> None:
         """Something of a method was found to be valid, suspect or invalid."""

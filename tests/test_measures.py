@@ -72,10 +72,6 @@ def test_places_are_summed_up_however_long_rounds_were():
     assert measures.acceptance_by_place([OLD]) == []
 
 
-def test_goodput_is_payload_over_time():
-    assert measures.goodput(ROWS, "uplink") == pytest.approx(16000 / 4)
-
-
 def test_the_bound_leaves_out_what_was_lost():
     assert measures.phase_seconds(ROWS) == pytest.approx(dict.fromkeys(PHASES, 0.4))
     assert measures.over_bound(ROWS) == pytest.approx(9 / 6)

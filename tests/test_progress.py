@@ -68,6 +68,20 @@ def test_a_terminal_shows_methods_links_and_verdicts(shown):
         assert text in written
 
 
+def test_the_speed_of_a_method_is_that_of_tables_so_far(shown):
+    display, *_ = shown(False)
+    slow, fast = row("dsd", seconds=4.0), row("dsd", seconds=1.0, device="other")
+    display.finish([slow, fast])
+    display.finish([row("dsd", seconds=1e-3, verdict="invalid", repeat=1)])
+    assert display._methods["dsd"].speed == "5.00 tok/s"
+    display.finish([row("dsd", seconds=1.0, repeat=1)])
+    assert display._methods["dsd"].speed == f"{10 / 4 ** (1 / 3):.2f} tok/s"
+    display.forget("dsd", 0)
+    assert display._methods["dsd"].speed == "10.00 tok/s"
+    display.forget("dsd", 1)
+    assert display._methods["dsd"].speed == ""
+
+
 def test_at_most_four_views_and_one_look_at_the_links_a_second(shown, monkeypatch):
     display, wires, radio, _, moments = shown(True)
     views = []

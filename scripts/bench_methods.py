@@ -16,9 +16,10 @@ that a round gives are known exactly of this pair, E[N] = Σ a^k, so that luck h
 which statics are taken for the fastest. These are then measured again together with both adaptive
 forms, in blocks: each block has its own models, prompts, link and order of methods, and all methods
 in it decode the same prompts over the same link. Here tokens and seconds are those of the texts.
-The ratio to the static that is the fastest there has an interval by a paired bootstrap over the
-texts, the choice of that static included. Exits with 1 when, in a regime, both forms are slower
-than that static.
+The ratio to the static that is the fastest there has an interval over the blocks, whose texts share
+models and link and do not count one by one (testbed.intervals). That static is chosen by the same
+texts, which flatters it, and the interval leaves this out. Exits with 1 when, in a regime, both
+forms are slower than that static.
 """
 
 from __future__ import annotations
@@ -29,22 +30,24 @@ import random
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
+import msgspec
 import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
 from testbed.codecs.sparse_lattice import SparseLattice
 from testbed.decoding.lattice import quantise
+from testbed.generations import counting
+from testbed.intervals import speed, speed_ratio
 from testbed.launch import launch
 from testbed.models.synthetic import draft_law, target_law
 from testbed.results import Results
 from testbed.scenario import load_scenario
+from testbed.traces.summary import Row
 
 REGIMES = {"low": (0.2, 0.5), "high": (2.0, 6.0)}
 """Mbit/s in either state."""
@@ -65,17 +68,8 @@ COMPUTE = {
 ADAPTIVE = {policy: {"policy": policy} for policy in ("qs_model", "qs_dqn")}
 FIRST_TOKENS, FIRST_PROMPTS = 80, 2
 TOKENS, PROMPTS, BLOCKS, FINALISTS = 160, 4, 5, 3
-RESAMPLES, CONFIDENCE = 10_000, 0.95
 
 Entry = dict[str, Any]
-
-
-class Text(NamedTuple):
-    """One text of one method."""
-
-    tokens: int
-    seconds: float
-    rounds: int
 
 
 def statics() -> list[Entry]:
@@ -132,8 +126,8 @@ def scenario(regime: str, methods: list[Entry], tokens: int, prompts: int, seed:
 
 def measure(
     regime: str, methods: list[Entry], tokens: int, prompts: int, seed: int
-) -> tuple[dict[str, list[Text]], list[str]]:
-    """Run one block; each method's texts, and what the run says against itself."""
+) -> tuple[dict[str, list[Row]], list[str]]:
+    """Run one block; each method's texts that count, and what the run says against itself."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder)
         (path / "uplink.csv").write_text(markov_trace(REGIMES[regime], f"{regime} {seed}"))
@@ -150,18 +144,16 @@ def measure(
             sys.exit(f"a run ended with code {done.returncode}:\n{done.stdout}{done.stderr}")
         (found,) = (path / "out").iterdir()
         results = Results.open(found)
-        texts: dict[str, list[Text]] = {entry["label"]: [] for entry in methods}
-        for row in results.summary().rows:
-            texts[row.method].append(Text(row.tokens, row.seconds, row.rounds))
-        return texts, results.verdict().reasons
+        texts: dict[str, list[Row]] = {entry["label"]: [] for entry in methods}
+        for row in counting(results.summary().rows):
+            texts[row.method].append(row)
+        reasons = results.verdict().reasons
+        if lacking := [label for label, mine in texts.items() if not mine]:
+            sys.exit(f"no text of {', '.join(lacking)} counts: {reasons[0]}")
+        return texts, reasons
 
 
-def speed(texts: Sequence[Text]) -> float:
-    """Tokens per second of all texts together."""
-    return sum(text.tokens for text in texts) / sum(text.seconds for text in texts)
-
-
-def expected_speeds(texts: dict[str, list[Text]], seed: int) -> dict[str, float]:
+def expected_speeds(texts: dict[str, list[Row]], seed: int) -> dict[str, float]:
     """Tokens per second of every static: E[N], exactly, over T_0 + γ (T_1 + b / R), fitted to all.
 
     b are the mean bits of a draft; T_0, T_1 and R come from the seconds that rounds took.
@@ -196,19 +188,12 @@ def shuffled(methods: list[Entry], seed: int) -> list[Entry]:
     return random.Random(f"order {seed}").sample(methods, len(methods))
 
 
-def ratios(texts: dict[str, list[Text]], label: str, rivals: Sequence[str]) -> NDArray[np.float64]:
-    """speed(label) / max speed(rivals): as measured, then resampled, texts of all methods alike."""
-    table = {name: np.array(texts[name]) for name in (label, *rivals)}
-    count = len(texts[label])
-    picks = np.random.default_rng(1).integers(count, size=(RESAMPLES, count))
-    picks = np.concatenate([np.arange(count)[None], picks])
+def of_block(row: Row, block: int) -> Row:
+    """A text as intervals take it: in a repetition of its own, beside the others of its block.
 
-    def speeds(name: str) -> NDArray[np.float64]:
-        tokens, seconds, _ = table[name][picks].sum(axis=1).T
-        result: NDArray[np.float64] = tokens / seconds
-        return result
-
-    return speeds(label) / np.max([speeds(name) for name in rivals], axis=0)
+    Like devices of a run they share all there is, and no block has the prompts of another.
+    """
+    return msgspec.structs.replace(row, repeat=block, prompt=0, device=f"prompt {row.prompt}")
 
 
 def bench(regime: str, seed: int, console: Console) -> dict[str, Any]:
@@ -223,35 +208,39 @@ def bench(regime: str, seed: int, console: Console) -> dict[str, Any]:
     console.print("first pass, tokens/s:", table)
     ranked = sorted(statics(), key=lambda entry: -speeds[entry["label"]])
     finalists = ranked[:FINALISTS]
-    texts: dict[str, list[Text]] = {}
+    texts: dict[str, list[Row]] = {}
     for block in range(1, BLOCKS + 1):
         own = seed + block
         methods = shuffled(adaptive() + finalists, own)
         found, said = measure(regime, methods, TOKENS, PROMPTS, own)
         reasons += said
         for label, more in found.items():
-            texts.setdefault(label, []).extend(more)
-    rivals = [entry["label"] for entry in finalists]
-    best = max(rivals, key=lambda label: speed(texts[label]))
+            texts.setdefault(label, []).extend(of_block(row, block) for row in more)
+    speeds_then = {label: speed(each).estimate for label, each in texts.items()}
+    best = max((entry["label"] for entry in finalists), key=lambda label: speeds_then[label])
     table = Table("", "tokens/s", "ratio to best static", box=None, padding=(0, 2, 0, 0))
     outcome: dict[str, Any] = {
         "best": best,
-        "speeds": {label: speed(each) for label, each in texts.items()},
+        "speeds": speeds_then,
         "first": speeds,
         "ratios": {},
     }
-    for label in sorted(texts, key=lambda label: -speed(texts[label])):
+    for label in sorted(texts, key=lambda label: -speeds_then[label]):
         shown = "best static" if label == best else ""
         if label in ADAPTIVE:
-            point, *resampled = ratios(texts, label, rivals)
-            low, high = np.quantile(resampled, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-            outcome["ratios"][label] = [point, float(low), float(high)]
+            ratio = speed_ratio(texts[label], texts[best])
+            if ratio is None or ratio.low is None or ratio.high is None:
+                sys.exit(f"{regime}: {label} and {best} have too few texts in common that count")
+            point, low, high = ratio.estimate, ratio.low, ratio.high
+            outcome["ratios"][label] = [point, low, high]
             colour = "green" if point >= 1 else "yellow" if high >= 1 else "red"
             below = "" if point >= 1 else ", below 1"
             shown = f"[{colour}]{point:.3f} ({low:.3f} to {high:.3f}){below}[/]"
-        table.add_row(label, f"{speed(texts[label]):.1f}", shown)
+        table.add_row(label, f"{speeds_then[label]:.1f}", shown)
     count = len(texts[best])
-    console.print(f"second pass, {count} texts of {TOKENS} tokens, 95 % intervals:", table)
+    console.print(
+        f"second pass, {count} texts of {TOKENS} tokens in {BLOCKS} blocks, 95 % intervals:", table
+    )
     if reasons:
         console.print(f"{len(reasons)} reservations of the runs, the first: {reasons[0]}")
     console.print()

@@ -33,7 +33,6 @@ class Interval:
     n: int
     """Generations, or pairs of them, that it is of."""
     repeats: int
-    prompts: int
     low: float | None = None
     """None, as `high`, with one repetition of one prompt."""
     high: float | None = None
@@ -85,10 +84,10 @@ def _interval(logs: Sequence[tuple[Row, float]], *, ratio: bool = False) -> Inte
     mean, parts = float(mean_of(values, counts)), parts_of(values, counts)
     estimate = math.exp(mean)
     if not parts:
-        return Interval(estimate, len(logs), len(repeats), len(prompts))
+        return Interval(estimate, len(logs), len(repeats))
     error = float(half_width(parts, LEVEL))
     return Interval(
-        estimate, len(logs), len(repeats), len(prompts), _exp(mean - error), _exp(mean + error),
+        estimate, len(logs), len(repeats), _exp(mean - error), _exp(mean + error),
         p_value(mean, parts) if ratio and len(repeats) > 1 else None,
     )  # fmt: skip
 

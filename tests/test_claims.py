@@ -20,14 +20,14 @@ def test_holms_procedure_stops_at_the_first_that_is_too_large():
 
 
 def test_words_of_claims():
-    sure = {"n": 6, "repeats": 3, "prompts": 2, "low": 0.1, "high": 9.0}
+    sure = {"n": 6, "repeats": 3, "low": 0.1, "high": 9.0}
     assert claims(
         [
             Interval(2.0, p=0.001, **sure),
             Interval(0.5, p=0.002, **sure),
             Interval(2.0, p=0.6, **sure),
-            Interval(2.0, 2, 1, 2, 1.9, 2.1),
-            Interval(2.0, 1, 1, 1),
+            Interval(2.0, 2, 1, 1.9, 2.1),
+            Interval(2.0, 1, 1),
             None,
         ]
     ) == ["faster", "slower", "neither", "this run only", "", ""]

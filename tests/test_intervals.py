@@ -35,7 +35,7 @@ def test_devices_of_one_run_are_no_runs_of_their_own():
     for place, each in enumerate(together):
         each.seconds += place / 100
     only = speed(together)
-    assert (only.low, only.high, only.repeats, only.prompts) == (None, None, 1, 1)
+    assert (only.low, only.high, only.repeats, only.n) == (None, None, 1, 16)
     assert not only.this_run_only
     assert speed_ratio(together, rows([[2.0]], devices=16)).low is None
 
@@ -61,7 +61,7 @@ def test_prompts_of_a_run_do_not_stand_for_other_runs():
     """Sixty prompts make one run's speed certain, and that of two runs no more so than of one."""
     wide = speed(rows([[1.0] * 60, [2.0] * 60]))
     assert wide.high / wide.low == pytest.approx(2**12.70620, rel=1e-4)
-    assert (wide.repeats, wide.prompts) == (2, 60)
+    assert (wide.repeats, wide.n) == (2, 120)
     assert not wide.this_run_only
 
 
@@ -72,7 +72,7 @@ def test_generations_are_paired_and_others_left_out():
     assert ratio.p == pytest.approx(0)
     fewer = speed_ratio(mine[:3], theirs[1:])
     assert fewer.estimate == pytest.approx(2)
-    assert (fewer.repeats, fewer.prompts) == (2, 2)
+    assert fewer.repeats == 2
     assert (ratio.n, fewer.n, speed(mine).n) == (4, 2, 4)
     assert speed_ratio(mine[:1], theirs[1:]) is None
     elsewhere = [msgspec.structs.replace(each, device="other") for each in theirs]

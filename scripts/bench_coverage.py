@@ -3,7 +3,7 @@
 
     python scripts/bench_coverage.py [--only coverage,claims]
 
-Four minutes of one core. Speeds whose true means are known are drawn, and given to what makes the
+Five minutes of one core. Speeds whose true means are known are drawn, and given to what makes the
 intervals of tables and figures. The logarithm of a speed is a sum of effects of its repetition, its
 prompt and its device, which follow normal laws. In "skewed" ones those of repetitions and prompts
 are logarithms of gamma variates, with a long tail to the slow side; those "with gaps" lack every

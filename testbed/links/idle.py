@@ -10,8 +10,10 @@ from testbed.links.delivery import DeliveryTrace
 from testbed.links.gilbert_elliott import GilbertElliott
 from testbed.links.jitter import as_jitter
 from testbed.links.loss_trace import LossTrace
+from testbed.links.queue import as_queue
 from testbed.links.schedule import Schedule
-from testbed.links.spec import Duplex, LinkSpec
+from testbed.links.spec import Duplex, LinkSpec, default_queue
+from testbed.links.units import format_size
 
 _DEFAULTS = {field.name: getattr(LinkSpec(), field.name) for field in fields(LinkSpec)}
 
@@ -30,7 +32,7 @@ def idle(written: Mapping[str, Any], duplex: Duplex, schedule: Schedule) -> list
         asked = written.get(way, {})
         reasons = (
             *_replaced(asked, specs, schedule),
-            *_queue(asked, specs),
+            *_queue(asked, specs, schedule),
             *_jitter(asked, specs[0]),
             *_loss(specs[0].loss),
             *_reorder(specs[0]),
@@ -51,11 +53,25 @@ def _replaced(
         first = getattr(specs[0], name)
         later = [getattr(spec, name) for spec in specs[1:]]
         if name in asked and first not in (default, *later):
-            yield name, "a trace or a change replaces it at 0 s"
+            reason = "a trace or a change replaces it at 0 s"
+            if name == "rate" and (size := _made_of_rate(asked, specs[0])):
+                reason += f", but for the default queue, which is {format_size(size)} by it"
+            yield name, reason
 
 
-def _queue(asked: Mapping[str, Any], specs: Sequence[LinkSpec]) -> Iterator[Finding]:
+def _made_of_rate(asked: Mapping[str, Any], spec: LinkSpec) -> int:
+    """The bytes of a default queue that would be others without the rate; else 0."""
+    size = default_queue(spec.mean_rate)
+    return size if "queue" not in asked and spec.queue == size != default_queue(None) else 0
+
+
+def _queue(
+    asked: Mapping[str, Any], specs: Sequence[LinkSpec], schedule: Schedule
+) -> Iterator[Finding]:
     unlimited = all(spec.rate is None for spec in specs)
+    held = any(moment.held for moment in schedule.moments)  # then packets wait, too
+    if held and as_queue(specs[0].queue).discipline != "drop_tail":
+        return
     if "queue" in asked and unlimited and specs[0].queue != _DEFAULTS["queue"]:
         yield "queue", "nothing queues without a rate"
 
@@ -77,4 +93,4 @@ def _loss(loss: float | GilbertElliott | LossTrace) -> Iterator[Finding]:
 
 def _reorder(spec: LinkSpec) -> Iterator[Finding]:
     if spec.reorder == 1:
-        yield "reorder", "every packet overtakes, so that none is held, nor overtaken"
+        yield "delay", "reorder is 100%, so that no packet is held"

@@ -36,7 +36,7 @@ CHAIN = {"p": "0%", "r": "50%"}
             "it is the same in bursts and between them, so that there are none",
         ),
         ({"up": {"loss": {"trace": "none.txt"}}}, "up.loss", "its trace loses no packet"),
-        ({"up": {"delay": "5ms", "reorder": "100%"}}, "up.reorder", "every packet overtakes"),
+        ({"up": {"delay": "5ms", "reorder": "100%"}}, "up.delay", "reorder is 100%"),
         (
             {"up": {"trace": "t.csv", "rate": "3mbit"}},
             "up.rate",
@@ -66,6 +66,10 @@ def test_what_can_take_no_effect_is_told_by_its_key_and_the_reason(tmp_path, rad
         {"up": {"queue": "1MiB"}, "changes": [{"at": "1s", "up": {"rate": "1mbit"}}]},
         {"up": {"rate": "3mbit"}, "changes": [{"at": "1s", "up": {"rate": "1mbit"}}]},
         {"up": {"loss": "1%"}, "changes": [{"at": "0s", "outage": "1s"}]},
+        {
+            "up": {"queue": {"limit": "64KiB", "discipline": "codel"}},
+            "changes": [{"at": "1s", "handover": "1s"}],
+        },
         {"up": {"delay": "9ms", "jitter": {"spread": "1ms", "law": "normal"}}},
         {"up": {"jitter": "0", "loss": "0%"}},
         {"up": {"loss": {"p": "1%", "r": "50%"}}},
@@ -80,6 +84,20 @@ def test_nothing_else_is_told_nor_of_the_resolved_form(tmp_path, radio):
         {**copy.deepcopy(BASE), "links": {"radio": radio}}, str(tmp_path / "s.yaml")
     )
     assert check_scenario(scenario.to_mapping(), "resolved.yaml").idle() == []
+
+
+@pytest.mark.parametrize(
+    ("up", "but"),
+    [
+        ({"rate": "100mbit"}, ", but for the default queue, which is 2500KB by it"),
+        ({"rate": "100mbit", "queue": "64KiB"}, ""),
+        ({"rate": "1mbit"}, ""),
+    ],
+)
+def test_a_rate_that_a_trace_replaces_at_once_may_still_decide_the_queue(tmp_path, up, but):
+    (tmp_path / "t.csv").write_text("time (s),rate (mbit)\n0,5\n1,2\n")
+    (found,) = told(tmp_path, up={"trace": "t.csv", **up})
+    assert found.endswith(f"replaces it at 0 s{but}")
 
 
 def test_what_a_trace_replaces_of_a_profile_is_not_told(tmp_path):

@@ -78,6 +78,7 @@ def resume(path: Path, *, redo: bool = False) -> tuple[Results, int]:
         _require_backend(plans[0].backend)
         with _until_the_end(results):  # the verdict that stands counts runs discarded now
             if redo:
+                results.remove_unfinished()  # so that no summary has runs that are discarded
                 discard_doubtful(results, session)
             runs, ended = _count(plans), len(results.ended())
             if ended == runs:

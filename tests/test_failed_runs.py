@@ -11,7 +11,7 @@ from testbed import launch as launcher
 from testbed.cli import main
 from testbed.errors import TestbedError
 from testbed.exit_codes import OVERDUE
-from testbed.journal import NetworkUp, RunFailed, Stopped, read
+from testbed.journal import Discarded, NetworkUp, RunFailed, Stopped, append, read
 from testbed.order import shuffled
 from testbed.report.page import write_report
 from testbed.results import Results
@@ -24,6 +24,28 @@ METHODS = ["dsd", "device_only", "dssd"]
 
 def all_of(method: str, count: int) -> set[tuple[str, int]]:
     return {(method, repeat) for repeat in range(count)}
+
+
+def test_results_are_read_whose_resumption_was_killed_while_it_discarded_runs(
+    tmp_path, monkeypatch
+):
+    fake_runs(monkeypatch)
+    results, _ = launcher.launch(scenario(methods=METHODS), tmp_path)
+
+    def killed(results, session):
+        run = results.ended()[0]
+        append(
+            results.path,
+            Discarded(session=session, point=run.point, turn=run.turn, level="suspect"),
+        )
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(launcher, "discard_doubtful", killed)
+        launcher.resume(results.path, redo=True)
+    assert len(Results.open(results.path).summary().rows) == len(METHODS) - 1
+    assert launcher.resume(results.path)[1] == 0
+    assert len(Results.open(results.path).summary().rows) == len(METHODS)
 
 
 def test_the_methods_behind_one_that_fails_are_measured_on_a_new_network(tmp_path, monkeypatch):

@@ -170,8 +170,16 @@ class Experiment:
         """
         directory = self._results.run(entry.label, repetition, self._point)
         scenario = self._scenario
-        self.seconds = clock.now() - self._began
-        self.unmet = unmet(scenario.links, scenario.schedules, scenario.handovers, self.seconds)
+        ended = clock.now()
+        self.seconds = ended - self._began
+        began = {name: wire.began() for name, wire in self.network.wires.items()}
+        self.unmet = unmet(
+            scenario.links,
+            scenario.schedules,
+            scenario.handovers,
+            self.seconds,
+            {name: None if time is None else ended - time for name, time in began.items()},
+        )
         for name, wire in self.network.wires.items():
             wire.check()  # it may have failed since the last text
             wire.end_logs()

@@ -42,6 +42,7 @@ class NetemWire(Wire):
         self._in_force = duplex
         self._changing = threading.Lock()
         self._player = Player(Schedule())
+        self._before = 0  # packets received before the schedule began
         self._playing: threading.Thread | None = None
         self._stop_playing = threading.Event()
         self._failure: TestbedError | None = None
@@ -84,6 +85,7 @@ class NetemWire(Wire):
     def begin(self, at: float) -> None:
         """Play the schedule anew."""
         self._end_playing()
+        self._before = self._received()
         self._apply(self.duplex)
         self._player.restart(at)
         self._stop_playing.clear()
@@ -97,6 +99,10 @@ class NetemWire(Wire):
         """Keep to the schedule with a thread of this process."""
         self._end_playing()
         self._player = Player(schedule)
+
+    def began(self) -> float | None:
+        """When time 0 was."""
+        return self._player.began
 
     def applied(self) -> list[Applied]:
         """What the thread has changed since the last restart."""
@@ -169,7 +175,7 @@ class NetemWire(Wire):
         """Follow the schedule until it ends or `_stop_playing` is set."""
         try:
             while self._player.began is None and not self._stop_playing.wait(_SLICE):
-                if any(self.inside.counters()[port].rx_packets for port in self.ports):
+                if self._received() != self._before:
                     self._player.packet(clock.now())
             while (due := self._player.next_due()) is not None:
                 if self._stop_playing.wait(clock.real(max(0.0, due - clock.now()))):
@@ -183,6 +189,11 @@ class NetemWire(Wire):
             self._failure = TestbedError(
                 f"the changes of link {self.name} failed: {sentence(error)}"
             )
+
+    def _received(self) -> int:
+        """Packets that both ports have received since the wire was built."""
+        counters = self.inside.counters()
+        return sum(counters[port].rx_packets for port in self.ports)
 
     def _end_playing(self) -> None:
         self._stop_playing.set()

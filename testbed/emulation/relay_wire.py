@@ -114,6 +114,11 @@ class RelayWire(Wire):
         if self._ask({"follow": follow})["moments"] != len(moments):
             raise TestbedError(f"the relay of link {self.name} did not take the whole schedule")
 
+    def began(self) -> float | None:
+        """When the relay took time 0 to be."""
+        began: float | None = self._ask({"began": True})["began"]
+        return began
+
     def applied(self) -> list[Applied]:
         """What the relay has changed since the last restart."""
         return [Applied(*pair) for pair in self._ask({"applied": True})["applied"]]

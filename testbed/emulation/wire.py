@@ -113,6 +113,10 @@ class Wire(ABC):
         """From each restart on, change as the schedule says, from what is in force without it."""
 
     @abstractmethod
+    def began(self) -> float | None:
+        """When time 0 of the schedule was since the last restart; None until it has come."""
+
+    @abstractmethod
     def applied(self) -> list[Applied]:
         """What the schedule has changed since the last restart, in order."""
 

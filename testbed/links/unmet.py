@@ -16,14 +16,22 @@ def unmet(
     schedules: Mapping[str, Schedule],
     handovers: Sequence[Handover],
     seconds: float,
+    since: Mapping[str, float | None],
 ) -> list[str]:
-    """Each thing that a run of so many seconds did not meet, in a sentence without its end."""
+    """Each thing that a run of so many seconds did not meet, in a sentence without its end.
+
+    since: the seconds of each link since time 0 of its schedule, None if that did not come.
+    """
     found: list[str] = []
     for name, duplex in links.items():
-        schedule = schedules.get(name, Schedule())
-        found += _late(f"link {name}: the change", schedule.changes_at, seconds)
-        found += _rows(name, schedule, seconds)
-        found += _deliveries(name, duplex, schedule, seconds)
+        schedule, passed = schedules.get(name, Schedule()), since[name]
+        if passed is None:
+            if schedule.moments or any(_traces(duplex, schedule)):
+                found.append(f"link {name}: no packet came, with which its changes would begin")
+            continue
+        found += _late(f"link {name}: the change", schedule.changes_at, passed)
+        found += _rows(name, schedule, passed)
+        found += _deliveries(name, duplex, schedule, passed)
     return found + list(_late("the handover", [each.time for each in handovers], seconds))
 
 
@@ -45,9 +53,15 @@ def _rows(name: str, schedule: Schedule, seconds: float) -> Iterator[str]:
 
 
 def _deliveries(name: str, duplex: Duplex, schedule: Schedule, seconds: float) -> Iterator[str]:
+    for way, trace in _traces(duplex, schedule):
+        fate = "was not played to its end" if trace.period > seconds else "began again"
+        yield f"link {name} {way}: the trace of {format_time(trace.period)} {fate}"
+
+
+def _traces(duplex: Duplex, schedule: Schedule) -> Iterator[tuple[str, DeliveryTrace]]:
+    """Each trace of deliveries that a direction follows at some time, once."""
     for way in ("up", "down"):
         specs = [getattr(state, way) for state in (duplex, *schedule.moments)]
         rates = (spec.rate for spec in specs if isinstance(spec.rate, DeliveryTrace))
         for trace in dict.fromkeys(rates):
-            fate = "was not played to its end" if trace.period > seconds else "began again"
-            yield f"link {name} {way}: the trace of {format_time(trace.period)} {fate}"
+            yield way, trace

@@ -160,6 +160,11 @@ def test_a_schedule_is_kept_to_and_begins_with_the_first_packet(edge):
         wire.check()
         wire.restart(0, None)
         assert wire._in_force.up == LinkSpec(delay=0.005)
+        time.sleep(0.2)
+        assert (wire.began(), wire.applied()) == (None, [])  # what came before does not count
+        path.send(1)
+        time.sleep(0.1)
+        assert wire.began() is not None
 
 
 @inside_sandbox

@@ -14,7 +14,7 @@ PLAIN = Duplex(LinkSpec(rate=1e6), LinkSpec())
 
 def told(seconds, *changes, duplex=PLAIN, handovers=(), **traces):
     schedule = read_schedule(duplex, "run", changes, traces, "links.radio")
-    return unmet({"radio": duplex}, {"radio": schedule}, handovers, seconds)
+    return unmet({"radio": duplex}, {"radio": schedule}, handovers, seconds, {"radio": seconds})
 
 
 OUTAGE = {"at": "300s", "outage": "1s"}
@@ -60,6 +60,28 @@ def test_a_trace_of_deliveries_is_as_long_as_the_run_or_it_is_told(seconds, fate
     assert told(seconds, duplex=duplex) == [f"link radio down: the trace of 4s {fate}"]
 
 
+TRACED = Duplex(LinkSpec(), LinkSpec(rate=DeliveryTrace("t", (0.001, 4.0))))
+NO_PACKET = ["link radio: no packet came, with which its changes would begin"]
+
+
+@pytest.mark.parametrize(
+    ("duplex", "changes", "since", "found"),
+    [
+        (PLAIN, [OUTAGE], 299.0, ["link radio: the change at 300s never took place"]),
+        (PLAIN, [OUTAGE], 300.5, []),
+        (PLAIN, [OUTAGE], None, NO_PACKET),
+        (TRACED, [], 3.0, ["link radio down: the trace of 4s was not played to its end"]),
+        (TRACED, [], None, NO_PACKET),
+    ],
+)
+def test_what_begins_with_the_first_packet_is_looked_at_from_there_on(
+    duplex, changes, since, found
+):
+    schedule = read_schedule(duplex, "first_packet", changes, {}, "links.radio")
+    assert unmet({"radio": duplex}, {"radio": schedule}, [], 301.0, {"radio": since}) == found
+
+
 def test_what_links_without_a_schedule_do_is_met():
-    assert unmet({"radio": PLAIN}, {}, [], 1.0) == []
+    for seconds in (None, 1.0):
+        assert unmet({"radio": PLAIN}, {}, [], 1.0, {"radio": seconds}) == []
     assert Schedule().changes_at == Schedule().rows_until == ()

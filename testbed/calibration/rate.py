@@ -148,8 +148,7 @@ def measure_trace(stage: Stage, way: str, seconds: float) -> tuple[list[Check], 
     """
     trace = stage.spec(way).rate
     assert isinstance(trace, DeliveryTrace)
-    seconds = BIN * max(1, int(min(seconds, trace.period) / BIN))
-    skipped = BIN * int(max(0.0, trace.times[0] - _AHEAD) / BIN)
+    skipped, seconds = _replayed(trace, seconds)
     stage.put(
         lambda spec: (
             LinkSpec(rate=spec.rate, queue=_TRACE_QUEUE, mtu=spec.mtu)
@@ -174,6 +173,14 @@ def measure_trace(stage: Stage, way: str, seconds: float) -> tuple[list[Check], 
         ),
     ]  # fmt: skip
     return checks, asked.astype(float), measured.astype(float)
+
+
+def _replayed(trace: DeliveryTrace, seconds: float) -> tuple[float, float]:
+    """From when a trace is replayed, and for how long, in whole bins; it has a delivery then."""
+    first = trace.times[0]
+    skipped = int(max(0.0, first - _AHEAD) / BIN)
+    bins = max(int(min(seconds, trace.period) / BIN), int(first / BIN) + 1 - skipped)
+    return BIN * skipped, BIN * bins
 
 
 def _saturate(stage: Stage, way: str, due: list[float], skipped: float) -> tuple[Flight, float]:

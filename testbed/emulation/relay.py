@@ -15,8 +15,7 @@ ready message with what was applied, then one reply to each request on stdin:
     {"end_logs": true}
     {"begin": S}
     {"begin_traces": S}
-    {"began": true}
-    {"applied": true}
+    {"played": true}
 
 `set` is in force at once, and again after each restart. A restart begins the links' randomness and
 packet numbers anew, plays the schedule that was to be followed, and logs every packet from then on;
@@ -137,10 +136,9 @@ class Relay:
             now = clock.now()
             for way in ways.values():
                 way.begin_trace(now, request["begin_traces"])
-        if "began" in request:
-            return {"began": self._player.began}
-        if "applied" in request:
-            return {"applied": [(each.scheduled, each.applied) for each in self._player.applied]}
+        if "played" in request:
+            applied = [(each.scheduled, each.applied) for each in self._player.applied]
+            return {"began": self._player.began, "applied": applied}
         if "forget_lateness" in request:
             for way in ways.values():
                 way.forget_lateness()

@@ -116,12 +116,12 @@ class RelayWire(Wire):
 
     def began(self) -> float | None:
         """When the relay took time 0 to be."""
-        began: float | None = self._ask({"began": True})["began"]
+        began: float | None = self._ask({"played": True})["began"]
         return began
 
     def applied(self) -> list[Applied]:
         """What the relay has changed since the last restart."""
-        return [Applied(*pair) for pair in self._ask({"applied": True})["applied"]]
+        return [Applied(*pair) for pair in self._ask({"played": True})["applied"]]
 
     def pin(self, core: int) -> None:
         """Keep the relay on one processor, whose cache then holds what it needs."""

@@ -68,7 +68,7 @@ def parse_rate(text: str) -> float:
 def parse_rate_or_zero(text: str) -> float:
     """The same, or 0 of any unit or none, for a link that may stand still."""
     match = _QUANTITY.fullmatch(text)
-    if match and match["unit"] in (None, *_RATES) and float(match["number"]) == 0:
+    if match and match["unit"] in (None, *_RATES) and Decimal(match["number"]) == 0:
         return 0.0
     return parse_rate(text)
 

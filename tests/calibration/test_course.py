@@ -3,6 +3,7 @@
 import pytest
 
 from testbed.calibration.course import LEAD, course, where_to_begin
+from testbed.calibration.rate import BIN, _replayed
 from testbed.links.delivery import DeliveryTrace
 from testbed.links.keyed import Key
 from testbed.links.pipeline import Pipeline
@@ -75,3 +76,22 @@ def test_a_link_that_follows_its_trace_keeps_the_course(rate):
         while (departure := line.leave(1e9)) is not None:
             number = int.from_bytes(departure.packet.frame[:2], "big")
             assert asked.earliest[number] - 1e-9 <= departure.due <= asked.latest[number] + 1e-9
+
+
+@pytest.mark.parametrize(
+    ("times", "replayed"),
+    [
+        ((0.001, 10.0), (0.0, 10.0)),
+        ((0.001, 90.0), (0.0, 30.0)),
+        ((0.001, 0.2), (0.0, BIN)),
+        ((0.55,), (0.0, 2 * BIN)),
+        ((0.45, 0.7), (0.0, BIN)),
+        ((80.2, 90.0), (80.0, 30.0)),
+        ((5.05,), (4.5, 5.0)),
+    ],
+)
+def test_what_is_replayed_of_a_trace_has_a_delivery(times, replayed):
+    trace = DeliveryTrace("t", times)
+    skipped, seconds = _replayed(trace, 30.0)
+    assert (skipped, seconds) == replayed
+    assert trace.first_from(skipped) < trace.first_from(skipped + seconds)

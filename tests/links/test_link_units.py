@@ -144,3 +144,13 @@ def test_fraction_round_trip(fraction):
 @given(st.integers(min_value=0, max_value=2**40))
 def test_size_round_trip(size):
     assert units.parse_size(units.format_size(size)) == size
+
+
+@pytest.mark.parametrize("text", ["0", "0mbit", "0.0kbit", "0e9 gbit"])
+def test_a_rate_of_0_is_read_where_a_link_may_stand_still(text):
+    assert units.parse_rate_or_zero(text) == 0
+
+
+def test_a_rate_too_small_for_a_float_is_not_0():
+    with pytest.raises(ValueError, match="'1e-400mbit' is not a rate; it must be 1bit to"):
+        units.parse_rate_or_zero("1e-400mbit")

@@ -27,7 +27,8 @@ def unmet(
         schedule, passed = schedules.get(name, Schedule()), since[name]
         if passed is None:
             if schedule.moments or any(_traces(duplex, schedule)):
-                found.append(f"link {name}: no packet came, with which its changes would begin")
+                never = "its schedule begins with the first packet, and none came"
+                found.append(f"link {name}: {never}")
             continue
         found += _late(f"link {name}: the change", schedule.changes_at, passed)
         found += _rows(name, schedule, passed)

@@ -197,6 +197,7 @@ def test_links_begin_together_however_long_they_took_to_restart():
         time.sleep(max(0.0, began + 0.25 - time.monotonic()))
         for wire in network.wires.values():
             assert [each.scheduled for each in wire.applied()] == [began + 0.1, began + 0.2]
+            assert wire.began() == began
 
 
 @inside_sandbox

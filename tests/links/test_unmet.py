@@ -61,7 +61,7 @@ def test_a_trace_of_deliveries_is_as_long_as_the_run_or_it_is_told(seconds, fate
 
 
 TRACED = Duplex(LinkSpec(), LinkSpec(rate=DeliveryTrace("t", (0.001, 4.0))))
-NO_PACKET = ["link radio: no packet came, with which its changes would begin"]
+NO_PACKET = ["link radio: its schedule begins with the first packet, and none came"]
 
 
 @pytest.mark.parametrize(

@@ -87,15 +87,22 @@ def _follow_traces(
     draft: Draft, traces: Mapping[str, str], given: Mapping[str, Collection[str]], where: str
 ) -> None:
     for way, path in traces.items():
-        first = True
+        first, flows = True, False
         for row in read_csv_trace(Path(path), f"{where}.{way}.trace"):
             if first and row.time > 0:
                 _require_before(row, given.get(way, ()), f"{where}.{way}")
+                flows = True
             first = False
+            flows = flows or row.values.get("rate") != 0
             try:
                 draft.row(way, row.time, row.values)
             except ValueError as error:
                 raise TestbedError(f"{row.place}: {error}") from error
+        if not flows:
+            raise TestbedError(
+                f"{where}.{way}.trace: {path}: its rate is 0 in every row; give one at which "
+                "packets are sent"
+            )
 
 
 def _require_before(row: Row, given: Collection[str], where: str) -> None:

@@ -58,7 +58,11 @@ def read_csv_trace(path: Path, where: str) -> Iterator[Row]:
         if len(cells) != len(columns):
             comma = separator == "," and len(cells) > len(columns)
             advice = "; write numbers with a point, not a decimal comma" if comma else ""
-            raise TestbedError(f"{place}: {len(cells)} values in {len(columns)} columns{advice}")
+            values = f"{len(cells)} value{'s' if len(cells) > 1 else ''}"
+            raise TestbedError(f"{place}: {values} in {len(columns)} columns{advice}")
+        if "" in cells:
+            empty = columns[cells.index("")][0]
+            raise TestbedError(f"{place}: the {empty} is empty; write it in each row")
         row = {name: cell + unit for (name, unit), cell in zip(columns, cells, strict=True)}
         text = row.pop("time")
         time = _read_time(text, place)

@@ -65,7 +65,8 @@ def test_a_rate_of_0_is_a_dead_time(rows):
         ("time (s),rate (mbit)\n0,fast\n", "line 2.rate: 'fastmbit' is not a rate"),
         ("time (s),rate (mbit)\nnan,1\n", "line 2: 'nans' is not a time"),
         ("time (s),rate (mbit)\n0,-1\n", "line 2.rate: '-1mbit' is not a rate"),
-        ("time (s),rate (mbit)\n0\n", "line 2: 1 values in 2 columns"),
+        ("time (s),rate (mbit)\n0\n", "line 2: 1 value in 2 columns"),
+        ("time (s),rate (mbit)\n0,\n", "line 2: the rate is empty; write it in each row"),
         ('time (s),rate (mbit)\n"0,1\n', "line 2: it is not a row of CSV: unexpected end of data"),
         (
             "time (s),rate (mbit)\n0,0,5,2\n",

@@ -148,6 +148,15 @@ def test_a_direction_does_not_follow_two_masters(tmp_path):
         moments({"at": "1s", "up": {"rate": "1mbit"}}, up=str(path))
 
 
+def test_a_trace_that_never_lets_anything_pass_is_refused(tmp_path):
+    path = tmp_path / "trace.csv"
+    path.write_text("time (s),rate (mbit)\n0,0\n1,0.0\n")
+    with pytest.raises(TestbedError, match=r"up\.trace: .*csv: its rate is 0 in every row; give"):
+        moments(up=str(path))
+    path.write_text("time (s),rate (mbit)\n0,0\n1,5\n")
+    assert moments(up=str(path))
+
+
 def test_the_start_is_one_of_two():
     assert read_schedule(BASE, "first_packet", [], {}, "x").on_first_packet
     with pytest.raises(TestbedError, match=r"x\.start: 'now' is not one; choose from run, first_"):

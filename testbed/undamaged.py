@@ -79,6 +79,8 @@ def require_undamaged(results: Results) -> None:
     summary = results.summary() if (results.path / "summary.json").exists() else None
     verdict = results.verdict() if (results.path / "verdict.json").exists() else None
     records = list(read(results.path))
+    if not records and (summary or verdict):
+        raise TestbedError(f"{results.path / JOURNAL}: it holds no line; {_ANEW}")
     _require_inputs(results.path, records)
     ended, failed = results.ended(), results.failed()
     for run in ended:

@@ -425,6 +425,12 @@ def test_what_was_changed_by_hand_is_named_though_it_can_be_read(path, what, rea
     assert "; restore " in str(caught.value)
 
 
+def test_a_journal_without_lines_is_what_is_wrong_and_no_summary_is_to_be_removed(path):
+    empty(path / journal.JOURNAL)
+    with pytest.raises(TestbedError, match=f"^{path}/journal.jsonl: it holds no line; restore it"):
+        show(path)
+
+
 OLDER = ("a figure", "a better verdict", "no lines", "no journal", "a pipe")
 """What is found without checksums, too."""
 

@@ -115,7 +115,8 @@ def _suffix(point: Values | None) -> str:
     """What tells the files of one point from those of another."""
     if not point:
         return ""
-    text = re.sub(r"[^A-Za-z0-9.]+", "_", point_text(point))[-60:]
+    whole = ", ".join(f"{key} {value}" for key, value in point.items())
+    text = re.sub(r"[^A-Za-z0-9.]+", "_", whole)[-60:]
     return f"@{text}-{hashlib.sha256(msgspec.json.encode(point)).hexdigest()[:6]}"
 
 

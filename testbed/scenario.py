@@ -47,10 +47,11 @@ from testbed.prompts.reader import PromptReader
 from testbed.schema import convert
 from testbed.sweep import Values, at_point, differences, point_text, read_points, swept_keys
 from testbed.transport.channel import LONGEST_TIMEOUT
-from testbed.yaml_text import apply_change, parse_yaml
+from testbed.yaml_text import apply_change, get_value, parse_yaml
 
 VERIFIERS = ("base_station", "cloud")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_NAMING = "begin with a letter or digit of ASCII, then use these, '_', '.' and '-'"
 
 
 @dataclass(frozen=True)
@@ -151,7 +152,7 @@ class Scenario:
         # What follows from a value, such as a queue's length from a rate, differs as well.
         base = {**mapping, "sweep": []}
         mapping["sweep"] = [
-            differences(base, point.scenario.to_mapping()) or _in_texts(point.values, self.prompts)
+            differences(base, point.scenario.to_mapping()) or _as_resolved(point)
             for point in self.points
             if point.values
         ]
@@ -165,10 +166,12 @@ class Scenario:
         return {"trace": written["trace"]} if "trace" in written else {}
 
 
-def _in_texts(values: Values, prompts: list[str]) -> Values:
-    """The values of a point that is the scenario itself, without sources of its prompts."""
-    others = {key: value for key, value in values.items() if key.split(".")[0] != "prompts"}
-    return others or {"prompts": prompts}
+def _as_resolved(point: Point) -> Values:
+    """The values of a point that is the scenario itself, with files placed and prompts as texts."""
+    document = msgspec.to_builtins(point.scenario.document)
+    keys = [key for key in point.values if key.split(".")[0] != "prompts"]
+    found = {key: get_value(document, key) for key in keys}
+    return found or {"prompts": point.scenario.prompts}
 
 
 def load_scenario(
@@ -237,9 +240,7 @@ def _texts(scenario: Scenario) -> int:
 def _check(raw: Mapping[str, Any], where: str, reader: PromptReader) -> Scenario:
     document = convert(raw, Document, f"{where}: ")
     if not _NAME.fullmatch(document.name):
-        raise TestbedError(
-            f"{where}: name: '{document.name}' is no name; use letters, digits, '_', '.' and '-'"
-        )
+        raise TestbedError(f"{where}: name: '{document.name}' is not a name; {_NAMING}")
     topology = _load_topology(document, where)
     hosts = [host for host in topology_hosts(topology) if host in VERIFIERS]
     if document.verifier not in hosts:
@@ -479,9 +480,7 @@ def _check_methods(raw: list[str | dict[str, Any]], where: str) -> list[MethodEn
         label = convert(str(options.pop("label", name)), Name, f"{place}.label: ")
         kind = method_class(name, place)
         if not _NAME.fullmatch(label):
-            raise TestbedError(
-                f"{place}.label: '{label}' is no label; use letters, digits, '_', '.' and '-'"
-            )
+            raise TestbedError(f"{place}.label: '{label}' is not a label; {_NAMING}")
         if label in [entry.label for entry in entries]:
             raise TestbedError(f"{place}.label: '{label}' is taken; give each method its own label")
         filled: dict[str, Any] = msgspec.to_builtins(parse_options(kind, options, place))

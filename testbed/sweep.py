@@ -115,13 +115,24 @@ def differences(base: Any, other: Any, path: str = "") -> Values:
 
 def point_text(point: Values) -> str:
     """A point for people: each key and its value."""
-    return ", ".join(f"{key} {value}" for key, value in point.items())
+    return ", ".join(f"{key} {_value_text(value)}" for key, value in point.items())
+
+
+def _value_text(value: object) -> str:
+    """A value for people: of a long one its beginning and its end, in which texts differ."""
+    text = str(value)
+    return text if len(text) <= 120 else f"{text[:70]} … {text[-45:]}"
 
 
 def short_key(key: str) -> str:
-    """Of links.radio.up.rate "radio up rate", of decoding.temperature "temperature"."""
+    """A key in short: of links.radio.up.rate "radio up rate", of decoding.seed "seed".
+
+    A number in a list says nothing by itself: prompts.0 stays as it is.
+    """
     parts = key.split(".")
-    return " ".join(parts[1:]) if parts[0] == "links" else parts[-1]
+    if parts[0] == "links":
+        return " ".join(parts[1:])
+    return ".".join(parts[-2:]) if parts[-1].isdecimal() else parts[-1]
 
 
 def namer(points: Iterable[Values]) -> Callable[[Values], str]:
@@ -131,7 +142,7 @@ def namer(points: Iterable[Values]) -> Callable[[Values], str]:
     if not alike(every):
         named = {key for point in every for key in point}
     return lambda point: ", ".join(
-        f"{short_key(key)} {value}" for key, value in point.items() if key in named
+        f"{short_key(key)} {_value_text(value)}" for key, value in point.items() if key in named
     )
 
 

@@ -127,6 +127,13 @@ def apply_change(raw: dict[str, Any], change: str) -> None:
     set_value(raw, path, parse_yaml(value, f"--set {change}"), f"--set {change}")
 
 
+def get_value(raw: Any, path: str) -> Any:
+    """Return the value at KEY.KEY, where `set_value` has put one."""
+    for key in path.split("."):
+        raw = raw[int(key)] if isinstance(raw, list) else raw[key]
+    return raw
+
+
 def set_value(raw: dict[str, Any], path: str, value: Any, where: str) -> None:
     """Replace the value at KEY.KEY in place; `where` starts the error."""
     keys = path.split(".")

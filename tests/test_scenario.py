@@ -232,7 +232,7 @@ NO_LINK_KEY = (
     "unknown key; allowed are rate, delay, jitter, loss, queue, duplicate, corrupt, reorder, mtu"
 )
 NO_OPTION = "unknown key; allowed are draft_length, precision, target_precision"
-NAMING = "use letters, digits, '_', '.' and '-'"
+NAMING = "begin with a letter or digit of ASCII, then use these, '_', '.' and '-'"
 EITHER = "give either target and draft, or synthetic"
 PROMPTS = "at least one, and none of them empty, is needed"
 
@@ -294,7 +294,7 @@ MISTAKES = [  # where, what is written there, and the error after the name of th
     ("methods", ["dsd", {"method": "dssd", "gamma": 4}], f"[1].gamma: {NO_OPTION}"),
     ("methods", [{"method": "dsd", "draft_length": 0}], "[0].draft_length: 0: expected `int` >= 1"),
     ("methods", ["dsd", "dsd"], "[1].label: 'dsd' is taken; give each method its own label"),
-    ("methods", [{"method": "dsd", "label": "../x"}], f"[0].label: '../x' is no label; {NAMING}"),
+    ("methods", [{"method": "dsd", "label": "_x"}], f"[0].label: '_x' is not a label; {NAMING}"),
     ("methods", [{"method": "dsd", 3: 4}], "[0]: the key 3 is not a text"),
     ("prompts", [], f": {PROMPTS}"),
     ("prompts", ["one", " \n"], f": {PROMPTS}"),
@@ -327,7 +327,8 @@ MISTAKES = [  # where, what is written there, and the error after the name of th
     ("timeout", "0s", ": it is 0s; it must be above 0 and at most 86400s"),
     ("timeout", "86401s", ": it is 86401s; it must be above 0 and at most 86400s"),
     ("backend", "tc", ": 'tc': choose from auto, netem, relay"),
-    ("name", "a/b", f": 'a/b' is no name; {NAMING}"),
+    ("name", "a/b", f": 'a/b' is not a name; {NAMING}"),
+    ("name", "_x", f": '_x' is not a name; {NAMING}"),
     ("name", None, ": expected `str`, got `null`"),
 ]  # fmt: skip
 

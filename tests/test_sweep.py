@@ -11,7 +11,7 @@ import yaml
 from testbed.errors import TestbedError
 from testbed.results import Results
 from testbed.scenario import check_scenario, load_scenario
-from testbed.sweep import axes_of, differences
+from testbed.sweep import axes_of, differences, namer, point_text
 from tests.test_scenario import BASE
 from tests.whole_run import results, run, write
 
@@ -210,3 +210,27 @@ def test_keys_that_change_together_are_one_axis():
     ]
     assert axes_of(points) == [["rate", "tokens"], ["loss"], ["seed"]]
     assert axes_of([]) == []
+
+
+def test_points_are_named_by_keys_that_say_something_and_not_by_pages_of_text():
+    points = [{"prompts.0": f"{'Solve this: ' * 400}{question}"} for question in ("1+1", "2+2")]
+    for name in (namer(points), point_text):
+        one, other = map(name, points)
+        assert one.startswith("prompts.0 Solve this: ")
+        assert (one[-3:], other[-3:]) == ("1+1", "2+2")
+        assert len(one) < 150
+
+
+@pytest.mark.parametrize("key", ["links.radio.up.trace", "links.radio.up"])
+def test_files_of_a_point_that_is_the_scenario_itself_are_kept_as_those_of_others(tmp_path, key):
+    for name, rate in (("slow.csv", 1), ("fast.csv", 9)):
+        (tmp_path / name).write_text(f"time (s),rate (mbit)\n0,{rate}\n")
+    written = {"slow.csv": {"trace": "slow.csv"}, "fast.csv": {"trace": "fast.csv"}}
+    values = list(written) if key.endswith("trace") else list(written.values())
+    raw = {**swept({key: values}), "links": {"radio": {"up": {"trace": "slow.csv"}}}}
+    scenario = check_scenario(raw, str(tmp_path / "s.yaml"))
+    kept = Results.create(tmp_path, "kept")
+    kept.write_scenario(scenario.to_mapping())
+    again = load_scenario(kept.path / "scenario.yaml")
+    rates = [point.scenario.schedules["radio"].moments[0].up.rate for point in again.every_point()]
+    assert rates == [1e6, 9e6]

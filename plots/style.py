@@ -233,8 +233,8 @@ def applied() -> AbstractContextManager[None]:
 
 
 def name_of(sample: Sample, labels: list[str]) -> str:
-    """The name of a method, with a star where suspect generations of it count."""
-    return look(sample.method, labels).name + sample.star
+    """The name of a method in short lines, with a star where suspect generations of it count."""
+    return textwrap.fill(short(look(sample.method, labels).name, 60), 20) + sample.star
 
 
 def name_methods(axes: Axes, samples: Sequence[Sample]) -> None:

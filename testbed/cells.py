@@ -34,7 +34,7 @@ class Table:
         return names.index("verdict") if "verdict" in names else None
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """As the terminal shows it; columns move closer before a cell would be cut."""
+        """As the terminal shows it; columns move closer, then long names fold: no figure is cut."""
         wide = self._shown(gap=1)
         needed = Measurement.get(console, options.update(width=sys.maxsize), wide).maximum
         yield wide if needed <= options.max_width else self._shown(gap=0)
@@ -46,7 +46,10 @@ class Table:
             caption=notes, caption_justify="left", caption_style="",
         )  # fmt: skip
         for place, header in enumerate(self.headers):
-            shown.add_column(header, justify="right" if place else "left", no_wrap=True)
+            if place:
+                shown.add_column(header, justify="right", no_wrap=True)
+            else:
+                shown.add_column(header, no_wrap=gap > 0, overflow="fold")
         for row in self.rows:
             shown.add_row(*map(in_one_line, row))
         return shown

@@ -18,8 +18,9 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 import plots
-from plots import style
+from plots import speed, style
 from testbed import table, terminal
+from testbed.cells import Table
 from testbed.console import Console
 from testbed.models import progress
 from testbed.report.page import render
@@ -135,6 +136,26 @@ def test_what_a_terminal_shows_of_a_text_is_the_text(tmp_path, number, monkeypat
     lines = file.getvalue().splitlines()
     assert [line for line in lines if line.startswith("verdict:")] == ["verdict: suspect"]
     assert all(len(each.splitlines()) == 1 for each in shown[1:])
+
+
+def test_a_long_label_takes_no_figure_of_a_table_away():
+    shown = Table(*(f"figure {number}" for number in range(5)))
+    shown.add_row("x" * 90, *("123.45",) * 5)
+    console = Console(file=io.StringIO(), width=80)
+    console.print(shown)
+    text = console.file.getvalue()
+    assert text.count("123.45") == 5
+    assert text.count("x") == 90
+    assert "\N{HORIZONTAL ELLIPSIS}" not in text
+
+
+def test_a_long_label_is_not_cut_off_by_the_edge_of_a_figure(tmp_path):
+    rows = [row("dsd", prompt=prompt) for prompt in range(2)]
+    rows += [row("x" * 90, prompt=prompt) for prompt in range(2)]
+    with style.applied():
+        figure = speed.draw(make_results(tmp_path, rows))
+        figure.draw_without_rendering()
+    assert min(each.get_window_extent().x0 for each in figure.axes[0].get_yticklabels()) >= 0
 
 
 def test_a_label_is_no_markup_of_a_bar():

@@ -30,6 +30,7 @@ from testbed.emulation.topology import (
 from testbed.errors import TestbedError
 from testbed.input_file import read_text
 from testbed.links.changes import read_schedule
+from testbed.links.fields import require
 from testbed.links.files import place_files
 from testbed.links.handovers import Handover, Interval, held_links, read_handovers
 from testbed.links.idle import idle
@@ -476,7 +477,8 @@ def _check_methods(raw: list[str | dict[str, Any]], where: str) -> list[MethodEn
     for i, item in enumerate(raw):
         place = f"{where}: methods[{i}]"
         options = {"method": item} if isinstance(item, str) else dict(item)
-        name = convert(str(options.pop("method", "")), Name, f"{place}.method: ")
+        require(options, ("method",), place)
+        name = convert(str(options.pop("method")), Name, f"{place}.method: ")
         label = convert(str(options.pop("label", name)), Name, f"{place}.label: ")
         kind = method_class(name, place)
         if not _NAME.fullmatch(label):

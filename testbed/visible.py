@@ -1,9 +1,10 @@
-"""Texts that nobody vouches for, with what nobody sees in them made visible.
+"""Texts of any origin, with their invisible characters made visible.
 
-Prompts, labels, names of files and what models wrote may hold characters that steer whatever shows
-them: a terminal's escape sequences, the null characters that end an SVG, marks that turn the order
-of letters about. Each renderer has one helper that shows such a text as it is, and they begin here:
-`testbed.terminal` for terminals, `plots.style` for figures, `testbed.report.words` for pages.
+Prompts, labels, names of files and what models wrote may hold characters that control the renderer
+that shows them: a terminal's escape sequences, null characters, which no SVG may hold, marks that
+reverse the order of letters. Each renderer has one helper that shows such a text as it is, and they
+begin here: `testbed.terminal` for terminals, `plots.style` for figures, `testbed.report.words` for
+pages.
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ import re
 _UNSEEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufdd0-\ufdef\ufeff\ufffe\uffff]"
 )
-"""Control characters, halves of pairs, no characters at all; and what turns the direction of all
-text behind it, which Hebrew and Arabic need not: marks for single letters stay."""
+"""Control characters, halves of surrogate pairs, noncharacters, and what changes the direction of
+all text behind it. Marks of direction for a single place stay, as Hebrew and Arabic use them."""
 
 
 def visible(text: str) -> str:
-    """The text with pictures in place of characters that steer; tabs and line ends stay."""
+    """The text with pictures in place of such characters; tabs and line ends stay."""
     return _UNSEEN.sub(_picture, text)
 
 

@@ -296,6 +296,7 @@ MISTAKES = [  # where, what is written there, and the error after the name of th
     ("methods", ["dsd", "dsd"], "[1].label: 'dsd' is taken; give each method its own label"),
     ("methods", [{"method": "dsd", "label": "_x"}], f"[0].label: '_x' is not a label; {NAMING}"),
     ("methods", [{"method": "dsd", 3: 4}], "[0]: the key 3 is not a text"),
+    ("methods", [{"dsd": {"draft_length": 4}}], "[0].method: this key is missing"),
     ("prompts", [], f": {PROMPTS}"),
     ("prompts", ["one", " \n"], f": {PROMPTS}"),
     ("prompts", "one", ": 'one': expected `list`, got `str`"),

@@ -1,4 +1,4 @@
-"""What a scenario asks of a link that can take no effect, because of what else it asks."""
+"""Settings of a link that can take no effect, because of its other settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a link was asked to do that a run did not see, or saw only the beginning of."""
+"""Changes, rows and traces of a link that a run did not reach, or only in part."""
 
 from __future__ import annotations
 

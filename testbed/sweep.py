@@ -125,7 +125,7 @@ def _value_text(value: object) -> str:
 
 
 def short_key(key: str) -> str:
-    """A key in short: of links.radio.up.rate "radio up rate", of decoding.seed "seed".
+    """A key in short: of links.radio.up.rate "radio up rate", of decoding.top_p "top_p".
 
     A number in a list says nothing by itself: prompts.0 stays as it is.
     """

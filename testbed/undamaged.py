@@ -79,7 +79,7 @@ def require_undamaged(results: Results) -> None:
     summary = results.summary() if (results.path / "summary.json").exists() else None
     verdict = results.verdict() if (results.path / "verdict.json").exists() else None
     records = list(read(results.path))
-    if not records and (summary or verdict):
+    if not records and summary and (summary.rows or summary.failed):
         raise TestbedError(f"{results.path / JOURNAL}: it holds no line; {_ANEW}")
     _require_inputs(results.path, records)
     ended, failed = results.ended(), results.failed()

@@ -81,6 +81,10 @@ def require_undamaged(results: Results) -> None:
     records = list(read(results.path))
     if not records and summary and (summary.rows or summary.failed):
         raise TestbedError(f"{results.path / JOURNAL}: it holds no line; {_ANEW}")
+    if records and not isinstance(records[0], Began):
+        raise TestbedError(
+            f"{results.path / JOURNAL}: line 1 does not say how the run began; {_ANEW}"
+        )
     _require_inputs(results.path, records)
     ended, failed = results.ended(), results.failed()
     for run in ended:

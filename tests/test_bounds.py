@@ -201,7 +201,7 @@ BOMB = "".join(
         (f"a: &a [{', '.join('1' * 10)}]\n{BOMB}",
          "line 7: aliases stand for more than 10,000,000 values"),
         ("seed: " + "1" * 5000, "line 1: it cannot be read as int"),
-        ("seed: 2026-02-30", "line 1: it cannot be read as timestamp"),
+        ("seed: 2026-02-30", "line 1: 2026-02-30 is a date in YAML; write it in quotes"),
         ("seed: !!bool maybe", "line 1: it cannot be read as bool"),
     ],
 )  # fmt: skip

@@ -431,6 +431,13 @@ def test_a_journal_without_lines_is_what_is_wrong_and_no_summary_is_to_be_remove
         show(path)
 
 
+def test_a_journal_that_lost_its_first_line_is_refused(path):
+    file = path / journal.JOURNAL
+    file.write_bytes(b"".join(file.read_bytes().splitlines(keepends=True)[1:]))
+    with pytest.raises(TestbedError, match=f"^{path}/journal.jsonl: line 1 does not say how"):
+        show(path)
+
+
 OLDER = ("a figure", "a better verdict", "no lines", "no journal", "a pipe")
 """What is found without checksums, too."""
 

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from testbed.codecs.dense import numbers
-from testbed.codecs.floating import Floating, _lattice
+from testbed.codecs.floating import Floating
 from testbed.decoding.sampling import distribution
 from tests.laws import SAMPLINGS, round_law_error, text_law_error
 from tests.toy import PLAIN, ToyModel, decode_locally, models, task
@@ -57,10 +57,11 @@ def test_rounding_p_for_the_wire_alone_is_caught(monkeypatch):
     """The verifier accepts by p; the device resamples from what arrived of it."""
     fine, coarse = numbers("fp32"), numbers("bf16")
     wire = coarse.quantise
-    monkeypatch.setattr(Floating, "quantise", lambda self, q: _lattice(fine._unpack(fine._pack(q))))
+    in_fp32 = fine.quantise
+    monkeypatch.setattr(Floating, "quantise", lambda self, q: in_fp32(q))
     draft, target = ToyModel(5, 3), ToyModel(5, 4)  # with a residual of four tokens
     the_task = task("dssd", 2, draft_length=1, target_precision="bf16")
-    for quantise in (None, fine.quantise, wire):
+    for quantise in (None, in_fp32, wire):
         assert round_law_error(the_task, draft, target, 2, quantise) > 1e-5
 
 

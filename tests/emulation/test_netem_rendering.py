@@ -7,7 +7,9 @@ import errno
 import json
 import os
 import subprocess
+from collections import defaultdict
 from dataclasses import replace
+from types import SimpleNamespace
 from unittest.mock import Mock
 
 import pytest
@@ -176,7 +178,7 @@ def anywhere(monkeypatch):
             return subprocess.Popen(["cat"], start_new_session=True, **keywords)
 
         def counters(self):
-            return {}
+            return defaultdict(lambda: SimpleNamespace(rx_packets=0))
 
     return Anywhere()
 

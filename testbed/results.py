@@ -259,7 +259,7 @@ class Results:
 
     def ended(self) -> list[RunEnded]:
         """The runs that have ended and count, by the journal, in the order of the scenario."""
-        return [run for run in self._begun() if isinstance(run, RunEnded)]
+        return [run for run in self.outcomes() if isinstance(run, RunEnded)]
 
     def judged(self) -> list[tuple[RunEnded, Verdict]]:
         """The runs that have ended, each with the verdict on it and its network, its rows apart."""
@@ -280,10 +280,10 @@ class Results:
 
     def failed(self) -> list[RunFailed]:
         """The runs that could not end the last time, in the order of the scenario."""
-        return [run for run in self._begun() if isinstance(run, RunFailed)]
+        return [run for run in self.outcomes() if isinstance(run, RunFailed)]
 
-    def _begun(self) -> list[RunEnded | RunFailed]:
-        """The last outcome of each run, unless it was discarded since."""
+    def outcomes(self) -> list[RunEnded | RunFailed]:
+        """The last outcome of each run that was not discarded since, in the order of the scenario."""
         plans = self._plans()
         places = {
             (msgspec.json.encode(plan.point, order="sorted"), method): (point, number)
@@ -363,7 +363,7 @@ class Results:
         return scenario
 
     def inputs(self) -> list[Path]:
-        """What is to be run: scenario.yaml, plan.json and the files they name."""
+        """The files of what is to be run: scenario.yaml, plan.json and the files they name."""
         names = ("scenario.yaml", "plan.json")
         return [*(self.path / name for name in names), *sorted(self.path.glob("inputs/*"))]
 

@@ -86,7 +86,9 @@ def require_undamaged(results: Results) -> None:
             f"{results.path / JOURNAL}: line 1 does not say how the run began; {_ANEW}"
         )
     _require_inputs(results.path, records)
-    ended, failed = results.ended(), results.failed()
+    outcomes = results.outcomes()
+    ended = [run for run in outcomes if isinstance(run, RunEnded)]
+    failed = [run for run in outcomes if isinstance(run, RunFailed)]
     for run in ended:
         folder = results.run_path(run.turn.method, run.turn.repeat, run.point)
         for name, was in _there(folder, run.files).items():

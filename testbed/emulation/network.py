@@ -138,7 +138,7 @@ class Network:
         return namespace_of(self._host(host))
 
     def schedule(self, link: str) -> Schedule:
-        """How a link changes after each restart."""
+        """The changes of a link after each restart."""
         return self._schedules.get(link, Schedule())
 
     @property
@@ -178,7 +178,7 @@ class Network:
     def longest_round_trip(self) -> float:
         """Return the most seconds that a packet over links in a row and its answer may take."""
         seconds = {
-            name: longest_round_trip(duplex, self._schedules.get(name, Schedule()))
+            name: longest_round_trip(duplex, self.schedule(name))
             for name, duplex in self._duplexes.items()
         }
 

@@ -30,33 +30,24 @@ def names(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("written", "found"),
+    ("read", "written", "found"),
     [
-        ("tcp://192.0.2.7:5555", Endpoint("tcp://192.0.2.7:5555", False)),
-        ("tcp://[::1]:5555", Endpoint("tcp://[::1]:5555", True)),
-        ("tcp://[fe80::1%eth0]:5555", Endpoint("tcp://[fe80::1%eth0]:5555", True)),
-        ("tcp://both.example:1", Endpoint("tcp://192.0.2.1:1", False)),
-        ("tcp://six.example:1", Endpoint("tcp://[2001:db8::1]:1", True)),
-        ("ipc:///run/x", Endpoint("ipc:///run/x", False)),
+        (to_connect, "tcp://192.0.2.7:5555", Endpoint("tcp://192.0.2.7:5555", False)),
+        (to_connect, "tcp://[::1]:5555", Endpoint("tcp://[::1]:5555", True)),
+        (to_connect, "tcp://[fe80::1%eth0]:5555", Endpoint("tcp://[fe80::1%eth0]:5555", True)),
+        (to_connect, "tcp://both.example:1", Endpoint("tcp://192.0.2.1:1", False)),
+        (to_connect, "tcp://six.example:1", Endpoint("tcp://[2001:db8::1]:1", True)),
+        (to_connect, "ipc:///run/x", Endpoint("ipc:///run/x", False)),
+        (to_listen, "tcp://127.0.0.1:*", Endpoint("tcp://127.0.0.1:*", False)),
+        (to_listen, "tcp://*:5555", Endpoint("tcp://*:5555", False)),
+        (to_listen, "tcp://eth0:5555", Endpoint("tcp://eth0:5555", False)),
+        (to_listen, "tcp://[::]:5555", Endpoint("tcp://[::]:5555", True)),
+        (to_listen, "tcp://[fe80::1%lo]:5555", Endpoint("tcp://[fe80::1%lo]:5555", True)),
+        (to_listen, "ipc:///run/x", Endpoint("ipc:///run/x", False)),
     ],
 )
-def test_where_a_device_connects(written, found):
-    assert to_connect(written, "x") == found
-
-
-@pytest.mark.parametrize(
-    ("written", "found"),
-    [
-        ("tcp://127.0.0.1:*", Endpoint("tcp://127.0.0.1:*", False)),
-        ("tcp://*:5555", Endpoint("tcp://*:5555", False)),
-        ("tcp://eth0:5555", Endpoint("tcp://eth0:5555", False)),
-        ("tcp://[::]:5555", Endpoint("tcp://[::]:5555", True)),
-        ("tcp://[fe80::1%lo]:5555", Endpoint("tcp://[fe80::1%lo]:5555", True)),
-        ("ipc:///run/x", Endpoint("ipc:///run/x", False)),
-    ],
-)
-def test_where_a_verifier_listens(written, found):
-    assert to_listen(written, "x") == found
+def test_where_a_device_connects_and_a_verifier_listens(read, written, found):
+    assert read(written, "x") == found
 
 
 FORM = "x: write it as tcp://host:port, an IPv6 address in brackets, tcp://[::1]:5555"

@@ -53,7 +53,7 @@ class _Cell(NamedTuple):
     """Of a method that never asks the target being faster."""
     sure: bool = False
     overtaken: bool = False
-    """Whether these are claimed."""
+    """True where these are claimed."""
 
 
 def draw(results: Results) -> Figure | None:

@@ -134,7 +134,7 @@ def share(count: int, hits: Callable[[int], NDArray[np.bool_]]) -> tuple[float, 
 
 
 def covered(cell: Cell, count: int, random: np.random.Generator) -> tuple[float, float]:
-    """How often the interval holds the true value."""
+    """The share of intervals that hold the true value."""
     counts = cell.counts
 
     def holds(batch: int) -> NDArray[np.bool_]:
@@ -188,7 +188,7 @@ def bench_coverage() -> Iterator[Figure]:
 def claimed(
     cell: Cell, count: int, random: np.random.Generator, methods: int = METHODS
 ) -> tuple[float, float]:
-    """How often a table of methods that are alike has a claim.
+    """The share of tables of methods that are alike that have a claim.
 
     By Holm's procedure, one of m has a claim if the interval at level 1 - .05 / m excludes 0.
     """
@@ -207,7 +207,7 @@ def claimed(
 def named(
     cell: Cell, count: int, random: np.random.Generator, methods: int = METHODS
 ) -> tuple[float, float]:
-    """How often a cell of a map names a fastest one of methods that are alike."""
+    """The share of cells of a map that name a fastest one of methods that are alike."""
     counts = cell.counts
 
     def names(batch: int) -> NDArray[np.bool_]:

@@ -72,7 +72,7 @@ def bench_race() -> Iterator[Figure]:
 def slowest(
     what: str, steps: Callable[[Probabilities], list[Callable[[], object]]], limit: float | None
 ) -> Figure:
-    """What all steps take together for the distribution for which they take longest."""
+    """Time all steps together, for the distribution for which they take longest."""
     found = {}
     for spread in SPREADS:
         logits = np.random.default_rng(1).normal(scale=spread, size=V)

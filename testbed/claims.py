@@ -14,7 +14,7 @@ NEITHER = "neither"
 
 
 def claimed(ps: Sequence[float | None]) -> list[bool]:
-    """Whether each may be claimed where at most 1 - LEVEL of all tables shall have a false claim.
+    """Say of each p whether it may be claimed; at most 1 - LEVEL of tables then err in any.
 
     Holm, Scandinavian Journal of Statistics 6, 1979: the smallest p times their number, the next
     times one fewer, and so on, until one is too large. None is not claimed, and does not count.
@@ -44,7 +44,7 @@ def p_of_fastest(rows: Sequence[Row], others: Sequence[Sequence[Row]]) -> float 
 
 
 def claims(ratios: Sequence[Interval | None]) -> list[str]:
-    """What a table may say of all its ratios; empty where there is no interval."""
+    """The words that a table may say of each ratio; empty where there is no interval."""
     sure = claimed([ratio.p if ratio else None for ratio in ratios])
     return [_claim(ratio, sure=each) for ratio, each in zip(ratios, sure, strict=True)]
 

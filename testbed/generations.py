@@ -51,12 +51,12 @@ class Sample:
 
     @property
     def star(self) -> str:
-        """What stands behind the method's name: a star where a suspect generation counts."""
+        """A star, to stand behind the method's name, where a suspect generation counts."""
         return " *" if self.suspect else ""
 
     @property
     def n(self) -> str:
-        """How many count, of how many: "12 of 15"."""
+        """The number that count, of all: "12 of 15"."""
         return f"{len(self.rows)} of {len(self.every)}"
 
     @property
@@ -127,7 +127,7 @@ def merged(samples: Sequence[Sample]) -> Sample:
 
 
 def n_of(samples: Sequence[Sample]) -> str:
-    """How many of one method count at each of several points: "12–15 of 15"."""
+    """The number of one method that count at each of several points: "12–15 of 15"."""
     counted = _span(len(each.rows) for each in samples)
     return f"{counted} of {_span(len(each.every) for each in samples)}"
 

@@ -283,7 +283,7 @@ class Results:
         return [run for run in self.outcomes() if isinstance(run, RunFailed)]
 
     def outcomes(self) -> list[RunEnded | RunFailed]:
-        """The last outcome of each run that was not discarded since, in the order of the scenario."""
+        """The last outcome of each run not discarded since, in the order of the scenario."""
         plans = self._plans()
         places = {
             (msgspec.json.encode(plan.point, order="sorted"), method): (point, number)

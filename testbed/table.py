@@ -212,7 +212,7 @@ def devices_table(samples: Sequence[Sample]) -> Table:
 
 
 def waits_table(samples: Sequence[Sample]) -> Table:
-    """How long users wait: per token behind the first, and from one token to the next.
+    """Waits of users: per token behind the first, and from one token to the next.
 
     Tokens that came together did not wait for each other.
     """
@@ -228,7 +228,7 @@ def waits_table(samples: Sequence[Sample]) -> Table:
 
 
 def rounds_table(samples: Sequence[Sample]) -> Table:
-    """How long rounds take, and how many of them ended with a draft that was resampled."""
+    """Seconds of rounds, and the share that ended with a draft that was resampled."""
     table = MethodTable(
         samples, "\nrounds", "\np50", "\np95", "\np99", "resam-\npled %", first="\nms"
     )

@@ -41,7 +41,7 @@ def course(spec: LinkSpec, sent: Sequence[float], size: int, *, began: float) ->
 
 
 class Beginning(NamedTuple):
-    """Where in a trace to begin to send packets, and how long they take until all have crossed."""
+    """A time in a trace to begin to send packets at, and the seconds until all have crossed."""
 
     time: float
     takes: float

@@ -88,7 +88,7 @@ def _follow(stage: Stage, way: str, needed: int) -> Probe:
 
 
 def probes_needed(spec: LinkSpec) -> int | None:
-    """How many packets make silence conclusive; None if more than is sensible."""
+    """The number of packets that make silence conclusive; None if more than is sensible."""
     if isinstance(spec.loss, LossTrace):
         return None
     chain = as_chain(spec.loss)

@@ -83,7 +83,7 @@ def _config(path: Path) -> Any:
 
 
 def _quantised_keys(config: Any) -> Iterator[str]:
-    """What a configuration says of quantisation, at any depth."""
+    """Each entry of a configuration on quantisation, at any depth."""
     if isinstance(config, list):
         for each in config:
             yield from _quantised_keys(each)

@@ -9,18 +9,18 @@ from collections.abc import Callable
 import msgspec
 
 from testbed import clock
-from testbed.allocator import keep_freed_memory
 from testbed.clock import LARGEST_DILATION
 from testbed.control import NodeEnd
 from testbed.errors import TestbedError
 from testbed.exit_codes import ERROR, INTERRUPTED
-from testbed.machine_errors import REPORTABLE, sentence
+from testbed.host.allocator import keep_freed_memory
+from testbed.host.machine_errors import REPORTABLE, sentence
+from testbed.host.realtime import exact_timers
 from testbed.methods.base import methods
 from testbed.models.base import Model
 from testbed.models.load import load_model
 from testbed.models.pace import Pace
 from testbed.models.spec import ModelSpec, Role
-from testbed.punctual import exact_timers
 from testbed.streams import protect_streams
 from testbed.terminal import complain
 from testbed.transport.channel import LONGEST_TIMEOUT

@@ -21,7 +21,7 @@ from testbed.control import Begin, Decode, Failed, NodeEnd, Progress, Ready, Res
 from testbed.decoding.sampling import Sampling
 from testbed.device import decode
 from testbed.errors import TestbedError
-from testbed.machine_errors import REPORTABLE, sentence
+from testbed.host.machine_errors import REPORTABLE, sentence
 from testbed.methods.base import method_class
 from testbed.models.base import Model
 from testbed.models.pace import Pace

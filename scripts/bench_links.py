@@ -44,11 +44,11 @@ from testbed.emulation.network import Network
 from testbed.emulation.relay_wire import RelayWire
 from testbed.emulation.sandbox import check_sandbox, enter, run_in_sandbox
 from testbed.emulation.topology import load_topology
+from testbed.host.realtime import be_punctual
 from testbed.links.delivery import DeliveryTrace
 from testbed.links.gilbert_elliott import GilbertElliott
 from testbed.links.jitter import Jitter
 from testbed.links.spec import Duplex, LinkSpec
-from testbed.punctual import be_punctual
 from testbed.traces.check import Check, burst_tolerance, figure, judge, limits, tolerance
 
 COLUMNS = ("relay", "guest", "host", "tclink")

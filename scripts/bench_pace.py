@@ -23,12 +23,12 @@ import numpy as np
 import yaml
 from limits import Figure, command
 
+from testbed.host.realtime import exact_timers
 from testbed.launch import launch
 from testbed.models.pace import Pace
 from testbed.models.passes import Passes
 from testbed.models.reader import Reader
 from testbed.models.synthetic import SyntheticModel
-from testbed.punctual import exact_timers
 from testbed.scenario import load_scenario
 from testbed.traces.events import Tracer, read_events
 from testbed.traces.verdict import worst

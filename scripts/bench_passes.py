@@ -20,7 +20,7 @@ import msgspec
 import torch
 from limits import Figure, command
 
-from testbed.environment import threads_per_node
+from testbed.host.environment import threads_per_node
 from testbed.models.catalog import resolve
 from testbed.models.huggingface import HuggingFaceModel, load_network
 from testbed.models.networks import Network, Whole

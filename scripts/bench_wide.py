@@ -26,11 +26,11 @@ import numpy as np
 from limits import Figure, command
 from numpy.lib.introspect import opt_func_info
 
-from testbed.allocator import keep_freed_memory
 from testbed.codecs.base import Drawn
 from testbed.codecs.dense import Dense, Precision
 from testbed.decoding.randomness import KeyedRandomness
 from testbed.decoding.sampling import Probabilities, Sampling, distribution
+from testbed.host.allocator import keep_freed_memory
 
 V, TURNS, SPREADS = 151_936, 60, (1.0, 3.0, 6.0)
 CODECS: dict[Precision, float | None] = {

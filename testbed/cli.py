@@ -9,7 +9,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from testbed.exit_codes import ERROR, INTERRUPTED, VALID
-from testbed.machine_errors import REPORTABLE, sentence
+from testbed.host.machine_errors import REPORTABLE, sentence
 from testbed.streams import lost_output, protect_streams
 from testbed.terminal import complain
 

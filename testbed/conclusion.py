@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from testbed.checksums import checksums
 from testbed.errors import TestbedError
 from testbed.exit_codes import ERROR, NOT_VALID, VALID
+from testbed.host.machine_errors import NO_SPACE
 from testbed.journal import (
     JOURNAL,
     Began,
@@ -20,7 +21,6 @@ from testbed.journal import (
     append,
     read,
 )
-from testbed.machine_errors import NO_SPACE
 from testbed.results import FailedRun, Results
 from testbed.sweep import Values, point_text
 from testbed.traces.summary import Row

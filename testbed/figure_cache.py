@@ -6,7 +6,7 @@ import os
 
 import platformdirs
 
-from testbed.models.store import cache_root, can_be_written
+from testbed.host.cache import cache_root, can_be_written
 
 
 def keep_fonts() -> None:

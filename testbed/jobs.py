@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from testbed.cores import usable_cores
 from testbed.errors import TestbedError
+from testbed.host.cores import usable_cores
 from testbed.journal import RunEnded, RunFailed
 from testbed.order import Turn
 from testbed.sweep import Values

@@ -24,7 +24,7 @@ import msgspec
 
 from testbed.checksums import Checksum
 from testbed.errors import TestbedError
-from testbed.machine_errors import naming, sentence
+from testbed.host.machine_errors import naming, sentence
 from testbed.order import Turn
 from testbed.sweep import Values
 from testbed.traces.summary import Row

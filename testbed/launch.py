@@ -14,16 +14,16 @@ import msgspec
 
 from testbed.calibration.side_by_side import jobs_that_fit
 from testbed.conclusion import conclude, with_room
-from testbed.cores import quota_warning, usable_cores
 from testbed.emulation.backend import choose_backend
 from testbed.emulation.capture_trial import why_no_captures
 from testbed.emulation.inside import inside_command
 from testbed.emulation.sandbox import check_sandbox, ending, run_in_sandboxes
 from testbed.errors import TestbedError
 from testbed.exit_codes import ERROR, INTERRUPTED, OVERDUE, VALID
+from testbed.host.cores import quota_warning, usable_cores
+from testbed.host.machine_errors import REPORTABLE, sentence
 from testbed.jobs import Job, Piece, left, pack, require_processors, shares
 from testbed.journal import JOURNAL, Stopped, append
-from testbed.machine_errors import REPORTABLE, sentence
 from testbed.plan import Plan, read_plans
 from testbed.preparation import prepare
 from testbed.results import Results

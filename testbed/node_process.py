@@ -14,10 +14,10 @@ from typing import Any
 import msgspec
 
 from testbed.control import Command, Ending, Report
-from testbed.endings import await_end
 from testbed.errors import TestbedError
-from testbed.machine_errors import sentence
-from testbed.punctual import PATIENCE
+from testbed.host.machine_errors import sentence
+from testbed.host.process_endings import await_end
+from testbed.host.realtime import PATIENCE
 
 
 class NodeProcess:

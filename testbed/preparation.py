@@ -10,8 +10,8 @@ from pathlib import Path
 import msgspec
 
 from testbed.document import RealModel
-from testbed.environment import threads_per_node
 from testbed.errors import TestbedError
+from testbed.host.environment import threads_per_node
 from testbed.methods.base import method_class, parse_options
 from testbed.models.base import Text, require_context
 from testbed.models.catalog import resolve

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from testbed.environment import describe_environment
 from testbed.errors import TestbedError
+from testbed.host.environment import describe_environment
 from testbed.journal import JOURNAL, Began, Discarded, append, read
 from testbed.models.operators import machine
 from testbed.plan import Plan, operator_choices

@@ -20,13 +20,13 @@ import msgspec
 from testbed import journal
 from testbed.checksums import checksums
 from testbed.conclusion import failure
-from testbed.environment import describe_environment
 from testbed.errors import TestbedError
 from testbed.exit_codes import ERROR, UNREPORTED, VALID
 from testbed.experiment import Experiment
+from testbed.host.environment import describe_environment
+from testbed.host.machine_errors import REPORTABLE, naming, sentence
 from testbed.input_file import is_file
 from testbed.jobs import Job, Piece, left, take
-from testbed.machine_errors import REPORTABLE, naming, sentence
 from testbed.order import Turn
 from testbed.plan import Plan, operator_choices, read_plans
 from testbed.progress import Display

@@ -13,7 +13,7 @@ import sys
 from contextlib import suppress
 from typing import TextIO
 
-from testbed.machine_errors import sentence
+from testbed.host.machine_errors import sentence
 
 
 class _Unfailing(io.TextIOWrapper):

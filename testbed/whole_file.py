@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from testbed.machine_errors import naming
+from testbed.host.machine_errors import naming
 
 
 def write_whole(path: Path, content: bytes) -> None:

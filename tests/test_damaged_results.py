@@ -27,8 +27,8 @@ from testbed.checksums import checksums
 from testbed.commands import read
 from testbed.conclusion import conclude
 from testbed.emulation.packet_log import ChangeLine, End, Header, PacketLine, packet_log_path
-from testbed.environment import describe_environment
 from testbed.errors import TestbedError
+from testbed.host.environment import describe_environment
 from testbed.models.spec import SyntheticSpec
 from testbed.order import Turn
 from testbed.plan import Plan, read_plans

@@ -25,8 +25,8 @@ from testbed.emulation.namespace_advice import namespace_advice
 from testbed.emulation.netem import Probe
 from testbed.emulation.relay_wire import RelayWire
 from testbed.emulation.wire_trial import Report
-from testbed.environment import processor
 from testbed.errors import TestbedError
+from testbed.host.environment import processor
 from testbed.models.weights import default_path
 from tests.emulation.inside import inside_sandbox, need_sandbox
 from tests.whole_run import processes_of

@@ -12,8 +12,8 @@ from collections.abc import Callable
 import pytest
 
 from testbed import launch as launcher
+from testbed.host.machine_errors import REPORTABLE, sentence
 from testbed.journal import Began, NetworkUp, read
-from testbed.machine_errors import REPORTABLE, sentence
 from testbed.results import Results
 from testbed.scenario import Scenario
 from testbed.traces.verdict import Verdict

@@ -13,8 +13,8 @@ import pytest
 
 from testbed import journal
 from testbed import launch as again
-from testbed.environment import describe_environment
 from testbed.errors import TestbedError
+from testbed.host.environment import describe_environment
 from testbed.launch import launch
 from testbed.launch import resume as launch_again
 from testbed.models import operators

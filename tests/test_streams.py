@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from testbed import machine_errors
 from testbed.errors import TestbedError
-from testbed.machine_errors import naming, sentence
+from testbed.host import machine_errors
+from testbed.host.machine_errors import naming, sentence
 
 
 def shell(command: str, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -19,9 +19,9 @@ from testbed.calibration.stage import Stage
 from testbed.calibration.whole import calibrate_link
 from testbed.emulation.network import Network
 from testbed.emulation.topology import load_topology
-from testbed.environment import describe_environment
+from testbed.host.environment import describe_environment
+from testbed.host.realtime import punctually
 from testbed.links.spec import Duplex, LinkSpec
-from testbed.punctual import punctually
 from testbed.terminal import say
 
 REQUEST = "request.json"

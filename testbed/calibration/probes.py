@@ -22,7 +22,7 @@ from testbed.emulation.receiving import (
     ask_for_stamps,
     enlarge_receive_buffer,
 )
-from testbed.punctual import seconds_to_sleep
+from testbed.host.realtime import seconds_to_sleep
 
 HEADERS = 8 + 20 + 14
 """Bytes that UDP, IP and Ethernet add to a payload."""

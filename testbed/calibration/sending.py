@@ -13,11 +13,11 @@ from testbed import clock
 from testbed.calibration.course import Course, course, where_to_begin
 from testbed.calibration.probes import HEADERS, SMALL, Flight
 from testbed.calibration.stage import WAYS, Stage
+from testbed.host.realtime import sleep_until
 from testbed.links.delivery import DeliveryTrace
 from testbed.links.gilbert_elliott import as_chain
 from testbed.links.loss_trace import LossTrace
 from testbed.links.spec import LinkSpec
-from testbed.punctual import sleep_until
 
 LONGEST = 3.0
 """Seconds that are spent on more probes, or more bursts, than are needed."""

@@ -19,10 +19,10 @@ from testbed.calibration.sending import LONGEST, Probe, probes_needed, send_prob
 from testbed.calibration.stage import WAYS, Stage, once_more
 from testbed.emulation.network import Network
 from testbed.errors import TestbedError
+from testbed.host.realtime import punctually
 from testbed.links.jitter import as_jitter
 from testbed.links.queue import as_queue
 from testbed.links.spec import LinkSpec
-from testbed.punctual import punctually
 from testbed.traces.check import Check, burst_tolerance, figure, limits, tolerance
 from testbed.traces.verdict import Level
 

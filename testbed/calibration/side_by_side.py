@@ -20,10 +20,10 @@ from testbed import clock
 from testbed.emulation.inside import inside_command
 from testbed.emulation.sandbox import run_in_sandboxes
 from testbed.exit_codes import INTERRUPTED
+from testbed.host.machine_errors import REPORTABLE, sentence
+from testbed.host.realtime import PATIENCE
 from testbed.jobs import shares
-from testbed.machine_errors import REPORTABLE, sentence
 from testbed.plan import read_plans
-from testbed.punctual import PATIENCE
 from testbed.results import Results
 from testbed.scenario import check_scenario
 from testbed.terminal import say

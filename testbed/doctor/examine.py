@@ -12,8 +12,8 @@ from testbed.doctor.record import Record
 from testbed.emulation.backend import choose_backend
 from testbed.emulation.capture_trial import why_no_captures
 from testbed.emulation.sandbox import PROGRAMS
-from testbed.environment import threads_per_node
 from testbed.errors import TestbedError
+from testbed.host.environment import threads_per_node
 from testbed.visible import visible
 
 Check = Callable[[str], Record]

@@ -10,13 +10,14 @@ import sys
 import time
 from pathlib import Path
 
-from testbed.cores import quota_warning
 from testbed.doctor.record import Record
 from testbed.emulation.lateness import LatenessHistogram
-from testbed.endings import how_ended
-from testbed.environment import processor
+from testbed.host.cache import can_be_written, existing
+from testbed.host.cores import quota_warning
+from testbed.host.environment import processor
+from testbed.host.process_endings import how_ended
 from testbed.models.catalog import DEFAULT_DRAFT, describe
-from testbed.models.store import cache_dir, can_be_written, existing
+from testbed.models.store import cache_dir
 from testbed.models.weights import DEFAULT_MODEL
 
 MEMINFO = Path("/proc/meminfo")

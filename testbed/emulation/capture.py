@@ -15,9 +15,9 @@ from typing import NamedTuple
 from testbed import clock
 from testbed.emulation.namespace import Namespace
 from testbed.emulation.setgroups import ignoring_setgroups
-from testbed.endings import await_end
 from testbed.errors import TestbedError
-from testbed.punctual import PATIENCE
+from testbed.host.process_endings import await_end
+from testbed.host.realtime import PATIENCE
 from testbed.traces.captured import Captured
 
 _REAPED = 1.0  # seconds from when its output ends to when it does

@@ -15,8 +15,8 @@ from testbed.emulation.capture import Capture
 from testbed.emulation.namespace import Namespace
 from testbed.emulation.sandbox import enter, find_program, try_in_sandbox
 from testbed.errors import TestbedError
-from testbed.machine_errors import REPORTABLE, sentence
-from testbed.punctual import PATIENCE
+from testbed.host.machine_errors import REPORTABLE, sentence
+from testbed.host.realtime import PATIENCE
 
 _PATIENCE = 3 * PATIENCE  # tcpdump has one to begin, one to write down all, and one to end
 _UID_MAP = Path("/proc/self/uid_map")

@@ -16,9 +16,9 @@ from pathlib import Path
 
 from testbed.emulation.guest_kernel import guest_command, require_guest
 from testbed.emulation.sandbox import check_namespaces, enter, run_in_sandbox
-from testbed.endings import how_ended
 from testbed.errors import TestbedError
 from testbed.exit_codes import OVERDUE
+from testbed.host.process_endings import how_ended
 from testbed.terminal import complain
 
 _INIT = Path(__file__).with_name("guest_shell.sh")

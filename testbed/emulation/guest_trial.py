@@ -19,7 +19,7 @@ from testbed.emulation.netem import USE_RELAY
 from testbed.emulation.sandbox import find_program
 from testbed.emulation.wire_trial import Report, try_wire
 from testbed.errors import TestbedError
-from testbed.models.store import cache_root
+from testbed.host.cache import cache_root
 
 _RIGHTS = ("Uid", "Groups", "CapEff", "CapBnd", "NoNewPrivs", "Seccomp")
 

@@ -19,10 +19,10 @@ from testbed.emulation.netem import USE_RELAY
 from testbed.emulation.netem_wire import NetemWire, bridge
 from testbed.emulation.tc import SilentError, Tc
 from testbed.emulation.wire import PORT_A, PORT_B
-from testbed.endings import await_end
 from testbed.errors import TestbedError
-from testbed.machine_errors import recognise
-from testbed.punctual import PATIENCE, go_first
+from testbed.host.machine_errors import recognise
+from testbed.host.process_endings import await_end
+from testbed.host.realtime import PATIENCE, go_first
 
 _INIT = Path(__file__).with_name("guest_wire.sh")
 _STARTS, _READY = "guest wire starts", "guest wire ready"  # as it says

@@ -10,8 +10,8 @@ from testbed.emulation.player import Applied
 from testbed.emulation.tc import Tc
 from testbed.emulation.tcp_timers import require_rto_min, rto_min
 from testbed.errors import TestbedError
+from testbed.host.machine_errors import sentence
 from testbed.links.handovers import Handover
-from testbed.machine_errors import sentence
 
 
 class Ip(Tc):

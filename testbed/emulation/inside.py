@@ -12,7 +12,7 @@ import traceback
 
 from testbed.emulation.sandbox import enter
 from testbed.exit_codes import INTERRUPTED, UNREPORTED
-from testbed.machine_errors import REPORTABLE, sentence
+from testbed.host.machine_errors import REPORTABLE, sentence
 from testbed.streams import protect_streams
 from testbed.terminal import complain
 

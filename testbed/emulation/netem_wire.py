@@ -13,13 +13,13 @@ from testbed.emulation.netem_support import differences, require_support
 from testbed.emulation.player import Applied, Player
 from testbed.emulation.tc import COMMAND, Tc
 from testbed.emulation.wire import PORT_A, PORT_B, DirectionCounters, Wire, WireCounters
-from testbed.endings import how_ended
 from testbed.errors import TestbedError
+from testbed.host.machine_errors import sentence
+from testbed.host.process_endings import how_ended
 from testbed.links.jitter import UNIFORM, as_jitter
 from testbed.links.schedule import Schedule
 from testbed.links.slowed import slowed
 from testbed.links.spec import Duplex, LinkSpec
-from testbed.machine_errors import sentence
 
 BRIDGE = "bridge"
 PLAIN_BRIDGE = ("type", "bridge", "stp_state", "0", "forward_delay", "0", "mcast_snooping", "0")

@@ -32,11 +32,11 @@ from testbed.emulation.topology import (
 )
 from testbed.emulation.wire import Wire
 from testbed.errors import TestbedError
+from testbed.host.realtime import awake
 from testbed.links.handovers import Handover
 from testbed.links.round_trip import longest_round_trip
 from testbed.links.schedule import Schedule
 from testbed.links.spec import Duplex
-from testbed.punctual import awake
 
 HOST_SYSCTLS = {
     **QUIET_NAMESPACE,

@@ -17,9 +17,9 @@ from typing import Any, Literal
 import msgspec
 
 from testbed.bounds import Int64
-from testbed.endings import await_end
+from testbed.host.process_endings import await_end
+from testbed.host.realtime import PATIENCE
 from testbed.links.packet import Packet
-from testbed.punctual import PATIENCE
 
 _FLUSH = 64 * 1024  # bytes gathered before they are handed to gzip
 _PATIENCE = PATIENCE / 2  # for gzip to take or write anything: who asked the relay waits, too

@@ -25,13 +25,13 @@ from testbed.emulation.wire import (
     Wire,
     WireCounters,
 )
-from testbed.endings import await_end
 from testbed.errors import TestbedError
+from testbed.host.process_endings import await_end
+from testbed.host.realtime import PATIENCE, patience
 from testbed.links.files import place_files
 from testbed.links.round_trip import longest_round_trip
 from testbed.links.schedule import Schedule
 from testbed.links.spec import Duplex
-from testbed.punctual import PATIENCE, patience
 
 _STILL = 5.0  # seconds that packets may wait to be sent, beside what is asked of the link
 _PAUSE = 0.02  # seconds between two requests for a restart

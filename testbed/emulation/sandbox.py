@@ -19,12 +19,12 @@ from pathlib import Path
 from types import FrameType
 from typing import IO
 
-from testbed import punctual
 from testbed.emulation.namespace_advice import namespace_advice
-from testbed.endings import how_ended
 from testbed.errors import TestbedError
 from testbed.exit_codes import INTERRUPTED, OVERDUE
-from testbed.machine_errors import REPORTABLE, sentence
+from testbed.host import realtime
+from testbed.host.machine_errors import REPORTABLE, sentence
+from testbed.host.process_endings import how_ended
 from testbed.terminal import complain
 
 GRACE = 10.0  # seconds the inside has to clean up after a signal
@@ -92,7 +92,7 @@ def check_sandbox() -> None:
 def check_namespaces() -> None:
     """Raise TestbedError saying what would allow them, if namespaces are not permitted here."""
     try:
-        try_in_sandbox([sys.executable, "-m", __name__], "a sandbox", punctual.PATIENCE)
+        try_in_sandbox([sys.executable, "-m", __name__], "a sandbox", realtime.PATIENCE)
     except TrialError as error:
         raise TestbedError(
             f"namespaces are not permitted here ({error}); {namespace_advice(error.said)}"

@@ -9,9 +9,9 @@ import threading
 import time
 from typing import Any
 
-from testbed.endings import await_end
 from testbed.errors import TestbedError
-from testbed.punctual import PATIENCE
+from testbed.host.process_endings import await_end
+from testbed.host.realtime import PATIENCE
 
 COMMAND = ["tc", "-force", "-s", "-j", "-batch", "-"]
 """Reads commands from stdin; goes on after one that fails, and answers with JSON."""

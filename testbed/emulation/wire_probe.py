@@ -23,9 +23,9 @@ from testbed.emulation.sandbox import enter
 from testbed.emulation.wire import PORT_A, PORT_B
 from testbed.emulation.wire_trial import Report
 from testbed.errors import TestbedError
+from testbed.host.machine_errors import REPORTABLE, sentence
+from testbed.host.realtime import PATIENCE
 from testbed.links.spec import Duplex, LinkSpec
-from testbed.machine_errors import REPORTABLE, sentence
-from testbed.punctual import PATIENCE
 
 _NEAR, _FAR = "near", "far"  # the interfaces at the two ends of the wire
 _ETHERTYPE = 0x88B5  # IEEE 802's for experiments: nothing else sends it

@@ -7,7 +7,7 @@ import sys
 import msgspec
 
 from testbed.emulation.sandbox import try_in_sandbox
-from testbed.punctual import PATIENCE
+from testbed.host.realtime import PATIENCE
 
 _PATIENCE = 3 * PATIENCE  # a guest may take two of them to boot, and a frame one to come
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from testbed.errors import TestbedError
+from testbed.host.cache import existing
 from testbed.models.shards import weight_files
 from testbed.models.shipped import shipped_draft
 from testbed.models.spec import Dtype, HuggingFaceSpec
-from testbed.models.store import existing
 from testbed.models.weights import DEFAULT_MODEL, add_gguf, default_path
 
 DEFAULT_DRAFT = f"{DEFAULT_MODEL}-distilled"

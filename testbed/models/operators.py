@@ -25,14 +25,14 @@ from typing import TypeVar
 
 import msgspec
 
-from testbed.endings import how_ended
-from testbed.environment import instruction_sets, processor
 from testbed.errors import TestbedError
-from testbed.machine_errors import sentence
+from testbed.host.cache import cache_root
+from testbed.host.environment import instruction_sets, processor
+from testbed.host.machine_errors import sentence
+from testbed.host.process_endings import how_ended
 from testbed.models.memory import Load, require_memory
 from testbed.models.shards import layout
 from testbed.models.spec import HuggingFaceSpec, ModelSpec, OperatorChoice
-from testbed.models.store import cache_root
 from testbed.terminal import complain
 
 _VARIABLES = (

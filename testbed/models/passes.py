@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from testbed import clock
+from testbed.host.realtime import sleep_until
 from testbed.models.base import Logits
 from testbed.models.pace import Pace
 from testbed.models.reader import Reader
-from testbed.punctual import sleep_until
 from testbed.traces.events import Tracer
 
 

@@ -19,8 +19,8 @@ import msgspec
 import numpy as np
 
 from testbed.decoding.sampling import Sampling, distribution
-from testbed.environment import describe_environment
 from testbed.errors import TestbedError
+from testbed.host.environment import describe_environment
 from testbed.links.units import format_time
 from testbed.models.base import Model
 from testbed.models.fit import fit_line, off

@@ -11,33 +11,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import platformdirs
-
 from testbed.errors import TestbedError
+from testbed.host.cache import cache_root
 
 _STAGING = ".staging-"
-
-
-def cache_root() -> Path:
-    """Directory of all that is kept between runs; TESTBED_CACHE names another."""
-    root = os.environ.get("TESTBED_CACHE")
-    return Path(root) if root else platformdirs.user_cache_path("testbed")
 
 
 def cache_dir() -> Path:
     """Directory of the stored models."""
     return cache_root() / "models"
-
-
-def existing(folder: Path) -> Path:
-    """Return the folder if it is there, else the nearest above it that is."""
-    # Path's own `exists` raises for a folder that we may not look into.
-    return next(each for each in (folder, *folder.parents) if os.path.exists(each))  # noqa: PTH110
-
-
-def can_be_written(folder: Path) -> bool:
-    """Return True if files can be written to a folder, made if need be."""
-    return os.access(existing(folder), os.W_OK | os.X_OK)
 
 
 @contextmanager

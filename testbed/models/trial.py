@@ -24,7 +24,7 @@ import torch
 from torch import nn
 
 from testbed.errors import TestbedError
-from testbed.machine_errors import sentence
+from testbed.host.machine_errors import sentence
 from testbed.models.directory import ModelDirectory
 from testbed.models.huggingface import load_network
 from testbed.models.layers import remove_layers

@@ -15,7 +15,7 @@ import msgspec
 
 from testbed import clock
 from testbed.bounds import Int64
-from testbed.machine_errors import naming
+from testbed.host.machine_errors import naming
 from testbed.schema import convert
 from testbed.stored import read_lines
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from testbed.errors import TestbedError
-from testbed.machine_errors import sentence
+from testbed.host.machine_errors import sentence
 
 _ETHERNET = 1
 _LINK_TYPES = {

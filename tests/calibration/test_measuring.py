@@ -16,11 +16,11 @@ from testbed.calibration.stage import Stage, once_more
 from testbed.emulation.network import Network
 from testbed.emulation.topology import load_topology
 from testbed.errors import TestbedError
+from testbed.host.realtime import punctually
 from testbed.links.delivery import DeliveryTrace
 from testbed.links.gilbert_elliott import GilbertElliott
 from testbed.links.jitter import Jitter
 from testbed.links.spec import Duplex, LinkSpec
-from testbed.punctual import punctually
 from tests.emulation.inside import inside_sandbox
 
 NOISE = {"up": 1e-4, "down": 1e-4}

@@ -9,7 +9,7 @@ import pytest
 from testbed.emulation import capture, capture_trial, sandbox
 from testbed.emulation.capture_trial import why_no_captures
 from testbed.errors import TestbedError
-from testbed.machine_errors import TOO_LARGE
+from testbed.host.machine_errors import TOO_LARGE
 from tests.emulation.inside import need_sandbox
 
 NO = "echo no >&2; exit 1"

@@ -11,7 +11,7 @@ from testbed.emulation import guest_kernel, guest_wire, tc
 from testbed.emulation.guest_wire import GuestNetemWire
 from testbed.emulation.tc import Tc
 from testbed.errors import TestbedError
-from testbed.machine_errors import TOO_LARGE, sentence
+from testbed.host.machine_errors import TOO_LARGE, sentence
 
 TOO_MANY = sentence(OSError(errno.EMFILE, ""))
 AMX = "processor : 0\nflags : fpu avx512f amx_bf16 amx_tile amx_int8\n"

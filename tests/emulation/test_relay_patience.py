@@ -12,11 +12,11 @@ from testbed.emulation import relay, relay_wire
 from testbed.emulation.relay_direction import Direction
 from testbed.emulation.relay_wire import RelayWire
 from testbed.errors import TestbedError
+from testbed.host.realtime import PATIENCE, patience
 from testbed.links.keyed import Key
 from testbed.links.round_trip import longest_round_trip
 from testbed.links.schedule import Schedule
 from testbed.links.spec import Duplex, LinkSpec
-from testbed.punctual import PATIENCE, patience
 from testbed.traces.packets import judge_packets, read_packets
 
 

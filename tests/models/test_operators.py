@@ -12,8 +12,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from testbed import environment
 from testbed.errors import TestbedError
+from testbed.host import environment
 from testbed.models import operators
 from testbed.models.operators import machine, with_operators
 from testbed.models.spec import HuggingFaceSpec, OperatorChoice, SyntheticSpec

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from testbed.figure_cache import keep_fonts
-from testbed.models.store import can_be_written, existing
+from testbed.host.cache import can_be_written, existing
 
 
 @pytest.fixture

@@ -8,13 +8,13 @@ import subprocess
 
 import pytest
 
-from testbed import environment
+from testbed.host import environment
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="there is no git")
 def test_the_commit_of_a_checkout_is_found_without_writing_into_it(tmp_path, monkeypatch):
-    (tmp_path / "testbed").mkdir()
-    file = tmp_path / "testbed/environment.py"
+    (tmp_path / "testbed/host").mkdir(parents=True)
+    file = tmp_path / "testbed/host/environment.py"
     file.write_text("as committed")
     identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
     for arguments in (["init"], ["add", "."], [*identity, "commit", "-m", "one"]):

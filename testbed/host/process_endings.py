@@ -6,7 +6,7 @@ import signal
 import subprocess
 from typing import Any
 
-from testbed.machine_errors import TOO_LARGE, TOO_LONG
+from testbed.host.machine_errors import TOO_LARGE, TOO_LONG
 
 _LIMITS = {signal.SIGXFSZ: TOO_LARGE, signal.SIGXCPU: TOO_LONG}
 """Signals by which the kernel ends a process that goes beyond a limit."""

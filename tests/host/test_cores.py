@@ -6,8 +6,8 @@ import os
 
 import pytest
 
-from testbed import cores
 from testbed.errors import TestbedError
+from testbed.host import cores
 from testbed.jobs import require_processors
 
 V1 = {

@@ -10,7 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from testbed.cores import usable_cores
+from testbed.host.cores import usable_cores
 
 _CPUINFO = Path("/proc/cpuinfo")
 _ARITHMETIC = {
@@ -92,7 +92,7 @@ def _version(package: str) -> str | None:
 
 def _commit() -> str | None:
     """The checkout's commit, marked when files differ from it; None outside a checkout."""
-    root = Path(__file__).resolve().parent.parent
+    root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return None
     commit = _git(root, "describe", "--always", "--abbrev=12")

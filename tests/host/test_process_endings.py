@@ -6,8 +6,8 @@ import subprocess
 
 import pytest
 
-from testbed.endings import await_end, how_ended
-from testbed.machine_errors import TOO_LARGE, TOO_LONG, recognise
+from testbed.host.machine_errors import TOO_LARGE, TOO_LONG, recognise
+from testbed.host.process_endings import await_end, how_ended
 
 
 @pytest.mark.parametrize(

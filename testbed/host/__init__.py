@@ -1,0 +1,1 @@
+"""What this machine gives a process: processors, memory, priority, and its own errors."""

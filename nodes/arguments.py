@@ -21,8 +21,8 @@ from testbed.models.base import Model
 from testbed.models.load import load_model
 from testbed.models.pace import Pace
 from testbed.models.spec import ModelSpec, Role
-from testbed.streams import protect_streams
-from testbed.terminal import complain
+from testbed.output.streams import protect_streams
+from testbed.output.terminal import complain
 from testbed.transport.channel import LONGEST_TIMEOUT
 
 WARM_PROMPT, WARM_BLOCK = 32, 5

@@ -25,8 +25,8 @@ from testbed.host.machine_errors import REPORTABLE, sentence
 from testbed.methods.base import method_class
 from testbed.models.base import Model
 from testbed.models.pace import Pace
+from testbed.output.terminal import say, write
 from testbed.task import Task
-from testbed.terminal import say, write
 from testbed.traces.events import Tracer
 from testbed.transport.channel import Channel, NoChannel
 from testbed.transport.endpoint import to_connect

@@ -16,10 +16,10 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogFormatter, LogFormatterMathtext, LogLocator, NullFormatter
 
 from testbed.generations import STAR, Point, Sample, merged, n_of, points_of, why_empty
+from testbed.output.visible import in_one_line
 from testbed.report.words import short
 from testbed.results import Results
 from testbed.sweep import namer
-from testbed.visible import in_one_line
 
 COLUMN = 3.5
 """Width in inches of one column of a two-column paper."""

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from testbed.exit_codes import ERROR, INTERRUPTED, VALID
 from testbed.host.machine_errors import REPORTABLE, sentence
-from testbed.streams import lost_output, protect_streams
-from testbed.terminal import complain
+from testbed.output.streams import lost_output, protect_streams
+from testbed.output.terminal import complain
 
 if TYPE_CHECKING:
     import argparse

@@ -24,12 +24,12 @@ from testbed.host.cores import quota_warning, usable_cores
 from testbed.host.machine_errors import REPORTABLE, sentence
 from testbed.jobs import Job, Piece, left, pack, require_processors, shares
 from testbed.journal import JOURNAL, Stopped, append
+from testbed.output.terminal import complain, say
 from testbed.plan import Plan, read_plans
 from testbed.preparation import prepare
 from testbed.results import Results
 from testbed.resumption import discard_doubtful, require_same_operators, sessions
 from testbed.scenario import Scenario
-from testbed.terminal import complain, say
 from testbed.traces.verdict import UNFINISHED, Verdict
 
 

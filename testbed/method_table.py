@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from testbed.cells import Table
 from testbed.generations import Sample
+from testbed.output.text_table import Table
 from testbed.traces.summary import Row
 
 NONE = "–"

@@ -9,9 +9,9 @@ from testbed.errors import TestbedError
 from testbed.host.environment import describe_environment
 from testbed.journal import JOURNAL, Began, Discarded, append, read
 from testbed.models.operators import machine
+from testbed.output.terminal import say
 from testbed.plan import Plan, operator_choices
 from testbed.results import Results
-from testbed.terminal import say
 from testbed.traces.verdict import worst
 
 

@@ -28,12 +28,12 @@ from testbed.host.machine_errors import REPORTABLE, naming, sentence
 from testbed.input_file import is_file
 from testbed.jobs import Job, Piece, left, take
 from testbed.order import Turn
+from testbed.output.terminal import complain, say
 from testbed.plan import Plan, operator_choices, read_plans
 from testbed.progress import Display
 from testbed.results import FailedRun, Results
 from testbed.scenario import Scenario, check_scenario
 from testbed.sweep import Values, namer
-from testbed.terminal import complain, say
 from testbed.traces.summary import Row
 
 _GIVE_UP = 3

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from testbed.cells import Table
 from testbed.claims import THIS_RUN, claims
-from testbed.console import Console
 from testbed.energy import Energy, energy_of
 from testbed.generations import STAR, Sample, points_of
 from testbed.intervals import Interval, speed, speed_ratio
@@ -26,12 +24,14 @@ from testbed.measures import (
     tokens_per_round,
 )
 from testbed.method_table import NONE, MethodTable
+from testbed.output.console import Console
+from testbed.output.text_table import Table
+from testbed.output.visible import in_one_line
 from testbed.results import Results
 from testbed.sweep import namer
 from testbed.traces.phases import PHASES
 from testbed.traces.summary import Row, dilation_text, together_speed
 from testbed.traces.verdict import worst
-from testbed.visible import in_one_line
 
 _PHASES = {
     "encode": "en-\ncode", "serialisation": "on\nair", "propagation": "\ndelay",

@@ -16,7 +16,6 @@ import msgspec
 import pytest
 
 from testbed import cli
-from testbed.console import Console
 from testbed.doctor import emulation, examine, machine
 from testbed.doctor.record import Record
 from testbed.emulation import backend, sandbox, wire_probe, wire_trial
@@ -28,6 +27,7 @@ from testbed.emulation.wire_trial import Report
 from testbed.errors import TestbedError
 from testbed.host.environment import processor
 from testbed.models.weights import default_path
+from testbed.output.console import Console
 from tests.emulation.inside import inside_sandbox, need_sandbox
 from tests.whole_run import processes_of
 

@@ -8,8 +8,8 @@ import re
 import pytest
 
 from testbed import progress
-from testbed.console import Console
 from testbed.emulation.wire import DirectionCounters, WireCounters
+from testbed.output.console import Console
 from testbed.progress import Display
 from tests.records import row
 

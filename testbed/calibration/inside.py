@@ -22,7 +22,7 @@ from testbed.emulation.topology import load_topology
 from testbed.host.environment import describe_environment
 from testbed.host.realtime import punctually
 from testbed.links.spec import Duplex, LinkSpec
-from testbed.terminal import say
+from testbed.output.terminal import say
 
 REQUEST = "request.json"
 

@@ -20,9 +20,9 @@ from testbed.links.gilbert_elliott import GilbertElliott
 from testbed.links.jitter import Jitter
 from testbed.links.profiles import find_profile
 from testbed.links.spec import Duplex, LinkSpec
+from testbed.output.terminal import say
 from testbed.results import Results
 from testbed.scenario import load_scenario
-from testbed.terminal import say
 from testbed.traces.check import figure, limits
 
 REFERENCE = Duplex(

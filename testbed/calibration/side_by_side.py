@@ -23,10 +23,10 @@ from testbed.exit_codes import INTERRUPTED
 from testbed.host.machine_errors import REPORTABLE, sentence
 from testbed.host.realtime import PATIENCE
 from testbed.jobs import shares
+from testbed.output.terminal import say
 from testbed.plan import read_plans
 from testbed.results import Results
 from testbed.scenario import check_scenario
-from testbed.terminal import say
 
 _PATIENCE = 3 * PATIENCE  # for all networks to be built; a guest may take two of them to boot
 _PAUSE = 0.01

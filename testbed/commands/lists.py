@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 
 from testbed.commands.base import Commands, list_table
-from testbed.console import Console
 from testbed.errors import TestbedError
 from testbed.exit_codes import VALID
-from testbed.terminal import say
+from testbed.output.console import Console
+from testbed.output.terminal import say
 
 
 def add(commands: Commands) -> None:

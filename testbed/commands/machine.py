@@ -6,9 +6,9 @@ import argparse
 from pathlib import Path
 
 from testbed.commands.base import Commands
-from testbed.console import Console
 from testbed.exit_codes import ERROR, NOT_VALID, VALID
-from testbed.terminal import say
+from testbed.output.console import Console
+from testbed.output.terminal import say
 
 
 def add(commands: Commands) -> None:

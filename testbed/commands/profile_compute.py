@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import get_args
 
 from testbed.commands.base import Commands, list_table
-from testbed.console import Console
 from testbed.errors import TestbedError
 from testbed.exit_codes import NOT_VALID, VALID
 from testbed.models.spec import Device, Dtype
-from testbed.terminal import say
+from testbed.output.console import Console
+from testbed.output.terminal import say
 
 
 def add(commands: Commands) -> None:

@@ -7,10 +7,10 @@ from itertools import chain
 from pathlib import Path
 
 from testbed.commands.base import Commands
-from testbed.console import Console
 from testbed.errors import TestbedError
 from testbed.exit_codes import VALID
-from testbed.terminal import complain, say
+from testbed.output.console import Console
+from testbed.output.terminal import complain, say
 
 
 def add(commands: Commands) -> None:

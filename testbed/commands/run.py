@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from testbed.commands.base import Commands
 from testbed.errors import TestbedError
-from testbed.terminal import say
+from testbed.output.terminal import say
 
 if TYPE_CHECKING:
     from testbed.results import Results

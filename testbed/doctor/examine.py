@@ -14,7 +14,7 @@ from testbed.emulation.capture_trial import why_no_captures
 from testbed.emulation.sandbox import PROGRAMS
 from testbed.errors import TestbedError
 from testbed.host.environment import threads_per_node
-from testbed.visible import visible
+from testbed.output.visible import visible
 
 Check = Callable[[str], Record]
 

@@ -19,7 +19,7 @@ from testbed.emulation.sandbox import check_namespaces, enter, run_in_sandbox
 from testbed.errors import TestbedError
 from testbed.exit_codes import OVERDUE
 from testbed.host.process_endings import how_ended
-from testbed.terminal import complain
+from testbed.output.terminal import complain
 
 _INIT = Path(__file__).with_name("guest_shell.sh")
 _MOST_MEMORY = 2048  # MB

@@ -13,8 +13,8 @@ import traceback
 from testbed.emulation.sandbox import enter
 from testbed.exit_codes import INTERRUPTED, UNREPORTED
 from testbed.host.machine_errors import REPORTABLE, sentence
-from testbed.streams import protect_streams
-from testbed.terminal import complain
+from testbed.output.streams import protect_streams
+from testbed.output.terminal import complain
 
 
 def inside_command(module: str, *arguments: str) -> list[str]:

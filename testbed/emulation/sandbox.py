@@ -25,7 +25,7 @@ from testbed.exit_codes import INTERRUPTED, OVERDUE
 from testbed.host import realtime
 from testbed.host.machine_errors import REPORTABLE, sentence
 from testbed.host.process_endings import how_ended
-from testbed.terminal import complain
+from testbed.output.terminal import complain
 
 GRACE = 10.0  # seconds the inside has to clean up after a signal
 PATIENCE = 10.0  # seconds a sandbox may stand still until that is said

@@ -33,7 +33,7 @@ from testbed.host.process_endings import how_ended
 from testbed.models.memory import Load, require_memory
 from testbed.models.shards import layout
 from testbed.models.spec import HuggingFaceSpec, ModelSpec, OperatorChoice
-from testbed.terminal import complain
+from testbed.output.terminal import complain
 
 _VARIABLES = (
     "ATEN_CPU_CAPABILITY",

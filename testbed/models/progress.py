@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 
-from testbed.console import Console
-from testbed.visible import in_one_line
+from testbed.output.console import Console
+from testbed.output.visible import in_one_line
 
 
 @contextmanager

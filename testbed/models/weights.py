@@ -12,10 +12,10 @@ from contextlib import suppress
 from pathlib import Path
 from shutil import copyfileobj
 
-from testbed.console import Console
 from testbed.errors import TestbedError
 from testbed.models.progress import step
 from testbed.models.store import cache_dir, file_sha256, install, staging
+from testbed.output.console import Console
 
 DEFAULT_MODEL = "smollm2-135m-instruct"
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from testbed.cells import Table
 from testbed.methods.base import methods
+from testbed.output.text_table import Table
 from testbed.report.words import short, words
 
 _ELSEWHERE = {"name", "description", "links", "methods", "prompts", "sweep"}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from testbed.cells import Table
 from testbed.generations import Point
 from testbed.intervals import speed
 from testbed.measures import (
@@ -15,6 +14,7 @@ from testbed.measures import (
     tokens_per_round,
 )
 from testbed.method_table import NONE
+from testbed.output.text_table import Table
 from testbed.report.words import words
 from testbed.traces.summary import Row
 from testbed.traces.verdict import worst

@@ -12,10 +12,10 @@ from typing import NamedTuple
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from testbed.cells import Table
 from testbed.energy import Energy, energy_of
 from testbed.errors import TestbedError
 from testbed.generations import STAR, Point, counting, points_of
+from testbed.output.text_table import Table
 from testbed.report import asked, sources
 from testbed.report.drawings import draw_figures
 from testbed.report.overview import overview

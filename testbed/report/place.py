@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from testbed.cells import Table
+from testbed.output.text_table import Table
 from testbed.report.words import words
 from testbed.traces.check import Check, figure, limits
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from testbed.captures import Entry
-from testbed.cells import Table
 from testbed.errors import TestbedError
 from testbed.input_file import is_file
 from testbed.measures import acceptance
 from testbed.method_table import NONE
+from testbed.output.text_table import Table
 from testbed.report.asked import prompts
 from testbed.results import Results
 from testbed.stored import read

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 from markupsafe import Markup
 
-from testbed.visible import visible
+from testbed.output.visible import visible
 
 
 def seen(value: Any) -> Any:

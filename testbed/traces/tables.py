@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from testbed.cells import Table
+from testbed.output.text_table import Table
 from testbed.traces.ledger import Ledger
 from testbed.traces.rounds import RoundSeen
 

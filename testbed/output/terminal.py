@@ -1,13 +1,13 @@
 """Lines for a terminal, whatever is in the texts that they show.
 
-`testbed.console` shows tables and what is live.
+`testbed.output.console` shows tables and what is live.
 """
 
 from __future__ import annotations
 
 import sys
 
-from testbed.visible import in_one_line, visible
+from testbed.output.visible import in_one_line, visible
 
 
 def say(*lines: str) -> None:

@@ -19,14 +19,15 @@ from matplotlib.text import Text
 
 import plots
 from plots import speed, style
-from testbed import table, terminal
-from testbed.cells import Table
-from testbed.console import Console
+from testbed import table
 from testbed.models import progress
+from testbed.output import terminal
+from testbed.output.console import Console
+from testbed.output.text_table import Table
+from testbed.output.visible import in_one_line
 from testbed.report.page import render
 from testbed.results import Results
 from testbed.traces.verdict import Verdict
-from testbed.visible import in_one_line
 from tests.records import make_results, row
 from tests.report.pages import HOSTILE, Parsed
 
@@ -183,7 +184,11 @@ def test_a_label_is_no_verdict_on_a_page(tmp_path):
 
 def test_nothing_prints_but_by_the_helpers():
     """What goes to a person is printed by `terminal` and `console` alone."""
-    machines = {"testbed/models/trial.py", "testbed/emulation/wire_probe.py", "testbed/terminal.py"}
+    machines = {
+        "testbed/models/trial.py",
+        "testbed/emulation/wire_probe.py",
+        "testbed/output/terminal.py",
+    }
     root = Path(plots.__file__).parents[1]
     parts = [root / part for part in ("testbed", "nodes", "plots")]
     for path in (path for part in parts for path in part.rglob("*.py")):
@@ -199,4 +204,6 @@ def test_nothing_prints_but_by_the_helpers():
             and node.module in {"rich", "rich.console", "rich.markup"}
             and {alias.name for alias in node.names} & {"Console", "console", "print", "escape"}
         ]
-        assert not imported or name == "testbed/console.py", f"{name} has a console of its own"
+        assert not imported or name == "testbed/output/console.py", (
+            f"{name} has a console of its own"
+        )

@@ -60,7 +60,7 @@ def test_output_that_cannot_be_written_is_no_traceback(command, code, said, erro
 
 UNBUFFERED = """
 import os
-from testbed.streams import protect_streams
+from testbed.output.streams import protect_streams
 protect_streams()
 print("all of it")
 os._exit(0)
@@ -76,7 +76,7 @@ def test_output_is_not_kept_back_where_that_was_asked_for(asked, said):
 
 CLOSED = """
 import os, subprocess, sys
-from testbed.streams import protect_streams
+from testbed.output.streams import protect_streams
 os.close(0), os.close(1)
 protect_streams()
 with open(sys.argv[1], "w") as file:

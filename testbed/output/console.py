@@ -11,11 +11,11 @@ from typing import Any
 from rich import console
 from rich.text import Text
 
-from testbed.visible import visible
+from testbed.output.visible import visible
 
 
 class Console(console.Console):
-    """Shows every string as it is, what steers a terminal made visible; see testbed.visible."""
+    """Shows every string as it is, what steers a terminal made visible; see testbed.output.visible."""
 
     def __init__(self, **options: Any) -> None:
         """With other options as Rich has them."""

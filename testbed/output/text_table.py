@@ -9,8 +9,8 @@ from rich.console import ConsoleOptions, RenderResult
 from rich.measure import Measurement
 from rich.table import Table as RichTable
 
-from testbed.console import Console
-from testbed.visible import in_one_line
+from testbed.output.console import Console
+from testbed.output.visible import in_one_line
 
 
 class Table:

@@ -1,0 +1,1 @@
+"""What people read on a terminal; whatever stands in a text, it stays text."""

@@ -17,21 +17,21 @@ from typing import Any
 
 from nodes.arguments import int64, load_warm, parser, positive, run
 from testbed import clock
+from testbed.config.yaml_loader import parse_yaml
 from testbed.control import Begin, Decode, Failed, NodeEnd, Progress, Ready, Result
 from testbed.decoding.sampling import Sampling
 from testbed.device import decode
 from testbed.errors import TestbedError
+from testbed.events import Tracer
 from testbed.host.machine_errors import REPORTABLE, sentence
 from testbed.methods.base import method_class
 from testbed.models.base import Model
 from testbed.models.pace import Pace
 from testbed.output.terminal import say, write
 from testbed.task import Task
-from testbed.traces.events import Tracer
 from testbed.transport.channel import Channel, NoChannel
 from testbed.transport.endpoint import to_connect
 from testbed.transport.zmq_client import ZmqChannel
-from testbed.yaml_text import parse_yaml
 
 
 def main() -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 from nodes.arguments import load_warm, parser
 from testbed.control import Begin, NodeEnd, Ready
 from testbed.errors import TestbedError
+from testbed.events import Tracer
 from testbed.output.terminal import say
-from testbed.traces.events import Tracer
 from testbed.transport.endpoint import is_loopback
 from testbed.transport.messages import PORT
 from testbed.transport.server import VerifierServer

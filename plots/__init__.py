@@ -15,10 +15,10 @@ from pathlib import Path
 
 from testbed.errors import TestbedError
 from testbed.figure_cache import keep_fonts
+from testbed.files.whole_file import write_whole
 from testbed.generations import counting
 from testbed.results import Results
 from testbed.traces.summary import dilation_text
-from testbed.whole_file import write_whole
 
 FIRST = ("speed", "timeline", "traffic", "sweep", "winners")
 """Those that a run ends with; the others take as long again and more."""

@@ -26,8 +26,8 @@ from plots.style import (
 )
 from testbed.emulation.packet_log import WAYS as DIRECTIONS
 from testbed.emulation.packet_log import ChangeLine, Header, PacketLine, packet_log_path
+from testbed.files.input_file import is_file
 from testbed.generations import Point, Sample
-from testbed.input_file import is_file
 from testbed.links.spec import LinkSpec
 from testbed.results import Results
 from testbed.traces.packets import read_packets

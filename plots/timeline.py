@@ -11,10 +11,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from plots.style import COLUMN, PHASES, add_note, explain_stars, name_of, shown_points
+from testbed.events import events_by_stream
+from testbed.files.input_file import is_file
 from testbed.generations import Sample
-from testbed.input_file import is_file
 from testbed.results import Results
-from testbed.traces.events import events_by_stream
 from testbed.traces.summary import Row
 
 Event = dict[str, Any]

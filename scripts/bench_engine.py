@@ -39,6 +39,7 @@ from limits import Figure, command
 from testbed.control import Begin, Decode, Progress, Ready, Result
 from testbed.decoding.sampling import Sampling
 from testbed.device import Decoded, decode
+from testbed.events import Tracer, read_events
 from testbed.experiment import checked
 from testbed.methods.sides import Counts
 from testbed.models.base import ModelSession
@@ -51,7 +52,6 @@ from testbed.models.weights import DEFAULT_MODEL
 from testbed.node_process import NodeProcess
 from testbed.prompts.file import File
 from testbed.task import Task
-from testbed.traces.events import Tracer, read_events
 from testbed.transport.inprocess import InProcessChannel
 from testbed.transport.server import VerifierServer
 

@@ -23,6 +23,7 @@ import numpy as np
 import yaml
 from limits import Figure, command
 
+from testbed.events import Tracer, read_events
 from testbed.host.realtime import exact_timers
 from testbed.launch import launch
 from testbed.models.pace import Pace
@@ -30,7 +31,6 @@ from testbed.models.passes import Passes
 from testbed.models.reader import Reader
 from testbed.models.synthetic import SyntheticModel
 from testbed.scenario import load_scenario
-from testbed.traces.events import Tracer, read_events
 from testbed.traces.verdict import worst
 
 PACES = (Pace(1e-3, 0.1e-3), Pace(5.95e-3, 0.1e-3), Pace(9.59e-3, 0.0969e-3), Pace(29e-3, 0.351e-3))

@@ -30,12 +30,12 @@ from limits import Figure, command
 from testbed.captures import Entry
 from testbed.decoding.sampling import Sampling
 from testbed.device import decode
+from testbed.events import Tracer
 from testbed.launch import launch
 from testbed.models.synthetic import SyntheticModel
 from testbed.results import Results
 from testbed.scenario import load_scenario
 from testbed.task import Task
-from testbed.traces.events import Tracer
 from testbed.transport.inprocess import InProcessChannel
 from testbed.transport.server import VerifierServer
 

@@ -12,7 +12,7 @@ from testbed.emulation.namespace import InterfaceCounters
 from testbed.emulation.network import Network
 from testbed.emulation.topology import LinkDeclaration
 from testbed.emulation.wire import DirectionCounters, WireCounters
-from testbed.traces.events import Event
+from testbed.events import Event
 from testbed.traces.summary import WireBytes
 from testbed.traces.verdict import Verdict
 

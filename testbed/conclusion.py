@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
-from testbed.checksums import checksums
 from testbed.errors import TestbedError
 from testbed.exit_codes import ERROR, NOT_VALID, VALID
+from testbed.files.checksums import checksums
 from testbed.host.machine_errors import NO_SPACE
 from testbed.journal import (
     JOURNAL,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from testbed import clock
 from testbed.decoding.randomness import KeyedRandomness, Randomiser
 from testbed.errors import TestbedError
+from testbed.events import Tracer
 from testbed.methods.base import method_class, parse_options
 from testbed.methods.sides import Counts, DeviceSide, Traffic
 from testbed.models.base import Model, require_context
@@ -15,7 +16,6 @@ from testbed.models.pace import Pace
 from testbed.models.passes import Passes
 from testbed.models.reader import Reader
 from testbed.task import Task
-from testbed.traces.events import Tracer
 from testbed.transport.channel import Channel
 from testbed.transport.client import VerifierClient
 from testbed.transport.messages import VERSION, Open

@@ -31,6 +31,7 @@ from testbed.emulation.topology import (
     topology_links,
 )
 from testbed.errors import TestbedError
+from testbed.events import Event, events_by_stream
 from testbed.links.unmet import unmet
 from testbed.models.spec import HuggingFaceSpec, ModelSpec, Role
 from testbed.node_process import NodeProcess, receive_any
@@ -40,7 +41,6 @@ from testbed.progress import Display
 from testbed.results import Results
 from testbed.scenario import MethodEntry, Scenario
 from testbed.task import Task
-from testbed.traces.events import Event, events_by_stream
 from testbed.traces.pacing import lateness
 from testbed.traces.packets import judge_packets
 from testbed.traces.phases import Flight, Recovery, TextTimes, round_times

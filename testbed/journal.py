@@ -22,8 +22,8 @@ from typing import Any
 
 import msgspec
 
-from testbed.checksums import Checksum
 from testbed.errors import TestbedError
+from testbed.files.checksums import Checksum
 from testbed.host.machine_errors import naming, sentence
 from testbed.order import Turn
 from testbed.sweep import Values

@@ -7,10 +7,10 @@ from collections.abc import Iterable
 import msgspec
 
 from testbed.errors import TestbedError
+from testbed.files.stored_json import read
 from testbed.models.spec import HuggingFaceSpec, ModelSpec, OperatorChoice
 from testbed.order import Turn
 from testbed.results import Results
-from testbed.stored import read
 from testbed.sweep import Values
 
 

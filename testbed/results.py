@@ -19,21 +19,21 @@ from typing import Any, Literal
 
 import msgspec
 
-from testbed import stored
+from testbed.config.convert import convert
+from testbed.config.yaml_loader import dump_yaml, parse_yaml
 from testbed.energy import Energy
 from testbed.errors import TestbedError
-from testbed.input_file import read_text
+from testbed.events import Event, read_events
+from testbed.files import stored_json
+from testbed.files.input_file import read_text
+from testbed.files.whole_file import write_whole
 from testbed.journal import JOURNAL, Discarded, NetworkUp, RunEnded, RunFailed, read
 from testbed.links.files import place_files
 from testbed.models.profiles import place_profiles
-from testbed.schema import convert
 from testbed.sweep import Values, point_text
-from testbed.traces.events import Event, read_events
 from testbed.traces.summary import Row
 from testbed.traces.verdict import Verdict, worst
 from testbed.undamaged import require_undamaged, require_whole_run
-from testbed.whole_file import write_whole
-from testbed.yaml_text import dump_yaml, parse_yaml
 
 _PLACERS: dict[str, Callable[[Any, Callable[[str], str]], Any]] = {
     "links": place_files,
@@ -253,7 +253,7 @@ class Results:
     def _ended_folders(self) -> set[Path]:
         """The directories of runs that have ended; without a journal, of those that have rows."""
         if not (self.path / JOURNAL).exists():
-            rows = stored.read(self.path / "summary.json", _Rows).rows
+            rows = stored_json.read(self.path / "summary.json", _Rows).rows
             return {self.run_path(row.method, row.repeat, row.point) for row in rows}
         return {self.run_path(run.turn.method, run.turn.repeat, run.point) for run in self.ended()}
 
@@ -375,7 +375,7 @@ class Results:
         if (self.path / JOURNAL).exists() and not (self.path / "summary.json").exists():
             return self.summary_so_far()
         try:
-            return stored.read(self.path / "summary.json", Summary)
+            return stored_json.read(self.path / "summary.json", Summary)
         except TestbedError as error:
             raise TestbedError(f"{error}{self._writer()}") from None
 
@@ -395,7 +395,7 @@ class Results:
 
     def verdict(self) -> Verdict:
         """verdict.json."""
-        return stored.read(self.path / "verdict.json", Verdict)
+        return stored_json.read(self.path / "verdict.json", Verdict)
 
     def warnings(self) -> list[str]:
         """What plan.json warns of, at any point of the sweep, and what was found out in runs."""
@@ -417,13 +417,13 @@ class Results:
     def _writer(self) -> str:
         """Which testbed wrote the results, as the end of a sentence; empty if nobody tells."""
         try:
-            commit = stored.read(self.path / "environment.json", _Environment).commit
+            commit = stored_json.read(self.path / "environment.json", _Environment).commit
         except TestbedError:
             return ""
         return f"; the testbed that wrote it, commit {commit}, reads it" if commit else ""
 
     def _plans(self) -> list[_Planned]:
-        return stored.read(self.path / "plan.json", list[_Planned])
+        return stored_json.read(self.path / "plan.json", list[_Planned])
 
     def _keep_at(self, path: str, value: Any) -> Any:
         """What a sweep puts at KEY.KEY, with copies of the files that it names."""

@@ -18,14 +18,14 @@ from pathlib import Path
 import msgspec
 
 from testbed import journal
-from testbed.checksums import checksums
 from testbed.conclusion import failure
 from testbed.errors import TestbedError
 from testbed.exit_codes import ERROR, UNREPORTED, VALID
 from testbed.experiment import Experiment
+from testbed.files.checksums import checksums
+from testbed.files.input_file import is_file
 from testbed.host.environment import describe_environment
 from testbed.host.machine_errors import REPORTABLE, naming, sentence
-from testbed.input_file import is_file
 from testbed.jobs import Job, Piece, left, take
 from testbed.order import Turn
 from testbed.output.terminal import complain, say

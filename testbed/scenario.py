@@ -17,6 +17,8 @@ import msgspec
 from mininet.topo import Topo
 
 from testbed.bounds import LARGEST_SCENARIO, MOST_TEXTS, Name
+from testbed.config.convert import convert
+from testbed.config.yaml_loader import apply_change, get_value, parse_yaml
 from testbed.document import Compute, Cost, Document, Models, RealModel, Ways
 from testbed.emulation.netem_support import refusals
 from testbed.emulation.topology import (
@@ -28,7 +30,7 @@ from testbed.emulation.topology import (
     topology_paths,
 )
 from testbed.errors import TestbedError
-from testbed.input_file import read_text
+from testbed.files.input_file import read_text
 from testbed.links.changes import read_schedule
 from testbed.links.fields import require
 from testbed.links.files import place_files
@@ -45,10 +47,8 @@ from testbed.models.pace import Pace
 from testbed.models.profiles import find_compute_profile, place_profiles
 from testbed.models.spec import Role
 from testbed.prompts.reader import PromptReader
-from testbed.schema import convert
 from testbed.sweep import Values, at_point, differences, point_text, read_points, swept_keys
 from testbed.transport.channel import LONGEST_TIMEOUT
-from testbed.yaml_text import apply_change, get_value, parse_yaml
 
 VERIFIERS = ("base_station", "cloud")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")

@@ -16,8 +16,8 @@ from itertools import chain, product
 from typing import Any, TypeAlias
 
 from testbed.bounds import MOST_POINTS
+from testbed.config.yaml_loader import set_value
 from testbed.errors import TestbedError
-from testbed.yaml_text import set_value
 
 Values: TypeAlias = dict[str, Any]
 """What is replaced at one point, by key."""

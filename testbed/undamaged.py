@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from testbed import stored
-from testbed.checksums import Checksum, checksum
 from testbed.errors import TestbedError
-from testbed.input_file import is_file
+from testbed.files import stored_json
+from testbed.files.checksums import Checksum, checksum
+from testbed.files.input_file import is_file
 from testbed.journal import (
     JOURNAL,
     Began,
@@ -168,7 +168,7 @@ def _require(
 def _require_older(folder: Path) -> None:
     """Raise TestbedError if a journal is missing, which older testbeds alone did not write."""
     path = folder / "environment.json"
-    if path.exists() and stored.read(path, _Environment).began is not None:
+    if path.exists() and stored_json.read(path, _Environment).began is not None:
         raise TestbedError(
             f"{folder / JOURNAL}: it is missing, and {path.name} was made of it; {_ANEW}"
         )

@@ -12,10 +12,10 @@ from nodes.arguments import parser
 from testbed import clock
 from testbed.device import decode
 from testbed.drafting import base as drafting
+from testbed.events import Tracer, read_events
 from testbed.methods import base as methods
 from testbed.models import passes
 from testbed.models.pace import Pace
-from testbed.traces.events import Tracer, read_events
 from testbed.transport.inprocess import InProcessChannel
 from testbed.transport.server import VerifierServer
 from testbed.transport.zmq_client import harden, send_heartbeats

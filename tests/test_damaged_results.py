@@ -23,11 +23,11 @@ import pytest
 import plots
 from testbed import journal
 from testbed.calibration.record import Calibration, Curves
-from testbed.checksums import checksums
 from testbed.commands import read
 from testbed.conclusion import conclude
 from testbed.emulation.packet_log import ChangeLine, End, Header, PacketLine, packet_log_path
 from testbed.errors import TestbedError
+from testbed.files.checksums import checksums
 from testbed.host.environment import describe_environment
 from testbed.models.spec import SyntheticSpec
 from testbed.order import Turn

@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from testbed import journal
-from testbed.checksums import checksums
 from testbed.conclusion import conclude, with_room
 from testbed.errors import TestbedError
+from testbed.files.checksums import checksums
 from testbed.order import Turn
 from testbed.results import Results
 from testbed.resumption import discard_doubtful

@@ -8,13 +8,13 @@ import msgspec
 import pytest
 
 from testbed import preparation
+from testbed.config.yaml_loader import dump_yaml
 from testbed.errors import TestbedError
 from testbed.models import memory
 from testbed.models.spec import OperatorChoice, SyntheticSpec
 from testbed.models.synthetic import SyntheticModel
 from testbed.preparation import prepare
 from testbed.scenario import check_scenario, load_scenario
-from testbed.yaml_text import dump_yaml
 from tests.models.tiny import FAMILIES, IDS, save
 from tests.whole_run import SYNTHETIC
 

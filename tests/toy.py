@@ -10,10 +10,10 @@ import numpy as np
 
 from testbed.decoding.sampling import Sampling, distribution
 from testbed.device import decode
+from testbed.events import Tracer
 from testbed.methods import base
 from testbed.methods.base import Method
 from testbed.task import Task
-from testbed.traces.events import Tracer
 from testbed.transport.inprocess import InProcessChannel
 from testbed.transport.server import VerifierServer
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from testbed.stored import read
+from testbed.files.stored_json import read
 from testbed.traces.check import Check
 
 NAME = "calibration.json"

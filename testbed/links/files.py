@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from testbed.errors import TestbedError
-from testbed.input_file import read_text
+from testbed.files.input_file import read_text
 
 FILE_KEYS = ("mahimahi", "file", "trace")
 """The keys of a link, at any depth, whose values are files."""

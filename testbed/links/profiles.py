@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
+from testbed.config.sourced_value import PRESET, Figure
 from testbed.errors import TestbedError
 from testbed.links.spec import Duplex, LinkSpec
-from testbed.sourced import PRESET, Figure
 
 _ERRANT = "ERRANT sample of MONROE, Norway and Sweden"
 _SPEEDTEST = "SIGCOMM'21 5G artifact, US 2020-21, server within 100 km"

@@ -11,11 +11,11 @@ from typing import Any, ClassVar
 
 import msgspec
 
+from testbed.config.convert import convert
 from testbed.drafting.base import DraftLength
 from testbed.drafting.policies import start_policy
 from testbed.errors import TestbedError
 from testbed.methods.sides import Answer, DeviceSide, VerifierSide
-from testbed.schema import convert
 
 
 class NoOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -17,9 +17,9 @@ from testbed.decoding.sampling import Probabilities, Sampling, distribution
 from testbed.decoding.theory import total_variation
 from testbed.drafting.base import DraftLength, Outcome
 from testbed.errors import TestbedError
+from testbed.events import Tracer
 from testbed.models.base import Logits
 from testbed.models.passes import Passes
-from testbed.traces.events import Tracer
 
 
 @dataclass

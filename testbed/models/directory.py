@@ -16,11 +16,11 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 
 from testbed.bounds import MOST_LAYERS, MOST_TOKENS
 from testbed.errors import TestbedError
+from testbed.files.stored_json import read
 from testbed.models.quantised import require_plain
 from testbed.models.rollback import require_keys_of_tokens
 from testbed.models.tokenizer import Tokenizer, first_line
 from testbed.models.vocabulary import Vocabulary
-from testbed.stored import read
 
 _SIZES = {
     "num_hidden_layers": MOST_LAYERS,

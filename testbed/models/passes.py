@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from testbed import clock
+from testbed.events import Tracer
 from testbed.host.realtime import sleep_until
 from testbed.models.base import Logits
 from testbed.models.pace import Pace
 from testbed.models.reader import Reader
-from testbed.traces.events import Tracer
 
 
 class Passes:

@@ -18,13 +18,13 @@ from typing import Any
 
 import msgspec
 
+from testbed.config.convert import convert
+from testbed.config.sourced_value import PRESET, Figure
+from testbed.config.yaml_loader import parse_yaml
 from testbed.errors import TestbedError
-from testbed.input_file import read_text
+from testbed.files.input_file import read_text
 from testbed.links.units import parse_time
 from testbed.models.pace import Pace
-from testbed.schema import convert
-from testbed.sourced import PRESET, Figure
-from testbed.yaml_text import parse_yaml
 
 
 @dataclass(frozen=True, slots=True)

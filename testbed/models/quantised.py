@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from testbed.errors import TestbedError
+from testbed.files.stored_json import read
 from testbed.models.shards import tensor_types
-from testbed.stored import read
 
 _FLOATS = {"F64", "F32", "F16", "BF16"}
 _KEYS = {

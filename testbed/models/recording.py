@@ -18,8 +18,10 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from testbed.config.yaml_loader import dump_yaml
 from testbed.decoding.sampling import Sampling, distribution
 from testbed.errors import TestbedError
+from testbed.events import Tracer
 from testbed.host.environment import describe_environment
 from testbed.links.units import format_time
 from testbed.models.base import Model
@@ -29,8 +31,6 @@ from testbed.models.passes import Passes
 from testbed.models.profiles import RecordedProfile
 from testbed.models.reader import Reader
 from testbed.models.spec import Role
-from testbed.traces.events import Tracer
-from testbed.yaml_text import dump_yaml
 
 PREFIX = 128
 """Tokens that are cached before each pass."""

@@ -16,7 +16,7 @@ from typing import Annotated, TypeAlias
 import msgspec
 
 from testbed.errors import TestbedError
-from testbed.stored import decode, read
+from testbed.files.stored_json import decode, read
 
 _LONGEST_HEADER = 100_000_000  # bytes; the format's own limit
 _FLOATS = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "F8_E4M3": 1, "F8_E5M2": 1}

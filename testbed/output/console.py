@@ -15,7 +15,7 @@ from testbed.output.visible import visible
 
 
 class Console(console.Console):
-    """Shows every string as it is, what steers a terminal made visible; see testbed.output.visible."""
+    """Shows every string as it is; what steers a terminal is made visible."""
 
     def __init__(self, **options: Any) -> None:
         """With other options as Rich has them."""

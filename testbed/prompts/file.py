@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from testbed.input_file import read_bytes
+from testbed.files.input_file import read_bytes
+from testbed.files.stored_json import decode
 from testbed.prompts.source import Row, Source
-from testbed.stored import decode
 
 
 class File(Source, frozen=True, kw_only=True):

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from testbed.config.convert import convert
 from testbed.errors import TestbedError
 from testbed.prompts.dataset import Dataset
 from testbed.prompts.file import File
 from testbed.prompts.human_eval import HumanEval
 from testbed.prompts.source import Source
-from testbed.schema import convert
 
 SOURCES: dict[str, type[Source]] = {"file": File, "human_eval": HumanEval, "dataset": Dataset}
 """By the key that each has and no other one has."""

@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from testbed.energy import Energy, energy_of
 from testbed.errors import TestbedError
+from testbed.files.whole_file import write_whole
 from testbed.generations import STAR, Point, counting, points_of
 from testbed.output.text_table import Table
 from testbed.report import asked, sources
@@ -26,7 +27,6 @@ from testbed.results import Results
 from testbed.sweep import namer
 from testbed.table import tables
 from testbed.traces.summary import by_point, dilation_text
-from testbed.whole_file import write_whole
 
 _LEVELS = {"valid": 0.0, "suspect": 1.0, "invalid": 2.0}
 """How verdicts are sorted."""

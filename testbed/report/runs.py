@@ -9,13 +9,13 @@ from typing import Any
 
 from testbed.captures import Entry
 from testbed.errors import TestbedError
-from testbed.input_file import is_file
+from testbed.files.input_file import is_file
+from testbed.files.stored_json import read
 from testbed.measures import acceptance
 from testbed.method_table import NONE
 from testbed.output.text_table import Table
 from testbed.report.asked import prompts
 from testbed.results import Results
-from testbed.stored import read
 from testbed.sweep import Values, at_point, namer
 from testbed.traces.ledger import Ledger
 from testbed.traces.summary import Row, by_point

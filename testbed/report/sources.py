@@ -6,8 +6,8 @@ import base64
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from testbed.files.stored_json import read
 from testbed.results import Results
-from testbed.stored import read
 from testbed.traces.verdict import Verdict
 
 _LARGEST = 1_000_000

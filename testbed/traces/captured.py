@@ -11,7 +11,7 @@ import msgspec
 from testbed.bounds import Int64
 from testbed.clock import LARGEST_DILATION
 from testbed.errors import TestbedError
-from testbed.stored import read
+from testbed.files.stored_json import read
 from testbed.traces.frames import Frame, read_frames
 from testbed.traces.ledger import Book
 from testbed.traces.streams import streams

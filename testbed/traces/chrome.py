@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from testbed.traces.events import Event
+from testbed.events import Event
 
 _NAMED = {"t", "dur", "node", "event", "stream"}
 _SHORTEST = 1.0  # µs; arrows need a slice at both ends, and an instant has none

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from testbed.events import Event
 from testbed.models.pace import Pace
-from testbed.traces.events import Event
 
 SHARE = 0.02
 """How much longer than asked all passes of a text may take together."""

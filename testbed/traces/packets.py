@@ -11,7 +11,7 @@ from typing import cast
 
 from testbed.emulation.packet_log import End, Header, Line, PacketLine
 from testbed.errors import TestbedError
-from testbed.stored import decode
+from testbed.files.stored_json import decode
 
 
 def read_packets(path: Path) -> Iterator[Line]:

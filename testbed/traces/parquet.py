@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from testbed.errors import TestbedError
-from testbed.traces.events import Event
+from testbed.events import Event
 
 _FIRST = ("run", "node", "stream", "event", "t", "dur")
 

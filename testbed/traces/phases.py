@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from testbed.traces.events import Event
+from testbed.events import Event
 from testbed.traces.prediction import Route
 
 BOUND = ("draft", "encode", "serialisation", "propagation", "verify", "decode")

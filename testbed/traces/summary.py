@@ -11,7 +11,7 @@ import msgspec
 from testbed.bounds import Share
 from testbed.clock import LARGEST_DILATION
 from testbed.control import Result
-from testbed.traces.events import Event
+from testbed.events import Event
 from testbed.traces.prediction import Route, predict_on_air, predict_tokens_per_round
 from testbed.traces.verdict import Level
 

@@ -17,13 +17,13 @@ from testbed.codecs.bits import NOTHING, Payload
 from testbed.codecs.tokens import decode_tokens
 from testbed.decoding.randomness import KeyedRandomness, Randomiser
 from testbed.errors import TestbedError
+from testbed.events import Tracer
 from testbed.methods.base import Method, method_class, parse_options
 from testbed.methods.sides import VerifierSide
 from testbed.models.base import Model, require_context
 from testbed.models.pace import Pace
 from testbed.models.passes import Passes
 from testbed.models.reader import Reader
-from testbed.traces.events import Tracer
 from testbed.transport.messages import (
     NO_SESSION,
     VERSION,

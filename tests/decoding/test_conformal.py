@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from testbed.decoding.conformal import OnlineThreshold
+from testbed.events import Tracer
 from testbed.methods.csqs import Csqs
-from testbed.traces.events import Tracer
 from tests.toy import decode_locally, similar_models, task, with_method
 
 STEPS = 10_000

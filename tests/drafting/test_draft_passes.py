@@ -9,9 +9,9 @@ import pytest
 
 from testbed.device import decode
 from testbed.errors import TestbedError
+from testbed.events import Tracer, read_events
 from testbed.methods.sides import DeviceSide
 from testbed.models.synthetic import SyntheticModel
-from testbed.traces.events import Tracer, read_events
 from testbed.transport.inprocess import InProcessChannel
 from testbed.transport.server import VerifierServer
 from tests.toy import PROMPT, ToyModel, decode_locally, similar_models, task

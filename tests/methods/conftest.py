@@ -2,7 +2,7 @@
 
 import pytest
 
-from testbed.traces.events import Tracer
+from testbed.events import Tracer
 
 
 @pytest.fixture

@@ -8,13 +8,13 @@ import sys
 import pytest
 import yaml
 
+from testbed.config.sourced_value import PRESET
 from testbed.errors import TestbedError
 from testbed.links.profiles import PROFILES
 from testbed.models.pace import Pace
 from testbed.models.profiles import COMPUTE_PROFILES, find_compute_profile, is_file
 from testbed.results import Results
 from testbed.scenario import check_scenario, load_scenario
-from testbed.sourced import PRESET
 from tests.test_scenario import BASE
 
 NAMES = [

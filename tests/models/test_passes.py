@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from testbed.device import decode
+from testbed.events import Tracer, read_events
 from testbed.models import passes as passes_module
 from testbed.models.pace import Pace
 from testbed.models.passes import Passes
 from testbed.models.reader import Reader
-from testbed.traces.events import Tracer, read_events
 from testbed.transport.inprocess import InProcessChannel
 from testbed.transport.server import VerifierServer
 from tests.toy import PROMPT, ToyModel, decode_locally, similar_models, task

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from testbed.config.convert import convert
 from testbed.document import SyntheticModels
 from testbed.errors import TestbedError
 from testbed.models.synthetic import SyntheticModel
-from testbed.schema import convert
 
 V = 500
 CONTEXTS = [(a, b) for a in range(40) for b in range(50)]

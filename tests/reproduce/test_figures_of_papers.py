@@ -10,10 +10,10 @@ from testbed.decoding.sampling import Sampling
 from testbed.decoding.theory import expected_tokens, relative_cost
 from testbed.device import decode
 from testbed.drafting.qs_dqn import RESOLUTIONS
+from testbed.events import Tracer
 from testbed.models.synthetic import SyntheticModel
 from testbed.scenario import load_scenario
 from testbed.task import Task
-from testbed.traces.events import Tracer
 from testbed.transport.inprocess import InProcessChannel
 from testbed.transport.server import VerifierServer
 from tests.records import row

@@ -21,8 +21,8 @@ import pytest
 
 from testbed import clock
 from testbed.device import decode
+from testbed.events import Tracer
 from testbed.models.pace import Pace
-from testbed.traces.events import Tracer
 from testbed.transport.channel import LinkTimeout
 from testbed.transport.zmq_client import ZmqChannel
 from tests.toy import PROMPT, task

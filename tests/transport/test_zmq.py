@@ -12,7 +12,7 @@ import zmq
 
 from testbed.device import decode
 from testbed.errors import TestbedError
-from testbed.traces.events import Tracer
+from testbed.events import Tracer
 from testbed.transport import zmq_client, zmq_server
 from testbed.transport.channel import LinkTimeout, Reconnected
 from testbed.transport.messages import MAX_MESSAGE

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from testbed.errors import TestbedError
-from testbed.input_file import read_bytes
+from testbed.files.input_file import read_bytes
 
 T = TypeVar("T")
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from testbed.config.yaml_loader import apply_change, dump_yaml, parse_yaml
 from testbed.errors import TestbedError
-from testbed.yaml_text import apply_change, dump_yaml, parse_yaml
 
 
 @pytest.mark.parametrize(

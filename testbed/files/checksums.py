@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from testbed.input_file import read_parts
+from testbed.files.input_file import read_parts
 
 
 class Checksum(msgspec.Struct, frozen=True):

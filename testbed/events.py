@@ -15,9 +15,9 @@ import msgspec
 
 from testbed import clock
 from testbed.bounds import Int64
+from testbed.config.convert import convert
+from testbed.files.stored_json import read_lines
 from testbed.host.machine_errors import naming
-from testbed.schema import convert
-from testbed.stored import read_lines
 
 Event = dict[str, Any]
 

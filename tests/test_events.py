@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from testbed.errors import TestbedError
-from testbed.traces.events import Tracer, events_by_stream, read_events
+from testbed.events import Tracer, events_by_stream, read_events
 
 
 def test_events_come_back_in_order_with_their_fields(tmp_path):

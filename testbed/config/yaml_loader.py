@@ -7,8 +7,8 @@ from typing import Any
 import yaml
 
 from testbed.bounds import DEEPEST, MOST_REPEATED
+from testbed.config.yaml_scalars import Dumper, Loader
 from testbed.errors import TestbedError
-from testbed.yaml_scalars import Dumper, Loader
 
 _TOO_DEEP = f"it is nested more than {DEEPEST} levels deep"
 _TOO_LARGE = f"aliases stand for more than {MOST_REPEATED:,} values"

@@ -1,0 +1,1 @@
+"""YAML read strictly and converted to typed data, once for the whole project."""

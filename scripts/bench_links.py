@@ -45,9 +45,9 @@ from testbed.emulation.relay_wire import RelayWire
 from testbed.emulation.sandbox import check_sandbox, enter, run_in_sandbox
 from testbed.emulation.topology import load_topology
 from testbed.host.realtime import be_punctual
-from testbed.links.delivery import DeliveryTrace
 from testbed.links.gilbert_elliott import GilbertElliott
 from testbed.links.jitter import Jitter
+from testbed.links.mahimahi_trace import DeliveryTrace
 from testbed.links.spec import Duplex, LinkSpec
 from testbed.traces.check import Check, burst_tolerance, figure, judge, limits, tolerance
 

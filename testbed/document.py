@@ -116,7 +116,8 @@ class Decoding(Strict):
 class Ways(Strict):
     """The two directions of a link, each as LinkSpec.parse takes it, over a profile's if given.
 
-    A direction may have a `trace` besides; for it, `start` and `changes` see testbed.links.changes.
+    A direction may have a `trace` besides; testbed.links.schedule_syntax explains it, `start` and
+    `changes`.
     """
 
     profile: str | None = None

@@ -31,14 +31,14 @@ from testbed.emulation.topology import (
 )
 from testbed.errors import TestbedError
 from testbed.files.input_file import read_text
-from testbed.links.changes import read_schedule
-from testbed.links.fields import require
+from testbed.links.field_readers import require
 from testbed.links.files import place_files
 from testbed.links.handovers import Handover, Interval, held_links, read_handovers
 from testbed.links.idle import idle
 from testbed.links.profiles import find_profile
 from testbed.links.queue import as_queue
 from testbed.links.schedule import Schedule
+from testbed.links.schedule_syntax import read_schedule
 from testbed.links.spec import Duplex, LinkSpec
 from testbed.links.units import format_time, parse_time
 from testbed.methods.base import method_class, parse_options

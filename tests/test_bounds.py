@@ -15,7 +15,7 @@ from testbed import bounds
 from testbed.document import Document, Ways
 from testbed.errors import TestbedError
 from testbed.links import schedule
-from testbed.links.changes import read_schedule
+from testbed.links.schedule_syntax import read_schedule
 from testbed.links.spec import Duplex, LinkSpec
 from testbed.methods.base import methods
 from testbed.prompts.reader import SOURCES

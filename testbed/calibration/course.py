@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from testbed.calibration.probes import Floats
-from testbed.links.delivery import DeliveryTrace
+from testbed.links.mahimahi_trace import DeliveryTrace
 from testbed.links.queue import FULL_FRAME
 from testbed.links.service import served
 from testbed.links.spec import LinkSpec

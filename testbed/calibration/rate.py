@@ -14,7 +14,7 @@ from testbed.calibration.bursts import only_rate
 from testbed.calibration.probes import HEADERS, Flight, Floats
 from testbed.calibration.stage import WAYS, Stage
 from testbed.emulation.namespace import Namespace
-from testbed.links.delivery import DeliveryTrace
+from testbed.links.mahimahi_trace import DeliveryTrace
 from testbed.links.queue import FULL_FRAME
 from testbed.links.spec import LinkSpec
 from testbed.traces.check import Check

@@ -14,9 +14,9 @@ from testbed.calibration.course import Course, course, where_to_begin
 from testbed.calibration.probes import HEADERS, SMALL, Flight
 from testbed.calibration.stage import WAYS, Stage
 from testbed.host.realtime import sleep_until
-from testbed.links.delivery import DeliveryTrace
 from testbed.links.gilbert_elliott import as_chain
 from testbed.links.loss_trace import LossTrace
+from testbed.links.mahimahi_trace import DeliveryTrace
 from testbed.links.spec import LinkSpec
 
 LONGEST = 3.0

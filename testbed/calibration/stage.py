@@ -15,7 +15,7 @@ from testbed.calibration.probes import HEADERS, Flight, ProbePath, send_paced
 from testbed.emulation.network import Network
 from testbed.emulation.topology import LinkDeclaration
 from testbed.errors import TestbedError
-from testbed.links.slowed import slowed
+from testbed.links.dilation import slowed
 from testbed.links.spec import Duplex, LinkSpec
 from testbed.traces.check import Check, Unit, judge, not_measured
 

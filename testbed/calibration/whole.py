@@ -22,9 +22,9 @@ from testbed.calibration.repeats import measure_repeats
 from testbed.calibration.shares import measure_loss, measure_others
 from testbed.calibration.stage import WAYS, Stage, once_more
 from testbed.calibration.statistics import run_law, run_lengths
-from testbed.links.delivery import DeliveryTrace
 from testbed.links.gilbert_elliott import as_chain
 from testbed.links.loss_trace import LossTrace
+from testbed.links.mahimahi_trace import DeliveryTrace
 from testbed.traces.check import Check
 from testbed.traces.verdict import Verdict
 

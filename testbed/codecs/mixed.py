@@ -7,8 +7,8 @@ from math import log2
 
 from testbed.codecs.base import Drawn
 from testbed.codecs.bits import Payload
-from testbed.codecs.ranked import Ranked
-from testbed.codecs.ranks import Ranks
+from testbed.codecs.enumerative import Ranks
+from testbed.codecs.enumerative_codec import Ranked
 from testbed.decoding.lattice import Lattice
 from testbed.decoding.sampling import Probabilities
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from math import log2
 
 from testbed.codecs.base import Drawn
-from testbed.codecs.ranked import Ranked, drawn_at
-from testbed.codecs.ranks import Ranks
+from testbed.codecs.enumerative import Ranks
+from testbed.codecs.enumerative_codec import Ranked, drawn_at
 from testbed.decoding.bit_counts import id_bits, log2_binomial, qs_bits
 from testbed.decoding.lattice import Lattice, quantise
 from testbed.decoding.sampling import Probabilities

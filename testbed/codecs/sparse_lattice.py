@@ -12,8 +12,8 @@ from math import log2
 import numpy as np
 
 from testbed.codecs.base import Drawn
-from testbed.codecs.ranked import Ranked, drawn_at
-from testbed.codecs.ranks import Ranks
+from testbed.codecs.enumerative import Ranks
+from testbed.codecs.enumerative_codec import Ranked, drawn_at
 from testbed.decoding.bit_counts import log2_binomial
 from testbed.decoding.lattice import Lattice, quantise
 from testbed.decoding.sampling import Probabilities

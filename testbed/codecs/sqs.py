@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from testbed.codecs.base import Drawn
-from testbed.codecs.ranked import Ranked, drawn_at
-from testbed.codecs.ranks import Ranks
+from testbed.codecs.enumerative import Ranks
+from testbed.codecs.enumerative_codec import Ranked, drawn_at
 from testbed.decoding.bit_counts import c_sqs_bits, id_bits, k_sqs_bits
 from testbed.decoding.lattice import Ids, Lattice, quantise
 from testbed.decoding.sampling import Probabilities

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from testbed.codecs.bits import BitReader, BitWriter, Payload, PayloadError, width
-from testbed.codecs.ranks import Ranks
+from testbed.codecs.enumerative import Ranks
 from testbed.decoding.lattice import Ids
 
 WireForm = Literal["plain", "ranked"]

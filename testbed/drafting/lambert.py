@@ -28,7 +28,7 @@ import msgspec
 from testbed.codecs.base import Drawn
 from testbed.decoding.theory import optimal_draft_length, runs_alone
 from testbed.drafting.base import DraftLength, Length, Outcome, PolicyOptions
-from testbed.drafting.link import Measured
+from testbed.drafting.link_estimator import Measured
 
 PROBE = 6
 """Of so many rounds in a row that had better draft nothing, the last one drafts a token."""

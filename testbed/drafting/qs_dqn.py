@@ -7,8 +7,8 @@ ReLU in between. The action of largest value is taken: γ in {12, 10, 9, …, 1}
 whole round.
 
 What differs from the paper. Its uplink is in one of two states, which the device knows; here it is
-log2 of the rate in Mbit/s as testbed.drafting.link measures it, 0 before the first measurement, so
-that one network serves fast links and slow ones. Its ℓ are one of two, another pair for each mean
+log2 of the rate in Mbit/s as testbed.drafting.link_estimator measures it, 0 before the first
+measurement, so that one network serves fast links and slow ones. Its ℓ are one of two, another pair for each mean
 rate; here they are any of five, in which those pairs lie. The network is trained on synthetic
 texts whose mix of certain and uncertain contexts varies, with the costs of one machine: like the
 paper's it is made for one pair of models, and others want a training of their own.
@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from testbed.codecs.base import Drawn
 from testbed.decoding.sampling import Probabilities
 from testbed.drafting.base import Outcome
-from testbed.drafting.link import Measured
+from testbed.drafting.link_estimator import Measured
 from testbed.drafting.resolution import ChoosesResolution, ChoosingOptions, Resolution
 from testbed.errors import TestbedError
 

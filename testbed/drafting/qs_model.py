@@ -32,8 +32,8 @@ q̂ is then accepted with probability
 which the device can compute. α is predicted from max q, how sure the draft model is: a kernel mean
 over the tests of this text, beginning from the line 0.4 + 0.6 max q.
 
-**Costs.** Rate and fixed costs: testbed.drafting.link. T_v and T_b: a plane through the verifier's
-times; decoding ends with encoding again, so that the device is taken to need half as much a bit. θ:
+**Costs.** Rate and fixed costs: testbed.drafting.link_estimator. T_v and T_b: a plane through the
+verifier's times; decoding ends with encoding again, so that the device is taken to need half as much a bit. θ:
 recent tokens over recent seconds, their bytes billed at the rate of now.
 
 All is decided before the draw it is about; the clock has a say in the text, never in its law.
@@ -51,7 +51,7 @@ from numpy.typing import NDArray
 from testbed.codecs.base import Drawn
 from testbed.decoding.sampling import Probabilities
 from testbed.drafting.base import Length, Outcome
-from testbed.drafting.link import Forgetful, Measured
+from testbed.drafting.link_estimator import Forgetful, Measured
 from testbed.drafting.resolution import ChoosesResolution, ChoosingOptions, Resolution
 
 Numbers = NDArray[np.float64]

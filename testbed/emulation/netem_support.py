@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Mapping
 
 from testbed.errors import TestbedError
-from testbed.links.delivery import DeliveryTrace
 from testbed.links.jitter import UNIFORM, as_jitter
 from testbed.links.loss_trace import LossTrace
+from testbed.links.mahimahi_trace import DeliveryTrace
 from testbed.links.queue import as_queue
 from testbed.links.schedule import Moment, Schedule
 from testbed.links.spec import Duplex, LinkSpec

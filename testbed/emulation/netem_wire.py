@@ -16,9 +16,9 @@ from testbed.emulation.wire import PORT_A, PORT_B, DirectionCounters, Wire, Wire
 from testbed.errors import TestbedError
 from testbed.host.machine_errors import sentence
 from testbed.host.process_endings import how_ended
+from testbed.links.dilation import slowed
 from testbed.links.jitter import UNIFORM, as_jitter
 from testbed.links.schedule import Schedule
-from testbed.links.slowed import slowed
 from testbed.links.spec import Duplex, LinkSpec
 
 BRIDGE = "bridge"

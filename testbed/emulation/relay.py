@@ -39,7 +39,7 @@ from testbed.emulation.port import Port
 from testbed.emulation.relay_direction import Direction
 from testbed.host.machine_errors import REPORTABLE, sentence
 from testbed.host.realtime import be_punctual, seconds_to_sleep
-from testbed.links.keyed import Key
+from testbed.links.keyed_random import Key
 from testbed.links.schedule import Moment, Schedule
 from testbed.links.spec import LinkSpec
 

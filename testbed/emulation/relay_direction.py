@@ -8,7 +8,7 @@ from testbed.emulation.lateness import LatenessHistogram
 from testbed.emulation.packet_log import ChangeLine, End, Header, PacketLog, nanoseconds
 from testbed.emulation.port import Port
 from testbed.links.counts import Counts
-from testbed.links.keyed import Key
+from testbed.links.keyed_random import Key
 from testbed.links.packet import Packet
 from testbed.links.pipeline import Pipeline
 from testbed.links.spec import LinkSpec

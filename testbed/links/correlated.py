@@ -3,7 +3,7 @@
 import math
 from statistics import NormalDist
 
-from testbed.links.keyed import KeyedUniform
+from testbed.links.keyed_random import KeyedUniform
 
 _NORMAL = NormalDist()
 _TINY = 2.0**-60  # u may be 0, where the normal law has no quantile

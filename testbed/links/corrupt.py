@@ -1,6 +1,6 @@
 """Bit errors."""
 
-from testbed.links.keyed import KeyedUniform
+from testbed.links.keyed_random import KeyedUniform
 
 _HEADER = 14  # bytes: a wrong Ethernet address would hide the error from the receiver's checksums
 

@@ -6,7 +6,7 @@ from operator import itemgetter
 
 from testbed.links.correlated import CorrelatedUniform
 from testbed.links.jitter import Jitter, as_jitter
-from testbed.links.keyed import Key, KeyedUniform
+from testbed.links.keyed_random import Key, KeyedUniform
 from testbed.links.packet import Packet
 
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from testbed.bounds import MOST_PACKETS
 from testbed.errors import TestbedError
-from testbed.links.fields import read_fields, require, scalar
-from testbed.links.keyed import KeyedUniform
+from testbed.links.field_readers import read_fields, require, scalar
+from testbed.links.keyed_random import KeyedUniform
 from testbed.links.units import format_fraction, parse_fraction, parse_number
 
 

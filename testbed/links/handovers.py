@@ -17,7 +17,7 @@ from itertools import pairwise
 from typing import Any
 
 from testbed.errors import TestbedError
-from testbed.links.fields import Reader, read_fields, require, scalar
+from testbed.links.field_readers import Reader, read_fields, require, scalar
 from testbed.links.units import format_time, parse_time
 
 Interval = tuple[float, float]

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from testbed.links.delivery import DeliveryTrace
 from testbed.links.gilbert_elliott import GilbertElliott
 from testbed.links.jitter import as_jitter
 from testbed.links.loss_trace import LossTrace
+from testbed.links.mahimahi_trace import DeliveryTrace
 from testbed.links.queue import as_queue
 from testbed.links.schedule import Schedule
 from testbed.links.spec import Duplex, LinkSpec, default_queue

@@ -19,7 +19,7 @@ from statistics import NormalDist
 from typing import NamedTuple
 
 from testbed.errors import TestbedError
-from testbed.links.fields import read_fields, require, scalar
+from testbed.links.field_readers import read_fields, require, scalar
 from testbed.links.measured import MeasuredDelays
 from testbed.links.units import format_fraction, format_time, parse_fraction, parse_time
 

@@ -1,6 +1,6 @@
 """Independent packet loss."""
 
-from testbed.links.keyed import KeyedUniform
+from testbed.links.keyed_random import KeyedUniform
 
 
 class BernoulliLoss:

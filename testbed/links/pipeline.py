@@ -6,7 +6,7 @@ from testbed.links.corrupt import Corruption
 from testbed.links.counts import Counts
 from testbed.links.delay import DelayLine
 from testbed.links.gilbert_elliott import GilbertElliott, GilbertElliottLoss
-from testbed.links.keyed import Key, KeyedUniform
+from testbed.links.keyed_random import Key, KeyedUniform
 from testbed.links.loss import BernoulliLoss
 from testbed.links.loss_trace import LossTrace
 from testbed.links.packet import Departure, Packet

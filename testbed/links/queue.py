@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 from testbed.bounds import MOST_PACKETS
 from testbed.errors import TestbedError
-from testbed.links.fields import read_fields, require, scalar
+from testbed.links.field_readers import read_fields, require, scalar
 from testbed.links.units import format_size, format_time, parse_count, parse_size, parse_time
 
 FULL_FRAME = 1514  # bytes: a 1500-byte IP packet and its Ethernet header

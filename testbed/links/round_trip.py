@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from testbed.links.delivery import DeliveryTrace
+from testbed.links.mahimahi_trace import DeliveryTrace
 from testbed.links.queue import FULL_FRAME, as_queue
 from testbed.links.schedule import Schedule
 from testbed.links.spec import Duplex, LinkSpec

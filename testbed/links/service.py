@@ -6,7 +6,7 @@ Times in seconds on the caller's clock.
 from collections.abc import Sequence
 from typing import Protocol
 
-from testbed.links.delivery import DeliveryTrace
+from testbed.links.mahimahi_trace import DeliveryTrace
 from testbed.links.queue import FULL_FRAME
 
 Rate = float | DeliveryTrace | None

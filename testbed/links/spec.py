@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from testbed.errors import TestbedError
-from testbed.links.delivery import DeliveryTrace
-from testbed.links.fields import Reader, read_fields, require, scalar
+from testbed.links.field_readers import Reader, read_fields, require, scalar
 from testbed.links.gilbert_elliott import GilbertElliott
 from testbed.links.jitter import UNIFORM, Jitter, as_jitter
 from testbed.links.loss_trace import LossTrace
+from testbed.links.mahimahi_trace import DeliveryTrace
 from testbed.links.queue import FULL_FRAME, Queue, as_queue
 from testbed.links.units import (
     format_fraction,

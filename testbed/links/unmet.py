@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from testbed.links.delivery import DeliveryTrace
 from testbed.links.handovers import Handover
+from testbed.links.mahimahi_trace import DeliveryTrace
 from testbed.links.schedule import Schedule
 from testbed.links.spec import Duplex
 from testbed.links.units import format_time

@@ -27,7 +27,7 @@ import msgspec
 
 from testbed.bounds import TopK
 from testbed.codecs.bits import BitReader, BitWriter, width
-from testbed.codecs.ranks import Ranks
+from testbed.codecs.enumerative import Ranks
 from testbed.codecs.scalars import Counts, read_scalars, scalar_bits, write_scalars
 from testbed.codecs.tokens import decode_tokens, encode_tokens, read_tokens, write_tokens
 from testbed.decoding.acceptance import accepted_prefix, residual

@@ -20,7 +20,7 @@ from typing import Literal
 from testbed.codecs.base import DistributionCodec
 from testbed.codecs.entropy import Entropy
 from testbed.codecs.fixed_point import FixedPrecision
-from testbed.codecs.nonzero import NonZero
+from testbed.codecs.sparse_fixed_point import NonZero
 from testbed.methods.dssd import Dssd, DssdOptions
 
 

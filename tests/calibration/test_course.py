@@ -4,8 +4,8 @@ import pytest
 
 from testbed.calibration.course import LEAD, course, where_to_begin
 from testbed.calibration.rate import BIN, _replayed
-from testbed.links.delivery import DeliveryTrace
-from testbed.links.keyed import Key
+from testbed.links.keyed_random import Key
+from testbed.links.mahimahi_trace import DeliveryTrace
 from testbed.links.pipeline import Pipeline
 from testbed.links.spec import LinkSpec
 

@@ -17,9 +17,9 @@ from testbed.emulation.network import Network
 from testbed.emulation.topology import load_topology
 from testbed.errors import TestbedError
 from testbed.host.realtime import punctually
-from testbed.links.delivery import DeliveryTrace
 from testbed.links.gilbert_elliott import GilbertElliott
 from testbed.links.jitter import Jitter
+from testbed.links.mahimahi_trace import DeliveryTrace
 from testbed.links.spec import Duplex, LinkSpec
 from tests.emulation.inside import inside_sandbox
 

@@ -13,7 +13,7 @@ from testbed.codecs import entropy
 from testbed.codecs.bits import BitReader, BitWriter, PayloadError
 from testbed.codecs.entropy import Entropy
 from testbed.codecs.fixed_point import FixedPoint
-from testbed.codecs.nonzero import NonZero
+from testbed.codecs.sparse_fixed_point import NonZero
 from testbed.decoding.lattice import Lattice
 from testbed.errors import TestbedError
 from tests.codecs.payloads import distribution, read, written

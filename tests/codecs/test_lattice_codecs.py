@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from testbed.codecs.base import Drawn
 from testbed.codecs.bits import PayloadError
-from testbed.codecs.ranks import Ranks
+from testbed.codecs.enumerative import Ranks
 from testbed.codecs.simplex import Simplex
 from testbed.codecs.sparse_lattice import SparseLattice
 from testbed.codecs.sqs import Sqs

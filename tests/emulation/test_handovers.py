@@ -13,8 +13,8 @@ from testbed.emulation.mininet_link import namespace_of
 from testbed.emulation.network import Network
 from testbed.emulation.topology import load_topology, topology_paths
 from testbed.errors import TestbedError
-from testbed.links.changes import read_schedule
 from testbed.links.handovers import Handover, held_links
+from testbed.links.schedule_syntax import read_schedule
 from testbed.links.spec import LinkSpec
 from tests.emulation.inside import Path, inside_sandbox, symmetric, timed_inside_sandbox
 

@@ -26,10 +26,10 @@ from testbed.emulation.netem import (
 )
 from testbed.emulation.netem_support import refusals
 from testbed.errors import TestbedError
-from testbed.links.delivery import DeliveryTrace
 from testbed.links.gilbert_elliott import GilbertElliott
 from testbed.links.jitter import Jitter
 from testbed.links.loss_trace import LossTrace
+from testbed.links.mahimahi_trace import DeliveryTrace
 from testbed.links.measured import MeasuredDelays
 from testbed.links.queue import Queue
 from testbed.links.schedule import Moment, Schedule

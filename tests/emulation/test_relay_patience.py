@@ -13,7 +13,7 @@ from testbed.emulation.relay_direction import Direction
 from testbed.emulation.relay_wire import RelayWire
 from testbed.errors import TestbedError
 from testbed.host.realtime import PATIENCE, patience
-from testbed.links.keyed import Key
+from testbed.links.keyed_random import Key
 from testbed.links.round_trip import longest_round_trip
 from testbed.links.schedule import Schedule
 from testbed.links.spec import Duplex, LinkSpec

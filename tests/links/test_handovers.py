@@ -3,8 +3,8 @@
 import pytest
 
 from testbed.errors import TestbedError
-from testbed.links.changes import read_schedule
 from testbed.links.handovers import Handover, held_links, read_handovers
+from testbed.links.schedule_syntax import read_schedule
 from testbed.links.spec import Duplex, LinkSpec
 
 LINKS = ("radio", "radio_2", "radio_3")

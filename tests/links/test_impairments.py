@@ -10,10 +10,10 @@ import pytest
 
 from testbed.errors import TestbedError
 from testbed.links.codel import CoDel
-from testbed.links.delivery import DeliveryTrace
 from testbed.links.jitter import Jitter
-from testbed.links.keyed import Key
+from testbed.links.keyed_random import Key
 from testbed.links.loss_trace import LossTrace
+from testbed.links.mahimahi_trace import DeliveryTrace
 from testbed.links.measured import MeasuredDelays
 from testbed.links.pipeline import Pipeline
 from testbed.links.queue import Queue

@@ -11,7 +11,7 @@ from scipy.stats import kstest, norm
 
 from testbed.errors import TestbedError
 from testbed.links.jitter import Jitter
-from testbed.links.keyed import Key
+from testbed.links.keyed_random import Key
 from testbed.links.pipeline import Pipeline
 from testbed.links.spec import LinkSpec
 

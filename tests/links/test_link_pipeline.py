@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from testbed.links.keyed import Key, KeyedUniform
+from testbed.links.keyed_random import Key, KeyedUniform
 from testbed.links.pipeline import Pipeline
 from testbed.links.spec import LinkSpec
 

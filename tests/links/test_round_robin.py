@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from testbed.errors import TestbedError
-from testbed.links.keyed import Key
+from testbed.links.keyed_random import Key
 from testbed.links.pipeline import Pipeline
 from testbed.links.queue import FULL_FRAME, Queue
 from testbed.links.round_robin import addresses

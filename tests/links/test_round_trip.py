@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from testbed.links.delivery import DeliveryTrace
+from testbed.links.mahimahi_trace import DeliveryTrace
 from testbed.links.round_trip import longest_round_trip
 from testbed.links.schedule import Draft, Moment, Schedule
 from testbed.links.spec import Duplex, LinkSpec

@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from testbed.errors import TestbedError
-from testbed.links.changes import read_schedule
-from testbed.links.keyed import Key
+from testbed.links.keyed_random import Key
 from testbed.links.pipeline import Pipeline
+from testbed.links.schedule_syntax import read_schedule
 from testbed.links.spec import Duplex, LinkSpec
 
 BASE = Duplex(LinkSpec(rate=10e6, delay=0.02), LinkSpec(rate=20e6, delay=0.02))

@@ -2,10 +2,10 @@
 
 import pytest
 
-from testbed.links.changes import read_schedule
-from testbed.links.delivery import DeliveryTrace
 from testbed.links.handovers import Handover
+from testbed.links.mahimahi_trace import DeliveryTrace
 from testbed.links.schedule import Schedule
+from testbed.links.schedule_syntax import read_schedule
 from testbed.links.spec import Duplex, LinkSpec
 from testbed.links.unmet import unmet
 

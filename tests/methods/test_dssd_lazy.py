@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from testbed.codecs.bits import BitReader, BitWriter, PayloadError
-from testbed.codecs.ranks import Ranks
+from testbed.codecs.enumerative import Ranks
 from testbed.codecs.scalars import Counts
 from testbed.codecs.tokens import encode_tokens
 from testbed.decoding.lattice import Lattice

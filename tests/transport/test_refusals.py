@@ -10,7 +10,7 @@ import pytest
 
 from testbed.codecs.base import Drawn
 from testbed.codecs.bits import Payload, PayloadError
-from testbed.codecs.ranks import Ranks
+from testbed.codecs.enumerative import Ranks
 from testbed.codecs.tokens import encode_tokens
 from testbed.decoding.sampling import Sampling
 from testbed.errors import TestbedError

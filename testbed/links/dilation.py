@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from testbed.links.delivery import DeliveryTrace
 from testbed.links.jitter import Jitter
+from testbed.links.mahimahi_trace import DeliveryTrace
 from testbed.links.measured import MeasuredDelays
 from testbed.links.queue import Queue
 from testbed.links.spec import LinkSpec

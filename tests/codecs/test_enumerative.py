@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from testbed.codecs import ranks as module
+from testbed.codecs import enumerative as module
 from testbed.codecs.bits import PayloadError
-from testbed.codecs.ranks import Ranks
+from testbed.codecs.enumerative import Ranks
 from tests.codecs.payloads import log2_comb
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from testbed.bounds import MOST_MOMENTS
 from testbed.errors import TestbedError
 from testbed.links.csv_trace import FROM_ZERO, Row, read_csv_trace
-from testbed.links.fields import Reader, read_fields, require, scalar
+from testbed.links.field_readers import Reader, read_fields, require, scalar
 from testbed.links.schedule import Draft, Schedule, TooManyMomentsError
 from testbed.links.spec import Duplex, LinkSpec
 from testbed.links.units import format_time, parse_count, parse_time

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from testbed.emulation.netem import netem_arguments, netem_limit
+from testbed.links.dilation import slowed
 from testbed.links.gilbert_elliott import GilbertElliott
 from testbed.links.jitter import Jitter
-from testbed.links.keyed import Key
+from testbed.links.keyed_random import Key
 from testbed.links.pipeline import Pipeline
 from testbed.links.queue import Queue
-from testbed.links.slowed import slowed
 from testbed.links.spec import LinkSpec
 
 KEY = Key(1, "radio", "up")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from testbed.codecs.base import Drawn
 from testbed.codecs.bits import Payload, PayloadError, width
-from testbed.codecs.ranks import Ranks
+from testbed.codecs.enumerative import Ranks
 from testbed.decoding.lattice import Lattice
 from testbed.decoding.sampling import Probabilities
 

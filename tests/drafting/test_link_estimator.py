@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from testbed.drafting.link import GUESSED_TESTS, Forgetful, Measured
+from testbed.drafting.link_estimator import GUESSED_TESTS, Forgetful, Measured
 from tests.drafting.rounds import ROUND, World, outcome
 
 

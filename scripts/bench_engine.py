@@ -41,7 +41,7 @@ from testbed.decoding.sampling import Sampling
 from testbed.device import Decoded, decode
 from testbed.events import Tracer, read_events
 from testbed.experiment import checked
-from testbed.methods.sides import Counts
+from testbed.methods.device_context import Counts
 from testbed.models.base import ModelSession
 from testbed.models.catalog import DEFAULT_DRAFT, resolve
 from testbed.models.load import load_model

@@ -10,7 +10,7 @@ from testbed.decoding.randomness import KeyedRandomness, Randomiser
 from testbed.errors import TestbedError
 from testbed.events import Tracer
 from testbed.methods.base import method_class, parse_options
-from testbed.methods.sides import Counts, DeviceSide, Traffic
+from testbed.methods.device_context import Counts, DeviceSide, Traffic
 from testbed.models.base import Model, require_context
 from testbed.models.pace import Pace
 from testbed.models.passes import Passes

@@ -11,7 +11,7 @@ from unittest.mock import patch
 import pytest
 
 from testbed.decoding.sampling import Sampling
-from testbed.methods import sides
+from testbed.methods import device_context
 from testbed.transport import server
 from tests.enumeration import law
 from tests.toy import decode_locally, first_round, target_law
@@ -74,7 +74,7 @@ def text_law_error(the_task, draft, target, quantise=None, **more) -> float:
 def scripted_clocks():
     """Time at both ends goes on by a script, so that it is the same on every path."""
     with (
-        patch.object(sides, "clock", _clock([1, 7, 2, 30, 3])),
+        patch.object(device_context, "clock", _clock([1, 7, 2, 30, 3])),
         patch.object(server, "clock", _clock([1, 5, 1, 9, 2])),
     ):
         yield

@@ -8,10 +8,10 @@ whole round.
 
 What differs from the paper. Its uplink is in one of two states, which the device knows; here it is
 log2 of the rate in Mbit/s as testbed.drafting.link_estimator measures it, 0 before the first
-measurement, so that one network serves fast links and slow ones. Its ℓ are one of two, another pair for each mean
-rate; here they are any of five, in which those pairs lie. The network is trained on synthetic
-texts whose mix of certain and uncertain contexts varies, with the costs of one machine: like the
-paper's it is made for one pair of models, and others want a training of their own.
+measurement, so that one network serves fast links and slow ones. Its ℓ are one of two, another pair
+for each mean rate; here they are any of five, in which those pairs lie. The network is trained on
+synthetic texts whose mix of certain and uncertain contexts varies, with the costs of one machine:
+like the paper's it is made for one pair of models, and others want a training of their own.
 
 Weights: qs_dqn.npz, made by `python scripts/train_qs_policy.py --seed 1`.
 """

@@ -33,8 +33,8 @@ which the device can compute. α is predicted from max q, how sure the draft mod
 over the tests of this text, beginning from the line 0.4 + 0.6 max q.
 
 **Costs.** Rate and fixed costs: testbed.drafting.link_estimator. T_v and T_b: a plane through the
-verifier's times; decoding ends with encoding again, so that the device is taken to need half as much a bit. θ:
-recent tokens over recent seconds, their bytes billed at the rate of now.
+verifier's times; decoding ends with encoding again, so that the device is taken to need half as
+much a bit. θ: recent tokens over recent seconds, their bytes billed at the rate of now.
 
 All is decided before the draw it is about; the clock has a say in the text, never in its law.
 """

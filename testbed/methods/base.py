@@ -15,7 +15,8 @@ from testbed.config.convert import convert
 from testbed.drafting.base import DraftLength
 from testbed.drafting.policies import start_policy
 from testbed.errors import TestbedError
-from testbed.methods.sides import Answer, DeviceSide, VerifierSide
+from testbed.methods.device_context import DeviceSide
+from testbed.methods.verifier_context import Answer, VerifierSide
 
 
 class NoOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from testbed.codecs.bits import NOTHING
 from testbed.codecs.tokens import decode_tokens, encode_tokens
 from testbed.methods.base import Method
-from testbed.methods.sides import Answer, DeviceSide, VerifierSide
+from testbed.methods.device_context import DeviceSide
+from testbed.methods.verifier_context import Answer, VerifierSide
 
 
 class CloudAR(Method):

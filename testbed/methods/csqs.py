@@ -20,7 +20,7 @@ from testbed.decoding.conformal import OnlineThreshold
 from testbed.decoding.lattice import Denominator
 from testbed.drafting.bit_budget import BitBudget
 from testbed.drafting.policies import DraftLengthOption
-from testbed.methods.uploading import Uploading
+from testbed.methods.full_upload import Uploading
 
 
 class CsqsOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

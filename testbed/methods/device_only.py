@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from testbed.methods.base import Method
-from testbed.methods.sides import DeviceSide
+from testbed.methods.device_context import DeviceSide
 
 
 class DeviceOnly(Method):

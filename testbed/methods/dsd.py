@@ -17,8 +17,8 @@ from testbed.codecs.base import Codec
 from testbed.codecs.dense import Dense, Precision, numbers
 from testbed.decoding.sampling import Probabilities
 from testbed.drafting.policies import DraftLengthOption
-from testbed.methods.sides import VerifierSide
-from testbed.methods.uploading import Uploading
+from testbed.methods.full_upload import Uploading
+from testbed.methods.verifier_context import VerifierSide
 
 
 class DsdOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -23,11 +23,12 @@ from testbed.codecs.dense import Precision, numbers
 from testbed.codecs.fixed_point import FixedPoint, FixedPrecision
 from testbed.codecs.scalars import read_scalars, scalar_bits, write_scalars
 from testbed.codecs.tokens import read_tokens, write_tokens
+from testbed.codecs.verification import read_accepted
 from testbed.decoding.acceptance import accepted_prefix, residual
 from testbed.drafting.policies import DraftLengthOption
 from testbed.methods.base import Method
-from testbed.methods.sides import Answer, DeviceSide, VerifierSide
-from testbed.methods.uploading import read_accepted
+from testbed.methods.device_context import DeviceSide
+from testbed.methods.verifier_context import Answer, VerifierSide
 
 
 class DssdOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

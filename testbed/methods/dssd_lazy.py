@@ -30,15 +30,16 @@ from testbed.codecs.bits import BitReader, BitWriter, width
 from testbed.codecs.enumerative import Ranks
 from testbed.codecs.scalars import Counts, read_scalars, scalar_bits, write_scalars
 from testbed.codecs.tokens import decode_tokens, encode_tokens, read_tokens, write_tokens
+from testbed.codecs.verification import read_accepted
 from testbed.decoding.acceptance import accepted_prefix, residual
 from testbed.decoding.bit_counts import k_sqs_bits
 from testbed.decoding.lattice import Denominator, Lattice
 from testbed.decoding.sampling import Probabilities
 from testbed.drafting.policies import DraftLengthOption
 from testbed.methods.base import Method
+from testbed.methods.device_context import DeviceSide
 from testbed.methods.ksqs import likeliest
-from testbed.methods.sides import Answer, DeviceSide, VerifierSide
-from testbed.methods.uploading import read_accepted
+from testbed.methods.verifier_context import Answer, VerifierSide
 
 
 class DssdLazyOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

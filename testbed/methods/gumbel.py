@@ -26,11 +26,12 @@ import msgspec
 from testbed.codecs.bits import width
 from testbed.codecs.fixed_point import FixedPoint
 from testbed.codecs.tokens import decode_tokens, encode_tokens
+from testbed.codecs.verification import read_verdict, write_verdict
 from testbed.decoding.lattice import Lattice
 from testbed.drafting.policies import DraftLengthOption
 from testbed.methods.base import Method
-from testbed.methods.sides import Answer, DeviceSide, VerifierSide
-from testbed.methods.uploading import read_verdict, write_verdict
+from testbed.methods.device_context import DeviceSide
+from testbed.methods.verifier_context import Answer, VerifierSide
 
 
 class GumbelOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

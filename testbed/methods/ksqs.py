@@ -19,7 +19,7 @@ from testbed.decoding.supports import top_k
 from testbed.drafting.bit_budget import BitBudget
 from testbed.drafting.policies import DraftLengthOption
 from testbed.errors import TestbedError
-from testbed.methods.uploading import Uploading
+from testbed.methods.full_upload import Uploading
 
 K = 64
 """Unless the option says otherwise, or the vocabulary is smaller."""

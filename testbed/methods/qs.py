@@ -29,7 +29,7 @@ from testbed.drafting.qs_dqn import QsDqn
 from testbed.drafting.qs_model import QsModel
 from testbed.drafting.resolution import ChoosesResolution, Resolution
 from testbed.errors import TestbedError
-from testbed.methods.uploading import Uploading
+from testbed.methods.full_upload import Uploading
 
 _MOST_LATTICES = 64
 """ℓ to choose from; each draft says which is its own."""

@@ -20,7 +20,7 @@ from testbed.codecs.truncated import Truncated, ValueFormat
 from testbed.codecs.wire_forms import WireForm
 from testbed.drafting.policies import DraftLengthOption
 from testbed.errors import TestbedError
-from testbed.methods.uploading import Uploading
+from testbed.methods.full_upload import Uploading
 
 K = 320
 """The best K in TK-SLT's figure 4, 1 % of its vocabulary."""

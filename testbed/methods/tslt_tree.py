@@ -20,13 +20,14 @@ from typing import Annotated
 import msgspec
 
 from testbed.codecs.token_tree import Node, Tree, TreeCodec, grow
+from testbed.codecs.verification import read_verdict, write_verdict
 from testbed.decoding.candidates import draw_candidates, first_accepted
 from testbed.decoding.lattice import Lattice
 from testbed.decoding.sampling import Probabilities
 from testbed.methods.base import Method
-from testbed.methods.sides import Answer, DeviceSide, VerifierSide
+from testbed.methods.device_context import DeviceSide
 from testbed.methods.tslt import TruncationOptions
-from testbed.methods.uploading import read_verdict, write_verdict
+from testbed.methods.verifier_context import Answer, VerifierSide
 
 MOST_NODES = 4096
 

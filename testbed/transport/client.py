@@ -11,7 +11,7 @@ from testbed.codecs.bits import NOTHING, Payload, width
 from testbed.codecs.tokens import encode_tokens
 from testbed.errors import TestbedError
 from testbed.events import Tracer
-from testbed.methods.sides import Traffic
+from testbed.methods.device_context import Traffic
 from testbed.transport.channel import Channel, LinkTimeout, Reconnected
 from testbed.transport.messages import (
     MAX_MESSAGE,

@@ -19,7 +19,7 @@ from testbed.decoding.randomness import KeyedRandomness, Randomiser
 from testbed.errors import TestbedError
 from testbed.events import Tracer
 from testbed.methods.base import Method, method_class, parse_options
-from testbed.methods.sides import VerifierSide
+from testbed.methods.verifier_context import VerifierSide
 from testbed.models.base import Model, require_context
 from testbed.models.pace import Pace
 from testbed.models.passes import Passes

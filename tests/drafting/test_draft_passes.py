@@ -10,7 +10,7 @@ import pytest
 from testbed.device import decode
 from testbed.errors import TestbedError
 from testbed.events import Tracer, read_events
-from testbed.methods.sides import DeviceSide
+from testbed.methods.device_context import DeviceSide
 from testbed.models.synthetic import SyntheticModel
 from testbed.transport.inprocess import InProcessChannel
 from testbed.transport.server import VerifierServer

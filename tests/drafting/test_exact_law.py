@@ -17,7 +17,7 @@ from testbed.codecs.fixed_point import FixedPoint
 from testbed.drafting.base import DraftLength
 from testbed.methods import base
 from testbed.methods.base import method_class, parse_options
-from testbed.methods.sides import DeviceSide
+from testbed.methods.device_context import DeviceSide
 from tests.enumeration import Branching
 from tests.laws import round_law_error, scripted_clocks, text_law_error
 from tests.toy import models, task

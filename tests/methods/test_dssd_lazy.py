@@ -16,7 +16,7 @@ from testbed.decoding.lattice import Lattice
 from testbed.errors import TestbedError
 from testbed.methods import dssd_lazy
 from testbed.methods.dssd_lazy import DssdLazy
-from testbed.methods.sides import Answer
+from testbed.methods.verifier_context import Answer
 from testbed.transport.inprocess import InProcessChannel
 from testbed.transport.messages import Round, from_frames, to_frames
 from tests.laws import SAMPLINGS, text_law_error

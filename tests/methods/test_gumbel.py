@@ -13,11 +13,11 @@ import pytest
 from scipy import stats
 
 from testbed.codecs.bits import PayloadError
+from testbed.codecs.verification import write_verdict
 from testbed.decoding.randomness import KeyedRandomness
 from testbed.decoding.sampling import Sampling, distribution
 from testbed.methods.gumbel import Gumbel
-from testbed.methods.sides import Answer
-from testbed.methods.uploading import write_verdict
+from testbed.methods.verifier_context import Answer
 from tests.enumeration import joint_race
 from tests.laws import SAMPLINGS, round_law_error, text_law_error
 from tests.toy import ToyModel, decode_locally, models, similar_models, task, with_method

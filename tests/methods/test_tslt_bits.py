@@ -9,8 +9,8 @@ import pytest
 from testbed.codecs.bits import width
 from testbed.codecs.token_tree import Tree, TreeCodec
 from testbed.codecs.truncated import Truncated
+from testbed.codecs.verification import read_verdict
 from testbed.decoding.sampling import Sampling
-from testbed.methods.uploading import read_verdict
 from tests.toy import PROMPT, task
 from tests.wire import B_ID, Line, V, decode_noting
 

@@ -15,7 +15,7 @@ from testbed.decoding.randomness import KeyedRandomness
 from testbed.decoding.sampling import Sampling, distribution
 from testbed.errors import TestbedError
 from testbed.methods.base import method_class, parse_options
-from testbed.methods.sides import VerifierSide
+from testbed.methods.verifier_context import VerifierSide
 from tests.codecs.payloads import damaged
 from tests.options import refusal
 from tests.toy import ToyModel, ToySession, decode_locally, models, similar_models, task

@@ -17,7 +17,7 @@ from testbed.errors import TestbedError
 from testbed.methods.base import methods
 from testbed.methods.ksqs import likeliest
 from testbed.methods.qs import Qs, QsOptions
-from testbed.methods.sides import Answer
+from testbed.methods.verifier_context import Answer
 from testbed.transport.messages import (
     CHECKSUM_SIZE,
     VERSION,

@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from testbed.codecs.base import Codec, Drawn
-from testbed.codecs.bits import BitReader, BitWriter, Payload, PayloadError, width
-from testbed.codecs.tokens import read_tokens, write_tokens
+from testbed.codecs.verification import read_verdict, write_verdict
 from testbed.decoding.acceptance import accepted_prefix, residual
 from testbed.decoding.lattice import Lattice
 from testbed.decoding.sampling import Probabilities
 from testbed.methods.base import Method
-from testbed.methods.sides import Answer, DeviceSide, VerifierSide
+from testbed.methods.device_context import DeviceSide
+from testbed.methods.verifier_context import Answer, VerifierSide
 
 
 class Uploading(Method):
@@ -82,28 +82,3 @@ def verified(
     if accepted < len(drafts):
         law = residual(law, drafts[accepted].q.probabilities)
     return [*tokens[:accepted], verifier.random.choose(law, "target", position + accepted)]
-
-
-def write_verdict(accepted: int, token: int, drafts: int, vocabulary_size: int) -> Payload:
-    """How many of the `drafts` were accepted, and the token that follows."""
-    writer = BitWriter()
-    writer.write(accepted, width(drafts + 1))
-    write_tokens(writer, [token], vocabulary_size)
-    return writer.payload()
-
-
-def read_verdict(data: bytes, drafts: int, vocabulary_size: int) -> tuple[int, int]:
-    """Inverse of `write_verdict`. Raises PayloadError on damage."""
-    reader = BitReader(data)
-    accepted = read_accepted(reader, drafts)
-    (token,) = read_tokens(reader, 1, vocabulary_size)
-    reader.finish()
-    return accepted, token
-
-
-def read_accepted(reader: BitReader, drafts: int) -> int:
-    """The number of accepted drafts. Raises PayloadError when there are not so many."""
-    accepted = reader.read(width(drafts + 1))
-    if accepted > drafts:
-        raise PayloadError(f"{accepted} of {drafts} drafts arrived as accepted")
-    return accepted

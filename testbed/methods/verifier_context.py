@@ -1,0 +1,83 @@
+"""What a method works with at the verifier."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import cache
+
+from testbed.codecs.bits import Payload
+from testbed.decoding.lattice import Lattice
+from testbed.decoding.randomness import Randomness
+from testbed.decoding.sampling import Probabilities, Sampling, distribution
+from testbed.decoding.theory import total_variation
+from testbed.events import Tracer
+from testbed.models.passes import Passes
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One part of a verifier's answer to a round."""
+
+    payload: Payload
+    last: bool = True
+
+
+@dataclass
+class VerifierSide:
+    """The verifier's half of one text."""
+
+    text: list[int]
+    """Every token the verifier knows to be certain."""
+    limit: int
+    """Length of the text at which it is finished."""
+    end_tokens: frozenset[int]
+    """Ids that finish the text earlier."""
+    target: Passes
+    sampling: Sampling
+    random: Randomness
+    trace: Tracer
+    stream: str
+    round: int = 0
+    """The device's number of the round that is answered."""
+
+    def encoding(self) -> AbstractContextManager[object]:
+        """A span in which the answer is written."""
+        return self.trace.span("encode", self.stream, round=self.round)
+
+    def decoding(self) -> AbstractContextManager[object]:
+        """A span in which the question is read."""
+        return self.trace.span("decode", self.stream, round=self.round)
+
+    def target_after(self, drafts: list[int]) -> Callable[[int], Probabilities]:
+        """The target's p at each drafted position and after the last, from one forward pass.
+
+        The result maps i in 0..γ to p given the text and the first i drafts, shape [V].
+        """
+        with self.target.over(self.text + drafts, keep=len(drafts) + 1) as rows:
+
+            @cache
+            def p(i: int) -> Probabilities:
+                return distribution(rows[i], self.sampling)
+
+            if self.target.paced:  # then sampling is a part of the pass
+                for i in range(len(drafts) + 1):
+                    p(i)
+        return p
+
+    def quantised(
+        self,
+        p: Callable[[int], Probabilities],
+        quantise: Callable[[Probabilities], Lattice],
+    ) -> Callable[[int], Lattice]:
+        """p̂ in place of p, at each position where it is asked for; records TV(p, p̂)."""
+
+        @cache
+        def p_hat(i: int) -> Lattice:
+            quantised = quantise(p(i))
+            distance = total_variation(quantised.probabilities, p(i))
+            self.trace.event("quantise_target", self.stream, tv=distance)
+            return quantised
+
+        return p_hat

@@ -18,8 +18,8 @@ from testbed.host.machine_errors import REPORTABLE, sentence
 from testbed.host.realtime import exact_timers
 from testbed.methods.base import methods
 from testbed.models.base import Model
+from testbed.models.compute.pace import Pace
 from testbed.models.load import load_model
-from testbed.models.pace import Pace
 from testbed.models.spec import ModelSpec, Role
 from testbed.output.streams import protect_streams
 from testbed.output.terminal import complain
@@ -119,9 +119,9 @@ def model_spec(reference: str) -> ModelSpec:
             raise TestbedError(f"--model: {error}") from None
         return spec
     # Not needed under the runner, which has looked at all of this.
-    from testbed.models.catalog import resolve  # noqa: PLC0415
+    from testbed.models.cpu.operators import with_operators  # noqa: PLC0415
     from testbed.models.memory import Load, require_memory  # noqa: PLC0415
-    from testbed.models.operators import with_operators  # noqa: PLC0415
+    from testbed.models.store.catalog import resolve  # noqa: PLC0415
 
     found = with_operators(resolve(reference))
     require_memory([Load(found, processes=1)])

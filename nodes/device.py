@@ -26,7 +26,7 @@ from testbed.events import Tracer
 from testbed.host.machine_errors import REPORTABLE, sentence
 from testbed.methods.base import method_class
 from testbed.models.base import Model
-from testbed.models.pace import Pace
+from testbed.models.compute.pace import Pace
 from testbed.output.terminal import say, write
 from testbed.task import Task
 from testbed.transport.channel import Channel, NoChannel

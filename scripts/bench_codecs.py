@@ -49,10 +49,10 @@ from testbed.decoding.randomness import KeyedRandomness
 from testbed.decoding.sampling import Probabilities, Sampling, distribution
 from testbed.decoding.supports import top_k
 from testbed.errors import TestbedError
-from testbed.models.catalog import resolve
+from testbed.models.cached_reader import Reader
 from testbed.models.load import load_model
-from testbed.models.reader import Reader
-from testbed.models.weights import DEFAULT_MODEL
+from testbed.models.store.catalog import resolve
+from testbed.models.store.fetch import DEFAULT_MODEL
 
 PROMPTS = Path(__file__).parent / "scenarios" / "quickstart.yaml"
 POSITIONS, DRAFTS, TRIES = 64, 4, 5

@@ -43,12 +43,12 @@ from testbed.events import Tracer, read_events
 from testbed.experiment import checked
 from testbed.methods.device_context import Counts
 from testbed.models.base import ModelSession
-from testbed.models.catalog import DEFAULT_DRAFT, resolve
+from testbed.models.cpu.operators import with_operators
+from testbed.models.hf.tokenizer import Tokenizer
 from testbed.models.load import load_model
-from testbed.models.operators import with_operators
 from testbed.models.spec import Dtype, HuggingFaceSpec, ModelSpec, SyntheticSpec
-from testbed.models.tokenizer import Tokenizer
-from testbed.models.weights import DEFAULT_MODEL
+from testbed.models.store.catalog import DEFAULT_DRAFT, resolve
+from testbed.models.store.fetch import DEFAULT_MODEL
 from testbed.node_process import NodeProcess
 from testbed.prompts.file import File
 from testbed.task import Task
@@ -143,9 +143,9 @@ class Assisted:
     def __init__(self) -> None:
         from transformers import AutoModelForCausalLM  # noqa: PLC0415  loads torch
 
-        from testbed.models.int8 import to_int8  # noqa: PLC0415
-        from testbed.models.linears import replace_linears  # noqa: PLC0415
-        from testbed.models.trimmed import trim_head  # noqa: PLC0415
+        from testbed.models.cpu.int8 import to_int8  # noqa: PLC0415
+        from testbed.models.cpu.linear_layers import replace_linears  # noqa: PLC0415
+        from testbed.models.hf.draft_head import trim_head  # noqa: PLC0415
 
         self._target, self._draft = (
             AutoModelForCausalLM.from_pretrained(resolve(name).path, dtype="float32")

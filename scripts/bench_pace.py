@@ -26,15 +26,16 @@ from limits import Figure, command
 from testbed.events import Tracer, read_events
 from testbed.host.realtime import exact_timers
 from testbed.launch import launch
-from testbed.models.pace import Pace
-from testbed.models.passes import Passes
-from testbed.models.reader import Reader
+from testbed.models.cached_reader import Reader
+from testbed.models.compute.pace import Pace
+from testbed.models.compute.paced_reader import Passes
 from testbed.models.synthetic import SyntheticModel
 from testbed.scenario import load_scenario
 from testbed.traces.verdict import worst
 
 PACES = (Pace(1e-3, 0.1e-3), Pace(5.95e-3, 0.1e-3), Pace(9.59e-3, 0.0969e-3), Pace(29e-3, 0.351e-3))
-"""A fast draft, and those of the Jetson, of one A100 and of four (testbed.models.profiles)."""
+"""A fast draft, and those of the Jetson, of one A100 and of four
+(testbed.models.compute.profiles)."""
 PASSES, WARM = 300, 20  # those counted, and those before
 BLOCK = 5  # tokens of every second pass, as in a verification
 MEDIAN, P99 = 0.2, 1.0  # ms

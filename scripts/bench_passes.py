@@ -21,11 +21,11 @@ import torch
 from limits import Figure, command
 
 from testbed.host.environment import threads_per_node
-from testbed.models.catalog import resolve
-from testbed.models.huggingface import HuggingFaceModel, load_network
-from testbed.models.networks import Network, Whole
-from testbed.models.operators import with_operators
-from testbed.models.weights import DEFAULT_MODEL
+from testbed.models.cpu.backends import Network, Whole
+from testbed.models.cpu.operators import with_operators
+from testbed.models.hf.model import HuggingFaceModel, load_network
+from testbed.models.store.catalog import resolve
+from testbed.models.store.fetch import DEFAULT_MODEL
 
 LENGTHS = (1, 2, 3, 5, 8)
 BEHIND, TIMES = 64, 15  # tokens that passes stand behind, and passes of each length

@@ -41,10 +41,10 @@ from testbed.distillation.student import load_target, make_student
 from testbed.distillation.teacher import header_of
 from testbed.distillation.trainer import Trainer, run
 from testbed.errors import TestbedError
-from testbed.models.catalog import resolve
-from testbed.models.packed import unpack
-from testbed.models.store import cache_dir, file_sha256
-from testbed.models.weights import DEFAULT_MODEL
+from testbed.models.store.catalog import resolve
+from testbed.models.store.fetch import DEFAULT_MODEL
+from testbed.models.store.packed_draft import unpack
+from testbed.models.store.store import cache_dir, file_sha256
 
 
 def main() -> None:

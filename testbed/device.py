@@ -12,9 +12,9 @@ from testbed.events import Tracer
 from testbed.methods.base import method_class, parse_options
 from testbed.methods.device_context import Counts, DeviceSide, Traffic
 from testbed.models.base import Model, require_context
-from testbed.models.pace import Pace
-from testbed.models.passes import Passes
-from testbed.models.reader import Reader
+from testbed.models.cached_reader import Reader
+from testbed.models.compute.pace import Pace
+from testbed.models.compute.paced_reader import Passes
 from testbed.task import Task
 from testbed.transport.channel import Channel
 from testbed.transport.client import VerifierClient

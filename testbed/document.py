@@ -83,7 +83,7 @@ class Models(Strict):
 class Cost(Strict, omit_defaults=True):
     """What every forward pass of a model takes, however long it takes here.
 
-    A profile's (testbed.models.profiles), or as given, which stands over the profile.
+    A profile's (testbed.models.compute.profiles), or as given, which stands over the profile.
     """
 
     profile: str | None = None

@@ -21,7 +21,7 @@ class Plan(msgspec.Struct):
     """As the scenario wrote it; the resolved one also has what follows from it."""
     backend: str
     target: ModelSpec
-    """With its choice of operators, see testbed.models.operators; so is the draft."""
+    """With its choice of operators, see testbed.models.cpu.operators; so is the draft."""
     draft: ModelSpec
     prompts: list[str]
     """Their token ids by the target's tokenizer, in its chat template if asked for: "5 17 3"."""

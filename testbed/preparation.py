@@ -14,13 +14,13 @@ from testbed.errors import TestbedError
 from testbed.host.environment import threads_per_node
 from testbed.methods.base import method_class, parse_options
 from testbed.models.base import Text, require_context
-from testbed.models.catalog import resolve
+from testbed.models.cpu.operators import with_operators
+from testbed.models.hf.vocabulary import require_same_vocabulary
 from testbed.models.load import load_synthetic
 from testbed.models.memory import Load, require_memory
-from testbed.models.operators import with_operators
-from testbed.models.shards import read_weights
+from testbed.models.safetensors_headers import read_weights
 from testbed.models.spec import HuggingFaceSpec, ModelSpec, SyntheticSpec
-from testbed.models.vocabulary import require_same_vocabulary
+from testbed.models.store.catalog import resolve
 from testbed.order import shuffled
 from testbed.plan import Plan
 from testbed.scenario import Point, Scenario
@@ -107,7 +107,7 @@ def _find_pair(scenario: Scenario, jobs: int) -> Pair:
         text = load_synthetic(spec, "target")
         return Pair(spec, spec, text, text, spec.vocabulary_size)
     assert models.target is not None and models.draft is not None
-    from testbed.models.directory import open_directory  # noqa: PLC0415  loads torch
+    from testbed.models.hf.directory import open_directory  # noqa: PLC0415  loads torch
 
     where = f"{scenario.source}: models"
     threads = threads_per_node(jobs * (scenario.document.devices + 1))

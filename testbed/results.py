@@ -29,7 +29,7 @@ from testbed.files.input_file import read_text
 from testbed.files.whole_file import write_whole
 from testbed.journal import JOURNAL, Discarded, NetworkUp, RunEnded, RunFailed, read
 from testbed.links.files import place_files
-from testbed.models.profiles import place_profiles
+from testbed.models.compute.profiles import place_profiles
 from testbed.sweep import Values, point_text
 from testbed.traces.summary import Row
 from testbed.traces.verdict import Verdict, worst

@@ -8,7 +8,7 @@ from typing import Any
 from testbed.errors import TestbedError
 from testbed.host.environment import describe_environment
 from testbed.journal import JOURNAL, Began, Discarded, append, read
-from testbed.models.operators import machine
+from testbed.models.cpu.operators import machine
 from testbed.output.terminal import say
 from testbed.plan import Plan, operator_choices
 from testbed.results import Results

@@ -42,10 +42,10 @@ from testbed.links.schedule_syntax import read_schedule
 from testbed.links.spec import Duplex, LinkSpec
 from testbed.links.units import format_time, parse_time
 from testbed.methods.base import method_class, parse_options
-from testbed.models.catalog import place_model
-from testbed.models.pace import Pace
-from testbed.models.profiles import find_compute_profile, place_profiles
+from testbed.models.compute.pace import Pace
+from testbed.models.compute.profiles import find_compute_profile, place_profiles
 from testbed.models.spec import Role
+from testbed.models.store.catalog import place_model
 from testbed.prompts.reader import PromptReader
 from testbed.sweep import Values, at_point, differences, point_text, read_points, swept_keys
 from testbed.transport.channel import LONGEST_TIMEOUT

@@ -14,8 +14,8 @@ from testbed.device import decode
 from testbed.drafting import base as drafting
 from testbed.events import Tracer, read_events
 from testbed.methods import base as methods
-from testbed.models import passes
-from testbed.models.pace import Pace
+from testbed.models.compute import paced_reader
+from testbed.models.compute.pace import Pace
 from testbed.transport.inprocess import InProcessChannel
 from testbed.transport.server import VerifierServer
 from testbed.transport.zmq_client import harden, send_heartbeats
@@ -99,7 +99,7 @@ def test_what_a_policy_learns_and_what_is_traced_does_not_depend_on_the_dilation
     real = Real()
     monkeypatch.setattr(time, "monotonic", lambda: real.now)
     monkeypatch.setattr(time, "monotonic_ns", lambda: round(real.now * 1e9))
-    monkeypatch.setattr(passes, "sleep_until", real.sleep_until)
+    monkeypatch.setattr(paced_reader, "sleep_until", real.sleep_until)
     learnt, traced, took = [], [], []
     for factor in (1.0, 4.0):
         dilated(factor)

@@ -26,7 +26,7 @@ from testbed.emulation.relay_wire import RelayWire
 from testbed.emulation.wire_trial import Report
 from testbed.errors import TestbedError
 from testbed.host.environment import processor
-from testbed.models.weights import default_path
+from testbed.models.store.fetch import default_path
 from testbed.output.console import Console
 from tests.emulation.inside import inside_sandbox, need_sandbox
 from tests.whole_run import processes_of

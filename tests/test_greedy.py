@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from testbed.decoding.sampling import Sampling
-from testbed.models.catalog import DEFAULT_DRAFT, resolve
 from testbed.models.load import load_model
-from testbed.models.weights import DEFAULT_MODEL
+from testbed.models.store.catalog import DEFAULT_DRAFT, resolve
+from testbed.models.store.fetch import DEFAULT_MODEL
 from tests.toy import decode_locally, task
 
 pytestmark = pytest.mark.model

@@ -17,8 +17,8 @@ from testbed.errors import TestbedError
 from testbed.host.environment import describe_environment
 from testbed.launch import launch
 from testbed.launch import resume as launch_again
-from testbed.models import operators
-from testbed.models.operators import machine
+from testbed.models.cpu import operators
+from testbed.models.cpu.operators import machine
 from testbed.models.spec import HuggingFaceSpec, OperatorChoice
 from testbed.order import Turn
 from testbed.plan import Plan, operator_choices, read_plans

@@ -20,7 +20,7 @@ from testbed.emulation.packet_log import PacketLine
 from testbed.errors import TestbedError
 from testbed.experiment import Experiment
 from testbed.links.spec import LinkSpec
-from testbed.models.operators import machine
+from testbed.models.cpu.operators import machine
 from testbed.plan import operator_choices, read_plans
 from testbed.preparation import prepare
 from testbed.results import Results

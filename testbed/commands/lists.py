@@ -53,7 +53,7 @@ def _topologies(args: argparse.Namespace) -> int:
 
 def _profiles(args: argparse.Namespace) -> int:
     from testbed.links.profiles import PROFILES
-    from testbed.models.profiles import COMPUTE_PROFILES
+    from testbed.models.compute.profiles import COMPUTE_PROFILES
 
     if args.name:
         return _show_profile(args.name)
@@ -83,7 +83,7 @@ def _profiles(args: argparse.Namespace) -> int:
 def _show_profile(name: str) -> int:
     """A profile of either kind, with the source of each figure."""
     from testbed.links.profiles import PROFILES
-    from testbed.models.profiles import COMPUTE_PROFILES, find_compute_profile, is_file
+    from testbed.models.compute.profiles import COMPUTE_PROFILES, find_compute_profile, is_file
 
     if name in PROFILES:
         link = PROFILES[name]
@@ -109,13 +109,13 @@ def _show_profile(name: str) -> int:
 
 def _models(args: argparse.Namespace) -> int:
     if args.action == "fetch":
-        from testbed.models.catalog import DEFAULT_DRAFT, resolve
-        from testbed.models.weights import fetch_default
+        from testbed.models.store.catalog import DEFAULT_DRAFT, resolve
+        from testbed.models.store.fetch import fetch_default
 
         fetch_default()
         resolve(DEFAULT_DRAFT)  # builds it
         return VALID
-    from testbed.models.catalog import describe
+    from testbed.models.store.catalog import describe
 
     table = list_table("model", "what it is", "ready")
     for model in describe():
@@ -132,7 +132,7 @@ def _models(args: argparse.Namespace) -> int:
 
 
 def _print_paper_pairs() -> None:
-    from testbed.models.paper_pairs import NOTES, PAPER_PAIRS
+    from testbed.models.store.paper_pairs import NOTES, PAPER_PAIRS
 
     table = list_table("draft, target", "used by", "GB to get", "GB in bf16", "in fp32", "needs")
     for pair in PAPER_PAIRS:

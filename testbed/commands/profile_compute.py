@@ -37,11 +37,11 @@ def add(commands: Commands) -> None:
 def _profile_compute(args: argparse.Namespace) -> int:
     import msgspec
 
-    from testbed.models.catalog import resolve
+    from testbed.models.compute.recording import record, write_profile
+    from testbed.models.cpu.operators import with_operators
     from testbed.models.load import load_model
     from testbed.models.memory import Load, require_memory
-    from testbed.models.operators import with_operators
-    from testbed.models.recording import record, write_profile
+    from testbed.models.store.catalog import resolve
 
     if args.threads is not None and args.threads < 1:
         raise TestbedError(f"--threads: it is {args.threads}; it must be 1 or more")

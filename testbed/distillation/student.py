@@ -10,9 +10,9 @@ from transformers import AutoModelForCausalLM
 from transformers.utils import logging
 
 from testbed.errors import TestbedError
-from testbed.models.layers import remove_layers
-from testbed.models.packed import PROPOSED
+from testbed.models.hf.layers import remove_layers
 from testbed.models.spec import HuggingFaceSpec
+from testbed.models.store.packed_draft import PROPOSED
 
 
 def load_target(spec: HuggingFaceSpec, dtype: torch.dtype) -> Any:

@@ -16,9 +16,9 @@ from testbed.host.cache import can_be_written, existing
 from testbed.host.cores import quota_warning
 from testbed.host.environment import processor
 from testbed.host.process_endings import how_ended
-from testbed.models.catalog import DEFAULT_DRAFT, describe
-from testbed.models.store import cache_dir
-from testbed.models.weights import DEFAULT_MODEL
+from testbed.models.store.catalog import DEFAULT_DRAFT, describe
+from testbed.models.store.fetch import DEFAULT_MODEL
+from testbed.models.store.store import cache_dir
 
 MEMINFO = Path("/proc/meminfo")
 

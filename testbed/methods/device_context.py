@@ -17,7 +17,7 @@ from testbed.drafting.base import DraftLength, Outcome
 from testbed.errors import TestbedError
 from testbed.events import Tracer
 from testbed.models.base import Logits
-from testbed.models.passes import Passes
+from testbed.models.compute.paced_reader import Passes
 
 
 @dataclass

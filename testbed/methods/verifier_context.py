@@ -13,7 +13,7 @@ from testbed.decoding.randomness import Randomness
 from testbed.decoding.sampling import Probabilities, Sampling, distribution
 from testbed.decoding.theory import total_variation
 from testbed.events import Tracer
-from testbed.models.passes import Passes
+from testbed.models.compute.paced_reader import Passes
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from testbed.models.base import Model
-from testbed.models.operators import with_operators
+from testbed.models.cpu.operators import with_operators
 from testbed.models.spec import ModelSpec, Role, SyntheticSpec
 from testbed.models.synthetic import SyntheticModel
 
@@ -11,12 +11,12 @@ from testbed.models.synthetic import SyntheticModel
 def load_model(spec: ModelSpec, role: Role) -> Model:
     """Build or load the model that `spec` describes; reads local files only.
 
-    One whose operators are not chosen yet has them chosen, see testbed.models.operators.
+    One whose operators are not chosen yet has them chosen, see testbed.models.cpu.operators.
     Raises TestbedError when the description cannot be met.
     """
     if isinstance(spec, SyntheticSpec):
         return load_synthetic(spec, role)
-    from testbed.models.huggingface import HuggingFaceModel  # noqa: PLC0415  loads torch
+    from testbed.models.hf.model import HuggingFaceModel  # noqa: PLC0415  loads torch
 
     spec = with_operators(spec)
     return HuggingFaceModel(

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from testbed.errors import TestbedError
 from testbed.models.devices import require_device
-from testbed.models.shards import read_weights
+from testbed.models.safetensors_headers import read_weights
 from testbed.models.spec import Dtype, HuggingFaceSpec
 
 BYTES: dict[Dtype, int] = {"fp32": 4, "bf16": 2, "fp16": 2, "int8": 5}
@@ -44,7 +44,7 @@ class Load:
 
         On a CPU the largest matrix is there twice while it is reordered, and for good where it is
         both embedding and head. All are where operators are tried, or used from some number of
-        tokens on; see testbed.models.operators.
+        tokens on; see testbed.models.cpu.operators.
         """
         weights = read_weights(Path(self.spec.path), self.spec.name)
         size = weights.size(BYTES[self.spec.dtype])

@@ -8,7 +8,7 @@ import msgspec
 
 Role: TypeAlias = Literal["target", "draft"]
 Dtype: TypeAlias = Literal["fp32", "bf16", "fp16", "int8"]
-"""int8: the matrices in 8 bits, on the CPU; see testbed.models.int8."""
+"""int8: the matrices in 8 bits, on the CPU; see testbed.models.cpu.int8."""
 Device: TypeAlias = Literal[
     "cpu", "auto", "cuda",
     "cuda:0", "cuda:1", "cuda:2", "cuda:3", "cuda:4", "cuda:5", "cuda:6", "cuda:7",

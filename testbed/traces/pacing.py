@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from testbed.events import Event
-from testbed.models.pace import Pace
+from testbed.models.compute.pace import Pace
 
 SHARE = 0.02
 """How much longer than asked all passes of a text may take together."""

@@ -21,9 +21,9 @@ from testbed.events import Tracer
 from testbed.methods.base import Method, method_class, parse_options
 from testbed.methods.verifier_context import VerifierSide
 from testbed.models.base import Model, require_context
-from testbed.models.pace import Pace
-from testbed.models.passes import Passes
-from testbed.models.reader import Reader
+from testbed.models.cached_reader import Reader
+from testbed.models.compute.pace import Pace
+from testbed.models.compute.paced_reader import Passes
 from testbed.transport.messages import (
     NO_SESSION,
     VERSION,

@@ -17,10 +17,10 @@ from testbed.distillation.student import learnt, load_target, make_student
 from testbed.distillation.teacher import header_of
 from testbed.distillation.trainer import Trainer, run
 from testbed.errors import TestbedError
-from testbed.models.huggingface import HuggingFaceModel
-from testbed.models.packed import unpack
-from testbed.models.shipped import build
+from testbed.models.hf.model import HuggingFaceModel
 from testbed.models.spec import HuggingFaceSpec
+from testbed.models.store.packed_draft import unpack
+from testbed.models.store.shipped import build
 
 LAYERS = [0, 1, 5]
 Make = Callable[..., Trainer]

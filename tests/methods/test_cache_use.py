@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from testbed.methods.base import methods
-from testbed.models.reader import Reader
+from testbed.models.cached_reader import Reader
 from testbed.transport.inprocess import InProcessChannel
 from tests.toy import PROMPT, ToyModel, ToySession, decode_locally, task
 

@@ -20,7 +20,7 @@ from matplotlib.text import Text
 import plots
 from plots import speed, style
 from testbed import table
-from testbed.models import progress
+from testbed.models.store import progress
 from testbed.output import terminal
 from testbed.output.console import Console
 from testbed.output.text_table import Table
@@ -185,7 +185,7 @@ def test_a_label_is_no_verdict_on_a_page(tmp_path):
 def test_nothing_prints_but_by_the_helpers():
     """What goes to a person is printed by `terminal` and `console` alone."""
     machines = {
-        "testbed/models/trial.py",
+        "testbed/models/cpu/operator_trial.py",
         "testbed/emulation/wire_probe.py",
         "testbed/output/terminal.py",
     }

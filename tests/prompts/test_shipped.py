@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from testbed.models.weights import default_path
+from testbed.models.store.fetch import default_path
 from tests.prompts.scenario import texts
 
 FOLDER = Path(__file__).parents[2] / "scripts/prompts"

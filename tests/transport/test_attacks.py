@@ -22,7 +22,7 @@ import pytest
 from testbed import clock
 from testbed.device import decode
 from testbed.events import Tracer
-from testbed.models.pace import Pace
+from testbed.models.compute.pace import Pace
 from testbed.transport.channel import LinkTimeout
 from testbed.transport.zmq_client import ZmqChannel
 from tests.toy import PROMPT, task

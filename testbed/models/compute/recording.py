@@ -1,0 +1,208 @@
+"""Recording a compute profile: what this machine takes for passes of a model.
+
+Passes are timed as a node makes them, sampling included, over texts of 1, 2, 4, … tokens behind a
+prefix that is cached. A draft predicts one token a pass. A target verifies: it predicts behind each
+token, up to as many as rounds have, and reads what is longer as it reads a prompt, predicting once.
+The line is fitted to passes as long as rounds are; how far off it is beyond is told. One text is
+read at a time, as the verifier does, so there are no batches.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from testbed.config.yaml_loader import dump_yaml
+from testbed.decoding.sampling import Sampling, distribution
+from testbed.errors import TestbedError
+from testbed.events import Tracer
+from testbed.host.environment import describe_environment
+from testbed.links.units import format_time
+from testbed.models.base import Model
+from testbed.models.cached_reader import Reader
+from testbed.models.compute.fit import fit_line, off
+from testbed.models.compute.pace import Pace
+from testbed.models.compute.paced_reader import Passes
+from testbed.models.compute.profiles import RecordedProfile
+from testbed.models.spec import Role
+
+PREFIX = 128
+"""Tokens that are cached before each pass."""
+LENGTHS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+"""Tokens of a pass."""
+ROUND = 32
+"""Up to so many tokens a pass is one of a round, and counts for the line."""
+NOISE = 0.2
+"""A p90 that is further above the median says that the machine was busy."""
+
+_BUDGET = 60.0  # seconds
+_FEWEST, _MOST = 5, 50  # passes of each length
+_SAMPLING = Sampling()
+_TEXT = "The quick brown fox jumps over the lazy dog."  # some tokens that any model knows
+_MACHINE = ("processor", "cores", "kernel", "system", "python", "packages", "commit", "load")
+
+
+class Timed(msgspec.Struct, frozen=True):
+    """Passes of one length."""
+
+    tokens: int
+    predicted: int
+    """Tokens behind which a pass predicted, and sampled."""
+    seconds: list[float]
+
+    @property
+    def median(self) -> float:
+        """Of the seconds that a pass took."""
+        return float(np.median(self.seconds))
+
+    @property
+    def p90(self) -> float:
+        """Nine in ten passes took no longer, in seconds."""
+        return float(np.quantile(self.seconds, 0.9))
+
+
+class Recording(msgspec.Struct, frozen=True):
+    """What was timed, and the line through it."""
+
+    role: Role
+    timed: list[Timed]
+    pace: Pace
+
+    def off(self, one: Timed) -> float:
+        """How much longer the line is than the median, as a share of it."""
+        return off(self.pace, (one.tokens, one.median))
+
+    def verdict(self) -> Iterator[str]:
+        """How well the line fits, and over which passes, in sentences."""
+        inside = [each for each in self.timed if each.tokens <= ROUND]
+        beyond = [each for each in self.timed if each.tokens > ROUND]
+        yield (
+            f"{_figure(self.pace.per_pass)} a pass and {_figure(self.pace.per_token)} a token: for "
+            f"passes over {inside[0].tokens} to {inside[-1].tokens} tokens within "
+            f"{self._worst(inside):.0%} of the median"
+        )
+        if beyond:
+            yield (
+                f"longer ones, prompts, did not count: there, up to {beyond[-1].tokens} tokens, it "
+                f"is off by up to {self._worst(beyond):.0%}"
+            )
+        if self.noisy:
+            yield (
+                f"one pass in ten took over {self._noise:.0%} longer than the median: this machine "
+                "was busy; record again when it is not"
+            )
+        yield "one text at a time, as the verifier reads: there are no batches"
+
+    @property
+    def noisy(self) -> bool:
+        """Whether passes of the same length differed too much."""
+        return self._noise > NOISE
+
+    @property
+    def _noise(self) -> float:
+        return max(each.p90 / each.median - 1 for each in self.timed if each.tokens <= ROUND)
+
+    def _worst(self, some: list[Timed]) -> float:
+        return max(abs(self.off(each)) for each in some)
+
+    def profile(self, model: dict[str, Any]) -> RecordedProfile:
+        """The profile as a file; `model` has name, dtype, threads and device."""
+        machine = describe_environment()
+        date = f"{datetime.now(timezone.utc):%Y-%m-%d}"
+        where = machine["processor"] if model["device"] == "cpu" else model["device"]
+        described = f"{model['name']}, {model['dtype']}, {model['threads']} threads on {where}"
+        return RecordedProfile(
+            per_pass=_figure(self.pace.per_pass),
+            per_token=_figure(self.pace.per_token),
+            source=f"testbed profile-compute, {date}: {described}; " + "; ".join(self.verdict()),
+            recorded={
+                "date": date,
+                "model": model,
+                "role": self.role,
+                "machine": {key: machine[key] for key in _MACHINE},
+                "prefix": PREFIX,
+                "passes": [
+                    {
+                        "tokens": each.tokens,
+                        "predicted": each.predicted,
+                        "median_ms": _ms(each.median),
+                        "p90_ms": _ms(each.p90),
+                        "line_ms": _ms(self.pace.seconds(each.tokens)),
+                        "ms": [_ms(one) for one in each.seconds],
+                    }
+                    for each in self.timed
+                ],
+            },
+        )
+
+
+def record(
+    model: Model,
+    role: Role,
+    *,
+    budget: float = _BUDGET,
+    progress: Callable[[int], None] = lambda passes: None,
+) -> Recording:
+    """Time passes of a model for about `budget` seconds; `progress` is told how many of each.
+
+    Lengths take turns, so that a machine that slows down does so for all. Raises TestbedError for a
+    model with too short a context.
+    """
+    lengths = [n for n in LENGTHS if PREFIX + n <= model.context_length]
+    if len(lengths) < 2:
+        raise TestbedError(
+            f"model {model.name} reads at most {model.context_length} tokens; "
+            f"{PREFIX + LENGTHS[1]} are needed to time it"
+        )
+    rng = np.random.default_rng(0)
+    known = np.array(sorted(set(model.encode(_TEXT))))
+    reader = Reader(model.session())
+    passes = Passes(reader, Tracer("profile"), "", None)
+    prefix = rng.choice(known, PREFIX).tolist()
+    seconds: dict[int, list[float]] = {n: [] for n in lengths}
+    began = time.monotonic()
+    for turn in range(_MOST + 1):
+        if turn > _FEWEST and time.monotonic() - began > budget:
+            break
+        for position, n in enumerate(lengths):
+            # Not as the text before: all of it is to be read.
+            first = known[(turn * len(lengths) + position) % len(known)]
+            new = [int(first), *rng.choice(known, n - 1).tolist()]
+            start = time.monotonic()
+            with passes.over(prefix + new, _predicted(role, n)) as logits:
+                for row in logits:
+                    distribution(row, _SAMPLING)
+            if turn:  # the first one also reads the prefix, and pays for first calls
+                assert reader.read == n
+                seconds[n].append(time.monotonic() - start)
+        progress(turn)
+    timed = [Timed(n, _predicted(role, n), took) for n, took in seconds.items()]
+    line = fit_line([(each.tokens, each.median) for each in timed if each.tokens <= ROUND])
+    return Recording(role, timed, line)
+
+
+def _predicted(role: Role, tokens: int) -> int:
+    return tokens if role == "target" and tokens <= ROUND else 1
+
+
+def write_profile(profile: RecordedProfile, path: Path) -> None:
+    """Write the file that a scenario names; TestbedError if it cannot be written."""
+    text = dump_yaml(msgspec.to_builtins(profile))
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise TestbedError(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def _figure(seconds: float) -> str:
+    return format_time(float(f"{seconds:.4g}"))
+
+
+def _ms(seconds: float) -> float:
+    return round(seconds * 1e3, 3)

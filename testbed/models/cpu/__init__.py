@@ -1,0 +1,1 @@
+"""A Llama forward pass for processors, with quicker operators where they agree with the plain."""

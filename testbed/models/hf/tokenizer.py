@@ -1,0 +1,86 @@
+"""Text to token ids and back, as the files of a model directory say. Importing this loads torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoTokenizer
+
+from testbed.errors import TestbedError
+from testbed.models.hf.chat_templates import Renderer, TemplateFailedError
+from testbed.models.hf.vocabulary import Vocabulary
+
+
+class Tokenizer:
+    """The tokenizer of a model directory, slow ones converted where transformers can.
+
+    Raises TestbedError when there is none that can be read without running code.
+    """
+
+    def __init__(self, model: Path, name: str) -> None:
+        self._name = name
+        try:
+            self._tokenizer: Any = AutoTokenizer.from_pretrained(
+                model, local_files_only=True, trust_remote_code=False
+            )
+        except Exception as error:  # each family's reader fails in its own way
+            if (model / "tokenizer.model").is_file():
+                raise TestbedError(
+                    f"Model '{name}' in {model} has its tokenizer in a tokenizer.model alone; to "
+                    "read it takes: pip install sentencepiece protobuf"
+                ) from error
+            raise TestbedError(
+                f"Model '{name}' in {model} has no tokenizer that can be read ({first_line(error)})"
+                "; it takes a tokenizer.json, or vocab.json and merges.txt."
+            ) from error
+        self._rendered = Renderer(self._render)
+        self.vocabulary = Vocabulary(
+            {index: token for token, index in self._tokenizer.get_vocab().items()}
+        )
+
+    @property
+    def end_token(self) -> int | None:
+        """Its end-of-sequence id, if it has one."""
+        end = self._tokenizer.eos_token_id
+        return None if end is None else int(end)
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids, with the start token where the model wants one."""
+        return list(self._tokenizer.encode(text, verbose=False))
+
+    def encode_chat(self, prompt: str) -> list[int]:
+        """Token ids of a user's turn that says `prompt`, and of the beginning of the answer.
+
+        Raises TestbedError when the model has no chat template, or it fails.
+        """
+        if not self._tokenizer.chat_template:
+            raise TestbedError(
+                f"Model '{self._name}' has no chat template; leave chat out, or take a model that "
+                "was tuned for chat."
+            )
+        try:
+            turn = self._rendered(prompt)
+        except TemplateFailedError as error:
+            raise TestbedError(
+                f"Model '{self._name}' has a chat template that fails ({first_line(error)})."
+            ) from error
+        # What starts a text is in the template.
+        return list(self._tokenizer.encode(turn, add_special_tokens=False, verbose=False))
+
+    def _render(self, prompt: str) -> str:
+        turn = [{"role": "user", "content": prompt}]
+        return str(
+            self._tokenizer.apply_chat_template(turn, add_generation_prompt=True, tokenize=False)
+        )
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """The text, special tokens spelt out."""
+        return str(self._tokenizer.decode(list(tokens), clean_up_tokenization_spaces=False))
+
+
+def first_line(error: Exception) -> str:
+    """What a library's exception says first; some go on for pages."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0].partition(". ")[0].rstrip(":.") if lines else type(error).__name__

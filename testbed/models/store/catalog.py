@@ -1,0 +1,107 @@
+"""From a user's name for a model to a local directory. Runs before the nodes, which are offline."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from testbed.errors import TestbedError
+from testbed.host.cache import existing
+from testbed.models.safetensors_headers import weight_files
+from testbed.models.spec import Dtype, HuggingFaceSpec
+from testbed.models.store.fetch import DEFAULT_MODEL, add_gguf, default_path
+from testbed.models.store.shipped import shipped_draft
+
+DEFAULT_DRAFT = f"{DEFAULT_MODEL}-distilled"
+
+_NAMED = (DEFAULT_MODEL, DEFAULT_DRAFT)
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
+
+
+@dataclass(frozen=True)
+class KnownModel:
+    """One line of `testbed models`."""
+
+    name: str
+    description: str
+    ready: bool
+    """Whether a run can use it now, without fetching."""
+
+
+def describe() -> list[KnownModel]:
+    """The models that have a name here."""
+    ready = existing(default_path()) == default_path()
+    return [
+        KnownModel(
+            DEFAULT_MODEL, "SmolLM2-135M-Instruct (Apache-2.0), 49152 tokens; default target", ready
+        ),
+        KnownModel(DEFAULT_DRAFT, "eight layers distilled from it, 8 bits; default draft", ready),
+        KnownModel("synthetic", "NumPy pair with an exactly known acceptance rate", True),
+    ]
+
+
+def place_model(reference: str, place: Callable[[str], str]) -> str:
+    """A reference as `resolve` takes it, the path of a folder or file replaced by `place`.
+
+    What may be a Hugging Face id is one, unless there is a folder of that name.
+    """
+    placed = place(_at_home(reference))
+    if reference in _NAMED or (_HUB_ID.fullmatch(reference) and not _is_local(placed)):
+        return reference
+    return placed
+
+
+def resolve(reference: str, folder: Path | None = None) -> HuggingFaceSpec:
+    """Find, convert or download the model that `reference` names.
+
+    `reference` is an alias from `describe`, a local model directory, a .gguf file or a Hugging Face
+    id "org/name" or "org/name@revision"; the spec takes it as its name, and the dtype that it is
+    meant to run in. Paths are seen from `folder`, by default the working directory. Raises
+    TestbedError when there is no such model, files of it are missing, or
+    the default one is not fetched yet.
+    """
+    path = _local_directory(reference, folder or Path())
+    weight_files(path, reference)
+    own: Dtype = "int8" if reference == DEFAULT_DRAFT else "fp32"
+    return HuggingFaceSpec(path=str(path), name=reference, dtype=own)
+
+
+def _is_local(path: str) -> bool:
+    """Return True for a folder, and for what can be nothing but a file."""
+    return os.path.isdir(path) or _is_gguf(path)  # noqa: PTH112  Path's own raises for some names
+
+
+def _at_home(reference: str) -> str:
+    """`~` replaced, unless it names a user that there is not."""
+    return os.path.expanduser(reference)  # noqa: PTH111  Path's own raises for that
+
+
+def _is_gguf(path: str) -> bool:
+    return path.lower().endswith(".gguf")
+
+
+def _local_directory(reference: str, folder: Path) -> Path:
+    if reference in _NAMED:
+        if not default_path().is_dir():
+            raise TestbedError(
+                f"Model '{reference}' is not in {default_path()}, run: testbed models fetch"
+            )
+        if reference == DEFAULT_MODEL:
+            return default_path()
+        return shipped_draft(DEFAULT_DRAFT, default_path())
+    path = folder / _at_home(reference)
+    if os.path.isdir(path):  # noqa: PTH112  Path's own raises for some names
+        return path.resolve()
+    if _is_gguf(reference):
+        return add_gguf(path)
+    if _HUB_ID.fullmatch(reference):
+        from testbed.models.store.hub import download  # noqa: PLC0415  slow, and seldom needed
+
+        return download(reference)
+    raise TestbedError(
+        f"There is no model '{reference}'; allowed are {', '.join(_NAMED)}, "
+        "a model directory, a .gguf file and a Hugging Face id like org/name."
+    )

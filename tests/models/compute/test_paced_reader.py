@@ -1,0 +1,116 @@
+"""Passes last as long as their pace says, are traced, and decide nothing."""
+
+from __future__ import annotations
+
+import contextlib
+
+import numpy as np
+import pytest
+
+from testbed.device import decode
+from testbed.events import Tracer, read_events
+from testbed.models.cached_reader import Reader
+from testbed.models.compute import paced_reader as passes_module
+from testbed.models.compute.pace import Pace
+from testbed.models.compute.paced_reader import Passes
+from testbed.transport.inprocess import InProcessChannel
+from testbed.transport.server import VerifierServer
+from tests.toy import PROMPT, ToyModel, decode_locally, similar_models, task
+
+PACE = Pace(per_pass=4e-3, per_token=1e-3)
+
+
+class Clock:
+    """Time that passes only in sleep."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def monotonic_ns(self) -> int:
+        return round(self.now * 1e9)
+
+    def sleep_until(self, moment: float) -> None:
+        self.now = max(self.now, moment)
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr("time.monotonic_ns", clock.monotonic_ns)
+    monkeypatch.setattr(passes_module, "sleep_until", clock.sleep_until)
+    return clock
+
+
+@pytest.fixture
+def trace(tmp_path):
+    with contextlib.closing(Tracer("device", tmp_path / "events.jsonl")) as trace:
+        yield trace
+
+
+def passes_of(trace, pace):
+    return Passes(Reader(ToyModel(5, 1).session()), trace, "device/0", pace)
+
+
+def written(trace, tmp_path):
+    trace.flush()
+    return read_events(tmp_path / "events.jsonl")
+
+
+def test_a_pass_lasts_as_long_as_its_tokens_ask_whatever_its_body_took(clock, trace, tmp_path):
+    passes = passes_of(trace, PACE)
+    for text, body, wanted in (
+        ([0, 1, 2], 0.002, 0.007),
+        ([0, 1, 2, 3], 0.0, 0.005),
+        ([0, 1, 4, 4], 0.010, 0.010),  # two new ones; late
+    ):
+        start = clock.now
+        with passes.over(text) as logits:
+            clock.now += body
+        assert clock.now - start == pytest.approx(wanted)
+        np.testing.assert_array_equal(logits[-1], ToyModel(5, 1).after(text))
+    spans = written(trace, tmp_path)
+    assert [(s["event"], s["tokens"], s["dur"]) for s in spans] == [
+        ("forward", 3, 7_000_000), ("forward", 1, 5_000_000), ("forward", 2, 10_000_000),
+    ]  # fmt: skip
+
+
+def test_what_was_read_ahead_costs_nothing(clock, trace, tmp_path):
+    passes = passes_of(trace, PACE)
+    with passes.over([0, 1, 2]):
+        pass
+    before = clock.now
+    with passes.over([0, 1, 2]) as logits:
+        pass
+    assert clock.now == before
+    np.testing.assert_array_equal(logits[-1], ToyModel(5, 1).after([0, 1, 2]))
+    assert len(written(trace, tmp_path)) == 1
+
+
+def test_without_a_pace_nobody_waits(clock, trace, tmp_path):
+    passes = passes_of(trace, None)
+    with passes.over([0, 1]):
+        clock.now += 0.003
+    assert clock.now == pytest.approx(100.003)
+    (span,) = written(trace, tmp_path)
+    assert span["dur"] == pytest.approx(3e6, abs=1)
+
+
+@pytest.mark.parametrize("method", ["dssd", "qs", "cloud_ar", "device_only", "tslt_tree"])
+def test_a_paced_text_is_the_unpaced_one_and_both_ends_pay_for_each_pass(method, tmp_path):
+    draft, target = similar_models(5)
+    the_task = task(method, 12)
+    device, verifier = tmp_path / "device.jsonl", tmp_path / "verifier.jsonl"
+    server = VerifierServer(target, pace=Pace(2e-3, 0.5e-3))
+    server.trace = Tracer("verifier", verifier)
+    with contextlib.closing(Tracer("device", device)) as trace:
+        paced = decode(
+            the_task, PROMPT, draft, InProcessChannel(server), timeout=60, trace=trace, pace=PACE
+        )
+    server.trace.close()
+    assert paced.tokens == decode_locally(the_task, draft, target).tokens
+    for path, pace, span in ((device, PACE, "draft"), (verifier, server._pace, "verify")):
+        events = read_events(path)
+        forward = [event for event in events if event["event"] == "forward"]
+        assert all(event["dur"] >= 1e9 * pace.seconds(event["tokens"]) for event in forward)
+        # Whatever drafting or verifying there was, passes are the most of it.
+        assert bool(forward) == any(event["event"] == span for event in events)

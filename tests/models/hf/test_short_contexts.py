@@ -1,0 +1,52 @@
+"""Models that read shorter texts than warming up and trials read by themselves."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import msgspec
+import pytest
+from transformers import OPTConfig, OPTForCausalLM
+
+from nodes.arguments import WARM_BLOCK, WARM_PROMPT, load_warm
+from testbed.errors import TestbedError
+from testbed.models.cpu.backends import taken_apart
+from testbed.models.cpu.operator_trial import try_operator
+from testbed.models.hf.directory import ModelDirectory
+from testbed.models.hf.model import load_network
+from testbed.models.spec import HuggingFaceSpec, OperatorChoice
+from tests.models.tiny import LOGITS, save
+
+NONE = OperatorChoice(None, "plain layers: not tried", "here")
+
+
+def short(path: Path, positions: int) -> Path:
+    """One with a learnt vector for each position, beyond which there is nothing to add."""
+    config = OPTConfig(
+        vocab_size=LOGITS, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, ffn_dim=64,
+        word_embed_proj_dim=32, max_position_embeddings=positions, bos_token_id=1, eos_token_id=2,
+        pad_token_id=0,
+    )  # fmt: skip
+    return save(OPTForCausalLM(config), path)
+
+
+@pytest.mark.parametrize("positions", [8, 20, WARM_PROMPT + WARM_BLOCK])
+def test_a_model_of_few_positions_is_warmed_up_and_tried(tmp_path, positions):
+    path = short(tmp_path, positions)
+    spec = HuggingFaceSpec(str(path), "short", operators=NONE)
+    model = load_warm(msgspec.json.encode(spec).decode(), "draft")
+    assert model.context_length == positions
+    session = model.session()
+    session.extend([5] * positions)
+    taken = taken_apart(load_network(path, "short", "fp32", (), "cpu"), "short", "fp32", "cpu")
+    choice = try_operator(taken, "fp32", LOGITS, room=positions)
+    assert "refused" not in choice.why
+
+
+def test_one_of_fewer_than_rollback_is_proved_on_is_refused(tmp_path):
+    path = short(tmp_path, 8)
+    config = json.loads((path / "config.json").read_text())
+    (path / "config.json").write_text(json.dumps(config | {"max_position_embeddings": 7}))
+    with pytest.raises(TestbedError, match=r"up to 7 tokens .*; allowed is a number from 8 on"):
+        ModelDirectory(path, "short")

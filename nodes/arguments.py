@@ -10,7 +10,6 @@ import msgspec
 
 from testbed import clock
 from testbed.clock import LARGEST_DILATION
-from testbed.control import NodeEnd
 from testbed.errors import TestbedError
 from testbed.exit_codes import ERROR, INTERRUPTED
 from testbed.host.allocator import keep_freed_memory
@@ -23,7 +22,8 @@ from testbed.models.load import load_model
 from testbed.models.spec import ModelSpec, Role
 from testbed.output.streams import protect_streams
 from testbed.output.terminal import complain
-from testbed.transport.channel import LONGEST_TIMEOUT
+from testbed.protocol.channel import LONGEST_TIMEOUT
+from testbed.protocol.control import NodeEnd
 
 WARM_PROMPT, WARM_BLOCK = 32, 5
 """Tokens read at once while warming up: like a prompt, and like a block of drafts."""

@@ -18,9 +18,7 @@ from typing import Any
 from nodes.arguments import int64, load_warm, parser, positive, run
 from testbed import clock
 from testbed.config.yaml_loader import parse_yaml
-from testbed.control import Begin, Decode, Failed, NodeEnd, Progress, Ready, Result
 from testbed.decoding.sampling import Sampling
-from testbed.device import decode
 from testbed.errors import TestbedError
 from testbed.events import Tracer
 from testbed.host.machine_errors import REPORTABLE, sentence
@@ -28,8 +26,10 @@ from testbed.methods.base import method_class
 from testbed.models.base import Model
 from testbed.models.compute.pace import Pace
 from testbed.output.terminal import say, write
-from testbed.task import Task
-from testbed.transport.channel import Channel, NoChannel
+from testbed.protocol.channel import Channel, NoChannel
+from testbed.protocol.control import Begin, Decode, Failed, NodeEnd, Progress, Ready, Result
+from testbed.protocol.device_loop import decode
+from testbed.protocol.request import Task
 from testbed.transport.endpoint import to_connect
 from testbed.transport.zmq_client import ZmqChannel
 

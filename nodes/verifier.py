@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from nodes.arguments import load_warm, parser
-from testbed.control import Begin, NodeEnd, Ready
 from testbed.errors import TestbedError
 from testbed.events import Tracer
 from testbed.output.terminal import say
+from testbed.protocol.control import Begin, NodeEnd, Ready
+from testbed.protocol.messages import PORT
+from testbed.protocol.verifier_server import VerifierServer
 from testbed.transport.endpoint import is_loopback
-from testbed.transport.messages import PORT
-from testbed.transport.server import VerifierServer
 from testbed.transport.zmq_server import ZmqVerifier
 
 

@@ -36,9 +36,7 @@ import msgspec
 import yaml
 from limits import Figure, command
 
-from testbed.control import Begin, Decode, Progress, Ready, Result
 from testbed.decoding.sampling import Sampling
-from testbed.device import Decoded, decode
 from testbed.events import Tracer, read_events
 from testbed.experiment import checked
 from testbed.methods.device_context import Counts
@@ -51,9 +49,11 @@ from testbed.models.store.catalog import DEFAULT_DRAFT, resolve
 from testbed.models.store.fetch import DEFAULT_MODEL
 from testbed.node_process import NodeProcess
 from testbed.prompts.file import File
-from testbed.task import Task
-from testbed.transport.inprocess import InProcessChannel
-from testbed.transport.server import VerifierServer
+from testbed.protocol.control import Begin, Decode, Progress, Ready, Result
+from testbed.protocol.device_loop import Decoded, decode
+from testbed.protocol.request import Task
+from testbed.protocol.verifier_server import VerifierServer
+from testbed.transport.in_process import InProcessChannel
 
 KINDS = ("chat", "code", "reasoning")  # of prompts, all under 200 tokens
 EACH = 2  # of every kind

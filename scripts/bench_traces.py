@@ -29,15 +29,15 @@ from limits import Figure, command
 
 from testbed.captures import Entry
 from testbed.decoding.sampling import Sampling
-from testbed.device import decode
 from testbed.events import Tracer
 from testbed.launch import launch
 from testbed.models.synthetic import SyntheticModel
+from testbed.protocol.device_loop import decode
+from testbed.protocol.request import Task
+from testbed.protocol.verifier_server import VerifierServer
 from testbed.results import Results
 from testbed.scenario import load_scenario
-from testbed.task import Task
-from testbed.transport.inprocess import InProcessChannel
-from testbed.transport.server import VerifierServer
+from testbed.transport.in_process import InProcessChannel
 
 VOCABULARY, ACCEPTANCE = 50272, 0.8
 TEXTS, TOKENS = 60, 200

@@ -7,12 +7,12 @@ import time
 from dataclasses import dataclass
 
 from testbed import clock
-from testbed.control import Result
 from testbed.emulation.namespace import InterfaceCounters
 from testbed.emulation.network import Network
 from testbed.emulation.topology import LinkDeclaration
 from testbed.emulation.wire import DirectionCounters, WireCounters
 from testbed.events import Event
+from testbed.protocol.control import Result
 from testbed.traces.summary import WireBytes
 from testbed.traces.verdict import Verdict
 

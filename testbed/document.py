@@ -29,8 +29,8 @@ from testbed.clock import LARGEST_DILATION
 from testbed.decoding.sampling import Sampling
 from testbed.energy import Energy
 from testbed.models.spec import Device, Dtype
+from testbed.protocol.channel import LONGEST_TIMEOUT
 from testbed.sweep import Sweep
-from testbed.transport.channel import LONGEST_TIMEOUT
 
 
 class Strict(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):

@@ -15,7 +15,6 @@ from testbed import clock
 from testbed.accounting import Accountant, judge_messages
 from testbed.calibration.short import check_links, severity, why
 from testbed.captures import Captures, Counted, Seen, judge_captures
-from testbed.control import Begin, Decode, Failed, Progress, Ready, Report, Result
 from testbed.emulation.network import Network
 from testbed.emulation.punctuality import (
     judge_changes,
@@ -38,9 +37,11 @@ from testbed.node_process import NodeProcess, receive_any
 from testbed.plan import Plan
 from testbed.processors import Processors
 from testbed.progress import Display
+from testbed.protocol.control import Begin, Decode, Failed, Progress, Ready, Report, Result
+from testbed.protocol.messages import PORT
+from testbed.protocol.request import Task
 from testbed.results import Results
 from testbed.scenario import MethodEntry, Scenario
-from testbed.task import Task
 from testbed.traces.pacing import lateness
 from testbed.traces.packets import judge_packets
 from testbed.traces.phases import Flight, Recovery, TextTimes, round_times
@@ -48,7 +49,6 @@ from testbed.traces.prediction import Route
 from testbed.traces.recovery import Recoveries
 from testbed.traces.summary import Row, summarise
 from testbed.traces.verdict import Verdict
-from testbed.transport.messages import PORT
 
 T = TypeVar("T")
 _LOADING = 300.0  # seconds a node may take to load its model, beside reading it

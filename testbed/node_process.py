@@ -13,11 +13,11 @@ from typing import Any
 
 import msgspec
 
-from testbed.control import Command, Ending, Report
 from testbed.errors import TestbedError
 from testbed.host.machine_errors import sentence
 from testbed.host.process_endings import await_end
 from testbed.host.realtime import PATIENCE
+from testbed.protocol.control import Command, Ending, Report
 
 
 class NodeProcess:

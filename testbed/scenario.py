@@ -47,8 +47,8 @@ from testbed.models.compute.profiles import find_compute_profile, place_profiles
 from testbed.models.spec import Role
 from testbed.models.store.catalog import place_model
 from testbed.prompts.reader import PromptReader
+from testbed.protocol.channel import LONGEST_TIMEOUT
 from testbed.sweep import Values, at_point, differences, point_text, read_points, swept_keys
-from testbed.transport.channel import LONGEST_TIMEOUT
 
 VERIFIERS = ("base_station", "cloud")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")

@@ -12,7 +12,7 @@ import pytest
 
 from testbed.decoding.sampling import Sampling
 from testbed.methods import device_context
-from testbed.transport import server
+from testbed.protocol import verifier_server
 from tests.enumeration import law
 from tests.toy import decode_locally, first_round, target_law
 
@@ -75,7 +75,7 @@ def scripted_clocks():
     """Time at both ends goes on by a script, so that it is the same on every path."""
     with (
         patch.object(device_context, "clock", _clock([1, 7, 2, 30, 3])),
-        patch.object(server, "clock", _clock([1, 5, 1, 9, 2])),
+        patch.object(verifier_server, "clock", _clock([1, 5, 1, 9, 2])),
     ):
         yield
 

@@ -10,14 +10,14 @@ import zmq
 
 from nodes.arguments import parser
 from testbed import clock
-from testbed.device import decode
 from testbed.drafting import base as drafting
 from testbed.events import Tracer, read_events
 from testbed.methods import base as methods
 from testbed.models.compute import paced_reader
 from testbed.models.compute.pace import Pace
-from testbed.transport.inprocess import InProcessChannel
-from testbed.transport.server import VerifierServer
+from testbed.protocol.device_loop import decode
+from testbed.protocol.verifier_server import VerifierServer
+from testbed.transport.in_process import InProcessChannel
 from testbed.transport.zmq_client import harden, send_heartbeats
 from testbed.transport.zmq_server import detect_dead_peers
 from tests.toy import PROMPT, similar_models, task

@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 
 from testbed import node_process
-from testbed.control import Ready
 from testbed.errors import TestbedError
 from testbed.node_process import NodeProcess
+from testbed.protocol.control import Ready
 
 NODE = """
 import errno, os
 os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # its log has no space
 from nodes.arguments import run
-from testbed.control import NodeEnd, Ready
+from testbed.protocol.control import NodeEnd, Ready
 
 def main():
     {ready}

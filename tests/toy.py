@@ -9,13 +9,13 @@ from unittest.mock import patch
 import numpy as np
 
 from testbed.decoding.sampling import Sampling, distribution
-from testbed.device import decode
 from testbed.events import Tracer
 from testbed.methods import base
 from testbed.methods.base import Method
-from testbed.task import Task
-from testbed.transport.inprocess import InProcessChannel
-from testbed.transport.server import VerifierServer
+from testbed.protocol.device_loop import decode
+from testbed.protocol.request import Task
+from testbed.protocol.verifier_server import VerifierServer
+from testbed.transport.in_process import InProcessChannel
 
 PLAIN = Sampling()
 PROMPT = (0, 1)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from testbed.transport.inprocess import InProcessChannel
-from testbed.transport.messages import Open, Reply, Round, from_frames
+from testbed.protocol.messages import Open, Reply, Round, from_frames
+from testbed.transport.in_process import InProcessChannel
 from tests.toy import decode_locally, similar_models
 
 V, B_ID = 37, 6

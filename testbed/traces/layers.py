@@ -26,9 +26,9 @@ from scapy.fields import (
 from scapy.layers.inet import TCP
 from scapy.packet import Packet, Raw, bind_layers
 
+from testbed.protocol.messages import CHECKSUM_SIZE, PORT, Message, decode_header
 from testbed.traces.ledger import Book
 from testbed.traces.zmtp import COMMAND, GREETING, LONG, MORE, frame_at
-from testbed.transport.messages import CHECKSUM_SIZE, PORT, Message, decode_header
 
 
 class Zmtp(Packet):
@@ -101,7 +101,7 @@ class ZmtpCommand(Packet):
 
 
 class MessageHeader(Packet):
-    """The header frame of one of our messages, see testbed.transport.messages."""
+    """The header frame of one of our messages, see testbed.protocol.messages."""
 
     name = "message"
     fields_desc: ClassVar[list[Any]] = [

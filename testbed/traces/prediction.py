@@ -14,9 +14,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from testbed.control import Result
 from testbed.decoding.theory import expected_tokens
 from testbed.links.spec import Duplex
+from testbed.protocol.control import Result
 
 _SEGMENT, _HEADERS = 1448, 66
 """Bytes of a message that a frame carries, with TCP's timestamps, and of its headers around it."""

@@ -10,8 +10,8 @@ import msgspec
 
 from testbed.bounds import Share
 from testbed.clock import LARGEST_DILATION
-from testbed.control import Result
 from testbed.events import Event
+from testbed.protocol.control import Result
 from testbed.traces.prediction import Route, predict_on_air, predict_tokens_per_round
 from testbed.traces.verdict import Level
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from testbed.errors import TestbedError
-from testbed.transport.messages import Message, ProtocolError, from_frames
+from testbed.protocol.messages import Message, ProtocolError, from_frames
 
 GREETING = 64
 """Bytes that each side starts with."""

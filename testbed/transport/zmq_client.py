@@ -9,9 +9,9 @@ from zmq.utils.monitor import recv_monitor_message
 
 from testbed import clock
 from testbed.errors import TestbedError
-from testbed.transport.channel import LinkTimeout, Reconnected
+from testbed.protocol.channel import LinkTimeout, Reconnected
+from testbed.protocol.messages import MAX_MESSAGE
 from testbed.transport.endpoint import to_connect
-from testbed.transport.messages import MAX_MESSAGE
 
 HEARTBEAT = 5.0
 """Seconds between the heartbeats of a device."""

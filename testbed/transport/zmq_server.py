@@ -9,8 +9,8 @@ import zmq
 
 from testbed import clock
 from testbed.errors import TestbedError
+from testbed.protocol.verifier_server import VerifierServer
 from testbed.transport.endpoint import to_listen
-from testbed.transport.server import VerifierServer
 from testbed.transport.zmq_client import HEARTBEAT, harden, longest_silence, milliseconds
 
 BURST = 100

@@ -7,13 +7,13 @@ from unittest.mock import patch
 
 import pytest
 
-from testbed.device import decode
 from testbed.errors import TestbedError
 from testbed.events import Tracer, read_events
 from testbed.methods.device_context import DeviceSide
 from testbed.models.synthetic import SyntheticModel
-from testbed.transport.inprocess import InProcessChannel
-from testbed.transport.server import VerifierServer
+from testbed.protocol.device_loop import decode
+from testbed.protocol.verifier_server import VerifierServer
+from testbed.transport.in_process import InProcessChannel
 from tests.toy import PROMPT, ToyModel, decode_locally, similar_models, task
 
 V, TOKENS = 2000, 60

@@ -13,7 +13,7 @@ import pytest
 
 from testbed.methods.base import methods
 from testbed.models.cached_reader import Reader
-from testbed.transport.inprocess import InProcessChannel
+from testbed.transport.in_process import InProcessChannel
 from tests.toy import PROMPT, ToyModel, ToySession, decode_locally, task
 
 TOKENS = 40
@@ -83,8 +83,8 @@ def pair(agree: bool) -> tuple[WholeTextModel, WholeTextModel]:
 def test_a_cache_decides_nothing(method, agree):
     cached = decode_locally(task(method, TOKENS), *pair(agree))
     with (
-        patch("testbed.device.Reader", Forgetful),
-        patch("testbed.transport.server.Reader", Forgetful),
+        patch("testbed.protocol.device_loop.Reader", Forgetful),
+        patch("testbed.protocol.verifier_server.Reader", Forgetful),
     ):
         fresh = decode_locally(task(method, TOKENS), *pair(agree))
     assert cached.tokens == fresh.tokens
@@ -93,7 +93,7 @@ def test_a_cache_decides_nothing(method, agree):
 
 def test_a_reader_that_omits_the_last_draft_would_show():
     right = decode_locally(task("dsd", TOKENS), *pair(agree=True))
-    with patch("testbed.device.Reader", Omitting):
+    with patch("testbed.protocol.device_loop.Reader", Omitting):
         wrong = decode_locally(task("dsd", TOKENS), *pair(agree=True))
     assert right.counts.accepted == right.counts.drafted
     assert wrong.counts.accepted < wrong.counts.drafted

@@ -17,8 +17,8 @@ from testbed.errors import TestbedError
 from testbed.methods import dssd_lazy
 from testbed.methods.dssd_lazy import DssdLazy
 from testbed.methods.verifier_context import Answer
-from testbed.transport.inprocess import InProcessChannel
-from testbed.transport.messages import Round, from_frames, to_frames
+from testbed.protocol.messages import Round, from_frames, to_frames
+from testbed.transport.in_process import InProcessChannel
 from tests.laws import SAMPLINGS, text_law_error
 from tests.options import refusal
 from tests.toy import PROMPT, ToyModel, decode_locally, similar_models, task, with_method

@@ -8,14 +8,14 @@ import pytest
 from testbed.decoding.bit_counts import tk_slt_bits
 from testbed.decoding.sampling import Sampling
 from testbed.decoding.theory import expected_tokens, relative_cost
-from testbed.device import decode
 from testbed.drafting.qs_dqn import RESOLUTIONS
 from testbed.events import Tracer
 from testbed.models.synthetic import SyntheticModel
+from testbed.protocol.device_loop import decode
+from testbed.protocol.request import Task
+from testbed.protocol.verifier_server import VerifierServer
 from testbed.scenario import load_scenario
-from testbed.task import Task
-from testbed.transport.inprocess import InProcessChannel
-from testbed.transport.server import VerifierServer
+from testbed.transport.in_process import InProcessChannel
 from tests.records import row
 
 

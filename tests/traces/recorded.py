@@ -14,7 +14,7 @@ from scapy.layers.inet import IP, TCP
 from scapy.layers.l2 import ARP, Ether
 from scapy.utils import PcapNgWriter, PcapWriter, rdpcap
 
-from testbed.transport.messages import VERSION, Reply, Round, to_frames
+from testbed.protocol.messages import VERSION, Reply, Round, to_frames
 
 UP, DOWN = "02:00:00:00:00:01", "02:00:00:00:00:02"
 """Ethernet addresses of a device and its verifier."""

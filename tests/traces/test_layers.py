@@ -6,8 +6,8 @@ import pytest
 from scapy.layers.inet import TCP
 from scapy.layers.l2 import Ether
 
+from testbed.protocol.messages import from_frames
 from testbed.traces.layers import MessageHeader, Payload, ZmtpFrame, elements_of, elements_table
-from testbed.transport.messages import from_frames
 from tests.traces.recorded import ANSWERS, SENT, segments, streams
 from tests.traces.test_ledger import book
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from testbed.clock import LARGEST_DILATION
-from testbed.control import Result
+from testbed.protocol.control import Result
 from testbed.traces.prediction import Hop, Route
 from testbed.traces.summary import (
     SHORTEST,

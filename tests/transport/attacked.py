@@ -14,8 +14,8 @@ import zmq
 
 from nodes import verifier
 from nodes.arguments import run
+from testbed.protocol.verifier_server import VerifierServer
 from testbed.transport import zmq_client, zmq_server
-from testbed.transport.server import VerifierServer
 
 SOON = 0.3
 """Seconds between heartbeats."""

@@ -20,10 +20,10 @@ import msgspec
 import pytest
 
 from testbed import clock
-from testbed.device import decode
 from testbed.events import Tracer
 from testbed.models.compute.pace import Pace
-from testbed.transport.channel import LinkTimeout
+from testbed.protocol.channel import LinkTimeout
+from testbed.protocol.device_loop import decode
 from testbed.transport.zmq_client import ZmqChannel
 from tests.toy import PROMPT, task
 from tests.transport import attacks

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from testbed.errors import TestbedError
-from testbed.transport.inprocess import InProcessChannel
-from testbed.transport.messages import Refused, Reply, Unknown, from_frames
-from testbed.transport.server import VerifierServer
+from testbed.protocol.messages import Refused, Reply, Unknown, from_frames
+from testbed.protocol.verifier_server import VerifierServer
+from testbed.transport.in_process import InProcessChannel
 from tests.toy import ToyModel, decode_locally, models, task
 from tests.transport.test_refusals import V, a_round, opening
 

@@ -8,9 +8,8 @@ from functools import partial
 import pytest
 
 from testbed.errors import TestbedError
-from testbed.transport.channel import LinkTimeout, Reconnected
-from testbed.transport.inprocess import InProcessChannel
-from testbed.transport.messages import (
+from testbed.protocol.channel import LinkTimeout, Reconnected
+from testbed.protocol.messages import (
     VERSION,
     Close,
     Refused,
@@ -18,7 +17,8 @@ from testbed.transport.messages import (
     from_frames,
     to_frames,
 )
-from testbed.transport.server import VerifierServer
+from testbed.protocol.verifier_server import VerifierServer
+from testbed.transport.in_process import InProcessChannel
 from tests.toy import ToyModel, decode_locally, models, task
 from tests.wire import decode_over
 
@@ -178,7 +178,7 @@ def test_what_the_verifier_cannot_read_is_said_at_once():
 
 
 def test_a_message_too_large_is_not_sent(monkeypatch):
-    monkeypatch.setattr("testbed.transport.client.MAX_MESSAGE", 100)
+    monkeypatch.setattr("testbed.protocol.verifier_client.MAX_MESSAGE", 100)
     with pytest.raises(TestbedError, match="larger than verifier takes, 100 B"):
         decode_locally(task("dsd", 5), DRAFT, TARGET)
 

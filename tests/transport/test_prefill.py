@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from testbed.transport.inprocess import InProcessChannel
+from testbed.transport.in_process import InProcessChannel
 from tests.toy import PROMPT, ToyModel, ToySession, decode_locally, similar_models, task
 
 

@@ -18,7 +18,7 @@ from testbed.methods.base import methods
 from testbed.methods.ksqs import likeliest
 from testbed.methods.qs import Qs, QsOptions
 from testbed.methods.verifier_context import Answer
-from testbed.transport.messages import (
+from testbed.protocol.messages import (
     CHECKSUM_SIZE,
     VERSION,
     Open,
@@ -28,7 +28,7 @@ from testbed.transport.messages import (
     from_frames,
     to_frames,
 )
-from testbed.transport.server import VerifierServer
+from testbed.protocol.verifier_server import VerifierServer
 from tests.toy import PROMPT, ToyModel, decode_locally, models, task, with_method
 from tests.wire import decode_noting
 

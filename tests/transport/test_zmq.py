@@ -10,13 +10,13 @@ import threading
 import pytest
 import zmq
 
-from testbed.device import decode
 from testbed.errors import TestbedError
 from testbed.events import Tracer
+from testbed.protocol.channel import LinkTimeout, Reconnected
+from testbed.protocol.device_loop import decode
+from testbed.protocol.messages import MAX_MESSAGE
+from testbed.protocol.verifier_server import VerifierServer
 from testbed.transport import zmq_client, zmq_server
-from testbed.transport.channel import LinkTimeout, Reconnected
-from testbed.transport.messages import MAX_MESSAGE
-from testbed.transport.server import VerifierServer
 from testbed.transport.zmq_client import ZmqChannel, harden
 from testbed.transport.zmq_server import ZmqVerifier
 from tests.toy import decode_locally, models, task

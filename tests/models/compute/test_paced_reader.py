@@ -7,14 +7,14 @@ import contextlib
 import numpy as np
 import pytest
 
-from testbed.device import decode
 from testbed.events import Tracer, read_events
 from testbed.models.cached_reader import Reader
 from testbed.models.compute import paced_reader as passes_module
 from testbed.models.compute.pace import Pace
 from testbed.models.compute.paced_reader import Passes
-from testbed.transport.inprocess import InProcessChannel
-from testbed.transport.server import VerifierServer
+from testbed.protocol.device_loop import decode
+from testbed.protocol.verifier_server import VerifierServer
+from testbed.transport.in_process import InProcessChannel
 from tests.toy import PROMPT, ToyModel, decode_locally, similar_models, task
 
 PACE = Pace(per_pass=4e-3, per_token=1e-3)

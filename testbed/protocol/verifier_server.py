@@ -24,7 +24,7 @@ from testbed.models.base import Model, require_context
 from testbed.models.cached_reader import Reader
 from testbed.models.compute.pace import Pace
 from testbed.models.compute.paced_reader import Passes
-from testbed.transport.messages import (
+from testbed.protocol.messages import (
     NO_SESSION,
     VERSION,
     Close,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from testbed.transport.server import VerifierServer
+from testbed.protocol.verifier_server import VerifierServer
 
 
 class InProcessChannel:

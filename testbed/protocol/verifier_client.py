@@ -12,8 +12,8 @@ from testbed.codecs.tokens import encode_tokens
 from testbed.errors import TestbedError
 from testbed.events import Tracer
 from testbed.methods.device_context import Traffic
-from testbed.transport.channel import Channel, LinkTimeout, Reconnected
-from testbed.transport.messages import (
+from testbed.protocol.channel import Channel, LinkTimeout, Reconnected
+from testbed.protocol.messages import (
     MAX_MESSAGE,
     NO_SESSION,
     VERSION,

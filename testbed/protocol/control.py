@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import msgspec
 
-from testbed.task import Task
+from testbed.protocol.request import Task
 
 
 class Begin(msgspec.Struct, tag=True):
@@ -45,7 +45,7 @@ class Progress(msgspec.Struct, tag=True):
 
 
 class Result(msgspec.Struct, tag=True):
-    """From the device: the text is decoded. See testbed.device.Decoded."""
+    """From the device: the text is decoded. See testbed.protocol.device_loop.Decoded."""
 
     tokens: list[int]
     text: str

@@ -15,10 +15,10 @@ from testbed.models.base import Model, require_context
 from testbed.models.cached_reader import Reader
 from testbed.models.compute.pace import Pace
 from testbed.models.compute.paced_reader import Passes
-from testbed.task import Task
-from testbed.transport.channel import Channel
-from testbed.transport.client import VerifierClient
-from testbed.transport.messages import VERSION, Open
+from testbed.protocol.channel import Channel
+from testbed.protocol.messages import VERSION, Open
+from testbed.protocol.request import Task
+from testbed.protocol.verifier_client import VerifierClient
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""What device and verifier say to each other, and both ends of it; no sockets."""

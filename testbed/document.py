@@ -27,7 +27,7 @@ from testbed.bounds import (
 )
 from testbed.clock import LARGEST_DILATION
 from testbed.decoding.sampling import Sampling
-from testbed.energy import Energy
+from testbed.links.units import parse_energy
 from testbed.models.spec import Device, Dtype
 from testbed.protocol.channel import LONGEST_TIMEOUT
 from testbed.sweep import Sweep
@@ -127,6 +127,20 @@ class Ways(Strict):
     changes: Annotated[list[Any], msgspec.Meta(max_length=MOST_MOMENTS)] = []
 
 
+class Energy(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """J per drafted token and J per bit sent, as scenarios write them: "80mJ".
+
+    The first is that of a pass of the draft model, which yields a token of a chain.
+    """
+
+    per_drafted_token: str
+    per_bit: str
+
+    def __post_init__(self) -> None:
+        for value in (self.per_drafted_token, self.per_bit):
+            parse_energy(value)
+
+
 class Document(Strict):
     """A scenario file as written; links and methods are checked one by one afterwards."""
 
@@ -155,6 +169,6 @@ class Document(Strict):
     capture: bool = True
     """Whether all frames are recorded at both ends of every link; see testbed.captures."""
     energy: Energy | None = None
-    """What a device spends, see testbed.energy."""
+    """What a device spends, see testbed.analysis.energy."""
     sweep: Sweep = {}
     """Keys whose values vary; the whole scenario is run at each point."""

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from testbed.document import Energy
 from testbed.links.units import parse_energy
 from testbed.measures import draft_passes
 from testbed.traces.summary import Row
@@ -30,25 +31,12 @@ class Spent(NamedTuple):
         return None if self.drafting is None else self.drafting + self.sending
 
 
-class Energy(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """J per drafted token and J per bit sent, as scenarios write them: "80mJ".
-
-    The first is that of a pass of the draft model, which yields a token of a chain.
-    """
-
-    per_drafted_token: str
-    per_bit: str
-
-    def __post_init__(self) -> None:
-        for value in (self.per_drafted_token, self.per_bit):
-            parse_energy(value)
-
-    def spent(self, rows: Sequence[Row]) -> Spent:
-        """What these texts took. Bits are those of the frames on the device's own links."""
-        bits = 8 * sum(row.uplink_wire_bytes for row in rows)
-        passes = draft_passes(rows)
-        drafting = None if passes is None else parse_energy(self.per_drafted_token) * passes
-        return Spent(drafting, parse_energy(self.per_bit) * bits)
+def spent(energy: Energy, rows: Sequence[Row]) -> Spent:
+    """Energy of these generations; bits are those of the frames on the device's own links."""
+    bits = 8 * sum(row.uplink_wire_bytes for row in rows)
+    passes = draft_passes(rows)
+    drafting = None if passes is None else parse_energy(energy.per_drafted_token) * passes
+    return Spent(drafting, parse_energy(energy.per_bit) * bits)
 
 
 def energy_of(scenario: Mapping[str, Any]) -> Energy | None:

@@ -21,7 +21,7 @@ import msgspec
 
 from testbed.config.convert import convert
 from testbed.config.yaml_loader import dump_yaml, parse_yaml
-from testbed.energy import Energy
+from testbed.document import Energy
 from testbed.errors import TestbedError
 from testbed.events import Event, read_events
 from testbed.files import stored_json

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from testbed.claims import THIS_RUN, claims
-from testbed.energy import Energy, energy_of
+from testbed.document import Energy
+from testbed.energy import energy_of, spent
 from testbed.generations import STAR, Sample, points_of
 from testbed.intervals import Interval, speed, speed_ratio
 from testbed.measures import (
@@ -289,9 +290,9 @@ def energy_table(samples: Sequence[Sample], energy: Energy) -> Table:
     """What devices spent, by the scenario's own model."""
     table = MethodTable(samples, "drafting", "sending", "together", first="mJ/token")
     for method, mine in table.methods():
-        spent, tokens = energy.spent(mine), sum(row.tokens for row in mine)
-        joules = (spent.drafting, spent.sending, spent.together)
-        table.add_row(method, *("–" if j is None else f"{1000 * j / tokens:,.2f}" for j in joules))
+        joules, tokens = spent(energy, mine), sum(row.tokens for row in mine)
+        parts = (joules.drafting, joules.sending, joules.together)
+        table.add_row(method, *("–" if j is None else f"{1000 * j / tokens:,.2f}" for j in parts))
     return table
 
 

@@ -103,10 +103,10 @@ def test_passes_that_yield_nothing_are_passes():
 def test_energy_is_what_the_scenario_says():
     energy = energy_of({"energy": {"per_drafted_token": "80mJ", "per_bit": "100nJ"}})
     assert energy is not None
-    assert energy.spent(ROWS) == pytest.approx((28 * 0.08, 2 * 2000 * 8 * 1e-7))
-    assert energy.spent([alone("device_only", tokens=7)]) == pytest.approx((7 * 0.08, 0))
-    assert energy.spent([*ROWS, OLD]) == (None, pytest.approx(3 * 2000 * 8 * 1e-7))
-    assert energy.spent([OLD]).together is None
+    assert spent(energy, ROWS) == pytest.approx((28 * 0.08, 2 * 2000 * 8 * 1e-7))
+    assert spent(energy, [alone("device_only", tokens=7)]) == pytest.approx((7 * 0.08, 0))
+    assert spent(energy, [*ROWS, OLD]) == (None, pytest.approx(3 * 2000 * 8 * 1e-7))
+    assert spent(energy, [OLD]).together is None
     assert energy_of({}) is energy_of({"energy": None}) is None
     with pytest.raises(ValueError, match="write a number and one of nJ, uJ, mJ, J"):
         Energy(per_drafted_token="5", per_bit="0")

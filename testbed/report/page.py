@@ -12,7 +12,8 @@ from typing import NamedTuple
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from testbed.energy import Energy, energy_of
+from testbed.document import Energy
+from testbed.energy import energy_of
 from testbed.errors import TestbedError
 from testbed.files.whole_file import write_whole
 from testbed.generations import STAR, Point, counting, points_of

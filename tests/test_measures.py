@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from testbed import measures
-from testbed.energy import Energy, energy_of
+from testbed.energy import energy_of, spent
 from testbed.intervals import speed
 from testbed.traces.phases import PHASES
 from tests.records import alone, row

@@ -19,7 +19,7 @@ from testbed.generations import STAR, Point, Sample, merged, n_of, points_of, wh
 from testbed.output.visible import in_one_line
 from testbed.report.words import short
 from testbed.results import Results
-from testbed.sweep import namer
+from testbed.scenario.sweep import namer
 
 COLUMN = 3.5
 """Width in inches of one column of a two-column paper."""

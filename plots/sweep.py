@@ -13,7 +13,7 @@ from plots.style import COLUMN, PANELS, labels_of, legend_of, plain, plot_means,
 from testbed.generations import Point
 from testbed.intervals import speed
 from testbed.results import Results
-from testbed.sweep import Values, alike, axes_of, namer, short_key
+from testbed.scenario.sweep import Values, alike, axes_of, namer, short_key
 
 
 def draw(results: Results) -> Figure | None:

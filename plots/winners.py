@@ -33,7 +33,7 @@ from testbed.generations import Point
 from testbed.intervals import speed, speed_ratio
 from testbed.methods.base import method_class
 from testbed.results import Results
-from testbed.sweep import Values, alike, axes_of, short_key
+from testbed.scenario.sweep import Values, alike, axes_of, short_key
 
 _UNSURE = "/////"
 _Place = tuple[str, ...]

@@ -24,7 +24,7 @@ from rich.table import Table
 
 from testbed.launch import launch
 from testbed.measures import over_bound
-from testbed.scenario import load_scenario
+from testbed.scenario.load import load_scenario
 from testbed.traces.summary import Row
 
 RATES = ("1mbit", "5mbit", "20mbit", "100mbit")

@@ -21,7 +21,7 @@ from limits import Figure, command
 
 from testbed.launch import launch
 from testbed.results import Results
-from testbed.scenario import load_scenario
+from testbed.scenario.load import load_scenario
 
 JOBS = 2
 FASTER = 1.8

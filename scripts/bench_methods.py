@@ -46,7 +46,7 @@ from testbed.intervals import speed, speed_ratio
 from testbed.launch import launch
 from testbed.models.synthetic import draft_law, target_law
 from testbed.results import Results
-from testbed.scenario import load_scenario
+from testbed.scenario.load import load_scenario
 from testbed.traces.summary import Row
 
 REGIMES = {"low": (0.2, 0.5), "high": (2.0, 6.0)}

@@ -30,7 +30,7 @@ from testbed.models.cached_reader import Reader
 from testbed.models.compute.pace import Pace
 from testbed.models.compute.paced_reader import Passes
 from testbed.models.synthetic import SyntheticModel
-from testbed.scenario import load_scenario
+from testbed.scenario.load import load_scenario
 from testbed.traces.verdict import worst
 
 PACES = (Pace(1e-3, 0.1e-3), Pace(5.95e-3, 0.1e-3), Pace(9.59e-3, 0.0969e-3), Pace(29e-3, 0.351e-3))

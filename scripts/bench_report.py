@@ -28,7 +28,7 @@ from limits import Figure, command
 
 from testbed.captures import Entry
 from testbed.results import Results, Summary
-from testbed.sweep import Values
+from testbed.scenario.sweep import Values
 from testbed.traces.ledger import Ledger
 from testbed.traces.phases import PHASES
 from testbed.traces.summary import Row, WireBytes

@@ -36,7 +36,7 @@ from testbed.protocol.device_loop import decode
 from testbed.protocol.request import Task
 from testbed.protocol.verifier_server import VerifierServer
 from testbed.results import Results
-from testbed.scenario import load_scenario
+from testbed.scenario.load import load_scenario
 from testbed.transport.in_process import InProcessChannel
 
 VOCABULARY, ACCEPTANCE = 50272, 0.8

@@ -22,7 +22,7 @@ from testbed.journal import (
     read,
 )
 from testbed.results import FailedRun, Results
-from testbed.sweep import Values, point_text
+from testbed.scenario.sweep import Values, point_text
 from testbed.traces.summary import Row
 from testbed.traces.verdict import Level, Verdict
 

@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from testbed.document import Energy
 from testbed.links.units import parse_energy
 from testbed.measures import draft_passes
+from testbed.scenario.schema import Energy
 from testbed.traces.summary import Row
 
 

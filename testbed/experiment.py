@@ -41,7 +41,7 @@ from testbed.protocol.control import Begin, Decode, Failed, Progress, Ready, Rep
 from testbed.protocol.messages import PORT
 from testbed.protocol.request import Task
 from testbed.results import Results
-from testbed.scenario import MethodEntry, Scenario
+from testbed.scenario.load import MethodEntry, Scenario
 from testbed.traces.pacing import lateness
 from testbed.traces.packets import judge_packets
 from testbed.traces.phases import Flight, Recovery, TextTimes, round_times

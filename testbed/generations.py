@@ -17,7 +17,7 @@ from typing import NamedTuple
 import msgspec
 
 from testbed.results import FailedRun, Results
-from testbed.sweep import Values
+from testbed.scenario.sweep import Values
 from testbed.traces.summary import Row
 
 STAR = "* suspect generations are among these, see verdict.json"

@@ -12,8 +12,8 @@ import msgspec
 from testbed.errors import TestbedError
 from testbed.host.cores import usable_cores
 from testbed.journal import RunEnded, RunFailed
-from testbed.order import Turn
-from testbed.sweep import Values
+from testbed.scenario.run_order import Turn
+from testbed.scenario.sweep import Values
 
 _TOPOLOGY = "/sys/devices/system/cpu/cpu{}/topology/{}"
 

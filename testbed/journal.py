@@ -25,8 +25,8 @@ import msgspec
 from testbed.errors import TestbedError
 from testbed.files.checksums import Checksum
 from testbed.host.machine_errors import naming, sentence
-from testbed.order import Turn
-from testbed.sweep import Values
+from testbed.scenario.run_order import Turn
+from testbed.scenario.sweep import Values
 from testbed.traces.summary import Row
 from testbed.traces.verdict import Level, Verdict
 

@@ -29,7 +29,7 @@ from testbed.plan import Plan, read_plans
 from testbed.preparation import prepare
 from testbed.results import Results
 from testbed.resumption import discard_doubtful, require_same_operators, sessions
-from testbed.scenario import Scenario
+from testbed.scenario.load import Scenario
 from testbed.traces.verdict import UNFINISHED, Verdict
 
 

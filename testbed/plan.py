@@ -9,9 +9,9 @@ import msgspec
 from testbed.errors import TestbedError
 from testbed.files.stored_json import read
 from testbed.models.spec import HuggingFaceSpec, ModelSpec, OperatorChoice
-from testbed.order import Turn
 from testbed.results import Results
-from testbed.sweep import Values
+from testbed.scenario.run_order import Turn
+from testbed.scenario.sweep import Values
 
 
 class Plan(msgspec.Struct):

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import msgspec
 
-from testbed.document import RealModel
 from testbed.errors import TestbedError
 from testbed.host.environment import threads_per_node
 from testbed.methods.base import method_class, parse_options
@@ -21,9 +20,10 @@ from testbed.models.memory import Load, require_memory
 from testbed.models.safetensors_headers import read_weights
 from testbed.models.spec import HuggingFaceSpec, ModelSpec, SyntheticSpec
 from testbed.models.store.catalog import resolve
-from testbed.order import shuffled
 from testbed.plan import Plan
-from testbed.scenario import Point, Scenario
+from testbed.scenario.load import Point, Scenario
+from testbed.scenario.run_order import shuffled
+from testbed.scenario.schema import RealModel
 
 
 @dataclass(frozen=True)

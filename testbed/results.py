@@ -21,7 +21,6 @@ import msgspec
 
 from testbed.config.convert import convert
 from testbed.config.yaml_loader import dump_yaml, parse_yaml
-from testbed.document import Energy
 from testbed.errors import TestbedError
 from testbed.events import Event, read_events
 from testbed.files import stored_json
@@ -30,7 +29,8 @@ from testbed.files.whole_file import write_whole
 from testbed.journal import JOURNAL, Discarded, NetworkUp, RunEnded, RunFailed, read
 from testbed.links.files import place_files
 from testbed.models.compute.profiles import place_profiles
-from testbed.sweep import Values, point_text
+from testbed.scenario.schema import Energy
+from testbed.scenario.sweep import Values, point_text
 from testbed.traces.summary import Row
 from testbed.traces.verdict import Verdict, worst
 from testbed.undamaged import require_undamaged, require_whole_run

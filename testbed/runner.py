@@ -27,13 +27,13 @@ from testbed.files.input_file import is_file
 from testbed.host.environment import describe_environment
 from testbed.host.machine_errors import REPORTABLE, naming, sentence
 from testbed.jobs import Job, Piece, left, take
-from testbed.order import Turn
 from testbed.output.terminal import complain, say
 from testbed.plan import Plan, operator_choices, read_plans
 from testbed.progress import Display
 from testbed.results import FailedRun, Results
-from testbed.scenario import Scenario, check_scenario
-from testbed.sweep import Values, namer
+from testbed.scenario.load import Scenario, check_scenario
+from testbed.scenario.run_order import Turn
+from testbed.scenario.sweep import Values, namer
 from testbed.traces.summary import Row
 
 _GIVE_UP = 3

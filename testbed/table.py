@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from testbed.claims import THIS_RUN, claims
-from testbed.document import Energy
 from testbed.energy import energy_of, spent
 from testbed.generations import STAR, Sample, points_of
 from testbed.intervals import Interval, speed, speed_ratio
@@ -29,7 +28,8 @@ from testbed.output.console import Console
 from testbed.output.text_table import Table
 from testbed.output.visible import in_one_line
 from testbed.results import Results
-from testbed.sweep import namer
+from testbed.scenario.schema import Energy
+from testbed.scenario.sweep import namer
 from testbed.traces.phases import PHASES
 from testbed.traces.summary import Row, dilation_text, together_speed
 from testbed.traces.verdict import worst

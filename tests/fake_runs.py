@@ -17,7 +17,7 @@ from testbed.emulation.backend import Choice
 from testbed.errors import TestbedError
 from testbed.jobs import Job, take
 from testbed.results import Results
-from testbed.scenario import Scenario, check_scenario
+from testbed.scenario.load import Scenario, check_scenario
 from testbed.traces.verdict import Verdict
 from tests.records import row, write_events
 from tests.whole_run import SYNTHETIC

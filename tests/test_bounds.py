@@ -12,15 +12,15 @@ import pytest
 from msgspec import inspect
 
 from testbed import bounds
-from testbed.document import Document, Ways
 from testbed.errors import TestbedError
 from testbed.links import schedule
 from testbed.links.schedule_syntax import read_schedule
 from testbed.links.spec import Duplex, LinkSpec
 from testbed.methods.base import methods
 from testbed.prompts.reader import SOURCES
-from testbed.scenario import check_scenario, load_scenario
-from tests.test_scenario import BASE, changed
+from testbed.scenario.load import check_scenario, load_scenario
+from testbed.scenario.schema import Document, Ways
+from tests.scenario.test_load import BASE, changed
 
 WRITTEN = [Document, Ways, *SOURCES.values(), *(method.Options for method in methods().values())]
 """All that a scenario is converted to."""

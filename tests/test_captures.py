@@ -15,7 +15,7 @@ from testbed.errors import TestbedError
 from testbed.experiment import Experiment
 from testbed.preparation import prepare
 from testbed.results import Results
-from testbed.scenario import check_scenario
+from testbed.scenario.load import check_scenario
 from testbed.traces.captured import books, read_captures
 from testbed.traces.rounds import rounds
 from tests.emulation.inside import inside_sandbox

@@ -30,11 +30,11 @@ from testbed.errors import TestbedError
 from testbed.files.checksums import checksums
 from testbed.host.environment import describe_environment
 from testbed.models.spec import SyntheticSpec
-from testbed.order import Turn
 from testbed.plan import Plan, read_plans
 from testbed.report import page
 from testbed.results import Results
 from testbed.resumption import discard_doubtful, sessions
+from testbed.scenario.run_order import Turn
 from testbed.traces.captured import Captured, Pair, write_captures
 from testbed.traces.check import Check
 from testbed.traces.phases import PHASES, RoundTime, TextTimes

@@ -11,12 +11,12 @@ from testbed.emulation.tcp_timers import require_rto_min, rto_min
 from testbed.emulation.topology import LinkDeclaration
 from testbed.errors import TestbedError
 from testbed.links.spec import LinkSpec
-from testbed.scenario import check_scenario
+from testbed.scenario.load import check_scenario
 from testbed.table import print_results
 from testbed.traces.summary import dilation_text
 from tests.emulation.inside import symmetric
 from tests.records import ROW, make_results, row
-from tests.test_scenario import BASE
+from tests.scenario.test_load import BASE
 
 COST = {"per_pass": "10ms", "per_token": "0"}
 PACED = {**BASE, "compute": {"draft": COST, "target": COST}}

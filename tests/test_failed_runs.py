@@ -12,9 +12,9 @@ from testbed.cli import main
 from testbed.errors import TestbedError
 from testbed.exit_codes import OVERDUE
 from testbed.journal import Discarded, NetworkUp, RunFailed, Stopped, append, read
-from testbed.order import shuffled
 from testbed.report.page import write_report
 from testbed.results import Results
+from testbed.scenario.run_order import shuffled
 from testbed.table import print_results
 from testbed.traces.verdict import Verdict
 from tests.fake_runs import fake_runs, scenario

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from testbed.order import shuffled
 from testbed.results import Results
+from testbed.scenario.run_order import shuffled
 from tests.emulation.inside import need_sandbox
 from tests.whole_run import write
 

@@ -8,9 +8,9 @@ from testbed import journal
 from testbed.energy import Energy
 from testbed.generations import Sample, counting, points_of
 from testbed.intervals import speed
-from testbed.order import Turn
 from testbed.report.overview import overview
 from testbed.results import FailedRun, Results, Summary
+from testbed.scenario.run_order import Turn
 from testbed.table import print_results, tables, waits_table
 from testbed.traces.verdict import Verdict
 from tests.lopsided import VERDICTS, lopsided

@@ -22,10 +22,10 @@ from testbed.emulation.sandbox import run_in_sandboxes
 from testbed.errors import TestbedError
 from testbed.jobs import Piece, pack, require_processors, shares, take
 from testbed.launch import resume
-from testbed.order import Turn, shuffled
 from testbed.preparation import prepare
 from testbed.results import Results
-from testbed.scenario import check_scenario
+from testbed.scenario.load import check_scenario
+from testbed.scenario.run_order import Turn, shuffled
 from tests.emulation.inside import need_sandbox
 from tests.test_journal import FAST, SLOW, ended, failed, made
 from tests.whole_run import SYNTHETIC, processes_of, results, write
@@ -181,7 +181,7 @@ TWO_JOBS = """
 import sys
 from pathlib import Path
 from testbed.launch import launch
-from testbed.scenario import load_scenario
+from testbed.scenario.load import load_scenario
 sys.exit(launch(load_scenario(Path(sys.argv[1])), Path(sys.argv[2]), 2)[1])
 """
 

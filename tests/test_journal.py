@@ -17,9 +17,9 @@ from testbed import journal
 from testbed.conclusion import conclude, with_room
 from testbed.errors import TestbedError
 from testbed.files.checksums import checksums
-from testbed.order import Turn
 from testbed.results import Results
 from testbed.resumption import discard_doubtful
+from testbed.scenario.run_order import Turn
 from testbed.traces.verdict import Verdict
 from tests.records import row
 

@@ -10,7 +10,7 @@ from testbed import experiment
 from testbed.experiment import Experiment
 from testbed.preparation import prepare
 from testbed.results import Results
-from testbed.scenario import check_scenario
+from testbed.scenario.load import check_scenario
 from tests.emulation.inside import inside_sandbox
 from tests.whole_run import SYNTHETIC
 

@@ -15,7 +15,7 @@ from testbed import launch as launcher
 from testbed.host.machine_errors import REPORTABLE, sentence
 from testbed.journal import Began, NetworkUp, read
 from testbed.results import Results
-from testbed.scenario import Scenario
+from testbed.scenario.load import Scenario
 from testbed.traces.verdict import Verdict
 from tests.fake_runs import fake_runs, scenario
 from tests.records import row

@@ -8,6 +8,7 @@ import pytest
 from testbed import measures
 from testbed.energy import energy_of, spent
 from testbed.intervals import speed
+from testbed.scenario.schema import Energy
 from testbed.traces.phases import PHASES
 from tests.records import alone, row
 

@@ -14,7 +14,7 @@ from testbed.models import memory
 from testbed.models.spec import OperatorChoice, SyntheticSpec
 from testbed.models.synthetic import SyntheticModel
 from testbed.preparation import prepare
-from testbed.scenario import check_scenario, load_scenario
+from testbed.scenario.load import check_scenario, load_scenario
 from tests.models.tiny import FAMILIES, IDS, save
 from tests.whole_run import SYNTHETIC
 

@@ -19,13 +19,13 @@ from testbed.generations import Sample
 from testbed.intervals import speed
 from testbed.measures import predicted_speed
 from testbed.results import Results, Summary
-from testbed.scenario import check_scenario
+from testbed.scenario.load import check_scenario
 from testbed.table import energy_table, print_results
 from testbed.traces.phases import PHASES
 from testbed.traces.summary import together_speed
 from testbed.traces.verdict import Verdict
 from tests.records import ROW, alone, make_results, row
-from tests.test_scenario import BASE
+from tests.scenario.test_load import BASE
 
 OLD = Path(__file__).parent / "old_results"
 

@@ -20,11 +20,11 @@ from testbed.launch import resume as launch_again
 from testbed.models.cpu import operators
 from testbed.models.cpu.operators import machine
 from testbed.models.spec import HuggingFaceSpec, OperatorChoice
-from testbed.order import Turn
 from testbed.plan import Plan, operator_choices, read_plans
 from testbed.results import Results
 from testbed.resumption import require_same_operators, sessions
-from testbed.scenario import load_scenario
+from testbed.scenario.load import load_scenario
+from testbed.scenario.run_order import Turn
 from testbed.traces.packets import judge_packets
 from testbed.traces.verdict import Verdict
 from tests.emulation.inside import need_sandbox

@@ -24,7 +24,7 @@ from testbed.models.cpu.operators import machine
 from testbed.plan import operator_choices, read_plans
 from testbed.preparation import prepare
 from testbed.results import Results
-from testbed.scenario import check_scenario
+from testbed.scenario.load import check_scenario
 from testbed.traces.packets import read_packets
 from tests.emulation.inside import inside_sandbox, need_sandbox
 from tests.models.tiny import FAMILIES, IDS, save

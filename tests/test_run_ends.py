@@ -16,7 +16,7 @@ from testbed.emulation.backend import choose_backend
 from testbed.emulation.guest_kernel import guest_missing
 from testbed.emulation.netem import probe_netem
 from testbed.errors import TestbedError
-from testbed.order import shuffled
+from testbed.scenario.run_order import shuffled
 from tests.emulation.inside import need_sandbox
 from tests.models.tiny import FAMILIES, IDS, save
 from tests.whole_run import (

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import yaml
 
-from testbed.order import shuffled
 from testbed.results import Results
+from testbed.scenario.run_order import shuffled
 from tests.emulation.inside import need_sandbox
 
 ROOT = Path(__file__).parents[1]

@@ -25,7 +25,7 @@ from rich.table import Table
 
 from testbed.launch import launch
 from testbed.results import Results
-from testbed.scenario import Scenario, load_scenario
+from testbed.scenario.load import Scenario, load_scenario
 from testbed.traces.summary import Row
 
 EXPLAINED = 0.05

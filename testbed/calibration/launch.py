@@ -22,7 +22,7 @@ from testbed.links.profiles import find_profile
 from testbed.links.spec import Duplex, LinkSpec
 from testbed.output.terminal import say
 from testbed.results import Results
-from testbed.scenario import load_scenario
+from testbed.scenario.load import load_scenario
 from testbed.traces.check import figure, limits
 
 REFERENCE = Duplex(

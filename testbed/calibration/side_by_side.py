@@ -26,7 +26,7 @@ from testbed.jobs import shares
 from testbed.output.terminal import say
 from testbed.plan import read_plans
 from testbed.results import Results
-from testbed.scenario import check_scenario
+from testbed.scenario.load import check_scenario
 
 _PATIENCE = 3 * PATIENCE  # for all networks to be built; a guest may take two of them to boot
 _PAUSE = 0.01

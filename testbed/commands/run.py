@@ -77,7 +77,7 @@ def _run(args: argparse.Namespace) -> int:
 
 def _launch(args: argparse.Namespace) -> tuple[Results, int]:
     from testbed.launch import launch
-    from testbed.scenario import load_scenario
+    from testbed.scenario.load import load_scenario
 
     if args.scenario is None:
         raise TestbedError("testbed run: give a SCENARIO.yaml, or --resume RESULTS")

@@ -12,7 +12,6 @@ from typing import NamedTuple
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from testbed.document import Energy
 from testbed.energy import energy_of
 from testbed.errors import TestbedError
 from testbed.files.whole_file import write_whole
@@ -25,7 +24,8 @@ from testbed.report.place import checks_table, place_table
 from testbed.report.runs import read_runs
 from testbed.report.words import breakable, seen, short
 from testbed.results import Results
-from testbed.sweep import namer
+from testbed.scenario.schema import Energy
+from testbed.scenario.sweep import namer
 from testbed.table import tables
 from testbed.traces.summary import by_point, dilation_text
 

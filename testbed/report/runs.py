@@ -16,7 +16,7 @@ from testbed.method_table import NONE
 from testbed.output.text_table import Table
 from testbed.report.asked import prompts
 from testbed.results import Results
-from testbed.sweep import Values, at_point, namer
+from testbed.scenario.sweep import Values, at_point, namer
 from testbed.traces.ledger import Ledger
 from testbed.traces.summary import Row, by_point
 from testbed.traces.verdict import Level, worst

@@ -5,8 +5,8 @@ import copy
 import pytest
 
 from testbed.preparation import prepare
-from testbed.scenario import check_scenario
-from tests.test_scenario import BASE
+from testbed.scenario.load import check_scenario
+from tests.scenario.test_load import BASE
 
 
 def told(tmp_path, **radio):

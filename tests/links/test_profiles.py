@@ -9,8 +9,8 @@ import pytest
 
 from testbed.errors import TestbedError
 from testbed.links.profiles import PRESET, PROFILES, find_profile
-from testbed.scenario import check_scenario
-from tests.test_scenario import BASE
+from testbed.scenario.load import check_scenario
+from tests.scenario.test_load import BASE
 
 NAMES = [
     "3g", "lte_good", "lte_medium", "5g_nsa_low_band", "5g_nsa_mmwave", "5g_sa", "wifi_good",

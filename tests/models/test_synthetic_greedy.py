@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from testbed.config.convert import convert
-from testbed.document import SyntheticModels
 from testbed.errors import TestbedError
 from testbed.models.synthetic import SyntheticModel
+from testbed.scenario.schema import SyntheticModels
 
 V = 500
 CONTEXTS = [(a, b) for a in range(40) for b in range(50)]

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from testbed.config.convert import convert
-from testbed.document import SyntheticModels
 from testbed.errors import TestbedError
 from testbed.models.load import load_model
 from testbed.models.spec import ModelSpec, SyntheticSpec
 from testbed.models.synthetic import SyntheticModel, draft_law, target_law
+from testbed.scenario.schema import SyntheticModels
 
 ALPHAS = (0.55, 0.8, 0.95)
 V = 2000

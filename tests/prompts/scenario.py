@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from testbed.errors import TestbedError
-from testbed.scenario import check_scenario
-from tests.test_scenario import BASE
+from testbed.scenario.load import check_scenario
+from tests.scenario.test_load import BASE
 
 
 def texts(folder: Path, *prompts, seed: int = 0) -> list[str]:

@@ -9,9 +9,9 @@ from types import ModuleType
 
 import pytest
 
-from testbed.scenario import check_scenario
+from testbed.scenario.load import check_scenario
 from tests.prompts.scenario import refusal, texts
-from tests.test_scenario import BASE
+from tests.scenario.test_load import BASE
 
 QUIZ = {"dataset": "org/quiz", "split": "test", "field": "question"}
 

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from testbed.prompts.source import Source
-from testbed.scenario import check_scenario, load_scenario
+from testbed.scenario.load import check_scenario, load_scenario
 from tests.prompts.scenario import refusal, texts
-from tests.test_scenario import BASE
+from tests.scenario.test_load import BASE
 from tests.whole_run import results, run, write
 
 TEN = [f"prompt {number}" for number in range(10)]

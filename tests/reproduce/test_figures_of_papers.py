@@ -14,7 +14,7 @@ from testbed.models.synthetic import SyntheticModel
 from testbed.protocol.device_loop import decode
 from testbed.protocol.request import Task
 from testbed.protocol.verifier_server import VerifierServer
-from testbed.scenario import load_scenario
+from testbed.scenario.load import load_scenario
 from testbed.transport.in_process import InProcessChannel
 from tests.records import row
 

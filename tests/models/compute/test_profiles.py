@@ -14,8 +14,8 @@ from testbed.links.profiles import PROFILES
 from testbed.models.compute.pace import Pace
 from testbed.models.compute.profiles import COMPUTE_PROFILES, find_compute_profile, is_file
 from testbed.results import Results
-from testbed.scenario import check_scenario, load_scenario
-from tests.test_scenario import BASE
+from testbed.scenario.load import check_scenario, load_scenario
+from tests.scenario.test_load import BASE
 
 NAMES = [
     "jetson_smollm2_135m", "pi5_qwen25_05b", "snapdragon_llama32_1b", "a100_llama2_7b",

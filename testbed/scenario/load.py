@@ -19,7 +19,6 @@ from mininet.topo import Topo
 from testbed.bounds import LARGEST_SCENARIO, MOST_TEXTS, Name
 from testbed.config.convert import convert
 from testbed.config.yaml_loader import apply_change, get_value, parse_yaml
-from testbed.document import Compute, Cost, Document, Models, RealModel, Ways
 from testbed.emulation.netem_support import refusals
 from testbed.emulation.topology import (
     LinkDeclaration,
@@ -48,7 +47,15 @@ from testbed.models.spec import Role
 from testbed.models.store.catalog import place_model
 from testbed.prompts.reader import PromptReader
 from testbed.protocol.channel import LONGEST_TIMEOUT
-from testbed.sweep import Values, at_point, differences, point_text, read_points, swept_keys
+from testbed.scenario.schema import Compute, Cost, Document, Models, RealModel, Ways
+from testbed.scenario.sweep import (
+    Values,
+    at_point,
+    differences,
+    point_text,
+    read_points,
+    swept_keys,
+)
 
 VERIFIERS = ("base_station", "cloud")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")

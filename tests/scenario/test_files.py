@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from testbed.errors import TestbedError
-from testbed.scenario import load_scenario
+from testbed.scenario.load import load_scenario
 
 TEXT = """\
 name: base

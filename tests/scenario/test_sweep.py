@@ -10,9 +10,9 @@ import yaml
 
 from testbed.errors import TestbedError
 from testbed.results import Results
-from testbed.scenario import check_scenario, load_scenario
-from testbed.sweep import axes_of, differences, namer, point_text
-from tests.test_scenario import BASE
+from testbed.scenario.load import check_scenario, load_scenario
+from testbed.scenario.sweep import axes_of, differences, namer, point_text
+from tests.scenario.test_load import BASE
 from tests.whole_run import results, run, write
 
 RATE, LENGTH = "links.radio.up.rate", "methods.1.draft_length"

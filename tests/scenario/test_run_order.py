@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from testbed.order import Turn, shuffled
+from testbed.scenario.run_order import Turn, shuffled
 
 METHODS = ["cloud_ar", "dsd", "dssd"]
 

@@ -12,7 +12,7 @@ from itertools import product
 
 import msgspec
 
-from testbed.sweep import Values
+from testbed.scenario.sweep import Values
 
 
 class Turn(msgspec.Struct, frozen=True, array_like=True):

@@ -15,9 +15,9 @@ from testbed.errors import TestbedError
 from testbed.launch import launch
 from testbed.links.profiles import PROFILES
 from testbed.methods.base import methods
-from testbed.scenario import check_scenario, load_scenario
+from testbed.scenario.load import check_scenario, load_scenario
 
-SHIPPED = sorted((Path(__file__).parents[1] / "scripts/scenarios").glob("*.yaml"))
+SHIPPED = sorted((Path(__file__).parents[2] / "scripts/scenarios").glob("*.yaml"))
 BASE = {
     "name": "base",
     "topology": "edge",

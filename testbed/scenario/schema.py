@@ -1,6 +1,6 @@
 """A scenario file as it is written: its keys and the types of their values.
 
-What goes together is checked by testbed.scenario.
+What goes together is checked by testbed.scenario.load.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from testbed.decoding.sampling import Sampling
 from testbed.links.units import parse_energy
 from testbed.models.spec import Device, Dtype
 from testbed.protocol.channel import LONGEST_TIMEOUT
-from testbed.sweep import Sweep
+from testbed.scenario.sweep import Sweep
 
 
 class Strict(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):

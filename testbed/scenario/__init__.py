@@ -1,0 +1,1 @@
+"""Scenario files: schema, loading, sweeps, order of runs."""

@@ -17,7 +17,7 @@ from testbed.errors import TestbedError
 from testbed.figure_cache import keep_fonts
 from testbed.files.whole_file import write_whole
 from testbed.generations import counting
-from testbed.results import Results
+from testbed.results.directory import Results
 from testbed.traces.summary import dilation_text
 
 FIRST = ("speed", "timeline", "traffic", "sweep", "winners")

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from plots.style import COLUMN, labels_of, legend_of, plot_means, shown_points
 from testbed.measures import acceptance
-from testbed.results import Results
+from testbed.results.directory import Results
 
 
 def draw(results: Results) -> Figure | None:

@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from plots.style import COLUMN, WAYS, plain
 from testbed.calibration.bursts import SIZES
 from testbed.calibration.record import NAME, Calibration, Curves
-from testbed.results import Results
-from testbed.traces.check import Check
+from testbed.results.directory import Results
+from testbed.results.link_check import Check
 
 _ASKED: dict[str, Any] = {"color": "black", "lw": 0.8, "ls": "--", "zorder": 3}
 _HEIGHT = 1.75  # inches of a row of panels

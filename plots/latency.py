@@ -18,8 +18,8 @@ from plots.style import (
 )
 from testbed.generations import Sample
 from testbed.measures import round_seconds, token_waits
-from testbed.results import Results
-from testbed.traces.summary import Row
+from testbed.results.directory import Results
+from testbed.results.rows import Row
 
 _PANELS: tuple[tuple[str, Callable[[Sequence[Row]], list[float]]], ...] = (
     ("ms to the next token", token_waits),

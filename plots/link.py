@@ -29,9 +29,9 @@ from testbed.emulation.packet_log import ChangeLine, Header, PacketLine, packet_
 from testbed.files.input_file import is_file
 from testbed.generations import Point, Sample
 from testbed.links.spec import LinkSpec
-from testbed.results import Results
+from testbed.results.directory import Results
+from testbed.results.rows import Row
 from testbed.traces.packets import read_packets
-from testbed.traces.summary import Row
 
 _BINS = 120  # over all the time
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from plots.style import COLUMN, labels_of, legend_of, plain_ticks, plot_means, shown_points
 from testbed.intervals import speed
 from testbed.measures import predicted_speed
-from testbed.results import Results
+from testbed.results.directory import Results
 
 
 def draw(results: Results) -> Figure | None:

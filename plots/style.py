@@ -18,7 +18,7 @@ from matplotlib.ticker import LogFormatter, LogFormatterMathtext, LogLocator, Nu
 from testbed.generations import STAR, Point, Sample, merged, n_of, points_of, why_empty
 from testbed.output.visible import in_one_line
 from testbed.report.words import short
-from testbed.results import Results
+from testbed.results.directory import Results
 from testbed.scenario.sweep import namer
 
 COLUMN = 3.5

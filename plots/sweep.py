@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from plots.style import COLUMN, PANELS, labels_of, legend_of, plain, plot_means, shown_points
 from testbed.generations import Point
 from testbed.intervals import speed
-from testbed.results import Results
+from testbed.results.directory import Results
 from testbed.scenario.sweep import Values, alike, axes_of, namer, short_key
 
 

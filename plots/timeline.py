@@ -14,8 +14,8 @@ from plots.style import COLUMN, PHASES, add_note, explain_stars, name_of, shown_
 from testbed.events import events_by_stream
 from testbed.files.input_file import is_file
 from testbed.generations import Sample
-from testbed.results import Results
-from testbed.traces.summary import Row
+from testbed.results.directory import Results
+from testbed.results.rows import Row
 
 Event = dict[str, Any]
 Bars = dict[str, list[tuple[float, float]]]

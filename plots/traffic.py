@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from plots.style import COLUMN, few_points, labels_of, look, name_methods, shown_points
 from testbed.generations import Sample
-from testbed.results import Results
+from testbed.results.directory import Results
 
 
 def draw(results: Results) -> Figure | None:

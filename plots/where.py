@@ -11,7 +11,7 @@ from matplotlib.patches import Patch
 from plots.style import COLUMN, PARTS, few_points, labels_of, name_methods, shown_points
 from testbed.generations import Sample
 from testbed.measures import over_bound, phase_seconds
-from testbed.results import Results
+from testbed.results.directory import Results
 from testbed.traces.phases import BOUND
 
 _PHASES = sorted(PARTS, key=lambda phase: phase not in BOUND)

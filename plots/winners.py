@@ -32,7 +32,7 @@ from testbed.claims import claimed, p_of_fastest
 from testbed.generations import Point
 from testbed.intervals import speed, speed_ratio
 from testbed.methods.base import method_class
-from testbed.results import Results
+from testbed.results.directory import Results
 from testbed.scenario.sweep import Values, alike, axes_of, short_key
 
 _UNSURE = "/////"

@@ -24,8 +24,8 @@ from rich.table import Table
 
 from testbed.launch import launch
 from testbed.measures import over_bound
+from testbed.results.rows import Row
 from testbed.scenario.load import load_scenario
-from testbed.traces.summary import Row
 
 RATES = ("1mbit", "5mbit", "20mbit", "100mbit")
 DELAYS = ("1ms", "10ms", "40ms")

@@ -20,7 +20,7 @@ import yaml
 from limits import Figure, command
 
 from testbed.launch import launch
-from testbed.results import Results
+from testbed.results.directory import Results
 from testbed.scenario.load import load_scenario
 
 JOBS = 2

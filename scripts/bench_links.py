@@ -49,7 +49,7 @@ from testbed.links.gilbert_elliott import GilbertElliott
 from testbed.links.jitter import Jitter
 from testbed.links.mahimahi_trace import DeliveryTrace
 from testbed.links.spec import Duplex, LinkSpec
-from testbed.traces.check import Check, burst_tolerance, figure, judge, limits, tolerance
+from testbed.results.link_check import Check, burst_tolerance, figure, judge, limits, tolerance
 
 COLUMNS = ("relay", "guest", "host", "tclink")
 BACKENDS = {"relay": "relay", "guest": "guest netem", "host": "netem"}

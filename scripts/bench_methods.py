@@ -45,9 +45,9 @@ from testbed.generations import counting
 from testbed.intervals import speed, speed_ratio
 from testbed.launch import launch
 from testbed.models.synthetic import draft_law, target_law
-from testbed.results import Results
+from testbed.results.directory import Results
+from testbed.results.rows import Row
 from testbed.scenario.load import load_scenario
-from testbed.traces.summary import Row
 
 REGIMES = {"low": (0.2, 0.5), "high": (2.0, 6.0)}
 """Mbit/s in either state."""

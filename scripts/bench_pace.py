@@ -30,8 +30,8 @@ from testbed.models.cached_reader import Reader
 from testbed.models.compute.pace import Pace
 from testbed.models.compute.paced_reader import Passes
 from testbed.models.synthetic import SyntheticModel
+from testbed.results.verdict import worst
 from testbed.scenario.load import load_scenario
-from testbed.traces.verdict import worst
 
 PACES = (Pace(1e-3, 0.1e-3), Pace(5.95e-3, 0.1e-3), Pace(9.59e-3, 0.0969e-3), Pace(29e-3, 0.351e-3))
 """A fast draft, and those of the Jetson, of one A100 and of four

@@ -27,12 +27,12 @@ import msgspec
 from limits import Figure, command
 
 from testbed.captures import Entry
-from testbed.results import Results, Summary
+from testbed.results.directory import Results, Summary
+from testbed.results.rows import Row, WireBytes
+from testbed.results.verdict import Verdict
 from testbed.scenario.sweep import Values
 from testbed.traces.ledger import Ledger
 from testbed.traces.phases import PHASES
-from testbed.traces.summary import Row, WireBytes
-from testbed.traces.verdict import Verdict
 
 SECONDS, BYTES = 20, 10_000_000
 PROMPTS, TOKENS, PER_ROUND = 4, 64, 4

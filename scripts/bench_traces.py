@@ -35,7 +35,7 @@ from testbed.models.synthetic import SyntheticModel
 from testbed.protocol.device_loop import decode
 from testbed.protocol.request import Task
 from testbed.protocol.verifier_server import VerifierServer
-from testbed.results import Results
+from testbed.results.directory import Results
 from testbed.scenario.load import load_scenario
 from testbed.transport.in_process import InProcessChannel
 

@@ -13,8 +13,8 @@ from testbed.emulation.topology import LinkDeclaration
 from testbed.emulation.wire import DirectionCounters, WireCounters
 from testbed.events import Event
 from testbed.protocol.control import Result
-from testbed.traces.summary import WireBytes
-from testbed.traces.verdict import Verdict
+from testbed.results.rows import WireBytes
+from testbed.results.verdict import Verdict
 
 LATE = 5e-3
 """Seconds: a relay whose packets leave later than this in 1 % of cases is suspect."""

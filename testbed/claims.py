@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from testbed.intervals import LEVEL, Interval, speed_ratio
-from testbed.traces.summary import Row
+from testbed.results.rows import Row
 
 THIS_RUN = "this run only"
 """In the place of a claim from a single repetition."""

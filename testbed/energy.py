@@ -15,8 +15,8 @@ import msgspec
 
 from testbed.links.units import parse_energy
 from testbed.measures import draft_passes
+from testbed.results.rows import Row
 from testbed.scenario.schema import Energy
-from testbed.traces.summary import Row
 
 
 class Spent(NamedTuple):

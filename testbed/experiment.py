@@ -34,21 +34,22 @@ from testbed.events import Event, events_by_stream
 from testbed.links.unmet import unmet
 from testbed.models.spec import HuggingFaceSpec, ModelSpec, Role
 from testbed.node_process import NodeProcess, receive_any
-from testbed.plan import Plan
 from testbed.processors import Processors
 from testbed.progress import Display
 from testbed.protocol.control import Begin, Decode, Failed, Progress, Ready, Report, Result
 from testbed.protocol.messages import PORT
 from testbed.protocol.request import Task
-from testbed.results import Results
+from testbed.results.directory import Results
+from testbed.results.plan import Plan
+from testbed.results.rows import Row
+from testbed.results.verdict import Verdict
 from testbed.scenario.load import MethodEntry, Scenario
 from testbed.traces.pacing import lateness
 from testbed.traces.packets import judge_packets
 from testbed.traces.phases import Flight, Recovery, TextTimes, round_times
 from testbed.traces.prediction import Route
 from testbed.traces.recovery import Recoveries
-from testbed.traces.summary import Row, summarise
-from testbed.traces.verdict import Verdict
+from testbed.traces.summary import summarise
 
 T = TypeVar("T")
 _LOADING = 300.0  # seconds a node may take to load its model, beside reading it

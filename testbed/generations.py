@@ -16,9 +16,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from testbed.results import FailedRun, Results
+from testbed.results.directory import FailedRun, Results
+from testbed.results.rows import Row
 from testbed.scenario.sweep import Values
-from testbed.traces.summary import Row
 
 STAR = "* suspect generations are among these, see verdict.json"
 """What the star means that `Sample.star` puts behind a name, in tables and figures."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from testbed.crossed import half_width, mean_of, p_value, parts_of
-from testbed.traces.summary import Row
+from testbed.results.rows import Row
 
 LEVEL = 0.95
 """How often an interval holds the true value, or more often."""

@@ -11,7 +11,7 @@ import msgspec
 
 from testbed.errors import TestbedError
 from testbed.host.cores import usable_cores
-from testbed.journal import RunEnded, RunFailed
+from testbed.results.journal import RunEnded, RunFailed
 from testbed.scenario.run_order import Turn
 from testbed.scenario.sweep import Values
 

@@ -13,7 +13,6 @@ from pathlib import Path
 import msgspec
 
 from testbed.calibration.side_by_side import jobs_that_fit
-from testbed.conclusion import conclude, with_room
 from testbed.emulation.backend import choose_backend
 from testbed.emulation.capture_trial import why_no_captures
 from testbed.emulation.inside import inside_command
@@ -23,14 +22,15 @@ from testbed.exit_codes import ERROR, INTERRUPTED, OVERDUE, VALID
 from testbed.host.cores import quota_warning, usable_cores
 from testbed.host.machine_errors import REPORTABLE, sentence
 from testbed.jobs import Job, Piece, left, pack, require_processors, shares
-from testbed.journal import JOURNAL, Stopped, append
 from testbed.output.terminal import complain, say
-from testbed.plan import Plan, read_plans
 from testbed.preparation import prepare
-from testbed.results import Results
-from testbed.resumption import discard_doubtful, require_same_operators, sessions
+from testbed.results.directory import Results
+from testbed.results.finalise import conclude, with_room
+from testbed.results.journal import JOURNAL, Stopped, append
+from testbed.results.plan import Plan, read_plans
+from testbed.results.resume import discard_doubtful, require_same_operators, sessions
+from testbed.results.verdict import UNFINISHED, Verdict
 from testbed.scenario.load import Scenario
-from testbed.traces.verdict import UNFINISHED, Verdict
 
 
 def launch(scenario: Scenario, out: Path, jobs: int = 1) -> tuple[Results, int]:

@@ -13,8 +13,8 @@ import msgspec
 import numpy as np
 
 from testbed.intervals import speed
+from testbed.results.rows import Row
 from testbed.traces.phases import BOUND, PHASES
-from testbed.traces.summary import Row
 
 BEYOND = 2
 """A percentile is told where so many values are expected beyond it, on its nearer side.

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from testbed.generations import Sample
 from testbed.output.text_table import Table
-from testbed.traces.summary import Row
+from testbed.results.rows import Row
 
 NONE = "–"
 """In the place of what is not known or would say nothing."""

@@ -20,7 +20,7 @@ from testbed.models.memory import Load, require_memory
 from testbed.models.safetensors_headers import read_weights
 from testbed.models.spec import HuggingFaceSpec, ModelSpec, SyntheticSpec
 from testbed.models.store.catalog import resolve
-from testbed.plan import Plan
+from testbed.results.plan import Plan
 from testbed.scenario.load import Point, Scenario
 from testbed.scenario.run_order import shuffled
 from testbed.scenario.schema import RealModel

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 
-from testbed.traces.verdict import Verdict
+from testbed.results.verdict import Verdict
 
 LIMIT = 0.1
 """The share of a text's time that a node may wait, and of the processors' that others may use."""

@@ -18,8 +18,9 @@ from testbed.generations import counting
 from testbed.intervals import speed
 from testbed.output.console import Console
 from testbed.output.visible import in_one_line
-from testbed.traces.summary import Row, together_seconds, together_speed
-from testbed.traces.verdict import Level, worst
+from testbed.results.rows import Row
+from testbed.results.verdict import Level, worst
+from testbed.traces.summary import together_seconds, together_speed
 
 _REFRESH = 0.25  # seconds between two views, at least: runs are not to be disturbed
 _LINK_INTERVAL = 1.0  # seconds between two looks at the links

@@ -2,7 +2,7 @@
 
 Started by `testbed.launch` in namespaces of its own (testbed.emulation.inside) with RESULTS and
 JOB, a testbed.jobs.Job, as arguments; what is to be done is in stdin. What it does goes into the
-journal, see testbed.journal.
+journal, see testbed.results.journal.
 """
 
 from __future__ import annotations
@@ -17,8 +17,6 @@ from pathlib import Path
 
 import msgspec
 
-from testbed import journal
-from testbed.conclusion import failure
 from testbed.errors import TestbedError
 from testbed.exit_codes import ERROR, UNREPORTED, VALID
 from testbed.experiment import Experiment
@@ -28,13 +26,15 @@ from testbed.host.environment import describe_environment
 from testbed.host.machine_errors import REPORTABLE, naming, sentence
 from testbed.jobs import Job, Piece, left, take
 from testbed.output.terminal import complain, say
-from testbed.plan import Plan, operator_choices, read_plans
 from testbed.progress import Display
-from testbed.results import FailedRun, Results
+from testbed.results import journal
+from testbed.results.directory import FailedRun, Results
+from testbed.results.finalise import failure
+from testbed.results.plan import Plan, operator_choices, read_plans
+from testbed.results.rows import Row
 from testbed.scenario.load import Scenario, check_scenario
 from testbed.scenario.run_order import Turn
 from testbed.scenario.sweep import Values, namer
-from testbed.traces.summary import Row
 
 _GIVE_UP = 3
 """So many failed runs in a row, and a point is left. In a row, so that a method that always fails

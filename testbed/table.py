@@ -27,12 +27,13 @@ from testbed.method_table import NONE, MethodTable
 from testbed.output.console import Console
 from testbed.output.text_table import Table
 from testbed.output.visible import in_one_line
-from testbed.results import Results
+from testbed.results.directory import Results
+from testbed.results.rows import Row
+from testbed.results.verdict import worst
 from testbed.scenario.schema import Energy
 from testbed.scenario.sweep import namer
 from testbed.traces.phases import PHASES
-from testbed.traces.summary import Row, dilation_text, together_speed
-from testbed.traces.verdict import worst
+from testbed.traces.summary import dilation_text, together_speed
 
 _PHASES = {
     "encode": "en-\ncode", "serialisation": "on\nair", "propagation": "\ndelay",

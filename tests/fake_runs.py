@@ -12,13 +12,14 @@ from typing import ClassVar
 import msgspec
 
 from testbed import launch as launcher
-from testbed import resumption, runner
+from testbed import runner
 from testbed.emulation.backend import Choice
 from testbed.errors import TestbedError
 from testbed.jobs import Job, take
-from testbed.results import Results
+from testbed.results import resume
+from testbed.results.directory import Results
+from testbed.results.verdict import Verdict
 from testbed.scenario.load import Scenario, check_scenario
-from testbed.traces.verdict import Verdict
 from tests.records import row, write_events
 from tests.whole_run import SYNTHETIC
 
@@ -80,7 +81,7 @@ def fake_runs(monkeypatch, broken=()) -> type[FakeExperiment]:
     monkeypatch.setattr(launcher, "check_sandbox", lambda: None)
     monkeypatch.setattr(launcher, "choose_backend", lambda *_: Choice("relay"))
     monkeypatch.setattr(runner, "Experiment", FakeExperiment)
-    for module in (runner, resumption):
+    for module in (runner, resume):
         monkeypatch.setattr(module, "describe_environment", lambda: now)
     return FakeExperiment
 

@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 
 from testbed.emulation.packet_log import Header, PacketLine, packet_log_path
-from testbed.results import Results
+from testbed.results.directory import Results
+from testbed.results.rows import Row, WireBytes
 from testbed.traces.phases import PHASES
-from testbed.traces.summary import Row, WireBytes
 from tests.records import EVENTS, make_results, row, write_events
 
 POINTS = [

@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 
-from testbed.results import Results, Summary
-from testbed.traces.summary import Row, WireBytes
-from testbed.traces.verdict import Verdict, worst
+from testbed.results.directory import Results, Summary
+from testbed.results.rows import Row, WireBytes
+from testbed.results.verdict import Verdict, worst
 
 ROW = Row(
     method="dsd",

@@ -14,7 +14,7 @@ from testbed.emulation.sandbox import find_program
 from testbed.errors import TestbedError
 from testbed.experiment import Experiment
 from testbed.preparation import prepare
-from testbed.results import Results
+from testbed.results.directory import Results
 from testbed.scenario.load import check_scenario
 from testbed.traces.captured import books, read_captures
 from testbed.traces.rounds import rounds

@@ -11,12 +11,12 @@ from testbed import launch as launcher
 from testbed.cli import main
 from testbed.errors import TestbedError
 from testbed.exit_codes import OVERDUE
-from testbed.journal import Discarded, NetworkUp, RunFailed, Stopped, append, read
 from testbed.report.page import write_report
-from testbed.results import Results
+from testbed.results.directory import Results
+from testbed.results.journal import Discarded, NetworkUp, RunFailed, Stopped, append, read
+from testbed.results.verdict import Verdict
 from testbed.scenario.run_order import shuffled
 from testbed.table import print_results
-from testbed.traces.verdict import Verdict
 from tests.fake_runs import fake_runs, scenario
 
 METHODS = ["dsd", "device_only", "dssd"]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from testbed.results import Results
+from testbed.results.directory import Results
 from testbed.scenario.run_order import shuffled
 from tests.emulation.inside import need_sandbox
 from tests.whole_run import write

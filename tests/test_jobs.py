@@ -23,11 +23,11 @@ from testbed.errors import TestbedError
 from testbed.jobs import Piece, pack, require_processors, shares, take
 from testbed.launch import resume
 from testbed.preparation import prepare
-from testbed.results import Results
+from testbed.results.directory import Results
 from testbed.scenario.load import check_scenario
 from testbed.scenario.run_order import Turn, shuffled
 from tests.emulation.inside import need_sandbox
-from tests.test_journal import FAST, SLOW, ended, failed, made
+from tests.results.test_journal import FAST, SLOW, ended, failed, made
 from tests.whole_run import SYNTHETIC, processes_of, results, write
 
 TURNS = shuffled(["dsd", "ar"], 3, 1, {})

@@ -9,7 +9,7 @@ import pytest
 from testbed import experiment
 from testbed.experiment import Experiment
 from testbed.preparation import prepare
-from testbed.results import Results
+from testbed.results.directory import Results
 from testbed.scenario.load import check_scenario
 from tests.emulation.inside import inside_sandbox
 from tests.whole_run import SYNTHETIC

@@ -13,10 +13,10 @@ import pytest
 
 from testbed import launch as launcher
 from testbed.host.machine_errors import REPORTABLE, sentence
-from testbed.journal import Began, NetworkUp, read
-from testbed.results import Results
+from testbed.results.directory import Results
+from testbed.results.journal import Began, NetworkUp, read
+from testbed.results.verdict import Verdict
 from testbed.scenario.load import Scenario
-from testbed.traces.verdict import Verdict
 from tests.fake_runs import fake_runs, scenario
 from tests.records import row
 

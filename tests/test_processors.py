@@ -8,7 +8,7 @@ import pytest
 
 from testbed import processors
 from testbed.processors import Processors
-from testbed.traces.verdict import Verdict
+from testbed.results.verdict import Verdict
 
 
 @pytest.fixture

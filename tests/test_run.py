@@ -21,9 +21,9 @@ from testbed.errors import TestbedError
 from testbed.experiment import Experiment
 from testbed.links.spec import LinkSpec
 from testbed.models.cpu.operators import machine
-from testbed.plan import operator_choices, read_plans
 from testbed.preparation import prepare
-from testbed.results import Results
+from testbed.results.directory import Results
+from testbed.results.plan import operator_choices, read_plans
 from testbed.scenario.load import check_scenario
 from testbed.traces.packets import read_packets
 from tests.emulation.inside import inside_sandbox, need_sandbox

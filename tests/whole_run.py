@@ -12,7 +12,7 @@ from pathlib import Path
 
 import yaml
 
-from testbed.results import Results
+from testbed.results.directory import Results
 from testbed.scenario.run_order import shuffled
 from tests.emulation.inside import need_sandbox
 

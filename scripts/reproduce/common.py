@@ -24,9 +24,9 @@ from rich.console import Console
 from rich.table import Table
 
 from testbed.launch import launch
-from testbed.results import Results
+from testbed.results.directory import Results
+from testbed.results.rows import Row
 from testbed.scenario.load import Scenario, load_scenario
-from testbed.traces.summary import Row
 
 EXPLAINED = 0.05
 """A paper's formula explains a printed value that it meets this closely."""

@@ -78,7 +78,7 @@ from matplotlib.figure import Figure
 
 from testbed.decoding.theory import expected_tokens
 from testbed.errors import TestbedError
-from testbed.traces.summary import Row
+from testbed.results.rows import Row
 
 LIMIT = 0.10
 PROMPT = "x" * 128

@@ -35,7 +35,7 @@ from matplotlib.figure import Figure
 
 from testbed.errors import TestbedError
 from testbed.intervals import speed
-from testbed.traces.summary import Row
+from testbed.results.rows import Row
 
 LOW, HIGH, STEP, LASTING = 2, 6, 0.06, 200.0
 """Mbit/s of the two states; seconds of a step, and of the whole trace."""

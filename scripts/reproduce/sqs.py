@@ -32,7 +32,7 @@ from matplotlib.figure import Figure
 from qs import PROMPTS, REAL
 
 from testbed.errors import TestbedError
-from testbed.traces.summary import Row
+from testbed.results.rows import Row
 
 TEMPERATURES = (0.2, 0.5, 0.8, 1.0)
 KS = (8, 32, 128)

@@ -46,7 +46,7 @@ from testbed.decoding.theory import (
 )
 from testbed.errors import TestbedError
 from testbed.models.synthetic import draft_law, target_law
-from testbed.traces.summary import Row
+from testbed.results.rows import Row
 
 VOCABULARY, VALUE_BITS, RATE = 32000, 16, 50e6
 SHARE_UP, SHARE_DRAFT = 0.23, 0.07

@@ -11,7 +11,7 @@ import time
 from testbed.calibration.probes import HEADERS, PATIENCE, ProbePath, drain_until, drain_until_all
 from testbed.calibration.stage import WAYS, Stage
 from testbed.links.spec import LinkSpec, default_queue
-from testbed.traces.check import Check, burst_tolerance
+from testbed.results.link_check import Check, burst_tolerance
 
 SIZES = (1, 6, 20)
 """Packets in a burst."""

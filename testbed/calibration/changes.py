@@ -10,7 +10,7 @@ from testbed.calibration.probes import SMALL, Flight
 from testbed.calibration.stage import Stage
 from testbed.links.schedule import Moment, Schedule
 from testbed.links.spec import LinkSpec
-from testbed.traces.check import Check
+from testbed.results.link_check import Check
 
 LATE = 10e-3
 """Seconds: the most that 99 % of changes may be late."""

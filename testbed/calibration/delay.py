@@ -11,7 +11,7 @@ from testbed.calibration.stage import WAYS, Stage
 from testbed.calibration.statistics import shape_distance
 from testbed.links.jitter import UNIFORM, Jitter, as_jitter
 from testbed.links.spec import LinkSpec
-from testbed.traces.check import Check, tolerance
+from testbed.results.link_check import Check, tolerance
 
 PROBES = 1000
 SHAPE_PROBES = 2000

@@ -21,9 +21,9 @@ from testbed.links.jitter import Jitter
 from testbed.links.profiles import find_profile
 from testbed.links.spec import Duplex, LinkSpec
 from testbed.output.terminal import say
-from testbed.results import Results
+from testbed.results.directory import Results
+from testbed.results.link_check import figure, limits
 from testbed.scenario.load import load_scenario
-from testbed.traces.check import figure, limits
 
 REFERENCE = Duplex(
     up=LinkSpec(

@@ -15,7 +15,7 @@ from testbed.calibration.delay import only_delay
 from testbed.calibration.probes import SMALL
 from testbed.calibration.stage import Stage
 from testbed.links.spec import LinkSpec
-from testbed.traces.check import Check
+from testbed.results.link_check import Check
 
 SHIFT = 1e-3
 """Seconds by which the 99th percentile of the delay may grow."""

@@ -17,7 +17,7 @@ from testbed.emulation.namespace import Namespace
 from testbed.links.mahimahi_trace import DeliveryTrace
 from testbed.links.queue import FULL_FRAME
 from testbed.links.spec import LinkSpec
-from testbed.traces.check import Check
+from testbed.results.link_check import Check
 
 UDP_LIMIT = 0.02
 TCP_LIMIT = 0.05

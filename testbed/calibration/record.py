@@ -8,7 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from testbed.files.stored_json import read
-from testbed.traces.check import Check
+from testbed.results.link_check import Check
 
 NAME = "calibration.json"
 

@@ -8,7 +8,7 @@ from testbed.calibration.probes import SMALL
 from testbed.calibration.stage import WAYS, Stage
 from testbed.emulation.relay_wire import RelayWire
 from testbed.links.spec import LinkSpec
-from testbed.traces.check import Check
+from testbed.results.link_check import Check
 
 _PACKETS = 2000
 _EVERY = 0.5e-3  # seconds

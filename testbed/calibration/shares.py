@@ -17,7 +17,7 @@ from testbed.calibration.statistics import (
 from testbed.links.gilbert_elliott import GilbertElliott, as_chain
 from testbed.links.loss_trace import LossTrace
 from testbed.links.spec import LinkSpec
-from testbed.traces.check import Check
+from testbed.results.link_check import Check
 
 PACKETS = 20_000
 RUN_P = 0.01

@@ -23,8 +23,8 @@ from testbed.host.realtime import punctually
 from testbed.links.jitter import as_jitter
 from testbed.links.queue import as_queue
 from testbed.links.spec import LinkSpec
-from testbed.traces.check import Check, burst_tolerance, figure, limits, tolerance
-from testbed.traces.verdict import Level
+from testbed.results.link_check import Check, burst_tolerance, figure, limits, tolerance
+from testbed.results.verdict import Level
 
 LATE = 5e-3
 """Seconds beyond a limit that a busy machine explains; more, and the link is not what was asked."""

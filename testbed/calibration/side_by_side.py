@@ -24,8 +24,8 @@ from testbed.host.machine_errors import REPORTABLE, sentence
 from testbed.host.realtime import PATIENCE
 from testbed.jobs import shares
 from testbed.output.terminal import say
-from testbed.plan import read_plans
-from testbed.results import Results
+from testbed.results.directory import Results
+from testbed.results.plan import read_plans
 from testbed.scenario.load import check_scenario
 
 _PATIENCE = 3 * PATIENCE  # for all networks to be built; a guest may take two of them to boot

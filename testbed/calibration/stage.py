@@ -17,7 +17,7 @@ from testbed.emulation.topology import LinkDeclaration
 from testbed.errors import TestbedError
 from testbed.links.dilation import slowed
 from testbed.links.spec import Duplex, LinkSpec
-from testbed.traces.check import Check, Unit, judge, not_measured
+from testbed.results.link_check import Check, Unit, judge, not_measured
 
 WAYS = ("up", "down")
 PAYLOAD = 1400
@@ -113,7 +113,8 @@ class Stage:
         high: float | None = None,
         note: str = "",
     ) -> Check:
-        """A check of one direction, from figures in real time; see testbed.traces.check.judge."""
+        """A check of one direction, from figures in real time; see
+        testbed.results.link_check.judge."""
         real_one = {"s": clock.emulated(1), "bit/s": clock.real(1)}.get(unit, 1.0)
         return judge(
             self.link.name,

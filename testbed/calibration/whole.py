@@ -25,8 +25,8 @@ from testbed.calibration.statistics import run_law, run_lengths
 from testbed.links.gilbert_elliott import as_chain
 from testbed.links.loss_trace import LossTrace
 from testbed.links.mahimahi_trace import DeliveryTrace
-from testbed.traces.check import Check
-from testbed.traces.verdict import Verdict
+from testbed.results.link_check import Check
+from testbed.results.verdict import Verdict
 
 TRACE_SECONDS = 30.0
 """How much of a Mahimahi trace is replayed."""

@@ -50,7 +50,7 @@ def add(commands: Commands) -> None:
 
 def _plot(args: argparse.Namespace) -> int:
     from plots import draw_all, nothing_to_draw
-    from testbed.results import Results
+    from testbed.results.directory import Results
 
     results = Results.open(args.results)
     drawn = 0
@@ -63,7 +63,7 @@ def _plot(args: argparse.Namespace) -> int:
 
 
 def _show(args: argparse.Namespace) -> int:
-    from testbed.results import Results
+    from testbed.results.directory import Results
     from testbed.table import print_results
 
     print_results(Results.open(args.results))
@@ -72,14 +72,14 @@ def _show(args: argparse.Namespace) -> int:
 
 def _report(args: argparse.Namespace) -> int:
     from testbed.report.page import write_report
-    from testbed.results import Results
+    from testbed.results.directory import Results
 
     say(str(write_report(Results.open(args.results))))
     return VALID
 
 
 def _export(args: argparse.Namespace) -> int:
-    from testbed.results import Results
+    from testbed.results.directory import Results
     from testbed.traces.chrome import chrome_trace
     from testbed.traces.parquet import write_parquet
 
@@ -102,7 +102,7 @@ def _export(args: argparse.Namespace) -> int:
 
 
 def _packets(args: argparse.Namespace) -> int:
-    from testbed.results import Results
+    from testbed.results.directory import Results
     from testbed.traces.captured import books, read_captures
     from testbed.traces.rounds import rounds
     from testbed.traces.tables import rounds_table, uses_table

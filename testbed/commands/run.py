@@ -11,7 +11,7 @@ from testbed.errors import TestbedError
 from testbed.output.terminal import say
 
 if TYPE_CHECKING:
-    from testbed.results import Results
+    from testbed.results.directory import Results
 
 _OPTIONS = ("out", "set", "methods", "repeat", "seed", "backend", "jobs")
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import plots
 from testbed.errors import TestbedError
-from testbed.results import Results
+from testbed.results.directory import Results
 from testbed.traces.summary import dilation_text
 
 _FIRST = ("winners", "sweep", "speed", "where", "traffic")

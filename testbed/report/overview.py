@@ -16,8 +16,8 @@ from testbed.measures import (
 from testbed.method_table import NONE
 from testbed.output.text_table import Table
 from testbed.report.words import words
-from testbed.traces.summary import Row
-from testbed.traces.verdict import worst
+from testbed.results.rows import Row
+from testbed.results.verdict import worst
 
 Measure = Callable[[Sequence[Row]], "float | None"]
 

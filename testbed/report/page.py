@@ -23,7 +23,7 @@ from testbed.report.overview import overview
 from testbed.report.place import checks_table, place_table
 from testbed.report.runs import read_runs
 from testbed.report.words import breakable, seen, short
-from testbed.results import Results
+from testbed.results.directory import Results
 from testbed.scenario.schema import Energy
 from testbed.scenario.sweep import namer
 from testbed.table import tables

@@ -7,7 +7,7 @@ from typing import Any
 
 from testbed.output.text_table import Table
 from testbed.report.words import words
-from testbed.traces.check import Check, figure, limits
+from testbed.results.link_check import Check, figure, limits
 
 _HIDDEN = {"networks"}
 """Addresses and offloads of every host, which nobody reads on a page."""

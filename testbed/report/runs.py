@@ -15,11 +15,12 @@ from testbed.measures import acceptance
 from testbed.method_table import NONE
 from testbed.output.text_table import Table
 from testbed.report.asked import prompts
-from testbed.results import Results
+from testbed.results.directory import Results
+from testbed.results.rows import Row
+from testbed.results.verdict import Level, worst
 from testbed.scenario.sweep import Values, at_point, namer
 from testbed.traces.ledger import Ledger
-from testbed.traces.summary import Row, by_point
-from testbed.traces.verdict import Level, worst
+from testbed.traces.summary import by_point
 
 
 @dataclass(frozen=True)

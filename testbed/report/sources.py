@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from testbed.files.stored_json import read
-from testbed.results import Results
-from testbed.traces.verdict import Verdict
+from testbed.results.directory import Results
+from testbed.results.verdict import Verdict
 
 _LARGEST = 1_000_000
 """Bytes of a file that may go into the page."""

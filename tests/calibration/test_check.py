@@ -5,7 +5,7 @@ import pytest
 from testbed.calibration import stage
 from testbed.calibration.probes import Flight
 from testbed.calibration.stage import once_more
-from testbed.traces.check import figure, judge, limits, not_measured
+from testbed.results.link_check import figure, judge, limits, not_measured
 
 
 def line(measured, **bounds):

@@ -11,8 +11,8 @@ from testbed import cli
 from testbed.calibration import launch
 from testbed.calibration.record import Calibration, Curves
 from testbed.errors import TestbedError
-from testbed.results import Results
-from testbed.traces.check import judge, not_measured
+from testbed.results.directory import Results
+from testbed.results.link_check import judge, not_measured
 from tests.emulation.inside import need_sandbox
 
 

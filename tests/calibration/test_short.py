@@ -11,7 +11,7 @@ from testbed.calibration.short import LATE, check_links, severity, why
 from testbed.errors import TestbedError
 from testbed.links.gilbert_elliott import GilbertElliott
 from testbed.links.spec import LinkSpec
-from testbed.traces.check import judge, not_measured
+from testbed.results.link_check import judge, not_measured
 
 
 @pytest.mark.parametrize(

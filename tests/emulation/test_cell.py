@@ -15,7 +15,7 @@ from testbed.emulation.network import Network
 from testbed.emulation.topology import load_topology, plain_links, topology_links
 from testbed.links.queue import Queue
 from testbed.links.spec import Duplex, LinkSpec
-from testbed.traces.verdict import Verdict
+from testbed.results.verdict import Verdict
 from tests.emulation.inside import Path, inside_sandbox, symmetric
 
 RATE = 4e6

@@ -26,8 +26,8 @@ from testbed.output.console import Console
 from testbed.output.text_table import Table
 from testbed.output.visible import in_one_line
 from testbed.report.page import render
-from testbed.results import Results
-from testbed.traces.verdict import Verdict
+from testbed.results.directory import Results
+from testbed.results.verdict import Verdict
 from tests.records import make_results, row
 from tests.report.pages import HOSTILE, Parsed
 

@@ -15,9 +15,9 @@ from testbed.cli import main
 from testbed.errors import TestbedError
 from testbed.generations import STAR
 from testbed.report.page import render
-from testbed.results import Results
+from testbed.results.directory import Results
+from testbed.results.verdict import Verdict
 from testbed.table import print_results
-from testbed.traces.verdict import Verdict
 from tests.records import alone, make_results, row, write_events
 
 ROWS = [

@@ -11,8 +11,8 @@ from matplotlib.patches import Polygon
 from plots import bits, latency, link, places, predicted, speed, traffic, where, winners
 from testbed.emulation.packet_log import ChangeLine, End, Header, PacketLine, packet_log_path
 from testbed.intervals import speed_ratio
+from testbed.results.rows import WireBytes
 from testbed.traces.phases import PHASES
-from testbed.traces.summary import WireBytes
 from tests.records import alone, make_results, row
 
 KNOWN = {

@@ -10,11 +10,11 @@ from typing import Any
 import msgspec
 
 from testbed.captures import Entry
-from testbed.results import Results
-from testbed.traces.check import Check
+from testbed.results.directory import Results
+from testbed.results.link_check import Check
+from testbed.results.rows import Row
+from testbed.results.verdict import Verdict, worst
 from testbed.traces.ledger import Ledger
-from testbed.traces.summary import Row
-from testbed.traces.verdict import Verdict, worst
 from tests.records import make_results
 
 HOSTILE = [

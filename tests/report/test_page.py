@@ -17,7 +17,7 @@ from testbed.report import page
 from testbed.report.page import render, write_report
 from testbed.report.runs import read_runs
 from testbed.report.words import seen
-from testbed.results import Results
+from testbed.results.directory import Results
 from tests.records import ROW, alone, make_results, row
 from tests.report.pages import HOSTILE, Parsed, write_whole
 

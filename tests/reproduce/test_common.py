@@ -5,8 +5,8 @@ import importlib
 import msgspec
 import pytest
 
-from testbed.results import Results, Summary
-from testbed.traces.verdict import Verdict
+from testbed.results.directory import Results, Summary
+from testbed.results.verdict import Verdict
 from tests.records import row
 
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from testbed.errors import TestbedError
-from testbed.results import Results
+from testbed.results.directory import Results
 from testbed.scenario.load import check_scenario, load_scenario
 from testbed.scenario.sweep import axes_of, differences, namer, point_text
 from tests.scenario.test_load import BASE

@@ -13,7 +13,7 @@ from testbed.errors import TestbedError
 from testbed.links.profiles import PROFILES
 from testbed.models.compute.pace import Pace
 from testbed.models.compute.profiles import COMPUTE_PROFILES, find_compute_profile, is_file
-from testbed.results import Results
+from testbed.results.directory import Results
 from testbed.scenario.load import check_scenario, load_scenario
 from tests.scenario.test_load import BASE
 

@@ -11,7 +11,6 @@ import time
 import msgspec
 import pytest
 
-from testbed import journal
 from testbed import launch as again
 from testbed.errors import TestbedError
 from testbed.host.environment import describe_environment
@@ -20,15 +19,16 @@ from testbed.launch import resume as launch_again
 from testbed.models.cpu import operators
 from testbed.models.cpu.operators import machine
 from testbed.models.spec import HuggingFaceSpec, OperatorChoice
-from testbed.plan import Plan, operator_choices, read_plans
-from testbed.results import Results
-from testbed.resumption import require_same_operators, sessions
+from testbed.results import journal
+from testbed.results.directory import Results
+from testbed.results.plan import Plan, operator_choices, read_plans
+from testbed.results.resume import require_same_operators, sessions
+from testbed.results.verdict import Verdict
 from testbed.scenario.load import load_scenario
 from testbed.scenario.run_order import Turn
 from testbed.traces.packets import judge_packets
-from testbed.traces.verdict import Verdict
 from tests.emulation.inside import need_sandbox
-from tests.test_journal import SLOW, ended, made
+from tests.results.test_journal import SLOW, ended, made
 from tests.whole_run import ROOT, command, long_run, results, write
 
 

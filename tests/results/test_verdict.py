@@ -6,7 +6,7 @@ from itertools import permutations, product
 
 import pytest
 
-from testbed.traces.verdict import Verdict, worst
+from testbed.results.verdict import Verdict, worst
 
 LEVELS = ["valid", "suspect", "invalid"]
 

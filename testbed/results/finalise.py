@@ -10,7 +10,8 @@ from testbed.errors import TestbedError
 from testbed.exit_codes import ERROR, NOT_VALID, VALID
 from testbed.files.checksums import checksums
 from testbed.host.machine_errors import NO_SPACE
-from testbed.journal import (
+from testbed.results.directory import FailedRun, Results
+from testbed.results.journal import (
     JOURNAL,
     Began,
     Concluded,
@@ -21,10 +22,9 @@ from testbed.journal import (
     append,
     read,
 )
-from testbed.results import FailedRun, Results
+from testbed.results.rows import Row
+from testbed.results.verdict import Level, Verdict
 from testbed.scenario.sweep import Values, point_text
-from testbed.traces.summary import Row
-from testbed.traces.verdict import Level, Verdict
 
 T = TypeVar("T")
 

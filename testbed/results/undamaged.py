@@ -25,7 +25,7 @@ from testbed.errors import TestbedError
 from testbed.files import stored_json
 from testbed.files.checksums import Checksum, checksum
 from testbed.files.input_file import is_file
-from testbed.journal import (
+from testbed.results.journal import (
     JOURNAL,
     Began,
     Concluded,
@@ -35,11 +35,11 @@ from testbed.journal import (
     RunFailed,
     read,
 )
-from testbed.traces.summary import Row
-from testbed.traces.verdict import UNFINISHED, Verdict, worst
+from testbed.results.rows import Row
+from testbed.results.verdict import UNFINISHED, Verdict, worst
 
 if TYPE_CHECKING:
-    from testbed.results import Results, Summary
+    from testbed.results.directory import Results, Summary
 
 _FILES = (
     "calibration.json", "environment.json", JOURNAL, "plan.json", "scenario.yaml", "summary.json",

@@ -13,14 +13,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from testbed import journal
-from testbed.conclusion import conclude, with_room
 from testbed.errors import TestbedError
 from testbed.files.checksums import checksums
-from testbed.results import Results
-from testbed.resumption import discard_doubtful
+from testbed.results import journal
+from testbed.results.directory import Results
+from testbed.results.finalise import conclude, with_room
+from testbed.results.resume import discard_doubtful
+from testbed.results.verdict import Verdict
 from testbed.scenario.run_order import Turn
-from testbed.traces.verdict import Verdict
 from tests.records import row
 
 SLOW, FAST = {"links.radio.up.rate": "1mbit"}, {"links.radio.up.rate": "9mbit"}

@@ -6,7 +6,7 @@ done again. Summary, verdict and environment are made of the journal.
 
 The last field of each line, `crc32`, is a checksum of the line without it, so that a figure that
 was changed is not believed. With it the journal vouches for the other files, too: `files` in a line
-has the checksums of those that were whole then, see testbed.undamaged.
+has the checksums of those that were whole then, see testbed.results.undamaged.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ import msgspec
 from testbed.errors import TestbedError
 from testbed.files.checksums import Checksum
 from testbed.host.machine_errors import naming, sentence
+from testbed.results.rows import Row
+from testbed.results.verdict import Level, Verdict
 from testbed.scenario.run_order import Turn
 from testbed.scenario.sweep import Values
-from testbed.traces.summary import Row
-from testbed.traces.verdict import Level, Verdict
 
 JOURNAL = "journal.jsonl"
 

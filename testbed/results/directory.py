@@ -26,14 +26,14 @@ from testbed.events import Event, read_events
 from testbed.files import stored_json
 from testbed.files.input_file import read_text
 from testbed.files.whole_file import write_whole
-from testbed.journal import JOURNAL, Discarded, NetworkUp, RunEnded, RunFailed, read
 from testbed.links.files import place_files
 from testbed.models.compute.profiles import place_profiles
+from testbed.results.journal import JOURNAL, Discarded, NetworkUp, RunEnded, RunFailed, read
+from testbed.results.rows import Row
+from testbed.results.undamaged import require_undamaged, require_whole_run
+from testbed.results.verdict import Verdict, worst
 from testbed.scenario.schema import Energy
 from testbed.scenario.sweep import Values, point_text
-from testbed.traces.summary import Row
-from testbed.traces.verdict import Verdict, worst
-from testbed.undamaged import require_undamaged, require_whole_run
 
 _PLACERS: dict[str, Callable[[Any, Callable[[str], str]], Any]] = {
     "links": place_files,

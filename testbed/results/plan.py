@@ -9,7 +9,7 @@ import msgspec
 from testbed.errors import TestbedError
 from testbed.files.stored_json import read
 from testbed.models.spec import HuggingFaceSpec, ModelSpec, OperatorChoice
-from testbed.results import Results
+from testbed.results.directory import Results
 from testbed.scenario.run_order import Turn
 from testbed.scenario.sweep import Values
 

@@ -7,12 +7,12 @@ from typing import Any
 
 from testbed.errors import TestbedError
 from testbed.host.environment import describe_environment
-from testbed.journal import JOURNAL, Began, Discarded, append, read
 from testbed.models.cpu.operators import machine
 from testbed.output.terminal import say
-from testbed.plan import Plan, operator_choices
-from testbed.results import Results
-from testbed.traces.verdict import worst
+from testbed.results.directory import Results
+from testbed.results.journal import JOURNAL, Began, Discarded, append, read
+from testbed.results.plan import Plan, operator_choices
+from testbed.results.verdict import worst
 
 
 def sessions(results: Results) -> list[Began]:

@@ -21,24 +21,24 @@ import msgspec
 import pytest
 
 import plots
-from testbed import journal
 from testbed.calibration.record import Calibration, Curves
 from testbed.commands import read
-from testbed.conclusion import conclude
 from testbed.emulation.packet_log import ChangeLine, End, Header, PacketLine, packet_log_path
 from testbed.errors import TestbedError
 from testbed.files.checksums import checksums
 from testbed.host.environment import describe_environment
 from testbed.models.spec import SyntheticSpec
-from testbed.plan import Plan, read_plans
 from testbed.report import page
-from testbed.results import Results
-from testbed.resumption import discard_doubtful, sessions
+from testbed.results import journal
+from testbed.results.directory import Results
+from testbed.results.finalise import conclude
+from testbed.results.link_check import Check
+from testbed.results.plan import Plan, read_plans
+from testbed.results.resume import discard_doubtful, sessions
+from testbed.results.verdict import Verdict
 from testbed.scenario.run_order import Turn
 from testbed.traces.captured import Captured, Pair, write_captures
-from testbed.traces.check import Check
 from testbed.traces.phases import PHASES, RoundTime, TextTimes
-from testbed.traces.verdict import Verdict
 from tests.records import row, write_events
 from tests.report.pages import write_whole
 from tests.traces import recorded

@@ -18,12 +18,12 @@ from testbed.errors import TestbedError
 from testbed.generations import Sample
 from testbed.intervals import speed
 from testbed.measures import predicted_speed
-from testbed.results import Results, Summary
+from testbed.results.directory import Results, Summary
+from testbed.results.verdict import Verdict
 from testbed.scenario.load import check_scenario
 from testbed.table import energy_table, print_results
 from testbed.traces.phases import PHASES
 from testbed.traces.summary import together_speed
-from testbed.traces.verdict import Verdict
 from tests.records import ROW, alone, make_results, row
 from tests.scenario.test_load import BASE
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from testbed.traces.check import Check
+from testbed.results.link_check import Check
 
 Level = Literal["valid", "suspect", "invalid"]
 _ORDER: list[Level] = ["valid", "suspect", "invalid"]

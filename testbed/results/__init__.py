@@ -1,0 +1,1 @@
+"""The results directory: its files, rows, verdict and journal; resuming what was interrupted."""

@@ -27,11 +27,11 @@ import msgspec
 from limits import Figure, command
 
 from testbed.captures import Entry
+from testbed.pcap.byte_ledger import Ledger
 from testbed.results.directory import Results, Summary
 from testbed.results.rows import Row, WireBytes
 from testbed.results.verdict import Verdict
 from testbed.scenario.sweep import Values
-from testbed.traces.ledger import Ledger
 from testbed.traces.phases import PHASES
 
 SECONDS, BYTES = 20, 10_000_000

@@ -2,7 +2,7 @@
 
 At both hosts of every shaped link tcpdump records all frames. For every text, and each way, the
 frames that one host sent must be those that the link took in, what arrived at the other must be
-what the link let out, and every byte must have a use; see testbed.traces.ledger.
+what the link let out, and every byte must have a use; see testbed.pcap.byte_ledger.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from typing import NamedTuple
 import msgspec
 
 from testbed.accounting import Reading
-from testbed.emulation.capture import Capture
 from testbed.emulation.network import Network
 from testbed.emulation.wire import DirectionCounters
-from testbed.traces.captured import Pair, books, write_captures
-from testbed.traces.frames import Frame
-from testbed.traces.ledger import Book, Ledger
+from testbed.pcap.byte_ledger import Book, Ledger
+from testbed.pcap.capture_index import Pair, books, write_captures
+from testbed.pcap.frames import Frame
+from testbed.pcap.tcpdump import Capture
 
 
 class Entry(msgspec.Struct, kw_only=True):

@@ -34,6 +34,7 @@ from testbed.events import Event, events_by_stream
 from testbed.links.unmet import unmet
 from testbed.models.spec import HuggingFaceSpec, ModelSpec, Role
 from testbed.node_process import NodeProcess, receive_any
+from testbed.pcap.loss_recovery import Recoveries
 from testbed.processors import Processors
 from testbed.progress import Display
 from testbed.protocol.control import Begin, Decode, Failed, Progress, Ready, Report, Result
@@ -48,7 +49,6 @@ from testbed.traces.pacing import lateness
 from testbed.traces.packets import judge_packets
 from testbed.traces.phases import Flight, Recovery, TextTimes, round_times
 from testbed.traces.prediction import Route
-from testbed.traces.recovery import Recoveries
 from testbed.traces.summary import summarise
 
 T = TypeVar("T")

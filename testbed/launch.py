@@ -14,7 +14,6 @@ import msgspec
 
 from testbed.calibration.side_by_side import jobs_that_fit
 from testbed.emulation.backend import choose_backend
-from testbed.emulation.capture_trial import why_no_captures
 from testbed.emulation.inside import inside_command
 from testbed.emulation.sandbox import check_sandbox, ending, run_in_sandboxes
 from testbed.errors import TestbedError
@@ -23,6 +22,7 @@ from testbed.host.cores import quota_warning, usable_cores
 from testbed.host.machine_errors import REPORTABLE, sentence
 from testbed.jobs import Job, Piece, left, pack, require_processors, shares
 from testbed.output.terminal import complain, say
+from testbed.pcap.capture_trial import why_no_captures
 from testbed.preparation import prepare
 from testbed.results.directory import Results
 from testbed.results.finalise import conclude, with_room

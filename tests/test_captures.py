@@ -13,11 +13,11 @@ from testbed.captures import Entry
 from testbed.emulation.sandbox import find_program
 from testbed.errors import TestbedError
 from testbed.experiment import Experiment
+from testbed.pcap.capture_index import books, read_captures
+from testbed.pcap.rounds import rounds
 from testbed.preparation import prepare
 from testbed.results.directory import Results
 from testbed.scenario.load import check_scenario
-from testbed.traces.captured import books, read_captures
-from testbed.traces.rounds import rounds
 from tests.emulation.inside import inside_sandbox
 from tests.test_late_texts import Lines
 from tests.whole_run import SYNTHETIC, results, run, write

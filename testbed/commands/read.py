@@ -102,10 +102,10 @@ def _export(args: argparse.Namespace) -> int:
 
 
 def _packets(args: argparse.Namespace) -> int:
+    from testbed.pcap.capture_index import books, read_captures
+    from testbed.pcap.rounds import rounds
+    from testbed.pcap.tables import rounds_table, uses_table
     from testbed.results.directory import Results
-    from testbed.traces.captured import books, read_captures
-    from testbed.traces.rounds import rounds
-    from testbed.traces.tables import rounds_table, uses_table
 
     Results.check_run(args.run)
     captures = read_captures(args.run)
@@ -114,7 +114,7 @@ def _packets(args: argparse.Namespace) -> int:
         raise TestbedError(f"--link {link}: captured were {', '.join(captures)}")
     up, down = books(args.run, captures)[link]
     if args.frames:
-        from testbed.traces.layers import elements_table
+        from testbed.pcap.scapy_layers import elements_table
 
         Console().print(elements_table(up, down), soft_wrap=True)
         return VALID

@@ -8,12 +8,12 @@ import time
 
 from testbed.doctor.record import Record, State
 from testbed.emulation import sandbox
-from testbed.emulation.capture_trial import why_no_captures
 from testbed.emulation.guest_kernel import guest_advice, guest_missing
 from testbed.emulation.guest_trial import try_guest
 from testbed.emulation.netem import probe_netem, probe_qdisc
 from testbed.emulation.wire_trial import Report, try_wire
 from testbed.errors import TestbedError
+from testbed.pcap.capture_trial import why_no_captures
 
 OPTIONAL_PROGRAMS = {"tcpdump": "tcpdump"}
 

@@ -10,11 +10,11 @@ from rich.text import Text
 from testbed.doctor import emulation, machine
 from testbed.doctor.record import Record
 from testbed.emulation.backend import choose_backend
-from testbed.emulation.capture_trial import why_no_captures
 from testbed.emulation.sandbox import PROGRAMS
 from testbed.errors import TestbedError
 from testbed.host.environment import threads_per_node
 from testbed.output.visible import visible
+from testbed.pcap.capture_trial import why_no_captures
 
 Check = Callable[[str], Record]
 

@@ -14,12 +14,12 @@ from testbed.files.stored_json import read
 from testbed.measures import acceptance
 from testbed.method_table import NONE
 from testbed.output.text_table import Table
+from testbed.pcap.byte_ledger import Ledger
 from testbed.report.asked import prompts
 from testbed.results.directory import Results
 from testbed.results.rows import Row
 from testbed.results.verdict import Level, worst
 from testbed.scenario.sweep import Values, at_point, namer
-from testbed.traces.ledger import Ledger
 from testbed.traces.summary import by_point
 
 

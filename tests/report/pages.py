@@ -10,11 +10,11 @@ from typing import Any
 import msgspec
 
 from testbed.captures import Entry
+from testbed.pcap.byte_ledger import Ledger
 from testbed.results.directory import Results
 from testbed.results.link_check import Check
 from testbed.results.rows import Row
 from testbed.results.verdict import Verdict, worst
-from testbed.traces.ledger import Ledger
 from tests.records import make_results
 
 HOSTILE = [

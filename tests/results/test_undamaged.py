@@ -28,6 +28,7 @@ from testbed.errors import TestbedError
 from testbed.files.checksums import checksums
 from testbed.host.environment import describe_environment
 from testbed.models.spec import SyntheticSpec
+from testbed.pcap.capture_index import Captured, Pair, write_captures
 from testbed.report import page
 from testbed.results import journal
 from testbed.results.directory import Results
@@ -37,11 +38,10 @@ from testbed.results.plan import Plan, read_plans
 from testbed.results.resume import discard_doubtful, sessions
 from testbed.results.verdict import Verdict
 from testbed.scenario.run_order import Turn
-from testbed.traces.captured import Captured, Pair, write_captures
 from testbed.traces.phases import PHASES, RoundTime, TextTimes
+from tests.pcap import recorded
 from tests.records import row, write_events
 from tests.report.pages import write_whole
-from tests.traces import recorded
 
 POINTS = [{"seed": 1, "repeat": 1}, {"seed": 1, "repeat": 2}]
 METHODS = ["dsd", "dssd"]

@@ -15,8 +15,8 @@ import msgspec
 from testbed.codecs.tokens import encode_tokens
 from testbed.models.load import load_synthetic
 from testbed.models.spec import SyntheticSpec
+from testbed.pcap.zmtp import COMMAND, GREETING, LONG, MORE, elements
 from testbed.protocol.messages import VERSION, Opened, Refused, Reply, Round, to_frames
-from testbed.traces.zmtp import COMMAND, GREETING, LONG, MORE, elements
 from tests.toy import task
 from tests.transport.attacked import CURSED
 from tests.transport.nat import reset

@@ -12,9 +12,9 @@ from testbed.bounds import Int64
 from testbed.clock import LARGEST_DILATION
 from testbed.errors import TestbedError
 from testbed.files.stored_json import read
-from testbed.traces.frames import Frame, read_frames
-from testbed.traces.ledger import Book
-from testbed.traces.streams import streams
+from testbed.pcap.byte_ledger import Book
+from testbed.pcap.frames import Frame, read_frames
+from testbed.pcap.tcp_streams import streams
 
 NAME = "captures.json"
 

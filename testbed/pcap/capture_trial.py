@@ -1,6 +1,6 @@
 """A trial of a capture in a throw-away sandbox, as a run captures, before one relies on it.
 
-python -m testbed.emulation.capture_trial is what runs inside.
+python -m testbed.pcap.capture_trial is what runs inside.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-from testbed.emulation.capture import Capture
 from testbed.emulation.namespace import Namespace
 from testbed.emulation.sandbox import enter, find_program, try_in_sandbox
 from testbed.errors import TestbedError
 from testbed.host.machine_errors import REPORTABLE, sentence
 from testbed.host.realtime import PATIENCE
+from testbed.pcap.tcpdump import Capture
 
 _PATIENCE = 3 * PATIENCE  # tcpdump has one to begin, one to write down all, and one to end
 _UID_MAP = Path("/proc/self/uid_map")

@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from testbed.errors import TestbedError
-from testbed.traces.frames import read_frames
-from testbed.traces.ledger import Book, Ledger
-from testbed.traces.streams import streams as streams_of
-from tests.traces.recorded import ANSWERS, SENT, arp, packet, segments, streams, write
+from testbed.pcap.byte_ledger import Book, Ledger
+from testbed.pcap.frames import read_frames
+from testbed.pcap.tcp_streams import streams as streams_of
+from tests.pcap.recorded import ANSWERS, SENT, arp, packet, segments, streams, write
 
 HEADERS = 14 + 20 + 20 + 12
 """Ethernet, IP and TCP with a time stamp."""

@@ -18,7 +18,7 @@ from testbed.emulation.setgroups import ignoring_setgroups
 from testbed.errors import TestbedError
 from testbed.host.process_endings import await_end
 from testbed.host.realtime import PATIENCE
-from testbed.traces.captured import Captured
+from testbed.pcap.capture_index import Captured
 
 _REAPED = 1.0  # seconds from when its output ends to when it does
 _BUFFER = 16 * 1024  # KiB of the kernel's memory for frames that tcpdump has not fetched yet

@@ -11,10 +11,10 @@ import pytest
 
 from testbed import cli
 from testbed.errors import TestbedError
-from testbed.traces.captured import Captured, Pair, write_captures
-from testbed.traces.frames import read_frames
-from testbed.traces.pcap import Packet, read_packets
-from tests.traces import recorded
+from testbed.pcap.capture_file import Packet, read_packets
+from testbed.pcap.capture_index import Captured, Pair, write_captures
+from testbed.pcap.frames import read_frames
+from tests.pcap import recorded
 
 FRAME = bytes(range(60))
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from testbed.output.text_table import Table
-from testbed.traces.ledger import Ledger
-from testbed.traces.rounds import RoundSeen
+from testbed.pcap.byte_ledger import Ledger
+from testbed.pcap.rounds import RoundSeen
 
 
 def rounds_table(seen: Iterable[RoundSeen]) -> Table:

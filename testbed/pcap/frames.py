@@ -1,7 +1,7 @@
 """The frames of a capture: what their headers say, and the bytes that they carry.
 
 Headers are read by hand, since a run has many thousands of frames and Scapy takes a tenth of a
-millisecond for each; Scapy's layers for what they carry are testbed.traces.layers.
+millisecond for each; Scapy's layers for what they carry are testbed.pcap.scapy_layers.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from testbed.errors import TestbedError
-from testbed.traces.pcap import read_packets
+from testbed.pcap.capture_file import read_packets
 
 FIN, SYN, RST = 0x01, 0x02, 0x04
 ETHERNET = 14

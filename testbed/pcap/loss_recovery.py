@@ -10,8 +10,8 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 
-from testbed.traces.frames import Flow, Frame
-from testbed.traces.ledger import Book, Covered
+from testbed.pcap.byte_ledger import Book, Covered
+from testbed.pcap.frames import Flow, Frame
 
 
 class Recoveries:

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from testbed.traces.frames import ETHERNET, FIN, RST, SYN, Flow, Frame
-from testbed.traces.streams import Stream
+from testbed.pcap.frames import ETHERNET, FIN, RST, SYN, Flow, Frame
+from testbed.pcap.tcp_streams import Stream
 
 
 class Ledger(msgspec.Struct, kw_only=True):

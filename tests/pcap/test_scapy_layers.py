@@ -6,10 +6,10 @@ import pytest
 from scapy.layers.inet import TCP
 from scapy.layers.l2 import Ether
 
+from testbed.pcap.scapy_layers import MessageHeader, Payload, ZmtpFrame, elements_of, elements_table
 from testbed.protocol.messages import from_frames
-from testbed.traces.layers import MessageHeader, Payload, ZmtpFrame, elements_of, elements_table
-from tests.traces.recorded import ANSWERS, SENT, segments, streams
-from tests.traces.test_ledger import book
+from tests.pcap.recorded import ANSWERS, SENT, segments, streams
+from tests.pcap.test_byte_ledger import book
 
 
 @pytest.mark.parametrize("cuts", [(), (5, 64, 70), range(40, 7_500, 41)], ids=str)

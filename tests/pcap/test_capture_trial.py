@@ -6,10 +6,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from testbed.emulation import capture, capture_trial, sandbox
-from testbed.emulation.capture_trial import why_no_captures
+from testbed.emulation import sandbox
 from testbed.errors import TestbedError
 from testbed.host.machine_errors import TOO_LARGE
+from testbed.pcap import capture_trial, tcpdump
+from testbed.pcap.capture_trial import why_no_captures
 from tests.emulation.inside import need_sandbox
 
 NO = "echo no >&2; exit 1"
@@ -84,10 +85,10 @@ def test_a_tcpdump_without_a_word_still_has_a_reason(tmp_path, monkeypatch, scri
 
     inside = SimpleNamespace(name="here", json=lambda _argv: [{"address": "0"}], popen=popen)
     if "sleep" in script:
-        monkeypatch.setattr(capture, "PATIENCE", 0.2)
-        monkeypatch.setattr(capture, "_REAPED", 0.1)
+        monkeypatch.setattr(tcpdump, "PATIENCE", 0.2)
+        monkeypatch.setattr(tcpdump, "_REAPED", 0.1)
     with pytest.raises(TestbedError) as caught:
-        capture.Capture(inside, "lo", tmp_path / "it").stop()
+        tcpdump.Capture(inside, "lo", tmp_path / "it").stop()
     assert str(caught.value) == f"tcpdump at lo of here {why}"
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from testbed.pcap.byte_ledger import Book, Ledger
 from testbed.protocol.messages import Message, Reply, Round
-from testbed.traces.ledger import Book, Ledger
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 For looking at captures: `testbed packets RUN --frames`, or `elements_of` for what Scapy makes of
 them. Frames of a capture that was loaded with this module imported are dissected, too, as far as
-they hold whole elements. A run's books are kept by testbed.traces.ledger, which is much faster.
+they hold whole elements. A run's books are kept by testbed.pcap.byte_ledger, which is much faster.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from scapy.fields import (
 from scapy.layers.inet import TCP
 from scapy.packet import Packet, Raw, bind_layers
 
+from testbed.pcap.byte_ledger import Book
+from testbed.pcap.zmtp import COMMAND, GREETING, LONG, MORE, frame_at
 from testbed.protocol.messages import CHECKSUM_SIZE, PORT, Message, decode_header
-from testbed.traces.ledger import Book
-from testbed.traces.zmtp import COMMAND, GREETING, LONG, MORE, frame_at
 
 
 class Zmtp(Packet):

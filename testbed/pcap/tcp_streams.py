@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from functools import cached_property
 
 from testbed.errors import TestbedError
-from testbed.traces.frames import SYN, Flow, Frame
-from testbed.traces.zmtp import Element, Span, elements
+from testbed.pcap.frames import SYN, Flow, Frame
+from testbed.pcap.zmtp import Element, Span, elements
 
 _WRAP = 1 << 32  # sequence numbers begin anew
 

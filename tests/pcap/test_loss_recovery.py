@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from testbed.traces.frames import read_frames
-from testbed.traces.ledger import Book
-from testbed.traces.recovery import Recoveries
-from testbed.traces.streams import streams as streams_of
-from tests.traces.recorded import packet, streams, write
+from testbed.pcap.byte_ledger import Book
+from testbed.pcap.frames import read_frames
+from testbed.pcap.loss_recovery import Recoveries
+from testbed.pcap.tcp_streams import streams as streams_of
+from tests.pcap.recorded import packet, streams, write
 
 STREAM = streams()[0]
 MS = 10**6

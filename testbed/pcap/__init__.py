@@ -1,0 +1,1 @@
+"""Packet captures: taken, read, and every byte accounted for."""

@@ -26,7 +26,7 @@ from typing import Any
 import msgspec
 from limits import Figure, command
 
-from testbed.captures import Entry
+from testbed.audit.captures import Entry
 from testbed.pcap.byte_ledger import Ledger
 from testbed.results.directory import Results, Summary
 from testbed.results.rows import Row, WireBytes

@@ -27,7 +27,7 @@ import msgspec
 import yaml
 from limits import Figure, command
 
-from testbed.captures import Entry
+from testbed.audit.captures import Entry
 from testbed.decoding.sampling import Sampling
 from testbed.events import Tracer
 from testbed.launch import launch

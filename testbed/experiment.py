@@ -12,16 +12,19 @@ from typing import TypeVar
 import msgspec
 
 from testbed import clock
-from testbed.accounting import Accountant, judge_messages
-from testbed.calibration.short import check_links, severity, why
-from testbed.captures import Captures, Counted, Seen, judge_captures
-from testbed.emulation.network import Network
-from testbed.emulation.punctuality import (
+from testbed.audit.captures import Captures, Counted, Seen, judge_captures
+from testbed.audit.change_lateness import (
     judge_changes,
     judge_handovers,
     write_changes,
     write_handovers,
 )
+from testbed.audit.cpu_contention import Processors
+from testbed.audit.link_counters import Accountant, judge_messages
+from testbed.audit.pacing import lateness
+from testbed.audit.packet_logs import judge_packets
+from testbed.calibration.short import check_links, severity, why
+from testbed.emulation.network import Network
 from testbed.emulation.topology import (
     links_between,
     load_topology,
@@ -35,7 +38,6 @@ from testbed.links.unmet import unmet
 from testbed.models.spec import HuggingFaceSpec, ModelSpec, Role
 from testbed.node_process import NodeProcess, receive_any
 from testbed.pcap.loss_recovery import Recoveries
-from testbed.processors import Processors
 from testbed.progress import Display
 from testbed.protocol.control import Begin, Decode, Failed, Progress, Ready, Report, Result
 from testbed.protocol.messages import PORT
@@ -45,8 +47,6 @@ from testbed.results.plan import Plan
 from testbed.results.rows import Row
 from testbed.results.verdict import Verdict
 from testbed.scenario.load import MethodEntry, Scenario
-from testbed.traces.pacing import lateness
-from testbed.traces.packets import judge_packets
 from testbed.traces.phases import Flight, Recovery, TextTimes, round_times
 from testbed.traces.prediction import Route
 from testbed.traces.summary import summarise

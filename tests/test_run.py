@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from testbed.audit.packet_logs import read_packets
 from testbed.calibration.load import busy
 from testbed.emulation.mininet_link import namespace_of
 from testbed.emulation.packet_log import PacketLine
@@ -25,7 +26,6 @@ from testbed.preparation import prepare
 from testbed.results.directory import Results
 from testbed.results.plan import operator_choices, read_plans
 from testbed.scenario.load import check_scenario
-from testbed.traces.packets import read_packets
 from tests.emulation.inside import inside_sandbox, need_sandbox
 from tests.models.tiny import FAMILIES, IDS, save
 from tests.whole_run import (

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from testbed.accounting import Accountant
+from testbed.audit.link_counters import Accountant
 from testbed.calibration.bursts import measure_bursts
 from testbed.calibration.changes import measure_changes
 from testbed.calibration.delay import law, measure_delay, measure_noise

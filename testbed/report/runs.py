@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from testbed.captures import Entry
+from testbed.audit.captures import Entry
 from testbed.errors import TestbedError
 from testbed.files.input_file import is_file
 from testbed.files.stored_json import read

@@ -167,7 +167,7 @@ class Document(Strict):
     time_dilation: Annotated[float, msgspec.Meta(ge=1, le=LARGEST_DILATION)] = 1.0
     """How many times as slow everything runs; see testbed.clock."""
     capture: bool = True
-    """Whether all frames are recorded at both ends of every link; see testbed.captures."""
+    """Whether all frames are recorded at both ends of every link; see testbed.audit.captures."""
     energy: Energy | None = None
     """What a device spends, see testbed.analysis.energy."""
     sweep: Sweep = {}

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from testbed import clock
+from testbed.audit.packet_logs import read_packets
 from testbed.calibration.short import check_links
 from testbed.emulation.guest_kernel import guest_missing
 from testbed.emulation.netem import probe_netem
@@ -16,7 +17,6 @@ from testbed.emulation.topology import load_topology
 from testbed.links.handovers import Handover
 from testbed.links.schedule import Moment, Schedule
 from testbed.links.spec import Duplex, LinkSpec
-from testbed.traces.packets import read_packets
 from tests.emulation.inside import Path, inside_sandbox, symmetric
 from tests.whole_run import only_busy, results, run, write
 

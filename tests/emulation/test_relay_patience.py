@@ -6,8 +6,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from testbed import accounting, clock
-from testbed.accounting import Accountant
+from testbed import clock
+from testbed.audit import link_counters
+from testbed.audit.link_counters import Accountant
+from testbed.audit.packet_logs import judge_packets, read_packets
 from testbed.emulation import relay, relay_wire
 from testbed.emulation.relay_direction import Direction
 from testbed.emulation.relay_wire import RelayWire
@@ -17,7 +19,6 @@ from testbed.links.keyed_random import Key
 from testbed.links.round_trip import longest_round_trip
 from testbed.links.schedule import Schedule
 from testbed.links.spec import Duplex, LinkSpec
-from testbed.traces.packets import judge_packets, read_packets
 
 
 class Time:
@@ -193,7 +194,7 @@ def test_a_packet_that_waits_to_be_sent_holds_up_a_restart(direction):
 def test_the_last_acknowledgement_is_waited_for_as_long_as_it_may_take(
     monkeypatch, round_trip, still
 ):
-    time = Time(monkeypatch, accounting)
+    time = Time(monkeypatch, link_counters)
 
     def counters():
         way = SimpleNamespace(queued_packets=int(time.now < 115), received_packets=1)

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from testbed import launch as again
+from testbed.audit.packet_logs import judge_packets
 from testbed.errors import TestbedError
 from testbed.host.environment import describe_environment
 from testbed.launch import launch
@@ -26,7 +27,6 @@ from testbed.results.resume import require_same_operators, sessions
 from testbed.results.verdict import Verdict
 from testbed.scenario.load import load_scenario
 from testbed.scenario.run_order import Turn
-from testbed.traces.packets import judge_packets
 from tests.emulation.inside import need_sandbox
 from tests.results.test_journal import SLOW, ended, made
 from tests.whole_run import ROOT, command, long_run, results, write

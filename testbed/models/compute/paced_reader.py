@@ -17,7 +17,7 @@ class Passes:
     """Reads a text as its Reader does; every pass becomes a `forward` span in the trace.
 
     With a pace, no pass ends before its time. One that ends later is late, and the trace tells: see
-    testbed.traces.pacing.
+    testbed.audit.pacing.
     """
 
     def __init__(self, reader: Reader, trace: Tracer, stream: str, pace: Pace | None) -> None:

@@ -7,12 +7,12 @@ import re
 import msgspec
 import pytest
 
+from testbed.audit.packet_logs import judge_packets, read_packets
 from testbed.emulation import packet_log
 from testbed.emulation.packet_log import End, Header, PacketLine, PacketLog
 from testbed.errors import TestbedError
 from testbed.host.machine_errors import TOO_LARGE
 from testbed.links.packet import Packet
-from testbed.traces.packets import judge_packets, read_packets
 
 HEADER = Header(seed=1, link="radio", direction="up", repetition=2, t=5, spec={"rate": "1mbit"})
 

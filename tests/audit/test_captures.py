@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from testbed import experiment
-from testbed.accounting import Accountant
-from testbed.captures import Entry
+from testbed.audit.captures import Entry
+from testbed.audit.link_counters import Accountant
 from testbed.emulation.sandbox import find_program
 from testbed.errors import TestbedError
 from testbed.experiment import Experiment

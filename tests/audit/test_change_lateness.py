@@ -2,13 +2,13 @@
 
 import json
 
-from testbed.emulation.player import Applied
-from testbed.emulation.punctuality import (
+from testbed.audit.change_lateness import (
     judge_changes,
     judge_handovers,
     write_changes,
     write_handovers,
 )
+from testbed.emulation.player import Applied
 from testbed.links.handovers import Handover
 
 ON_TIME, LATE = Applied(5.0, 5.002), Applied(9.0, 9.0123)

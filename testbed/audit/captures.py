@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from testbed.accounting import Reading
+from testbed.audit.link_counters import Reading
 from testbed.emulation.network import Network
 from testbed.emulation.wire import DirectionCounters
 from testbed.pcap.byte_ledger import Book, Ledger

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from testbed.audit.pacing import lateness
 from testbed.models.compute.pace import Pace
-from testbed.traces.pacing import lateness
 
 PACE = Pace(per_pass=20e-3, per_token=1e-3)
 

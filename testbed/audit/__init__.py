@@ -1,0 +1,1 @@
+"""Everything that can make a run suspect or invalid, each check with its limit."""

@@ -13,12 +13,12 @@ from collections.abc import Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
 
+from testbed.analysis.aggregate import dilation_text
+from testbed.analysis.generations import counting
 from testbed.errors import TestbedError
 from testbed.figure_cache import keep_fonts
 from testbed.files.whole_file import write_whole
-from testbed.generations import counting
 from testbed.results.directory import Results
-from testbed.traces.summary import dilation_text
 
 FIRST = ("speed", "timeline", "traffic", "sweep", "winners")
 """Those that a run ends with; the others take as long again and more."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 from matplotlib.figure import Figure
 
 from plots.style import COLUMN, labels_of, legend_of, plot_means, shown_points
-from testbed.measures import acceptance
+from testbed.analysis.metrics import acceptance
 from testbed.results.directory import Results
 
 

@@ -16,8 +16,8 @@ from plots.style import (
     plain_ticks,
     shown_points,
 )
-from testbed.generations import Sample
-from testbed.measures import round_seconds, token_waits
+from testbed.analysis.generations import Sample
+from testbed.analysis.metrics import round_seconds, token_waits
 from testbed.results.directory import Results
 from testbed.results.rows import Row
 

@@ -24,11 +24,11 @@ from plots.style import (
     plain,
     shown_points,
 )
+from testbed.analysis.generations import Point, Sample
 from testbed.audit.packet_logs import read_packets
 from testbed.emulation.packet_log import WAYS as DIRECTIONS
 from testbed.emulation.packet_log import ChangeLine, Header, PacketLine, packet_log_path
 from testbed.files.input_file import is_file
-from testbed.generations import Point, Sample
 from testbed.links.spec import LinkSpec
 from testbed.results.directory import Results
 from testbed.results.rows import Row

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from plots.style import COLUMN, few_points, labels_of, legend_of, plot_means, shown_points
-from testbed.measures import acceptance_by_place
+from testbed.analysis.metrics import acceptance_by_place
 from testbed.results.directory import Results
 
 _LEAST = 5  # tests; of fewer, a rate says nothing

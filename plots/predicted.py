@@ -1,6 +1,6 @@
 """Tokens per second as the papers' model of a round predicts them, and as measured.
 
-A mark per method and point of the sweep; see testbed.traces.prediction.
+A mark per method and point of the sweep; see testbed.analysis.prediction.
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 from matplotlib.figure import Figure
 
 from plots.style import COLUMN, labels_of, legend_of, plain_ticks, plot_means, shown_points
-from testbed.intervals import speed
-from testbed.measures import predicted_speed
+from testbed.analysis.intervals import speed
+from testbed.analysis.metrics import predicted_speed
 from testbed.results.directory import Results
 
 

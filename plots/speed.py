@@ -11,10 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from plots.style import COLUMN, few_points, labels_of, look, name_methods, shown_points
-from testbed.generations import Sample
-from testbed.intervals import speed
+from testbed.analysis.aggregate import together_speed
+from testbed.analysis.generations import Sample
+from testbed.analysis.intervals import speed
 from testbed.results.directory import Results
-from testbed.traces.summary import together_speed
 
 
 def draw(results: Results) -> Figure | None:

@@ -1,4 +1,5 @@
-"""Names, colours and markers, so that every figure agrees; and on what: testbed.generations."""
+"""Names, colours and markers, so that every figure agrees; and on what:
+testbed.analysis.generations."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogFormatter, LogFormatterMathtext, LogLocator, NullFormatter
 
-from testbed.generations import STAR, Point, Sample, merged, n_of, points_of, why_empty
+from testbed.analysis.generations import STAR, Point, Sample, merged, n_of, points_of, why_empty
 from testbed.output.visible import in_one_line
 from testbed.report.words import short
 from testbed.results.directory import Results
@@ -96,7 +97,7 @@ PARTS = {
     "decode": ("decode", "#117733", "\\\\\\\\"),
     "other": ("other", "#dddddd", ""),
 }
-"""Names, colours and hatches of testbed.traces.phases, in the order that they are drawn."""
+"""Names, colours and hatches of testbed.analysis.phases, in the order that they are drawn."""
 
 
 def look(label: str, labels: list[str]) -> Look:

@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from plots.style import COLUMN, PANELS, labels_of, legend_of, plain, plot_means, shown_points
-from testbed.generations import Point
-from testbed.intervals import speed
+from testbed.analysis.generations import Point
+from testbed.analysis.intervals import speed
 from testbed.results.directory import Results
 from testbed.scenario.sweep import Values, alike, axes_of, namer, short_key
 

@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from plots.style import COLUMN, PHASES, add_note, explain_stars, name_of, shown_points
+from testbed.analysis.generations import Sample
 from testbed.events import events_by_stream
 from testbed.files.input_file import is_file
-from testbed.generations import Sample
 from testbed.results.directory import Results
 from testbed.results.rows import Row
 

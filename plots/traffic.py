@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from plots.style import COLUMN, few_points, labels_of, look, name_methods, shown_points
-from testbed.generations import Sample
+from testbed.analysis.generations import Sample
 from testbed.results.directory import Results
 
 

@@ -9,10 +9,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from plots.style import COLUMN, PARTS, few_points, labels_of, name_methods, shown_points
-from testbed.generations import Sample
-from testbed.measures import over_bound, phase_seconds
+from testbed.analysis.generations import Sample
+from testbed.analysis.metrics import over_bound, phase_seconds
+from testbed.analysis.phases import BOUND
 from testbed.results.directory import Results
-from testbed.traces.phases import BOUND
 
 _PHASES = sorted(PARTS, key=lambda phase: phase not in BOUND)
 """In the order that they are drawn: what links and compute ask for first."""

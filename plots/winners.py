@@ -3,9 +3,9 @@ combination. Keys that change together count as the first of them.
 
 A cell has the winner's colour, name, and how many times as fast as the first method it is, by n
 pairs of generations. It is hatched where it cannot be claimed to be the fastest, as where a method
-has no generation that counts; at most 5 % of such figures claim falsely (testbed.claims), and from
-a single repetition nothing is claimed. What never asks the target decodes other texts, so it cannot
-win; where it is claimed to be faster still, a corner says so.
+has no generation that counts; at most 5 % of such figures claim falsely (testbed.analysis.claims),
+and from a single repetition nothing is claimed. What never asks the target decodes other texts, so
+it cannot win; where it is claimed to be faster still, a corner says so.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from plots.style import (
     plain,
     shown_points,
 )
-from testbed.claims import claimed, p_of_fastest
-from testbed.generations import Point
-from testbed.intervals import speed, speed_ratio
+from testbed.analysis.claims import claimed, p_of_fastest
+from testbed.analysis.generations import Point
+from testbed.analysis.intervals import speed, speed_ratio
 from testbed.methods.base import method_class
 from testbed.results.directory import Results
 from testbed.scenario.sweep import Values, alike, axes_of, short_key

@@ -4,9 +4,9 @@
     python scripts/bench_bound.py
 
 On an otherwise idle machine; takes about three minutes. Both models are paced, and the links lose
-nothing. For each method on each of 12 links: seconds measured over those of testbed.traces.phases'
-BOUND, which are what was computed, the bytes of all messages at the rates asked for, and the
-delays asked for. Exits with 1 when a limit is not met, and prints all ratios.
+nothing. For each method on each of 12 links: seconds measured over those of
+testbed.analysis.phases' BOUND, which are what was computed, the bytes of all messages at the rates
+asked for, and the delays asked for. Exits with 1 when a limit is not met, and prints all ratios.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from limits import Figure, command
 from rich.console import Console
 from rich.table import Table
 
+from testbed.analysis.metrics import over_bound
 from testbed.launch import launch
-from testbed.measures import over_bound
 from testbed.results.rows import Row
 from testbed.scenario.load import load_scenario
 

@@ -19,7 +19,7 @@ coverage    1 to 16 devices, 1 to 10 repetitions and 1 to 60 prompts, all spread
             both, of what is true of all. It must be at least 93 % where all spreads are up to .3,
             90 % elsewhere; at most 97 % but where both are crossed. There intervals are too wide
             where both factors matter and there are few of each; that has no limit, see
-            testbed.crossed for why
+            testbed.analysis.crossed_variance for why
 claims      tables of 11 methods that are alike: how often one is called faster or slower than the
             first, and how often a map names a fastest one, of 11 or of two. At most 5 %, which it
             is where one factor prevails, so that twice the Monte Carlo error is added
@@ -36,8 +36,8 @@ from limits import Figure, command
 from numpy.typing import NDArray
 from scipy.special import digamma, polygamma
 
-from testbed.crossed import half_width, mean_of, parts_of
-from testbed.intervals import LEVEL
+from testbed.analysis.crossed_variance import half_width, mean_of, parts_of
+from testbed.analysis.intervals import LEVEL
 
 Floats = NDArray[np.float64]
 SIMULATIONS, AGAIN = 2_000, 20_000

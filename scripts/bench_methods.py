@@ -17,9 +17,9 @@ which statics are taken for the fastest. These are then measured again together 
 forms, in blocks: each block has its own models, prompts, link and order of methods, and all methods
 in it decode the same prompts over the same link. Here tokens and seconds are those of the texts.
 The ratio to the static that is the fastest there has an interval over the blocks, whose texts share
-models and link and do not count one by one (testbed.intervals). That static is chosen by the same
-texts, which flatters it, and the interval leaves this out. Exits with 1 when, in a regime, both
-forms are slower than that static.
+models and link and do not count one by one (testbed.analysis.intervals). That static is chosen by
+the same texts, which flatters it, and the interval leaves this out. Exits with 1 when, in a regime,
+both forms are slower than that static.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from testbed.analysis.generations import counting
+from testbed.analysis.intervals import speed, speed_ratio
 from testbed.codecs.sparse_lattice import SparseLattice
 from testbed.decoding.lattice import quantise
-from testbed.generations import counting
-from testbed.intervals import speed, speed_ratio
 from testbed.launch import launch
 from testbed.models.synthetic import draft_law, target_law
 from testbed.results.directory import Results

@@ -26,13 +26,13 @@ from typing import Any
 import msgspec
 from limits import Figure, command
 
+from testbed.analysis.phases import PHASES
 from testbed.audit.captures import Entry
 from testbed.pcap.byte_ledger import Ledger
 from testbed.results.directory import Results, Summary
 from testbed.results.rows import Row, WireBytes
 from testbed.results.verdict import Verdict
 from testbed.scenario.sweep import Values
-from testbed.traces.phases import PHASES
 
 SECONDS, BYTES = 20, 10_000_000
 PROMPTS, TOKENS, PER_ROUND = 4, 64, 4

@@ -12,6 +12,9 @@ from typing import TypeVar
 import msgspec
 
 from testbed import clock
+from testbed.analysis.phases import Flight, Recovery, TextTimes, round_times
+from testbed.analysis.prediction import Route
+from testbed.analysis.summary import summarise
 from testbed.audit.captures import Captures, Counted, Seen, judge_captures
 from testbed.audit.change_lateness import (
     judge_changes,
@@ -47,9 +50,6 @@ from testbed.results.plan import Plan
 from testbed.results.rows import Row
 from testbed.results.verdict import Verdict
 from testbed.scenario.load import MethodEntry, Scenario
-from testbed.traces.phases import Flight, Recovery, TextTimes, round_times
-from testbed.traces.prediction import Route
-from testbed.traces.summary import summarise
 
 T = TypeVar("T")
 _LOADING = 300.0  # seconds a node may take to load its model, beside reading it

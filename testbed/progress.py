@@ -13,14 +13,14 @@ from rich.table import Table
 from rich.text import Text
 
 from testbed import clock
+from testbed.analysis.aggregate import together_seconds, together_speed
+from testbed.analysis.generations import counting
+from testbed.analysis.intervals import speed
 from testbed.emulation.wire import DirectionCounters, Wire, WireCounters
-from testbed.generations import counting
-from testbed.intervals import speed
 from testbed.output.console import Console
 from testbed.output.visible import in_one_line
 from testbed.results.rows import Row
 from testbed.results.verdict import Level, worst
-from testbed.traces.summary import together_seconds, together_speed
 
 _REFRESH = 0.25  # seconds between two views, at least: runs are not to be disturbed
 _LINK_INTERVAL = 1.0  # seconds between two looks at the links
@@ -34,7 +34,7 @@ class _Method:
     texts: int
     rows: list[Row] = field(default_factory=list)
     speed: str = ""
-    """Of one device, over all that count so far; see testbed.intervals."""
+    """Of one device, over all that count so far; see testbed.analysis.intervals."""
     level: Level = "valid"
 
     def keep(self, rows: list[Row]) -> None:

@@ -8,10 +8,10 @@ from typing import Any
 
 import msgspec
 
+from testbed.analysis.phases import PHASES
 from testbed.emulation.packet_log import Header, PacketLine, packet_log_path
 from testbed.results.directory import Results
 from testbed.results.rows import Row, WireBytes
-from testbed.traces.phases import PHASES
 from tests.records import EVENTS, make_results, row, write_events
 
 POINTS = [

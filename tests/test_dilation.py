@@ -6,14 +6,14 @@ import msgspec
 import pytest
 
 from testbed import clock
+from testbed.analysis.aggregate import dilation_text
+from testbed.analysis.tables import print_results
 from testbed.calibration.stage import Stage
 from testbed.emulation.tcp_timers import require_rto_min, rto_min
 from testbed.emulation.topology import LinkDeclaration
 from testbed.errors import TestbedError
 from testbed.links.spec import LinkSpec
 from testbed.scenario.load import check_scenario
-from testbed.table import print_results
-from testbed.traces.summary import dilation_text
 from tests.emulation.inside import symmetric
 from tests.records import ROW, make_results, row
 from tests.scenario.test_load import BASE

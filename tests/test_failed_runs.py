@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from testbed import launch as launcher
+from testbed.analysis.tables import print_results
 from testbed.cli import main
 from testbed.errors import TestbedError
 from testbed.exit_codes import OVERDUE
@@ -16,7 +17,6 @@ from testbed.results.directory import Results
 from testbed.results.journal import Discarded, NetworkUp, RunFailed, Stopped, append, read
 from testbed.results.verdict import Verdict
 from testbed.scenario.run_order import shuffled
-from testbed.table import print_results
 from tests.fake_runs import fake_runs, scenario
 
 METHODS = ["dsd", "device_only", "dssd"]

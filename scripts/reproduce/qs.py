@@ -33,8 +33,8 @@ from typing import Any
 from common import Measured, Sheet, finish, measured, out_folder, run, save, write
 from matplotlib.figure import Figure
 
+from testbed.analysis.intervals import speed
 from testbed.errors import TestbedError
-from testbed.intervals import speed
 from testbed.results.rows import Row
 
 LOW, HIGH, STEP, LASTING = 2, 6, 0.06, 200.0

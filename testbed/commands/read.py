@@ -63,8 +63,8 @@ def _plot(args: argparse.Namespace) -> int:
 
 
 def _show(args: argparse.Namespace) -> int:
+    from testbed.analysis.tables import print_results
     from testbed.results.directory import Results
-    from testbed.table import print_results
 
     print_results(Results.open(args.results))
     return VALID
@@ -79,9 +79,9 @@ def _report(args: argparse.Namespace) -> int:
 
 
 def _export(args: argparse.Namespace) -> int:
+    from testbed.analysis.export_chrome import chrome_trace
+    from testbed.analysis.export_parquet import write_parquet
     from testbed.results.directory import Results
-    from testbed.traces.chrome import chrome_trace
-    from testbed.traces.parquet import write_parquet
 
     results = Results.open(args.results)
     for path in results.missing_events():

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import plots
+from testbed.analysis.aggregate import dilation_text
 from testbed.errors import TestbedError
 from testbed.results.directory import Results
-from testbed.traces.summary import dilation_text
 
 _FIRST = ("winners", "sweep", "speed", "where", "traffic")
 """What most readers look for; the others follow."""

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from testbed.generations import Point
-from testbed.intervals import speed
-from testbed.measures import (
+from testbed.analysis.generations import Point
+from testbed.analysis.intervals import speed
+from testbed.analysis.method_table import NONE
+from testbed.analysis.metrics import (
     acceptance,
     passes_per_draft,
     per_output_token,
     resampling_rate,
     tokens_per_round,
 )
-from testbed.method_table import NONE
 from testbed.output.text_table import Table
 from testbed.report.words import words
 from testbed.results.rows import Row

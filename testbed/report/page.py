@@ -12,10 +12,12 @@ from typing import NamedTuple
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from testbed.energy import energy_of
+from testbed.analysis.aggregate import by_point, dilation_text
+from testbed.analysis.energy import energy_of
+from testbed.analysis.generations import STAR, Point, counting, points_of
+from testbed.analysis.tables import tables
 from testbed.errors import TestbedError
 from testbed.files.whole_file import write_whole
-from testbed.generations import STAR, Point, counting, points_of
 from testbed.output.text_table import Table
 from testbed.report import asked, sources
 from testbed.report.drawings import draw_figures
@@ -26,8 +28,6 @@ from testbed.report.words import breakable, seen, short
 from testbed.results.directory import Results
 from testbed.scenario.schema import Energy
 from testbed.scenario.sweep import namer
-from testbed.table import tables
-from testbed.traces.summary import by_point, dilation_text
 
 _LEVELS = {"valid": 0.0, "suspect": 1.0, "invalid": 2.0}
 """How verdicts are sorted."""

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from testbed.analysis.aggregate import by_point
+from testbed.analysis.method_table import NONE
+from testbed.analysis.metrics import acceptance
 from testbed.audit.captures import Entry
 from testbed.errors import TestbedError
 from testbed.files.input_file import is_file
 from testbed.files.stored_json import read
-from testbed.measures import acceptance
-from testbed.method_table import NONE
 from testbed.output.text_table import Table
 from testbed.pcap.byte_ledger import Ledger
 from testbed.report.asked import prompts
@@ -20,7 +21,6 @@ from testbed.results.directory import Results
 from testbed.results.rows import Row
 from testbed.results.verdict import Level, worst
 from testbed.scenario.sweep import Values, at_point, namer
-from testbed.traces.summary import by_point
 
 
 @dataclass(frozen=True)

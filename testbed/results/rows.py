@@ -93,7 +93,7 @@ class Row(msgspec.Struct, kw_only=True):
     verdicts: Count
     """Verifications of drafts; a method may need more than one exchange for one."""
     predicted_tokens_per_round: Amount | None
-    """See testbed.traces.prediction; None without drafts."""
+    """See testbed.analysis.prediction; None without drafts."""
     predicted_tokens_per_second: Amount | None
     """None where the links change."""
     predicted_on_air_s: Seconds | None
@@ -114,6 +114,6 @@ class Row(msgspec.Struct, kw_only=True):
     token_s: list[Seconds] = []
     """Seconds from the prompt at which each token was certain."""
     round_s: list[Seconds] = []
-    """Seconds of each round, see testbed.traces.phases."""
+    """Seconds of each round, see testbed.analysis.phases."""
     phases: dict[str, Seconds] = {}
     """Seconds of all rounds, by what they were for; empty where nothing is known of it."""

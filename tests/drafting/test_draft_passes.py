@@ -124,7 +124,7 @@ def test_the_trace_has_the_passes_of_each_round(tmp_path):
 
 
 def test_both_exchanges_of_a_rejection_are_one_round(tmp_path):
-    """By the events that round times are read from; see testbed.traces.phases."""
+    """By the events that round times are read from; see testbed.analysis.phases."""
     got, events = traced(tmp_path / "events", task("dssd_lazy", 40))
     verifications = sum(got.counts.draft_lengths)
     assert got.counts.rounds == verifications + got.counts.rejections > verifications

@@ -19,7 +19,7 @@ from matplotlib.text import Text
 
 import plots
 from plots import speed, style
-from testbed import table
+from testbed.analysis import tables
 from testbed.models.store import progress
 from testbed.output import terminal
 from testbed.output.console import Console
@@ -126,8 +126,8 @@ def test_what_a_terminal_shows_of_a_text_is_the_text(tmp_path, number, monkeypat
     text = NAUGHTY[number]
     results = naughty_results(tmp_path, [text])
     file = io.StringIO()
-    monkeypatch.setattr(table, "Console", lambda: Console(file=file, width=6000))
-    table.print_results(results)
+    monkeypatch.setattr(tables, "Console", lambda: Console(file=file, width=6000))
+    tables.print_results(results)
     terminal.say(text)
     terminal.complain(f"error: {text}")
     shown = [file.getvalue(), *capsys.readouterr()]

@@ -10,14 +10,15 @@ import pytest
 
 from plots import FIRST, bits, draw_all, predicted, speed, sweep, timeline, traffic, winners
 from plots.style import look
-from testbed import intervals, launch
+from testbed import launch
+from testbed.analysis import intervals
+from testbed.analysis.generations import STAR
+from testbed.analysis.tables import print_results
 from testbed.cli import main
 from testbed.errors import TestbedError
-from testbed.generations import STAR
 from testbed.report.page import render
 from testbed.results.directory import Results
 from testbed.results.verdict import Verdict
-from testbed.table import print_results
 from tests.records import alone, make_results, row, write_events
 
 ROWS = [

@@ -9,10 +9,10 @@ import pytest
 from matplotlib.patches import Polygon
 
 from plots import bits, latency, link, places, predicted, speed, traffic, where, winners
+from testbed.analysis.intervals import speed_ratio
+from testbed.analysis.phases import PHASES
 from testbed.emulation.packet_log import ChangeLine, End, Header, PacketLine, packet_log_path
-from testbed.intervals import speed_ratio
 from testbed.results.rows import WireBytes
-from testbed.traces.phases import PHASES
 from tests.records import alone, make_results, row
 
 KNOWN = {

@@ -12,8 +12,8 @@ from matplotlib.text import Text
 
 import plots
 from plots import style
-from testbed.generations import points_of
-from testbed.intervals import speed as speed_of
+from testbed.analysis.generations import points_of
+from testbed.analysis.intervals import speed as speed_of
 from tests.lopsided import POINTS, VERDICTS, lopsided, lopsided_results
 from tests.records import make_results, row
 

@@ -10,9 +10,9 @@ import shutil
 import msgspec
 import pytest
 
+from testbed.analysis.intervals import speed
 from testbed.cli import main
 from testbed.errors import TestbedError
-from testbed.intervals import speed
 from testbed.report import page
 from testbed.report.page import render, write_report
 from testbed.report.runs import read_runs

@@ -13,17 +13,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plots import draw
-from testbed.energy import Energy
+from testbed.analysis.aggregate import together_speed
+from testbed.analysis.energy import Energy
+from testbed.analysis.generations import Sample
+from testbed.analysis.intervals import speed
+from testbed.analysis.metrics import predicted_speed
+from testbed.analysis.phases import PHASES
+from testbed.analysis.tables import energy_table, print_results
 from testbed.errors import TestbedError
-from testbed.generations import Sample
-from testbed.intervals import speed
-from testbed.measures import predicted_speed
 from testbed.results.directory import Results, Summary
 from testbed.results.verdict import Verdict
 from testbed.scenario.load import check_scenario
-from testbed.table import energy_table, print_results
-from testbed.traces.phases import PHASES
-from testbed.traces.summary import together_speed
 from tests.records import ROW, alone, make_results, row
 from tests.scenario.test_load import BASE
 

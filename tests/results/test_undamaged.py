@@ -21,6 +21,7 @@ import msgspec
 import pytest
 
 import plots
+from testbed.analysis.phases import PHASES, RoundTime, TextTimes
 from testbed.calibration.record import Calibration, Curves
 from testbed.commands import read
 from testbed.emulation.packet_log import ChangeLine, End, Header, PacketLine, packet_log_path
@@ -38,7 +39,6 @@ from testbed.results.plan import Plan, read_plans
 from testbed.results.resume import discard_doubtful, sessions
 from testbed.results.verdict import Verdict
 from testbed.scenario.run_order import Turn
-from testbed.traces.phases import PHASES, RoundTime, TextTimes
 from tests.pcap import recorded
 from tests.records import row, write_events
 from tests.report.pages import write_whole

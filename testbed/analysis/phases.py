@@ -18,8 +18,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from testbed.analysis.prediction import Route
 from testbed.events import Event
-from testbed.traces.prediction import Route
 
 BOUND = ("draft", "encode", "serialisation", "propagation", "verify", "decode")
 """What links and compute allow: a round takes no less."""

@@ -12,9 +12,9 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from testbed.intervals import speed
+from testbed.analysis.intervals import speed
+from testbed.analysis.phases import BOUND, PHASES
 from testbed.results.rows import Row
-from testbed.traces.phases import BOUND, PHASES
 
 BEYOND = 2
 """A percentile is told where so many values are expected beyond it, on its nearer side.
@@ -129,7 +129,7 @@ def acceptance_by_place(rows: Sequence[Row]) -> list[Place]:
 def predicted_speed(rows: Sequence[Row]) -> float | None:
     """Tokens/s by the papers' model, taken together as those that were measured are.
 
-    None where one generation has no prediction; see testbed.traces.prediction.
+    None where one generation has no prediction; see testbed.analysis.prediction.
     """
     predicted = [
         msgspec.structs.replace(row, seconds=row.tokens / each, tokens_per_second=each)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from testbed.generations import Sample
+from testbed.analysis.generations import Sample
 from testbed.output.text_table import Table
 from testbed.results.rows import Row
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from testbed.claims import claimed, claims, p_of_fastest
-from testbed.intervals import Interval, speed_ratio
+from testbed.analysis.claims import claimed, claims, p_of_fastest
+from testbed.analysis.intervals import Interval, speed_ratio
 from tests.records import row
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from testbed.crossed import Part, half_width, mean_of, p_value, parts_of
+from testbed.analysis.crossed_variance import Part, half_width, mean_of, p_value, parts_of
 
 VALUES = np.array([[1.0, 2.0, 6.0], [3.0, 4.0, 5.0]])
 """Mean squares 1.5 of repetitions (1), 6.5 of prompts (2), 1.5 of the rest (2)."""

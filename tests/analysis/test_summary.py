@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from testbed.analysis.aggregate import together_seconds, together_speed
+from testbed.analysis.prediction import Hop, Route
+from testbed.analysis.summary import summarise
 from testbed.clock import LARGEST_DILATION
 from testbed.protocol.control import Result
 from testbed.results.rows import SHORTEST, Row, WireBytes
-from testbed.traces.prediction import Hop, Route
-from testbed.traces.summary import summarise, together_seconds, together_speed
 
 START = 1000.0  # seconds of CLOCK_MONOTONIC
 RESULT = Result(

@@ -8,11 +8,11 @@ from typing import Any
 
 import msgspec
 
+from testbed.analysis.prediction import Route, predict_on_air, predict_tokens_per_round
 from testbed.events import Event
 from testbed.protocol.control import Result
 from testbed.results.rows import Row, WireBytes
 from testbed.results.verdict import Level
-from testbed.traces.prediction import Route, predict_on_air, predict_tokens_per_round
 
 DEVICE_COMPUTE = {"draft", "encode", "decode", "resample"}
 VERIFIER_COMPUTE = {"prefill", "verify"}
@@ -101,43 +101,6 @@ def summarise(
         accepted_at=result.accepted_at,
         token_s=[round(seconds, 6) for seconds in result.times],
     )
-
-
-def by_point(rows: list[Row]) -> list[tuple[dict[str, Any], list[Row]]]:
-    """Rows of each point of the sweep, points in the order of the scenario."""
-    points: list[dict[str, Any]] = []
-    for row in rows:
-        if row.point not in points:
-            points.append(row.point)
-    return [(point, [row for row in rows if row.point == point]) for point in points]
-
-
-def dilation_text(rows: Sequence[Row]) -> str:
-    """By how much time was dilated, for people; empty if it was not."""
-    factors = sorted({row.time_dilation for row in rows})
-    if factors in ([], [1.0]):
-        return ""
-    slow = " or ".join(f"{factor:g}" for factor in factors)
-    return f"in emulated time; everything ran {slow} times as slow"
-
-
-def together_seconds(rows: Sequence[Row]) -> float:
-    """How long the rows of one method took, texts that were decoded together counting once.
-
-    Theirs is the time from the first start to the last end.
-    """
-    together: dict[tuple[int, int], list[Row]] = {}
-    for row in rows:
-        together.setdefault((row.repeat, row.prompt), []).append(row)
-    return sum(
-        max(row.start_s + row.seconds for row in mine) - min(row.start_s for row in mine)
-        for mine in together.values()
-    )
-
-
-def together_speed(rows: Sequence[Row]) -> float:
-    """Tokens/s that all devices make together, by the rows of one method."""
-    return sum(row.tokens for row in rows) / together_seconds(rows)
 
 
 def _spans(

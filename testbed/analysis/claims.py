@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from testbed.intervals import LEVEL, Interval, speed_ratio
+from testbed.analysis.intervals import LEVEL, Interval, speed_ratio
 from testbed.results.rows import Row
 
 THIS_RUN = "this run only"

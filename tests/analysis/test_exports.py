@@ -9,10 +9,10 @@ from argparse import Namespace
 import msgspec
 import pytest
 
+from testbed.analysis.export_chrome import chrome_trace
+from testbed.analysis.export_parquet import write_parquet
 from testbed.commands import read
 from testbed.errors import TestbedError
-from testbed.traces.chrome import chrome_trace
-from testbed.traces.parquet import write_parquet
 from tests.records import make_results, row
 
 S = "device/0"

@@ -2,8 +2,8 @@
 
 A valid or suspect generation counts, an invalid one never does. What is shown of one method is of
 all its own generations that count, with their number beside it. What compares two methods is of
-those that count for both (testbed.intervals pairs them). A method without any keeps its place,
-which is empty, and takes nothing away from the others.
+those that count for both (testbed.analysis.intervals pairs them). A method without any keeps its
+place, which is empty, and takes nothing away from the others.
 """
 
 from __future__ import annotations

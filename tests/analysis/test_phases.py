@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from testbed.traces.phases import BOUND, PHASES, round_times
-from testbed.traces.prediction import Hop, Route
+from testbed.analysis.phases import BOUND, PHASES, round_times
+from testbed.analysis.prediction import Hop, Route
 
 MS = 10**6
 ROUTE = Route((Hop(1e6, 0.02),), (Hop(2e6, 0.03),))

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from testbed.intervals import speed, speed_ratio
+from testbed.analysis.intervals import speed, speed_ratio
 from tests.records import row
 
 

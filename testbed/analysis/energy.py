@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from testbed.analysis.metrics import draft_passes
 from testbed.links.units import parse_energy
-from testbed.measures import draft_passes
 from testbed.results.rows import Row
 from testbed.scenario.schema import Energy
 

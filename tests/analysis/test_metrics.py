@@ -5,11 +5,11 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from testbed import measures
-from testbed.energy import energy_of, spent
-from testbed.intervals import speed
+from testbed.analysis import metrics
+from testbed.analysis.energy import energy_of, spent
+from testbed.analysis.intervals import speed
+from testbed.analysis.phases import PHASES
 from testbed.scenario.schema import Energy
-from testbed.traces.phases import PHASES
 from tests.records import alone, row
 
 ROWS = [
@@ -22,9 +22,9 @@ OLD = row("dsd", rejections=None, draft_passes=None)
 
 
 def test_waits_are_between_tokens_of_one_text():
-    assert measures.token_waits(ROWS) == pytest.approx([0.0, 0.4, 0.4])
-    assert measures.round_seconds(ROWS) == [0.5, 0.4, 0.2, 0.4]
-    assert measures.round_seconds([alone("device_only", verdicts=0, round_s=[3.0])]) == []
+    assert metrics.token_waits(ROWS) == pytest.approx([0.0, 0.4, 0.4])
+    assert metrics.round_seconds(ROWS) == [0.5, 0.4, 0.2, 0.4]
+    assert metrics.round_seconds([alone("device_only", verdicts=0, round_s=[3.0])]) == []
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_waits_are_between_tokens_of_one_text():
     ],
 )
 def test_a_percentile_needs_two_values_beyond_it(values, told):
-    found = measures.percentiles([float(n) for n in range(values)])
+    found = metrics.percentiles([float(n) for n in range(values)])
     assert tuple(each is not None for each in found) == told
     for each, share in zip(found, (0.5, 0.95, 0.99), strict=True):
         assert each is None or each == pytest.approx(share * (values - 1))
@@ -52,53 +52,53 @@ def test_predictions_are_taken_together_as_what_was_measured_is():
         msgspec.structs.replace(each, seconds=9, predicted_tokens_per_second=each.tokens_per_second)
         for each in rows
     ]
-    assert measures.predicted_speed(same) == pytest.approx(speed(rows).estimate)
+    assert metrics.predicted_speed(same) == pytest.approx(speed(rows).estimate)
     one = msgspec.structs.replace(rows[0], predicted_tokens_per_second=None)
-    assert measures.predicted_speed([one, rows[1]]) is None
+    assert metrics.predicted_speed([one, rows[1]]) is None
 
 
 def test_time_per_output_token_leaves_out_the_first():
-    assert measures.per_output_token(ROWS) == pytest.approx((1.5 + 1.5) / 18)
-    assert measures.per_output_token([row("dsd", tokens=1)]) is None
+    assert metrics.per_output_token(ROWS) == pytest.approx((1.5 + 1.5) / 18)
+    assert metrics.per_output_token([row("dsd", tokens=1)]) is None
 
 
 def test_rejections_are_told_of_all_rounds_or_not_at_all():
-    assert measures.resampling_rate(ROWS) == 2 / 8
-    assert measures.resampling_rate([*ROWS, OLD]) is None
-    assert measures.resampling_rate([alone("cloud_ar", verdicts=0, rejections=0)]) is None
+    assert metrics.resampling_rate(ROWS) == 2 / 8
+    assert metrics.resampling_rate([*ROWS, OLD]) is None
+    assert metrics.resampling_rate([alone("cloud_ar", verdicts=0, rejections=0)]) is None
 
 
 def test_places_are_summed_up_however_long_rounds_were():
-    assert measures.acceptance_by_place(ROWS) == [(4, 3), (2, 1)]
-    assert measures.acceptance_by_place([OLD]) == []
+    assert metrics.acceptance_by_place(ROWS) == [(4, 3), (2, 1)]
+    assert metrics.acceptance_by_place([OLD]) == []
 
 
 def test_the_bound_leaves_out_what_was_lost():
-    assert measures.phase_seconds(ROWS) == pytest.approx(dict.fromkeys(PHASES, 0.4))
-    assert measures.over_bound(ROWS) == pytest.approx(9 / 6)
-    assert measures.over_bound([*ROWS, OLD]) is None
+    assert metrics.phase_seconds(ROWS) == pytest.approx(dict.fromkeys(PHASES, 0.4))
+    assert metrics.over_bound(ROWS) == pytest.approx(9 / 6)
+    assert metrics.over_bound([*ROWS, OLD]) is None
 
 
 def test_acceptance_is_of_positions_and_of_all_rows_or_not_known():
-    assert measures.acceptance(ROWS) == 12 / 14  # 6 accepted each; 2 rejections, and none
-    assert measures.acceptance([*ROWS, OLD]) is None
-    assert measures.acceptance([alone("cloud_ar", rejections=0)]) is None
+    assert metrics.acceptance(ROWS) == 12 / 14  # 6 accepted each; 2 rejections, and none
+    assert metrics.acceptance([*ROWS, OLD]) is None
+    assert metrics.acceptance([alone("cloud_ar", rejections=0)]) is None
     # As older results have a tree's: 3 positions, of 7 candidates.
     tree = row("tslt_tree", accepted=2, tested=7, acceptance_rate=2 / 7, rejections=1)
-    assert measures.acceptance([tree]) == 2 / 3
+    assert metrics.acceptance([tree]) == 2 / 3
 
 
 def test_a_round_ends_with_a_verification_whatever_exchanges_it_takes():
     lazy = [row("dssd_lazy", rounds=6, verdicts=4), row("dssd_lazy", rounds=4, verdicts=4)]
-    assert measures.tokens_per_round(lazy) == 20 / 8
-    assert measures.drafts_per_round(lazy) == 24 / 8
-    assert measures.tokens_per_round([alone("cloud_ar", verdicts=0)]) is None
+    assert metrics.tokens_per_round(lazy) == 20 / 8
+    assert metrics.drafts_per_round(lazy) == 24 / 8
+    assert metrics.tokens_per_round([alone("cloud_ar", verdicts=0)]) is None
 
 
 def test_passes_that_yield_nothing_are_passes():
-    assert measures.passes_per_draft(ROWS) == 28 / 24
-    assert measures.passes_per_draft([*ROWS, OLD]) is None
-    assert measures.passes_per_draft([alone("device_only")]) is None
+    assert metrics.passes_per_draft(ROWS) == 28 / 24
+    assert metrics.passes_per_draft([*ROWS, OLD]) is None
+    assert metrics.passes_per_draft([alone("device_only")]) is None
 
 
 def test_energy_is_what_the_scenario_says():

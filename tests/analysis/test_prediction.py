@@ -7,10 +7,10 @@ import math
 import msgspec
 import pytest
 
+from testbed.analysis.prediction import Hop, Route, predict_on_air, predict_tokens_per_round
 from testbed.decoding.theory import Costs, expected_tokens, round_seconds
 from testbed.links.spec import Duplex, LinkSpec
-from testbed.traces.prediction import Hop, Route, predict_on_air, predict_tokens_per_round
-from tests.traces.test_summary import RESULT, row, span
+from tests.analysis.test_summary import RESULT, row, span
 
 
 def test_rounds_of_different_lengths_are_weighted_by_how_often_they_came():

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from testbed.claims import THIS_RUN, claims
-from testbed.energy import energy_of, spent
-from testbed.generations import STAR, Sample, points_of
-from testbed.intervals import Interval, speed, speed_ratio
-from testbed.measures import (
+from testbed.analysis.aggregate import dilation_text, together_speed
+from testbed.analysis.claims import THIS_RUN, claims
+from testbed.analysis.energy import energy_of, spent
+from testbed.analysis.generations import STAR, Sample, points_of
+from testbed.analysis.intervals import Interval, speed, speed_ratio
+from testbed.analysis.method_table import NONE, MethodTable
+from testbed.analysis.metrics import (
     acceptance,
     acceptance_by_place,
     drafts_per_round,
@@ -23,7 +25,7 @@ from testbed.measures import (
     token_waits,
     tokens_per_round,
 )
-from testbed.method_table import NONE, MethodTable
+from testbed.analysis.phases import PHASES
 from testbed.output.console import Console
 from testbed.output.text_table import Table
 from testbed.output.visible import in_one_line
@@ -32,8 +34,6 @@ from testbed.results.rows import Row
 from testbed.results.verdict import worst
 from testbed.scenario.schema import Energy
 from testbed.scenario.sweep import namer
-from testbed.traces.phases import PHASES
-from testbed.traces.summary import dilation_text, together_speed
 
 _PHASES = {
     "encode": "en-\ncode", "serialisation": "on\nair", "propagation": "\ndelay",
@@ -111,9 +111,9 @@ def tables(samples: Sequence[Sample], energy: Energy | None) -> Iterator[tuple[s
 def speed_table(samples: Sequence[Sample]) -> Table:
     """Speed, acceptance and where the time went.
 
-    Tokens/s are those of testbed.intervals, all else is totals over all generations that count, not
-    means of ratios. Where several devices decode at the same time, all of it is as one of them sees
-    it.
+    Tokens/s are those of testbed.analysis.intervals, all else is totals over all generations that
+    count, not means of ratios. Where several devices decode at the same time, all of it is as one
+    of them sees it.
     """
     table = MethodTable(
         samples,
@@ -151,7 +151,8 @@ def intervals_table(samples: Sequence[Sample]) -> Table:
     That is of pairs: generations of a prompt, repetition and device that count for both.
 
     What is claimed is false in at most 5 % of such tables. Of a single repetition intervals are of
-    this run only, and nothing is claimed. See testbed.intervals and testbed.claims.
+    this run only, and nothing is claimed. See testbed.analysis.intervals and
+    testbed.analysis.claims.
     """
     first, base = next((each.method, each.rows) for each in samples if each.rows)
     table = MethodTable(
@@ -248,7 +249,7 @@ def rounds_table(samples: Sequence[Sample]) -> Table:
 def time_table(samples: Sequence[Sample]) -> Table:
     """Where the time went, per token, and how it compares with what links and compute allow.
 
-    `lost` is what sending again took; see testbed.traces.phases.
+    `lost` is what sending again took; see testbed.analysis.phases.
     """
     table = MethodTable(
         samples,
@@ -319,7 +320,7 @@ def traffic_table(samples: Sequence[Sample]) -> Table:
 
 
 def prediction_table(samples: Sequence[Sample]) -> Table:
-    """What the papers' formulas predict, beside what was measured; see testbed.traces.prediction.
+    """What the papers' formulas predict, beside what was measured; see testbed.analysis.prediction.
 
     `written` is all of the uplink payload: prompt and resampled ids, too. The last column is the
     round-trip time below which the method is faster than cloud_ar, by what both took to compute.

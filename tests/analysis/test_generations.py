@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from testbed.energy import Energy
-from testbed.generations import Sample, counting, points_of
-from testbed.intervals import speed
+from testbed.analysis.energy import Energy
+from testbed.analysis.generations import Sample, counting, points_of
+from testbed.analysis.intervals import speed
+from testbed.analysis.tables import print_results, tables, waits_table
 from testbed.report.overview import overview
 from testbed.results import journal
 from testbed.results.directory import FailedRun, Results, Summary
 from testbed.results.verdict import Verdict
 from testbed.scenario.run_order import Turn
-from testbed.table import print_results, tables, waits_table
 from tests.lopsided import VERDICTS, lopsided
 from tests.records import make_results, row
 

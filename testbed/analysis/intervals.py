@@ -1,9 +1,9 @@
 """How sure tokens/s are: geometric means over generations, and between what they lie.
 
 The unit is what a repetition of a method shares (links, queues, host) and what a prompt does, never
-a device: those of one run are no runs of their own. See testbed.crossed. From one repetition an
-interval is over prompts and of this run only: other runs may be faster or slower, by nobody knows
-how much, so that nothing is claimed from it.
+a device: those of one run are no runs of their own. See testbed.analysis.crossed_variance. From one
+repetition an interval is over prompts and of this run only: other runs may be faster or slower, by
+nobody knows how much, so that nothing is claimed from it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from testbed.crossed import half_width, mean_of, p_value, parts_of
+from testbed.analysis.crossed_variance import half_width, mean_of, p_value, parts_of
 from testbed.results.rows import Row
 
 LEVEL = 0.95

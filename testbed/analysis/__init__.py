@@ -1,0 +1,1 @@
+"""From the rows of results to tables: which count, means, intervals, claims, exports."""

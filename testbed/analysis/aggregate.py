@@ -1,0 +1,45 @@
+"""Rows of several generations, put together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from testbed.results.rows import Row
+
+
+def by_point(rows: list[Row]) -> list[tuple[dict[str, Any], list[Row]]]:
+    """Rows of each point of the sweep, points in the order of the scenario."""
+    points: list[dict[str, Any]] = []
+    for row in rows:
+        if row.point not in points:
+            points.append(row.point)
+    return [(point, [row for row in rows if row.point == point]) for point in points]
+
+
+def dilation_text(rows: Sequence[Row]) -> str:
+    """By how much time was dilated, for people; empty if it was not."""
+    factors = sorted({row.time_dilation for row in rows})
+    if factors in ([], [1.0]):
+        return ""
+    slow = " or ".join(f"{factor:g}" for factor in factors)
+    return f"in emulated time; everything ran {slow} times as slow"
+
+
+def together_seconds(rows: Sequence[Row]) -> float:
+    """How long the rows of one method took, texts that were decoded together counting once.
+
+    Theirs is the time from the first start to the last end.
+    """
+    together: dict[tuple[int, int], list[Row]] = {}
+    for row in rows:
+        together.setdefault((row.repeat, row.prompt), []).append(row)
+    return sum(
+        max(row.start_s + row.seconds for row in mine) - min(row.start_s for row in mine)
+        for mine in together.values()
+    )
+
+
+def together_speed(rows: Sequence[Row]) -> float:
+    """Tokens/s that all devices make together, by the rows of one method."""
+    return sum(row.tokens for row in rows) / together_seconds(rows)

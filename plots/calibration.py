@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from plots.style import COLUMN, WAYS, plain
 from testbed.calibration.bursts import SIZES
-from testbed.calibration.record import NAME, Calibration, Curves
+from testbed.calibration.result import NAME, Calibration, Curves
 from testbed.results.directory import Results
 from testbed.results.link_check import Check
 

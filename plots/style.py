@@ -1,5 +1,4 @@
-"""Names, colours and markers, so that every figure agrees; and on what:
-testbed.analysis.generations."""
+"""Names, colours and markers, so that every figure agrees."""
 
 from __future__ import annotations
 

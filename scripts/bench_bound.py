@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from testbed.analysis.metrics import over_bound
-from testbed.launch import launch
+from testbed.experiment.launcher import launch
 from testbed.results.rows import Row
 from testbed.scenario.load import load_scenario
 

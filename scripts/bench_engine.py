@@ -38,7 +38,8 @@ from limits import Figure, command
 
 from testbed.decoding.sampling import Sampling
 from testbed.events import Tracer, read_events
-from testbed.experiment import checked
+from testbed.experiment.method_run import checked
+from testbed.experiment.node_process import NodeProcess
 from testbed.methods.device_context import Counts
 from testbed.models.base import ModelSession
 from testbed.models.cpu.operators import with_operators
@@ -47,7 +48,6 @@ from testbed.models.load import load_model
 from testbed.models.spec import Dtype, HuggingFaceSpec, ModelSpec, SyntheticSpec
 from testbed.models.store.catalog import DEFAULT_DRAFT, resolve
 from testbed.models.store.fetch import DEFAULT_MODEL
-from testbed.node_process import NodeProcess
 from testbed.prompts.file import File
 from testbed.protocol.control import Begin, Decode, Progress, Ready, Result
 from testbed.protocol.device_loop import Decoded, decode

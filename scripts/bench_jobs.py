@@ -19,7 +19,7 @@ from pathlib import Path
 import yaml
 from limits import Figure, command
 
-from testbed.launch import launch
+from testbed.experiment.launcher import launch
 from testbed.results.directory import Results
 from testbed.scenario.load import load_scenario
 

@@ -33,10 +33,10 @@ from rich.table import Table
 from testbed.calibration.bursts import SIZES, burst_times, measure_bursts
 from testbed.calibration.changes import measure_changes
 from testbed.calibration.delay import measure_delay, measure_noise
+from testbed.calibration.link_bench import PAYLOAD, WAYS, Stage, once_more
+from testbed.calibration.loss import measure_loss
 from testbed.calibration.probes import HEADERS, SMALL, Flight, ProbePath, send_paced
 from testbed.calibration.rate import measure_rate, measure_trace
-from testbed.calibration.shares import measure_loss
-from testbed.calibration.stage import PAYLOAD, WAYS, Stage, once_more
 from testbed.emulation.guest_shell import run_in_guest
 from testbed.emulation.mininet_link import namespace_of
 from testbed.emulation.netem import probe_netem

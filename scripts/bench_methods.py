@@ -43,7 +43,7 @@ from testbed.analysis.generations import counting
 from testbed.analysis.intervals import speed, speed_ratio
 from testbed.codecs.sparse_lattice import SparseLattice
 from testbed.decoding.lattice import quantise
-from testbed.launch import launch
+from testbed.experiment.launcher import launch
 from testbed.models.synthetic import draft_law, target_law
 from testbed.results.directory import Results
 from testbed.results.rows import Row

@@ -24,8 +24,8 @@ import yaml
 from limits import Figure, command
 
 from testbed.events import Tracer, read_events
+from testbed.experiment.launcher import launch
 from testbed.host.realtime import exact_timers
-from testbed.launch import launch
 from testbed.models.cached_reader import Reader
 from testbed.models.compute.pace import Pace
 from testbed.models.compute.paced_reader import Passes

@@ -30,7 +30,7 @@ from limits import Figure, command
 from testbed.audit.captures import Entry
 from testbed.decoding.sampling import Sampling
 from testbed.events import Tracer
-from testbed.launch import launch
+from testbed.experiment.launcher import launch
 from testbed.models.synthetic import SyntheticModel
 from testbed.protocol.device_loop import decode
 from testbed.protocol.request import Task

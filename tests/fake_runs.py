@@ -11,11 +11,10 @@ from typing import ClassVar
 
 import msgspec
 
-from testbed import launch as launcher
-from testbed import runner
 from testbed.emulation.backend import Choice
 from testbed.errors import TestbedError
-from testbed.jobs import Job, take
+from testbed.experiment import launcher, runner
+from testbed.experiment.jobs import Job, take
 from testbed.results import resume
 from testbed.results.directory import Results
 from testbed.results.verdict import Verdict

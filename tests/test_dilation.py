@@ -8,7 +8,7 @@ import pytest
 from testbed import clock
 from testbed.analysis.aggregate import dilation_text
 from testbed.analysis.tables import print_results
-from testbed.calibration.stage import Stage
+from testbed.calibration.link_bench import Stage
 from testbed.emulation.tcp_timers import require_rto_min, rto_min
 from testbed.emulation.topology import LinkDeclaration
 from testbed.errors import TestbedError

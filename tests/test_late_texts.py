@@ -6,9 +6,9 @@ from itertools import count
 
 import pytest
 
-from testbed import experiment
-from testbed.experiment import Experiment
-from testbed.preparation import prepare
+from testbed.experiment import method_run
+from testbed.experiment.method_run import Experiment
+from testbed.experiment.preparation import prepare
 from testbed.results.directory import Results
 from testbed.scenario.load import check_scenario
 from tests.emulation.inside import inside_sandbox
@@ -32,7 +32,7 @@ def rows_when_late(monkeypatch, folder, late):
     """The rows of two texts, and what was said, where the passes of the times `late` are late."""
     times = count()
     # Asked once for each time that a text is decoded, and once more for its row.
-    monkeypatch.setattr(experiment, "lateness", lambda *_: "late" if next(times) in late else None)
+    monkeypatch.setattr(method_run, "lateness", lambda *_: "late" if next(times) in late else None)
     scenario = check_scenario(
         {
             **SYNTHETIC,

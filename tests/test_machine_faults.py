@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import pytest
 
-from testbed import launch as launcher
+from testbed.experiment import launcher
 from testbed.host.machine_errors import REPORTABLE, sentence
 from testbed.results.directory import Results
 from testbed.results.journal import Began, NetworkUp, read

@@ -19,10 +19,10 @@ from testbed.calibration.load import busy
 from testbed.emulation.mininet_link import namespace_of
 from testbed.emulation.packet_log import PacketLine
 from testbed.errors import TestbedError
-from testbed.experiment import Experiment
+from testbed.experiment.method_run import Experiment
+from testbed.experiment.preparation import prepare
 from testbed.links.spec import LinkSpec
 from testbed.models.cpu.operators import machine
-from testbed.preparation import prepare
 from testbed.results.directory import Results
 from testbed.results.plan import operator_choices, read_plans
 from testbed.scenario.load import check_scenario

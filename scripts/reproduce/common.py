@@ -23,7 +23,7 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from testbed.launch import launch
+from testbed.experiment.launcher import launch
 from testbed.results.directory import Results
 from testbed.results.rows import Row
 from testbed.scenario.load import Scenario, load_scenario

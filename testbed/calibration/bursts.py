@@ -8,8 +8,8 @@ from __future__ import annotations
 import statistics
 import time
 
+from testbed.calibration.link_bench import WAYS, Stage
 from testbed.calibration.probes import HEADERS, PATIENCE, ProbePath, drain_until, drain_until_all
-from testbed.calibration.stage import WAYS, Stage
 from testbed.links.spec import LinkSpec, default_queue
 from testbed.results.link_check import Check, burst_tolerance
 

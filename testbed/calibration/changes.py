@@ -6,8 +6,8 @@ import time
 
 import numpy as np
 
+from testbed.calibration.link_bench import Stage
 from testbed.calibration.probes import SMALL, Flight
-from testbed.calibration.stage import Stage
 from testbed.links.schedule import Moment, Schedule
 from testbed.links.spec import LinkSpec
 from testbed.results.link_check import Check

@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
+from testbed.calibration.link_bench import WAYS, Stage
 from testbed.calibration.probes import SMALL, Flight, Floats
-from testbed.calibration.stage import WAYS, Stage
 from testbed.calibration.statistics import shape_distance
 from testbed.links.jitter import UNIFORM, Jitter, as_jitter
 from testbed.links.spec import LinkSpec

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from testbed.calibration.delay import only_delay
+from testbed.calibration.link_bench import Stage
 from testbed.calibration.probes import SMALL
-from testbed.calibration.stage import Stage
 from testbed.links.spec import LinkSpec
 from testbed.results.link_check import Check
 

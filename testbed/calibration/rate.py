@@ -11,8 +11,8 @@ import numpy as np
 
 from testbed import clock
 from testbed.calibration.bursts import only_rate
+from testbed.calibration.link_bench import WAYS, Stage
 from testbed.calibration.probes import HEADERS, Flight, Floats
-from testbed.calibration.stage import WAYS, Stage
 from testbed.emulation.namespace import Namespace
 from testbed.links.mahimahi_trace import DeliveryTrace
 from testbed.links.queue import FULL_FRAME

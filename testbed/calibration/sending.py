@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 from testbed import clock
 from testbed.calibration.course import Course, course, where_to_begin
+from testbed.calibration.link_bench import WAYS, Stage
 from testbed.calibration.probes import HEADERS, SMALL, Flight
-from testbed.calibration.stage import WAYS, Stage
 from testbed.host.realtime import sleep_until
 from testbed.links.gilbert_elliott import as_chain
 from testbed.links.loss_trace import LossTrace

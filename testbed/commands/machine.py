@@ -55,13 +55,13 @@ def _doctor(args: argparse.Namespace) -> int:
 
 def _calibrate(args: argparse.Namespace) -> int:
     from plots import draw
-    from testbed.calibration import launch
+    from testbed.calibration import launcher
 
-    results, calibration = launch.run(
-        launch.request(args.scenario, args.profile, args.backend), args.out
+    results, calibration = launcher.run(
+        launcher.request(args.scenario, args.profile, args.backend), args.out
     )
-    Console().print(*launch.tables(calibration))
-    say(*launch.notes(calibration))
+    Console().print(*launcher.tables(calibration))
+    say(*launcher.notes(calibration))
     say(str(results.path / "calibration.json"))
     for path in draw(results, "calibration"):
         say(str(path))

@@ -51,7 +51,7 @@ def add(commands: Commands) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from testbed.launch import resume
+    from testbed.experiment.launcher import resume
 
     given = [key for key in ("scenario", *_OPTIONS) if getattr(args, key) not in (None, [])]
     if args.resume is None and args.redo:
@@ -76,7 +76,7 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _launch(args: argparse.Namespace) -> tuple[Results, int]:
-    from testbed.launch import launch
+    from testbed.experiment.launcher import launch
     from testbed.scenario.load import load_scenario
 
     if args.scenario is None:

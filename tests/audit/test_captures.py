@@ -7,15 +7,15 @@ from dataclasses import replace
 import msgspec
 import pytest
 
-from testbed import experiment
 from testbed.audit.captures import Entry
 from testbed.audit.link_counters import Accountant
 from testbed.emulation.sandbox import find_program
 from testbed.errors import TestbedError
-from testbed.experiment import Experiment
+from testbed.experiment import method_run
+from testbed.experiment.method_run import Experiment
+from testbed.experiment.preparation import prepare
 from testbed.pcap.capture_index import books, read_captures
 from testbed.pcap.rounds import rounds
-from testbed.preparation import prepare
 from testbed.results.directory import Results
 from testbed.scenario.load import check_scenario
 from tests.emulation.inside import inside_sandbox
@@ -122,14 +122,14 @@ def test_a_link_that_counts_one_more_is_found_out(tmp_path, monkeypatch, what):
 
 @inside_sandbox
 def test_a_capture_that_dies_is_noticed(tmp_path, monkeypatch):
-    captures = experiment.Captures
+    captures = method_run.Captures
 
     def dying(*args):
         made = captures(*args)
         made._captures["radio"][0]._process.kill()
         return made
 
-    monkeypatch.setattr(experiment, "Captures", dying)
+    monkeypatch.setattr(method_run, "Captures", dying)
     with pytest.raises(TestbedError, match=r"tcpdump at .* of device"):
         verdict_of(tmp_path)
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from testbed.calibration import stage
+from testbed.calibration import link_bench
+from testbed.calibration.link_bench import once_more
 from testbed.calibration.probes import Flight
-from testbed.calibration.stage import once_more
 from testbed.results.link_check import figure, judge, limits, not_measured
 
 
@@ -55,7 +55,7 @@ def test_figures_for_people(value, unit, text):
 def moments(monkeypatch):
     """The moments that were waited for, none of which passed."""
     waited = []
-    monkeypatch.setattr(stage.time, "sleep", waited.append)
+    monkeypatch.setattr(link_bench.time, "sleep", waited.append)
     return waited
 
 

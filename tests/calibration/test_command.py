@@ -8,8 +8,8 @@ import pytest
 
 from plots import draw
 from testbed import cli
-from testbed.calibration import launch
-from testbed.calibration.record import Calibration, Curves
+from testbed.calibration import launcher
+from testbed.calibration.result import Calibration, Curves
 from testbed.errors import TestbedError
 from testbed.results.directory import Results
 from testbed.results.link_check import judge, not_measured
@@ -65,8 +65,8 @@ def test_a_failure_is_an_exit_code(tmp_path, monkeypatch, capsys, measured, code
     found = calibration(measured)
     results = Results.create(tmp_path, "calibration")
     results.write_json("calibration.json", found)
-    monkeypatch.setattr(launch, "run", lambda _request, _out: (results, found))
-    monkeypatch.setattr(launch, "request", lambda *_: None)
+    monkeypatch.setattr(launcher, "run", lambda _request, _out: (results, found))
+    monkeypatch.setattr(launcher, "request", lambda *_: None)
     monkeypatch.setattr(sys, "argv", ["testbed", "calibrate"])
     with pytest.raises(SystemExit) as ended:
         cli.main()
@@ -84,12 +84,12 @@ def test_the_figure_has_a_panel_for_each_thing_that_was_measured(tmp_path):
 
 
 def test_what_to_calibrate_is_a_profile_a_scenario_or_the_reference(tmp_path):
-    assert launch.request(None, None, "relay").links["radio"]["up"]["rate"] == "5mbit"
-    assert launch.request(None, "lte_good", "relay").links["radio"]["up"]["rate"] == "14.9mbit"
+    assert launcher.request(None, None, "relay").links["radio"]["up"]["rate"] == "5mbit"
+    assert launcher.request(None, "lte_good", "relay").links["radio"]["up"]["rate"] == "14.9mbit"
     with pytest.raises(TestbedError, match="--profile: 'lte' is not a profile"):
-        launch.request(None, "lte", "relay")
+        launcher.request(None, "lte", "relay")
     with pytest.raises(TestbedError, match="cannot be read"):
-        launch.request(tmp_path / "none.yaml", None, "relay")
+        launcher.request(tmp_path / "none.yaml", None, "relay")
 
 
 @pytest.mark.parametrize("text", ["{", json.dumps({"version": 9})])

@@ -8,11 +8,11 @@ import pytest
 from testbed.calibration.bursts import measure_bursts
 from testbed.calibration.changes import measure_changes
 from testbed.calibration.delay import measure_delay
+from testbed.calibration.link_bench import Stage, once_more
+from testbed.calibration.loss import measure_loss, measure_others
+from testbed.calibration.preflight import check_link, severity
 from testbed.calibration.rate import measure_rate
-from testbed.calibration.repeats import measure_repeats
-from testbed.calibration.shares import measure_loss, measure_others
-from testbed.calibration.short import check_link, severity
-from testbed.calibration.stage import Stage, once_more
+from testbed.calibration.repeatability import measure_repeats
 from testbed.emulation.network import Network
 from testbed.emulation.topology import load_topology
 from testbed.errors import TestbedError

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 import pytest
 
 from testbed.audit.link_counters import Accountant
-from testbed.calibration.short import check_links
+from testbed.calibration.preflight import check_links
 from testbed.emulation.network import Network
 from testbed.emulation.topology import load_topology, plain_links, topology_links
 from testbed.links.queue import Queue

@@ -9,7 +9,7 @@ import yaml
 
 from testbed import clock
 from testbed.audit.packet_logs import read_packets
-from testbed.calibration.short import check_links
+from testbed.calibration.preflight import check_links
 from testbed.emulation.guest_kernel import guest_missing
 from testbed.emulation.netem import probe_netem
 from testbed.emulation.network import Network

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from testbed.calibration.short import check_links
+from testbed.calibration.preflight import check_links
 from testbed.emulation.handovers import Handovers
 from testbed.emulation.mininet_link import namespace_of
 from testbed.emulation.network import Network

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from testbed.calibration.short import check_links
+from testbed.calibration.preflight import check_links
 from testbed.emulation.guest_kernel import guest_missing
 from testbed.emulation.netem import probe_netem
 from testbed.emulation.network import Network

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from mininet.topo import Topo
 
-from testbed.calibration.short import check_links, severity
+from testbed.calibration.preflight import check_links, severity
 from testbed.emulation import mininet_link
 from testbed.emulation.network import Network
 from testbed.emulation.topology import load_topology, topology_links

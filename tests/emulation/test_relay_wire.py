@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import pytest
 
-from testbed.calibration.short import check_links
+from testbed.calibration.preflight import check_links
 from testbed.emulation import relay_wire
 from testbed.emulation.network import Network
 from testbed.emulation.topology import load_topology

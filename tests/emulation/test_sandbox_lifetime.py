@@ -32,7 +32,7 @@ INNER = """
 import sys, tempfile, time
 from testbed.emulation.sandbox import enter
 enter()
-from testbed.calibration.short import check_links
+from testbed.calibration.preflight import check_links
 from testbed.emulation.network import Network
 from testbed.emulation.topology import load_topology
 from testbed.links.spec import Duplex, LinkSpec

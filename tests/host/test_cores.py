@@ -7,8 +7,8 @@ import os
 import pytest
 
 from testbed.errors import TestbedError
+from testbed.experiment.jobs import require_processors
 from testbed.host import cores
-from testbed.jobs import require_processors
 
 V1 = {
     "cgroup": "4:memory:/a\n2:cpu,cpuacct:/a/b\n0::/\n",

@@ -4,7 +4,7 @@ import copy
 
 import pytest
 
-from testbed.preparation import prepare
+from testbed.experiment.preparation import prepare
 from testbed.scenario.load import check_scenario
 from tests.scenario.test_load import BASE
 

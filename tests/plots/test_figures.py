@@ -10,12 +10,12 @@ import pytest
 
 from plots import FIRST, bits, draw_all, predicted, speed, sweep, timeline, traffic, winners
 from plots.style import look
-from testbed import launch
 from testbed.analysis import intervals
 from testbed.analysis.generations import STAR
 from testbed.analysis.tables import print_results
 from testbed.cli import main
 from testbed.errors import TestbedError
+from testbed.experiment import launcher
 from testbed.report.page import render
 from testbed.results.directory import Results
 from testbed.results.verdict import Verdict
@@ -277,7 +277,7 @@ def test_a_command_that_draws_nothing_says_why(tmp_path, monkeypatch, capsys, ro
 def test_a_run_recommends_figures_where_there_are_any(tmp_path, monkeypatch, capsys, verdict):
     results = make_results(tmp_path, [row("dsd", verdict=verdict)])
     results.write_json("plan.json", [])
-    monkeypatch.setattr(launch, "resume", lambda *_, **__: (results, 0))
+    monkeypatch.setattr(launcher, "resume", lambda *_, **__: (results, 0))
     monkeypatch.setattr(sys, "argv", ["testbed", "run", "--resume", str(results.path)])
     with pytest.raises(SystemExit):
         main()

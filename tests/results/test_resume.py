@@ -11,12 +11,12 @@ import time
 import msgspec
 import pytest
 
-from testbed import launch as again
 from testbed.audit.packet_logs import judge_packets
 from testbed.errors import TestbedError
+from testbed.experiment import launcher as again
+from testbed.experiment.launcher import launch
+from testbed.experiment.launcher import resume as launch_again
 from testbed.host.environment import describe_environment
-from testbed.launch import launch
-from testbed.launch import resume as launch_again
 from testbed.models.cpu import operators
 from testbed.models.cpu.operators import machine
 from testbed.models.spec import HuggingFaceSpec, OperatorChoice

@@ -22,7 +22,7 @@ import pytest
 
 import plots
 from testbed.analysis.phases import PHASES, RoundTime, TextTimes
-from testbed.calibration.record import Calibration, Curves
+from testbed.calibration.result import Calibration, Curves
 from testbed.commands import read
 from testbed.emulation.packet_log import ChangeLine, End, Header, PacketLine, packet_log_path
 from testbed.errors import TestbedError

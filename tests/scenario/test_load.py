@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from testbed.emulation.backend import BACKENDS
 from testbed.errors import TestbedError
-from testbed.launch import launch
+from testbed.experiment.launcher import launch
 from testbed.links.profiles import PROFILES
 from testbed.methods.base import methods
 from testbed.scenario.load import check_scenario, load_scenario

@@ -7,10 +7,10 @@ import re
 
 import pytest
 
-from testbed import progress
 from testbed.emulation.wire import DirectionCounters, WireCounters
+from testbed.experiment import live_display
+from testbed.experiment.live_display import Display
 from testbed.output.console import Console
-from testbed.progress import Display
 from tests.records import row
 
 METHODS = {"dsd": 2, "dssd": 2}
@@ -33,13 +33,13 @@ class Radio:
 def shown(monkeypatch):
     """A display whose clock is set, on a terminal or not, and what it has written."""
     moments = {"now": 100.0}
-    monkeypatch.setattr(progress.time, "monotonic", lambda: moments["now"])
-    monkeypatch.setattr(progress.clock, "now", lambda: moments["now"])
+    monkeypatch.setattr(live_display.time, "monotonic", lambda: moments["now"])
+    monkeypatch.setattr(live_display.clock, "now", lambda: moments["now"])
 
     def shown(terminal: bool, where: str | None = None):
         file, radio = io.StringIO(), Radio()
         console = Console(file=file, force_terminal=terminal, width=120)
-        monkeypatch.setattr(progress, "Console", lambda: console)
+        monkeypatch.setattr(live_display, "Console", lambda: console)
         return Display(METHODS, where), {"radio": radio}, radio, file, moments
 
     return shown

@@ -14,9 +14,9 @@ import numpy as np
 
 from testbed.calibration.bursts import burst_times
 from testbed.calibration.course import Course
+from testbed.calibration.link_bench import WAYS, Stage, once_more
 from testbed.calibration.probes import HEADERS, SMALL, Flight
 from testbed.calibration.sending import LONGEST, Probe, probes_needed, send_probes
-from testbed.calibration.stage import WAYS, Stage, once_more
 from testbed.emulation.network import Network
 from testbed.errors import TestbedError
 from testbed.host.realtime import punctually

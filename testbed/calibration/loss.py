@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from testbed.calibration.link_bench import WAYS, Stage
 from testbed.calibration.probes import SMALL, Flight
-from testbed.calibration.stage import WAYS, Stage
 from testbed.calibration.statistics import (
     loss_interval,
     run_length_p,

@@ -5,9 +5,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from testbed.calibration import short, stage
+from testbed.calibration import link_bench, preflight
+from testbed.calibration.preflight import LATE, check_links, severity, why
 from testbed.calibration.sending import probe_gap, probes_needed
-from testbed.calibration.short import LATE, check_links, severity, why
 from testbed.errors import TestbedError
 from testbed.links.gilbert_elliott import GilbertElliott
 from testbed.links.spec import LinkSpec
@@ -79,14 +79,14 @@ def test_the_reason_says_what_was_asked():
 @pytest.fixture
 def check(monkeypatch):
     """`check_links` of one link whose delays are measured as these, one try after the other."""
-    monkeypatch.setattr(short, "Stage", lambda network, link: contextlib.nullcontext())
-    monkeypatch.setattr(short, "punctually", contextlib.nullcontext)
-    monkeypatch.setattr(short, "_as_runs_begin", contextlib.nullcontext)
-    monkeypatch.setattr(stage.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(preflight, "Stage", lambda network, link: contextlib.nullcontext())
+    monkeypatch.setattr(preflight, "punctually", contextlib.nullcontext)
+    monkeypatch.setattr(preflight, "_as_runs_begin", contextlib.nullcontext)
+    monkeypatch.setattr(link_bench.time, "sleep", lambda seconds: None)
 
     def run(*delays):
         rest = list(delays)
-        monkeypatch.setattr(short, "check_link", lambda stage: [measured(rest.pop(0))])
+        monkeypatch.setattr(preflight, "check_link", lambda stage: [measured(rest.pop(0))])
         checks = check_links(SimpleNamespace(declared=["radio"]))
         assert rest == []
         return checks

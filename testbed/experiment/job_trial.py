@@ -20,9 +20,9 @@ from testbed import clock
 from testbed.emulation.inside import inside_command
 from testbed.emulation.sandbox import run_in_sandboxes
 from testbed.exit_codes import INTERRUPTED
+from testbed.experiment.jobs import shares
 from testbed.host.machine_errors import REPORTABLE, sentence
 from testbed.host.realtime import PATIENCE
-from testbed.jobs import shares
 from testbed.output.terminal import say
 from testbed.results.directory import Results
 from testbed.results.plan import read_plans
@@ -70,8 +70,8 @@ def _try(results: Results, jobs: int) -> list[str]:
 def _measure(results: Results, point: int, mine: Path, jobs: int) -> list[str]:
     """What is wrong with the links of one point, while as many others measure theirs."""
     # Slow to import, and the launcher, which imports this module, needs none of it.
-    from testbed.calibration.short import check_links, severity, why  # noqa: PLC0415
-    from testbed.experiment import network_of  # noqa: PLC0415
+    from testbed.calibration.preflight import check_links, severity, why  # noqa: PLC0415
+    from testbed.experiment.method_run import network_of  # noqa: PLC0415
 
     whole = check_scenario(results.scenario(), str(results.path / "scenario.yaml"))
     scenario = whole.every_point()[point].scenario

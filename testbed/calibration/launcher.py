@@ -9,8 +9,8 @@ from rich.box import SIMPLE
 from rich.table import Table
 from rich.text import Text
 
-from testbed.calibration.inside import REQUEST, Request
-from testbed.calibration.record import NAME, Calibration
+from testbed.calibration.result import NAME, Calibration
+from testbed.calibration.worker import REQUEST, Request
 from testbed.emulation.backend import choose_backend
 from testbed.emulation.inside import inside_command
 from testbed.emulation.netem_support import refusals
@@ -68,7 +68,7 @@ def run(wanted: Request, out: Path) -> tuple[Results, Calibration]:
     results = Results.create(out, "calibration")
     results.write_json(REQUEST, wanted)
     say(f"{wanted.source}: links by {wanted.backend}, results in {results.path}")
-    code = run_in_sandbox(inside_command("testbed.calibration.inside", str(results.path.resolve())))
+    code = run_in_sandbox(inside_command("testbed.calibration.worker", str(results.path.resolve())))
     if code != 0:
         raise TestbedError(f"the calibration {ending(code)}; there is no {NAME}")
     return results, Calibration.read(results.path)

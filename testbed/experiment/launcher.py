@@ -12,18 +12,18 @@ from pathlib import Path
 
 import msgspec
 
-from testbed.calibration.side_by_side import jobs_that_fit
 from testbed.emulation.backend import choose_backend
 from testbed.emulation.inside import inside_command
 from testbed.emulation.sandbox import check_sandbox, ending, run_in_sandboxes
 from testbed.errors import TestbedError
 from testbed.exit_codes import ERROR, INTERRUPTED, OVERDUE, VALID
+from testbed.experiment.job_trial import jobs_that_fit
+from testbed.experiment.jobs import Job, Piece, left, pack, require_processors, shares
+from testbed.experiment.preparation import prepare
 from testbed.host.cores import quota_warning, usable_cores
 from testbed.host.machine_errors import REPORTABLE, sentence
-from testbed.jobs import Job, Piece, left, pack, require_processors, shares
 from testbed.output.terminal import complain, say
 from testbed.pcap.capture_trial import why_no_captures
-from testbed.preparation import prepare
 from testbed.results.directory import Results
 from testbed.results.finalise import conclude, with_room
 from testbed.results.journal import JOURNAL, Stopped, append
@@ -148,7 +148,9 @@ def _work(results: Results, plans: list[Plan], session: int, jobs: int) -> int:
     for processors in shares(jobs):
         job = Job(session=session, jobs=jobs, parts=parts, processors=processors)
         told = msgspec.json.encode(job).decode()
-        commands.append(inside_command("testbed.runner", str(results.path.resolve()), told))
+        commands.append(
+            inside_command("testbed.experiment.runner", str(results.path.resolve()), told)
+        )
     with tempfile.TemporaryFile() as file:
         file.write(pack(pieces, parts))
         file.seek(0)

@@ -14,13 +14,13 @@ from testbed.audit.link_counters import Accountant
 from testbed.calibration.bursts import measure_bursts
 from testbed.calibration.changes import measure_changes
 from testbed.calibration.delay import law, measure_delay, measure_noise
+from testbed.calibration.link_bench import WAYS, Stage, once_more
 from testbed.calibration.load import measure_load
+from testbed.calibration.loss import measure_loss, measure_others
 from testbed.calibration.probes import Flight, Floats
 from testbed.calibration.rate import measure_rate, measure_trace
-from testbed.calibration.record import Curves
-from testbed.calibration.repeats import measure_repeats
-from testbed.calibration.shares import measure_loss, measure_others
-from testbed.calibration.stage import WAYS, Stage, once_more
+from testbed.calibration.repeatability import measure_repeats
+from testbed.calibration.result import Curves
 from testbed.calibration.statistics import run_law, run_lengths
 from testbed.links.gilbert_elliott import as_chain
 from testbed.links.loss_trace import LossTrace

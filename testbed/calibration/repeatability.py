@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from testbed.calibration.link_bench import WAYS, Stage
 from testbed.calibration.probes import SMALL
-from testbed.calibration.stage import WAYS, Stage
 from testbed.emulation.relay_wire import RelayWire
 from testbed.links.spec import LinkSpec
 from testbed.results.link_check import Check

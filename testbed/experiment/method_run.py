@@ -26,7 +26,7 @@ from testbed.audit.cpu_contention import Processors
 from testbed.audit.link_counters import Accountant, judge_messages
 from testbed.audit.pacing import lateness
 from testbed.audit.packet_logs import judge_packets
-from testbed.calibration.short import check_links, severity, why
+from testbed.calibration.preflight import check_links, severity, why
 from testbed.emulation.network import Network
 from testbed.emulation.topology import (
     links_between,
@@ -37,11 +37,11 @@ from testbed.emulation.topology import (
 )
 from testbed.errors import TestbedError
 from testbed.events import Event, events_by_stream
+from testbed.experiment.live_display import Display
+from testbed.experiment.node_process import NodeProcess, receive_any
 from testbed.links.unmet import unmet
 from testbed.models.spec import HuggingFaceSpec, ModelSpec, Role
-from testbed.node_process import NodeProcess, receive_any
 from testbed.pcap.loss_recovery import Recoveries
-from testbed.progress import Display
 from testbed.protocol.control import Begin, Decode, Failed, Progress, Ready, Report, Result
 from testbed.protocol.messages import PORT
 from testbed.protocol.request import Task

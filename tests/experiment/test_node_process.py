@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from testbed import node_process
 from testbed.errors import TestbedError
-from testbed.node_process import NodeProcess
+from testbed.experiment import node_process
+from testbed.experiment.node_process import NodeProcess
 from testbed.protocol.control import Ready
 
 NODE = """
@@ -30,7 +30,7 @@ run(main)
 def start(folder: Path, ready: str, ends: str) -> NodeProcess:
     """Start a node that does this."""
     (folder / "dying.py").write_text(NODE.format(ready=ready, ends=ends))
-    paths = os.pathsep.join([str(folder), str(Path(__file__).parents[1])])
+    paths = os.pathsep.join([str(folder), str(Path(__file__).parents[2])])
 
     def popen(argv, **keywords) -> subprocess.Popen:
         return subprocess.Popen(argv, env={**os.environ, "PYTHONPATH": paths}, **keywords)

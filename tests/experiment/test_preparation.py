@@ -7,13 +7,13 @@ import json
 import msgspec
 import pytest
 
-from testbed import preparation
 from testbed.config.yaml_loader import dump_yaml
 from testbed.errors import TestbedError
+from testbed.experiment import preparation
+from testbed.experiment.preparation import prepare
 from testbed.models import memory
 from testbed.models.spec import OperatorChoice, SyntheticSpec
 from testbed.models.synthetic import SyntheticModel
-from testbed.preparation import prepare
 from testbed.scenario.load import check_scenario, load_scenario
 from tests.models.tiny import FAMILIES, IDS, save
 from tests.whole_run import SYNTHETIC

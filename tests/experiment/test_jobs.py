@@ -16,13 +16,13 @@ from unittest.mock import MagicMock, Mock
 
 import pytest
 
-from testbed import experiment, jobs, launch
-from testbed.calibration import short, side_by_side
+from testbed.calibration import preflight
 from testbed.emulation.sandbox import run_in_sandboxes
 from testbed.errors import TestbedError
-from testbed.jobs import Piece, pack, require_processors, shares, take
-from testbed.launch import resume
-from testbed.preparation import prepare
+from testbed.experiment import job_trial, jobs, launcher, method_run
+from testbed.experiment.jobs import Piece, pack, require_processors, shares, take
+from testbed.experiment.launcher import resume
+from testbed.experiment.preparation import prepare
 from testbed.results.directory import Results
 from testbed.scenario.load import check_scenario
 from testbed.scenario.run_order import Turn, shuffled
@@ -108,25 +108,23 @@ def test_fewer_jobs_run_where_so_many_disturb_the_links(monkeypatch, capsys):
         tried.append(count)
         return ["link radio up: late"] * (count > 3)
 
-    monkeypatch.setattr(side_by_side, "_try", late)
-    assert side_by_side.jobs_that_fit(None, 6) == 3
+    monkeypatch.setattr(job_trial, "_try", late)
+    assert job_trial.jobs_that_fit(None, 6) == 3
     assert tried == [6, 4, 3]
     assert "4 jobs do not fit side by side here: link radio up: late" in capsys.readouterr().out
-    assert side_by_side.jobs_that_fit(None, 1) == 1
+    assert job_trial.jobs_that_fit(None, 1) == 1
     assert tried == [6, 4, 3]
 
 
 def test_links_that_were_not_measured_side_by_side_are_not_taken_for_good(tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        side_by_side, "check_scenario", lambda *_: Mock(every_point=lambda: [Mock()])
-    )
-    monkeypatch.setattr(side_by_side, "read_plans", lambda _results: [Mock()])
-    monkeypatch.setattr(side_by_side, "_PATIENCE", 0.05)
-    monkeypatch.setattr(side_by_side.clock, "set_dilation", lambda _factor: None)
-    monkeypatch.setattr(experiment, "network_of", lambda *_: nullcontext())
-    monkeypatch.setattr(short, "check_links", lambda _network: [])
+    monkeypatch.setattr(job_trial, "check_scenario", lambda *_: Mock(every_point=lambda: [Mock()]))
+    monkeypatch.setattr(job_trial, "read_plans", lambda _results: [Mock()])
+    monkeypatch.setattr(job_trial, "_PATIENCE", 0.05)
+    monkeypatch.setattr(job_trial.clock, "set_dilation", lambda _factor: None)
+    monkeypatch.setattr(method_run, "network_of", lambda *_: nullcontext())
+    monkeypatch.setattr(preflight, "check_links", lambda _network: [])
     for number in (0, 1):
-        told = side_by_side._measure(MagicMock(), 0, tmp_path / str(number), 2)
+        told = job_trial._measure(MagicMock(), 0, tmp_path / str(number), 2)
         assert len(told) == (number == 0)
         assert all(each.startswith("1 of 2 networks were built within ") for each in told)
 
@@ -139,10 +137,10 @@ def test_what_is_left_of_a_trial_that_is_killed_goes_with_the_next_session(tmp_p
         left_over.extend((found.path / "runs").iterdir())
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(side_by_side, "read_plans", lambda _results: [None])
-    monkeypatch.setattr(side_by_side, "run_in_sandboxes", killed)
+    monkeypatch.setattr(job_trial, "read_plans", lambda _results: [None])
+    monkeypatch.setattr(job_trial, "run_in_sandboxes", killed)
     with pytest.raises(KeyboardInterrupt):
-        side_by_side.jobs_that_fit(found, 2)
+        job_trial.jobs_that_fit(found, 2)
     (folder,) = left_over
     folder.mkdir()  # as if there had been no time to remove it
     monkeypatch.setattr(Results, "ended", lambda _self: [])
@@ -151,9 +149,9 @@ def test_what_is_left_of_a_trial_that_is_killed_goes_with_the_next_session(tmp_p
 
 
 def test_a_quota_is_among_the_warnings_of_every_point(monkeypatch):
-    monkeypatch.setattr(launch, "quota_warning", lambda: "little is granted")
+    monkeypatch.setattr(launcher, "quota_warning", lambda: "little is granted")
     scenario = check_scenario({**SYNTHETIC, "capture": False}, "test")
-    (plan,) = launch._plans(scenario, "relay", 1)
+    (plan,) = launcher._plans(scenario, "relay", 1)
     assert plan.warnings == ["little is granted"]
 
 
@@ -180,7 +178,7 @@ def test_a_sandbox_that_dies_does_not_end_the_others():
 TWO_JOBS = """
 import sys
 from pathlib import Path
-from testbed.launch import launch
+from testbed.experiment.launcher import launch
 from testbed.scenario.load import load_scenario
 sys.exit(launch(load_scenario(Path(sys.argv[1])), Path(sys.argv[2]), 2)[1])
 """
@@ -244,10 +242,10 @@ def test_all_jobs_end_together(tmp_path, number):
 
 @pytest.mark.emulation
 def test_the_rows_of_other_jobs_outlive_one_that_dies_and_the_rest_is_resumed(tmp_path):
-    short = {"temperature": 1.0, "max_new_tokens": 600}
-    process, scenario = start(tmp_path, decoding=short)
+    preflight = {"temperature": 1.0, "max_new_tokens": 600}
+    process, scenario = start(tmp_path, decoding=preflight)
     wait_for_decoding(scenario)
-    victims = [line for line in processes_of("testbed.runner") if str(tmp_path) in line]
+    victims = [line for line in processes_of("testbed.experiment.runner") if str(tmp_path) in line]
     pids = [
         int(entry.name)
         for entry in Path("/proc").iterdir()

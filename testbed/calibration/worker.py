@@ -14,9 +14,9 @@ from typing import Any
 
 import msgspec
 
-from testbed.calibration.record import NAME, Calibration
-from testbed.calibration.stage import Stage
-from testbed.calibration.whole import calibrate_link
+from testbed.calibration.full import calibrate_link
+from testbed.calibration.link_bench import Stage
+from testbed.calibration.result import NAME, Calibration
 from testbed.emulation.network import Network
 from testbed.emulation.topology import load_topology
 from testbed.host.environment import describe_environment

@@ -1,8 +1,8 @@
 """The runs of a scenario inside a sandbox: network, nodes, every text.
 
-Started by `testbed.launch` in namespaces of its own (testbed.emulation.inside) with RESULTS and
-JOB, a testbed.jobs.Job, as arguments; what is to be done is in stdin. What it does goes into the
-journal, see testbed.results.journal.
+Started by `testbed.experiment.launcher` in namespaces of its own (testbed.emulation.inside) with
+RESULTS and JOB, a testbed.experiment.jobs.Job, as arguments; what is to be done is in stdin. What
+it does goes into the journal, see testbed.results.journal.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ import msgspec
 
 from testbed.errors import TestbedError
 from testbed.exit_codes import ERROR, UNREPORTED, VALID
-from testbed.experiment import Experiment
+from testbed.experiment.jobs import Job, Piece, left, take
+from testbed.experiment.live_display import Display
+from testbed.experiment.method_run import Experiment
 from testbed.files.checksums import checksums
 from testbed.files.input_file import is_file
 from testbed.host.environment import describe_environment
 from testbed.host.machine_errors import REPORTABLE, naming, sentence
-from testbed.jobs import Job, Piece, left, take
 from testbed.output.terminal import complain, say
-from testbed.progress import Display
 from testbed.results import journal
 from testbed.results.directory import FailedRun, Results
 from testbed.results.finalise import failure

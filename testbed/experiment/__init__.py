@@ -1,0 +1,1 @@
+"""Runs of a scenario: launcher, sandboxes, nodes, methods, one generation after another."""

@@ -16,8 +16,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogFormatter, LogFormatterMathtext, LogLocator, NullFormatter
 
 from testbed.analysis.generations import STAR, Point, Sample, merged, n_of, points_of, why_empty
+from testbed.output.formatting import short
 from testbed.output.visible import in_one_line
-from testbed.report.words import short
 from testbed.results.directory import Results
 from testbed.scenario.sweep import namer
 

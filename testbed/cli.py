@@ -38,7 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     import argparse  # noqa: PLC0415
 
     from testbed import __version__  # noqa: PLC0415
-    from testbed.commands import lists, machine, profile_compute, read, run  # noqa: PLC0415
+    from testbed.commands import lists, machine, profile_compute, results, run  # noqa: PLC0415
 
     parser = argparse.ArgumentParser(
         prog="testbed",
@@ -47,6 +47,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"testbed {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for group in (run, read, machine, lists, profile_compute):
+    for group in (run, results, machine, lists, profile_compute):
         group.add(commands)
     return parser

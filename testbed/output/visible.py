@@ -4,7 +4,7 @@ Prompts, labels, names of files and what models wrote may hold characters that c
 that shows them: a terminal's escape sequences, null characters, which no SVG may hold, marks that
 reverse the order of letters. Each renderer has one helper that shows such a text as it is, and they
 begin here: `testbed.output.terminal` for terminals, `plots.style` for figures,
-`testbed.report.words` for pages.
+`testbed.output.formatting` for pages.
 """
 
 from __future__ import annotations

@@ -14,8 +14,8 @@ from testbed.analysis.metrics import (
     resampling_rate,
     tokens_per_round,
 )
+from testbed.output.formatting import words
 from testbed.output.text_table import Table
-from testbed.report.words import words
 from testbed.results.rows import Row
 from testbed.results.verdict import worst
 

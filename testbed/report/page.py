@@ -18,13 +18,13 @@ from testbed.analysis.generations import STAR, Point, counting, points_of
 from testbed.analysis.tables import tables
 from testbed.errors import TestbedError
 from testbed.files.whole_file import write_whole
+from testbed.output.formatting import breakable, seen, short
 from testbed.output.text_table import Table
-from testbed.report import asked, sources
-from testbed.report.drawings import draw_figures
+from testbed.report import files, scenario_section
+from testbed.report.environment_section import checks_table, place_table
+from testbed.report.figures import draw_figures
 from testbed.report.overview import overview
-from testbed.report.place import checks_table, place_table
-from testbed.report.runs import read_runs
-from testbed.report.words import breakable, seen, short
+from testbed.report.run_section import read_runs
 from testbed.results.directory import Results
 from testbed.scenario.schema import Energy
 from testbed.scenario.sweep import namer
@@ -59,9 +59,9 @@ def render(results: Results) -> str:
     """The page. Only summary.json must be there; what else is missing is left out."""
     summary = results.summary()
     rows, points = summary.rows, points_of(results)
-    scenario = sources.scenario_of(results)
-    verdict = sources.verdict_of(results)
-    environment = sources.environment_of(results)
+    scenario = files.scenario_of(results)
+    verdict = files.verdict_of(results)
+    environment = files.environment_of(results)
     templates = _templates()
     script = templates.get_template("page.js").render()
     return templates.get_template("page.html.jinja").render(
@@ -81,22 +81,22 @@ def render(results: Results) -> str:
         retried=results.retried(),
         dilated=dilation_text(rows),
         overview=overview(points),
-        lead=asked.lead(scenario),
-        settings=asked.settings_table(scenario),
-        links=asked.links_table(scenario),
-        link_notes=list(asked.link_notes(scenario)),
-        methods=asked.methods_table(scenario),
-        sweep=asked.sweep_table([point for point, _ in by_point(rows) if point]),
-        prompts=asked.prompts(scenario),
+        lead=scenario_section.lead(scenario),
+        settings=scenario_section.settings_table(scenario),
+        links=scenario_section.links_table(scenario),
+        link_notes=list(scenario_section.link_notes(scenario)),
+        methods=scenario_section.methods_table(scenario),
+        sweep=scenario_section.sweep_table([point for point, _ in by_point(rows) if point]),
+        prompts=scenario_section.prompts(scenario),
         points=list(_tables(points, energy_of(scenario))),
         star=STAR if any(each.suspect for point in points for each in point.samples) else "",
         drawings=list(draw_figures(results)),
         checks=checks_table(verdict.links if verdict else []),
-        place=place_table(environment, sources.plans_of(results)),
+        place=place_table(environment, files.plans_of(results)),
         commit=str(environment.get("commit") or ""),
         runs=list(read_runs(results, rows, scenario)),
-        scenario_file=sources.scenario_file(results),
-        inputs=sources.input_files(results),
+        scenario_file=files.scenario_file(results),
+        inputs=files.input_files(results),
     )
 
 

@@ -11,7 +11,6 @@ import pytest
 
 from testbed.analysis.export_chrome import chrome_trace
 from testbed.analysis.export_parquet import write_parquet
-from testbed.commands import read
 from testbed.errors import TestbedError
 from tests.records import make_results, row
 
@@ -95,7 +94,7 @@ def results_with_events(folder):
 
 def test_the_command_writes_a_trace_beside_each_run(tmp_path, capsys):
     results = results_with_events(tmp_path)
-    assert read._export(Namespace(results=results.path, format="chrome")) == 0
+    assert results._export(Namespace(results=results.path, format="chrome")) == 0
     path = results.run("dsd", 0) / "trace.json"
     assert path.read_bytes() == chrome_trace({"cloud": VERIFIER, "device": DEVICE})
     assert capsys.readouterr().out == f"{path}\n"
@@ -104,7 +103,7 @@ def test_the_command_writes_a_trace_beside_each_run(tmp_path, capsys):
 def test_the_command_writes_one_table_of_all_runs(tmp_path):
     parquet = pytest.importorskip("pyarrow.parquet")
     results = results_with_events(tmp_path)
-    assert read._export(Namespace(results=results.path, format="parquet")) == 0
+    assert results._export(Namespace(results=results.path, format="parquet")) == 0
     table = parquet.read_table(results.path / "events.parquet")
     assert set(table.column("run").to_pylist()) == {"dsd-0"}
     assert table.num_rows == len(DEVICE) + len(VERIFIER)
@@ -115,4 +114,4 @@ def test_results_without_events_are_said_to_have_none(tmp_path):
     for path in results.path.glob("runs/*/*.jsonl"):
         path.unlink()
     with pytest.raises(TestbedError, match="no run there has written events"):
-        read._export(Namespace(results=results.path, format="chrome"))
+        results._export(Namespace(results=results.path, format="chrome"))

@@ -13,10 +13,10 @@ import pytest
 from testbed.analysis.intervals import speed
 from testbed.cli import main
 from testbed.errors import TestbedError
+from testbed.output.formatting import seen
 from testbed.report import page
 from testbed.report.page import render, write_report
-from testbed.report.runs import read_runs
-from testbed.report.words import seen
+from testbed.report.run_section import read_runs
 from testbed.results.directory import Results
 from tests.records import ROW, alone, make_results, row
 from tests.report.pages import HOSTILE, Parsed, write_whole

@@ -23,7 +23,7 @@ import pytest
 import plots
 from testbed.analysis.phases import PHASES, RoundTime, TextTimes
 from testbed.calibration.result import Calibration, Curves
-from testbed.commands import read
+from testbed.commands import results
 from testbed.emulation.packet_log import ChangeLine, End, Header, PacketLine, packet_log_path
 from testbed.errors import TestbedError
 from testbed.files.checksums import checksums
@@ -182,7 +182,7 @@ def _write_captures(folder: Path) -> None:
 
 
 def show(path: Path) -> None:
-    read._show(Namespace(results=path))
+    results._show(Namespace(results=path))
 
 
 def report(path: Path) -> None:
@@ -190,18 +190,18 @@ def report(path: Path) -> None:
 
 
 def export(path: Path) -> None:
-    read._export(Namespace(results=path, format="chrome"))
+    results._export(Namespace(results=path, format="chrome"))
 
 
 def table(path: Path) -> None:
     if find_spec("pyarrow"):  # optional
-        read._export(Namespace(results=path, format="parquet"))
+        results._export(Namespace(results=path, format="parquet"))
 
 
 def packets(path: Path) -> None:
     (run,) = path.glob(RUN)
-    read._packets(Namespace(run=run, link=None, frames=False))
-    read._packets(Namespace(run=run, link=None, frames=True))
+    results._packets(Namespace(run=run, link=None, frames=False))
+    results._packets(Namespace(run=run, link=None, frames=True))
 
 
 def resume(path: Path) -> None:
@@ -213,7 +213,7 @@ def resume(path: Path) -> None:
 
 
 def plot(path: Path) -> None:
-    read._plot(Namespace(results=path))
+    results._plot(Namespace(results=path))
 
 
 def figure(name: str) -> Callable[[Path], None]:
@@ -516,7 +516,7 @@ def test_a_verdict_that_the_run_did_not_end_stands_while_all_is_concluded_anew(p
 def test_a_run_that_stands_by_itself_is_read_as_far_as_it_is_whole(path, tmp_path, capsys):
     (run,) = path.glob(RUN)
     alone = shutil.copytree(run, tmp_path / "a/b")
-    read._packets(Namespace(run=alone, link=None, frames=False))
+    results._packets(Namespace(run=alone, link=None, frames=False))
     (alone / "device.pcap").write_bytes((alone / "device.pcap").read_bytes()[:-9])
     with pytest.raises(TestbedError, match=f"^{alone}/device.pcap: .* cut off"):
-        read._packets(Namespace(run=alone, link=None, frames=False))
+        results._packets(Namespace(run=alone, link=None, frames=False))

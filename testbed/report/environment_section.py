@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from testbed.output.formatting import words
 from testbed.output.text_table import Table
-from testbed.report.words import words
 from testbed.results.link_check import Check, figure, limits
 
 _HIDDEN = {"networks"}

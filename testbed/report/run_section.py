@@ -16,7 +16,7 @@ from testbed.files.input_file import is_file
 from testbed.files.stored_json import read
 from testbed.output.text_table import Table
 from testbed.pcap.byte_ledger import Ledger
-from testbed.report.asked import prompts
+from testbed.report.scenario_section import prompts
 from testbed.results.directory import Results
 from testbed.results.rows import Row
 from testbed.results.verdict import Level, worst

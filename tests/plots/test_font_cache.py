@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from testbed.figure_cache import keep_fonts
+from plots.font_cache import keep_fonts
 from testbed.host.cache import can_be_written, existing
 
 

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from testbed.methods.base import methods
+from testbed.output.formatting import short, words
 from testbed.output.text_table import Table
-from testbed.report.words import short, words
 
 _ELSEWHERE = {"name", "description", "links", "methods", "prompts", "sweep"}
 """Keys that have tables of their own."""

@@ -7,12 +7,12 @@ import pytest
 
 from testbed import clock
 from testbed.analysis.aggregate import dilation_text
-from testbed.analysis.tables import print_results
 from testbed.calibration.link_bench import Stage
 from testbed.emulation.tcp_timers import require_rto_min, rto_min
 from testbed.emulation.topology import LinkDeclaration
 from testbed.errors import TestbedError
 from testbed.links.spec import LinkSpec
+from testbed.report.terminal import print_results
 from testbed.scenario.load import check_scenario
 from tests.emulation.inside import symmetric
 from tests.records import ROW, make_results, row

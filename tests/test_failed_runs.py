@@ -7,12 +7,12 @@ import sys
 
 import pytest
 
-from testbed.analysis.tables import print_results
 from testbed.cli import main
 from testbed.errors import TestbedError
 from testbed.exit_codes import OVERDUE
 from testbed.experiment import launcher
 from testbed.report.page import write_report
+from testbed.report.terminal import print_results
 from testbed.results.directory import Results
 from testbed.results.journal import Discarded, NetworkUp, RunFailed, Stopped, append, read
 from testbed.results.verdict import Verdict

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from testbed.analysis.aggregate import dilation_text, together_speed
+from testbed.analysis.aggregate import together_speed
 from testbed.analysis.claims import THIS_RUN, claims
-from testbed.analysis.energy import energy_of, spent
-from testbed.analysis.generations import STAR, Sample, points_of
+from testbed.analysis.energy import spent
+from testbed.analysis.generations import Sample
 from testbed.analysis.intervals import Interval, speed, speed_ratio
 from testbed.analysis.method_table import NONE, MethodTable
 from testbed.analysis.metrics import (
@@ -26,14 +26,10 @@ from testbed.analysis.metrics import (
     tokens_per_round,
 )
 from testbed.analysis.phases import PHASES
-from testbed.output.console import Console
 from testbed.output.text_table import Table
-from testbed.output.visible import in_one_line
-from testbed.results.directory import Results
 from testbed.results.rows import Row
 from testbed.results.verdict import worst
 from testbed.scenario.schema import Energy
-from testbed.scenario.sweep import namer
 
 _PHASES = {
     "encode": "en-\ncode", "serialisation": "on\nair", "propagation": "\ndelay",
@@ -42,35 +38,6 @@ _PHASES = {
 _PLACES = 8
 """As many fit beside each other."""
 _WIDE = 1e5
-
-
-def print_results(results: Results) -> None:
-    """Print tables, verdict and reasons of a results directory."""
-    console = Console()
-    energy = energy_of(results.scenario())
-    every = points_of(results)
-    name = namer(point for point, _ in every)
-    for point, samples in every:
-        if point:
-            console.rule(name(point), style="none")
-        if dilated := dilation_text([row for sample in samples for row in sample.every]):
-            console.print(dilated)
-        for _, table in tables(samples, energy):
-            console.print(table)
-    if any(sample.suspect for _, samples in every for sample in samples):
-        console.print(STAR)
-    if again := sum(row.again for row in results.summary().rows):
-        console.print(f"{again} times a text was decoded once more, as passes had been late")
-    if done := results.discarded():
-        console.print(f"{done} runs were done once more, as they had not been valid")
-    if tried := results.retried():
-        console.print(f"{tried} times a run was done once more, as it had failed")
-    for warning in results.warnings():
-        console.print(in_one_line(f"warning: {warning}"), soft_wrap=True)
-    verdict = results.verdict()
-    console.print(f"verdict: {verdict.level}")
-    for reason in verdict.reasons:
-        console.print(in_one_line(f"  {reason}"), soft_wrap=True)
 
 
 def tables(samples: Sequence[Sample], energy: Energy | None) -> Iterator[tuple[str, Table]]:

@@ -63,7 +63,7 @@ def _plot(args: argparse.Namespace) -> int:
 
 
 def _show(args: argparse.Namespace) -> int:
-    from testbed.analysis.tables import print_results
+    from testbed.report.terminal import print_results
     from testbed.results.directory import Results
 
     print_results(Results.open(args.results))

@@ -64,7 +64,7 @@ def _run(args: argparse.Namespace) -> int:
         results, code = resume(args.resume, redo=args.redo)
     # Behind the run: what they need themselves takes half a second to import.
     from plots import FIRST, draw_all, nothing_to_draw
-    from testbed.analysis.tables import print_results
+    from testbed.report.terminal import print_results
 
     print_results(results)
     drawn = [path for path in draw_all(results, FIRST) if path.suffix == ".png"]

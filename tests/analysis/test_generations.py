@@ -7,8 +7,9 @@ import pytest
 from testbed.analysis.energy import Energy
 from testbed.analysis.generations import Sample, counting, points_of
 from testbed.analysis.intervals import speed
-from testbed.analysis.tables import print_results, tables, waits_table
+from testbed.analysis.tables import tables, waits_table
 from testbed.report.overview import overview
+from testbed.report.terminal import print_results
 from testbed.results import journal
 from testbed.results.directory import FailedRun, Results, Summary
 from testbed.results.verdict import Verdict

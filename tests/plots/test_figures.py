@@ -12,11 +12,11 @@ from plots import FIRST, bits, draw_all, predicted, speed, sweep, timeline, traf
 from plots.style import look
 from testbed.analysis import intervals
 from testbed.analysis.generations import STAR
-from testbed.analysis.tables import print_results
 from testbed.cli import main
 from testbed.errors import TestbedError
 from testbed.experiment import launcher
 from testbed.report.page import render
+from testbed.report.terminal import print_results
 from testbed.results.directory import Results
 from testbed.results.verdict import Verdict
 from tests.records import alone, make_results, row, write_events

@@ -19,8 +19,9 @@ from testbed.analysis.generations import Sample
 from testbed.analysis.intervals import speed
 from testbed.analysis.metrics import predicted_speed
 from testbed.analysis.phases import PHASES
-from testbed.analysis.tables import energy_table, print_results
+from testbed.analysis.tables import energy_table
 from testbed.errors import TestbedError
+from testbed.report.terminal import print_results
 from testbed.results.directory import Results, Summary
 from testbed.results.verdict import Verdict
 from testbed.scenario.load import check_scenario

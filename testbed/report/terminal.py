@@ -1,0 +1,41 @@
+"""The tables, verdict and reasons of results, printed on a terminal."""
+
+from __future__ import annotations
+
+from testbed.analysis.aggregate import dilation_text
+from testbed.analysis.energy import energy_of
+from testbed.analysis.generations import STAR, points_of
+from testbed.analysis.tables import tables
+from testbed.output.console import Console
+from testbed.output.visible import in_one_line
+from testbed.results.directory import Results
+from testbed.scenario.sweep import namer
+
+
+def print_results(results: Results) -> None:
+    """Print tables, verdict and reasons of a results directory."""
+    console = Console()
+    energy = energy_of(results.scenario())
+    every = points_of(results)
+    name = namer(point for point, _ in every)
+    for point, samples in every:
+        if point:
+            console.rule(name(point), style="none")
+        if dilated := dilation_text([row for sample in samples for row in sample.every]):
+            console.print(dilated)
+        for _, table in tables(samples, energy):
+            console.print(table)
+    if any(sample.suspect for _, samples in every for sample in samples):
+        console.print(STAR)
+    if again := sum(row.again for row in results.summary().rows):
+        console.print(f"{again} times a text was decoded once more, as passes had been late")
+    if done := results.discarded():
+        console.print(f"{done} runs were done once more, as they had not been valid")
+    if tried := results.retried():
+        console.print(f"{tried} times a run was done once more, as it had failed")
+    for warning in results.warnings():
+        console.print(in_one_line(f"warning: {warning}"), soft_wrap=True)
+    verdict = results.verdict()
+    console.print(f"verdict: {verdict.level}")
+    for reason in verdict.reasons:
+        console.print(in_one_line(f"  {reason}"), soft_wrap=True)

@@ -21,8 +21,8 @@ import torch
 from limits import Figure, command
 
 from testbed.host.environment import threads_per_node
-from testbed.models.cpu.backends import Network, Whole
 from testbed.models.cpu.operators import with_operators
+from testbed.models.hf.backends import Network, Whole
 from testbed.models.hf.model import HuggingFaceModel, load_network
 from testbed.models.store.catalog import resolve
 from testbed.models.store.fetch import DEFAULT_MODEL

@@ -41,9 +41,9 @@ from testbed.distillation.student import load_target, make_student
 from testbed.distillation.teacher import header_of
 from testbed.distillation.trainer import Trainer, run
 from testbed.errors import TestbedError
+from testbed.models.packed_draft import unpack
 from testbed.models.store.catalog import resolve
 from testbed.models.store.fetch import DEFAULT_MODEL
-from testbed.models.store.packed_draft import unpack
 from testbed.models.store.store import cache_dir, file_sha256
 
 

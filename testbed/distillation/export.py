@@ -12,8 +12,8 @@ import torch
 from transformers import AutoTokenizer
 
 from testbed.distillation.trainer import Trainer
+from testbed.models.packed_draft import PROPOSED, PackedDraft, pack, unpack
 from testbed.models.spec import HuggingFaceSpec
-from testbed.models.store.packed_draft import PROPOSED, PackedDraft, pack, unpack
 
 
 def export(trainer: Trainer, layers: list[int], target: HuggingFaceSpec, folder: Path) -> Path:

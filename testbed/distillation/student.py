@@ -11,8 +11,8 @@ from transformers.utils import logging
 
 from testbed.errors import TestbedError
 from testbed.models.hf.layers import remove_layers
+from testbed.models.packed_draft import PROPOSED
 from testbed.models.spec import HuggingFaceSpec
-from testbed.models.store.packed_draft import PROPOSED
 
 
 def load_target(spec: HuggingFaceSpec, dtype: torch.dtype) -> Any:

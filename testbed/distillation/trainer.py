@@ -21,7 +21,7 @@ from testbed.distillation.schedule import RATE, Schedule
 from testbed.distillation.student import learnt
 from testbed.distillation.teacher import Samples
 from testbed.errors import TestbedError
-from testbed.models.store.packed_draft import PROPOSED, PackedDraft
+from testbed.models.packed_draft import PROPOSED, PackedDraft
 
 BATCH = 5
 """Texts a step."""

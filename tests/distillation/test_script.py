@@ -14,8 +14,8 @@ import pytest
 import torch
 
 from testbed.errors import TestbedError
+from testbed.models.packed_draft import unpack
 from testbed.models.spec import HuggingFaceSpec
-from testbed.models.store.packed_draft import unpack
 
 SCRIPT = Path(__file__).parents[2] / "scripts/distill_draft.py"
 STEP = 5 * (32 - 2)

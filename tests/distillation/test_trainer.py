@@ -18,8 +18,8 @@ from testbed.distillation.teacher import header_of
 from testbed.distillation.trainer import Trainer, run
 from testbed.errors import TestbedError
 from testbed.models.hf.model import HuggingFaceModel
+from testbed.models.packed_draft import unpack
 from testbed.models.spec import HuggingFaceSpec
-from testbed.models.store.packed_draft import unpack
 from testbed.models.store.shipped import build
 
 LAYERS = [0, 1, 5]

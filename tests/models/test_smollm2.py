@@ -15,10 +15,10 @@ from transformers import AutoModelForCausalLM
 
 from testbed.models.hf.model import HuggingFaceModel
 from testbed.models.load import load_model
+from testbed.models.packed_draft import unpack
 from testbed.models.spec import Role
 from testbed.models.store.catalog import DEFAULT_DRAFT, resolve
 from testbed.models.store.fetch import DEFAULT_MODEL
-from testbed.models.store.packed_draft import unpack
 from testbed.models.store.shipped import DATA
 
 QUICKSTART = Path(__file__).parents[2] / "scripts/scenarios/quickstart.yaml"

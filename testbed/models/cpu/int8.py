@@ -3,7 +3,7 @@
 A single token costs what it takes to read all weights from memory: in 8 bits a quarter of fp32's.
 Libraries for this gain little without a compiler (torchao, eager, took longer than fp32 here), so
 this is torch's own operator and nothing around it. It is not part of torch's public interface:
-testbed.models.cpu.operator_trial tries it first, and where it cannot be used the same integers are
+testbed.models.operator_trial tries it first, and where it cannot be used the same integers are
 multiplied as numbers of 32 bits, which takes four times the memory.
 """
 
@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.nn.functional import linear as multiply
 
-from testbed.models.store.packed_draft import quantise
+from testbed.models.packed_draft import quantise
 
 _BLOCK = 32  # numbers; the operator has blocks of 16 or 32, by the processor
 
@@ -21,7 +21,7 @@ _BLOCK = 32  # numbers; the operator has blocks of 16 or 32, by the processor
 class Int8Linear(nn.Module):
     """x ↦ x·Wᵀ + b, W [N, K] as integers with a scale for each row; x and the result in bf16.
 
-    The integers are those of testbed.models.store.packed_draft, so a draft that was shipped in 8
+    The integers are those of testbed.models.packed_draft, so a draft that was shipped in 8
     bits loses nothing more.
     """
 

@@ -3,7 +3,7 @@
 A pass over a few tokens computes little, so that half of its time went into what a library does
 around its operators. Here are the operators alone, with queries, keys and values, and gate and up,
 as one matrix each. The network is transformers' own, taken to pieces; that both compute the same is
-checked when it is (testbed.models.cpu.backends).
+checked when it is (testbed.models.hf.backends).
 """
 
 from __future__ import annotations

@@ -100,7 +100,7 @@ def _try(spec: HuggingFaceSpec) -> OperatorChoice:
         [
             sys.executable,
             "-m",
-            "testbed.models.cpu.operator_trial",
+            "testbed.models.operator_trial",
             msgspec.json.encode(spec).decode(),
         ],
         capture_output=True,

@@ -3,7 +3,7 @@
 In the order of a plain tensor matrices are reordered, or read badly, in each pass: where oneDNN
 has a good order for a processor, a pass takes half to two thirds of the time. Here they are
 reordered once. The product is the same sum in another order. The operators are not part of torch's
-public interface, and refuse some types on some processors: testbed.models.cpu.operator_trial tries
+public interface, and refuse some types on some processors: testbed.models.operator_trial tries
 them first.
 """
 

@@ -15,11 +15,11 @@ from transformers import AutoConfig
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 from testbed.bounds import MOST_LAYERS, MOST_TOKENS
-from testbed.errors import TestbedError
+from testbed.errors import TestbedError, first_line
 from testbed.files.stored_json import read
 from testbed.models.hf.quantised import require_plain
 from testbed.models.hf.rollback import require_keys_of_tokens
-from testbed.models.hf.tokenizer import Tokenizer, first_line
+from testbed.models.hf.tokenizer import Tokenizer
 from testbed.models.hf.vocabulary import Vocabulary
 
 _SIZES = {

@@ -13,7 +13,7 @@ from typing import Any
 from torch import nn
 
 from testbed.errors import TestbedError
-from testbed.models.store.packed_draft import PROPOSED
+from testbed.models.packed_draft import PROPOSED
 
 
 def trim_head(network: Any, name: str) -> None:

@@ -11,17 +11,16 @@ import torch
 from transformers import AutoModelForCausalLM
 from transformers.utils import logging
 
-from testbed.errors import TestbedError
+from testbed.errors import TestbedError, first_line
 from testbed.models.base import Logits
 from testbed.models.checks import check_extension, check_rollback
-from testbed.models.cpu.backends import Whole, quickest
 from testbed.models.devices import require_device
+from testbed.models.hf.backends import Whole, quickest
 from testbed.models.hf.directory import ModelDirectory
 from testbed.models.hf.draft_head import trim_head
 from testbed.models.hf.layers import remove_layers
 from testbed.models.hf.quantised import require_all_read
 from testbed.models.hf.rollback import prove_rollback
-from testbed.models.hf.tokenizer import first_line
 from testbed.models.memory import give_back
 from testbed.models.spec import Device, Dtype
 

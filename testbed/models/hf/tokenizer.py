@@ -8,7 +8,7 @@ from typing import Any
 
 from transformers import AutoTokenizer
 
-from testbed.errors import TestbedError
+from testbed.errors import TestbedError, first_line
 from testbed.models.hf.chat_templates import Renderer, TemplateFailedError
 from testbed.models.hf.vocabulary import Vocabulary
 
@@ -78,9 +78,3 @@ class Tokenizer:
     def decode(self, tokens: Sequence[int]) -> str:
         """The text, special tokens spelt out."""
         return str(self._tokenizer.decode(list(tokens), clean_up_tokenization_spaces=False))
-
-
-def first_line(error: Exception) -> str:
-    """What a library's exception says first; some go on for pages."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0].partition(". ")[0].rstrip(":.") if lines else type(error).__name__

@@ -16,9 +16,8 @@ from tokenizers import pre_tokenizers
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging
 
-from testbed.errors import TestbedError
+from testbed.errors import TestbedError, first_line
 from testbed.models.hf.quantised import is_scale
-from testbed.models.hf.tokenizer import first_line
 from testbed.models.memory import BYTES, require_room
 
 

@@ -11,7 +11,7 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from testbed.errors import TestbedError
-from testbed.models.store.packed_draft import PROPOSED, PackedDraft, unpack
+from testbed.models.packed_draft import PROPOSED, PackedDraft, unpack
 from testbed.models.store.store import cache_dir, file_sha256, install, staging
 
 DATA = Path(__file__).parents[1] / "data"

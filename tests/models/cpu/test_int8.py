@@ -9,7 +9,7 @@ from torch import nn
 
 from testbed.models.cpu.int8 import to_int8, to_plain_int8
 from testbed.models.cpu.linear_layers import Replace, replace_linears
-from testbed.models.store.packed_draft import dequantise, quantise
+from testbed.models.packed_draft import dequantise, quantise
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(1, 32), (64, 32), (33, 576), (7, 96)])

@@ -12,8 +12,8 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from testbed.errors import TestbedError
 from testbed.models.cpu import llama
-from testbed.models.cpu.backends import Whole, quickest
 from testbed.models.cpu.llama import Llama
+from testbed.models.hf.backends import Whole, quickest
 
 IDS = 50
 SHAPES: dict[str, dict[str, Any]] = {

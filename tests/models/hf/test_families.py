@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from transformers import DynamicCache
 
 from testbed.errors import TestbedError
-from testbed.models.cpu import backends
+from testbed.models.hf import backends
 from testbed.models.hf.model import HuggingFaceModel
 from tests.models.tiny import FAMILIES, IDS, LOGITS, RECURRENT, WINDOW, save
 

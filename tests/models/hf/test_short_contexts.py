@@ -11,10 +11,10 @@ from transformers import OPTConfig, OPTForCausalLM
 
 from nodes.arguments import WARM_BLOCK, WARM_PROMPT, load_warm
 from testbed.errors import TestbedError
-from testbed.models.cpu.backends import taken_apart
-from testbed.models.cpu.operator_trial import try_operator
+from testbed.models.hf.backends import taken_apart
 from testbed.models.hf.directory import ModelDirectory
 from testbed.models.hf.model import load_network
+from testbed.models.operator_trial import try_operator
 from testbed.models.spec import HuggingFaceSpec, OperatorChoice
 from tests.models.tiny import LOGITS, save
 

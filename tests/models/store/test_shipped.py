@@ -8,8 +8,8 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from testbed.errors import TestbedError
+from testbed.models.packed_draft import PackedDraft, pack
 from testbed.models.store import shipped
-from testbed.models.store.packed_draft import PackedDraft, pack
 from testbed.models.store.shipped import build, shipped_draft
 from testbed.models.store.store import cache_dir
 

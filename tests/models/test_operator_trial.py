@@ -15,10 +15,11 @@ import pytest
 import torch
 from torch.nn import functional
 
-from testbed.models.cpu import int8, operator_trial
-from testbed.models.cpu.backends import taken_apart
-from testbed.models.cpu.operator_trial import LENGTHS, shorten, try_operator
+from testbed.models import operator_trial
+from testbed.models.cpu import int8
+from testbed.models.hf.backends import taken_apart
 from testbed.models.hf.model import HuggingFaceModel, load_network
+from testbed.models.operator_trial import LENGTHS, shorten, try_operator
 from testbed.models.spec import Dtype, OperatorChoice
 from tests.models.tiny import FAMILIES, LOGITS, save
 
@@ -211,10 +212,10 @@ _EVERY_DTYPE = """
 import sys
 import numpy as np
 from pathlib import Path
-from tests.models.cpu.test_operator_trial import TEXT
+from tests.models.test_operator_trial import TEXT
 from testbed.models.hf.model import HuggingFaceModel, load_network
-from testbed.models.cpu.backends import taken_apart
-from testbed.models.cpu.operator_trial import try_operator
+from testbed.models.hf.backends import taken_apart
+from testbed.models.operator_trial import try_operator
 exact = None
 for dtype in ("fp32", "bf16", "int8", "fp16"):
     path, begun = Path(sys.argv[1]), None

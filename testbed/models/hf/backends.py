@@ -106,7 +106,7 @@ def operators(dtype: Dtype) -> tuple[Replace, Replace]:
     """Makers of the plain layer of a type, and of the one with an operator that may be faster.
 
     The operators are private ones of torch, which some processors lack: see
-    testbed.models.cpu.operator_trial.
+    testbed.models.operator_trial.
     """
     if dtype == "int8":
         return to_plain_int8, to_int8

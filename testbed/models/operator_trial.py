@@ -1,6 +1,6 @@
 """Trying an operator against the plain layer, in a model's own passes. Importing this loads torch.
 
-    python -m testbed.models.cpu.operator_trial SPEC
+    python -m testbed.models.operator_trial SPEC
 
 SPEC is a testbed.models.spec.HuggingFaceSpec; the choice is printed, see
 testbed.models.cpu.operators.
@@ -24,15 +24,14 @@ import msgspec
 import torch
 from torch import nn
 
-from testbed.errors import TestbedError
+from testbed.errors import TestbedError, first_line
 from testbed.host.machine_errors import sentence
-from testbed.models.cpu.backends import Network, operators, taken_apart
 from testbed.models.cpu.linear_layers import ByTokens, Crossing
 from testbed.models.cpu.operators import machine
+from testbed.models.hf.backends import Network, operators, taken_apart
 from testbed.models.hf.directory import ModelDirectory
 from testbed.models.hf.layers import remove_layers
 from testbed.models.hf.model import load_network
-from testbed.models.hf.tokenizer import first_line
 from testbed.models.memory import TRIED
 from testbed.models.spec import Dtype, HuggingFaceSpec, OperatorChoice
 

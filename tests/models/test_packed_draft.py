@@ -7,7 +7,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from testbed.errors import TestbedError
-from testbed.models.store.packed_draft import PackedDraft, dequantise, pack, quantise, unpack
+from testbed.models.packed_draft import PackedDraft, dequantise, pack, quantise, unpack
 
 
 @pytest.fixture

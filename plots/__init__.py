@@ -13,11 +13,11 @@ from collections.abc import Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
 
-from plots.font_cache import keep_fonts
 from testbed.analysis.aggregate import dilation_text
 from testbed.analysis.generations import counting
 from testbed.errors import TestbedError
 from testbed.files.whole_file import write_whole
+from testbed.host.font_cache import keep_fonts
 from testbed.results.directory import Results
 
 FIRST = ("speed", "timeline", "traffic", "sweep", "winners")

@@ -45,7 +45,7 @@ from testbed.codecs.sparse_lattice import SparseLattice
 from testbed.decoding.lattice import quantise
 from testbed.experiment.launcher import launch
 from testbed.models.synthetic import draft_law, target_law
-from testbed.results.directory import Results
+from testbed.results.opening import open_results
 from testbed.results.rows import Row
 from testbed.scenario.load import load_scenario
 
@@ -143,7 +143,7 @@ def measure(
         if done.returncode not in (0, 3):
             sys.exit(f"a run ended with code {done.returncode}:\n{done.stdout}{done.stderr}")
         (found,) = (path / "out").iterdir()
-        results = Results.open(found)
+        results = open_results(found)
         texts: dict[str, list[Row]] = {entry["label"]: [] for entry in methods}
         for row in counting(results.summary().rows):
             texts[row.method].append(row)

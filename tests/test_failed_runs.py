@@ -13,8 +13,8 @@ from testbed.exit_codes import OVERDUE
 from testbed.experiment import launcher
 from testbed.report.page import write_report
 from testbed.report.terminal import print_results
-from testbed.results.directory import Results
 from testbed.results.journal import Discarded, NetworkUp, RunFailed, Stopped, append, read
+from testbed.results.opening import open_results
 from testbed.results.verdict import Verdict
 from testbed.scenario.run_order import shuffled
 from tests.fake_runs import fake_runs, scenario
@@ -43,9 +43,9 @@ def test_results_are_read_whose_resumption_was_killed_while_it_discarded_runs(
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(launcher, "discard_doubtful", killed)
         launcher.resume(results.path, redo=True)
-    assert len(Results.open(results.path).summary().rows) == len(METHODS) - 1
+    assert len(open_results(results.path).summary().rows) == len(METHODS) - 1
     assert launcher.resume(results.path)[1] == 0
-    assert len(Results.open(results.path).summary().rows) == len(METHODS)
+    assert len(open_results(results.path).summary().rows) == len(METHODS)
 
 
 def test_the_methods_behind_one_that_fails_are_measured_on_a_new_network(tmp_path, monkeypatch):
@@ -176,7 +176,7 @@ def test_results_with_a_failed_run_are_shown_reported_and_exported(tmp_path, mon
     errors = capsys.readouterr().err
     assert errors.startswith("error: ")
     assert errors.count("\n") == 1
-    assert isinstance(Results.open(results.path).verdict(), Verdict)
+    assert isinstance(open_results(results.path).verdict(), Verdict)
 
 
 def test_a_sandbox_that_did_not_end_in_time_is_said_to_have_been_killed(

@@ -13,6 +13,7 @@ from pathlib import Path
 import yaml
 
 from testbed.results.directory import Results
+from testbed.results.opening import open_results
 from testbed.scenario.run_order import shuffled
 from tests.emulation.inside import need_sandbox
 
@@ -59,7 +60,7 @@ def only_busy(scenario: Path) -> bool:
 
 def results(scenario: Path) -> Results:
     (only,) = (scenario.parent / "out").iterdir()
-    return Results.open(only)
+    return open_results(only)
 
 
 def hashes(found: Results) -> dict[tuple[str, int], str]:

@@ -25,6 +25,7 @@ from rich.table import Table
 
 from testbed.experiment.launcher import launch
 from testbed.results.directory import Results
+from testbed.results.opening import open_results
 from testbed.results.rows import Row
 from testbed.scenario.load import Scenario, load_scenario
 
@@ -80,7 +81,7 @@ def _kept(scenario: Scenario, out: Path) -> Results | None:
         if not (path / "verdict.json").exists():
             continue
         same = _text(load_scenario(path / "scenario.yaml")) == _text(scenario)
-        if same and (results := Results.open(path)).verdict().level != "invalid":
+        if same and (results := open_results(path)).verdict().level != "invalid":
             return results
     return None
 

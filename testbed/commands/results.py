@@ -50,9 +50,9 @@ def add(commands: Commands) -> None:
 
 def _plot(args: argparse.Namespace) -> int:
     from plots import draw_all, nothing_to_draw
-    from testbed.results.directory import Results
+    from testbed.results.opening import open_results
 
-    results = Results.open(args.results)
+    results = open_results(args.results)
     drawn = 0
     for path in draw_all(results):
         say(str(path))
@@ -64,26 +64,26 @@ def _plot(args: argparse.Namespace) -> int:
 
 def _show(args: argparse.Namespace) -> int:
     from testbed.report.terminal import print_results
-    from testbed.results.directory import Results
+    from testbed.results.opening import open_results
 
-    print_results(Results.open(args.results))
+    print_results(open_results(args.results))
     return VALID
 
 
 def _report(args: argparse.Namespace) -> int:
     from testbed.report.page import write_report
-    from testbed.results.directory import Results
+    from testbed.results.opening import open_results
 
-    say(str(write_report(Results.open(args.results))))
+    say(str(write_report(open_results(args.results))))
     return VALID
 
 
 def _export(args: argparse.Namespace) -> int:
     from testbed.analysis.export_chrome import chrome_trace
     from testbed.analysis.export_parquet import write_parquet
-    from testbed.results.directory import Results
+    from testbed.results.opening import open_results
 
-    results = Results.open(args.results)
+    results = open_results(args.results)
     for path in results.missing_events():
         complain(f"left out: {path}: it is missing")
     runs = results.events()
@@ -105,9 +105,9 @@ def _packets(args: argparse.Namespace) -> int:
     from testbed.pcap.capture_index import books, read_captures
     from testbed.pcap.rounds import rounds
     from testbed.pcap.tables import rounds_table, uses_table
-    from testbed.results.directory import Results
+    from testbed.results.opening import check_run
 
-    Results.check_run(args.run)
+    check_run(args.run)
     captures = read_captures(args.run)
     link = args.link or next(iter(captures))
     if link not in captures:

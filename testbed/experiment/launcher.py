@@ -27,6 +27,7 @@ from testbed.pcap.capture_trial import why_no_captures
 from testbed.results.directory import Results
 from testbed.results.finalise import conclude, with_room
 from testbed.results.journal import JOURNAL, Stopped, append
+from testbed.results.opening import open_results
 from testbed.results.plan import Plan, read_plans
 from testbed.results.resume import discard_doubtful, require_same_operators, sessions
 from testbed.results.verdict import UNFINISHED, Verdict
@@ -69,7 +70,7 @@ def resume(path: Path, *, redo: bool = False) -> tuple[Results, int]:
     Raises TestbedError when there is nothing to go on with, or it would not be the same.
     """
     check_sandbox()
-    results = Results.open(path)
+    results = open_results(path)
     with results.held():
         began = sessions(results)
         session = began[-1].session + 1

@@ -30,7 +30,6 @@ from testbed.links.files import place_files
 from testbed.models.compute.profiles import place_profiles
 from testbed.results.journal import JOURNAL, Discarded, NetworkUp, RunEnded, RunFailed, read
 from testbed.results.rows import Row
-from testbed.results.undamaged import require_undamaged, require_whole_run
 from testbed.results.verdict import Verdict, worst
 from testbed.scenario.schema import Energy
 from testbed.scenario.sweep import Values, point_text
@@ -147,26 +146,6 @@ class Results:
         except OSError as error:
             raise TestbedError(f"--out {parent}: cannot write there: {error.strerror}") from None
         return cls(path)
-
-    @classmethod
-    def open(cls, path: Path) -> Results:
-        """An existing directory. Raises TestbedError when it holds no results, or damaged ones."""
-        if not any((path / name).is_file() for name in ("summary.json", JOURNAL)):
-            raise TestbedError(f"{path}: no results there; it has no summary.json")
-        results = cls(path)
-        require_undamaged(results)
-        return results
-
-    @classmethod
-    def check_run(cls, folder: Path) -> None:
-        """Raise TestbedError unless all in the directory of a run is as it was when it ended.
-
-        One that was copied out of its results has nothing to be compared with.
-        """
-        folder = folder.resolve()
-        results = cls(folder.parent.parent)
-        require_whole_run(results, folder)
-        require_undamaged(results)
 
     def run(self, label: str, repetition: int, point: Values | None = None) -> Path:
         """The directory of one run, at a point of the sweep, made if need be.

@@ -6,7 +6,7 @@ done again. Summary, verdict and environment are made of the journal.
 
 The last field of each line, `crc32`, is a checksum of the line without it, so that a figure that
 was changed is not believed. With it the journal vouches for the other files, too: `files` in a line
-has the checksums of those that were whole then, see testbed.results.undamaged.
+has the checksums of those that were whole then, see testbed.results.opening.
 """
 
 from __future__ import annotations

@@ -19,12 +19,12 @@ from matplotlib.text import Text
 
 import plots
 from plots import speed, style
-from testbed.analysis import tables
 from testbed.models.store import progress
 from testbed.output import terminal
 from testbed.output.console import Console
 from testbed.output.text_table import Table
 from testbed.output.visible import in_one_line
+from testbed.report import terminal as results_terminal
 from testbed.report.page import render
 from testbed.results.directory import Results
 from testbed.results.verdict import Verdict
@@ -126,8 +126,8 @@ def test_what_a_terminal_shows_of_a_text_is_the_text(tmp_path, number, monkeypat
     text = NAUGHTY[number]
     results = naughty_results(tmp_path, [text])
     file = io.StringIO()
-    monkeypatch.setattr(tables, "Console", lambda: Console(file=file, width=6000))
-    tables.print_results(results)
+    monkeypatch.setattr(results_terminal, "Console", lambda: Console(file=file, width=6000))
+    results_terminal.print_results(results)
     terminal.say(text)
     terminal.complain(f"error: {text}")
     shown = [file.getvalue(), *capsys.readouterr()]

@@ -17,7 +17,7 @@ from testbed.errors import TestbedError
 from testbed.experiment import launcher
 from testbed.report.page import render
 from testbed.report.terminal import print_results
-from testbed.results.directory import Results
+from testbed.results.opening import open_results
 from testbed.results.verdict import Verdict
 from tests.records import alone, make_results, row, write_events
 
@@ -85,7 +85,7 @@ def test_points_of_unlike_keys_are_the_axis_themselves_and_make_no_map(tmp_path)
 
 def test_every_figure_is_written_as_png_and_pdf(tmp_path):
     results = make_results(tmp_path, ROWS)
-    paths = list(draw_all(Results.open(results.path)))
+    paths = list(draw_all(open_results(results.path)))
     wanted = {
         f"{name}.{kind}"
         for name in ("bits", "predicted", "speed", "timeline", "traffic")

@@ -17,7 +17,7 @@ from testbed.output.formatting import seen
 from testbed.report import page
 from testbed.report.page import render, write_report
 from testbed.report.run_section import read_runs
-from testbed.results.directory import Results
+from testbed.results.opening import open_results
 from tests.records import ROW, alone, make_results, row
 from tests.report.pages import HOSTILE, Parsed, write_whole
 
@@ -196,7 +196,7 @@ def test_what_is_missing_breaks_nothing(tmp_path, gone):
         if path.name in gone:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
     before = {path.name for path in results.path.iterdir()}
-    shown = Parsed(write_report(Results.open(results.path)).read_text())
+    shown = Parsed(write_report(open_results(results.path)).read_text())
     assert shown.tables[ALL][1][:2] == ["dsd", "valid"]
     assert {path.name for path in results.path.iterdir()} == before | {"report.html"}
     told = " ".join(shown.texts["p"])

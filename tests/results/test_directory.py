@@ -23,6 +23,7 @@ from testbed.analysis.tables import energy_table
 from testbed.errors import TestbedError
 from testbed.report.terminal import print_results
 from testbed.results.directory import Results, Summary
+from testbed.results.opening import open_results
 from testbed.results.verdict import Verdict
 from testbed.scenario.load import check_scenario
 from tests.records import ROW, alone, make_results, row
@@ -56,7 +57,7 @@ def test_a_place_that_cannot_hold_results_is_named(tmp_path):
 def test_what_was_written_is_read_back(tmp_path):
     rows = [row("dsd", point={"links.radio.up.rate": "1mbit"}), alone("device_only")]
     results = make_results(tmp_path, rows, ("late",))
-    again = Results.open(results.path)
+    again = open_results(results.path)
     assert again.summary() == Summary(scenario="made", rows=rows)
     assert again.verdict() == Verdict("valid", ["late"])
 
@@ -148,7 +149,7 @@ def test_a_missing_or_damaged_scenario_is_named(tmp_path, content, reason):
 
 def test_a_directory_without_a_summary_holds_no_results(tmp_path):
     for path in (tmp_path, tmp_path / "nowhere"):
-        assert refusal(Results.open, path) == f"{path}: no results there; it has no summary.json"
+        assert refusal(open_results, path) == f"{path}: no results there; it has no summary.json"
 
 
 def summary(**changes) -> bytes:
@@ -175,21 +176,21 @@ def summary(**changes) -> bytes:
 )
 def test_a_summary_of_another_shape_is_named(tmp_path, content):
     (tmp_path / "summary.json").write_bytes(content)
-    message = refusal(Results.open(tmp_path).summary)
+    message = refusal(open_results(tmp_path).summary)
     assert message.startswith(f"{tmp_path}/summary.json: cannot be read: ")
 
 
 def test_a_summary_of_another_version_names_the_commit_that_reads_it(tmp_path):
     (tmp_path / "summary.json").write_bytes(summary(version=1))
     (tmp_path / "environment.json").write_text('{"commit": "abc123", "kernel": "6.1"}')
-    message = refusal(Results.open(tmp_path).summary)
+    message = refusal(open_results(tmp_path).summary)
     assert message.endswith("; the testbed that wrote it, commit abc123, reads it")
 
 
 def test_results_of_an_older_commit_are_shown_and_drawn(tmp_path, capsys):
     """Two rows that commit ae7da9f wrote; there was no journal, and rows had fewer fields."""
     shutil.copy(OLD / "summary.json", tmp_path)
-    results = Results.open(tmp_path)
+    results = open_results(tmp_path)
     results.write_json("verdict.json", Verdict())
     results.write_scenario({"name": "old"})
     assert [row.again for row in results.summary().rows] == [0, 0]
@@ -310,7 +311,7 @@ def test_results_of_before_there_were_devices_open_and_their_speed_is_the_same(t
     old = msgspec.to_builtins(ROW)
     del old["device"], old["start_s"]
     (tmp_path / "summary.json").write_bytes(summary(rows=[old]))
-    assert Results.open(tmp_path).summary().rows == [ROW]
+    assert open_results(tmp_path).summary().rows == [ROW]
     assert together_speed([ROW]) == ROW.tokens_per_second
 
 

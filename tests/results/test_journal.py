@@ -18,6 +18,7 @@ from testbed.files.checksums import checksums
 from testbed.results import journal
 from testbed.results.directory import Results
 from testbed.results.finalise import conclude, with_room
+from testbed.results.opening import open_results
 from testbed.results.resume import discard_doubtful
 from testbed.results.verdict import Verdict
 from testbed.scenario.run_order import Turn
@@ -68,7 +69,7 @@ WHOLE = [(p, repeat, m) for p in (SLOW, FAST) for repeat in (0, 1) for m in ("ds
 
 def test_rows_are_in_the_order_of_the_scenario_however_they_ran(tmp_path):
     results = made(tmp_path)
-    assert order(Results.open(results.path)) == []
+    assert order(open_results(results.path)) == []
     for point, repeat, method in WHOLE[::-1]:
         ended(results, "n", point, method, repeat)
     assert order(results) == WHOLE

@@ -17,7 +17,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -25,6 +24,7 @@ from testbed.errors import TestbedError
 from testbed.files import stored_json
 from testbed.files.checksums import Checksum, checksum
 from testbed.files.input_file import is_file
+from testbed.results.directory import Results, Summary
 from testbed.results.journal import (
     JOURNAL,
     Began,
@@ -37,9 +37,6 @@ from testbed.results.journal import (
 )
 from testbed.results.rows import Row
 from testbed.results.verdict import UNFINISHED, Verdict, worst
-
-if TYPE_CHECKING:
-    from testbed.results.directory import Results, Summary
 
 _FILES = (
     "calibration.json", "environment.json", JOURNAL, "plan.json", "scenario.yaml", "summary.json",
@@ -62,11 +59,31 @@ class _Environment(msgspec.Struct):
     """None where an older testbed wrote no journal."""
 
 
-def require_undamaged(results: Results) -> None:
+def open_results(path: Path) -> Results:
+    """Return the results in a directory. Raises TestbedError if it holds none, or damaged ones."""
+    if not any((path / name).is_file() for name in ("summary.json", JOURNAL)):
+        raise TestbedError(f"{path}: no results there; it has no summary.json")
+    results = Results(path)
+    _require_undamaged(results)
+    return results
+
+
+def check_run(folder: Path) -> None:
+    """Raise TestbedError unless all in the directory of a run is as it was when it ended.
+
+    One that was copied out of its results has nothing to be compared with.
+    """
+    folder = folder.resolve()
+    results = Results(folder.parent.parent)
+    _require_whole_run(results, folder)
+    _require_undamaged(results)
+
+
+def _require_undamaged(results: Results) -> None:
     """Raise TestbedError, naming the file, for results that are not as they were written.
 
     A run's files may be missing, and so may what is made of the journal. Captures and packet logs
-    are looked at by their sizes alone, see `require_whole_run`.
+    are looked at by their sizes alone, see `_require_whole_run`.
     """
     for name in _FILES:
         path = results.path / name
@@ -101,7 +118,7 @@ def require_undamaged(results: Results) -> None:
         _require_level(results.path, verdict, records, ended, failed)
 
 
-def require_whole_run(results: Results, folder: Path) -> None:
+def _require_whole_run(results: Results, folder: Path) -> None:
     """Raise TestbedError for a file of a run, large ones included, that is not as it was.
 
     A run that has not ended, or was left by an older testbed, has nothing to be compared with.

@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from plots.font_cache import keep_fonts
 from testbed.host.cache import can_be_written, existing
+from testbed.host.font_cache import keep_fonts
 
 
 @pytest.fixture

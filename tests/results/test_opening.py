@@ -35,6 +35,7 @@ from testbed.results import journal
 from testbed.results.directory import Results
 from testbed.results.finalise import conclude
 from testbed.results.link_check import Check
+from testbed.results.opening import open_results
 from testbed.results.plan import Plan, read_plans
 from testbed.results.resume import discard_doubtful, sessions
 from testbed.results.verdict import Verdict
@@ -186,7 +187,7 @@ def show(path: Path) -> None:
 
 
 def report(path: Path) -> None:
-    page.render(Results.open(path))
+    page.render(open_results(path))
 
 
 def export(path: Path) -> None:
@@ -205,7 +206,7 @@ def packets(path: Path) -> None:
 
 
 def resume(path: Path) -> None:
-    results = Results.open(path)
+    results = open_results(path)
     sessions(results)
     read_plans(results)
     discard_doubtful(results, 1)
@@ -218,7 +219,7 @@ def plot(path: Path) -> None:
 
 def figure(name: str) -> Callable[[Path], None]:
     def draw(path: Path) -> None:
-        importlib.import_module(f"plots.{name}").draw(Results.open(path))
+        importlib.import_module(f"plots.{name}").draw(open_results(path))
 
     return draw
 
@@ -458,15 +459,15 @@ def test_of_an_older_testbed_rows_and_verdict_are_compared_with_the_journal(path
 def test_rows_may_have_lower_verdicts_than_the_journal_and_no_better_ones(path):
     """An older testbed wrote them as they were noted, a newer one may take in the network's."""
     make_older(path)
-    summary = Results.open(path).summary()
+    summary = open_results(path).summary()
     summary.rows[0].verdict = "suspect"
     summary.rows[0].reasons.append("busy")
     Results(path).write_json("summary.json", summary)
-    Results.open(path)
+    open_results(path)
     file = path / journal.JOURNAL
     file.write_text(file.read_text().replace('"verdict":"valid"', '"verdict":"invalid"'))
     with pytest.raises(TestbedError, match=r"summary\.json: it does not have the runs of journal"):
-        Results.open(path)
+        open_results(path)
 
 
 @pytest.mark.parametrize("journalled", [True, False])
@@ -494,23 +495,23 @@ def test_an_event_that_came_after_the_end_of_a_run_is_no_damage(path):
     (file,) = path.glob(f"{RUN}/base_station.jsonl")
     with file.open("ab") as more:
         more.write(file.read_bytes().splitlines(keepends=True)[-1])
-    assert Results.open(path).events()
+    assert open_results(path).events()
 
 
 def test_what_is_made_of_the_journal_can_be_removed_and_made_anew(path):
     kept = {name: (path / name).read_bytes() for name in ("summary.json", "verdict.json")}
     for name in kept:
         (path / name).unlink()
-    results = Results.open(path)
+    results = open_results(path)
     assert len(results.summary().rows) == 8
     conclude(results, 1, 4)
     assert {name: (path / name).read_bytes() for name in kept} == kept
-    assert Results.open(path).verdict().level == "suspect"
+    assert open_results(path).verdict().level == "suspect"
 
 
 def test_a_verdict_that_the_run_did_not_end_stands_while_all_is_concluded_anew(path):
     Results(path).write_json("verdict.json", Verdict("invalid", ["the run did not end: no space"]))
-    assert Results.open(path).verdict().level == "invalid"
+    assert open_results(path).verdict().level == "invalid"
 
 
 def test_a_run_that_stands_by_itself_is_read_as_far_as_it_is_whole(path, tmp_path, capsys):

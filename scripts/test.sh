@@ -9,6 +9,7 @@ scripts/setup.sh test
 echo '==> style'
 .venv/bin/ruff check .
 .venv/bin/ruff format --check --quiet .
+.venv/bin/lint-imports --no-cache --no-logo
 if [ $# -gt 0 ]; then
     .venv/bin/mypy
     exec .venv/bin/python -m pytest "$@"

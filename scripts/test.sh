@@ -32,7 +32,7 @@ cat "$beside/types"
 wait $others || failed=1
 cat "$beside/others"
 [ $failed -eq 0 ]
-if .venv/bin/python -m tests.guest_is_wanted; then
+if .venv/bin/python -m tests.support.guest_is_wanted; then
     echo '==> tests of kernel netem, on a guest kernel that has it'
     .venv/bin/testbed guest --timeout 900 -- \
         .venv/bin/python -m pytest -p no:cacheprovider -m netem tests/emulation/test_kernel_netem.py

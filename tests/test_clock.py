@@ -20,7 +20,7 @@ from testbed.protocol.verifier_server import VerifierServer
 from testbed.transport.in_process import InProcessChannel
 from testbed.transport.zmq_client import harden, send_heartbeats
 from testbed.transport.zmq_server import detect_dead_peers
-from tests.toy import PROMPT, similar_models, task
+from tests.support.toy import PROMPT, similar_models, task
 
 
 @pytest.fixture

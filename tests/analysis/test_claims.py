@@ -7,7 +7,7 @@ import pytest
 
 from testbed.analysis.claims import claimed, claims, p_of_fastest
 from testbed.analysis.intervals import Interval, speed_ratio
-from tests.records import row
+from tests.support.records import row
 
 
 def test_holms_procedure_stops_at_the_first_that_is_too_large():

@@ -12,7 +12,7 @@ import pytest
 from testbed.analysis.export_chrome import chrome_trace
 from testbed.analysis.export_parquet import write_parquet
 from testbed.errors import TestbedError
-from tests.records import make_results, row
+from tests.support.records import make_results, row
 
 S = "device/0"
 DEVICE = [

@@ -14,8 +14,8 @@ from testbed.results import journal
 from testbed.results.directory import FailedRun, Results, Summary
 from testbed.results.verdict import Verdict
 from testbed.scenario.run_order import Turn
-from tests.lopsided import VERDICTS, lopsided
-from tests.records import make_results, row
+from tests.support.lopsided import VERDICTS, lopsided
+from tests.support.records import make_results, row
 
 ENERGY = Energy(per_drafted_token="80mJ", per_bit="1uJ")
 

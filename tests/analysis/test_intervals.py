@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from testbed.analysis.intervals import speed, speed_ratio
-from tests.records import row
+from tests.support.records import row
 
 
 def rows(seconds, *, devices: int = 1, method: str = "dsd"):

@@ -10,7 +10,7 @@ from testbed.analysis.energy import energy_of, spent
 from testbed.analysis.intervals import speed
 from testbed.analysis.phases import PHASES
 from testbed.scenario.schema import Energy
-from tests.records import alone, row
+from tests.support.records import alone, row
 
 ROWS = [
     row("dsd", token_s=[0.5, 0.5, 0.9], tested_at=[3, 2], accepted_at=[2, 1], rejections=2,

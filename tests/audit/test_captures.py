@@ -19,8 +19,8 @@ from testbed.pcap.rounds import rounds
 from testbed.results.directory import Results
 from testbed.scenario.load import check_scenario
 from tests.emulation.inside import inside_sandbox
-from tests.test_late_texts import Lines
-from tests.whole_run import SYNTHETIC, results, run, write
+from tests.experiment.test_late_texts import Lines
+from tests.support.whole_run import SYNTHETIC, results, run, write
 
 pytestmark = pytest.mark.skipif(find_program("tcpdump") is None, reason="there is no tcpdump")
 

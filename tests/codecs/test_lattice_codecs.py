@@ -20,7 +20,7 @@ from testbed.codecs.sqs import Sqs
 from testbed.decoding.lattice import Lattice
 from testbed.decoding.supports import at_least, top_k
 from tests.codecs.payloads import drafted, fewest_bits, same, same_drafts
-from tests.strategies import distributions
+from tests.support.strategies import distributions
 
 OPT = 50_272  # V of the OPT models, which the QS authors' code is about
 

@@ -16,7 +16,7 @@ from testbed.codecs.simplex import Simplex
 from testbed.codecs.sparse_lattice import SparseLattice
 from testbed.decoding.lattice import quantise
 from tests.codecs.payloads import drafted, fewest_bits, same_drafts
-from tests.strategies import distributions
+from tests.support.strategies import distributions
 
 TOTALS = [[3], [2, 7], [1, 8, 100], [4, 24, 240, 720, 5000]]
 

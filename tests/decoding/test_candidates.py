@@ -9,8 +9,8 @@ from testbed.decoding import candidates as rule
 from testbed.decoding.candidates import draw_candidates, first_accepted, without
 from testbed.decoding.lattice import Lattice
 from testbed.decoding.randomness import KeyedRandomness
-from tests.enumeration import law
-from tests.mistakes import inverted, no_residual, stale_p, stale_q
+from tests.support.enumeration import law
+from tests.support.mistakes import inverted, no_residual, stale_p, stale_q
 
 both = pytest.mark.parametrize("replacement", [False, True])
 

@@ -8,7 +8,7 @@ import pytest
 from testbed.decoding.conformal import OnlineThreshold
 from testbed.events import Tracer
 from testbed.methods.csqs import Csqs
-from tests.toy import decode_locally, similar_models, task, with_method
+from tests.support.toy import decode_locally, similar_models, task, with_method
 
 STEPS = 10_000
 V = 200

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from testbed.decoding.lattice import Lattice, quantise
-from tests.strategies import distributions, over_magnitudes
+from tests.support.strategies import distributions, over_magnitudes
 
 TOTALS = st.sampled_from([1, 2, 3, 7, 100, 2**16 - 1, 2**16, 2**32 - 1])
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from testbed.decoding.supports import at_least, top_k, top_p
-from tests.strategies import exact_with_ties
+from tests.support.strategies import exact_with_ties
 
 
 def by_likelihood(q) -> list[int]:

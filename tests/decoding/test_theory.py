@@ -18,7 +18,7 @@ from testbed.decoding.bit_counts import dssd_downlink_bits, dssd_uplink_bits, tk
 from testbed.decoding.lattice import quantise
 from testbed.decoding.supports import at_least, top_k
 from testbed.decoding.theory import Costs
-from tests.strategies import over_magnitudes
+from tests.support.strategies import over_magnitudes
 
 OPT = 50272  # V of the OPT models
 ROUNDS = 200_000

@@ -14,7 +14,7 @@ from testbed.models.synthetic import SyntheticModel
 from testbed.protocol.device_loop import decode
 from testbed.protocol.verifier_server import VerifierServer
 from testbed.transport.in_process import InProcessChannel
-from tests.toy import PROMPT, ToyModel, decode_locally, similar_models, task
+from tests.support.toy import PROMPT, ToyModel, decode_locally, similar_models, task
 
 V, TOKENS = 2000, 60
 

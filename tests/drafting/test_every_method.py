@@ -7,8 +7,8 @@ import pytest
 
 from testbed.decoding.sampling import Sampling
 from testbed.methods.base import methods
-from tests.options import refusal
-from tests.toy import PROMPT, decode_locally, similar_models, task
+from tests.support.options import refusal
+from tests.support.toy import PROMPT, decode_locally, similar_models, task
 
 POLICIES = [
     1,

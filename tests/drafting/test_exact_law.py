@@ -18,9 +18,9 @@ from testbed.drafting.base import DraftLength
 from testbed.methods import base
 from testbed.methods.base import method_class, parse_options
 from testbed.methods.device_context import DeviceSide
-from tests.enumeration import Branching
-from tests.laws import round_law_error, scripted_clocks, text_law_error
-from tests.toy import models, task
+from tests.support.enumeration import Branching
+from tests.support.laws import round_law_error, scripted_clocks, text_law_error
+from tests.support.toy import models, task
 
 METHODS = ["dsd", "dssd"]
 POLICIES = {
@@ -95,7 +95,7 @@ def spied_law_error(method, tokens, start, randomness=Branching, option=2):
         seen.add(tuple(spies[0].lengths))
 
     the_task = task(method, tokens, draft_length=option)
-    with patch("tests.enumeration.Branching", randomness):
+    with patch("tests.support.enumeration.Branching", randomness):
         return text_law_error(the_task, *models(2), wire(method), around=spying), seen
 
 

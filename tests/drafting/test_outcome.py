@@ -8,7 +8,7 @@ import pytest
 
 from testbed.drafting.fixed import Fixed
 from testbed.methods import base
-from tests.toy import ToyModel, decode_locally, task
+from tests.support.toy import ToyModel, decode_locally, task
 
 V, B_ID, B_P = 12, 4, 16
 

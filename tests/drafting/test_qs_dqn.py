@@ -29,8 +29,8 @@ from testbed.drafting.qs_dqn import (
 from testbed.drafting.resolution import Resolution
 from testbed.errors import TestbedError
 from tests.drafting.rounds import ROUND
-from tests.options import refusal
-from tests.toy import decode_locally, models, similar_models, task
+from tests.support.options import refusal
+from tests.support.toy import decode_locally, models, similar_models, task
 
 SCRIPT = Path(__file__).parents[2] / "scripts/train_qs_policy.py"
 

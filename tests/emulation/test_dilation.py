@@ -18,7 +18,7 @@ from testbed.links.handovers import Handover
 from testbed.links.schedule import Moment, Schedule
 from testbed.links.spec import Duplex, LinkSpec
 from tests.emulation.inside import Path, inside_sandbox, symmetric
-from tests.whole_run import only_busy, results, run, write
+from tests.support.whole_run import only_busy, results, run, write
 
 FACTOR = 4.0
 

@@ -28,7 +28,7 @@ from testbed.scenario.load import check_scenario
 from testbed.scenario.run_order import Turn, shuffled
 from tests.emulation.inside import need_sandbox
 from tests.results.test_journal import FAST, SLOW, ended, failed, made
-from tests.whole_run import SYNTHETIC, processes_of, results, write
+from tests.support.whole_run import SYNTHETIC, processes_of, results, write
 
 TURNS = shuffled(["dsd", "ar"], 3, 1, {})
 

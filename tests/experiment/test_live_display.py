@@ -11,7 +11,7 @@ from testbed.emulation.wire import DirectionCounters, WireCounters
 from testbed.experiment import live_display
 from testbed.experiment.live_display import Display
 from testbed.output.console import Console
-from tests.records import row
+from tests.support.records import row
 
 METHODS = {"dsd": 2, "dssd": 2}
 

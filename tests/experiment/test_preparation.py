@@ -16,7 +16,7 @@ from testbed.models.spec import OperatorChoice, SyntheticSpec
 from testbed.models.synthetic import SyntheticModel
 from testbed.scenario.load import check_scenario, load_scenario
 from tests.models.tiny import FAMILIES, IDS, save
-from tests.whole_run import SYNTHETIC
+from tests.support.whole_run import SYNTHETIC
 
 CHOICE = OperatorChoice(None, "plain layers", "this machine")
 TEMPLATE = "{% for m in messages %}w7 {{ m.content }} {% endfor %}w9"

@@ -14,7 +14,7 @@ import pytest
 from testbed.methods.base import methods
 from testbed.models.cached_reader import Reader
 from testbed.transport.in_process import InProcessChannel
-from tests.toy import PROMPT, ToyModel, ToySession, decode_locally, task
+from tests.support.toy import PROMPT, ToyModel, ToySession, decode_locally, task
 
 TOKENS = 40
 CHAINS = sorted(set(methods()) - {"tslt_tree"})

@@ -19,10 +19,10 @@ from testbed.methods.dssd_lazy import DssdLazy
 from testbed.methods.verifier_context import Answer
 from testbed.protocol.messages import Round, from_frames, to_frames
 from testbed.transport.in_process import InProcessChannel
-from tests.laws import SAMPLINGS, text_law_error
-from tests.options import refusal
-from tests.toy import PROMPT, ToyModel, decode_locally, similar_models, task, with_method
-from tests.wire import B_ID, Line, V, decode_noting, decode_over
+from tests.support.laws import SAMPLINGS, text_law_error
+from tests.support.options import refusal
+from tests.support.toy import PROMPT, ToyModel, decode_locally, similar_models, task, with_method
+from tests.support.wire import B_ID, Line, V, decode_noting, decode_over
 
 
 @pytest.mark.parametrize("sampling", SAMPLINGS, ids=str)

@@ -11,10 +11,10 @@ from testbed.decoding.sampling import Sampling
 from testbed.methods.base import parse_options
 from testbed.methods.dssd import Dssd
 from testbed.methods.dssd_lean import DssdLean
-from tests.laws import SAMPLINGS, round_law_error, text_law_error
-from tests.options import refusal
-from tests.toy import ToyModel, models, task
-from tests.wire import decode_noting
+from tests.support.laws import SAMPLINGS, round_law_error, text_law_error
+from tests.support.options import refusal
+from tests.support.toy import ToyModel, models, task
+from tests.support.wire import decode_noting
 
 FORMS = ["entropy", "sparse"]
 PRECISIONS = ["fixed16", "fixed32"]

@@ -7,8 +7,8 @@ import pytest
 
 from testbed.methods.base import methods
 from testbed.methods.device_only import DeviceOnly
-from tests.laws import text_law
-from tests.toy import (
+from tests.support.laws import text_law
+from tests.support.toy import (
     PLAIN,
     ToyModel,
     decode_locally,
@@ -18,7 +18,7 @@ from tests.toy import (
     task,
     with_method,
 )
-from tests.wire import decode_noting
+from tests.support.wire import decode_noting
 
 END = 5
 

@@ -8,9 +8,9 @@ import pytest
 from testbed.codecs.dense import numbers
 from testbed.codecs.floating import Floating
 from testbed.decoding.sampling import distribution
-from tests.laws import SAMPLINGS, round_law_error, text_law_error
-from tests.toy import PLAIN, ToyModel, decode_locally, models, task
-from tests.wire import decode_noting
+from tests.support.laws import SAMPLINGS, round_law_error, text_law_error
+from tests.support.toy import PLAIN, ToyModel, decode_locally, models, task
+from tests.support.wire import decode_noting
 
 B_P = {"fp32": 32, "fp16": 16, "bf16": 16, "fixed16": 16, "fixed32": 32}
 FLOATS = ["fp32", "fp16", "bf16"]

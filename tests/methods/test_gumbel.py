@@ -18,10 +18,10 @@ from testbed.decoding.randomness import KeyedRandomness
 from testbed.decoding.sampling import Sampling, distribution
 from testbed.methods.gumbel import Gumbel
 from testbed.methods.verifier_context import Answer
-from tests.enumeration import joint_race
-from tests.laws import SAMPLINGS, round_law_error, text_law_error
-from tests.toy import ToyModel, decode_locally, models, similar_models, task, with_method
-from tests.wire import decode_noting
+from tests.support.enumeration import joint_race
+from tests.support.laws import SAMPLINGS, round_law_error, text_law_error
+from tests.support.toy import ToyModel, decode_locally, models, similar_models, task, with_method
+from tests.support.wire import decode_noting
 
 
 @pytest.mark.parametrize("sampling", SAMPLINGS, ids=str)

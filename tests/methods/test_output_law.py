@@ -9,9 +9,9 @@ from testbed.codecs.fixed_point import FixedPoint
 from testbed.decoding import acceptance
 from testbed.decoding.sampling import Sampling, distribution
 from testbed.methods.dsd import Dsd
-from tests.laws import SAMPLINGS, round_law_error, text_law_error
-from tests.mistakes import KeptTail, OneSided, Raw, inverted
-from tests.toy import ToyModel, decode_locally, task, with_method
+from tests.support.laws import SAMPLINGS, round_law_error, text_law_error
+from tests.support.mistakes import KeptTail, OneSided, Raw, inverted
+from tests.support.toy import ToyModel, decode_locally, task, with_method
 
 
 @pytest.mark.parametrize("sampling", SAMPLINGS, ids=str)

@@ -7,8 +7,8 @@ from math import ceil, log2
 import pytest
 
 from testbed.codecs.bits import BitReader
-from tests.toy import PROMPT, task
-from tests.wire import B_ID, Line, V, decode_noting
+from tests.support.toy import PROMPT, task
+from tests.support.wire import B_ID, Line, V, decode_noting
 
 TOKENS = 60
 LENGTHS = [1, 2, 3, 4, 7]

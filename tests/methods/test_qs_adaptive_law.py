@@ -15,8 +15,8 @@ from testbed.codecs.mixed import Mixed
 from testbed.drafting import qs_dqn
 from testbed.drafting.qs_dqn import ACTIONS, BRANCHES, JOINED
 from testbed.methods.qs import Qs
-from tests.laws import round_law_error, scripted_clocks, text_law_error
-from tests.toy import ToyModel, models, task, with_method
+from tests.support.laws import round_law_error, scripted_clocks, text_law_error
+from tests.support.toy import ToyModel, models, task, with_method
 
 MODEL = {"policy": "qs_model", "first": 2, "longest": 3}
 LATTICES = [2, 3, 7]

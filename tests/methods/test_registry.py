@@ -9,7 +9,7 @@ import pytest
 import testbed.methods as package
 from testbed.errors import TestbedError
 from testbed.methods.base import method_class, methods, parse_options
-from tests.options import refusal
+from tests.support.options import refusal
 
 NOT_METHODS = {"__init__", "base", "device_context", "full_upload", "verifier_context"}
 

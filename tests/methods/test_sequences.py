@@ -17,8 +17,8 @@ from scipy.stats import chisquare
 from testbed.methods import base
 from testbed.methods.csqs import Csqs
 from testbed.methods.ksqs import Ksqs
-from tests.mistakes import RoundedAfterwards
-from tests.toy import PLAIN, decode_locally, models, target_law, task
+from tests.support.mistakes import RoundedAfterwards
+from tests.support.toy import PLAIN, decode_locally, models, target_law, task
 
 V = 3
 LEVEL = 1e-4

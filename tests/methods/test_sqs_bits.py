@@ -10,9 +10,9 @@ import pytest
 
 from testbed.errors import TestbedError
 from testbed.methods.base import method_class, parse_options
-from tests.options import refusal
-from tests.toy import PROMPT, decode_locally, models, task
-from tests.wire import B_ID, V, decode_noting
+from tests.support.options import refusal
+from tests.support.toy import PROMPT, decode_locally, models, task
+from tests.support.wire import B_ID, V, decode_noting
 
 TOKENS = 60
 LENGTHS = [1, 2, 4, 7]

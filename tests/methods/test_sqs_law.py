@@ -12,9 +12,9 @@ from testbed.drafting.bit_budget import _BitBudget
 from testbed.methods.csqs import Csqs
 from testbed.methods.ksqs import Ksqs
 from testbed.methods.qs import Qs
-from tests.laws import SAMPLINGS, round_law_error, text_law_error
-from tests.mistakes import KeptTail, OneSided, RoundedAfterwards
-from tests.toy import PLAIN, decode_locally, models, similar_models, task, with_method
+from tests.support.laws import SAMPLINGS, round_law_error, text_law_error
+from tests.support.mistakes import KeptTail, OneSided, RoundedAfterwards
+from tests.support.toy import PLAIN, decode_locally, models, similar_models, task, with_method
 
 CASES = [
     ("qs", {"lattice": 6}),

@@ -11,8 +11,8 @@ from testbed.codecs.token_tree import Tree, TreeCodec
 from testbed.codecs.truncated import Truncated
 from testbed.codecs.verification import read_verdict
 from testbed.decoding.sampling import Sampling
-from tests.toy import PROMPT, task
-from tests.wire import B_ID, Line, V, decode_noting
+from tests.support.toy import PROMPT, task
+from tests.support.wire import B_ID, Line, V, decode_noting
 
 TOKENS = 60
 B_P = {"fp16": 16, "int8": 8}

@@ -15,9 +15,9 @@ from testbed.decoding.sampling import Sampling
 from testbed.methods import tslt_tree
 from testbed.methods.tslt import Tslt
 from testbed.methods.tslt_tree import TsltTree
-from tests.laws import SAMPLINGS, round_law_error, text_law, text_law_error
-from tests.mistakes import Raw, RoundedAfterwards, inverted, no_residual, stale_p, stale_q
-from tests.toy import models, target_law, task, with_method
+from tests.support.laws import SAMPLINGS, round_law_error, text_law, text_law_error
+from tests.support.mistakes import Raw, RoundedAfterwards, inverted, no_residual, stale_p, stale_q
+from tests.support.toy import models, target_law, task, with_method
 
 KEPT = [
     {"top_k": 2},

@@ -17,8 +17,8 @@ from testbed.errors import TestbedError
 from testbed.methods.base import method_class, parse_options
 from testbed.methods.verifier_context import VerifierSide
 from tests.codecs.payloads import damaged
-from tests.options import refusal
-from tests.toy import ToyModel, ToySession, decode_locally, models, similar_models, task
+from tests.support.options import refusal
+from tests.support.toy import ToyModel, ToySession, decode_locally, models, similar_models, task
 
 V = 12
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from testbed.models.cached_reader import Reader
-from tests.toy import ToyModel, ToySession
+from tests.support.toy import ToyModel, ToySession
 
 MODEL = ToyModel(4, 1)
 

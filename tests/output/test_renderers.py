@@ -28,8 +28,8 @@ from testbed.report import terminal as results_terminal
 from testbed.report.page import render
 from testbed.results.directory import Results
 from testbed.results.verdict import Verdict
-from tests.records import make_results, row
 from tests.report.pages import HOSTILE, Parsed
+from tests.support.records import make_results, row
 
 NAUGHTY = [
     *HOSTILE,

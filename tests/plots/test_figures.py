@@ -19,7 +19,7 @@ from testbed.report.page import render
 from testbed.report.terminal import print_results
 from testbed.results.opening import open_results
 from testbed.results.verdict import Verdict
-from tests.records import alone, make_results, row, write_events
+from tests.support.records import alone, make_results, row, write_events
 
 ROWS = [
     *(row("cloud_ar", tokens=10, seconds=5, prompt=prompt) for prompt in (0, 1)),

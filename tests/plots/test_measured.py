@@ -13,7 +13,7 @@ from testbed.analysis.intervals import speed_ratio
 from testbed.analysis.phases import PHASES
 from testbed.emulation.packet_log import ChangeLine, End, Header, PacketLine, packet_log_path
 from testbed.results.rows import WireBytes
-from tests.records import alone, make_results, row
+from tests.support.records import alone, make_results, row
 
 KNOWN = {
     "token_s": [0.5, 0.5, 0.6],

@@ -14,8 +14,8 @@ import plots
 from plots import style
 from testbed.analysis.generations import points_of
 from testbed.analysis.intervals import speed as speed_of
-from tests.lopsided import POINTS, VERDICTS, lopsided, lopsided_results
-from tests.records import make_results, row
+from tests.support.lopsided import POINTS, VERDICTS, lopsided, lopsided_results
+from tests.support.records import make_results, row
 
 FIGURES = [
     name

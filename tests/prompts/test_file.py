@@ -13,7 +13,7 @@ from testbed.prompts.source import Source
 from testbed.scenario.load import check_scenario, load_scenario
 from tests.prompts.scenario import refusal, texts
 from tests.scenario.test_load import BASE
-from tests.whole_run import results, run, write
+from tests.support.whole_run import results, run, write
 
 TEN = [f"prompt {number}" for number in range(10)]
 

@@ -15,7 +15,7 @@ from testbed.results.directory import Results
 from testbed.results.link_check import Check
 from testbed.results.rows import Row
 from testbed.results.verdict import Verdict, worst
-from tests.records import make_results
+from tests.support.records import make_results
 
 HOSTILE = [
     "</script><script>document.title='owned'</script>",

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from testbed.report.page import write_report
-from tests.browser import NAMES, browse, find_browser
-from tests.records import row
 from tests.report.pages import HOSTILE, write_whole
+from tests.support.browser import NAMES, browse, find_browser
+from tests.support.records import row
 
 pytestmark = pytest.mark.skipif(
     find_browser() is None, reason=f"needs a browser, one of {', '.join(NAMES)} (apt: chromium)"

@@ -18,8 +18,8 @@ from testbed.report import page
 from testbed.report.page import render, write_report
 from testbed.report.run_section import read_runs
 from testbed.results.opening import open_results
-from tests.records import ROW, alone, make_results, row
 from tests.report.pages import HOSTILE, Parsed, write_whole
+from tests.support.records import ROW, alone, make_results, row
 
 ALL = "All generations of a method together"
 ROWS = [

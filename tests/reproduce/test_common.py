@@ -7,7 +7,7 @@ import pytest
 
 from testbed.results.directory import Results, Summary
 from testbed.results.verdict import Verdict
-from tests.records import row
+from tests.support.records import row
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from testbed.protocol.request import Task
 from testbed.protocol.verifier_server import VerifierServer
 from testbed.scenario.load import load_scenario
 from testbed.transport.in_process import InProcessChannel
-from tests.records import row
+from tests.support.records import row
 
 
 @pytest.fixture(scope="module")

@@ -26,8 +26,8 @@ from testbed.results.directory import Results, Summary
 from testbed.results.opening import open_results
 from testbed.results.verdict import Verdict
 from testbed.scenario.load import check_scenario
-from tests.records import ROW, alone, make_results, row
 from tests.scenario.test_load import BASE
+from tests.support.records import ROW, alone, make_results, row
 
 OLD = Path(__file__).parent / "old_results"
 

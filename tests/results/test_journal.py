@@ -22,7 +22,7 @@ from testbed.results.opening import open_results
 from testbed.results.resume import discard_doubtful
 from testbed.results.verdict import Verdict
 from testbed.scenario.run_order import Turn
-from tests.records import row
+from tests.support.records import row
 
 SLOW, FAST = {"links.radio.up.rate": "1mbit"}, {"links.radio.up.rate": "9mbit"}
 

@@ -41,8 +41,8 @@ from testbed.results.resume import discard_doubtful, sessions
 from testbed.results.verdict import Verdict
 from testbed.scenario.run_order import Turn
 from tests.pcap import recorded
-from tests.records import row, write_events
 from tests.report.pages import write_whole
+from tests.support.records import row, write_events
 
 POINTS = [{"seed": 1, "repeat": 1}, {"seed": 1, "repeat": 2}]
 METHODS = ["dsd", "dssd"]

@@ -29,7 +29,7 @@ from testbed.scenario.load import load_scenario
 from testbed.scenario.run_order import Turn
 from tests.emulation.inside import need_sandbox
 from tests.results.test_journal import SLOW, ended, made
-from tests.whole_run import ROOT, command, long_run, results, write
+from tests.support.whole_run import ROOT, command, long_run, results, write
 
 
 def began(results: Results, **environment) -> None:

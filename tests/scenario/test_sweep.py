@@ -13,7 +13,7 @@ from testbed.results.directory import Results
 from testbed.scenario.load import check_scenario, load_scenario
 from testbed.scenario.sweep import axes_of, differences, namer, point_text
 from tests.scenario.test_load import BASE
-from tests.whole_run import results, run, write
+from tests.support.whole_run import results, run, write
 
 RATE, LENGTH = "links.radio.up.rate", "methods.1.draft_length"
 GRID = {RATE: ["1mbit", "20mbit"], LENGTH: [2, 6, 8]}

@@ -17,10 +17,10 @@ from testbed.models.load import load_synthetic
 from testbed.models.spec import SyntheticSpec
 from testbed.pcap.zmtp import COMMAND, GREETING, LONG, MORE, elements
 from testbed.protocol.messages import VERSION, Opened, Refused, Reply, Round, to_frames
-from tests.toy import task
+from tests.support.toy import task
+from tests.support.wire import decode_noting
 from tests.transport.attacked import CURSED
 from tests.transport.nat import reset
-from tests.wire import decode_noting
 
 SPEC = SyntheticSpec(vocabulary_size=1000, acceptance=0.8)
 DRAFT, TARGET = load_synthetic(SPEC, "draft"), load_synthetic(SPEC, "target")

@@ -25,7 +25,7 @@ from testbed.models.compute.pace import Pace
 from testbed.protocol.channel import LinkTimeout
 from testbed.protocol.device_loop import decode
 from testbed.transport.zmq_client import ZmqChannel
-from tests.toy import PROMPT, task
+from tests.support.toy import PROMPT, task
 from tests.transport import attacks
 from tests.transport.attacked import SOON
 from tests.transport.attacks import DRAFT, SPEC, under

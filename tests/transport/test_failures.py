@@ -8,8 +8,8 @@ from testbed.errors import TestbedError
 from testbed.protocol.messages import Refused, Reply, Unknown, from_frames
 from testbed.protocol.verifier_server import VerifierServer
 from testbed.transport.in_process import InProcessChannel
-from tests.toy import ToyModel, decode_locally, models, task
-from tests.transport.test_refusals import V, a_round, opening
+from tests.protocol.test_refusals import V, a_round, opening
+from tests.support.toy import ToyModel, decode_locally, models, task
 
 DRAFT, TARGET = models(V)
 

@@ -19,8 +19,8 @@ from testbed.protocol.messages import (
 )
 from testbed.protocol.verifier_server import VerifierServer
 from testbed.transport.in_process import InProcessChannel
-from tests.toy import ToyModel, decode_locally, models, task
-from tests.wire import decode_over
+from tests.support.toy import ToyModel, decode_locally, models, task
+from tests.support.wire import decode_over
 
 DRAFT, TARGET = models(20)
 

@@ -19,7 +19,7 @@ from testbed.protocol.verifier_server import VerifierServer
 from testbed.transport import zmq_client, zmq_server
 from testbed.transport.zmq_client import ZmqChannel, harden
 from testbed.transport.zmq_server import ZmqVerifier
-from tests.toy import decode_locally, models, task
+from tests.support.toy import decode_locally, models, task
 
 DRAFT, TARGET = models(20)
 

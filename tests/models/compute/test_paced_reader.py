@@ -15,7 +15,7 @@ from testbed.models.compute.paced_reader import Passes
 from testbed.protocol.device_loop import decode
 from testbed.protocol.verifier_server import VerifierServer
 from testbed.transport.in_process import InProcessChannel
-from tests.toy import PROMPT, ToyModel, decode_locally, similar_models, task
+from tests.support.toy import PROMPT, ToyModel, decode_locally, similar_models, task
 
 PACE = Pace(per_pass=4e-3, per_token=1e-3)
 

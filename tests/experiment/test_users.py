@@ -17,7 +17,7 @@ from testbed.emulation.guest_kernel import guest_missing
 from testbed.emulation.netem import probe_netem
 from testbed.emulation.setgroups import ignoring_setgroups
 from tests.emulation.inside import need_sandbox
-from tests.whole_run import ROOT, only_busy, results
+from tests.support.whole_run import ROOT, only_busy, results
 
 SCENARIO = ROOT / "scripts/scenarios/synthetic.yaml"
 USERS = ["root", "an ordinary user", "root of a user namespace"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from testbed.protocol.messages import Open, Reply, Round, from_frames
 from testbed.transport.in_process import InProcessChannel
-from tests.toy import decode_locally, similar_models
+from tests.support.toy import decode_locally, similar_models
 
 V, B_ID = 37, 6
 """A vocabulary that is no power of two, and the bits of an id."""

@@ -13,8 +13,8 @@ import pytest
 from testbed.decoding.sampling import Sampling
 from testbed.methods import device_context
 from testbed.protocol import verifier_server
-from tests.enumeration import law
-from tests.toy import decode_locally, first_round, target_law
+from tests.support.enumeration import law
+from tests.support.toy import decode_locally, first_round, target_law
 
 SAMPLINGS = [
     Sampling(),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from testbed.decoding.randomness import KeyedRandomness
-from tests.enumeration import Branching, joint_race, law
+from tests.support.enumeration import Branching, joint_race, law
 
 weights = st.lists(st.one_of(st.just(0.0), st.floats(1e-6, 1.0)), min_size=5, max_size=5)
 

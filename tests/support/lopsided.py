@@ -12,7 +12,7 @@ from testbed.analysis.phases import PHASES
 from testbed.emulation.packet_log import Header, PacketLine, packet_log_path
 from testbed.results.directory import Results
 from testbed.results.rows import Row, WireBytes
-from tests.records import EVENTS, make_results, row, write_events
+from tests.support.records import EVENTS, make_results, row, write_events
 
 POINTS = [
     {"links.radio.up.rate": rate, "seed": seed} for rate in ("1mbit", "9mbit") for seed in (0, 1)

@@ -15,8 +15,8 @@ from testbed.links.spec import LinkSpec
 from testbed.report.terminal import print_results
 from testbed.scenario.load import check_scenario
 from tests.emulation.inside import symmetric
-from tests.records import ROW, make_results, row
 from tests.scenario.test_load import BASE
+from tests.support.records import ROW, make_results, row
 
 COST = {"per_pass": "10ms", "per_token": "0"}
 PACED = {**BASE, "compute": {"draft": COST, "target": COST}}

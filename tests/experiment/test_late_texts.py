@@ -12,7 +12,7 @@ from testbed.experiment.preparation import prepare
 from testbed.results.directory import Results
 from testbed.scenario.load import check_scenario
 from tests.emulation.inside import inside_sandbox
-from tests.whole_run import SYNTHETIC
+from tests.support.whole_run import SYNTHETIC
 
 
 class Lines:

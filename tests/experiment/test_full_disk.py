@@ -13,7 +13,7 @@ import pytest
 from testbed.results.directory import Results
 from testbed.scenario.run_order import shuffled
 from tests.emulation.inside import need_sandbox
-from tests.whole_run import write
+from tests.support.whole_run import write
 
 SESSION = """
 set -e
@@ -51,7 +51,7 @@ def test_a_full_disk_takes_no_method_along_but_the_one_that_filled_it(tmp_path):
         },
         timeout=120,
         check=True,
-        cwd=Path(__file__).parents[1],
+        cwd=Path(__file__).parents[2],
     )
     kept = tmp_path / "kept"
     errors = (kept / "errors").read_text()

@@ -19,8 +19,8 @@ from testbed.results import resume
 from testbed.results.directory import Results
 from testbed.results.verdict import Verdict
 from testbed.scenario.load import Scenario, check_scenario
-from tests.records import row, write_events
-from tests.whole_run import SYNTHETIC
+from tests.support.records import row, write_events
+from tests.support.whole_run import SYNTHETIC
 
 
 class FakeExperiment:

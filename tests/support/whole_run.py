@@ -17,7 +17,7 @@ from testbed.results.opening import open_results
 from testbed.scenario.run_order import shuffled
 from tests.emulation.inside import need_sandbox
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SYNTHETIC = yaml.safe_load((ROOT / "scripts/scenarios/synthetic.yaml").read_text())
 FOUR = ["cloud_ar", "device_only", "dsd", "dssd"]
 

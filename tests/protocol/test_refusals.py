@@ -29,8 +29,8 @@ from testbed.protocol.messages import (
     to_frames,
 )
 from testbed.protocol.verifier_server import VerifierServer
-from tests.toy import PROMPT, ToyModel, decode_locally, models, task, with_method
-from tests.wire import decode_noting
+from tests.support.toy import PROMPT, ToyModel, decode_locally, models, task, with_method
+from tests.support.wire import decode_noting
 
 V, LIMIT, SESSION = 20, 32, 5
 DRAFT, TARGET = models(V)

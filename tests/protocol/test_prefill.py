@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from testbed.transport.in_process import InProcessChannel
-from tests.toy import PROMPT, ToyModel, ToySession, decode_locally, similar_models, task
+from tests.support.toy import PROMPT, ToyModel, ToySession, decode_locally, similar_models, task
 
 
 class Reads(ToyModel):

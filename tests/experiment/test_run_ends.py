@@ -19,7 +19,7 @@ from testbed.errors import TestbedError
 from testbed.scenario.run_order import shuffled
 from tests.emulation.inside import need_sandbox
 from tests.models.tiny import FAMILIES, IDS, save
-from tests.whole_run import (
+from tests.support.whole_run import (
     long_run,
     processes_of,
     results,

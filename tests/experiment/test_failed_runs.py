@@ -17,7 +17,7 @@ from testbed.results.journal import Discarded, NetworkUp, RunFailed, Stopped, ap
 from testbed.results.opening import open_results
 from testbed.results.verdict import Verdict
 from testbed.scenario.run_order import shuffled
-from tests.fake_runs import fake_runs, scenario
+from tests.support.fake_runs import fake_runs, scenario
 
 METHODS = ["dsd", "device_only", "dssd"]
 

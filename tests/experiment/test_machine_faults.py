@@ -17,8 +17,8 @@ from testbed.results.directory import Results
 from testbed.results.journal import Began, NetworkUp, read
 from testbed.results.verdict import Verdict
 from testbed.scenario.load import Scenario
-from tests.fake_runs import fake_runs, scenario
-from tests.records import row
+from tests.support.fake_runs import fake_runs, scenario
+from tests.support.records import row
 
 
 class Machine:

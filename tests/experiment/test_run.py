@@ -28,7 +28,7 @@ from testbed.results.plan import operator_choices, read_plans
 from testbed.scenario.load import check_scenario
 from tests.emulation.inside import inside_sandbox, need_sandbox
 from tests.models.tiny import FAMILIES, IDS, save
-from tests.whole_run import (
+from tests.support.whole_run import (
     FOUR,
     SYNTHETIC,
     command,

@@ -8,7 +8,7 @@ from testbed.decoding.sampling import Sampling
 from testbed.models.load import load_model
 from testbed.models.store.catalog import DEFAULT_DRAFT, resolve
 from testbed.models.store.fetch import DEFAULT_MODEL
-from tests.toy import decode_locally, task
+from tests.support.toy import decode_locally, task
 
 pytestmark = pytest.mark.model
 TOKENS = 40

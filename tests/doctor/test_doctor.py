@@ -29,7 +29,7 @@ from testbed.host.environment import processor
 from testbed.models.store.fetch import default_path
 from testbed.output.console import Console
 from tests.emulation.inside import inside_sandbox, need_sandbox
-from tests.whole_run import processes_of
+from tests.support.whole_run import processes_of
 
 NO_NETEM = Probe(False, "unknown")
 NETEM = Probe(True, "")

@@ -1,0 +1,1 @@
+"""Helpers of the tests: toy models, exact laws, stand-in runs, records."""

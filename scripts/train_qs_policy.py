@@ -61,7 +61,7 @@ CHAINS = ((0.9, 0.3), (0.8, 0.3), (0.75, 0.3), (0.7, 0.3), (0.6, 0.3), (0.5, 0.2
 """P[low | low] and P[low | high]."""
 T_SLM, T_LLM, T_VERIFY, FIXED = 6.06e-3, 30.3e-3, 0.3e-3, 7e-3
 """Seconds: a draft, a round's verification, what it takes longer for each draft, the network. The
-first three are those of scripts/bench_methods.py."""
+first three are those of scripts/bench/methods.py."""
 HEADER = 900
 """Bits of a message that are no draft's: header and what ZeroMQ, TCP, IP and Ethernet add."""
 TOKENS = (20, 120)

@@ -49,7 +49,7 @@ TOTALS = (8, 24, 100, 240)
 """ℓ to choose from: `qs_dqn` knows these."""
 TEMPERATURES = (0.2, 0.5, 1.0)
 ACCEPTANCES = (0.18, 0.6, 0.9, 0.99)
-"""As in scripts/bench_methods.py."""
+"""As in scripts/bench/methods.py."""
 TOKENS = 48
 PROMPTS = (
     "The base station keeps a large language model. The phone keeps a small one, because",
@@ -220,7 +220,7 @@ def main() -> None:
         sheet.words.append(
             f"3x240 is γ = 3, ℓ = 240. Two texts of {TOKENS} tokens a value, a static's the same "
             "at each rate: no interval can be given, a difference of some 10 % may be luck, and "
-            "the best of several statics is lucky. scripts/bench_methods.py measures this with "
+            "the best of several statics is lucky. scripts/bench/methods.py measures this with "
             "more texts. The paper's curves have these axes; their values are not at hand."
         )
     write(out, "QS (arXiv 2507.00605), measured again", __doc__.split("\n\n", 2)[2], sheets)

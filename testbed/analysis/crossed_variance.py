@@ -9,8 +9,8 @@ M_R has R - 1 degrees of freedom and M_P has P - 1, often one or two, and Satter
 their sum then claims too much: its 95 % are 87, and its 99.5 % are 93. Here each part is multiplied
 by the square of its own Student's t and these are added, which for independent parts never claims
 too much at any level (Banerjee, Biometrika 47, 1960). That this holds with the rest taken out, with
-gaps and for skewed laws is measured, not proven: scripts/bench_coverage.py. What it costs is width:
-where both factors matter and there are few of each, its 95 % are up to 99.
+gaps and for skewed laws is measured, not proven: scripts/bench/interval_coverage.py. What it costs
+is width: where both factors matter and there are few of each, its 95 % are up to 99.
 
 A repetition that has lost most of its generations hardly counts, nor does it as one more: of 30, 30
 and 2 generations M_R has 1.02 degrees of freedom. With 2 the interval's 95 % would be 87.

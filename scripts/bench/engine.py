@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures the engine against its limits.
 
-    python scripts/bench_engine.py [--only assisted,target,...]
+    python scripts/bench/engine.py [--only assisted,target,...]
 
 On an otherwise idle machine. Each benchmark prints what it measured, the limit, and the ratio of
 the two; exits with 1 when a limit is not met. The first four take the default pair.
@@ -94,7 +94,7 @@ def prompts() -> list[list[int]]:
 
     Reading a long one takes both sides the same seconds, in which nothing is decoded.
     """
-    folder = Path(__file__).with_name("prompts")
+    folder = Path(__file__).parents[1] / "prompts"
     texts = [File(file=f"{kind}.jsonl").texts(folder, 0)[:EACH] for kind in KINDS]
     reader = Tokenizer(Path(resolve(DEFAULT_MODEL).path), DEFAULT_MODEL)
     return [reader.encode_chat(text) for text in itertools.chain(*texts)]

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures what tracing costs, and whether it accounts for every byte.
 
-    python scripts/bench_traces.py [--only events,captures,bytes]
+    python scripts/bench/traces.py [--only events,captures,bytes]
 
 On an otherwise idle machine, as root. The pair is synthetic and not paced, so that nothing hides
 what tracing takes. Exits with 1 when a limit is not met.

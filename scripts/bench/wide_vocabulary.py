@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures what one distribution costs on a vocabulary of today, 151,936 tokens.
 
-    python scripts/bench_wide.py
+    python scripts/bench/wide_vocabulary.py
 
 Quantising, encoding and decoding one draft, and one race, as multiples of one np.log over as many
 doubles, measured in turns with it. The median of all turns counts, and the slowest of the

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures how close rounds come to what links and compute allow.
 
-    python scripts/bench_bound.py
+    python scripts/bench/bound.py
 
 On an otherwise idle machine; takes about three minutes. Both models are paced, and the links lose
 nothing. For each method on each of 12 links: seconds measured over those of

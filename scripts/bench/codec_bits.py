@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures the codecs for q̂ on a language model's own distributions: bits, and time on one core.
 
-    python scripts/bench_codecs.py [--json FILE]
+    python scripts/bench/codec_bits.py [--json FILE]
 
 On an otherwise idle machine, with the default model fetched. SmolLM2 (49,152 tokens) continues the
 quickstart's prompts at temperature 1; its distributions are quantised and sent in messages of four
@@ -54,7 +54,7 @@ from testbed.models.load import load_model
 from testbed.models.store.catalog import resolve
 from testbed.models.store.fetch import DEFAULT_MODEL
 
-PROMPTS = Path(__file__).parent / "scenarios" / "quickstart.yaml"
+PROMPTS = Path(__file__).parents[1] / "scenarios" / "quickstart.yaml"
 POSITIONS, DRAFTS, TRIES = 64, 4, 5
 
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures by simulation how often intervals hold the true value and tables make false claims.
 
-    python scripts/bench_coverage.py [--only coverage,claims]
+    python scripts/bench/interval_coverage.py [--only coverage,claims]
 
 Five minutes of one core. Speeds whose true means are known are drawn, and given to what makes the
 intervals of tables and figures. The logarithm of a speed is a sum of effects of its repetition, its

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures the emulation of other hardware against its limits.
 
-    python scripts/bench_pace.py [--only pace,dilation]
+    python scripts/bench/pace.py [--only pace,dilation]
 
 On an otherwise idle machine. Each benchmark prints what it measured, the limit, and the ratio of
 the two; exits with 1 when a limit is not met.

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures how long `testbed report` takes over 100 runs, and how large its page is.
 
-    python scripts/bench_report.py [--only sweep,points,repeats]
+    python scripts/bench/report.py [--only sweep,points,repeats]
 
 The runs are made up: 4 texts of 64 tokens each, with events, texts and ledgers beside them. Exits
 with 1 when a limit is not met.

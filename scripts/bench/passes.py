@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures passes over few tokens in fp32 against transformers' own.
 
-    python scripts/bench_passes.py
+    python scripts/bench/passes.py
 
 On an otherwise idle machine, with the default target and a node's share of the processors. Both
 read the same tokens behind the same text, in turns; of each the median counts. Exits with 1 when a

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures what `--jobs` saves, and that it changes nothing else.
 
-    python scripts/bench_jobs.py
+    python scripts/bench/jobs.py
 
 On an otherwise idle machine with two processors or more; takes about seven minutes. A sweep of
 eight points with paced synthetic models runs point by point, then with two jobs. Prints how many

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """QS that adapts (γ, ℓ) against the best QS that does not, on emulated links whose uplink switches.
 
-    python scripts/bench_methods.py [--regimes low,high] [--seed N] [--json FILE]
+    python scripts/bench/methods.py [--regimes low,high] [--seed N] [--json FILE]
 
 About twenty minutes on an otherwise idle machine with two cores. Topology edge, backend relay, real
 processes. The pair is synthetic (V = 50,272), with contexts of as many acceptances as a real pair's

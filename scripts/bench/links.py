@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures emulated links against their limits: relay, netem as a guest wire, netem of a kernel.
 
-    python scripts/bench_links.py [--columns relay,guest,host,tclink] [--trace FILE] [--json FILE]
+    python scripts/bench/links.py [--columns relay,guest,host,tclink] [--trace FILE] [--json FILE]
 
 On an otherwise idle machine. Each column runs the same checks on real packets: `relay` and `guest`
 here, `host` on this kernel if it has netem, else on one booted by `testbed guest`. `tclink` is

@@ -28,7 +28,7 @@ PANELS = 6
 
 
 @dataclass(frozen=True)
-class Look:
+class MethodStyle:
     """How a method is drawn. Colours differ in lightness too, for readers in grey."""
 
     name: str
@@ -37,18 +37,18 @@ class Look:
 
 
 _LOOKS = {
-    "cloud_ar": Look("Cloud AR", "#444444", "o"),
-    "device_only": Look("Device only", "#bbbbbb", "s"),
-    "dsd": Look("DSD", "#4477aa", "D"),
-    "dssd": Look("DSSD", "#cc6677", "^"),
-    "dssd_lazy": Look("DSSD lazy", "#ee99aa", "v"),
-    "dssd_lean": Look("DSSD lean", "#882255", "P"),
-    "gumbel": Look("Gumbel", "#ee7733", "*"),
-    "qs": Look("QS", "#117733", "X"),
-    "ksqs": Look("K-SQS", "#332288", "<"),
-    "csqs": Look("C-SQS", "#88ccee", ">"),
-    "tslt": Look("TSLT", "#aa4499", "p"),
-    "tslt_tree": Look("TSLT tree", "#999933", "h"),
+    "cloud_ar": MethodStyle("Cloud AR", "#444444", "o"),
+    "device_only": MethodStyle("Device only", "#bbbbbb", "s"),
+    "dsd": MethodStyle("DSD", "#4477aa", "D"),
+    "dssd": MethodStyle("DSSD", "#cc6677", "^"),
+    "dssd_lazy": MethodStyle("DSSD lazy", "#ee99aa", "v"),
+    "dssd_lean": MethodStyle("DSSD lean", "#882255", "P"),
+    "gumbel": MethodStyle("Gumbel", "#ee7733", "*"),
+    "qs": MethodStyle("QS", "#117733", "X"),
+    "ksqs": MethodStyle("K-SQS", "#332288", "<"),
+    "csqs": MethodStyle("C-SQS", "#88ccee", ">"),
+    "tslt": MethodStyle("TSLT", "#aa4499", "p"),
+    "tslt_tree": MethodStyle("TSLT tree", "#999933", "h"),
 }
 _OTHERS = (
     ("#44bb99", "d"), ("#ddcc77", "1"), ("#661100", "2"), ("#6699cc", "3"), ("#bbcc33", "4"),
@@ -99,12 +99,12 @@ PARTS = {
 """Names, colours and hatches of testbed.analysis.phases, in the order that they are drawn."""
 
 
-def look(label: str, labels: list[str]) -> Look:
+def look(label: str, labels: list[str]) -> MethodStyle:
     """How to draw the method `label` among all `labels` of a figure."""
     if label in _LOOKS:
         return _LOOKS[label]
     unknown = [each for each in labels if each not in _LOOKS]
-    return Look(plain(label), *_OTHERS[unknown.index(label) % len(_OTHERS)])
+    return MethodStyle(plain(label), *_OTHERS[unknown.index(label) % len(_OTHERS)])
 
 
 def plain(text: str, longest: int = 200) -> str:

@@ -40,7 +40,7 @@ from testbed.decoding.sampling import Sampling
 from testbed.events import Tracer, read_events
 from testbed.experiment.method_run import checked
 from testbed.experiment.node_process import NodeProcess
-from testbed.methods.device_context import Counts
+from testbed.methods.device_context import DraftCounts
 from testbed.models.base import ModelSession
 from testbed.models.cpu.operators import with_operators
 from testbed.models.hf.tokenizer import Tokenizer
@@ -292,7 +292,7 @@ class Costs:
     single: float
     """Of the target over one token."""
 
-    def of(self, counts: Counts) -> float:
+    def of(self, counts: DraftCounts) -> float:
         """What the passes of a text's rounds come to."""
         full = counts.rounds - counts.rejections
         drafts = counts.drafted * self.draft + full * (self.catching_up - self.draft)

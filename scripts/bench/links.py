@@ -35,7 +35,7 @@ from testbed.calibration.changes import measure_changes
 from testbed.calibration.delay import measure_delay, measure_noise
 from testbed.calibration.link_bench import PAYLOAD, WAYS, Stage, once_more
 from testbed.calibration.loss import measure_loss
-from testbed.calibration.probes import HEADERS, SMALL, Flight, ProbePath, send_paced
+from testbed.calibration.probes import HEADERS, SMALL, ProbePath, ProbeTrain, send_paced
 from testbed.calibration.rate import measure_rate, measure_trace
 from testbed.emulation.guest_shell import run_in_guest
 from testbed.emulation.mininet_link import namespace_of
@@ -223,7 +223,7 @@ def processor_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / 100
 
 
-def _last_by(delay: float, flight: Flight) -> float:
+def _last_by(delay: float, flight: ProbeTrain) -> float:
     return flight.sent[-1] + delay
 
 

@@ -22,7 +22,7 @@ from limits import Figure, command
 
 from testbed.host.environment import threads_per_node
 from testbed.models.cpu.operators import with_operators
-from testbed.models.hf.backends import Network, Whole
+from testbed.models.hf.backends import CausalLM, Whole
 from testbed.models.hf.model import HuggingFaceModel, load_network
 from testbed.models.store.catalog import resolve
 from testbed.models.store.fetch import DEFAULT_MODEL
@@ -54,7 +54,7 @@ def bench_passes() -> Iterator[Figure]:
 
 
 @torch.inference_mode()
-def medians(networks: list[Network], tokens: int) -> list[float]:
+def medians(networks: list[CausalLM], tokens: int) -> list[float]:
     """Seconds of a pass of each."""
     text = torch.arange(1, BEHIND + tokens + 1)
     caches = [network.new_cache() for network in networks]
@@ -66,7 +66,7 @@ def medians(networks: list[Network], tokens: int) -> list[float]:
     return [statistics.median(each) for each in zip(*rounds[1:], strict=True)]  # the first warms
 
 
-def timed(network: Network, cache: object, text: torch.Tensor) -> float:
+def timed(network: CausalLM, cache: object, text: torch.Tensor) -> float:
     """Seconds of a pass, which is rolled back."""
     began = time.perf_counter()
     network.forward(text, cache, len(text))

@@ -31,11 +31,11 @@ _COMPUTE = {
     "verifier": {"encode": "encode", "decode": "decode", "verify": "verify", "prefill": "verify"},
 }
 """Spans and their phases, inner ones first."""
-Recovery = Callable[["Flight"], float]
+Recovery = Callable[["MessageFlight"], float]
 """Seconds of a flight in which what was lost was sent again."""
 
 
-class Flight(NamedTuple):
+class MessageFlight(NamedTuple):
     """A message under way, from when one node sent it until the other had it; ns."""
 
     way: str
@@ -82,7 +82,7 @@ class _Span:
     rank: tuple[int, int]
     begin: int
     end: int
-    what: str | Flight
+    what: str | MessageFlight
 
 
 def round_times(
@@ -111,7 +111,7 @@ def round_times(
         if route is not None:
             phases = dict.fromkeys(PHASES, 0.0)
             for what, seconds in shares.items():
-                if isinstance(what, Flight):
+                if isinstance(what, MessageFlight):
                     for phase, part in _parts(what, route, recovery).items():
                         phases[phase] += part * seconds
                 else:
@@ -142,7 +142,7 @@ def _flights(device: Sequence[Event], verifier: Sequence[Event]) -> Iterator[_Sp
                 continue
             which = _which(event)
             if arrivals := received.get(which):
-                flight = Flight(way, *which, event["t"], arrivals.pop(0), event["bytes"])
+                flight = MessageFlight(way, *which, event["t"], arrivals.pop(0), event["bytes"])
                 yield _Span((2, flight.sent), flight.sent, flight.received, flight)
 
 
@@ -150,12 +150,14 @@ def _which(event: Event) -> tuple[str, int, int]:
     return event["message"], event.get("round", 0), event.get("part", 0)
 
 
-def _shares(spans: Iterable[_Span], moments: Sequence[int]) -> Iterator[dict[str | Flight, float]]:
+def _shares(
+    spans: Iterable[_Span], moments: Sequence[int]
+) -> Iterator[dict[str | MessageFlight, float]]:
     """Between each moment and the next, how many seconds were spent waiting for what."""
     coming = deque(sorted(spans, key=lambda span: span.begin))
     under_way: list[tuple[tuple[int, int], int, _Span]] = []  # a heap; the first is waited for
     for begin, end in pairwise(moments):
-        shares: dict[str | Flight, float] = {}
+        shares: dict[str | MessageFlight, float] = {}
         now = begin
         while now < end:
             while coming and coming[0].begin <= now:
@@ -164,7 +166,7 @@ def _shares(spans: Iterable[_Span], moments: Sequence[int]) -> Iterator[dict[str
             while under_way and under_way[0][2].end <= now:
                 heappop(under_way)
             until = min(end, coming[0].begin) if coming else end
-            what: str | Flight = "other"
+            what: str | MessageFlight = "other"
             if under_way:
                 what = under_way[0][2].what
                 until = min(until, under_way[0][2].end)
@@ -173,7 +175,7 @@ def _shares(spans: Iterable[_Span], moments: Sequence[int]) -> Iterator[dict[str
         yield shares
 
 
-def _parts(flight: Flight, route: Route, recovery: Recovery | None) -> dict[str, float]:
+def _parts(flight: MessageFlight, route: Route, recovery: Recovery | None) -> dict[str, float]:
     """The parts of a flight, summing to 1.
 
     While something is sent again the rest may go on, so only what was not asked for anyway is

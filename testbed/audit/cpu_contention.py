@@ -33,7 +33,7 @@ class Processors:
     def start(self) -> None:
         """A text starts now."""
         self._before = self._look()
-        self._after: Look | None = None
+        self._after: CpuSample | None = None
 
     def stop(self) -> None:
         """The text has ended."""
@@ -67,10 +67,10 @@ class Processors:
                     f"(limit {LIMIT * 100:g} %): this machine is too busy",
                 )
 
-    def _look(self) -> Look:
+    def _look(self) -> CpuSample:
         processors = os.sched_getaffinity(0)
         busy, stolen = used(processors)
-        return Look(
+        return CpuSample(
             time.monotonic(),
             {name: waited(pid) for name, pid in self._nodes.items()},
             busy - used_here(),
@@ -80,7 +80,7 @@ class Processors:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class CpuSample:
     """What the processors have done until a moment, in seconds."""
 
     time: float

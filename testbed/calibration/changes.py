@@ -7,7 +7,7 @@ import time
 import numpy as np
 
 from testbed.calibration.link_bench import Stage
-from testbed.calibration.probes import SMALL, Flight
+from testbed.calibration.probes import SMALL, ProbeTrain
 from testbed.links.schedule import Moment, Schedule
 from testbed.links.spec import LinkSpec
 from testbed.results.link_check import Check
@@ -28,7 +28,7 @@ Steps = list[tuple[float, float]]
 """When each step should have come (monotonic clock, seconds), and the delay from then on."""
 
 
-def measure_changes(stage: Stage) -> tuple[list[Check], dict[str, Flight], Steps]:
+def measure_changes(stage: Stage) -> tuple[list[Check], dict[str, ProbeTrain], Steps]:
     """Steps of 2 ms each, both ways; how long after its time each is first seen."""
     stage.put(lambda spec: LinkSpec(mtu=spec.mtu))
     moments = []
@@ -79,7 +79,7 @@ def measure_changes(stage: Stage) -> tuple[list[Check], dict[str, Flight], Steps
     )
 
 
-def _lateness(flight: Flight, scheduled: list[float]) -> list[float]:
+def _lateness(flight: ProbeTrain, scheduled: list[float]) -> list[float]:
     """For each step that a packet met, how long after its time that packet was sent, seconds."""
     sent, delays = np.asarray(flight.sent)[flight.numbers], flight.delays
     late = []

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from testbed.calibration.link_bench import WAYS, Stage
-from testbed.calibration.probes import SMALL, Flight, Floats
+from testbed.calibration.probes import SMALL, Floats, ProbeTrain
 from testbed.calibration.statistics import shape_distance
 from testbed.links.jitter import UNIFORM, Jitter, as_jitter
 from testbed.links.spec import LinkSpec
@@ -52,7 +52,9 @@ def measure_noise(stage: Stage) -> tuple[list[Check], dict[str, float]]:
     return checks, ranges
 
 
-def measure_delay(stage: Stage, noise: dict[str, float]) -> tuple[list[Check], dict[str, Flight]]:
+def measure_delay(
+    stage: Stage, noise: dict[str, float]
+) -> tuple[list[Check], dict[str, ProbeTrain]]:
     """Median of the delay, and the law of the jitter where there is one."""
     stage.put(only_delay)
     jitters = [as_jitter(stage.spec(way).jitter) for way in WAYS]
@@ -74,7 +76,7 @@ def law(spec: LinkSpec) -> Floats:
     return np.array([jitter.hold(spec.delay, float(u)) for u in _QUANTILES])
 
 
-def _median(stage: Stage, way: str, flight: Flight) -> Check:
+def _median(stage: Stage, way: str, flight: ProbeTrain) -> Check:
     spec = stage.spec(way)
     jitter = as_jitter(spec.jitter)
     asked = jitter.hold(spec.delay, 0.5)
@@ -95,7 +97,7 @@ def _median(stage: Stage, way: str, flight: Flight) -> Check:
     )
 
 
-def _shape(stage: Stage, way: str, flight: Flight, noise: float) -> Check:
+def _shape(stage: Stage, way: str, flight: ProbeTrain, noise: float) -> Check:
     spec = stage.spec(way)
     jitter = as_jitter(spec.jitter)
     name = "jitter, KS"

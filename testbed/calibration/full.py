@@ -17,7 +17,7 @@ from testbed.calibration.delay import law, measure_delay, measure_noise
 from testbed.calibration.link_bench import WAYS, Stage, once_more
 from testbed.calibration.load import measure_load
 from testbed.calibration.loss import measure_loss, measure_others
-from testbed.calibration.probes import Flight, Floats
+from testbed.calibration.probes import Floats, ProbeTrain
 from testbed.calibration.rate import measure_rate, measure_trace
 from testbed.calibration.repeatability import measure_repeats
 from testbed.calibration.result import Curves
@@ -139,7 +139,7 @@ def _quantiles(values: Floats) -> list[float]:
     return [float(x) for x in np.quantile(values, (np.arange(_POINTS) + 0.5) / _POINTS)]
 
 
-def _thinned(flight: Flight) -> list[tuple[float, float]]:
+def _thinned(flight: ProbeTrain) -> list[tuple[float, float]]:
     sent = np.asarray(flight.sent)[flight.numbers] - flight.sent[0]
     step = max(1, len(sent) // _POINTS)
     return [(float(a), float(b)) for a, b in zip(sent[::step], flight.delays[::step], strict=True)]

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 
 from testbed import clock
-from testbed.calibration.probes import HEADERS, Flight, ProbePath, send_paced
+from testbed.calibration.probes import HEADERS, ProbePath, ProbeTrain, send_paced
 from testbed.emulation.network import Network
 from testbed.emulation.topology import LinkDeclaration
 from testbed.errors import TestbedError
@@ -71,9 +71,9 @@ class Stage:
         payload: int,
         *,
         ways: Sequence[str] = WAYS,
-        awaited: Callable[[Flight], float] | None = None,
+        awaited: Callable[[ProbeTrain], float] | None = None,
         all_suffice: bool = False,
-    ) -> dict[str, Flight]:
+    ) -> dict[str, ProbeTrain]:
         """Send packets in step on each of `ways`; what became of them, see `send_paced`.
 
         Unless `awaited` says more, they are waited for as long as delay and jitter can hold one.
@@ -96,7 +96,7 @@ class Stage:
         self.count_order(found)
         return found
 
-    def count_order(self, flights: dict[str, Flight]) -> None:
+    def count_order(self, flights: dict[str, ProbeTrain]) -> None:
         """Remember how many packets of some flights came out of order."""
         for way, flight in flights.items():
             self.inversions[way] += flight.inversions

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from testbed.calibration.link_bench import WAYS, Stage
-from testbed.calibration.probes import SMALL, Flight
+from testbed.calibration.probes import SMALL, ProbeTrain
 from testbed.calibration.statistics import (
     loss_interval,
     run_length_p,
@@ -32,7 +32,7 @@ def only_loss(spec: LinkSpec) -> LinkSpec:
     return LinkSpec(loss=spec.loss, mtu=spec.mtu)
 
 
-def measure_loss(stage: Stage) -> tuple[list[Check], dict[str, Flight]]:
+def measure_loss(stage: Stage) -> tuple[list[Check], dict[str, ProbeTrain]]:
     """The share of packets lost, and the lengths of the runs in which they are."""
     stage.put(only_loss)
     if isinstance(stage.asked.up.loss, LossTrace) or isinstance(stage.asked.down.loss, LossTrace):
@@ -65,7 +65,7 @@ def measure_others(stage: Stage) -> list[Check]:
     return checks
 
 
-def _traced(stage: Stage, way: str, trace: LossTrace, flight: Flight) -> Check:
+def _traced(stage: Stage, way: str, trace: LossTrace, flight: ProbeTrain) -> Check:
     wrong = sum(trace.loses(number) != lost for number, lost in enumerate(flight.lost))
     return stage.judge(
         way,
@@ -78,7 +78,7 @@ def _traced(stage: Stage, way: str, trace: LossTrace, flight: Flight) -> Check:
     )
 
 
-def _drawn(stage: Stage, way: str, loss: float | GilbertElliott, flight: Flight) -> list[Check]:
+def _drawn(stage: Stage, way: str, loss: float | GilbertElliott, flight: ProbeTrain) -> list[Check]:
     chain = as_chain(loss)
     lost = flight.lost
     if chain.mean == 0:
@@ -115,16 +115,16 @@ def _share(stage: Stage, way: str, name: str, chain: GilbertElliott, struck: int
     )
 
 
-def _copies(flight: Flight) -> int:
+def _copies(flight: ProbeTrain) -> int:
     return len(flight.numbers) - len(set(flight.numbers))
 
 
-def _damaged(flight: Flight) -> int:
+def _damaged(flight: ProbeTrain) -> int:
     """Receivers drop what fails its checksum."""
     return int(flight.lost.sum())
 
 
-def _early(flight: Flight) -> int:
+def _early(flight: ProbeTrain) -> int:
     return int(np.sum(flight.delays < _REORDERED_DELAY / 2))
 
 
@@ -132,7 +132,7 @@ def _only(name: str, **others: Any) -> Callable[[LinkSpec], LinkSpec]:
     return lambda spec: LinkSpec(mtu=spec.mtu, **{name: getattr(spec, name)}, **others)
 
 
-_OTHERS: list[tuple[str, Callable[[LinkSpec], LinkSpec], Callable[[Flight], int]]] = [
+_OTHERS: list[tuple[str, Callable[[LinkSpec], LinkSpec], Callable[[ProbeTrain], int]]] = [
     ("duplicate", _only("duplicate"), _copies),
     ("corrupt", _only("corrupt"), _damaged),
     ("reorder", _only("reorder", delay=_REORDERED_DELAY), _early),

@@ -15,7 +15,7 @@ import numpy as np
 from testbed.calibration.bursts import burst_times
 from testbed.calibration.course import Course
 from testbed.calibration.link_bench import WAYS, Stage, once_more
-from testbed.calibration.probes import HEADERS, SMALL, Flight
+from testbed.calibration.probes import HEADERS, SMALL, ProbeTrain
 from testbed.calibration.sending import LONGEST, Probe, probes_needed, send_probes
 from testbed.emulation.network import Network
 from testbed.errors import TestbedError
@@ -139,7 +139,7 @@ def _delay(stage: Stage, way: str, probe: Probe) -> Check:
     )
 
 
-def _ahead(stage: Stage, way: str, flight: Flight, course: Course) -> Check:
+def _ahead(stage: Stage, way: str, flight: ProbeTrain, course: Course) -> Check:
     """Probes that arrived before their deliveries, which nothing excuses."""
     due = course.earliest[flight.numbers]
     return stage.judge(

@@ -40,7 +40,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(slots=True)
-class Flight:
+class ProbeTrain:
     """What became of packets 0, 1, … of one path, in seconds on the monotonic clock."""
 
     sent: list[float] = field(default_factory=list)
@@ -86,7 +86,7 @@ class ProbePath:
         self.receiver.setblocking(False)
         self._sender.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
         self._sender.connect(self.receiver.getsockname())
-        self._flight = Flight()
+        self._flight = ProbeTrain()
         self._flights = 0
 
     def close(self) -> None:
@@ -94,9 +94,9 @@ class ProbePath:
         self._sender.close()
         self.receiver.close()
 
-    def begin(self) -> Flight:
+    def begin(self) -> ProbeTrain:
         """Forget all that was sent before, even if it arrives later; the record of what comes."""
-        self._flight = Flight()
+        self._flight = ProbeTrain()
         self._flights += 1
         return self._flight
 
@@ -136,7 +136,7 @@ def drain_until(paths: Sequence[ProbePath], when: float) -> None:
 
 
 def drain_until_all(
-    paths: Sequence[ProbePath], flights: Sequence[Flight], count: int, when: float
+    paths: Sequence[ProbePath], flights: Sequence[ProbeTrain], count: int, when: float
 ) -> None:
     """The same, but only until `count` different packets of each flight have arrived."""
     while any(len(set(flight.numbers)) < count for flight in flights) and time.monotonic() < when:
@@ -148,10 +148,10 @@ def send_paced(
     count: int,
     every: float,
     payload: int,
-    awaited: Callable[[Flight], float],
+    awaited: Callable[[ProbeTrain], float],
     *,
     all_suffice: bool = False,
-) -> list[Flight]:
+) -> list[ProbeTrain]:
     """Send `count` packets on each of the paths, all of them every `every` seconds.
 
     awaited: the time (monotonic clock, seconds) until which to wait for what was sent.

@@ -12,7 +12,7 @@ import numpy as np
 from testbed import clock
 from testbed.calibration.bursts import only_rate
 from testbed.calibration.link_bench import WAYS, Stage
-from testbed.calibration.probes import HEADERS, Flight, Floats
+from testbed.calibration.probes import HEADERS, Floats, ProbeTrain
 from testbed.emulation.namespace import Namespace
 from testbed.links.mahimahi_trace import DeliveryTrace
 from testbed.links.queue import FULL_FRAME
@@ -183,7 +183,7 @@ def _replayed(trace: DeliveryTrace, seconds: float) -> tuple[float, float]:
     return BIN * skipped, BIN * bins
 
 
-def _saturate(stage: Stage, way: str, due: list[float], skipped: float) -> tuple[Flight, float]:
+def _saturate(stage: Stage, way: str, due: list[float], skipped: float) -> tuple[ProbeTrain, float]:
     """Send a packet of full size ahead of each delivery, after some more.
 
     Begins the trace, but for the seconds that are skipped; `due` counts from then, which is

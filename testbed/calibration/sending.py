@@ -12,7 +12,7 @@ from typing import NamedTuple
 from testbed import clock
 from testbed.calibration.course import Course, course, where_to_begin
 from testbed.calibration.link_bench import WAYS, Stage
-from testbed.calibration.probes import HEADERS, SMALL, Flight
+from testbed.calibration.probes import HEADERS, SMALL, ProbeTrain
 from testbed.host.realtime import sleep_until
 from testbed.links.gilbert_elliott import as_chain
 from testbed.links.loss_trace import LossTrace
@@ -31,7 +31,7 @@ _AHEAD = 0.05  # seconds before the first probe that a trace begins
 class Probe(NamedTuple):
     """A flight of one direction, and the course that it should take, where it follows a trace."""
 
-    flight: Flight
+    flight: ProbeTrain
     course: Course | None
 
 
@@ -79,7 +79,7 @@ def _follow(stage: Stage, way: str, needed: int) -> Probe:
     stage.wire.begin_traces(clock.emulated(began))
     sleep_until(start)
 
-    def awaited(flight: Flight) -> float:
+    def awaited(flight: ProbeTrain) -> float:
         due = course(spec, flight.sent[:needed], size, began=began).latest[-1]
         return max(flight.sent[-1], float(due))
 

@@ -27,7 +27,7 @@ class ScalarCodec(Protocol):
 
 
 @dataclass(frozen=True)
-class Counts:
+class CountCodec:
     """A ScalarCodec for any denominator `total` = ℓ: counts from 1 to ℓ, ⌈log2 ℓ⌉ bits."""
 
     total: int

@@ -6,7 +6,7 @@ from testbed.codecs.bits import BitReader, BitWriter, Payload, PayloadError, wid
 from testbed.codecs.tokens import read_tokens, write_tokens
 
 
-def write_verdict(accepted: int, token: int, drafts: int, vocabulary_size: int) -> Payload:
+def write_verification(accepted: int, token: int, drafts: int, vocabulary_size: int) -> Payload:
     """How many of the `drafts` were accepted, and the token that follows."""
     writer = BitWriter()
     writer.write(accepted, width(drafts + 1))
@@ -14,16 +14,16 @@ def write_verdict(accepted: int, token: int, drafts: int, vocabulary_size: int) 
     return writer.payload()
 
 
-def read_verdict(data: bytes, drafts: int, vocabulary_size: int) -> tuple[int, int]:
-    """Inverse of `write_verdict`. Raises PayloadError on damage."""
+def read_verification(data: bytes, drafts: int, vocabulary_size: int) -> tuple[int, int]:
+    """Inverse of `write_verification`. Raises PayloadError on damage."""
     reader = BitReader(data)
-    accepted = read_accepted(reader, drafts)
+    accepted = read_accepted_count(reader, drafts)
     (token,) = read_tokens(reader, 1, vocabulary_size)
     reader.finish()
     return accepted, token
 
 
-def read_accepted(reader: BitReader, drafts: int) -> int:
+def read_accepted_count(reader: BitReader, drafts: int) -> int:
     """The number of accepted drafts. Raises PayloadError when there are not so many."""
     accepted = reader.read(width(drafts + 1))
     if accepted > drafts:

@@ -6,7 +6,7 @@ import functools
 import os
 import time
 
-from testbed.doctor.record import Record, State
+from testbed.doctor.record import Finding, State
 from testbed.emulation import sandbox
 from testbed.emulation.guest_kernel import guest_advice, guest_missing
 from testbed.emulation.guest_trial import try_guest
@@ -20,34 +20,34 @@ OPTIONAL_PROGRAMS = {"tcpdump": "tcpdump"}
 _SLOW = 2e-3  # seconds: the relay adds 0.1 to 0.4 ms on a machine that is fit for it
 
 
-def check_program(name: str) -> Record:
+def check_program(name: str) -> Finding:
     """Where a program is."""
     path = sandbox.find_program(name)
     if path is not None:
-        return Record(name, "ok", path)
+        return Finding(name, "ok", path)
     if name in sandbox.PROGRAMS:
-        return Record(name, "missing", "missing", f"apt install {sandbox.PROGRAMS[name]}")
+        return Finding(name, "missing", "missing", f"apt install {sandbox.PROGRAMS[name]}")
     package = OPTIONAL_PROGRAMS[name]
-    return Record(name, "warning", "missing; no run needs it", f"apt install {package}")
+    return Finding(name, "warning", "missing; no run needs it", f"apt install {package}")
 
 
-def check_namespaces(name: str) -> Record:
+def check_namespaces(name: str) -> Finding:
     """Whether sandboxes can be built, and with whose rights."""
     try:
         sandbox.check_namespaces()
     except TestbedError as error:
         finding, _, advice = str(error).rpartition("; ")
-        return Record(name, "missing", finding, advice)
+        return Finding(name, "missing", finding, advice)
     how = "as root" if sandbox.may_unshare() else "in a user namespace, no root"
-    return Record(name, "ok", f"network, mount and process namespaces, {how}")
+    return Finding(name, "ok", f"network, mount and process namespaces, {how}")
 
 
-def check_netem(name: str) -> Record:
+def check_netem(name: str) -> Finding:
     """Whether the kernel has netem."""
     probe = probe_netem()
     if probe.available:
-        return Record(name, "ok", "sch_netem works")
-    return Record(
+        return Finding(name, "ok", "sch_netem works")
+    return Finding(
         name,
         "warning",
         f"not in this kernel ({probe.reason})",
@@ -56,12 +56,12 @@ def check_netem(name: str) -> Record:
     )
 
 
-def check_htb(name: str) -> Record:
+def check_htb(name: str) -> Finding:
     """Whether the kernel has HTB, which only stock Mininet's own links use."""
     probe = probe_qdisc("htb", "default", "1")
     if probe.available:
-        return Record(name, "ok", "sch_htb works (for stock Mininet only)")
-    return Record(
+        return Finding(name, "ok", "sch_htb works (for stock Mininet only)")
+    return Finding(
         name,
         "warning",
         f"not in this kernel ({probe.reason}); only stock Mininet's TCLink needs it",
@@ -69,7 +69,7 @@ def check_htb(name: str) -> Record:
     )
 
 
-def check_relay(name: str) -> Record:
+def check_relay(name: str) -> Finding:
     """Whether the user-space relay carries frames between two veth pairs, and how fast."""
     try:
         delay = relay_report().delay
@@ -77,18 +77,18 @@ def check_relay(name: str) -> Record:
         # With kernel netem a run can do without.
         state: State = "warning" if probe_netem().available else "missing"
         advice = "" if os.geteuid() == 0 else "run as root"
-        return Record(name, state, f"does not work here ({error})", advice)
+        return Finding(name, state, f"does not work here ({error})", advice)
     finding = f"carries frames, adding {delay * 1e3:.2f} ms"
     if delay > _SLOW:
-        return Record(name, "warning", finding, "stop what else keeps this machine busy")
-    return Record(name, "ok", finding)
+        return Finding(name, "warning", finding, "stop what else keeps this machine busy")
+    return Finding(name, "ok", finding)
 
 
-def check_real_time(name: str) -> Record:
+def check_real_time(name: str) -> Finding:
     """Whether the relay gets real-time priority inside a sandbox."""
     if relay_report().realtime:
-        return Record(name, "ok", "SCHED_FIFO is granted to the relay")
-    return Record(
+        return Finding(name, "ok", "SCHED_FIFO is granted to the relay")
+    return Finding(
         name,
         "warning",
         "SCHED_FIFO is refused: packets may leave late when the cores are busy",
@@ -96,10 +96,10 @@ def check_real_time(name: str) -> Record:
     )
 
 
-def check_guest(name: str) -> Record:
+def check_guest(name: str) -> Finding:
     """Boot a guest kernel that is a link, for kernels without netem."""
     if missing := guest_missing():
-        return Record(
+        return Finding(
             name,
             "warning",
             f"lacks {missing}; without it, netem is there only if this kernel has it",
@@ -108,18 +108,18 @@ def check_guest(name: str) -> Record:
     try:
         seconds = guest_boot()
     except TestbedError as error:
-        return Record(name, "warning", f"does not work here ({error}); the relay does without")
-    return Record(name, "ok", f"boots and carries frames through netem, in {seconds:.1f} s")
+        return Finding(name, "warning", f"does not work here ({error}); the relay does without")
+    return Finding(name, "ok", f"boots and carries frames through netem, in {seconds:.1f} s")
 
 
-def check_captures(name: str) -> Record:
+def check_captures(name: str) -> Finding:
     """Try to record frames."""
     if why := why_no_captures():
         finding, _, advice = why.rpartition("; ")
-        return Record(
+        return Finding(
             name, "warning", f"runs work, but frames are not recorded ({finding})", advice
         )
-    return Record(name, "ok", "frames can be recorded")
+    return Finding(name, "ok", "frames can be recorded")
 
 
 def why_no_guest() -> str:

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from testbed.doctor import emulation, machine
-from testbed.doctor.record import Record
+from testbed.doctor.record import Finding
 from testbed.emulation.backend import choose_backend
 from testbed.emulation.sandbox import PROGRAMS
 from testbed.errors import TestbedError
@@ -16,7 +16,7 @@ from testbed.host.environment import threads_per_node
 from testbed.output.visible import visible
 from testbed.pcap.capture_trial import why_no_captures
 
-Check = Callable[[str], Record]
+Check = Callable[[str], Finding]
 
 CHECKS: dict[str, Check] = {
     **dict.fromkeys([*PROGRAMS, *emulation.OPTIONAL_PROGRAMS], emulation.check_program),
@@ -48,21 +48,21 @@ _WHY = {"netem": "which this kernel has", "guest netem": "of a guest kernel, as 
 _COLOURS = {"ok": "green", "warning": "yellow", "missing": "red"}
 
 
-def examine() -> list[Record]:
+def examine() -> list[Finding]:
     """Run every check; the last record says what a run would use."""
     for trial in (emulation.relay_report, emulation.guest_boot, why_no_captures):
         trial.cache_clear()
-    records: dict[str, Record] = {}
+    records: dict[str, Finding] = {}
     for name, check in CHECKS.items():
         if name in _TRIED_IN_NAMESPACES and records["namespaces"].state == "missing":
-            records[name] = Record(name, "warning", "not tried, for want of namespaces")
+            records[name] = Finding(name, "warning", "not tried, for want of namespaces")
         else:
             records[name] = run_check(name, check)
     run = run_check("a run", lambda name: what_a_run_uses(name, records.values()))
     return [*records.values(), run]
 
 
-def run_check(name: str, check: Check) -> Record:
+def run_check(name: str, check: Check) -> Finding:
     """The record of a check, or one that says how the check itself failed."""
     try:
         return check(name)
@@ -72,35 +72,35 @@ def run_check(name: str, check: Check) -> Record:
         why = f"there is no {error.filename}"
     except Exception as error:
         why = f"{type(error).__name__}: {error}"
-    return Record(
+    return Finding(
         name, "missing" if name in _NEEDED else "warning", f"could not be checked ({why})"
     )
 
 
-def what_a_run_uses(name: str, records: Iterable[Record]) -> Record:
+def what_a_run_uses(name: str, records: Iterable[Finding]) -> Finding:
     """The backend that `auto` selects, and the threads of a node; or what keeps runs from working.
 
     Raises TestbedError when the backend cannot be chosen.
     """
     missing = [record.name for record in records if record.state == "missing"]
     if missing:
-        return Record(name, "missing", f"is not possible here, for want of: {', '.join(missing)}")
+        return Finding(name, "missing", f"is not possible here, for want of: {', '.join(missing)}")
     backend, reason = choose_backend("auto", why_no_guest=emulation.why_no_guest)
     why = f"as {reason}" if reason else _WHY[backend]
     threads = threads_per_node()
-    return Record(
+    return Finding(
         name,
         "ok",
         f"is possible: links by {backend}, {why}; {threads} thread{'s' * (threads > 1)} per node",
     )
 
 
-def runs_are_possible(records: Iterable[Record]) -> bool:
+def runs_are_possible(records: Iterable[Finding]) -> bool:
     """Whether nothing that every run needs is missing."""
     return all(record.state != "missing" for record in records)
 
 
-def table(records: Iterable[Record]) -> Table:
+def table(records: Iterable[Finding]) -> Table:
     """The records for people; fits 80 columns."""
     shown = Table("check", "state", "finding", box=None, pad_edge=False)
     shown.columns[0].no_wrap = shown.columns[1].no_wrap = True

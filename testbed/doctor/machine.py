@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-from testbed.doctor.record import Record
+from testbed.doctor.record import Finding
 from testbed.emulation.lateness import LatenessHistogram
 from testbed.host.cache import can_be_written, existing
 from testbed.host.cores import quota_warning
@@ -39,7 +39,7 @@ _MEMORY = 2.0  # GB: two nodes with the default models
 _DISK = 1.0  # GB: fetching the default model takes three quarters of it for a while
 
 
-def check_processor(name: str) -> Record:
+def check_processor(name: str) -> Finding:
     """The processor, and whether every package that was compiled for it can be imported."""
     done = subprocess.run(
         [sys.executable, "-c", _IMPORT, *_COMPILED], capture_output=True, text=True, check=False
@@ -49,30 +49,30 @@ def check_processor(name: str) -> Record:
     if done.returncode:  # an instruction that this processor lacks ends the process
         failed.append(f"{lines[-1]} ({how_ended(done.returncode)})")
     if failed:
-        return Record(
+        return Finding(
             name,
             "warning",
             f"{processor()}: cannot be imported: {', '.join(failed)}",
             f"install packages for {platform.machine()}; what needs them is refused by name",
         )
-    return Record(name, "ok", f"{processor()}; all compiled packages can be imported")
+    return Finding(name, "ok", f"{processor()}; all compiled packages can be imported")
 
 
-def check_cores(name: str) -> Record:
+def check_cores(name: str) -> Finding:
     """Count the cores, and those that we may use, always or for a part of the time."""
     usable = sorted(os.sched_getaffinity(0))
     finding = f"{len(usable)} of {os.cpu_count()} may be used: {ranges(usable)}"
     if limited := quota_warning():
         what, _, advice = limited.rpartition("; ")
-        return Record(name, "warning", f"{finding}; {what}", advice)
+        return Finding(name, "warning", f"{finding}; {what}", advice)
     if len(usable) < 2:
-        return Record(
+        return Finding(
             name, "warning", finding, "give it two: two nodes and the relay share them all"
         )
-    return Record(name, "ok", finding)
+    return Finding(name, "ok", finding)
 
 
-def check_clock(name: str) -> Record:
+def check_clock(name: str) -> Finding:
     """The resolution of CLOCK_MONOTONIC, and how late timers fire."""
     resolution = time.clock_getres(time.CLOCK_MONOTONIC)
     overshoot = timer_overshoot()
@@ -81,13 +81,13 @@ def check_clock(name: str) -> Record:
         f"{overshoot['p50'] * 1e3:.2f} ms (median), {overshoot['p99'] * 1e3:.2f} ms (p99)"
     )
     if resolution > _COARSE:
-        return Record(name, "warning", finding, "boot a kernel with high-resolution timers")
+        return Finding(name, "warning", finding, "boot a kernel with high-resolution timers")
     if overshoot["p99"] > _LATE:
-        return Record(name, "warning", finding, "stop what else keeps this machine busy")
-    return Record(name, "ok", finding)
+        return Finding(name, "warning", finding, "stop what else keeps this machine busy")
+    return Finding(name, "ok", finding)
 
 
-def check_memory(name: str) -> Record:
+def check_memory(name: str) -> Finding:
     """How much memory is free for the nodes."""
     for line in MEMINFO.read_text().splitlines():
         key, _, value = line.partition(":")
@@ -95,21 +95,21 @@ def check_memory(name: str) -> Record:
             free = int(value.split()[0]) * 1024 / 1e9
             break
     else:
-        return Record(name, "warning", f"{MEMINFO} does not say how much is available")
+        return Finding(name, "warning", f"{MEMINFO} does not say how much is available")
     finding = f"{free:.1f} GB available"
     if free < _MEMORY:
-        return Record(
+        return Finding(
             name, "warning", finding, f"free {_MEMORY:.0f} GB for two nodes with default models"
         )
-    return Record(name, "ok", finding)
+    return Finding(name, "ok", finding)
 
 
-def check_models(name: str) -> Record:
+def check_models(name: str) -> Finding:
     """Whether the default models are fetched."""
     ready = {model.name: model.ready for model in describe()}
     if ready[DEFAULT_MODEL] and ready[DEFAULT_DRAFT]:
-        return Record(name, "ok", f"{DEFAULT_MODEL} and its draft are fetched")
-    return Record(
+        return Finding(name, "ok", f"{DEFAULT_MODEL} and its draft are fetched")
+    return Finding(
         name,
         "warning",
         f"{DEFAULT_MODEL} is not fetched; synthetic models need no weights",
@@ -117,14 +117,14 @@ def check_models(name: str) -> Record:
     )
 
 
-def check_disk(name: str) -> Record:
+def check_disk(name: str) -> Finding:
     """How much space the model cache has, and whether it can be written."""
     cache = cache_dir()
     there = existing(cache)
     free = shutil.disk_usage(there).free / 1e9
     finding = f"{free:.1f} GB free for models in {cache}"
     if not can_be_written(cache):
-        return Record(
+        return Finding(
             name,
             "warning",
             f"{there} cannot be written: no model can be fetched, and what is found out about "
@@ -132,10 +132,10 @@ def check_disk(name: str) -> Record:
             "name another place in TESTBED_CACHE",
         )
     if free < _DISK:
-        return Record(
+        return Finding(
             name, "warning", finding, f"free {_DISK:.0f} GB, or name another place in TESTBED_CACHE"
         )
-    return Record(name, "ok", finding)
+    return Finding(name, "ok", finding)
 
 
 def timer_overshoot() -> dict[str, float]:

@@ -9,7 +9,7 @@ import msgspec
 State = Literal["ok", "warning", "missing"]
 
 
-class Record(msgspec.Struct, frozen=True):
+class Finding(msgspec.Struct, frozen=True):
     """One line of `testbed doctor`."""
 
     name: str

@@ -39,7 +39,7 @@ from testbed.emulation.port import Port
 from testbed.emulation.relay_direction import Direction
 from testbed.host.machine_errors import REPORTABLE, sentence
 from testbed.host.realtime import be_punctual, seconds_to_sleep
-from testbed.links.keyed_random import Key
+from testbed.links.keyed_random import RandomKey
 from testbed.links.schedule import Moment, Schedule
 from testbed.links.spec import LinkSpec
 
@@ -204,8 +204,10 @@ def main() -> None:
 
     clock.set_dilation(args.time_dilation)
     a, b = (Port(port) for port in args.ports)
-    up = Direction(a, b, LinkSpec.parse(args.up, "up"), Key(args.seed, args.link, "up"))
-    down = Direction(b, a, LinkSpec.parse(args.down, "down"), Key(args.seed, args.link, "down"))
+    up = Direction(a, b, LinkSpec.parse(args.up, "up"), RandomKey(args.seed, args.link, "up"))
+    down = Direction(
+        b, a, LinkSpec.parse(args.down, "down"), RandomKey(args.seed, args.link, "down")
+    )
     relay = Relay(up, down)
     realtime = be_punctual()
     say({"applied": relay.applied(), "realtime": realtime, "receive_buffer": a.receive_buffer})

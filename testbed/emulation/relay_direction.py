@@ -7,8 +7,8 @@ from testbed import clock
 from testbed.emulation.lateness import LatenessHistogram
 from testbed.emulation.packet_log import ChangeLine, End, Header, PacketLog, nanoseconds
 from testbed.emulation.port import Port
-from testbed.links.counts import Counts
-from testbed.links.keyed_random import Key
+from testbed.links.counts import PacketCounters
+from testbed.links.keyed_random import RandomKey
 from testbed.links.packet import Packet
 from testbed.links.pipeline import Pipeline
 from testbed.links.spec import LinkSpec
@@ -23,13 +23,13 @@ class Direction:
     delay holds: they are in no log, and hold up none of the new ones.
     """
 
-    def __init__(self, source: Port, target: Port, spec: LinkSpec, key: Key) -> None:
+    def __init__(self, source: Port, target: Port, spec: LinkSpec, key: RandomKey) -> None:
         self.source = source
         self._target = target
         self._key = key
         self._log: PacketLog | None = None
         self._lateness = LatenessHistogram()
-        self._earlier = Counts()
+        self._earlier = PacketCounters()
         self._leaving: list[Pipeline] = []  # from before a restart, until they are empty
         self._ended: PacketLog | None = None
         began = clock.now()

@@ -12,7 +12,7 @@ from typing import TypeVar
 import msgspec
 
 from testbed import clock
-from testbed.analysis.phases import Flight, Recovery, TextTimes, round_times
+from testbed.analysis.phases import MessageFlight, Recovery, TextTimes, round_times
 from testbed.analysis.prediction import Route
 from testbed.analysis.summary import summarise
 from testbed.audit.captures import Captures, Counted, Seen, judge_captures
@@ -42,7 +42,7 @@ from testbed.experiment.node_process import NodeProcess, receive_any
 from testbed.links.unmet import unmet
 from testbed.models.spec import HuggingFaceSpec, ModelSpec, Role
 from testbed.pcap.loss_recovery import Recoveries
-from testbed.protocol.control import Begin, Decode, Failed, Progress, Ready, Report, Result
+from testbed.protocol.control import Begin, Decode, Failed, NodeReport, Progress, Ready, Result
 from testbed.protocol.messages import PORT
 from testbed.protocol.request import Task
 from testbed.results.directory import Results
@@ -70,7 +70,7 @@ def network_of(scenario: Scenario, backend: str) -> Network:
 
 
 @dataclass(frozen=True)
-class Text:
+class Generation:
     """One text that a device decoded, and what both nodes wrote of it."""
 
     device: str
@@ -116,7 +116,7 @@ class Experiment:
         self._captures: Captures | None = None
         self._counted: list[Counted] = []
         """Of each text of a run, in their order."""
-        self._decoded: list[tuple[Row, Text]] = []
+        self._decoded: list[tuple[Row, Generation]] = []
         """All texts of a run."""
 
     def __enter__(self) -> Experiment:
@@ -234,7 +234,7 @@ class Experiment:
             "down": Recoveries(last["down"].book, first["down"].arrived, address),
         }
 
-        def recovery(flight: Flight) -> float:
+        def recovery(flight: MessageFlight) -> float:
             return ways[flight.way].within(flight.sent, flight.received)
 
         return recovery
@@ -308,7 +308,7 @@ class Experiment:
         results: dict[str, Result],
         *,
         since: int,
-    ) -> list[Text]:
+    ) -> list[Generation]:
         """The texts of all devices, by what was written from `since` on, ns of testbed.clock."""
         directory = self._results.run(entry.label, repetition, self._point)
         answers = _events(directory, self._scenario.document.verifier, since)
@@ -316,10 +316,10 @@ class Experiment:
         for name in self._own_links:
             stream = f"{name}/{prompt}"
             mine = _events(directory, name, since).get(stream, [])
-            texts.append(Text(name, results[name], mine, answers.get(stream, [])))
+            texts.append(Generation(name, results[name], mine, answers.get(stream, [])))
         return texts
 
-    def _lateness(self, text: Text) -> list[str]:
+    def _lateness(self, text: Generation) -> list[str]:
         """Why a text is invalid, by how long passes took."""
         nodes: dict[Role, tuple[str, list[Event]]] = {
             "draft": (text.device, text.events),
@@ -342,7 +342,7 @@ class Experiment:
         )
 
     def _rows(
-        self, entry: MethodEntry, repetition: int, prompt: int, texts: list[Text], again: int
+        self, entry: MethodEntry, repetition: int, prompt: int, texts: list[Generation], again: int
     ) -> list[Row]:
         """The rows of texts decoded together, which share the links and their books."""
         after = self._accountant.read()
@@ -389,7 +389,9 @@ class Experiment:
             self._decoded.append((row, text))
         return rows
 
-    def _write_text(self, entry: MethodEntry, repetition: int, prompt: int, text: Text) -> None:
+    def _write_text(
+        self, entry: MethodEntry, repetition: int, prompt: int, text: Generation
+    ) -> None:
         name = "text.txt" if len(self._own_links) == 1 else f"text.{text.device}.txt"
         directory = self._results.run(entry.label, repetition, self._point)
         with (directory / name).open("a", encoding="utf-8") as file:
@@ -453,7 +455,7 @@ class Experiment:
         starts = {device, *(link.node2 for link in self._plain if link.name in own)}
         return [link.name for link in self._links if link.node1 in starts]
 
-    def _report(self, *nodes: NodeProcess) -> tuple[NodeProcess, Report]:
+    def _report(self, *nodes: NodeProcess) -> tuple[NodeProcess, NodeReport]:
         # A node itself gives up after `timeout` of silence; this is for a node that hangs.
         return receive_any(nodes, clock.real(self._scenario.timeout) + 30, self._watch)
 
@@ -480,7 +482,7 @@ def _events(directory: Path, node: str, since: int) -> dict[str, list[Event]]:
     return events_by_stream(path, since, growing=True) if path.exists() else {}
 
 
-def checked(node: NodeProcess, report: Report, kind: type[T]) -> T:
+def checked(node: NodeProcess, report: NodeReport, kind: type[T]) -> T:
     """`report` if it is of this kind; TestbedError with its reason if it is a failure."""
     if isinstance(report, Failed):
         raise TestbedError(f"{node.name}: {report.reason}")

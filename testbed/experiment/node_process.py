@@ -17,7 +17,7 @@ from testbed.errors import TestbedError
 from testbed.host.machine_errors import sentence
 from testbed.host.process_endings import await_end
 from testbed.host.realtime import PATIENCE
-from testbed.protocol.control import Command, Ending, Report
+from testbed.protocol.control import Command, Ending, NodeReport
 
 
 class NodeProcess:
@@ -42,7 +42,7 @@ class NodeProcess:
                 stderr=stderr,
                 bufsize=0,
             )
-        self._decoder: msgspec.json.Decoder[Report] = msgspec.json.Decoder(Report)
+        self._decoder: msgspec.json.Decoder[NodeReport] = msgspec.json.Decoder(NodeReport)
         self._pending = b""
         self._last_words = ""
 
@@ -58,7 +58,7 @@ class NodeProcess:
         except BrokenPipeError:
             self._died()
 
-    def receive(self, timeout: float, watch: Callable[[], None] = lambda: None) -> Report:
+    def receive(self, timeout: float, watch: Callable[[], None] = lambda: None) -> NodeReport:
         """The next report, as receive_any."""
         return receive_any([self], timeout, watch)[1]
 
@@ -67,7 +67,7 @@ class NodeProcess:
         assert self._process.stdout is not None
         return self._process.stdout.fileno()
 
-    def take(self) -> Report | None:
+    def take(self) -> NodeReport | None:
         """A report that has come whole, if one has; waits for nothing."""
         if b"\n" not in self._pending:
             return None
@@ -125,7 +125,7 @@ class NodeProcess:
 
 def receive_any(
     nodes: Collection[NodeProcess], timeout: float, watch: Callable[[], None] = lambda: None
-) -> tuple[NodeProcess, Report]:
+) -> tuple[NodeProcess, NodeReport]:
     """The next report of any of some nodes, and whose it is.
 
     Raises TestbedError when one of them dies or none says anything for `timeout` s. `watch` is

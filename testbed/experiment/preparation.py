@@ -12,7 +12,7 @@ import msgspec
 from testbed.errors import TestbedError
 from testbed.host.environment import threads_per_node
 from testbed.methods.base import method_class, parse_options
-from testbed.models.base import Text, require_context
+from testbed.models.base import TextFrontend, require_context
 from testbed.models.cpu.operators import with_operators
 from testbed.models.hf.vocabulary import require_same_vocabulary
 from testbed.models.load import load_synthetic
@@ -32,8 +32,8 @@ class Pair:
 
     target: ModelSpec
     draft: ModelSpec
-    target_text: Text
-    draft_text: Text
+    target_text: TextFrontend
+    draft_text: TextFrontend
     vocabulary_size: int
 
 

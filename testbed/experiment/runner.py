@@ -220,7 +220,7 @@ class Runner:
     def _stopped(self, point: Values, reason: str) -> None:
         self._note(journal.Stopped(session=self._job.session, point=point, reason=reason))
 
-    def _note(self, record: journal.Record) -> None:
+    def _note(self, record: journal.JournalEntry) -> None:
         journal.append(self._results.path, record)
 
 

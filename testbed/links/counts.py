@@ -6,7 +6,7 @@ from typing import Any
 
 
 @dataclass(slots=True)
-class Counts:
+class PacketCounters:
     """Every packet is counted once on arrival and once on its way out; bytes are whole frames.
 
     received + duplicated = forwarded + dropped + those under way, always.
@@ -23,8 +23,8 @@ class Counts:
     corrupted: int = 0
     """Packets of which it changed a bit."""
 
-    def __add__(self, other: "Counts") -> "Counts":
-        return Counts(
+    def __add__(self, other: "PacketCounters") -> "PacketCounters":
+        return PacketCounters(
             self.received_packets + other.received_packets,
             self.received_bytes + other.received_bytes,
             self.forwarded_packets + other.forwarded_packets,

@@ -6,7 +6,7 @@ from operator import itemgetter
 
 from testbed.links.correlated import CorrelatedUniform
 from testbed.links.jitter import Jitter, as_jitter
-from testbed.links.keyed_random import Key, KeyedUniform
+from testbed.links.keyed_random import KeyedUniform, RandomKey
 from testbed.links.packet import Packet
 
 
@@ -18,7 +18,9 @@ class DelayLine:
     that is chosen for reordering is not held at all, and overtakes those that are.
     """
 
-    def __init__(self, key: Key, delay: float, jitter: float | Jitter, reorder: float) -> None:
+    def __init__(
+        self, key: RandomKey, delay: float, jitter: float | Jitter, reorder: float
+    ) -> None:
         self._uniform = KeyedUniform(key, "jitter")
         self._correlated = CorrelatedUniform(self._uniform)
         self._overtakes = KeyedUniform(key, "reorder")

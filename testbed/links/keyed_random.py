@@ -4,7 +4,7 @@ import hashlib
 from typing import NamedTuple
 
 
-class Key(NamedTuple):
+class RandomKey(NamedTuple):
     """What fixes all that is random in one direction of one link."""
 
     seed: int
@@ -20,7 +20,7 @@ class KeyedUniform:
     lose the same packets however their timing differs.
     """
 
-    def __init__(self, key: Key, purpose: str) -> None:
+    def __init__(self, key: RandomKey, purpose: str) -> None:
         self._key = hashlib.blake2b(repr((*key, purpose)).encode(), digest_size=32).digest()
 
     def __call__(self, number: int) -> float:

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 
 from testbed.links.corrupt import Corruption
-from testbed.links.counts import Counts
+from testbed.links.counts import PacketCounters
 from testbed.links.delay import DelayLine
 from testbed.links.gilbert_elliott import GilbertElliott, GilbertElliottLoss
-from testbed.links.keyed_random import Key, KeyedUniform
+from testbed.links.keyed_random import KeyedUniform, RandomKey
 from testbed.links.loss import BernoulliLoss
 from testbed.links.loss_trace import LossTrace
 from testbed.links.packet import Departure, Packet
@@ -27,10 +27,10 @@ class Pipeline:
     """
 
     def __init__(
-        self, spec: LinkSpec, key: Key, on_drop: OnDrop | None = None, *, began: float = 0.0
+        self, spec: LinkSpec, key: RandomKey, on_drop: OnDrop | None = None, *, began: float = 0.0
     ) -> None:
         self.spec = spec
-        self.counts = Counts()
+        self.counts = PacketCounters()
         self._on_drop = on_drop
         self._began = began
         loss = KeyedUniform(key, "loss")

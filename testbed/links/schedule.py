@@ -64,7 +64,7 @@ class TooManyMomentsError(Exception):
     """A link would change too often; says how often, and what is allowed."""
 
 
-class Draft:
+class ScheduleBuilder:
     """Collects what will happen to a link, each direction in order of time, and compiles it.
 
     holds: intervals in which everything waits.

@@ -17,7 +17,7 @@ from testbed.bounds import MOST_MOMENTS
 from testbed.errors import TestbedError
 from testbed.links.csv_trace import FROM_ZERO, Row, read_csv_trace
 from testbed.links.field_readers import Reader, read_fields, require, scalar
-from testbed.links.schedule import Draft, Schedule, TooManyMomentsError
+from testbed.links.schedule import Schedule, ScheduleBuilder, TooManyMomentsError
 from testbed.links.spec import Duplex, LinkSpec
 from testbed.links.units import format_time, parse_count, parse_time
 
@@ -47,7 +47,7 @@ def read_schedule(
     if start not in _STARTS:
         raise TestbedError(f"{where}.start: '{start}' is not one; choose from {', '.join(_STARTS)}")
     try:
-        draft = Draft(duplex, holds=holds)
+        draft = ScheduleBuilder(duplex, holds=holds)
         _follow_traces(draft, traces, given or {}, where)
         return _compile(draft, start, changes, traces, where)
     except TooManyMomentsError as error:
@@ -55,7 +55,11 @@ def read_schedule(
 
 
 def _compile(
-    draft: Draft, start: str, changes: Sequence[object], traces: Mapping[str, str], where: str
+    draft: ScheduleBuilder,
+    start: str,
+    changes: Sequence[object],
+    traces: Mapping[str, str],
+    where: str,
 ) -> Schedule:
     if draft.holds and _STARTS[start]:
         raise TestbedError(
@@ -84,7 +88,10 @@ def _compile(
 
 
 def _follow_traces(
-    draft: Draft, traces: Mapping[str, str], given: Mapping[str, Collection[str]], where: str
+    draft: ScheduleBuilder,
+    traces: Mapping[str, str],
+    given: Mapping[str, Collection[str]],
+    where: str,
 ) -> None:
     for way, path in traces.items():
         first, flows = True, False
@@ -133,7 +140,7 @@ def _read_change(change: object, place: str) -> dict[str, Any]:
     return values
 
 
-def _add(draft: Draft, change: dict[str, Any]) -> float:
+def _add(draft: ScheduleBuilder, change: dict[str, Any]) -> float:
     """Enter a change; the time at which it has come to its end."""
     at: float = change["at"]
     steps = [(way, change[way]) for way in ("up", "down") if way in change]

@@ -48,7 +48,7 @@ class Asks(Protocol):
 
 
 @dataclass
-class Counts:
+class DraftCounts:
     """What a device counts while it decodes one text."""
 
     rounds: int = 0
@@ -91,7 +91,7 @@ class DeviceSide:
     verifier: Asks
     trace: Tracer
     stream: str
-    counts: Counts = field(default_factory=Counts)
+    counts: DraftCounts = field(default_factory=DraftCounts)
     round: int = 0
     """The number of the exchange in which this round's drafts are sent."""
     _draft_s: float = 0.0

@@ -23,7 +23,7 @@ from testbed.codecs.dense import Precision, numbers
 from testbed.codecs.fixed_point import FixedPoint, FixedPrecision
 from testbed.codecs.scalars import read_scalars, scalar_bits, write_scalars
 from testbed.codecs.tokens import read_tokens, write_tokens
-from testbed.codecs.verification import read_accepted
+from testbed.codecs.verification import read_accepted_count
 from testbed.decoding.acceptance import accepted_prefix, residual
 from testbed.drafting.policies import DraftLengthOption
 from testbed.methods.base import Method
@@ -69,7 +69,7 @@ class Dssd(Method):
             with device.encoding():
                 upload = write_scalars(drafts, self._draft_codec, v)
             verdict = BitReader(device.ask(upload, len(drafts)))
-            accepted = read_accepted(verdict, len(drafts))
+            accepted = read_accepted_count(verdict, len(drafts))
             device.record(len(drafts), accepted)
             if accepted < len(drafts):
                 with device.decoding():

@@ -28,9 +28,9 @@ import msgspec
 from testbed.bounds import TopK
 from testbed.codecs.bits import BitReader, BitWriter, width
 from testbed.codecs.enumerative import Ranks
-from testbed.codecs.scalars import Counts, read_scalars, scalar_bits, write_scalars
+from testbed.codecs.scalars import CountCodec, read_scalars, scalar_bits, write_scalars
 from testbed.codecs.tokens import decode_tokens, encode_tokens, read_tokens, write_tokens
-from testbed.codecs.verification import read_accepted
+from testbed.codecs.verification import read_accepted_count
 from testbed.decoding.acceptance import accepted_prefix, residual
 from testbed.decoding.bit_counts import k_sqs_bits
 from testbed.decoding.lattice import Denominator, Lattice
@@ -60,7 +60,7 @@ class DssdLazy(Method):
 
     def __init__(self, options: DssdLazyOptions, vocabulary_size: int) -> None:
         super().__init__(options, vocabulary_size)
-        self._scalars = Counts(options.lattice)
+        self._scalars = CountCodec(options.lattice)
         self._codec = likeliest(options.top_k, options.lattice, vocabulary_size)
         self._rejecting: tuple[int, Probabilities] | None = None
 
@@ -74,7 +74,7 @@ class DssdLazy(Method):
                 upload = write_scalars(drafts, self._scalars, v)
             verdict = BitReader(device.ask(upload, len(drafts)))
             with device.decoding():
-                accepted = read_accepted(verdict, len(drafts))
+                accepted = read_accepted_count(verdict, len(drafts))
                 tokens = [draft.token for draft in drafts[:accepted]]
                 if accepted == len(drafts):
                     tokens += read_tokens(verdict, 1, v)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from testbed.codecs.base import Codec, Drawn
-from testbed.codecs.verification import read_verdict, write_verdict
+from testbed.codecs.verification import read_verification, write_verification
 from testbed.decoding.acceptance import accepted_prefix, residual
 from testbed.decoding.lattice import Lattice
 from testbed.decoding.sampling import Probabilities
@@ -49,7 +49,7 @@ class Uploading(Method):
                 upload = self.codec.encode(drafts)
             verdict = device.ask(upload, len(drafts))
             with device.decoding():
-                accepted, token = read_verdict(verdict, len(drafts), self.vocabulary_size)
+                accepted, token = read_verification(verdict, len(drafts), self.vocabulary_size)
             self.settle(drafts, accepted)
             device.record(len(drafts), accepted)
             yield [*(draft.token for draft in drafts[:accepted]), token]
@@ -62,7 +62,7 @@ class Uploading(Method):
         tokens = verified(verifier, drawn, p)
         verifier.text += tokens
         with verifier.encoding():
-            answer = write_verdict(len(tokens) - 1, tokens[-1], drafts, self.vocabulary_size)
+            answer = write_verification(len(tokens) - 1, tokens[-1], drafts, self.vocabulary_size)
         yield Answer(answer)
 
     def target(self, verifier: VerifierSide, tokens: list[int]) -> Callable[[int], Probabilities]:

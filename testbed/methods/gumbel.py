@@ -26,7 +26,7 @@ import msgspec
 from testbed.codecs.bits import width
 from testbed.codecs.fixed_point import FixedPoint
 from testbed.codecs.tokens import decode_tokens, encode_tokens
-from testbed.codecs.verification import read_verdict, write_verdict
+from testbed.codecs.verification import read_verification, write_verification
 from testbed.decoding.lattice import Lattice
 from testbed.drafting.policies import DraftLengthOption
 from testbed.methods.base import Method
@@ -64,7 +64,7 @@ class Gumbel(Method):
                 upload = encode_tokens(tokens, v)
             download = device.ask(upload, len(drafts))
             with device.decoding():
-                accepted, token = read_verdict(download, len(drafts), v)
+                accepted, token = read_verification(download, len(drafts), v)
             device.record(len(drafts), accepted)
             yield [*tokens[:accepted], token]
 
@@ -79,5 +79,5 @@ class Gumbel(Method):
             if i == drafts or token != tokens[i]:
                 break
         with verifier.encoding():
-            answer = write_verdict(i, token, drafts, self.vocabulary_size)
+            answer = write_verification(i, token, drafts, self.vocabulary_size)
         yield Answer(answer)

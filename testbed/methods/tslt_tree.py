@@ -20,7 +20,7 @@ from typing import Annotated
 import msgspec
 
 from testbed.codecs.token_tree import Node, Tree, TreeCodec, grow
-from testbed.codecs.verification import read_verdict, write_verdict
+from testbed.codecs.verification import read_verification, write_verification
 from testbed.decoding.candidates import draw_candidates, first_accepted
 from testbed.decoding.lattice import Lattice
 from testbed.decoding.sampling import Probabilities
@@ -79,7 +79,7 @@ class TsltTree(Method):
                 upload = self.codec.encode(tree)
             verdict = device.ask(upload, drafts)
             with device.decoding():
-                number, token = read_verdict(verdict, drafts, self.vocabulary_size)
+                number, token = read_verification(verdict, drafts, self.vocabulary_size)
             last = tree[number]
             longest = max(len(node.path) for node in tree)
             device.record_path(drafts, len(last.path), longest, rejected=bool(last.children))
@@ -138,5 +138,5 @@ class TsltTree(Method):
         token = verifier.random.choose(law, "target", position + depth)
         verifier.text += [*node.path, token]
         with verifier.encoding():
-            answer = write_verdict(node.number, token, drafts, self.vocabulary_size)
+            answer = write_verification(node.number, token, drafts, self.vocabulary_size)
         yield Answer(answer)

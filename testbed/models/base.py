@@ -39,7 +39,7 @@ class ModelSession(Protocol):
         """
 
 
-class Text(Protocol):
+class TextFrontend(Protocol):
     """How a model reads text; known before its weights are loaded."""
 
     @property
@@ -55,7 +55,7 @@ class Text(Protocol):
         """Ids after which a text is complete."""
 
     def encode(self, text: str) -> list[int]:
-        """Text to token ids."""
+        """TextFrontend to token ids."""
 
     def encode_chat(self, prompt: str) -> list[int]:
         """Token ids of a user's turn in the model's chat template, and of the answer's beginning.
@@ -93,13 +93,13 @@ class Model(Protocol):
         """Pay the costs of first calls: read `tokens` at once, then `block` tokens, then one."""
 
     def encode(self, text: str) -> list[int]:
-        """Text to token ids."""
+        """TextFrontend to token ids."""
 
     def decode(self, tokens: Sequence[int]) -> str:
         """Token ids to text."""
 
 
-def require_context(model: Model | Text, limit: int) -> None:
+def require_context(model: Model | TextFrontend, limit: int) -> None:
     """Raise TestbedError unless `model` can read a text of `limit` tokens, all but the last."""
     if limit - 1 > model.context_length:
         raise TestbedError(

@@ -28,7 +28,7 @@ from testbed.errors import TestbedError, first_line
 from testbed.host.machine_errors import sentence
 from testbed.models.cpu.linear_layers import ByTokens, Crossing
 from testbed.models.cpu.operators import machine
-from testbed.models.hf.backends import Network, operators, taken_apart
+from testbed.models.hf.backends import CausalLM, operators, taken_apart
 from testbed.models.hf.directory import ModelDirectory
 from testbed.models.hf.layers import remove_layers
 from testbed.models.hf.model import load_network
@@ -59,7 +59,7 @@ _NO_MEMORY = "can't allocate memory"  # of torch's RuntimeError
 
 
 def try_operator(
-    network: Network,
+    network: CausalLM,
     dtype: Dtype,
     vocabulary_size: int,
     now: Callable[[], float] = time.perf_counter,

@@ -79,7 +79,7 @@ class Ending(msgspec.Struct, tag=True):
     reason: str
 
 
-Report = Ready | Progress | Result | Failed | Ending
+NodeReport = Ready | Progress | Result | Failed | Ending
 
 
 class NodeEnd:
@@ -112,12 +112,12 @@ class NodeEnd:
         line, self._pending = self._pending.split(b"\n", 1)
         return self._decoder.decode(line)
 
-    def send(self, report: Report) -> None:
-        """Report to the runner."""
+    def send(self, report: NodeReport) -> None:
+        """NodeReport to the runner."""
         self._out.write(msgspec.json.encode(report) + b"\n")
 
     @classmethod
     def last_words(cls, reason: str) -> None:
-        """Report why this process ends, wherever it was."""
+        """NodeReport why this process ends, wherever it was."""
         with suppress(OSError):  # the runner is gone
             (cls._open or cls()).send(Ending(reason))

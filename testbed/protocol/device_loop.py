@@ -10,7 +10,7 @@ from testbed.decoding.randomness import KeyedRandomness, Randomiser
 from testbed.errors import TestbedError
 from testbed.events import Tracer
 from testbed.methods.base import method_class, parse_options
-from testbed.methods.device_context import Counts, DeviceSide, Traffic
+from testbed.methods.device_context import DeviceSide, DraftCounts, Traffic
 from testbed.models.base import Model, require_context
 from testbed.models.cached_reader import Reader
 from testbed.models.compute.pace import Pace
@@ -31,7 +31,7 @@ class Decoded:
     """Seconds from the start at which each of them was certain on the device."""
     start: float
     """When the prompt was handed over, in seconds of testbed.clock."""
-    counts: Counts
+    counts: DraftCounts
     traffic: Traffic
 
 

@@ -42,7 +42,7 @@ from testbed.protocol.messages import (
     to_frames,
 )
 
-Key = tuple[bytes, int]
+SessionKey = tuple[bytes, int]
 """Which text: the peer's identity and its session number."""
 
 
@@ -69,8 +69,8 @@ class VerifierServer:
         """Peers that have not taken their last answers yet; work on their texts waits."""
         self._randomiser = randomiser
         self._pace = pace
-        self._sessions: dict[Key, Session] = {}
-        self._work: dict[Key, Iterator[list[bytes]]] = {}
+        self._sessions: dict[SessionKey, Session] = {}
+        self._work: dict[SessionKey, Iterator[list[bytes]]] = {}
 
     @property
     def busy(self) -> bool:
@@ -106,7 +106,7 @@ class VerifierServer:
             elif self._work.get(key) is work:
                 del self._work[key]
 
-    def _take_in(self, key: Key, message: Message, payload: bytes) -> Iterator[list[bytes]]:
+    def _take_in(self, key: SessionKey, message: Message, payload: bytes) -> Iterator[list[bytes]]:
         match message:
             case Open():
                 self._forget(key[0])
@@ -118,7 +118,7 @@ class VerifierServer:
             case _:
                 raise ProtocolError("a verifier takes no such message")
 
-    def _failed(self, key: Key, error: Exception) -> list[bytes]:
+    def _failed(self, key: SessionKey, error: Exception) -> list[bytes]:
         """Drop a text whose cache may be half written, log why, and say so to its device."""
         self._sessions.pop(key, None)
         self._work.pop(key, None)
@@ -136,7 +136,7 @@ class VerifierServer:
             for key in [key for key in sessions if key[0] == peer]:
                 del sessions[key]
 
-    def _open(self, key: Key, message: Open, payload: bytes) -> Iterator[list[bytes]]:
+    def _open(self, key: SessionKey, message: Open, payload: bytes) -> Iterator[list[bytes]]:
         self._sessions[key] = session = self._session(message, payload)
         self._work[key] = self._prefill(session.side, message.length)
         self._received(message.stream, message, payload)
@@ -174,7 +174,7 @@ class VerifierServer:
         )
         return Session(side, kind(parse_options(kind, message.options, message.method), v))
 
-    def _round(self, key: Key, message: Round, payload: bytes) -> Iterator[list[bytes]]:
+    def _round(self, key: SessionKey, message: Round, payload: bytes) -> Iterator[list[bytes]]:
         session = self._sessions.get(key)
         if session is None:
             yield to_frames(Unknown(VERSION, message.session, round=message.round))

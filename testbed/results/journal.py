@@ -130,10 +130,12 @@ class Concluded(_Line, kw_only=True, tag="concluded"):
     files: dict[str, Checksum]
 
 
-Record = Began | NetworkUp | NetworkDown | RunEnded | RunFailed | Discarded | Stopped | Concluded
+JournalEntry = (
+    Began | NetworkUp | NetworkDown | RunEnded | RunFailed | Discarded | Stopped | Concluded
+)
 
 
-def append(folder: Path, record: Record) -> None:
+def append(folder: Path, record: JournalEntry) -> None:
     """Add a line to the journal in a folder; it is on the disk then. Raises OSError if it is not.
 
     A last line that was cut off, because its writer was killed or had no space, goes first.
@@ -153,13 +155,13 @@ def append(folder: Path, record: Record) -> None:
         os.fsync(file.fileno())
 
 
-def read(folder: Path) -> Iterator[Record]:
+def read(folder: Path) -> Iterator[JournalEntry]:
     """Every line of the journal in a folder but a last one that was cut off.
 
     All lines have checksums, or none has, where an older testbed wrote them. Raises TestbedError
     when there is no journal, it cannot be read, or a line is not as it was written.
     """
-    decoder: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)
+    decoder: msgspec.json.Decoder[JournalEntry] = msgspec.json.Decoder(JournalEntry)
     path = folder / JOURNAL
     checked: bool | None = None
     try:
@@ -192,7 +194,7 @@ def _changed(path: Path, number: int, how: str) -> TestbedError:
     )
 
 
-def _line(record: Record) -> bytes:
+def _line(record: JournalEntry) -> bytes:
     """A record with its checksum, as it is written."""
     return _line_of(msgspec.json.encode(record).removesuffix(b"}"))
 

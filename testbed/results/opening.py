@@ -29,8 +29,8 @@ from testbed.results.journal import (
     JOURNAL,
     Began,
     Concluded,
+    JournalEntry,
     NetworkUp,
-    Record,
     RunEnded,
     RunFailed,
     read,
@@ -134,7 +134,7 @@ def _there(folder: Path, files: Mapping[str, Checksum]) -> dict[str, Checksum]:
     return {name: was for name, was in files.items() if os.path.lexists(folder / name)}
 
 
-def _require_inputs(folder: Path, records: Sequence[Record]) -> None:
+def _require_inputs(folder: Path, records: Sequence[JournalEntry]) -> None:
     """Raise TestbedError for a file of what was to be done that is not as it was, or is missing."""
     for record in records:
         if isinstance(record, Began):
@@ -142,7 +142,9 @@ def _require_inputs(folder: Path, records: Sequence[Record]) -> None:
                 _require(folder / name, was, "the run was begun", _ANEW)
 
 
-def _require_concluded(folder: Path, records: Sequence[Record], verdict: Verdict | None) -> None:
+def _require_concluded(
+    folder: Path, records: Sequence[JournalEntry], verdict: Verdict | None
+) -> None:
     """Raise TestbedError for a file of what was concluded that is not as it was."""
     if not records or not isinstance(last := records[-1], Concluded):
         return
@@ -224,7 +226,7 @@ def _is_of(row: Row, noted: Row) -> bool:
 def _require_level(
     folder: Path,
     verdict: Verdict,
-    records: Sequence[Record],
+    records: Sequence[JournalEntry],
     ended: Sequence[RunEnded],
     failed: Sequence[RunFailed],
 ) -> None:

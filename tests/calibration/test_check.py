@@ -4,7 +4,7 @@ import pytest
 
 from testbed.calibration import link_bench
 from testbed.calibration.link_bench import once_more
-from testbed.calibration.probes import Flight
+from testbed.calibration.probes import ProbeTrain
 from testbed.results.link_check import figure, judge, limits, not_measured
 
 
@@ -86,8 +86,8 @@ def test_what_fails_twice_has_failed(moments):
 
 
 def test_a_flight_knows_what_is_missing_and_what_came_late():
-    flight = Flight(sent=[0.0, 1.0, 2.0, 3.0, 4.0], numbers=[0, 3, 1, 4], times=[1, 5, 6, 7])
+    flight = ProbeTrain(sent=[0.0, 1.0, 2.0, 3.0, 4.0], numbers=[0, 3, 1, 4], times=[1, 5, 6, 7])
     assert list(flight.lost) == [False, False, True, False, False]
     assert list(flight.delays) == [1.0, 2.0, 5.0, 3.0]
     assert flight.inversions == 1
-    assert Flight(sent=[0.0]).inversions == 0
+    assert ProbeTrain(sent=[0.0]).inversions == 0

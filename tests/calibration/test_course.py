@@ -4,7 +4,7 @@ import pytest
 
 from testbed.calibration.course import LEAD, course, where_to_begin
 from testbed.calibration.rate import BIN, _replayed
-from testbed.links.keyed_random import Key
+from testbed.links.keyed_random import RandomKey
 from testbed.links.mahimahi_trace import DeliveryTrace
 from testbed.links.pipeline import Pipeline
 from testbed.links.spec import LinkSpec
@@ -35,7 +35,7 @@ def test_probes_have_crossed_when_the_search_says_or_a_delivery_later(rate, coun
     begin = where_to_begin(rate, count, EVERY, SIZE)
     assert 0 <= begin.time < rate.period + 1e-9
     began = 1000 - begin.time
-    line = Pipeline(LinkSpec(rate=rate), Key(1, "radio", "up"), began=began)
+    line = Pipeline(LinkSpec(rate=rate), RandomKey(1, "radio", "up"), began=began)
     for number in range(count):
         line.arrive(1000 + number * EVERY, bytes(SIZE))
     dues = []
@@ -67,7 +67,7 @@ def test_a_link_that_follows_its_trace_keeps_the_course(rate):
     for loss in (0.0, 0.5):
         line = Pipeline(
             LinkSpec(rate=rate, delay=0.02, jitter=0.005, loss=loss),
-            Key(1, "radio", "up"),
+            RandomKey(1, "radio", "up"),
             began=500,
         )
         asked = course(spec, sent, SIZE, began=500)

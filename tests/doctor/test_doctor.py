@@ -17,7 +17,7 @@ import pytest
 
 from testbed import cli
 from testbed.doctor import emulation, examine, machine
-from testbed.doctor.record import Record
+from testbed.doctor.record import Finding
 from testbed.emulation import backend, sandbox, wire_probe, wire_trial
 from testbed.emulation.guest_kernel import guest_missing
 from testbed.emulation.namespace_advice import namespace_advice
@@ -59,7 +59,7 @@ def test_a_program_is_found_by_its_path(tmp_path, monkeypatch):
     program.write_text("")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert emulation.check_program("mnexec") == Record("mnexec", "ok", str(program))
+    assert emulation.check_program("mnexec") == Finding("mnexec", "ok", str(program))
 
 
 def test_the_folders_of_the_system_are_searched_too(monkeypatch):
@@ -168,7 +168,7 @@ def test_relay_and_real_time_come_from_one_probe(monkeypatch):
         return json.dumps({"realtime": True, "delay": 0.0003})
 
     monkeypatch.setattr(wire_trial, "try_in_sandbox", probe)
-    assert emulation.check_relay("r") == Record("r", "ok", "carries frames, adding 0.30 ms")
+    assert emulation.check_relay("r") == Finding("r", "ok", "carries frames, adding 0.30 ms")
     assert emulation.check_real_time("t").state == "ok"
     assert len(calls) == 1
 
@@ -370,7 +370,7 @@ def test_what_a_run_uses(monkeypatch, kernels, links, cores, threads):
     monkeypatch.setattr(backend, "probe_netem", lambda: netem)
     monkeypatch.setattr(emulation, "why_no_guest", lambda: why_no_guest)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: set(range(cores)))
-    record = examine.what_a_run_uses("run", [Record("a", "ok", ""), Record("b", "warning", "")])
+    record = examine.what_a_run_uses("run", [Finding("a", "ok", ""), Finding("b", "warning", "")])
     assert record.state == "ok"
     assert f"links by {links}" in record.finding
     assert f"{threads} node" in record.finding
@@ -380,7 +380,8 @@ def test_the_table_fits_80_columns_and_drops_nothing():
     words = " ".join(f"[word{number}]" for number in range(40))
     path = "/" + "x" * 200
     records = [
-        Record(name, "missing", f"{words} {path}", "do this") for name in (*examine.CHECKS, "a run")
+        Finding(name, "missing", f"{words} {path}", "do this")
+        for name in (*examine.CHECKS, "a run")
     ]
     out = io.StringIO()
     Console(file=out, width=80).print(examine.table(records))
@@ -393,7 +394,7 @@ def test_the_table_fits_80_columns_and_drops_nothing():
 
 @pytest.mark.parametrize(("state", "code"), [("ok", 0), ("warning", 0), ("missing", 1)])
 def test_the_exit_code_says_whether_runs_are_possible(monkeypatch, capsys, state, code):
-    records = [Record("one", "ok", "x"), Record("two", state, "[y]", "z")]
+    records = [Finding("one", "ok", "x"), Finding("two", state, "[y]", "z")]
     monkeypatch.setattr(examine, "examine", lambda: records)
     for arguments in (["doctor", "--json"], ["doctor"]):
         monkeypatch.setattr(sys, "argv", ["testbed", *arguments])
@@ -402,7 +403,7 @@ def test_the_exit_code_says_whether_runs_are_possible(monkeypatch, capsys, state
         assert stop.value.code == code
         said = capsys.readouterr().out
         if "--json" in arguments:
-            assert msgspec.json.decode(said, type=list[Record]) == records
+            assert msgspec.json.decode(said, type=list[Finding]) == records
         else:
             assert "[y]" in said
 
@@ -417,7 +418,7 @@ def doctor(*prefix, **environment):
         env={**os.environ, **environment},
     )
     assert done.stderr == ""
-    records = msgspec.json.decode(done.stdout, type=list[Record])
+    records = msgspec.json.decode(done.stdout, type=list[Finding])
     return done.returncode, {record.name: record for record in records}
 
 

@@ -15,7 +15,7 @@ from testbed.emulation.relay_direction import Direction
 from testbed.emulation.relay_wire import RelayWire
 from testbed.errors import TestbedError
 from testbed.host.realtime import PATIENCE, patience
-from testbed.links.keyed_random import Key
+from testbed.links.keyed_random import RandomKey
 from testbed.links.round_trip import longest_round_trip
 from testbed.links.schedule import Schedule
 from testbed.links.spec import Duplex, LinkSpec
@@ -141,7 +141,7 @@ class Port:
 def direction(monkeypatch):
     def build(spec):
         time, source, target = Time(monkeypatch), Port(), Port()
-        return Direction(source, target, spec, Key(1, "radio", "up")), source, target, time
+        return Direction(source, target, spec, RandomKey(1, "radio", "up")), source, target, time
 
     return build
 

@@ -8,12 +8,12 @@ from testbed.emulation.netem import netem_arguments, netem_limit
 from testbed.links.dilation import slowed
 from testbed.links.gilbert_elliott import GilbertElliott
 from testbed.links.jitter import Jitter
-from testbed.links.keyed_random import Key
+from testbed.links.keyed_random import RandomKey
 from testbed.links.pipeline import Pipeline
 from testbed.links.queue import Queue
 from testbed.links.spec import LinkSpec
 
-KEY = Key(1, "radio", "up")
+KEY = RandomKey(1, "radio", "up")
 
 
 @pytest.fixture

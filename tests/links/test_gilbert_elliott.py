@@ -11,7 +11,7 @@ from scipy.stats import chisquare
 
 from testbed.errors import TestbedError
 from testbed.links.gilbert_elliott import GilbertElliott
-from testbed.links.keyed_random import Key
+from testbed.links.keyed_random import RandomKey
 from testbed.links.pipeline import Pipeline
 from testbed.links.spec import LinkSpec
 
@@ -21,7 +21,7 @@ MANY = 100_000
 
 def lost(loss, count=MANY, seed=1, gap=0.0, line=None):
     """One truth value per packet."""
-    line = line or Pipeline(LinkSpec(loss=loss), Key(seed, "radio", "up"))
+    line = line or Pipeline(LinkSpec(loss=loss), RandomKey(seed, "radio", "up"))
     fates = []
     for n in range(count):
         before = line.counts.dropped["loss"]
@@ -83,7 +83,7 @@ def test_the_same_seed_loses_the_same_packets_whatever_the_timing():
 
 def test_a_change_in_place_goes_on_where_the_chain_is():
     chain = GilbertElliott.of_bursts(0.2, 5)
-    line = Pipeline(LinkSpec(loss=chain), Key(1, "radio", "up"))
+    line = Pipeline(LinkSpec(loss=chain), RandomKey(1, "radio", "up"))
     first = lost(chain, 500, line=line)
     line.change(0.0, LinkSpec(loss=chain, delay=0.01))
     assert first + lost(chain, 500, line=line) == lost(chain, 1000)
@@ -94,7 +94,7 @@ def test_a_change_in_place_goes_on_where_the_chain_is():
 
 def test_chains_that_differ_for_a_while_meet_again():
     chain = GilbertElliott.of_bursts(0.2, 5)
-    line = Pipeline(LinkSpec(loss=GilbertElliott.of_bursts(0.9, 50)), Key(1, "radio", "up"))
+    line = Pipeline(LinkSpec(loss=GilbertElliott.of_bursts(0.9, 50)), RandomKey(1, "radio", "up"))
     lost(chain, 500, line=line)
     line.change(0.0, LinkSpec(loss=chain))
     assert lost(chain, 1000, line=line)[100:] == lost(chain, 1500)[600:]

@@ -11,7 +11,7 @@ import pytest
 from testbed.errors import TestbedError
 from testbed.links.codel import CoDel
 from testbed.links.jitter import Jitter
-from testbed.links.keyed_random import Key
+from testbed.links.keyed_random import RandomKey
 from testbed.links.loss_trace import LossTrace
 from testbed.links.mahimahi_trace import DeliveryTrace
 from testbed.links.measured import MeasuredDelays
@@ -19,7 +19,7 @@ from testbed.links.pipeline import Pipeline
 from testbed.links.queue import Queue
 from testbed.links.spec import LinkSpec
 
-KEY = Key(1, "radio", "up")
+KEY = RandomKey(1, "radio", "up")
 MANY = 20_000
 
 

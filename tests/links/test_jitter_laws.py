@@ -11,7 +11,7 @@ from scipy.stats import kstest, norm
 
 from testbed.errors import TestbedError
 from testbed.links.jitter import Jitter
-from testbed.links.keyed_random import Key
+from testbed.links.keyed_random import RandomKey
 from testbed.links.pipeline import Pipeline
 from testbed.links.spec import LinkSpec
 
@@ -21,7 +21,7 @@ LAWS = ["uniform", "normal", "pareto", "paretonormal"]
 
 def held(delay, jitter, gap=10.0, count=MANY):
     """How long each packet was held, seconds."""
-    line = Pipeline(LinkSpec(delay=delay, jitter=jitter), Key(1, "radio", "up"))
+    line = Pipeline(LinkSpec(delay=delay, jitter=jitter), RandomKey(1, "radio", "up"))
     for n in range(count):
         line.arrive(n * gap, n.to_bytes(4, "big"))
     leaving = []
@@ -102,7 +102,7 @@ def test_dense_packets_are_never_reordered(law):
 
 
 def test_a_change_in_place_takes_the_new_law_for_what_comes():
-    line = Pipeline(LinkSpec(delay=1.0), Key(1, "radio", "up"))
+    line = Pipeline(LinkSpec(delay=1.0), RandomKey(1, "radio", "up"))
     line.arrive(0.0, b"a")
     line.change(0.0, LinkSpec(delay=1.0, jitter=Jitter(0.1, "pareto")))
     line.arrive(100.0, b"b")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from testbed.links.keyed_random import Key, KeyedUniform
+from testbed.links.keyed_random import KeyedUniform, RandomKey
 from testbed.links.pipeline import Pipeline
 from testbed.links.spec import LinkSpec
 
@@ -16,7 +16,7 @@ START = 1000.0
 
 
 def pipeline(direction="up", seed=1, **values):
-    return Pipeline(LinkSpec(**values), Key(seed, "radio", direction))
+    return Pipeline(LinkSpec(**values), RandomKey(seed, "radio", direction))
 
 
 def leave_all(line, now=math.inf):
@@ -150,7 +150,7 @@ def test_loss_of_none_and_of_all():
 
 
 def test_keyed_numbers_are_uniform():
-    uniform = KeyedUniform(Key(1, "radio", "up"), "loss")
+    uniform = KeyedUniform(RandomKey(1, "radio", "up"), "loss")
     draws = [uniform(n) for n in range(20000)]
     assert statistics.mean(draws) == pytest.approx(0.5, abs=0.01)
     assert statistics.pvariance(draws) == pytest.approx(1 / 12, abs=0.002)
@@ -209,7 +209,7 @@ specs = st.builds(
     steps=st.lists(st.tuples(st.floats(min_value=0, max_value=0.05), st.none() | specs)),
 )
 def test_every_packet_is_accounted_for_through_any_changes(first, steps):
-    line = Pipeline(first, Key(7, "radio", "up"))
+    line = Pipeline(first, RandomKey(7, "radio", "up"))
     now, last_due, frames, seen = START, 0.0, 0, []
     for pause, spec in steps:
         now += pause

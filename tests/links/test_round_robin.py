@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from testbed.errors import TestbedError
-from testbed.links.keyed_random import Key
+from testbed.links.keyed_random import RandomKey
 from testbed.links.pipeline import Pipeline
 from testbed.links.queue import FULL_FRAME, Queue
 from testbed.links.round_robin import addresses
 from testbed.links.spec import LinkSpec
 
-KEY = Key(1, "radio", "up")
+KEY = RandomKey(1, "radio", "up")
 RATE = 8e6  # a byte a microsecond
 BUFFER = 64 * 1024
 

@@ -6,7 +6,7 @@ import pytest
 
 from testbed.links.mahimahi_trace import DeliveryTrace
 from testbed.links.round_trip import longest_round_trip
-from testbed.links.schedule import Draft, Moment, Schedule
+from testbed.links.schedule import Moment, Schedule, ScheduleBuilder
 from testbed.links.spec import Duplex, LinkSpec
 
 PLAIN = LinkSpec()
@@ -35,7 +35,7 @@ def test_a_trace_makes_it_wait_for_its_longest_gap():
 
 def test_a_schedule_counts_with_all_that_it_will_do():
     duplex = Duplex(LinkSpec(delay=1), LinkSpec(delay=1))
-    draft = Draft(duplex)
+    draft = ScheduleBuilder(duplex)
     draft.set("up", 5, {"delay": 4.0})
     draft.set("up", 6, {"delay": 2.0})
     assert longest_round_trip(duplex, draft.compile()) == 5

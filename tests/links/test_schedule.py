@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from testbed.errors import TestbedError
-from testbed.links.keyed_random import Key
+from testbed.links.keyed_random import RandomKey
 from testbed.links.pipeline import Pipeline
 from testbed.links.schedule_syntax import read_schedule
 from testbed.links.spec import Duplex, LinkSpec
@@ -173,7 +173,7 @@ SPECS = st.builds(
 
 @given(st.lists(st.tuples(st.floats(0, 0.01), st.none() | SPECS), max_size=60))
 def test_no_change_loses_or_reorders_a_packet(steps):
-    line = Pipeline(LinkSpec(queue=10**9), Key(1, "radio", "up"))
+    line = Pipeline(LinkSpec(queue=10**9), RandomKey(1, "radio", "up"))
     now, sent, got = 0.0, 0, []
     for pause, change in steps:
         now += pause

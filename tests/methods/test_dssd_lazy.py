@@ -10,7 +10,7 @@ import pytest
 
 from testbed.codecs.bits import BitReader, BitWriter, PayloadError
 from testbed.codecs.enumerative import Ranks
-from testbed.codecs.scalars import Counts
+from testbed.codecs.scalars import CountCodec
 from testbed.codecs.tokens import encode_tokens
 from testbed.decoding.lattice import Lattice
 from testbed.errors import TestbedError
@@ -223,7 +223,7 @@ def test_a_second_message_that_no_device_writes_is_refused():
 
 def test_counts_from_1_to_the_denominator():
     for total, bits in ((1, 0), (2, 1), (5, 3), (100, 7), (128, 7)):
-        codec = Counts(total)
+        codec = CountCodec(total)
         assert codec.bits == bits
         for count in range(1, total + 1):
             q = Lattice.dense(np.array([total - count, count]), total)
@@ -235,7 +235,7 @@ def test_counts_from_1_to_the_denominator():
     with pytest.raises(ValueError, match="token 1 has probability 0"):
         codec.write_scalar(BitWriter(), Lattice.dense(np.array([128, 0]), 128), 1)
     with pytest.raises(PayloadError, match="arrived with probability 6/5"):
-        Counts(5).read_scalar(BitReader(b"\xa0"))
+        CountCodec(5).read_scalar(BitReader(b"\xa0"))
 
 
 @pytest.mark.parametrize(

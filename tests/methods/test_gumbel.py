@@ -13,7 +13,7 @@ import pytest
 from scipy import stats
 
 from testbed.codecs.bits import PayloadError
-from testbed.codecs.verification import write_verdict
+from testbed.codecs.verification import write_verification
 from testbed.decoding.randomness import KeyedRandomness
 from testbed.decoding.sampling import Sampling, distribution
 from testbed.methods.gumbel import Gumbel
@@ -133,7 +133,7 @@ class DevicesToken(Gumbel):
             yield answer
             return
         verifier.text[-1] = token = upload[0] >> 6  # γ is 1, an id has two bits
-        yield Answer(write_verdict(accepted, token, drafts, self.vocabulary_size))
+        yield Answer(write_verification(accepted, token, drafts, self.vocabulary_size))
 
 
 def test_emitting_the_devices_token_is_caught():

@@ -9,7 +9,7 @@ import pytest
 from testbed.codecs.bits import width
 from testbed.codecs.token_tree import Tree, TreeCodec
 from testbed.codecs.truncated import Truncated
-from testbed.codecs.verification import read_verdict
+from testbed.codecs.verification import read_verification
 from testbed.decoding.sampling import Sampling
 from tests.support.toy import PROMPT, task
 from tests.support.wire import B_ID, Line, V, decode_noting
@@ -107,7 +107,7 @@ def test_counts_of_a_tree_agree_with_what_crossed_the_line(branches, replacement
     accepted = verified = 0
     rounds = trees(line, branches, replacement, Truncated(V, top_k=5))
     for tree, down in zip(rounds, line.down, strict=True):
-        number, _ = read_verdict(down, len(tree) - 1, V)
+        number, _ = read_verification(down, len(tree) - 1, V)
         path = tree[number].path
         accepted += len(path)
         verified += len(path) + bool(tree[number].candidates)

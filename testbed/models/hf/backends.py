@@ -26,7 +26,7 @@ With int8 matrices are in fp32 when this is measured.
 """
 
 
-class Network(Protocol):
+class CausalLM(Protocol):
     """Something that reads tokens and keeps what it needs of them in a cache."""
 
     def new_cache(self) -> Any:
@@ -55,19 +55,19 @@ class Whole:
         self._device = torch.device("cpu") if embedding.is_meta else embedding.device
 
     def new_cache(self) -> DynamicCache:
-        """See Network."""
+        """See CausalLM."""
         return new_cache()
 
     def length(self, cache: DynamicCache) -> int:
-        """See Network."""
+        """See CausalLM."""
         return int(cache.get_seq_length())
 
     def cut(self, cache: DynamicCache, surplus: int) -> None:
-        """See Network."""
+        """See CausalLM."""
         cut(cache, surplus)
 
     def forward(self, tokens: torch.Tensor, cache: DynamicCache, keep: int) -> torch.Tensor:
-        """See Network."""
+        """See CausalLM."""
         out = self._network(
             tokens[None].to(self._device),
             past_key_values=cache,
@@ -84,7 +84,7 @@ class Whole:
 
 def quickest(
     network: Any, name: str, dtype: Dtype, device: Device, operator_from: int | None
-) -> Network:
+) -> CausalLM:
     """The quickest way to run `network` here, which must not be used otherwise from now on.
 
     Passes over `operator_from` tokens and more multiply by the operator of `operators`.
@@ -113,7 +113,7 @@ def operators(dtype: Dtype) -> tuple[Replace, Replace]:
     return _unchanged, ReorderedLinear
 
 
-def taken_apart(network: Any, name: str, dtype: Dtype, device: Device) -> Network:
+def taken_apart(network: Any, name: str, dtype: Dtype, device: Device) -> CausalLM:
     """`network` with as little around its operators as possible: on a CPU a Llama in pieces.
 
     Raises TestbedError when that does not compute what transformers does.
@@ -146,7 +146,7 @@ def _is_llama(network: Any) -> bool:
 
 
 @torch.inference_mode()
-def _probe(network: Network, vocabulary_size: int) -> torch.Tensor:
+def _probe(network: CausalLM, vocabulary_size: int) -> torch.Tensor:
     """Logits at the end of two passes over a short text.
 
     Its tokens are from all over the vocabulary: those at the beginning are mostly special ones, on

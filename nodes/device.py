@@ -28,8 +28,8 @@ from testbed.models.compute.pace import Pace
 from testbed.output.terminal import say, write
 from testbed.protocol.channel import Channel, NoChannel
 from testbed.protocol.control import Begin, Decode, Failed, NodeEnd, Progress, Ready, Result
-from testbed.protocol.device_loop import decode
-from testbed.protocol.request import Task
+from testbed.protocol.device_loop import generate
+from testbed.protocol.request import DecodeRequest
 from testbed.transport.endpoint import to_connect
 from testbed.transport.zmq_client import ZmqChannel
 
@@ -74,7 +74,7 @@ def main() -> None:
         raise TestbedError(str(error)) from None
     options = dict(option(text) for text in args.option)
     draft = load_warm(args.model, "draft")
-    task = Task(
+    task = DecodeRequest(
         method=args.method,
         options=options,
         sampling=sampling,
@@ -89,7 +89,13 @@ def main() -> None:
 
 
 def by_hand(
-    task: Task, prompt: str, draft: Model, channel: Channel, *, timeout: float, pace: Pace | None
+    task: DecodeRequest,
+    prompt: str,
+    draft: Model,
+    channel: Channel,
+    *,
+    timeout: float,
+    pace: Pace | None,
 ) -> None:
     """Decode one text and print it as it comes."""
     write(prompt)
@@ -104,7 +110,7 @@ def by_hand(
         printed = text
 
     try:
-        decoded = decode(
+        decoded = generate(
             task,
             draft.encode(prompt),
             draft,
@@ -169,7 +175,7 @@ class Follower:
 
     def _decode(self, command: Decode) -> None:
         begin = clock.now()
-        decoded = decode(
+        decoded = generate(
             command.task,
             command.prompt,
             self._draft,

@@ -16,7 +16,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogFormatter, LogFormatterMathtext, LogLocator, NullFormatter
 
 from testbed.analysis.generations import STAR, Point, Sample, merged, n_of, points_of, why_empty
-from testbed.output.formatting import short
+from testbed.output.formatting import shorten
 from testbed.output.visible import in_one_line
 from testbed.results.directory import Results
 from testbed.scenario.sweep import namer
@@ -112,7 +112,7 @@ def plain(text: str, longest: int = 200) -> str:
 
     Legends leave out what begins with an underscore.
     """
-    shown = short(in_one_line(text), longest)
+    shown = shorten(in_one_line(text), longest)
     return f" {shown}" if shown.startswith("_") else shown
 
 
@@ -233,8 +233,8 @@ def applied() -> AbstractContextManager[None]:
 
 
 def name_of(sample: Sample, labels: list[str]) -> str:
-    """The name of a method in short lines, with a star where suspect generations of it count."""
-    return textwrap.fill(short(look(sample.method, labels).name, 60), 20) + sample.star
+    """The name of a method in shorten lines, with a star where suspect generations of it count."""
+    return textwrap.fill(shorten(look(sample.method, labels).name, 60), 20) + sample.star
 
 
 def name_methods(axes: Axes, samples: Sequence[Sample]) -> None:

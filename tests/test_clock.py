@@ -15,7 +15,7 @@ from testbed.events import Tracer, read_events
 from testbed.methods import base as methods
 from testbed.models.compute import paced_reader
 from testbed.models.compute.pace import Pace
-from testbed.protocol.device_loop import decode
+from testbed.protocol.device_loop import generate
 from testbed.protocol.verifier_server import VerifierServer
 from testbed.transport.in_process import InProcessChannel
 from testbed.transport.zmq_client import harden, send_heartbeats
@@ -83,7 +83,7 @@ class Spy(drafting.DraftLength):
     """Drafts three tokens, and remembers what it learnt."""
 
     def __init__(self) -> None:
-        self.outcomes: list[drafting.Outcome] = []
+        self.outcomes: list[drafting.RoundOutcome] = []
 
     def more(self, drafts):
         return len(drafts) < 3
@@ -109,7 +109,7 @@ def test_what_a_policy_learns_and_what_is_traced_does_not_depend_on_the_dilation
         draft, target = similar_models(5)
         path = tmp_path / f"{factor}.jsonl"
         server = VerifierServer(target, pace=Pace(8e-3, 1e-3))
-        decoded = decode(
+        decoded = generate(
             task(method, 12), PROMPT, draft, InProcessChannel(server), timeout=60,
             trace=Tracer("device", path), pace=Pace(3e-3, 1e-3),
         )  # fmt: skip

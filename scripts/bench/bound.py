@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from limits import Figure, command
+from limits import BenchResult, command
 from rich.console import Console
 from rich.table import Table
 
@@ -33,7 +33,7 @@ METHODS = ("cloud_ar", "dssd", "dssd_lean", "ksqs", "tslt")
 MEDIAN, WORST = 1.05, 1.15
 
 
-def bench_grid() -> Iterator[Figure]:
+def bench_grid() -> Iterator[BenchResult]:
     """One run of all methods at each point."""
     way = {"queue": "1MiB"}
     scenario: dict[str, Any] = {
@@ -69,13 +69,13 @@ def bench_grid() -> Iterator[Figure]:
         table.add_row(link, *(f"{ratios.get((link, method), float('nan')):.3f}"
                               for method in METHODS))  # fmt: skip
     Console().print(table)
-    yield Figure("runs that are not valid", sum(row.verdict == "invalid" for row in rows), 0, "",
-                 "; ".join(verdict.reasons[:1]))  # fmt: skip
-    yield Figure(
+    invalid = sum(row.verdict == "invalid" for row in rows)
+    yield BenchResult("runs that are not valid", invalid, 0, "", "; ".join(verdict.reasons[:1]))
+    yield BenchResult(
         "round time over its bound, median", statistics.median(ratios.values()), MEDIAN, ""
     )
     worst = max(ratios, key=lambda place: ratios[place])
-    yield Figure("the same, worst", ratios[worst], WORST, "", " ".join(worst))
+    yield BenchResult("the same, worst", ratios[worst], WORST, "", " ".join(worst))
 
 
 def _link(row: Row) -> str:

@@ -49,7 +49,7 @@ from testbed.decoding.randomness import KeyedRandomness
 from testbed.decoding.sampling import Probabilities, Sampling, distribution
 from testbed.decoding.supports import top_k
 from testbed.errors import TestbedError
-from testbed.models.cached_reader import Reader
+from testbed.models.cached_reader import CachedReader
 from testbed.models.load import load_model
 from testbed.models.store.catalog import resolve
 from testbed.models.store.fetch import DEFAULT_MODEL
@@ -191,7 +191,7 @@ def smollm2() -> list[Probabilities]:
     prompts = yaml.safe_load(PROMPTS.read_text())["prompts"]
     found: list[Probabilities] = []
     for number, prompt in enumerate(prompts):
-        text, reader = model.encode(prompt), Reader(model.session())
+        text, reader = model.encode(prompt), CachedReader(model.session())
         random = KeyedRandomness(1, 0, f"bench/{number}")
         for _ in range(-(-POSITIONS // len(prompts))):
             q = distribution(reader.logits(text)[-1], Sampling())

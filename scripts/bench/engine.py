@@ -34,7 +34,7 @@ from typing import Any
 
 import msgspec
 import yaml
-from limits import Figure, command
+from limits import BenchResult, command
 
 from testbed.decoding.sampling import Sampling
 from testbed.events import Tracer, read_events
@@ -50,8 +50,8 @@ from testbed.models.store.catalog import DEFAULT_DRAFT, resolve
 from testbed.models.store.fetch import DEFAULT_MODEL
 from testbed.prompts.file import File
 from testbed.protocol.control import Begin, Decode, Progress, Ready, Result
-from testbed.protocol.device_loop import Decoded, decode
-from testbed.protocol.request import Task
+from testbed.protocol.device_loop import Decoded, generate
+from testbed.protocol.request import DecodeRequest
 from testbed.protocol.verifier_server import VerifierServer
 from testbed.transport.in_process import InProcessChannel
 
@@ -107,9 +107,9 @@ def default_pair(dtype: Dtype, threads: int) -> tuple[HuggingFaceSpec, HuggingFa
     return with_operators(target), with_operators(draft)
 
 
-def task(method: str, temperature: float, **options: Any) -> Task:
+def task(method: str, temperature: float, **options: Any) -> DecodeRequest:
     """A text of TOKENS tokens."""
-    return Task(
+    return DecodeRequest(
         method=method,
         options=options,
         sampling=Sampling(temperature),
@@ -131,10 +131,10 @@ class Pair:
         for model in (self.target, self.draft):
             model.warm_up([0] * 32, DRAFTS + 1)
 
-    def decode(self, task: Task, prompt: list[int]) -> Decoded:
+    def decode(self, task: DecodeRequest, prompt: list[int]) -> Decoded:
         """One text."""
         channel = InProcessChannel(self._server)
-        return decode(task, prompt, self.draft, channel, timeout=60, trace=Tracer("device"))
+        return generate(task, prompt, self.draft, channel, timeout=60, trace=Tracer("device"))
 
 
 class Assisted:
@@ -191,7 +191,7 @@ class Assisted:
         return text[0, len(prompt) :].tolist(), time.monotonic() - began
 
 
-def bench_assisted() -> Iterator[Figure]:
+def bench_assisted() -> Iterator[BenchResult]:
     """Text by text, one after the other."""
     pair = Pair("fp32")
     assisted = Assisted()
@@ -205,7 +205,7 @@ def bench_assisted() -> Iterator[Figure]:
             ours.add(decoded)
             theirs.tokens, theirs.seconds = theirs.tokens + len(tokens), theirs.seconds + seconds
             same += decoded.tokens == tokens
-        yield Figure(
+        yield BenchResult(
             f"assisted generation, temperature {temperature:g}: our tokens/s over theirs",
             float(ours) / float(theirs),
             ASSISTED,
@@ -216,7 +216,7 @@ def bench_assisted() -> Iterator[Figure]:
         )
 
 
-def bench_target() -> Iterator[Figure]:
+def bench_target() -> Iterator[BenchResult]:
     """All lengths and the target alone, text by text; of each text the fastest time counts."""
     dtypes: tuple[Dtype, ...] = ("bf16", "fp32")
     for dtype in dtypes:
@@ -234,7 +234,7 @@ def bench_target() -> Iterator[Figure]:
                 speed.add(min((text[name] for text in texts), key=lambda text: text.times[-1]))
         best = max(drafting, key=lambda length: float(speeds[length]))
         alone, confident = float(speeds["alone"]), speeds["confident"]
-        yield Figure(
+        yield BenchResult(
             f"target alone, {dtype}: tokens/s with the draft over those without",
             float(speeds[best]) / alone,
             ALONE if dtype == "bf16" else None,
@@ -243,7 +243,7 @@ def bench_target() -> Iterator[Figure]:
             + " ".join(f"{float(speeds[length]):.1f}" for length in drafting),
             at_least=True,
         )
-        yield Figure(
+        yield BenchResult(
             f"target alone, {dtype}: the same, drafting while the draft is confident",
             float(confident) / alone,
             None,
@@ -255,7 +255,7 @@ def bench_target() -> Iterator[Figure]:
         yield predicted(pair, dtype, drafting[best], int(best))
 
 
-def predicted(pair: Pair, dtype: Dtype, drafting: Task, length: int) -> Figure:
+def predicted(pair: Pair, dtype: Dtype, drafting: DecodeRequest, length: int) -> BenchResult:
     """How fast rounds are, against what passes timed in turns with them come to."""
     tokens, rounds, ratios, passes = 0, 0, [], []
     for prompt in prompts():
@@ -270,7 +270,7 @@ def predicted(pair: Pair, dtype: Dtype, drafting: Task, length: int) -> Figure:
         statistics.median(getattr(cost, name) for cost in passes) * 1e3
         for name in ("draft", "verification", "single")
     )
-    return Figure(
+    return BenchResult(
         f"target alone, {dtype}: speed of rounds behind the first over the predicted one",
         statistics.median(ratios),
         PREDICTED,
@@ -348,7 +348,7 @@ class Nodes:
     def __exit__(self, *error: object) -> None:
         self._stack.close()
 
-    def decode(self, task: Task, prompt: list[int]) -> Result:
+    def decode(self, task: DecodeRequest, prompt: list[int]) -> Result:
         """One text."""
         self._device.send(Decode(task, prompt))
         while isinstance(report := self._device.receive(60), Progress):
@@ -370,7 +370,7 @@ class Nodes:
         return node
 
 
-def bench_processes() -> Iterator[Figure]:
+def bench_processes() -> Iterator[BenchResult]:
     """Text by text, here and there; p̂ goes down in fp32."""
     pair = Pair("fp32", threads=1)
     with Nodes(*default_pair("fp32", threads=1)) as nodes:
@@ -385,7 +385,7 @@ def bench_processes() -> Iterator[Figure]:
             together.add(here)
             apart.tokens += len(there.tokens)
             apart.seconds += there.times[-1]
-    yield Figure(
+    yield BenchResult(
         "dssd in two processes: tokens/s over those in one",
         float(apart) / float(together),
         APART_FROM_ONE,
@@ -395,7 +395,7 @@ def bench_processes() -> Iterator[Figure]:
     )
 
 
-def bench_start() -> Iterator[Figure]:
+def bench_start() -> Iterator[BenchResult]:
     """Runs as a user starts them; the second of two, as the first reads files from the disk."""
     models: dict[str, dict[str, Any]] = {
         "default pair": {"target": DEFAULT_MODEL, "draft": DEFAULT_DRAFT},
@@ -403,7 +403,7 @@ def bench_start() -> Iterator[Figure]:
     }
     for name, limit in START.items():
         seconds = [first_token(models[name]) for _ in range(2)]
-        yield Figure(f"first token of the {name} after", seconds[1], limit, "s")
+        yield BenchResult(f"first token of the {name} after", seconds[1], limit, "s")
 
 
 def first_token(models: dict[str, Any]) -> float:
@@ -430,7 +430,7 @@ def first_token(models: dict[str, Any]) -> float:
         return float(commits[0] - began) * 1e-9
 
 
-def bench_memory() -> Iterator[Figure]:
+def bench_memory() -> Iterator[BenchResult]:
     """One text with dssd."""
     target, draft = default_pair("fp32", threads=1)
     pairs: dict[str, tuple[ModelSpec, ModelSpec]] = {
@@ -440,10 +440,12 @@ def bench_memory() -> Iterator[Figure]:
     for name, limit in MEMORY.items():
         with Nodes(*pairs[name]) as nodes:
             nodes.decode(task("dssd", 1.0, draft_length=DRAFTS), [1] * 32)
-            yield Figure(f"device process with the {name}, peak", nodes.device_peak(), limit, "MB")
+            yield BenchResult(
+                f"device process with the {name}, peak", nodes.device_peak(), limit, "MB"
+            )
 
 
-BENCHES: dict[str, Callable[[], Iterator[Figure]]] = {
+BENCHES: dict[str, Callable[[], Iterator[BenchResult]]] = {
     "assisted": bench_assisted,
     "target": bench_target,
     "processes": bench_processes,

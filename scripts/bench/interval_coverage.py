@@ -32,7 +32,7 @@ from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
-from limits import Figure, command
+from limits import BenchResult, command
 from numpy.typing import NDArray
 from scipy.special import digamma, polygamma
 
@@ -147,7 +147,7 @@ def covered(cell: Cell, count: int, random: np.random.Generator) -> tuple[float,
     return share(count, holds)
 
 
-def bench_coverage() -> Iterator[Figure]:
+def bench_coverage() -> Iterator[BenchResult]:
     """The lowest and highest coverage of each kind of interval."""
     random = np.random.default_rng(1)
     found: dict[tuple[str, str], list[tuple[float, Cell]]] = {}
@@ -170,7 +170,7 @@ def bench_coverage() -> Iterator[Figure]:
         wide = not group.endswith(f" {USUAL:g}")
         again = [(*covered(cell, AGAIN, random), cell) for _, cell in ranked[:WORST]]
         lowest, error, cell = min(again, key=lambda each: each[0])
-        yield Figure(
+        yield BenchResult(
             f"{kind}, {group}: lowest of {len(cells)}", lowest, LEAST_WIDE if wide else LEAST, "%",
             f"± {error:.1f}; {cell}", at_least=True,
         )  # fmt: skip
@@ -178,7 +178,7 @@ def bench_coverage() -> Iterator[Figure]:
         highest, error, cell = max(again, key=lambda each: each[0])
         mean = sum(coverage for coverage, _ in cells) / len(cells)
         within = sum(coverage <= MOST for coverage, _ in cells) / len(cells)
-        yield Figure(
+        yield BenchResult(
             f"{kind}, {group}: highest", highest,
             None if kind == "crossed" else MOST, "%",
             f"± {error:.1f}; {cell}; mean {mean:.1f}, {100 * within:.0f} % of them up to {MOST:g}",
@@ -236,7 +236,7 @@ def _excludes(values: Floats, counts: Floats, level: float) -> NDArray[np.bool_]
     return excludes
 
 
-def bench_claims() -> Iterator[Figure]:
+def bench_claims() -> Iterator[BenchResult]:
     """The highest rate of false claims."""
     random = np.random.default_rng(2)
     few = (min(SPREADS), USUAL, max(SPREADS))
@@ -252,7 +252,7 @@ def bench_claims() -> Iterator[Figure]:
         ranked = sorted(cells, key=lambda cell: measure(cell, SIMULATIONS, random, methods)[0])
         again = [(*measure(cell, AGAIN, random, methods), cell) for cell in ranked[-WORST:]]
         highest, error, cell = max(again, key=lambda each: each[0])
-        yield Figure(
+        yield BenchResult(
             f"{what} of {methods} alike: most false claims of {len(cells)}", highest,
             round(FALSE + 2 * error, 1), "%", f"± {error:.1f}; {cell}",
         )  # fmt: skip

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import yaml
-from limits import Figure, command
+from limits import BenchResult, command
 
 from testbed.experiment.launcher import launch
 from testbed.results.directory import Results
@@ -52,25 +52,27 @@ SCENARIO = {
 }
 
 
-def bench_jobs() -> Iterator[Figure]:
+def bench_jobs() -> Iterator[BenchResult]:
     """The same sweep, with one job and with several."""
     with tempfile.TemporaryDirectory() as folder:
         alone, alone_s = run(Path(folder), 1)
         side_by_side, side_by_side_s = run(Path(folder), JOBS)
         ratio = alone_s / side_by_side_s
         note = f"{alone_s:.0f} s and {side_by_side_s:.0f} s"
-        yield Figure(f"{JOBS} jobs, as fast as one", ratio, FASTER, "times", note, at_least=True)
+        yield BenchResult(
+            f"{JOBS} jobs, as fast as one", ratio, FASTER, "times", note, at_least=True
+        )
         differ = set(texts(alone)) ^ set(texts(side_by_side))
         note = f"of {len(texts(alone))}"
-        yield Figure("texts that differ or are missing", len(differ), 0, "", note)
+        yield BenchResult("texts that differ or are missing", len(differ), 0, "", note)
         for name, results in (("1 job", alone), (f"{JOBS} jobs", side_by_side)):
             rows = results.summary().rows
             bad = [row for row in rows if row.verdict != "valid"]
             reasons = results.verdict().reasons
             note = f"of {len(rows)}; {results.verdict().level} {reasons[0] if reasons else ''}"
-            yield Figure(f"{name}, rows that are not valid", len(bad), 0, "", note)
+            yield BenchResult(f"{name}, rows that are not valid", len(bad), 0, "", note)
             again = sum(row.again for row in rows)
-            yield Figure(f"{name}, texts decoded once more", again, None, "")
+            yield BenchResult(f"{name}, texts decoded once more", again, None, "")
 
 
 def run(folder: Path, jobs: int) -> tuple[Results, float]:

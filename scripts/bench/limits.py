@@ -13,7 +13,7 @@ from rich.table import Table
 
 
 @dataclass(frozen=True)
-class Figure:
+class BenchResult:
     """One line of the table. Without a limit it is there to be read."""
 
     what: str
@@ -32,11 +32,11 @@ class Figure:
         return self.measured >= self.limit if self.at_least else self.measured <= self.limit
 
 
-Benches: TypeAlias = Mapping[str, Callable[[], Iterator[Figure]]]
+Benches: TypeAlias = Mapping[str, Callable[[], Iterator[BenchResult]]]
 """By the names to choose them by."""
 
 
-def _table(figures: list[Figure]) -> Table:
+def _table(figures: list[BenchResult]) -> Table:
     """All of them for people."""
     shown = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for header in ("what", "measured", "limit", "ratio", ""):
@@ -63,7 +63,7 @@ def command(description: str | None, benches: Benches) -> None:
     wanted = parser.parse_args().only.split(",")
     if unknown := [name for name in wanted if name not in benches]:
         parser.error(f"--only: {unknown[0]!r} is not one; choose from {', '.join(benches)}")
-    figures: list[Figure] = []
+    figures: list[BenchResult] = []
     for name in wanted:
         found = list(benches[name]())
         Console(width=140).print(_table(found))

@@ -33,7 +33,7 @@ from rich.table import Table
 from testbed.calibration.bursts import SIZES, burst_times, measure_bursts
 from testbed.calibration.changes import measure_changes
 from testbed.calibration.delay import measure_delay, measure_noise
-from testbed.calibration.link_bench import PAYLOAD, WAYS, Stage, once_more
+from testbed.calibration.link_bench import PAYLOAD, WAYS, LinkBench, retry_failed_checks
 from testbed.calibration.loss import measure_loss
 from testbed.calibration.probes import HEADERS, SMALL, ProbePath, ProbeTrain, send_paced
 from testbed.calibration.rate import measure_rate, measure_trace
@@ -44,12 +44,19 @@ from testbed.emulation.network import Network
 from testbed.emulation.relay_wire import RelayWire
 from testbed.emulation.sandbox import check_sandbox, enter, run_in_sandbox
 from testbed.emulation.topology import load_topology
-from testbed.host.realtime import be_punctual
+from testbed.host.realtime import enable_realtime
 from testbed.links.gilbert_elliott import GilbertElliott
 from testbed.links.jitter import Jitter
 from testbed.links.mahimahi_trace import DeliveryTrace
 from testbed.links.spec import Duplex, LinkSpec
-from testbed.results.link_check import Check, burst_tolerance, figure, judge, limits, tolerance
+from testbed.results.link_check import (
+    Check,
+    burst_tolerance,
+    format_limits,
+    format_value,
+    judge,
+    tolerance,
+)
 
 COLUMNS = ("relay", "guest", "host", "tclink")
 BACKENDS = {"relay": "relay", "guest": "guest netem", "host": "netem"}
@@ -72,7 +79,7 @@ def ours(column: str, trace: Path) -> Iterator[Labelled]:
     duplex = Duplex(LinkSpec(), LinkSpec())
     with (
         Network(load_topology("edge"), {"radio": duplex}, BACKENDS[column], 1) as network,
-        Stage(network, network.declared[0]) as stage,
+        LinkBench(network, network.declared[0]) as stage,
     ):
         checks, noise = measure_noise(stage)
         yield from labelled(checks, ("unshaped", "unshaped"))
@@ -88,11 +95,11 @@ def ours(column: str, trace: Path) -> Iterator[Labelled]:
             yield from labelled(measure_rate(stage), rate_names(rates))
         for losses in LOSSES:
             ask(stage, *(LinkSpec(loss=loss) for loss in losses))
-            checks = once_more(lambda: measure_loss(stage)[0])
+            checks = retry_failed_checks(lambda: measure_loss(stage)[0])
             yield from labelled(checks, tuple(map(loss_name, losses)))
         for laws in LAWS:
             ask(stage, *(LinkSpec(delay=0.03, jitter=Jitter(0.004, law)) for law in laws))
-            checks = once_more(lambda: measure_delay(stage, noise)[0])
+            checks = retry_failed_checks(lambda: measure_delay(stage, noise)[0])
             yield from labelled(checks, laws)
         ask(stage, LinkSpec(), LinkSpec())
         yield from labelled(measure_changes(stage)[0], ("up", "down"))
@@ -114,7 +121,7 @@ def ours(column: str, trace: Path) -> Iterator[Labelled]:
             yield from throughput(stage)
 
 
-def ask(stage: Stage, up: LinkSpec, down: LinkSpec) -> None:
+def ask(stage: LinkBench, up: LinkSpec, down: LinkSpec) -> None:
     """Let the checks that follow measure another link."""
     stage.asked = Duplex(up, down)
 
@@ -141,7 +148,7 @@ def loss_name(loss: float | GilbertElliott) -> str:
     return f"{loss * 100:g} % independent"
 
 
-def replay(stage: Stage, trace: Path) -> Iterator[Labelled]:
+def replay(stage: LinkBench, trace: Path) -> Iterator[Labelled]:
     """A Mahimahi trace, saturated; only the relay can."""
     rate = DeliveryTrace.read(trace, "--trace")
     ask(stage, LinkSpec(rate=rate), LinkSpec())
@@ -149,7 +156,7 @@ def replay(stage: Stage, trace: Path) -> Iterator[Labelled]:
         yield f"Mahimahi: {check.name}", check
 
 
-def throughput(stage: Stage) -> Iterator[Labelled]:
+def throughput(stage: LinkBench) -> Iterator[Labelled]:
     """100 Mbit/s both ways at once through a relay that logs every packet."""
     assert isinstance(stage.wire, RelayWire)
     rate = 1.2 * THROUGHPUT
@@ -198,7 +205,7 @@ def throughput(stage: Stage) -> Iterator[Labelled]:
     )
 
 
-def flood(stage: Stage, way: str) -> subprocess.Popen[bytes]:
+def flood(stage: LinkBench, way: str) -> subprocess.Popen[bytes]:
     """Start a process that sends packets of 1,400 B at a steady rate."""
     ends = (stage.link.node1, stage.link.node2)
     source, target = ends if way == "up" else (ends[1], ends[0])
@@ -298,11 +305,12 @@ MEASURES: dict[str, Callable[[Path], Iterator[Labelled]]] = {
 
 def measure(column: str, trace: Path, out: Path) -> None:
     """One column, inside a sandbox; its checks go to `out`."""
-    be_punctual()
+    enable_realtime()
     found = {}
     for label, check in MEASURES[column](trace):
         print(
-            f"  {column}: {label}: {figure(check.measured, check.unit)} {check.outcome}", flush=True
+            f"  {column}: {label}: {format_value(check.measured, check.unit)} {check.outcome}",
+            flush=True,
         )
         found[label] = check
     out.write_bytes(msgspec.json.encode(found))
@@ -337,9 +345,9 @@ def table(columns: dict[str, dict[str, Check]]) -> Table:
                 continue
             colour = "green" if check.outcome == "ok" else "red"
             mark = "" if check.outcome == "ok" else " ✗"
-            cells.append(f"[{colour}]{figure(check.measured, check.unit)}{mark}[/]")
-        asked = figure(first.requested, first.unit)
-        shown.add_row(label, asked, limits(first), *cells)
+            cells.append(f"[{colour}]{format_value(check.measured, check.unit)}{mark}[/]")
+        asked = format_value(first.requested, first.unit)
+        shown.add_row(label, asked, format_limits(first), *cells)
     return shown
 
 
@@ -385,7 +393,10 @@ def main() -> None:
         for label, check in checks.items()
         if check.outcome == "failed" and column != "tclink"
     ]
-    print(f"{len(failed)} of ours over their limits" + "".join(f"\n  {each}" for each in failed))
+    print(
+        f"{len(failed)} of ours over their format_limits"
+        + "".join(f"\n  {each}" for each in failed)
+    )
     sys.exit(3 if failed else 0)
 
 

@@ -21,12 +21,12 @@ from pathlib import Path
 
 import numpy as np
 import yaml
-from limits import Figure, command
+from limits import BenchResult, command
 
 from testbed.events import Tracer, read_events
 from testbed.experiment.launcher import launch
 from testbed.host.realtime import exact_timers
-from testbed.models.cached_reader import Reader
+from testbed.models.cached_reader import CachedReader
 from testbed.models.compute.pace import Pace
 from testbed.models.compute.paced_reader import Passes
 from testbed.models.synthetic import SyntheticModel
@@ -66,14 +66,14 @@ SCENARIO = {
 }
 
 
-def bench_pace() -> Iterator[Figure]:
+def bench_pace() -> Iterator[BenchResult]:
     """Passes as a node makes them, over a model that takes next to no time."""
     exact_timers()
     for pace in PACES:
         late = lateness(pace) * 1e3
         name = f"pass of {pace}, late by"
-        yield Figure(f"{name}, median", float(np.median(late)), MEDIAN, "ms")
-        yield Figure(f"{name}, p99", float(np.quantile(late, 0.99)), P99, "ms")
+        yield BenchResult(f"{name}, median", float(np.median(late)), MEDIAN, "ms")
+        yield BenchResult(f"{name}, p99", float(np.quantile(late, 0.99)), P99, "ms")
 
 
 def lateness(pace: Pace) -> np.ndarray:
@@ -83,7 +83,7 @@ def lateness(pace: Pace) -> np.ndarray:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "events.jsonl")
         with contextlib.closing(Tracer("bench", path)) as trace:
-            passes = Passes(Reader(model.session()), trace, "", pace)
+            passes = Passes(CachedReader(model.session()), trace, "", pace)
             for number in range(WARM + PASSES):
                 text += [0] * (BLOCK if number % 2 else 1)
                 with passes.over(text):
@@ -92,7 +92,7 @@ def lateness(pace: Pace) -> np.ndarray:
     return np.array([event["dur"] * 1e-9 - pace.seconds(event["tokens"]) for event in events])
 
 
-def bench_dilation() -> Iterator[Figure]:
+def bench_dilation() -> Iterator[BenchResult]:
     """A whole run at each dilation."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "scenario.yaml")
@@ -106,7 +106,7 @@ def bench_dilation() -> Iterator[Figure]:
         speeds[factor] = (speed, worst(row.verdict for row in mine))
     fastest = max(speed for speed, _ in speeds.values())
     for factor, (speed, verdict) in speeds.items():
-        yield Figure(
+        yield BenchResult(
             f"dilation {factor}, slower than the fastest by",
             100 * (1 - speed / fastest),
             100 * APART,

@@ -18,11 +18,11 @@ from pathlib import Path
 
 import msgspec
 import torch
-from limits import Figure, command
+from limits import BenchResult, command
 
 from testbed.host.environment import threads_per_node
 from testbed.models.cpu.operators import with_operators
-from testbed.models.hf.backends import CausalLM, Whole
+from testbed.models.hf.backends import CausalLM, TransformersBackend
 from testbed.models.hf.model import HuggingFaceModel, load_network
 from testbed.models.store.catalog import resolve
 from testbed.models.store.fetch import DEFAULT_MODEL
@@ -32,7 +32,7 @@ BEHIND, TIMES = 64, 15  # tokens that passes stand behind, and passes of each le
 SLOWER = 1.05
 
 
-def bench_passes() -> Iterator[Figure]:
+def bench_passes() -> Iterator[BenchResult]:
     """By the operators that are chosen for this machine."""
     spec = with_operators(
         msgspec.structs.replace(resolve(DEFAULT_MODEL), threads=threads_per_node())
@@ -41,10 +41,10 @@ def bench_passes() -> Iterator[Figure]:
     ours = HuggingFaceModel(
         spec.path, spec.name, threads=spec.threads, operator_from=spec.operators.from_tokens
     ).network
-    theirs = Whole(load_network(Path(spec.path), spec.name, "fp32", (), "cpu"))
+    theirs = TransformersBackend(load_network(Path(spec.path), spec.name, "fp32", (), "cpu"))
     for tokens in LENGTHS:
         took = medians([ours, theirs], tokens)
-        yield Figure(
+        yield BenchResult(
             f"fp32 over {tokens} token{'s' * (tokens > 1)}: our time over transformers'",
             took[0] / took[1],
             SLOWER,

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from limits import Figure, command
+from limits import BenchResult, command
 
 from testbed.analysis.phases import PHASES
 from testbed.audit.captures import Entry
@@ -40,7 +40,7 @@ METHODS = ("cloud_ar", "dsd", "dssd", "qs", "ksqs")
 KEY = "links.radio.up.rate"
 
 
-def bench(points: int, methods: int, repeats: int) -> Iterator[Figure]:
+def bench(points: int, methods: int, repeats: int) -> Iterator[BenchResult]:
     """Write 100 runs, and a report of them as a user would."""
     with tempfile.TemporaryDirectory() as folder:
         results = make_runs(Path(folder), points, METHODS[:methods], repeats)
@@ -50,8 +50,8 @@ def bench(points: int, methods: int, repeats: int) -> Iterator[Figure]:
         size = (results.path / "report.html").stat().st_size
     runs = points * methods * repeats
     what = f"{runs} runs: {points} points, {methods} methods, {repeats} times"
-    yield Figure(f"{what}: written in", seconds, SECONDS, "s")
-    yield Figure(f"{what}: size", size / 1e6, BYTES / 1e6, "MB")
+    yield BenchResult(f"{what}: written in", seconds, SECONDS, "s")
+    yield BenchResult(f"{what}: size", size / 1e6, BYTES / 1e6, "MB")
 
 
 def make_runs(parent: Path, points: int, methods: tuple[str, ...], repeats: int) -> Results:

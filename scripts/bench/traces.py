@@ -25,15 +25,15 @@ from typing import Any
 
 import msgspec
 import yaml
-from limits import Figure, command
+from limits import BenchResult, command
 
 from testbed.audit.captures import Entry
 from testbed.decoding.sampling import Sampling
 from testbed.events import Tracer
 from testbed.experiment.launcher import launch
 from testbed.models.synthetic import SyntheticModel
-from testbed.protocol.device_loop import decode
-from testbed.protocol.request import Task
+from testbed.protocol.device_loop import generate
+from testbed.protocol.request import DecodeRequest
 from testbed.protocol.verifier_server import VerifierServer
 from testbed.results.directory import Results
 from testbed.scenario.load import load_scenario
@@ -46,7 +46,7 @@ LEAST = 0.98
 METHODS = ("dssd", "ksqs")
 
 
-def bench_events() -> Iterator[Figure]:
+def bench_events() -> Iterator[BenchResult]:
     """Each text with and without, one after the other, when the models know it already."""
     target, draft = (
         SyntheticModel(VOCABULARY, ACCEPTANCE, 0, role=role, name="synthetic")
@@ -62,7 +62,7 @@ def bench_events() -> Iterator[Figure]:
                 for traced in (True, False, True) if number % 2 else (False, True, False):
                     device = Tracer("device", path if traced else None)
                     server.trace = Tracer("cloud", path if traced else None)
-                    decoded = decode(
+                    decoded = generate(
                         text(method, number), [1], draft, InProcessChannel(server),
                         timeout=60, trace=device,
                     )  # fmt: skip
@@ -70,15 +70,15 @@ def bench_events() -> Iterator[Figure]:
                     device.close()
                     server.trace.close()
                 ratios.append(seconds[False] / seconds[True])
-            yield Figure(
+            yield BenchResult(
                 f"{method}: tokens/s with events over those without",
                 statistics.median(ratios), LEAST, "", at_least=True,
             )  # fmt: skip
 
 
-def text(method: str, number: int) -> Task:
+def text(method: str, number: int) -> DecodeRequest:
     """One text."""
-    return Task(
+    return DecodeRequest(
         method=method,
         options={},
         sampling=Sampling(1.0),
@@ -90,7 +90,7 @@ def text(method: str, number: int) -> Task:
     )
 
 
-def bench_captures() -> Iterator[Figure]:
+def bench_captures() -> Iterator[BenchResult]:
     """Whole runs in turns; their texts are the same."""
     ratios: dict[str, list[float]] = {method: [] for method in METHODS}
     with tempfile.TemporaryDirectory() as folder:
@@ -102,7 +102,7 @@ def bench_captures() -> Iterator[Figure]:
             for text, bare in seconds[False].items():
                 ratios[text[0]].append(bare / seconds[True][text])
     for method in METHODS:
-        yield Figure(
+        yield BenchResult(
             f"{method}: tokens/s with captures over those without",
             statistics.median(ratios[method]),
             None,
@@ -112,7 +112,7 @@ def bench_captures() -> Iterator[Figure]:
         )
 
 
-def bench_bytes() -> Iterator[Figure]:
+def bench_bytes() -> Iterator[BenchResult]:
     """All ledgers of two runs, and what the verdict says of them."""
     for loss in ("0%", "3%"):
         with tempfile.TemporaryDirectory() as folder:
@@ -123,14 +123,14 @@ def bench_bytes() -> Iterator[Figure]:
                 for entry in msgspec.json.decode(path.read_bytes(), type=list[Entry])
             ]
             wrong = [each for each in results.verdict().reasons if "busy" not in each]
-        yield Figure(
+        yield BenchResult(
             f"bytes without a use, loss {loss}",
             sum(abs(each.unaccounted) for each in entries),
             0,
             "B",
             f"of {sum(each.bytes for each in entries):,} B",
         )
-        yield Figure(f"disagreements, loss {loss}", len(wrong), 0, "", "; ".join(wrong[:1]))
+        yield BenchResult(f"disagreements, loss {loss}", len(wrong), 0, "", "; ".join(wrong[:1]))
 
 
 def run(folder: Path, *, capture: bool, loss: str) -> Results:

@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 import numpy as np
-from limits import Figure, command
+from limits import BenchResult, command
 from numpy.lib.introspect import opt_func_info
 
 from testbed.codecs.base import Drawn
@@ -44,7 +44,7 @@ RACE = 4
 LEFT_OUT = "NPY_DISABLE_CPU_FEATURES"
 
 
-def bench_codecs() -> Iterator[Figure]:
+def bench_codecs() -> Iterator[BenchResult]:
     """All steps of one draft together; each of them is in the note."""
     for precision, limit in CODECS.items():
         codec = Dense(precision, V)
@@ -61,7 +61,7 @@ def bench_codecs() -> Iterator[Figure]:
         yield slowest(f"{precision}: quantise, encode, decode", steps, limit)
 
 
-def bench_race() -> Iterator[Figure]:
+def bench_race() -> Iterator[BenchResult]:
     """Over probabilities, as the verifier's, and over counts, as the device's."""
     race = KeyedRandomness(1, 0, "bench").race
     fine = Dense("fixed32", V)
@@ -71,14 +71,14 @@ def bench_race() -> Iterator[Figure]:
 
 def slowest(
     what: str, steps: Callable[[Probabilities], list[Callable[[], object]]], limit: float | None
-) -> Figure:
+) -> BenchResult:
     """Time all steps together, for the distribution for which they take longest."""
     found = {}
     for spread in SPREADS:
         logits = np.random.default_rng(1).normal(scale=spread, size=V)
         log, *times = in_turns(steps(distribution(logits, Sampling())))
         found[sum(times) / log] = f"{', '.join(f'{ms:.2f}' for ms in times)} ms; log {log:.2f} ms"
-    return Figure(what, max(found), limit, "logs", found[max(found)])
+    return BenchResult(what, max(found), limit, "logs", found[max(found)])
 
 
 def in_turns(steps: list[Callable[[], object]]) -> list[float]:

@@ -17,11 +17,11 @@ from typing import NamedTuple
 
 import msgspec
 
-from testbed.audit.link_counters import Reading
+from testbed.audit.link_counters import CounterSnapshot
 from testbed.emulation.network import Network
 from testbed.emulation.wire import DirectionCounters
 from testbed.pcap.byte_ledger import Book, Ledger
-from testbed.pcap.capture_index import Pair, books, write_captures
+from testbed.pcap.capture_index import CapturePair, books, write_captures
 from testbed.pcap.frames import Frame
 from testbed.pcap.tcpdump import Capture
 
@@ -44,12 +44,12 @@ class Entry(msgspec.Struct, kw_only=True):
         return self.bytes - self.uses.total
 
 
-class Counted(NamedTuple):
+class GenerationCounters(NamedTuple):
     """What was counted of a text, or of several decoded together."""
 
     prompt: int
-    before: Reading
-    after: Reading
+    before: CounterSnapshot
+    after: CounterSnapshot
     messages: dict[str, int] | None
     """Bytes of the messages that devices sent ("up") and got ("down"); None when some were sent
     twice, as a line broke."""
@@ -71,11 +71,11 @@ class Captures:
                     self._captures[link].append(Capture(inside, name, path))
             stack.pop_all()
 
-    def stop(self) -> dict[str, dict[str, Seen]]:
+    def stop(self) -> dict[str, dict[str, CapturedDirection]]:
         """End them all; what was seen, by link and way. Raises TestbedError if it is not whole."""
         try:
             pairs = {
-                link: Pair(first.stop(), second.stop())
+                link: CapturePair(first.stop(), second.stop())
                 for link, (first, second) in self._captures.items()
             }
         finally:
@@ -85,11 +85,11 @@ class Captures:
         sent = books(self._folder, pairs)
         return {link: self._seen(pair, *sent[link]) for link, pair in pairs.items()}
 
-    def _seen(self, pair: Pair, up: Book, down: Book) -> dict[str, Seen]:
+    def _seen(self, pair: CapturePair, up: Book, down: Book) -> dict[str, CapturedDirection]:
         first, second = pair.first.address, pair.second.address
         return {
-            "up": Seen(up, pair.second.frames(self._folder, first)),
-            "down": Seen(down, pair.first.frames(self._folder, second)),
+            "up": CapturedDirection(up, pair.second.frames(self._folder, first)),
+            "down": CapturedDirection(down, pair.first.frames(self._folder, second)),
         }
 
     def kill(self) -> None:
@@ -99,7 +99,7 @@ class Captures:
                 capture.kill()
 
 
-class Seen:
+class CapturedDirection:
     """One direction of a link: what its sender sent, and what of that arrived at the other host."""
 
     def __init__(self, book: Book, arrived: list[Frame]) -> None:
@@ -107,7 +107,7 @@ class Seen:
         self._sent = Series([sent.frame for sent in book.sent])
         self._arrived = Series(arrived)
 
-    def entry(self, counted: Counted, link: str, way: str) -> Entry:
+    def entry(self, counted: GenerationCounters, link: str, way: str) -> Entry:
         """What the bytes were for that were sent meanwhile."""
         begin, end = counted.before.until, counted.after.until
         frames, size = self._sent.between(begin, end)
@@ -116,7 +116,7 @@ class Seen:
             prompt=counted.prompt, link=link, way=way, frames=frames, bytes=size, uses=uses
         )
 
-    def differences(self, counted: Counted, link: str, way: str) -> Iterator[str]:
+    def differences(self, counted: GenerationCounters, link: str, way: str) -> Iterator[str]:
         """Where the link's counts are not those of the captures."""
         before, after = counted.before, counted.after
         first, last = (_way(reading, link, way) for reading in (before, after))
@@ -142,7 +142,9 @@ class Seen:
 
 
 def judge_captures(
-    seen: Mapping[str, Mapping[str, Seen]], counted: Counted, firsts: Collection[str]
+    seen: Mapping[str, Mapping[str, CapturedDirection]],
+    counted: GenerationCounters,
+    firsts: Collection[str],
 ) -> tuple[list[Entry], list[str]]:
     """What the bytes of all links were for, and why these figures are not to be believed.
 
@@ -179,6 +181,6 @@ class Series:
         return last - first, self._sums[last] - self._sums[first]
 
 
-def _way(reading: Reading, link: str, way: str) -> DirectionCounters:
+def _way(reading: CounterSnapshot, link: str, way: str) -> DirectionCounters:
     counters = reading.wires[link]
     return counters.up if way == "up" else counters.down

@@ -23,7 +23,7 @@ _PATIENCE = 5.0  # seconds to wait for that, beside what the links are asked to 
 
 
 @dataclass(frozen=True)
-class Reading:
+class CounterSnapshot:
     """The counters of all links, and the ns of testbed.clock between which they were read.
 
     A frame that was captured meanwhile may be in them or not.
@@ -34,7 +34,7 @@ class Reading:
     wires: dict[str, WireCounters]
 
 
-class Accountant:
+class LinkAudit:
     """Takes the links' counters before and after a text and compares all sources.
 
     links: the shaped ones.
@@ -69,12 +69,12 @@ class Accountant:
                 return
             before = after
 
-    def read(self) -> Reading:
+    def read(self) -> CounterSnapshot:
         """The counters of the shaped links as they are now."""
         since, wires = clock.now_ns(), self._take()
-        return Reading(since, clock.now_ns(), wires)
+        return CounterSnapshot(since, clock.now_ns(), wires)
 
-    def totals(self, after: Reading) -> dict[str, WireBytes]:
+    def totals(self, after: CounterSnapshot) -> dict[str, WireBytes]:
         """What each shaped link took in from `start` up to a reading."""
         before = self.before.wires
         return {name: _difference(before[name], wire) for name, wire in after.wires.items()}

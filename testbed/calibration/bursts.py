@@ -8,7 +8,7 @@ from __future__ import annotations
 import statistics
 import time
 
-from testbed.calibration.link_bench import WAYS, Stage
+from testbed.calibration.link_bench import WAYS, LinkBench
 from testbed.calibration.probes import HEADERS, PATIENCE, ProbePath, drain_until, drain_until_all
 from testbed.links.spec import LinkSpec, default_queue
 from testbed.results.link_check import Check, burst_tolerance
@@ -27,7 +27,7 @@ def only_rate(spec: LinkSpec) -> LinkSpec:
     return LinkSpec(rate=spec.rate, queue=default_queue(spec.mean_rate), mtu=spec.mtu)
 
 
-def measure_bursts(stage: Stage) -> list[Check]:
+def measure_bursts(stage: LinkBench) -> list[Check]:
     """From the first send to the last arrival, against bytes × 8 / rate; median of some bursts."""
     checks = []
     stage.put(only_rate)

@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 
-from testbed.calibration.link_bench import Stage
+from testbed.calibration.link_bench import LinkBench
 from testbed.calibration.probes import SMALL, ProbeTrain
 from testbed.links.schedule import Moment, Schedule
 from testbed.links.spec import LinkSpec
@@ -28,7 +28,7 @@ Steps = list[tuple[float, float]]
 """When each step should have come (monotonic clock, seconds), and the delay from then on."""
 
 
-def measure_changes(stage: Stage) -> tuple[list[Check], dict[str, ProbeTrain], Steps]:
+def measure_changes(stage: LinkBench) -> tuple[list[Check], dict[str, ProbeTrain], Steps]:
     """Steps of 2 ms each, both ways; how long after its time each is first seen."""
     stage.put(lambda spec: LinkSpec(mtu=spec.mtu))
     moments = []

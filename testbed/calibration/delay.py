@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from testbed.calibration.link_bench import WAYS, Stage
+from testbed.calibration.link_bench import WAYS, LinkBench
 from testbed.calibration.probes import SMALL, Floats, ProbeTrain
 from testbed.calibration.statistics import shape_distance
 from testbed.links.jitter import UNIFORM, Jitter, as_jitter
@@ -29,7 +29,7 @@ def only_delay(spec: LinkSpec) -> LinkSpec:
     return LinkSpec(delay=spec.delay, jitter=spec.jitter, mtu=spec.mtu)
 
 
-def measure_noise(stage: Stage) -> tuple[list[Check], dict[str, float]]:
+def measure_noise(stage: LinkBench) -> tuple[list[Check], dict[str, float]]:
     """What the link adds when asked for nothing; and per direction the range of that, p5 to p95."""
     stage.put(lambda spec: LinkSpec(mtu=spec.mtu))
     flights = stage.send(PROBES // 2, _APART, SMALL)
@@ -53,7 +53,7 @@ def measure_noise(stage: Stage) -> tuple[list[Check], dict[str, float]]:
 
 
 def measure_delay(
-    stage: Stage, noise: dict[str, float]
+    stage: LinkBench, noise: dict[str, float]
 ) -> tuple[list[Check], dict[str, ProbeTrain]]:
     """Median of the delay, and the law of the jitter where there is one."""
     stage.put(only_delay)
@@ -76,7 +76,7 @@ def law(spec: LinkSpec) -> Floats:
     return np.array([jitter.hold(spec.delay, float(u)) for u in _QUANTILES])
 
 
-def _median(stage: Stage, way: str, flight: ProbeTrain) -> Check:
+def _median(stage: LinkBench, way: str, flight: ProbeTrain) -> Check:
     spec = stage.spec(way)
     jitter = as_jitter(spec.jitter)
     asked = jitter.hold(spec.delay, 0.5)
@@ -97,7 +97,7 @@ def _median(stage: Stage, way: str, flight: ProbeTrain) -> Check:
     )
 
 
-def _shape(stage: Stage, way: str, flight: ProbeTrain, noise: float) -> Check:
+def _shape(stage: LinkBench, way: str, flight: ProbeTrain, noise: float) -> Check:
     spec = stage.spec(way)
     jitter = as_jitter(spec.jitter)
     name = "jitter, KS"

@@ -10,11 +10,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from testbed.audit.link_counters import Accountant
+from testbed.audit.link_counters import LinkAudit
 from testbed.calibration.bursts import measure_bursts
 from testbed.calibration.changes import measure_changes
 from testbed.calibration.delay import law, measure_delay, measure_noise
-from testbed.calibration.link_bench import WAYS, Stage, once_more
+from testbed.calibration.link_bench import WAYS, LinkBench, retry_failed_checks
 from testbed.calibration.load import measure_load
 from testbed.calibration.loss import measure_loss, measure_others
 from testbed.calibration.probes import Floats, ProbeTrain
@@ -38,21 +38,21 @@ _TOGETHER_EVERY = 2e-3  # seconds
 Say = Callable[[str], None]
 
 
-def calibrate_link(stage: Stage, say: Say) -> tuple[list[Check], list[Curves]]:
+def calibrate_link(stage: LinkBench, say: Say) -> tuple[list[Check], list[Curves]]:
     """Every check of one link, both directions; `say` is told what comes next."""
     curves = {way: Curves(stage.link.name, way) for way in WAYS}
     say("noise")
     checks, noise = measure_noise(stage)
     say("delay and jitter")
-    checks += once_more(lambda: _delay(stage, noise, curves))
+    checks += retry_failed_checks(lambda: _delay(stage, noise, curves))
     say("bursts")
     checks += measure_bursts(stage)
     say("rate")
     checks += measure_rate(stage)
     checks += _traces(stage, curves)
     say("loss")
-    checks += once_more(lambda: _loss(stage, curves))
-    checks += once_more(lambda: measure_others(stage))
+    checks += retry_failed_checks(lambda: _loss(stage, curves))
+    checks += retry_failed_checks(lambda: measure_others(stage))
     say("changes")
     changed, flights, steps = measure_changes(stage)
     checks += changed
@@ -69,7 +69,7 @@ def calibrate_link(stage: Stage, say: Say) -> tuple[list[Check], list[Curves]]:
     return checks, list(curves.values())
 
 
-def _delay(stage: Stage, noise: dict[str, float], curves: dict[str, Curves]) -> list[Check]:
+def _delay(stage: LinkBench, noise: dict[str, float], curves: dict[str, Curves]) -> list[Check]:
     checks, flights = measure_delay(stage, noise)
     for way, flight in flights.items():
         curves[way].delays = _quantiles(flight.delays)
@@ -77,7 +77,7 @@ def _delay(stage: Stage, noise: dict[str, float], curves: dict[str, Curves]) -> 
     return checks
 
 
-def _loss(stage: Stage, curves: dict[str, Curves]) -> list[Check]:
+def _loss(stage: LinkBench, curves: dict[str, Curves]) -> list[Check]:
     checks, flights = measure_loss(stage)
     for way, flight in flights.items():
         loss = stage.spec(way).loss
@@ -90,7 +90,7 @@ def _loss(stage: Stage, curves: dict[str, Curves]) -> list[Check]:
     return checks
 
 
-def _traces(stage: Stage, curves: dict[str, Curves]) -> list[Check]:
+def _traces(stage: LinkBench, curves: dict[str, Curves]) -> list[Check]:
     checks = []
     for way in WAYS:
         if isinstance(stage.spec(way).rate, DeliveryTrace):
@@ -101,7 +101,7 @@ def _traces(stage: Stage, curves: dict[str, Curves]) -> list[Check]:
     return checks
 
 
-def _order(stage: Stage) -> list[Check]:
+def _order(stage: LinkBench) -> list[Check]:
     name = "out of order"
     return [
         stage.judge(way, name, "packets", measured=float(stage.inversions[way]),
@@ -111,13 +111,13 @@ def _order(stage: Stage) -> list[Check]:
     ]  # fmt: skip
 
 
-def _books(stage: Stage) -> Check:
+def _books(stage: LinkBench) -> Check:
     """Traffic under all impairments at once; then sent = received + dropped, since the start."""
     stage.put(lambda spec: spec)
     before = dict(stage.inversions)
     stage.send(_TOGETHER, _TOGETHER_EVERY, min(stage.payload(way) for way in WAYS))
     stage.inversions = before  # judged above, and reordering may be asked for
-    accountant = Accountant(stage.network, [stage.link], [])
+    accountant = LinkAudit(stage.network, [stage.link], [])
     accountant.settle()
     verdict = Verdict()
     accountant.judge(verdict)

@@ -22,7 +22,7 @@ from testbed.links.profiles import find_profile
 from testbed.links.spec import Duplex, LinkSpec
 from testbed.output.terminal import say
 from testbed.results.directory import Results
-from testbed.results.link_check import figure, limits
+from testbed.results.link_check import format_limits, format_value
 from testbed.scenario.load import load_scenario
 
 REFERENCE = Duplex(
@@ -87,9 +87,9 @@ def tables(calibration: Calibration) -> Iterator[Table]:
             if (check.link, check.way) == (link, way):
                 shown.add_row(
                     check.name,
-                    figure(check.requested, check.unit),
-                    figure(check.measured, check.unit),
-                    limits(check),
+                    format_value(check.requested, check.unit),
+                    format_value(check.measured, check.unit),
+                    format_limits(check),
                     Text(check.outcome, _COLOURS[check.outcome]),
                 )
         yield shown

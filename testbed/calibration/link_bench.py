@@ -25,7 +25,7 @@ PAYLOAD = 1400
 _MOMENT = 1.0  # seconds
 
 
-class Stage:
+class LinkBench:
     """A probe path in each direction of a link, and a count of the packets out of order."""
 
     def __init__(self, network: Network, link: LinkDeclaration) -> None:
@@ -41,7 +41,7 @@ class Stage:
             "down": ProbePath(second, first, network.address(link.node1, link.node2)),
         }
 
-    def __enter__(self) -> Stage:
+    def __enter__(self) -> LinkBench:
         return self
 
     def __exit__(
@@ -137,7 +137,7 @@ class Stage:
         return min(PAYLOAD, self.spec(way).mtu - HEADERS + 14)
 
 
-def once_more(measure: Callable[[], list[Check]]) -> list[Check]:
+def retry_failed_checks(measure: Callable[[], list[Check]]) -> list[Check]:
     """Checks that chance alone fails now and then: what failed is measured afresh, once.
 
     A link that is wrong fails both times; one that is right fails one such check in some hundreds.

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from testbed.calibration.delay import only_delay
-from testbed.calibration.link_bench import Stage
+from testbed.calibration.link_bench import LinkBench
 from testbed.calibration.probes import SMALL
 from testbed.links.spec import LinkSpec
 from testbed.results.link_check import Check
@@ -26,7 +26,7 @@ _SETTLE = 0.5  # seconds until the load is there
 _BUSY = "import os, time\nwhile os.getppid() == {parent}:\n    for _ in range(10**6): pass"
 
 
-def measure_load(stage: Stage) -> list[Check]:
+def measure_load(stage: LinkBench) -> list[Check]:
     """p99 of the one-way delay with all processors busy, less that without."""
     stage.put(_steady)
     idle = stage.send(_PROBES, _EVERY, SMALL)

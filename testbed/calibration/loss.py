@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from testbed.calibration.link_bench import WAYS, Stage
+from testbed.calibration.link_bench import WAYS, LinkBench
 from testbed.calibration.probes import SMALL, ProbeTrain
 from testbed.calibration.statistics import (
     loss_interval,
@@ -32,7 +32,7 @@ def only_loss(spec: LinkSpec) -> LinkSpec:
     return LinkSpec(loss=spec.loss, mtu=spec.mtu)
 
 
-def measure_loss(stage: Stage) -> tuple[list[Check], dict[str, ProbeTrain]]:
+def measure_loss(stage: LinkBench) -> tuple[list[Check], dict[str, ProbeTrain]]:
     """The share of packets lost, and the lengths of the runs in which they are."""
     stage.put(only_loss)
     if isinstance(stage.asked.up.loss, LossTrace) or isinstance(stage.asked.down.loss, LossTrace):
@@ -48,7 +48,7 @@ def measure_loss(stage: Stage) -> tuple[list[Check], dict[str, ProbeTrain]]:
     return checks, flights
 
 
-def measure_others(stage: Stage) -> list[Check]:
+def measure_others(stage: LinkBench) -> list[Check]:
     """Copies, bit errors and packets out of order, where any are asked for."""
     checks: list[Check] = []
     for name, part, count in _OTHERS:
@@ -65,7 +65,7 @@ def measure_others(stage: Stage) -> list[Check]:
     return checks
 
 
-def _traced(stage: Stage, way: str, trace: LossTrace, flight: ProbeTrain) -> Check:
+def _traced(stage: LinkBench, way: str, trace: LossTrace, flight: ProbeTrain) -> Check:
     wrong = sum(trace.loses(number) != lost for number, lost in enumerate(flight.lost))
     return stage.judge(
         way,
@@ -78,7 +78,9 @@ def _traced(stage: Stage, way: str, trace: LossTrace, flight: ProbeTrain) -> Che
     )
 
 
-def _drawn(stage: Stage, way: str, loss: float | GilbertElliott, flight: ProbeTrain) -> list[Check]:
+def _drawn(
+    stage: LinkBench, way: str, loss: float | GilbertElliott, flight: ProbeTrain
+) -> list[Check]:
     chain = as_chain(loss)
     lost = flight.lost
     if chain.mean == 0:
@@ -98,7 +100,7 @@ def _drawn(stage: Stage, way: str, loss: float | GilbertElliott, flight: ProbeTr
     return [*checks, stage.judge(way, name, "p", measured=p, low=RUN_P, note=note)]
 
 
-def _share(stage: Stage, way: str, name: str, chain: GilbertElliott, struck: int) -> Check:
+def _share(stage: LinkBench, way: str, name: str, chain: GilbertElliott, struck: int) -> Check:
     """What was asked must lie in the 95 % interval of what was measured."""
     asked, sent = chain.mean, PACKETS
     low, high = loss_interval(struck, sent, chain)

@@ -14,16 +14,22 @@ import numpy as np
 
 from testbed.calibration.bursts import burst_times
 from testbed.calibration.course import Course
-from testbed.calibration.link_bench import WAYS, Stage, once_more
+from testbed.calibration.link_bench import WAYS, LinkBench, retry_failed_checks
 from testbed.calibration.probes import HEADERS, SMALL, ProbeTrain
 from testbed.calibration.sending import LONGEST, Probe, probes_needed, send_probes
 from testbed.emulation.network import Network
 from testbed.errors import TestbedError
-from testbed.host.realtime import punctually
+from testbed.host.realtime import realtime_priority
 from testbed.links.jitter import as_jitter
 from testbed.links.queue import as_queue
 from testbed.links.spec import LinkSpec
-from testbed.results.link_check import Check, burst_tolerance, figure, limits, tolerance
+from testbed.results.link_check import (
+    Check,
+    burst_tolerance,
+    format_limits,
+    format_value,
+    tolerance,
+)
 from testbed.results.verdict import Level
 
 LATE = 5e-3
@@ -41,10 +47,10 @@ def check_links(network: Network) -> list[Check]:
     Raises TestbedError naming a link that is silent, or does something else than was asked.
     """
     checks: list[Check] = []
-    with punctually():
+    with realtime_priority():
         for link in network.declared:
-            with Stage(network, link) as stage, _as_runs_begin(stage):
-                checks += once_more(partial(check_link, stage))
+            with LinkBench(network, link) as stage, _as_runs_begin(stage):
+                checks += retry_failed_checks(partial(check_link, stage))
     for check in checks:
         if severity(check) == "invalid":
             raise TestbedError(why(check))
@@ -52,7 +58,7 @@ def check_links(network: Network) -> list[Check]:
 
 
 @contextmanager
-def _as_runs_begin(stage: Stage) -> Iterator[None]:
+def _as_runs_begin(stage: LinkBench) -> Iterator[None]:
     """Let a link do what it does at the beginning of a run, when first it lets packets pass."""
     before = stage.asked
     opening = stage.network.schedule(stage.link.name).opening(before)
@@ -66,7 +72,7 @@ def _as_runs_begin(stage: Stage) -> Iterator[None]:
     stage.asked = before
 
 
-def check_link(stage: Stage) -> list[Check]:
+def check_link(stage: LinkBench) -> list[Check]:
     """Delay, bursts and order of one link."""
     needed = {way: probes_needed(stage.spec(way)) for way in WAYS}
     checks = []
@@ -104,19 +110,20 @@ def severity(check: Check) -> Level:
 def why(check: Check) -> str:
     """What is wrong, in a sentence."""
     explained = " (a busy machine explains so little)" if severity(check) == "suspect" else ""
+    measured = format_value(check.measured, check.unit)
     return (
-        f"link {check.link} {check.way}: {check.name} was {figure(check.measured, check.unit)} "
+        f"link {check.link} {check.way}: {check.name} was {measured} "
         f"before the run, where {_asked(check)} was asked{explained}"
     )
 
 
 def _asked(check: Check) -> str:
     if check.requested is None or check.unit == "packets":
-        return limits(check)
-    return f"{figure(check.requested, check.unit)} {limits(check)}"
+        return format_limits(check)
+    return f"{format_value(check.requested, check.unit)} {format_limits(check)}"
 
 
-def _delay(stage: Stage, way: str, probe: Probe) -> Check:
+def _delay(stage: LinkBench, way: str, probe: Probe) -> Check:
     flight = probe.flight
     if not flight.numbers:
         raise TestbedError(
@@ -139,7 +146,7 @@ def _delay(stage: Stage, way: str, probe: Probe) -> Check:
     )
 
 
-def _ahead(stage: Stage, way: str, flight: ProbeTrain, course: Course) -> Check:
+def _ahead(stage: LinkBench, way: str, flight: ProbeTrain, course: Course) -> Check:
     """Probes that arrived before their deliveries, which nothing excuses."""
     due = course.earliest[flight.numbers]
     return stage.judge(
@@ -153,7 +160,7 @@ def _ahead(stage: Stage, way: str, flight: ProbeTrain, course: Course) -> Check:
     )
 
 
-def _burst(stage: Stage, way: str) -> Check:
+def _burst(stage: LinkBench, way: str) -> Check:
     spec, payload = stage.spec(way), stage.payload(way)
     name = "burst"
     if not isinstance(spec.rate, float | int):

@@ -11,7 +11,7 @@ import numpy as np
 
 from testbed import clock
 from testbed.calibration.bursts import only_rate
-from testbed.calibration.link_bench import WAYS, Stage
+from testbed.calibration.link_bench import WAYS, LinkBench
 from testbed.calibration.probes import HEADERS, Floats, ProbeTrain
 from testbed.emulation.namespace import Namespace
 from testbed.links.mahimahi_trace import DeliveryTrace
@@ -41,7 +41,7 @@ _TCP_PORT = 5001
 _CHUNK = bytes(64 * 1024)
 
 
-def measure_rate(stage: Stage) -> list[Check]:
+def measure_rate(stage: LinkBench) -> list[Check]:
     """UDP at 1.2 times the rate, then TCP, one direction after the other."""
     stage.put(only_rate)
     checks = []
@@ -60,7 +60,7 @@ def measure_rate(stage: Stage) -> list[Check]:
     return checks
 
 
-def _udp(stage: Stage, way: str, rate: float) -> Check:
+def _udp(stage: LinkBench, way: str, rate: float) -> Check:
     payload = stage.payload(way)
     frame = payload + HEADERS
     every = frame * 8 / (rate * OVERLOAD)
@@ -80,7 +80,7 @@ def _udp(stage: Stage, way: str, rate: float) -> Check:
     )
 
 
-def _tcp(stage: Stage, way: str, rate: float) -> Check:
+def _tcp(stage: LinkBench, way: str, rate: float) -> Check:
     ends = (stage.link.node1, stage.link.node2)
     source, target = ends if way == "up" else reversed(ends)
     segment = stage.spec(way).mtu - 52  # IP, TCP and its time stamps
@@ -140,7 +140,7 @@ def _swallow(receiver: socket.socket, until: float) -> tuple[int, float]:
     return taken, last
 
 
-def measure_trace(stage: Stage, way: str, seconds: float) -> tuple[list[Check], Floats, Floats]:
+def measure_trace(stage: LinkBench, way: str, seconds: float) -> tuple[list[Check], Floats, Floats]:
     """Bytes delivered in each half second of a saturated trace, against those that it allows.
 
     A trace that begins with a pause is replayed from the half second of its first delivery on.
@@ -183,7 +183,9 @@ def _replayed(trace: DeliveryTrace, seconds: float) -> tuple[float, float]:
     return BIN * skipped, BIN * bins
 
 
-def _saturate(stage: Stage, way: str, due: list[float], skipped: float) -> tuple[ProbeTrain, float]:
+def _saturate(
+    stage: LinkBench, way: str, due: list[float], skipped: float
+) -> tuple[ProbeTrain, float]:
     """Send a packet of full size ahead of each delivery, after some more.
 
     Begins the trace, but for the seconds that are skipped; `due` counts from then, which is

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from testbed.calibration.link_bench import WAYS, Stage
+from testbed.calibration.link_bench import WAYS, LinkBench
 from testbed.calibration.probes import SMALL
 from testbed.emulation.relay_wire import RelayWire
 from testbed.links.spec import LinkSpec
@@ -15,7 +15,7 @@ _EVERY = 0.5e-3  # seconds
 _LOSS = 0.05  # for links that lose nothing themselves
 
 
-def measure_repeats(stage: Stage) -> list[Check]:
+def measure_repeats(stage: LinkBench) -> list[Check]:
     """Two flights, each after a restart: packets whose fates differ."""
     name = "repeatability"
     if not isinstance(stage.wire, RelayWire):

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from testbed import clock
 from testbed.calibration.course import Course, course, where_to_begin
-from testbed.calibration.link_bench import WAYS, Stage
+from testbed.calibration.link_bench import WAYS, LinkBench
 from testbed.calibration.probes import HEADERS, SMALL, ProbeTrain
 from testbed.host.realtime import sleep_until
 from testbed.links.gilbert_elliott import as_chain
@@ -35,7 +35,7 @@ class Probe(NamedTuple):
     course: Course | None
 
 
-def send_probes(stage: Stage, needed: Mapping[str, int | None]) -> dict[str, Probe]:
+def send_probes(stage: LinkBench, needed: Mapping[str, int | None]) -> dict[str, Probe]:
     """Probe each direction of which silence would prove something, see `probes_needed`.
 
     All at the same time, but for those that follow a trace, each from where its trace is lively.
@@ -62,7 +62,7 @@ def send_probes(stage: Stage, needed: Mapping[str, int | None]) -> dict[str, Pro
     return {way: probes[way] for way in ways}
 
 
-def _follow(stage: Stage, way: str, needed: int) -> Probe:
+def _follow(stage: LinkBench, way: str, needed: int) -> Probe:
     """Probe a direction from where its trace is lively.
 
     Waits until as many as are needed should have arrived: the trace may pause before the others.

@@ -15,12 +15,12 @@ from typing import Any
 import msgspec
 
 from testbed.calibration.full import calibrate_link
-from testbed.calibration.link_bench import Stage
+from testbed.calibration.link_bench import LinkBench
 from testbed.calibration.result import NAME, Calibration
 from testbed.emulation.network import Network
 from testbed.emulation.topology import load_topology
 from testbed.host.environment import describe_environment
-from testbed.host.realtime import punctually
+from testbed.host.realtime import realtime_priority
 from testbed.links.spec import Duplex, LinkSpec
 from testbed.output.terminal import say
 
@@ -50,9 +50,9 @@ def calibrate(folder: Path) -> None:
     checks, curves = [], []
     began = time.monotonic()
     topology = load_topology(request.topology, request.devices)
-    with Network(topology, links, request.backend, request.seed) as network, punctually():
+    with Network(topology, links, request.backend, request.seed) as network, realtime_priority():
         for link in network.declared:
-            with Stage(network, link) as stage:
+            with LinkBench(network, link) as stage:
                 found, drawn = calibrate_link(stage, partial(_say, began, link.name))
             checks += found
             curves += drawn

@@ -17,7 +17,7 @@ from testbed.decoding.sampling import Probabilities
 Precision: TypeAlias = FixedPrecision | FloatPrecision
 
 
-def numbers(precision: Precision) -> FixedPoint | Floating:
+def distribution_codec(precision: Precision) -> FixedPoint | Floating:
     """The codec for one whole distribution at this precision."""
     match precision:
         case "fixed16" | "fixed32":
@@ -30,7 +30,7 @@ class Dense:
     """A Codec: V·b_p + b_id bits a draft; all distributions first, then the ids."""
 
     def __init__(self, precision: Precision, vocabulary_size: int) -> None:
-        self._numbers = numbers(precision)
+        self._numbers = distribution_codec(precision)
         self._vocabulary_size = vocabulary_size
 
     def quantise(self, q: Probabilities) -> Lattice:

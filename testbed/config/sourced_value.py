@@ -9,7 +9,7 @@ PRESET = "engineering preset, not measured"
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
+class SourcedValue:
     """A value as a scenario writes it, and where it comes from."""
 
     value: str | dict[str, str]

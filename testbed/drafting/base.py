@@ -16,7 +16,7 @@ Length: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=4096)]
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RoundOutcome:
     """What came of one round."""
 
     drafted: int
@@ -56,7 +56,7 @@ class DraftLength(ABC):
         """
         return True
 
-    def learn(self, outcome: Outcome) -> None:  # noqa: B027  most have nothing to learn
+    def learn(self, outcome: RoundOutcome) -> None:  # noqa: B027  most have nothing to learn
         """Take in what came of a round."""
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from testbed.codecs.base import Drawn
-from testbed.drafting.base import DraftLength, Length, Outcome, PolicyOptions
+from testbed.drafting.base import DraftLength, Length, PolicyOptions, RoundOutcome
 
 
 class Heuristic(PolicyOptions, frozen=True, tag="heuristic"):
@@ -31,6 +31,6 @@ class _Heuristic(DraftLength):
     def more(self, drafts: Sequence[Drawn]) -> bool:
         return len(drafts) < self._length
 
-    def learn(self, outcome: Outcome) -> None:
+    def learn(self, outcome: RoundOutcome) -> None:
         whole = outcome.accepted == outcome.drafted
         self._length = min(self._length + 2, self._longest) if whole else max(self._length - 1, 1)

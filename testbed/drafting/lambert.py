@@ -27,8 +27,8 @@ import msgspec
 
 from testbed.codecs.base import Drawn
 from testbed.decoding.theory import optimal_draft_length, runs_alone
-from testbed.drafting.base import DraftLength, Length, Outcome, PolicyOptions
-from testbed.drafting.link_estimator import Measured
+from testbed.drafting.base import DraftLength, Length, PolicyOptions, RoundOutcome
+from testbed.drafting.link_estimator import LinkEstimator
 
 PROBE = 6
 """Of so many rounds in a row that had better draft nothing, the last one drafts a token."""
@@ -54,14 +54,14 @@ class Lambert(PolicyOptions, frozen=True, tag="lambert"):
 class _Lambert(DraftLength):
     def __init__(self, options: Lambert) -> None:
         self._options = options
-        self._measured = Measured(options.acceptance)
+        self._measured = LinkEstimator(options.acceptance)
         self._alone = 0  # rounds in a row without a draft
         self._length = self._best()
 
     def more(self, drafts: Sequence[Drawn]) -> bool:
         return len(drafts) < self._length
 
-    def learn(self, outcome: Outcome) -> None:
+    def learn(self, outcome: RoundOutcome) -> None:
         self._measured.learn(outcome)
         self._alone = 0 if outcome.drafted else self._alone + 1
         self._length = self._best()

@@ -19,7 +19,7 @@ from collections import deque
 from itertools import pairwise
 from typing import NamedTuple
 
-from testbed.drafting.base import Outcome
+from testbed.drafting.base import RoundOutcome
 
 REMEMBERED = 32
 """Rounds that the fixed part is judged from."""
@@ -33,7 +33,7 @@ GUESSED_TESTS = 8
 """Tests that a guess of α counts for at the beginning."""
 
 
-class Forgetful:
+class ExponentialAverage:
     """Σ amount / Σ weight, in which each addition makes what came before count `keep` times."""
 
     def __init__(self, keep: float, amount: float = 0.0, weight: float = 0.0) -> None:
@@ -61,19 +61,21 @@ class _Passage(NamedTuple):
     down: int
 
 
-class Measured:
+class LinkEstimator:
     """Estimates from the rounds of one text; None for what has not been seen yet."""
 
     def __init__(self, acceptance: float) -> None:
         """`acceptance` is a guess of α."""
         self._timed = False
         self._passages: deque[_Passage] = deque(maxlen=REMEMBERED)
-        self._draft_s = Forgetful(COSTS_KEEP)
-        self._draft_bytes = Forgetful(COSTS_KEEP)
-        self._verifier_s = Forgetful(COSTS_KEEP)
-        self._acceptance = Forgetful(ACCEPTANCE_KEEPS, acceptance * GUESSED_TESTS, GUESSED_TESTS)
+        self._draft_s = ExponentialAverage(COSTS_KEEP)
+        self._draft_bytes = ExponentialAverage(COSTS_KEEP)
+        self._verifier_s = ExponentialAverage(COSTS_KEEP)
+        self._acceptance = ExponentialAverage(
+            ACCEPTANCE_KEEPS, acceptance * GUESSED_TESTS, GUESSED_TESTS
+        )
 
-    def learn(self, outcome: Outcome) -> None:
+    def learn(self, outcome: RoundOutcome) -> None:
         """Take in a round."""
         if outcome.tested:
             self._acceptance.add(outcome.accepted, outcome.tested)
@@ -144,7 +146,7 @@ class Measured:
         carrying = [passage for passage in self._comparable() if passage.drafted]
         if fixed is None or not carrying:
             return fixed, None
-        sums = Forgetful(RATE_KEEPS)
+        sums = ExponentialAverage(RATE_KEEPS)
         for passage in carrying:
             sums.add(passage.seconds - fixed, passage.up)
         seconds_per_byte = sums.mean

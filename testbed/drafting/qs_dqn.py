@@ -29,8 +29,8 @@ from numpy.typing import NDArray
 
 from testbed.codecs.base import Drawn
 from testbed.decoding.sampling import Probabilities
-from testbed.drafting.base import Outcome
-from testbed.drafting.link_estimator import Measured
+from testbed.drafting.base import RoundOutcome
+from testbed.drafting.link_estimator import LinkEstimator
 from testbed.drafting.resolution import ChoosesResolution, ChoosingOptions, Resolution
 from testbed.errors import TestbedError
 
@@ -98,7 +98,7 @@ def trained() -> Weights:
 class _QsDqn(ChoosesResolution):
     def __init__(self, offered: Sequence[int]) -> None:
         self._allowed = np.array([total in offered for _, total in ACTIONS])
-        self._link = Measured(acceptance=0.5)
+        self._link = LinkEstimator(acceptance=0.5)
         self._history: deque[float] = deque(maxlen=REMEMBERED)
         self._q: Probabilities | None = None  # of the last draft, unquantised
         self._drawn: list[float] = []  # q(x) of the round's other drafts
@@ -129,5 +129,5 @@ class _QsDqn(ChoosesResolution):
             self._drawn.append(float(self._q[drafts[-1].token]))
             self._q = None
 
-    def learn(self, outcome: Outcome) -> None:
+    def learn(self, outcome: RoundOutcome) -> None:
         self._link.learn(outcome)

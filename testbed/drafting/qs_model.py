@@ -50,8 +50,8 @@ from numpy.typing import NDArray
 
 from testbed.codecs.base import Drawn
 from testbed.decoding.sampling import Probabilities
-from testbed.drafting.base import Length, Outcome
-from testbed.drafting.link_estimator import Forgetful, Measured
+from testbed.drafting.base import Length, RoundOutcome
+from testbed.drafting.link_estimator import ExponentialAverage, LinkEstimator
 from testbed.drafting.resolution import ChoosesResolution, ChoosingOptions, Resolution
 
 Numbers = NDArray[np.float64]
@@ -143,11 +143,13 @@ class _QsModel(ChoosesResolution):
         self._resolutions = resolutions
         self._totals = np.array([each.total for each in resolutions])
         self._certainty = Certainty()
-        self._link = Measured(acceptance=0.5)
-        self._rounds: deque[Outcome] = deque(maxlen=CONTEXTS)
+        self._link = LinkEstimator(acceptance=0.5)
+        self._rounds: deque[RoundOutcome] = deque(maxlen=CONTEXTS)
         self._slopes = (0.0, 0.0)  # T_v and T_b
         self._count = 0
-        self._tokens, self._seconds, self._bytes = (Forgetful(ROUNDS_KEEP) for _ in range(3))
+        self._tokens, self._seconds, self._bytes = (
+            ExponentialAverage(ROUNDS_KEEP) for _ in range(3)
+        )
         # Of the last contexts a(ℓ) and bits for each ℓ, shape [contexts, L] when stacked.
         self._contexts: deque[tuple[Numbers, Numbers]] = deque(maxlen=CONTEXTS)
         self._others: tuple[Numbers, Numbers] = (np.zeros((0, 1)), np.zeros((0, 1)))
@@ -191,7 +193,7 @@ class _QsModel(ChoosesResolution):
         self._reach *= acceptance
         return not drafts or gain > 0
 
-    def learn(self, outcome: Outcome) -> None:
+    def learn(self, outcome: RoundOutcome) -> None:
         for place, draft in enumerate(self._drafted[: outcome.tested]):
             self._certainty.add(draft.sure, (place < outcome.accepted) / draft.kept)
         self._link.learn(outcome)

@@ -26,7 +26,7 @@ import numpy as np
 
 from testbed.bounds import Factor
 from testbed.codecs.base import Drawn
-from testbed.drafting.base import DraftLength, Length, Outcome, PolicyOptions
+from testbed.drafting.base import DraftLength, Length, PolicyOptions, RoundOutcome
 
 DISCOUNT = 0.98
 """What a round still counts after one more: about the last fifty rounds matter."""
@@ -54,7 +54,7 @@ class _Ucb(DraftLength):
     def more(self, drafts: Sequence[Drawn]) -> bool:
         return len(drafts) < self._length
 
-    def learn(self, outcome: Outcome) -> None:
+    def learn(self, outcome: RoundOutcome) -> None:
         arms = self._sums.shape[1]
         if self._timed and 1 <= outcome.drafted <= arms:
             self._sums *= DISCOUNT

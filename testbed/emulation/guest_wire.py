@@ -22,7 +22,7 @@ from testbed.emulation.wire import PORT_A, PORT_B
 from testbed.errors import TestbedError
 from testbed.host.machine_errors import recognise
 from testbed.host.process_endings import await_end
-from testbed.host.realtime import PATIENCE, go_first
+from testbed.host.realtime import PATIENCE, set_fifo_priority
 
 _INIT = Path(__file__).with_name("guest_wire.sh")
 _STARTS, _READY = "guest wire starts", "guest wire ready"  # as it says
@@ -49,7 +49,7 @@ class GuestNetemWire(NetemWire):
                 why = _await_ready(tc)
                 if why is None:
                     # Not before: a guest that boots in real time has been seen to hang.
-                    self._realtime = go_first(tc.process.pid)
+                    self._realtime = set_fifo_priority(tc.process.pid)
                     return tc
             except BaseException:
                 tc.kill()

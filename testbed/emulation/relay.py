@@ -38,7 +38,7 @@ from testbed.emulation.player import Player
 from testbed.emulation.port import Port
 from testbed.emulation.relay_direction import Direction
 from testbed.host.machine_errors import REPORTABLE, sentence
-from testbed.host.realtime import be_punctual, seconds_to_sleep
+from testbed.host.realtime import enable_realtime, seconds_to_sleep
 from testbed.links.keyed_random import RandomKey
 from testbed.links.schedule import Moment, Schedule
 from testbed.links.spec import LinkSpec
@@ -209,7 +209,7 @@ def main() -> None:
         b, a, LinkSpec.parse(args.down, "down"), RandomKey(args.seed, args.link, "down")
     )
     relay = Relay(up, down)
-    realtime = be_punctual()
+    realtime = enable_realtime()
     say({"applied": relay.applied(), "realtime": realtime, "receive_buffer": a.receive_buffer})
     relay.serve()
 

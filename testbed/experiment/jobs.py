@@ -12,7 +12,7 @@ import msgspec
 from testbed.errors import TestbedError
 from testbed.host.cores import usable_cores
 from testbed.results.journal import RunEnded, RunFailed
-from testbed.scenario.run_order import Turn
+from testbed.scenario.run_order import RunId
 from testbed.scenario.sweep import Values
 
 _TOPOLOGY = "/sys/devices/system/cpu/cpu{}/topology/{}"
@@ -72,14 +72,14 @@ def _core(processor: int) -> tuple[int, int, int]:
 
 
 def left(
-    order: Sequence[Turn],
+    order: Sequence[RunId],
     point: Values,
     ended: Iterable[RunEnded],
     failed: Iterable[RunFailed],
     *,
     piece: Piece,
     parts: int,
-) -> list[Turn]:
+) -> list[RunId]:
     """The runs of a piece at a point that have not ended, in their order."""
     done = {run.turn for run in ended if run.point == point}
     again = {run.turn for run in failed if run.point == point}

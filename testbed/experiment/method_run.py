@@ -15,7 +15,7 @@ from testbed import clock
 from testbed.analysis.phases import MessageFlight, Recovery, TextTimes, round_times
 from testbed.analysis.prediction import Route
 from testbed.analysis.summary import summarise
-from testbed.audit.captures import Captures, Counted, Seen, judge_captures
+from testbed.audit.captures import CapturedDirection, Captures, GenerationCounters, judge_captures
 from testbed.audit.change_lateness import (
     judge_changes,
     judge_handovers,
@@ -23,7 +23,7 @@ from testbed.audit.change_lateness import (
     write_handovers,
 )
 from testbed.audit.cpu_contention import Processors
-from testbed.audit.link_counters import Accountant, judge_messages
+from testbed.audit.link_counters import LinkAudit, judge_messages
 from testbed.audit.pacing import lateness
 from testbed.audit.packet_logs import judge_packets
 from testbed.calibration.preflight import check_links, severity, why
@@ -41,10 +41,10 @@ from testbed.experiment.live_display import Display
 from testbed.experiment.node_process import NodeProcess, receive_any
 from testbed.links.unmet import unmet
 from testbed.models.spec import HuggingFaceSpec, ModelSpec, Role
-from testbed.pcap.loss_recovery import Recoveries
+from testbed.pcap.loss_recovery import RetransmissionGaps
 from testbed.protocol.control import Begin, Decode, Failed, NodeReport, Progress, Ready, Result
 from testbed.protocol.messages import PORT
-from testbed.protocol.request import Task
+from testbed.protocol.request import DecodeRequest
 from testbed.results.directory import Results
 from testbed.results.plan import Plan
 from testbed.results.rows import Row
@@ -114,7 +114,7 @@ class Experiment:
         self._nodes: dict[str, NodeProcess] = {}
         self._too_slow = False
         self._captures: Captures | None = None
-        self._counted: list[Counted] = []
+        self._counted: list[GenerationCounters] = []
         """Of each text of a run, in their order."""
         self._decoded: list[tuple[Row, Generation]] = []
         """All texts of a run."""
@@ -129,7 +129,7 @@ class Experiment:
             for check in self.before.links:
                 if severity(check) != "valid":
                     self.before.add(severity(check), why(check))
-            self._accountant = Accountant(self.network, self._links, self._plain)
+            self._accountant = LinkAudit(self.network, self._links, self._plain)
             self._start_nodes(stack)
             self._processors = Processors({n: node.pid for n, node in self._nodes.items()})
             self._stack = stack.pop_all()
@@ -205,7 +205,9 @@ class Experiment:
         self._time_rounds(directory, seen)
         return [row for row, _ in self._decoded]
 
-    def _time_rounds(self, directory: Path, seen: Mapping[str, Mapping[str, Seen]]) -> None:
+    def _time_rounds(
+        self, directory: Path, seen: Mapping[str, Mapping[str, CapturedDirection]]
+    ) -> None:
         """Write down how long rounds took, and for what."""
         recoveries = {device: self._recovery(device, seen) for device in self._own_links}
         texts = []
@@ -223,15 +225,17 @@ class Experiment:
             texts.append(times)
         (directory / "rounds.json").write_bytes(msgspec.json.encode(texts))
 
-    def _recovery(self, device: str, seen: Mapping[str, Mapping[str, Seen]]) -> Recovery | None:
+    def _recovery(
+        self, device: str, seen: Mapping[str, Mapping[str, CapturedDirection]]
+    ) -> Recovery | None:
         """How long what was lost was being sent again; None where nobody asks or captured it."""
         names, address = self._ways[device], self.network.address(device)
         if self._routes[device] is None or not names or any(name not in seen for name in names):
             return None
         first, last = seen[names[0]], seen[names[-1]]
         ways = {
-            "up": Recoveries(first["up"].book, last["up"].arrived, address),
-            "down": Recoveries(last["down"].book, first["down"].arrived, address),
+            "up": RetransmissionGaps(first["up"].book, last["up"].arrived, address),
+            "down": RetransmissionGaps(last["down"].book, first["down"].arrived, address),
         }
 
         def recovery(flight: MessageFlight) -> float:
@@ -239,7 +243,9 @@ class Experiment:
 
         return recovery
 
-    def _judge_captures(self, directory: Path, seen: Mapping[str, Mapping[str, Seen]]) -> None:
+    def _judge_captures(
+        self, directory: Path, seen: Mapping[str, Mapping[str, CapturedDirection]]
+    ) -> None:
         """Write down what all bytes were for, and compare with what links and nodes counted."""
         firsts = {link for device in self._own_links for link in self._first_shaped(device)}
         entries = []
@@ -328,9 +334,9 @@ class Experiment:
         each = (lateness(*nodes[role], pace) for role, pace in self._scenario.paces.items())
         return [reason for reason in each if reason]
 
-    def _task(self, entry: MethodEntry, repetition: int, stream: str) -> Task:
+    def _task(self, entry: MethodEntry, repetition: int, stream: str) -> DecodeRequest:
         document = self._scenario.document
-        return Task(
+        return DecodeRequest(
             method=entry.method,
             options=entry.options,
             sampling=document.decoding.sampling,
@@ -355,7 +361,7 @@ class Experiment:
         # Then bytes may have gone over two links, or twice over one.
         twice = self._scenario.handovers or any(result.resends for result in each)
         self._counted.append(
-            Counted(prompt, self._accountant.before, after, None if twice else messages)
+            GenerationCounters(prompt, self._accountant.before, after, None if twice else messages)
         )
         shared = Verdict()
         self._accountant.judge(shared)

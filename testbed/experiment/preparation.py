@@ -27,7 +27,7 @@ from testbed.scenario.schema import RealModel
 
 
 @dataclass(frozen=True)
-class Pair:
+class ModelPair:
     """Target and draft, and how they read text."""
 
     target: ModelSpec
@@ -94,7 +94,7 @@ def _takes_its_own_time(scenario: Scenario) -> bool:
     return any(needed and role not in scenario.paces for role, needed in used.items())
 
 
-def _find_pair(scenario: Scenario, jobs: int) -> Pair:
+def _find_pair(scenario: Scenario, jobs: int) -> ModelPair:
     models = scenario.document.models
     if models.synthetic is not None:
         given = models.synthetic
@@ -105,7 +105,7 @@ def _find_pair(scenario: Scenario, jobs: int) -> Pair:
             greedy_acceptance=given.greedy_acceptance,
         )
         text = load_synthetic(spec, "target")
-        return Pair(spec, spec, text, text, spec.vocabulary_size)
+        return ModelPair(spec, spec, text, text, spec.vocabulary_size)
     assert models.target is not None and models.draft is not None
     from testbed.models.hf.directory import open_directory  # noqa: PLC0415  loads torch
 
@@ -122,7 +122,7 @@ def _find_pair(scenario: Scenario, jobs: int) -> Pair:
         )
     except TestbedError as error:
         raise TestbedError(f"{where}: {error}") from None
-    return Pair(target, draft, target_text, draft_text, target_text.vocabulary.size)
+    return ModelPair(target, draft, target_text, draft_text, target_text.vocabulary.size)
 
 
 def _resolve(model: str | RealModel, folder: Path, threads: int, where: str) -> HuggingFaceSpec:
@@ -151,7 +151,7 @@ def _check_methods(scenario: Scenario, vocabulary_size: int) -> None:
             raise TestbedError(f"{scenario.source}: method {entry.label}: {error}") from None
 
 
-def _read_prompts(scenario: Scenario, pair: Pair) -> list[list[int]]:
+def _read_prompts(scenario: Scenario, pair: ModelPair) -> list[list[int]]:
     """Token ids of each prompt; every model that is used must be able to read them to the end."""
     document = scenario.document
     encode = pair.target_text.encode_chat if document.chat else pair.target_text.encode
@@ -173,7 +173,7 @@ def _read_prompts(scenario: Scenario, pair: Pair) -> list[list[int]]:
     return prompts
 
 
-def _with_operators(scenario: Scenario, pair: Pair) -> Pair:
+def _with_operators(scenario: Scenario, pair: ModelPair) -> ModelPair:
     """Return the pair with the operators chosen for those of its models that are used."""
     asked = any(entry.uses_verifier for entry in scenario.methods)
     try:
@@ -186,7 +186,7 @@ def _with_operators(scenario: Scenario, pair: Pair) -> Pair:
         raise TestbedError(f"{scenario.source}: models: {error}") from None
 
 
-def _check_memory(scenario: Scenario, pair: Pair, jobs: int) -> None:
+def _check_memory(scenario: Scenario, pair: ModelPair, jobs: int) -> None:
     """All nodes run on this machine: one verifier, if any method asks it, and every device.
 
     In several jobs side by side as often. A GPU is nothing that they can share and measure.
@@ -208,7 +208,7 @@ def _check_memory(scenario: Scenario, pair: Pair, jobs: int) -> None:
         raise TestbedError(f"{scenario.source}: models: {error}") from None
 
 
-def _warnings(pair: Pair) -> Iterator[str]:
+def _warnings(pair: ModelPair) -> Iterator[str]:
     """What is allowed, but seldom what was meant."""
     target, draft = pair.target, pair.draft
     if isinstance(target, SyntheticSpec) or isinstance(draft, SyntheticSpec):

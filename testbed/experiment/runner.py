@@ -33,7 +33,7 @@ from testbed.results.finalise import failure
 from testbed.results.plan import Plan, operator_choices, read_plans
 from testbed.results.rows import Row
 from testbed.scenario.load import Scenario, check_scenario
-from testbed.scenario.run_order import Turn
+from testbed.scenario.run_order import RunId
 from testbed.scenario.sweep import Values, namer
 
 _GIVE_UP = 3
@@ -127,7 +127,7 @@ class Runner:
         return not failures
 
     def _run_until_failure(
-        self, scenario: Scenario, plan: Plan, turns: deque[Turn], display: Display
+        self, scenario: Scenario, plan: Plan, turns: deque[RunId], display: Display
     ) -> bool:
         """Do runs on one network until one fails, or all are done; return True if one failed."""
         name = secrets.token_hex(4)
@@ -177,7 +177,7 @@ class Runner:
         self,
         scenario: Scenario,
         plan: Plan,
-        turn: Turn,
+        turn: RunId,
         *,
         network: str,
         experiment: Experiment,
@@ -225,7 +225,7 @@ class Runner:
 
 
 def run_texts(
-    scenario: Scenario, turn: Turn, experiment: Experiment, display: Display
+    scenario: Scenario, turn: RunId, experiment: Experiment, display: Display
 ) -> list[Row]:
     """One run: every prompt by one method; all rows."""
     (entry,) = (each for each in scenario.methods if each.label == turn.method)

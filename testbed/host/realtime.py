@@ -33,14 +33,14 @@ def patience(size: int) -> float:
     return PATIENCE + size / _READ
 
 
-def be_punctual() -> bool:
+def enable_realtime() -> bool:
     """Ask for exact timers and to run before all else; return whether the latter was granted."""
     exact_timers()
     gc.disable()  # nothing here makes reference cycles
-    return go_first(0)
+    return set_fifo_priority(0)
 
 
-def go_first(process: int) -> bool:
+def set_fifo_priority(process: int) -> bool:
     """Ask that a process, 0 for this one, run before all that is ordinary; whether it may.
 
     Not its child processes: they compress logs.
@@ -54,10 +54,10 @@ def go_first(process: int) -> bool:
 
 
 @contextlib.contextmanager
-def punctually() -> Iterator[None]:
+def realtime_priority() -> Iterator[None]:
     """Run before all that is ordinary for a while, if that is allowed."""
     policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
-    go_first(0)
+    set_fifo_priority(0)
     try:
         yield
     finally:

@@ -5,10 +5,10 @@ from typing import Any
 
 from testbed.errors import TestbedError
 
-Reader = Callable[[object, str], object]  # of a value, and of its place for error messages
+FieldReader = Callable[[object, str], object]  # of a value, and of its place for error messages
 
 
-def scalar(parse: Callable[[str], object]) -> Reader:
+def scalar(parse: Callable[[str], object]) -> FieldReader:
     """A reader for what is written as text, from a parser that raises ValueError."""
 
     def read(value: object, where: str) -> object:
@@ -21,7 +21,7 @@ def scalar(parse: Callable[[str], object]) -> Reader:
 
 
 def read_fields(
-    mapping: Mapping[str, object], readers: Mapping[str, Reader], where: str
+    mapping: Mapping[str, object], readers: Mapping[str, FieldReader], where: str
 ) -> dict[str, Any]:
     """The values of a mapping; TestbedError, starting with the key's place, for a bad one."""
     values = {}

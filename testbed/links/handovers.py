@@ -17,7 +17,7 @@ from itertools import pairwise
 from typing import Any
 
 from testbed.errors import TestbedError
-from testbed.links.field_readers import Reader, read_fields, require, scalar
+from testbed.links.field_readers import FieldReader, read_fields, require, scalar
 from testbed.links.units import format_time, parse_time
 
 Interval = tuple[float, float]
@@ -92,7 +92,7 @@ def _check_order(before: Handover, handover: Handover, place: str) -> None:
         )
 
 
-_READERS: dict[str, Reader] = {
+_READERS: dict[str, FieldReader] = {
     "at": scalar(parse_time),
     "to": scalar(str),
     "stall": scalar(parse_time),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from testbed.config.sourced_value import PRESET, Figure
+from testbed.config.sourced_value import PRESET, SourcedValue
 from testbed.errors import TestbedError
 from testbed.links.spec import Duplex, LinkSpec
 
@@ -24,13 +24,13 @@ _ORBIT = "35,786 km up and down again at the speed of light"
 class Way:
     """One direction; what is None is left at its default."""
 
-    rate: Figure
-    delay: Figure
-    jitter: Figure | None = None
-    loss: Figure | None = None
-    queue: Figure | None = None
+    rate: SourcedValue
+    delay: SourcedValue
+    jitter: SourcedValue | None = None
+    loss: SourcedValue | None = None
+    queue: SourcedValue | None = None
 
-    def figures(self) -> dict[str, Figure]:
+    def figures(self) -> dict[str, SourcedValue]:
         """The figures given, by the key that a scenario uses."""
         given = ((field.name, getattr(self, field.name)) for field in fields(self))
         return {name: figure for name, figure in given if figure is not None}
@@ -66,7 +66,7 @@ class Profile:
         )
 
 
-_NO_LOSS = Figure("0%", PRESET)
+_NO_LOSS = SourcedValue("0%", PRESET)
 
 
 def _radio(
@@ -75,19 +75,19 @@ def _radio(
     rates: tuple[str, str],
     round_trip_ms: float,
     *,
-    jitter: Figure,
+    jitter: SourcedValue,
     source: str,
 ) -> Profile:
     """A cellular link from the median rates, up and down, and round trip of one source."""
-    delay = Figure(f"{round_trip_ms / 2:g}ms", f"half of the median round trip; {source}")
-    loss = Figure("0%", _PANTHEON)
-    up, down = (Way(Figure(rate, f"median; {source}"), delay, jitter, loss) for rate in rates)
+    delay = SourcedValue(f"{round_trip_ms / 2:g}ms", f"half of the median round trip; {source}")
+    loss = SourcedValue("0%", _PANTHEON)
+    up, down = (Way(SourcedValue(rate, f"median; {source}"), delay, jitter, loss) for rate in rates)
     return Profile(name, description, up, down)
 
 
-def _spread(p10_ms: float, p90_ms: float) -> Figure:
+def _spread(p10_ms: float, p90_ms: float) -> SourcedValue:
     """Jitter from the spread of round trips over many tests, shared by both ways."""
-    return Figure(
+    return SourcedValue(
         f"{(p90_ms - p10_ms) / 4:g}ms", f"a quarter of p90 - p10 of the round trips; {_SPEEDTEST}"
     )
 
@@ -96,17 +96,19 @@ def _preset(
     name: str,
     description: str,
     rates: tuple[str, str],
-    delay: Figure,
+    delay: SourcedValue,
     jitter: str,
     *,
-    loss: Figure = _NO_LOSS,
+    loss: SourcedValue = _NO_LOSS,
 ) -> Profile:
     """A link of which at most the delay is known."""
-    up, down = (Way(Figure(rate, PRESET), delay, Figure(jitter, PRESET), loss) for rate in rates)
+    up, down = (
+        Way(SourcedValue(rate, PRESET), delay, SourcedValue(jitter, PRESET), loss) for rate in rates
+    )
     return Profile(name, description, up, down)
 
 
-_CORE = Figure("5ms", _RACA)
+_CORE = SourcedValue("5ms", _RACA)
 _ALL = (
     _radio(
         "3g", "3G, good signal", ("2.7mbit", "15.3mbit"), 76,
@@ -133,36 +135,41 @@ _ALL = (
         jitter=_spread(44, 60), source=f"{_SPEEDTEST}, T-Mobile SA low band, n = 15",
     ),
     _preset(
-        "wifi_good", "Wi-Fi in the same room", ("100mbit", "100mbit"), Figure("1ms", PRESET), "1ms"
+        "wifi_good", "Wi-Fi in the same room", ("100mbit", "100mbit"),
+        SourcedValue("1ms", PRESET), "1ms",
     ),
     _preset(
         "wifi_lossy", "Wi-Fi at the edge of its range", ("20mbit", "20mbit"),
-        Figure("3ms", PRESET), "3ms",
-        loss=Figure({"p": "2.5%", "r": "50%"}, f"4.8 % in bursts of 2: str0m's; {PRESET}"),
+        SourcedValue("3ms", PRESET), "3ms",
+        loss=SourcedValue({"p": "2.5%", "r": "50%"}, f"4.8 % in bursts of 2: str0m's; {PRESET}"),
     ),
     Profile(
         "starlink",
         "low-orbit satellite",
         up=Way(
-            Figure("15mbit", PRESET), Figure("20ms", PRESET), Figure("5ms", PRESET),
-            Figure("0.35%", f"middle of 0.2 to 0.5 %; {_LEO}"),
+            SourcedValue("15mbit", PRESET),
+            SourcedValue("20ms", PRESET),
+            SourcedValue("5ms", PRESET),
+            SourcedValue("0.35%", f"middle of 0.2 to 0.5 %; {_LEO}"),
         ),
         down=Way(
-            Figure("150mbit", PRESET), Figure("20ms", PRESET), Figure("5ms", PRESET),
-            Figure("0.01%", _LEO),
+            SourcedValue("150mbit", PRESET),
+            SourcedValue("20ms", PRESET),
+            SourcedValue("5ms", PRESET),
+            SourcedValue("0.01%", _LEO),
         ),
     ),
     _preset(
         "geo_satellite", "geostationary satellite", ("3mbit", "30mbit"),
-        Figure("239ms", _ORBIT), "5ms",
+        SourcedValue("239ms", _ORBIT), "5ms",
     ),
     _preset(
         "fibre", "100 km of glass fibre", ("1gbit", "1gbit"),
-        Figure("0.5ms", "100 km of glass at 5 µs/km"), "0ms",
+        SourcedValue("0.5ms", "100 km of glass at 5 µs/km"), "0ms",
     ),
     _preset(
         "metro_backhaul", "metropolitan network", ("1gbit", "1gbit"),
-        Figure("2ms", PRESET), "500us",
+        SourcedValue("2ms", PRESET), "500us",
     ),
 )  # fmt: skip
 

@@ -16,7 +16,7 @@ from typing import Any
 from testbed.bounds import MOST_MOMENTS
 from testbed.errors import TestbedError
 from testbed.links.csv_trace import FROM_ZERO, Row, read_csv_trace
-from testbed.links.field_readers import Reader, read_fields, require, scalar
+from testbed.links.field_readers import FieldReader, read_fields, require, scalar
 from testbed.links.schedule import Schedule, ScheduleBuilder, TooManyMomentsError
 from testbed.links.spec import Duplex, LinkSpec
 from testbed.links.units import format_time, parse_count, parse_time
@@ -191,7 +191,7 @@ def _positive_time(text: str) -> float:
 def _read_flap(value: object, where: str) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         raise TestbedError(f"{where}: it is written {{down: 100ms, up: 400ms, times: 5}}")
-    readers: dict[str, Reader] = {
+    readers: dict[str, FieldReader] = {
         "down": scalar(_positive_time),
         "up": scalar(_positive_time),
         "times": scalar(lambda text: parse_count(text, "outages", MOST_MOMENTS // 2)),
@@ -201,7 +201,7 @@ def _read_flap(value: object, where: str) -> dict[str, Any]:
     return values
 
 
-_READERS: dict[str, Reader] = {
+_READERS: dict[str, FieldReader] = {
     "at": scalar(parse_time),
     "up": _read_values,
     "down": _read_values,

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from testbed.errors import TestbedError
-from testbed.links.field_readers import Reader, read_fields, require, scalar
+from testbed.links.field_readers import FieldReader, read_fields, require, scalar
 from testbed.links.gilbert_elliott import GilbertElliott
 from testbed.links.jitter import UNIFORM, Jitter, as_jitter
 from testbed.links.loss_trace import LossTrace
@@ -194,7 +194,7 @@ def _read_queue(value: object, where: str) -> object:
     return int(queue.limit) if plain else queue
 
 
-def _file(read: Callable[[Path, str], object]) -> Reader:
+def _file(read: Callable[[Path, str], object]) -> FieldReader:
     return lambda value, where: read(Path(str(value)), where)
 
 
@@ -218,7 +218,7 @@ def _write_queue(queue: int | Queue) -> str | dict[str, str]:
     return queue.to_mapping() if isinstance(queue, Queue) else format_size(queue)
 
 
-_READERS: dict[str, Reader] = {
+_READERS: dict[str, FieldReader] = {
     "rate": _read_rate,
     "delay": scalar(parse_time),
     "jitter": _read_jitter,

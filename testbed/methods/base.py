@@ -15,8 +15,8 @@ from testbed.config.convert import convert
 from testbed.drafting.base import DraftLength
 from testbed.drafting.policies import start_policy
 from testbed.errors import TestbedError
-from testbed.methods.device_context import DeviceSide
-from testbed.methods.verifier_context import Answer, VerifierSide
+from testbed.methods.device_context import DeviceContext
+from testbed.methods.verifier_context import Answer, VerifierContext
 
 
 class NoOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -44,7 +44,7 @@ class Method(ABC):
         self.vocabulary_size = vocabulary_size
 
     @abstractmethod
-    def device(self, device: DeviceSide) -> Iterator[list[int]]:
+    def device(self, device: DeviceContext) -> Iterator[list[int]]:
         """Decode on the device: yield tokens as they become certain.
 
         The caller appends what is yielded to `device.text`, cuts it at the end of the text, and
@@ -59,7 +59,7 @@ class Method(ABC):
         """How many drafts a round may have where the text has room for a chain of `room`."""
         return room
 
-    def verifier(self, verifier: VerifierSide, drafts: int, upload: bytes) -> Iterator[Answer]:
+    def verifier(self, verifier: VerifierContext, drafts: int, upload: bytes) -> Iterator[Answer]:
         """Answer one round: extend `verifier.text`, yield each part of the answer up to the last.
 
         `drafts` is the number of drafted tokens in the upload. Raises PayloadError when the upload

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from testbed.codecs.bits import NOTHING
 from testbed.codecs.tokens import decode_tokens, encode_tokens
 from testbed.methods.base import Method
-from testbed.methods.device_context import DeviceSide
-from testbed.methods.verifier_context import Answer, VerifierSide
+from testbed.methods.device_context import DeviceContext
+from testbed.methods.verifier_context import Answer, VerifierContext
 
 
 class CloudAR(Method):
@@ -23,12 +23,12 @@ class CloudAR(Method):
     paper = "baseline"
     uses_draft = False
 
-    def device(self, device: DeviceSide) -> Iterator[list[int]]:
+    def device(self, device: DeviceContext) -> Iterator[list[int]]:
         """Ask once; pass on what arrives."""
         for download in device.stream_answers(NOTHING):
             yield decode_tokens(download, 1, self.vocabulary_size)
 
-    def verifier(self, verifier: VerifierSide, drafts: int, upload: bytes) -> Iterator[Answer]:
+    def verifier(self, verifier: VerifierContext, drafts: int, upload: bytes) -> Iterator[Answer]:
         """Decode to the end of the text, one token an answer."""
         last = False
         while not last:

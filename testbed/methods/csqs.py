@@ -20,7 +20,7 @@ from testbed.decoding.conformal import OnlineThreshold
 from testbed.decoding.lattice import Denominator
 from testbed.drafting.bit_budget import BitBudget
 from testbed.drafting.policies import DraftLengthOption
-from testbed.methods.full_upload import Uploading
+from testbed.methods.full_upload import FullDistributionMethod
 
 
 class CsqsOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -33,7 +33,7 @@ class CsqsOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     lattice: Denominator = 100
 
 
-class Csqs(Uploading):
+class Csqs(FullDistributionMethod):
     """The lattice point of all tokens above the threshold up, one token down."""
 
     name = "csqs"
@@ -42,11 +42,11 @@ class Csqs(Uploading):
     Options = CsqsOptions
 
     def make_codec(self) -> Codec:
-        """See Uploading. Only the device's threshold moves: the verifier is told K_n."""
+        """Only the device's threshold moves; the verifier reads K_n."""
         options: CsqsOptions = self.options
         self._threshold = OnlineThreshold(options.alpha, options.eta, options.first_threshold)
         return Sqs(options.lattice, self.vocabulary_size, self._threshold.support)
 
     def settle(self, drafts: Sequence[Drawn], accepted: int) -> None:
-        """See Uploading."""
+        """See FullDistributionMethod."""
         self._threshold.settle(accepted)

@@ -13,7 +13,7 @@ from testbed.codecs.bits import Payload, PayloadError
 from testbed.decoding.lattice import Lattice
 from testbed.decoding.randomness import Randomness
 from testbed.decoding.sampling import Probabilities, Sampling, distribution
-from testbed.drafting.base import DraftLength, Outcome
+from testbed.drafting.base import DraftLength, RoundOutcome
 from testbed.errors import TestbedError
 from testbed.events import Tracer
 from testbed.models.base import Logits
@@ -35,7 +35,7 @@ class Traffic:
     """Seconds that the verifier worked on its answers, as these say."""
 
 
-class Asks(Protocol):
+class VerifierLink(Protocol):
     """The device's line to the verifier."""
 
     traffic: Traffic
@@ -74,7 +74,7 @@ class DraftCounts:
 
 
 @dataclass
-class DeviceSide:
+class DeviceContext:
     """The device's half of one text."""
 
     text: list[int]
@@ -88,7 +88,7 @@ class DeviceSide:
     random: Randomness
     drafting: DraftLength
     """Decides how many tokens each round drafts."""
-    verifier: Asks
+    verifier: VerifierLink
     trace: Tracer
     stream: str
     counts: DraftCounts = field(default_factory=DraftCounts)
@@ -208,7 +208,7 @@ class DeviceSide:
         _count_places(self.counts.accepted_at, accepted, length)
         before, after = self._before, self.verifier.traffic
         self.drafting.learn(
-            Outcome(
+            RoundOutcome(
                 drafted=length,
                 accepted=accepted,
                 tested=tested,

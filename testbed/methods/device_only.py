@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from testbed.methods.base import Method
-from testbed.methods.device_context import DeviceSide
+from testbed.methods.device_context import DeviceContext
 
 
 class DeviceOnly(Method):
@@ -19,7 +19,7 @@ class DeviceOnly(Method):
     paper = "baseline"
     uses_verifier = False
 
-    def device(self, device: DeviceSide) -> Iterator[list[int]]:
+    def device(self, device: DeviceContext) -> Iterator[list[int]]:
         """One token after the other."""
         while True:
             with device.trace.span("draft", device.stream):

@@ -14,11 +14,11 @@ from typing import Literal
 import msgspec
 
 from testbed.codecs.base import Codec
-from testbed.codecs.dense import Dense, Precision, numbers
+from testbed.codecs.dense import Dense, Precision, distribution_codec
 from testbed.decoding.sampling import Probabilities
 from testbed.drafting.policies import DraftLengthOption
-from testbed.methods.full_upload import Uploading
-from testbed.methods.verifier_context import VerifierSide
+from testbed.methods.full_upload import FullDistributionMethod
+from testbed.methods.verifier_context import VerifierContext
 
 
 class DsdOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -34,7 +34,7 @@ class DsdOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     target_precision: Precision | Literal["exact"] = "exact"
 
 
-class Dsd(Uploading):
+class Dsd(FullDistributionMethod):
     """Full q̂ up, one token down."""
 
     name = "dsd"
@@ -43,13 +43,15 @@ class Dsd(Uploading):
     Options = DsdOptions
 
     def make_codec(self) -> Codec:
-        """See Uploading."""
+        """See FullDistributionMethod."""
         return Dense(self.options.precision, self.vocabulary_size)
 
-    def target(self, verifier: VerifierSide, tokens: list[int]) -> Callable[[int], Probabilities]:
-        """See Uploading."""
+    def target(
+        self, verifier: VerifierContext, tokens: list[int]
+    ) -> Callable[[int], Probabilities]:
+        """See FullDistributionMethod."""
         p = verifier.target_after(tokens)
         if self.options.target_precision == "exact":
             return p
-        p_hat = verifier.quantised(p, numbers(self.options.target_precision).quantise)
+        p_hat = verifier.quantised(p, distribution_codec(self.options.target_precision).quantise)
         return lambda i: p_hat(i).probabilities

@@ -19,7 +19,7 @@ import msgspec
 
 from testbed.codecs.base import DistributionCodec
 from testbed.codecs.bits import BitReader, BitWriter, width
-from testbed.codecs.dense import Precision, numbers
+from testbed.codecs.dense import Precision, distribution_codec
 from testbed.codecs.fixed_point import FixedPoint, FixedPrecision
 from testbed.codecs.scalars import read_scalars, scalar_bits, write_scalars
 from testbed.codecs.tokens import read_tokens, write_tokens
@@ -27,8 +27,8 @@ from testbed.codecs.verification import read_accepted_count
 from testbed.decoding.acceptance import accepted_prefix, residual
 from testbed.drafting.policies import DraftLengthOption
 from testbed.methods.base import Method
-from testbed.methods.device_context import DeviceSide
-from testbed.methods.verifier_context import Answer, VerifierSide
+from testbed.methods.device_context import DeviceContext
+from testbed.methods.verifier_context import Answer, VerifierContext
 
 
 class DssdOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -58,9 +58,9 @@ class Dssd(Method):
 
     def target_codec(self) -> DistributionCodec:
         """How p̂ comes down."""
-        return numbers(self.options.target_precision)
+        return distribution_codec(self.options.target_precision)
 
-    def device(self, device: DeviceSide) -> Iterator[list[int]]:
+    def device(self, device: DeviceContext) -> Iterator[list[int]]:
         """Draft, send ids and scalars; resample here when one is rejected."""
         v = self.vocabulary_size
         bits = scalar_bits(self._draft_codec, v)
@@ -83,7 +83,7 @@ class Dssd(Method):
             verdict.finish()
             yield [*(draft.token for draft in drafts[:accepted]), token]
 
-    def verifier(self, verifier: VerifierSide, drafts: int, upload: bytes) -> Iterator[Answer]:
+    def verifier(self, verifier: VerifierContext, drafts: int, upload: bytes) -> Iterator[Answer]:
         """Accept or reject; a bonus token or p̂ goes down."""
         v = self.vocabulary_size
         with verifier.decoding():

@@ -37,9 +37,9 @@ from testbed.decoding.lattice import Denominator, Lattice
 from testbed.decoding.sampling import Probabilities
 from testbed.drafting.policies import DraftLengthOption
 from testbed.methods.base import Method
-from testbed.methods.device_context import DeviceSide
+from testbed.methods.device_context import DeviceContext
 from testbed.methods.ksqs import likeliest
-from testbed.methods.verifier_context import Answer, VerifierSide
+from testbed.methods.verifier_context import Answer, VerifierContext
 
 
 class DssdLazyOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -64,7 +64,7 @@ class DssdLazy(Method):
         self._codec = likeliest(options.top_k, options.lattice, vocabulary_size)
         self._rejecting: tuple[int, Probabilities] | None = None
 
-    def device(self, device: DeviceSide) -> Iterator[list[int]]:
+    def device(self, device: DeviceContext) -> Iterator[list[int]]:
         """Draft, send ids and scalars; send q̂ when one is rejected."""
         v = self.vocabulary_size
         bits = scalar_bits(self._scalars, v)
@@ -93,7 +93,7 @@ class DssdLazy(Method):
                 device.record(len(drafts), accepted)
                 yield tokens
 
-    def verifier(self, verifier: VerifierSide, drafts: int, upload: bytes) -> Iterator[Answer]:
+    def verifier(self, verifier: VerifierContext, drafts: int, upload: bytes) -> Iterator[Answer]:
         """Answer either question."""
         if upload and not drafts:
             with verifier.decoding():
@@ -104,7 +104,7 @@ class DssdLazy(Method):
                 read = read_scalars(upload, drafts, self._scalars, self.vocabulary_size)
             yield self._verify(verifier, *read)
 
-    def _verify(self, verifier: VerifierSide, tokens: list[int], q_drawn: list[float]) -> Answer:
+    def _verify(self, verifier: VerifierContext, tokens: list[int], q_drawn: list[float]) -> Answer:
         """Accept or reject; a bonus token goes down, or the news of a rejection."""
         p = verifier.target_after(tokens)
         accepted = accepted_prefix(
@@ -122,7 +122,7 @@ class DssdLazy(Method):
             write_tokens(verdict, bonus, self.vocabulary_size)
         return Answer(verdict.payload())
 
-    def _resample(self, verifier: VerifierSide, q: Lattice) -> Answer:
+    def _resample(self, verifier: VerifierContext, q: Lattice) -> Answer:
         """Replace the rejected draft, which was drawn from q̂."""
         # The p that rejected, rather than a second reading of it: other sums, other last digits.
         if self._rejecting and self._rejecting[0] == len(verifier.text):
@@ -133,7 +133,7 @@ class DssdLazy(Method):
         with verifier.encoding():
             return Answer(encode_tokens([token], self.vocabulary_size))
 
-    def _emit(self, verifier: VerifierSide, law: Probabilities) -> int:
+    def _emit(self, verifier: VerifierContext, law: Probabilities) -> int:
         token = verifier.random.choose(law, "target", len(verifier.text))
         verifier.text.append(token)
         return token

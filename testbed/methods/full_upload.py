@@ -17,11 +17,11 @@ from testbed.decoding.acceptance import accepted_prefix, residual
 from testbed.decoding.lattice import Lattice
 from testbed.decoding.sampling import Probabilities
 from testbed.methods.base import Method
-from testbed.methods.device_context import DeviceSide
-from testbed.methods.verifier_context import Answer, VerifierSide
+from testbed.methods.device_context import DeviceContext
+from testbed.methods.verifier_context import Answer, VerifierContext
 
 
-class Uploading(Method):
+class FullDistributionMethod(Method):
     """Full q̂ up, one token down. A subclass provides the codec; it may also keep a state."""
 
     def __init__(self, options: Any, vocabulary_size: int) -> None:
@@ -39,7 +39,7 @@ class Uploading(Method):
     def settle(self, drafts: Sequence[Drawn], accepted: int) -> None:
         """The first `accepted` of these drafts stand, the others are discarded."""
 
-    def device(self, device: DeviceSide) -> Iterator[list[int]]:
+    def device(self, device: DeviceContext) -> Iterator[list[int]]:
         """Draft, send the drafts with all their q̂, take the verdict."""
         constant = self.codec.constant_bits
         bits = self.codec.formula_bits if constant is None else constant
@@ -54,7 +54,7 @@ class Uploading(Method):
             device.record(len(drafts), accepted)
             yield [*(draft.token for draft in drafts[:accepted]), token]
 
-    def verifier(self, verifier: VerifierSide, drafts: int, upload: bytes) -> Iterator[Answer]:
+    def verifier(self, verifier: VerifierContext, drafts: int, upload: bytes) -> Iterator[Answer]:
         """Verify the drafts; draw from the residual, or the bonus token."""
         with verifier.decoding():
             drawn = self.codec.decode(upload, drafts)
@@ -65,13 +65,15 @@ class Uploading(Method):
             answer = write_verification(len(tokens) - 1, tokens[-1], drafts, self.vocabulary_size)
         yield Answer(answer)
 
-    def target(self, verifier: VerifierSide, tokens: list[int]) -> Callable[[int], Probabilities]:
+    def target(
+        self, verifier: VerifierContext, tokens: list[int]
+    ) -> Callable[[int], Probabilities]:
         """p after each draft, as the verifier uses it."""
         return verifier.target_after(tokens)
 
 
 def verified(
-    verifier: VerifierSide, drafts: Sequence[Drawn], p: Callable[[int], Probabilities]
+    verifier: VerifierContext, drafts: Sequence[Drawn], p: Callable[[int], Probabilities]
 ) -> list[int]:
     """The drafts that are accepted, and the token that follows them."""
     position = len(verifier.text)

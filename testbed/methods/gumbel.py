@@ -30,8 +30,8 @@ from testbed.codecs.verification import read_verification, write_verification
 from testbed.decoding.lattice import Lattice
 from testbed.drafting.policies import DraftLengthOption
 from testbed.methods.base import Method
-from testbed.methods.device_context import DeviceSide
-from testbed.methods.verifier_context import Answer, VerifierSide
+from testbed.methods.device_context import DeviceContext
+from testbed.methods.verifier_context import Answer, VerifierContext
 
 
 class GumbelOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -48,7 +48,7 @@ class Gumbel(Method):
     paper = "arXiv 2408.07978"
     Options = GumbelOptions
 
-    def device(self, device: DeviceSide) -> Iterator[list[int]]:
+    def device(self, device: DeviceContext) -> Iterator[list[int]]:
         """Draft by races, send the ids, take the verdict."""
         v = self.vocabulary_size
         # Policies look at q̂(x); nobody else ever learns q̂, so it is as fine as lattices go.
@@ -68,7 +68,7 @@ class Gumbel(Method):
             device.record(len(drafts), accepted)
             yield [*tokens[:accepted], token]
 
-    def verifier(self, verifier: VerifierSide, drafts: int, upload: bytes) -> Iterator[Answer]:
+    def verifier(self, verifier: VerifierContext, drafts: int, upload: bytes) -> Iterator[Answer]:
         """Race at each position, until a winner is not the draft."""
         with verifier.decoding():
             tokens = decode_tokens(upload, drafts, self.vocabulary_size)

@@ -19,7 +19,7 @@ from testbed.decoding.supports import top_k
 from testbed.drafting.bit_budget import BitBudget
 from testbed.drafting.policies import DraftLengthOption
 from testbed.errors import TestbedError
-from testbed.methods.full_upload import Uploading
+from testbed.methods.full_upload import FullDistributionMethod
 
 K = 64
 """Unless the option says otherwise, or the vocabulary is smaller."""
@@ -33,7 +33,7 @@ class KsqsOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     lattice: Denominator = 100
 
 
-class Ksqs(Uploading):
+class Ksqs(FullDistributionMethod):
     """The K likeliest tokens' lattice point up, one token down."""
 
     name = "ksqs"
@@ -42,7 +42,7 @@ class Ksqs(Uploading):
     Options = KsqsOptions
 
     def make_codec(self) -> Codec:
-        """See Uploading."""
+        """See FullDistributionMethod."""
         return likeliest(self.options.top_k, self.options.lattice, self.vocabulary_size)
 
 

@@ -29,7 +29,7 @@ from testbed.drafting.qs_dqn import QsDqn
 from testbed.drafting.qs_model import QsModel
 from testbed.drafting.resolution import ChoosesResolution, Resolution
 from testbed.errors import TestbedError
-from testbed.methods.full_upload import Uploading
+from testbed.methods.full_upload import FullDistributionMethod
 
 _MOST_LATTICES = 64
 """ℓ to choose from; each draft says which is its own."""
@@ -50,7 +50,7 @@ class QsOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     index: Literal["support", "simplex"] = "support"
 
 
-class Qs(Uploading):
+class Qs(FullDistributionMethod):
     """A lattice point up, one token down."""
 
     name = "qs"
@@ -59,7 +59,7 @@ class Qs(Uploading):
     Options = QsOptions
 
     def make_codec(self) -> Codec:
-        """See Uploading."""
+        """See FullDistributionMethod."""
         lattice, policy = self.options.lattice, self.options.draft_length
         chooses = isinstance(policy, QsModel | QsDqn)
         totals = sorted(lattice if isinstance(lattice, list) else [lattice])
@@ -87,7 +87,7 @@ class Qs(Uploading):
         return self._chooser
 
     def settle(self, drafts: Sequence[Drawn], accepted: int) -> None:
-        """See Uploading."""
+        """See FullDistributionMethod."""
         if self._chooser is not None:
             self._chooser.settle(drafts, accepted)
 

@@ -20,7 +20,7 @@ from testbed.codecs.truncated import Truncated, ValueFormat
 from testbed.codecs.wire_forms import WireForm
 from testbed.drafting.policies import DraftLengthOption
 from testbed.errors import TestbedError
-from testbed.methods.full_upload import Uploading
+from testbed.methods.full_upload import FullDistributionMethod
 
 K = 320
 """The best K in TK-SLT's figure 4, 1 % of its vocabulary."""
@@ -62,7 +62,7 @@ class TsltOptions(TruncationOptions, frozen=True, kw_only=True):
     draft_length: DraftLengthOption = 4
 
 
-class Tslt(Uploading):
+class Tslt(FullDistributionMethod):
     """The likeliest part of q̂ up, one token down."""
 
     name = "tslt"
@@ -71,6 +71,6 @@ class Tslt(Uploading):
     Options = TsltOptions
 
     def make_codec(self) -> Codec:
-        """See Uploading."""
+        """See FullDistributionMethod."""
         options: TsltOptions = self.options
         return options.codec(self.vocabulary_size)

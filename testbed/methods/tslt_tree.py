@@ -25,9 +25,9 @@ from testbed.decoding.candidates import draw_candidates, first_accepted
 from testbed.decoding.lattice import Lattice
 from testbed.decoding.sampling import Probabilities
 from testbed.methods.base import Method
-from testbed.methods.device_context import DeviceSide
+from testbed.methods.device_context import DeviceContext
 from testbed.methods.tslt import TruncationOptions
-from testbed.methods.verifier_context import Answer, VerifierSide
+from testbed.methods.verifier_context import Answer, VerifierContext
 
 MOST_NODES = 4096
 
@@ -69,7 +69,7 @@ class TsltTree(Method):
         """The q̂ to draw from."""
         return self.truncated.quantise(q)
 
-    def device(self, device: DeviceSide) -> Iterator[list[int]]:
+    def device(self, device: DeviceContext) -> Iterator[list[int]]:
         """Draft a tree, send it, take the verdict."""
         while True:
             with device.drafting_round():
@@ -85,7 +85,7 @@ class TsltTree(Method):
             device.record_path(drafts, len(last.path), longest, rejected=bool(last.children))
             yield [*last.path, token]
 
-    def _draft(self, device: DeviceSide) -> Tree:
+    def _draft(self, device: DeviceContext) -> Tree:
         def pick(node: Node, most: int) -> tuple[Lattice, list[int]]:
             text = [*device.text, *node.path]
             q = self.quantise(device.next_draft(text))
@@ -107,7 +107,7 @@ class TsltTree(Method):
         """See Method."""
         return MOST_NODES
 
-    def verifier(self, verifier: VerifierSide, drafts: int, upload: bytes) -> Iterator[Answer]:
+    def verifier(self, verifier: VerifierContext, drafts: int, upload: bytes) -> Iterator[Answer]:
         """Walk down the tree; draw what follows the last accepted node."""
         position = len(verifier.text)
         branches = self.options.branches[: verifier.limit - position - 1]

@@ -25,7 +25,7 @@ class Answer:
 
 
 @dataclass
-class VerifierSide:
+class VerifierContext:
     """The verifier's half of one text."""
 
     text: list[int]

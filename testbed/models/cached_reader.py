@@ -9,7 +9,7 @@ import numpy as np
 from testbed.models.base import Logits, ModelSession
 
 
-class Reader:
+class CachedReader:
     """Keeps one model session in step with a text that grows and is cut back.
 
     Rejected drafts are rolled back, and a draft that was accepted but never read (the last one of a

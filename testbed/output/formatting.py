@@ -11,14 +11,14 @@ from markupsafe import Markup
 from testbed.output.visible import visible
 
 
-def seen(value: Any) -> Any:
+def printable(value: Any) -> Any:
     """Any value on its way into the page, made visible; markup of our own stays as it is."""
     if isinstance(value, Markup):
         return value
     return visible(str(value))
 
 
-def words(value: Any) -> str:
+def as_yaml(value: Any) -> str:
     """A value as a scenario would write it, in one line."""
     if isinstance(value, str):
         return value
@@ -28,7 +28,7 @@ def words(value: Any) -> str:
     return text.removesuffix("\n").removesuffix("\n...").strip()
 
 
-def short(text: str, longest: int = 60) -> str:
+def shorten(text: str, longest: int = 60) -> str:
     """The beginning of a text, in one line."""
     line = " ".join(text.split())
     return line if len(line) <= longest else f"{line[: longest - 1]}…"
@@ -36,4 +36,4 @@ def short(text: str, longest: int = 60) -> str:
 
 def breakable(text: str) -> Markup:
     """Text that may be broken behind its dots and underscores."""
-    return Markup("<wbr>").join(re.findall(r"[^._]*[._]+|[^._]+", seen(text)))
+    return Markup("<wbr>").join(re.findall(r"[^._]*[._]+|[^._]+", printable(text)))

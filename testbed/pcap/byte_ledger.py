@@ -63,12 +63,12 @@ class Book:
     def __init__(self, frames: Iterable[Frame], streams: Mapping[Flow, Stream]) -> None:
         self.streams = streams
         self.sent: list[Sent] = []
-        covered: dict[Flow, Covered] = {}
+        covered: dict[Flow, ByteRangeSet] = {}
         self._firsts: dict[Flow, list[tuple[int, int, int]]] = {}
         for frame in frames:
             parts: list[tuple[int, int]] = []
             if frame.flow is not None and frame.flow in streams and frame.payload:
-                mine = covered.setdefault(frame.flow, Covered())
+                mine = covered.setdefault(frame.flow, ByteRangeSet())
                 start = streams[frame.flow].place(frame.sequence, mine.end)
                 parts = mine.add(start, start + len(frame.payload))
                 firsts = self._firsts.setdefault(frame.flow, [])
@@ -130,7 +130,7 @@ class Book:
                     ledger.add(use, size)
 
 
-class Covered:
+class ByteRangeSet:
     """Which parts of a stream have been there."""
 
     def __init__(self) -> None:

@@ -41,27 +41,27 @@ class Captured(msgspec.Struct, kw_only=True):
         ]
 
 
-class Pair(NamedTuple):
+class CapturePair(NamedTuple):
     """What was recorded at both ends of a link, its first host's first."""
 
     first: Captured
     second: Captured
 
 
-def write_captures(folder: Path, captures: dict[str, Pair]) -> None:
+def write_captures(folder: Path, captures: dict[str, CapturePair]) -> None:
     """Keep in a run's folder what is needed to read its captures, by link."""
     (folder / NAME).write_bytes(msgspec.json.encode(captures))
 
 
-def read_captures(folder: Path) -> dict[str, Pair]:
+def read_captures(folder: Path) -> dict[str, CapturePair]:
     """Raises TestbedError when there are none."""
-    captures = read(folder / NAME, dict[str, Pair])
+    captures = read(folder / NAME, dict[str, CapturePair])
     if not captures:
         raise TestbedError(f"{folder / NAME}: no link was captured")
     return captures
 
 
-def books(folder: Path, captures: Mapping[str, Pair]) -> dict[str, tuple[Book, Book]]:
+def books(folder: Path, captures: Mapping[str, CapturePair]) -> dict[str, tuple[Book, Book]]:
     """What was sent up and down each link. Raises TestbedError when a capture is not whole."""
     ends = [(link, end) for link, pair in captures.items() for end in pair]
     frames = {(link, end.host): end.frames(folder, end.address) for link, end in ends}

@@ -10,11 +10,11 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 
-from testbed.pcap.byte_ledger import Book, Covered
+from testbed.pcap.byte_ledger import Book, ByteRangeSet
 from testbed.pcap.frames import Flow, Frame
 
 
-class Recoveries:
+class RetransmissionGaps:
     """All recoveries of one direction of the way between two nodes, over one link or several."""
 
     def __init__(self, sent: Book, arrived: Sequence[Frame], host: str) -> None:
@@ -41,11 +41,11 @@ def _recoveries(sent: Book, arrived: Sequence[Frame]) -> Iterator[tuple[int, int
         frame = each.frame
         if frame.flow is not None and frame.payload:
             copies.setdefault((frame.flow, frame.sequence, frame.id), []).append(frame.t)
-    covered: dict[Flow, Covered] = {}
+    covered: dict[Flow, ByteRangeSet] = {}
     for frame in arrived:
         if frame.flow is None or not frame.payload or frame.flow not in sent.flows:
             continue
-        mine = covered.setdefault(frame.flow, Covered())
+        mine = covered.setdefault(frame.flow, ByteRangeSet())
         before = mine.whole
         start = sent.streams[frame.flow].place(frame.sequence, mine.end)
         mine.add(start, start + len(frame.payload))

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from testbed.errors import TestbedError
-from testbed.prompts.source import Row, Source
+from testbed.prompts.source import PromptRecord, Source
 
 
 class Dataset(Source, frozen=True, kw_only=True):
@@ -27,7 +27,7 @@ class Dataset(Source, frozen=True, kw_only=True):
         """See Source."""
         return self.field
 
-    def rows(self, folder: Path) -> Iterator[Row]:
+    def rows(self, folder: Path) -> Iterator[PromptRecord]:
         """See Source. Downloaded whole, once; later runs need no network.
 
         Streaming would fetch less, but parquet files that are not read to their end make Python

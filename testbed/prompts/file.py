@@ -8,7 +8,7 @@ from typing import Any
 
 from testbed.files.input_file import read_bytes
 from testbed.files.stored_json import decode
-from testbed.prompts.source import Row, Source
+from testbed.prompts.source import PromptRecord, Source
 
 
 class File(Source, frozen=True, kw_only=True):
@@ -22,7 +22,7 @@ class File(Source, frozen=True, kw_only=True):
         """See Source."""
         return self.field
 
-    def rows(self, folder: Path) -> Iterator[Row]:
+    def rows(self, folder: Path) -> Iterator[PromptRecord]:
         """See Source. Empty lines are skipped."""
         path = (folder / self.file).absolute()
         # Not as text: its lines end where JSON strings may go on.

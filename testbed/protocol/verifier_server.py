@@ -19,9 +19,9 @@ from testbed.decoding.randomness import KeyedRandomness, Randomiser
 from testbed.errors import TestbedError
 from testbed.events import Tracer
 from testbed.methods.base import Method, method_class, parse_options
-from testbed.methods.verifier_context import VerifierSide
+from testbed.methods.verifier_context import VerifierContext
 from testbed.models.base import Model, require_context
-from testbed.models.cached_reader import Reader
+from testbed.models.cached_reader import CachedReader
 from testbed.models.compute.pace import Pace
 from testbed.models.compute.paced_reader import Passes
 from testbed.protocol.messages import (
@@ -50,7 +50,7 @@ SessionKey = tuple[bytes, int]
 class Session:
     """One text at the verifier."""
 
-    side: VerifierSide
+    side: VerifierContext
     method: Method
     round: int = -1
     answers: list[tuple[Reply, Payload]] = field(default_factory=list)
@@ -162,10 +162,12 @@ class VerifierServer:
         kind = method_class(message.method)
         if not kind.uses_verifier:
             raise TestbedError(f"{kind.name} never asks the verifier")
-        side = VerifierSide(
+        side = VerifierContext(
             text=decode_tokens(payload, message.length, v),
             limit=message.limit,
-            target=Passes(Reader(self.target.session()), self.trace, message.stream, self._pace),
+            target=Passes(
+                CachedReader(self.target.session()), self.trace, message.stream, self._pace
+            ),
             sampling=message.sampling,
             random=self._randomiser(message.seed, message.repetition, message.stream),
             trace=self.trace,
@@ -259,7 +261,7 @@ class VerifierServer:
             **place(message),
         )
 
-    def _prefill(self, side: VerifierSide, length: int) -> Iterator[list[bytes]]:
+    def _prefill(self, side: VerifierContext, length: int) -> Iterator[list[bytes]]:
         """Read the text's first `length` tokens, mostly while the device drafts."""
         try:
             with self.trace.span("prefill", side.stream), side.target.over(side.text[:length]):

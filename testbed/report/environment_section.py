@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from testbed.output.formatting import words
+from testbed.output.formatting import as_yaml
 from testbed.output.text_table import Table
-from testbed.results.link_check import Check, figure, limits
+from testbed.results.link_check import Check, format_limits, format_value
 
 _HIDDEN = {"networks"}
 """Addresses and offloads of every host, which nobody reads on a page."""
@@ -24,11 +24,11 @@ def place_table(environment: Mapping[str, Any], plans: Sequence[Mapping[str, Any
         if isinstance(value, dict):
             for name, each in value.items():
                 if each is not None:
-                    table.add_row(name, words(each))
+                    table.add_row(name, as_yaml(each))
         elif key == "load" and isinstance(value, list):
             table.add_row("load before", ", ".join(map(_load, value)))
         elif value is not None:
-            table.add_row(key, words(value))
+            table.add_row(key, as_yaml(value))
     return table
 
 
@@ -38,9 +38,9 @@ def checks_table(checks: Sequence[Check]) -> Table:
     for check in checks:
         table.add_row(
             f"{check.link} {check.way}: {check.name}",
-            figure(check.requested, check.unit),
-            figure(check.measured, check.unit),
-            limits(check),
+            format_value(check.requested, check.unit),
+            format_value(check.measured, check.unit),
+            format_limits(check),
             check.outcome,
             check.note,
         )
@@ -57,15 +57,15 @@ def _order(environment: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _load(value: Any) -> str:
-    return f"{value:.2f}" if isinstance(value, float) else words(value)
+    return f"{value:.2f}" if isinstance(value, float) else as_yaml(value)
 
 
 def _named(value: Any) -> str:
     """A model by its name, with what else is not the rule."""
     if not isinstance(value, dict):
-        return words(value)
+        return as_yaml(value)
     others = [
-        f"{key} {words(each)}"
+        f"{key} {as_yaml(each)}"
         for key, each in value.items()
         if each and key not in {"type", "name", "path", "operators"}
     ]

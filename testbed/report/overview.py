@@ -14,7 +14,7 @@ from testbed.analysis.metrics import (
     resampling_rate,
     tokens_per_round,
 )
-from testbed.output.formatting import words
+from testbed.output.formatting import as_yaml
 from testbed.output.text_table import Table
 from testbed.results.rows import Row
 from testbed.results.verdict import worst
@@ -35,7 +35,7 @@ def overview(points: Sequence[Point]) -> Table:
             table.add_row(
                 sample.method + sample.star,
                 worst(row.verdict for row in fit) if fit else "invalid",
-                *(words(point[key]) if key in point else NONE for key in keys),
+                *(as_yaml(point[key]) if key in point else NONE for key in keys),
                 sample.why_empty or sample.n,
                 *(
                     _cell(measure(fit) if fit else None, places)

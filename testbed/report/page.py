@@ -18,7 +18,7 @@ from testbed.analysis.generations import STAR, Point, counting, points_of
 from testbed.analysis.tables import tables
 from testbed.errors import TestbedError
 from testbed.files.whole_file import write_whole
-from testbed.output.formatting import breakable, seen, short
+from testbed.output.formatting import breakable, printable, shorten
 from testbed.output.text_table import Table
 from testbed.report import files, scenario_section
 from testbed.report.environment_section import checks_table, place_table
@@ -105,12 +105,12 @@ def _templates() -> Environment:
     templates = Environment(
         loader=PackageLoader("testbed.report", "."),
         autoescape=True,
-        finalize=seen,
+        finalize=printable,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    templates.filters |= {"sort_key": _sort_key, "short": short, "breakable": breakable}
+    templates.filters |= {"sort_key": _sort_key, "shorten": shorten, "breakable": breakable}
     return templates
 
 

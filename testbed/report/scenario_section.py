@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from testbed.methods.base import methods
-from testbed.output.formatting import short, words
+from testbed.output.formatting import as_yaml, shorten
 from testbed.output.text_table import Table
 
 _ELSEWHERE = {"name", "description", "links", "methods", "prompts", "sweep"}
@@ -27,19 +27,19 @@ def lead(scenario: Mapping[str, Any]) -> str:
     parts = [
         f"{_count(len(_list(scenario.get('methods'))), 'method')} decode",
         _count(len(_list(scenario.get("prompts"))), "prompt"),
-        f"with at most {words(decoding.get('max_new_tokens', '?'))} new tokens each",
-        f"at temperature {words(decoding.get('temperature', '?'))}",
+        f"with at most {as_yaml(decoding.get('max_new_tokens', '?'))} new tokens each",
+        f"at temperature {as_yaml(decoding.get('temperature', '?'))}",
         f"on {_count(scenario.get('devices', 1), 'device')}",
-        f"and a verifier at {words(scenario.get('verifier', '?'))}",
-        f"in the topology {words(scenario.get('topology', '?'))}",
+        f"and a verifier at {as_yaml(scenario.get('verifier', '?'))}",
+        f"in the topology {as_yaml(scenario.get('topology', '?'))}",
     ]
     parts += [f"at {_count(points, 'point')} of a sweep"] if points else []
-    parts += [f"{words(repeat)} times over"] if repeat != 1 else []
+    parts += [f"{as_yaml(repeat)} times over"] if repeat != 1 else []
     return " ".join(parts) + "."
 
 
 def _count(number: Any, what: str) -> str:
-    return f"{words(number)} {what}{'' if number == 1 else 's'}"
+    return f"{as_yaml(number)} {what}{'' if number == 1 else 's'}"
 
 
 def settings_table(scenario: Mapping[str, Any]) -> Table:
@@ -49,7 +49,7 @@ def settings_table(scenario: Mapping[str, Any]) -> Table:
         if key in _ELSEWHERE or value in (None, "", []):
             continue
         for path, each in _parts(key, value):
-            table.add_row(path, words(each))
+            table.add_row(path, as_yaml(each))
     return table
 
 
@@ -62,11 +62,14 @@ def links_table(scenario: Mapping[str, Any]) -> Table:
         if isinstance(spec, dict) and isinstance(spec.get(way), dict)
     ]
     keys = dict.fromkeys(
-        key for _, _, asked in ways for key, value in asked.items() if words(value) not in _NOTHING
+        key
+        for _, _, asked in ways
+        for key, value in asked.items()
+        if as_yaml(value) not in _NOTHING
     )
     table = Table(*keys, first="link")
     for link, way, asked in ways:
-        cells = [words(asked[key]) if key in asked else "–" for key in keys]
+        cells = [as_yaml(asked[key]) if key in asked else "–" for key in keys]
         table.add_row(f"{link} {way}", *cells)
     return table
 
@@ -77,7 +80,7 @@ def link_notes(scenario: Mapping[str, Any]) -> Iterator[str]:
         for key, value in _mapping(spec).items():
             if key not in _WAYS and value not in (None, [], ""):
                 entries = value if isinstance(value, list) else [value]
-                yield from (f"{link}: {key}: {words(entry)}" for entry in entries)
+                yield from (f"{link}: {key}: {as_yaml(entry)}" for entry in entries)
 
 
 def methods_table(scenario: Mapping[str, Any]) -> Table:
@@ -92,7 +95,7 @@ def methods_table(scenario: Mapping[str, Any]) -> Table:
         table.add_row(
             label,
             f"{name}: {said}" if said and name != label else said or name,
-            ", ".join(f"{key} {words(each)}" for key, each in options.items() if each is not None)
+            ", ".join(f"{key} {as_yaml(each)}" for key, each in options.items() if each is not None)
             or "–",
         )
     return table
@@ -102,14 +105,14 @@ def sweep_table(points: Sequence[Mapping[str, Any]]) -> Table:
     """The keys that vary, and their values in the order they came."""
     table = Table("values", first="key")
     for key in dict.fromkeys(key for point in points for key in point):
-        values = dict.fromkeys(short(words(point[key])) for point in points if key in point)
+        values = dict.fromkeys(shorten(as_yaml(point[key])) for point in points if key in point)
         table.add_row(key, ", ".join(values))
     return table
 
 
 def prompts(scenario: Mapping[str, Any]) -> list[str]:
     """The texts that were decoded from."""
-    return [words(prompt) for prompt in _list(scenario.get("prompts"))]
+    return [as_yaml(prompt) for prompt in _list(scenario.get("prompts"))]
 
 
 def _parts(path: str, value: Any) -> Iterator[tuple[str, Any]]:

@@ -27,7 +27,7 @@ from testbed.files.checksums import Checksum
 from testbed.host.machine_errors import naming, sentence
 from testbed.results.rows import Row
 from testbed.results.verdict import Level, Verdict
-from testbed.scenario.run_order import Turn
+from testbed.scenario.run_order import RunId
 from testbed.scenario.sweep import Values
 
 JOURNAL = "journal.jsonl"
@@ -84,7 +84,7 @@ class RunEnded(_Line, kw_only=True, tag="run"):
 
     network: str
     point: Values
-    turn: Turn
+    turn: RunId
     verdict: Verdict
     """On the run, its texts apart."""
     rows: list[Row]
@@ -102,7 +102,7 @@ class Discarded(_Line, kw_only=True, tag="discarded"):
     session: int
     """That of its next time."""
     point: Values
-    turn: Turn
+    turn: RunId
     level: Level
 
 
@@ -112,7 +112,7 @@ class RunFailed(_Line, kw_only=True, tag="failed"):
     session: int
     network: str
     point: Values
-    turn: Turn
+    turn: RunId
     reason: str
 
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-Outcome = Literal["ok", "failed", "not measured"]
+CheckOutcome = Literal["ok", "failed", "not measured"]
 Unit = Literal["s", "bit/s", "share", "p", "packets", "distance"]
 
 
@@ -21,7 +21,7 @@ class Check(msgspec.Struct, kw_only=True):
     link: str
     way: str
     name: str
-    outcome: Outcome
+    outcome: CheckOutcome
     unit: Unit
     requested: float | None = None
     measured: float | None = None
@@ -73,8 +73,8 @@ def burst_tolerance(ideal: float) -> float:
     return max(0.5e-3, 0.05 * ideal)
 
 
-def figure(value: float | None, unit: Unit) -> str:
-    """A figure for people."""
+def format_value(value: float | None, unit: Unit) -> str:
+    """A format_value for people."""
     if value is None:
         return "–"
     if unit == "s":
@@ -88,9 +88,9 @@ def figure(value: float | None, unit: Unit) -> str:
     return f"{value:.4f}" if unit == "distance" else f"{value:.3f}"
 
 
-def limits(check: Check) -> str:
+def format_limits(check: Check) -> str:
     """What will do, for people."""
-    low, high = figure(check.low, check.unit), figure(check.high, check.unit)
+    low, high = format_value(check.low, check.unit), format_value(check.high, check.unit)
     if check.low is None and check.high is None:
         return "–"
     if check.low is None:
@@ -100,5 +100,5 @@ def limits(check: Check) -> str:
     if check.requested is not None and math.isclose(
         check.high - check.requested, check.requested - check.low, rel_tol=1e-6
     ):
-        return f"± {figure(check.high - check.requested, check.unit)}"
+        return f"± {format_value(check.high - check.requested, check.unit)}"
     return f"{low} to {high}"

@@ -10,7 +10,7 @@ from testbed.errors import TestbedError
 from testbed.files.stored_json import read
 from testbed.models.spec import HuggingFaceSpec, ModelSpec, OperatorChoice
 from testbed.results.directory import Results
-from testbed.scenario.run_order import Turn
+from testbed.scenario.run_order import RunId
 from testbed.scenario.sweep import Values
 
 
@@ -29,7 +29,7 @@ class Plan(msgspec.Struct):
     """The target's; none where texts are decoded to their limit regardless."""
     methods: list[str] = []
     """Their labels, in the order of the scenario."""
-    order: list[Turn] = []
+    order: list[RunId] = []
     """The runs, in the order in which they take place."""
     capture: bool = False
     """Whether frames are recorded."""

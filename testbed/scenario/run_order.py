@@ -15,21 +15,21 @@ import msgspec
 from testbed.scenario.sweep import Values
 
 
-class Turn(msgspec.Struct, frozen=True, array_like=True):
+class RunId(msgspec.Struct, frozen=True, array_like=True):
     """One run: a method, by its label, and the number of a repetition."""
 
     method: str
     repeat: int
 
 
-def shuffled(methods: Sequence[str], repeat: int, seed: int, point: Values) -> list[Turn]:
+def shuffled(methods: Sequence[str], repeat: int, seed: int, point: Values) -> list[RunId]:
     """Every method in every repetition, at one point, in an order fixed by the seed.
 
     Whether one of two comes first depends on those two alone, not on which others there are.
     """
     prefix = msgspec.json.encode((seed, point), order="sorted")
 
-    def number(turn: Turn) -> bytes:
+    def number(turn: RunId) -> bytes:
         return hashlib.blake2b(prefix + msgspec.json.encode(turn)).digest()
 
-    return sorted((Turn(each, n) for n, each in product(range(repeat), methods)), key=number)
+    return sorted((RunId(each, n) for n, each in product(range(repeat), methods)), key=number)

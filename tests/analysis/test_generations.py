@@ -13,7 +13,7 @@ from testbed.report.terminal import print_results
 from testbed.results import journal
 from testbed.results.directory import FailedRun, Results, Summary
 from testbed.results.verdict import Verdict
-from testbed.scenario.run_order import Turn
+from testbed.scenario.run_order import RunId
 from tests.support.lopsided import VERDICTS, lopsided
 from tests.support.records import make_results, row
 
@@ -159,7 +159,9 @@ def test_a_generation_is_no_more_believable_than_its_run_and_its_network(
         journal.append(results.path, up)
     verdict = Verdict(run, ["captures"] if run != "valid" else [])
     rows = [row("dsd", verdict="suspect", reasons=["busy"])]
-    ended = journal.RunEnded(network="n", point={}, turn=Turn("dsd", 0), verdict=verdict, rows=rows)
+    ended = journal.RunEnded(
+        network="n", point={}, turn=RunId("dsd", 0), verdict=verdict, rows=rows
+    )
     journal.append(results.path, ended)
     (found,) = results.summary().rows
     assert found.verdict == wanted

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from testbed.audit.captures import Entry
-from testbed.audit.link_counters import Accountant
+from testbed.audit.link_counters import LinkAudit
 from testbed.emulation.sandbox import find_program
 from testbed.errors import TestbedError
 from testbed.experiment import method_run
@@ -104,7 +104,7 @@ def verdict_of(folder, **changes):
 @inside_sandbox
 @pytest.mark.parametrize("what", ["received_bytes", "received_packets", "forwarded_packets"])
 def test_a_link_that_counts_one_more_is_found_out(tmp_path, monkeypatch, what):
-    read, calls = Accountant.read, []
+    read, calls = LinkAudit.read, []
 
     def more(self):
         reading = read(self)
@@ -114,7 +114,7 @@ def test_a_link_that_counts_one_more_is_found_out(tmp_path, monkeypatch, what):
         return replace(reading, wires={"radio": replace(wire, up=up)})
 
     assert verdict_of(tmp_path).level != "invalid"
-    monkeypatch.setattr(Accountant, "read", more)
+    monkeypatch.setattr(LinkAudit, "read", more)
     verdict = verdict_of(tmp_path)
     assert verdict.level == "invalid"
     assert any("by the capture" in reason for reason in verdict.reasons)

@@ -3,9 +3,9 @@
 import pytest
 
 from testbed.calibration import link_bench
-from testbed.calibration.link_bench import once_more
+from testbed.calibration.link_bench import retry_failed_checks
 from testbed.calibration.probes import ProbeTrain
-from testbed.results.link_check import figure, judge, limits, not_measured
+from testbed.results.link_check import format_limits, format_value, judge, not_measured
 
 
 def line(measured, **bounds):
@@ -32,7 +32,7 @@ def test_the_bounds_belong_to_what_will_do():
     ],
 )
 def test_limits_for_people(check, text):
-    assert limits(check) == text
+    assert format_limits(check) == text
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_limits_for_people(check, text):
     ],
 )
 def test_figures_for_people(value, unit, text):
-    assert figure(value, unit) == text
+    assert format_value(value, unit) == text
 
 
 @pytest.fixture
@@ -69,19 +69,19 @@ def tries(*outcomes):
 
 
 def test_what_passes_is_measured_once(moments):
-    assert [check.note for check in once_more(tries([0.5, 0.6]))] == ["n", "n"]
+    assert [check.note for check in retry_failed_checks(tries([0.5, 0.6]))] == ["n", "n"]
     assert moments == []
 
 
 def test_what_fails_is_measured_again_a_moment_later_and_says_so(moments):
-    first, second = once_more(tries([0.5, 2.0], [3.0, 0.7]))
+    first, second = retry_failed_checks(tries([0.5, 2.0], [3.0, 0.7]))
     assert moments == [1.0]
     assert (first.measured, first.note) == (0.5, "n")
     assert (second.measured, second.outcome, second.note) == (0.7, "ok", "measured twice; n")
 
 
 def test_what_fails_twice_has_failed(moments):
-    (check,) = once_more(tries([2.0], [3.0]))
+    (check,) = retry_failed_checks(tries([2.0], [3.0]))
     assert (check.measured, check.outcome) == (3.0, "failed")
 
 

@@ -8,7 +8,7 @@ import pytest
 from testbed.calibration.bursts import measure_bursts
 from testbed.calibration.changes import measure_changes
 from testbed.calibration.delay import measure_delay
-from testbed.calibration.link_bench import Stage, once_more
+from testbed.calibration.link_bench import LinkBench, retry_failed_checks
 from testbed.calibration.loss import measure_loss, measure_others
 from testbed.calibration.preflight import check_link, severity
 from testbed.calibration.rate import measure_rate
@@ -16,7 +16,7 @@ from testbed.calibration.repeatability import measure_repeats
 from testbed.emulation.network import Network
 from testbed.emulation.topology import load_topology
 from testbed.errors import TestbedError
-from testbed.host.realtime import punctually
+from testbed.host.realtime import realtime_priority
 from testbed.links.gilbert_elliott import GilbertElliott
 from testbed.links.jitter import Jitter
 from testbed.links.mahimahi_trace import DeliveryTrace
@@ -26,7 +26,7 @@ from tests.emulation.inside import inside_sandbox
 NOISE = {"up": 1e-4, "down": 1e-4}
 
 
-class Crooked(Stage):
+class Crooked(LinkBench):
     """Asks a link for something else than it measures it against."""
 
     def __init__(self, network, **wrong):
@@ -44,7 +44,7 @@ class Crooked(Stage):
 def measure(spec, function, **wrong):
     """The checks that failed, by name; of up alone, which `wrong` bends like down."""
     with (
-        punctually(),
+        realtime_priority(),
         Network(load_topology("edge"), {"radio": Duplex(spec, spec)}, "relay", 1) as network,
         Crooked(network, **wrong) as stage,
     ):
@@ -72,7 +72,7 @@ def test_a_trace_with_a_long_gap_is_probed_at_once_and_who_ignores_it_or_is_sile
     spec = LinkSpec(rate=rate, delay=0.001)
     with Network(load_topology("edge"), {"radio": Duplex(spec, spec)}, "relay", 1) as network:
         link = network.declared[0]
-        with punctually(), Stage(network, link) as stage:
+        with realtime_priority(), LinkBench(network, link) as stage:
             began = time.monotonic()
             right = {(each.way, each.name): each for each in check_link(stage)}
             assert time.monotonic() - began < 20  # and not 80
@@ -120,7 +120,7 @@ def test_each_other_impairment_strikes_as_often_as_asked(name):
     spec = LinkSpec(delay=0.01, **{name: 0.03})
 
     def twice(stage):
-        return once_more(lambda: measure_others(stage))
+        return retry_failed_checks(lambda: measure_others(stage))
 
     assert measure(spec, twice)[0] == set()
     assert measure(spec, twice, **{name: lambda share: 1.5 * share})[0] == {name}
@@ -149,7 +149,7 @@ def test_probes_that_do_not_get_as_far_as_the_wire_are_no_measurement():
     spec = LinkSpec(delay=0.01)
     with (
         Network(load_topology("edge"), {"radio": Duplex(spec, spec)}, "relay", 1) as network,
-        Stage(network, network.declared[0]) as stage,
+        LinkBench(network, network.declared[0]) as stage,
     ):
         network.inside("device").run(
             ["tc", "qdisc", "add", "dev", "device-radio", "root", "tbf",

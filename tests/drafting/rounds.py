@@ -8,9 +8,9 @@ import numpy as np
 
 from testbed.codecs.base import Drawn
 from testbed.decoding.lattice import quantise
-from testbed.drafting.base import DraftLength, Outcome
+from testbed.drafting.base import DraftLength, RoundOutcome
 
-ROUND = Outcome(
+ROUND = RoundOutcome(
     drafted=4,
     accepted=2,
     tested=3,
@@ -23,7 +23,7 @@ ROUND = Outcome(
 )
 
 
-def outcome(drafted: int, accepted: int, **fields) -> Outcome:
+def outcome(drafted: int, accepted: int, **fields) -> RoundOutcome:
     """A round of so many drafts; the rest as in ROUND unless it is given."""
     tested = accepted + (accepted < drafted)
     return replace(ROUND, drafted=drafted, accepted=accepted, tested=tested, **fields)
@@ -62,7 +62,7 @@ class World:
             assert hasattr(self, name), name
             setattr(self, name, value)
 
-    def round(self, drafted: int) -> Outcome:
+    def round(self, drafted: int) -> RoundOutcome:
         accepted = 0
         while accepted < drafted and self.random.random() < self.acceptance:
             accepted += 1

@@ -9,9 +9,9 @@ import pytest
 
 from testbed.errors import TestbedError
 from testbed.events import Tracer, read_events
-from testbed.methods.device_context import DeviceSide
+from testbed.methods.device_context import DeviceContext
 from testbed.models.synthetic import SyntheticModel
-from testbed.protocol.device_loop import decode
+from testbed.protocol.device_loop import generate
 from testbed.protocol.verifier_server import VerifierServer
 from testbed.transport.in_process import InProcessChannel
 from tests.support.toy import PROMPT, ToyModel, decode_locally, similar_models, task
@@ -50,12 +50,12 @@ def counted(method, bits, predict=True, **options):
 
 def asked_behind_the_pass():
     """As if the bits of no draft were known before its q."""
-    propose = DeviceSide.propose
+    propose = DeviceContext.propose
 
     def late(self, quantise, bits, draw=None):
         return propose(self, quantise, bits if callable(bits) else lambda q: bits, draw)
 
-    return patch.object(DeviceSide, "propose", late)
+    return patch.object(DeviceContext, "propose", late)
 
 
 @pytest.mark.parametrize("predict", [True, False])
@@ -110,7 +110,7 @@ def traced(path, the_task):
     trace = Tracer("device", path)
     draft, target = similar_models(12)
     channel = InProcessChannel(VerifierServer(target))
-    got = decode(the_task, PROMPT, draft, channel, timeout=5, trace=trace)
+    got = generate(the_task, PROMPT, draft, channel, timeout=5, trace=trace)
     trace.close()
     return got, read_events(path)
 

@@ -17,7 +17,7 @@ from testbed.codecs.fixed_point import FixedPoint
 from testbed.drafting.base import DraftLength
 from testbed.methods import base
 from testbed.methods.base import method_class, parse_options
-from testbed.methods.device_context import DeviceSide
+from testbed.methods.device_context import DeviceContext
 from tests.support.enumeration import Branching
 from tests.support.laws import round_law_error, scripted_clocks, text_law_error
 from tests.support.toy import models, task
@@ -154,13 +154,13 @@ def test_a_policy_that_looks_at_discarded_drafts_is_harmless(method):
 @pytest.mark.parametrize("method", METHODS)
 def test_it_would_not_be_if_a_draft_were_dropped_for_what_it_is(method):
     """The control: every stop must be decided before the token is drawn."""
-    propose = DeviceSide.propose
+    propose = DeviceContext.propose
 
     def peeking(*arguments):
         drafts = propose(*arguments)
         return drafts if drafts and drafts[-1].token else drafts[:-1]
 
-    with patch.object(DeviceSide, "propose", peeking):
+    with patch.object(DeviceContext, "propose", peeking):
         error, _ = spied_law_error(method, 3, lambda each: each)
     assert error > 1e-3
 

@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from testbed.drafting.link_estimator import GUESSED_TESTS, Forgetful, Measured
+from testbed.drafting.link_estimator import GUESSED_TESTS, ExponentialAverage, LinkEstimator
 from tests.drafting.rounds import ROUND, World, outcome
 
 
-def started() -> Measured:
+def started() -> LinkEstimator:
     """Behind the first round, which is not timed."""
-    measured = Measured(0.5)
+    measured = LinkEstimator(0.5)
     measured.learn(outcome(1, 0, wait_s=9.0, verifier_s=5.0, draft_s=7.0, uplink_bytes=999))
     return measured
 
@@ -23,7 +23,7 @@ def network(seconds: float, up: int, drafted: int = 4, **fields):
 
 
 def test_forgetful_sums():
-    sums = Forgetful(0.5)
+    sums = ExponentialAverage(0.5)
     assert sums.mean is None
     sums.add(3, 1)
     sums.add(8, 4)
@@ -32,11 +32,11 @@ def test_forgetful_sums():
 
 def test_nothing_is_known_at_first_and_no_time_after_the_first_round():
     """It holds the prompt on its way and its reading, at both ends."""
-    for measured in (Measured(0.5), started()):
+    for measured in (LinkEstimator(0.5), started()):
         assert (measured.draft_s, measured.verifier_s) == (None, None)
         assert (measured.fixed_s, measured.uplink) == (None, None)
-    assert Measured(0.5).draft_bytes is None
-    assert Measured(0.7).acceptance == pytest.approx(0.7)
+    assert LinkEstimator(0.5).draft_bytes is None
+    assert LinkEstimator(0.7).acceptance == pytest.approx(0.7)
 
 
 def test_two_sizes_tell_the_fixed_part_from_the_rate():
@@ -131,7 +131,7 @@ def test_a_link_that_switches_between_two_rates(ratio, every):
 
 
 def test_acceptance_begins_with_the_guess_and_forgets_it():
-    measured = Measured(0.5)
+    measured = LinkEstimator(0.5)
     measured.learn(outcome(4, 4))
     assert measured.acceptance == pytest.approx(
         (0.95 * 0.5 * GUESSED_TESTS + 4) / (0.95 * GUESSED_TESTS + 4)

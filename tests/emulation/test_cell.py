@@ -9,7 +9,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from testbed.audit.link_counters import Accountant
+from testbed.audit.link_counters import LinkAudit
 from testbed.calibration.preflight import check_links
 from testbed.emulation.network import Network
 from testbed.emulation.topology import load_topology, plain_links, topology_links
@@ -152,7 +152,7 @@ def test_devices_send_no_packet_that_the_radio_would_refuse():
 def test_what_the_air_does_not_forward_is_noticed():
     topology = load_topology("cell", 2)
     with cell(symmetric(), 2) as network:
-        accountant = Accountant(network, topology_links(topology), plain_links(topology))
+        accountant = LinkAudit(network, topology_links(topology), plain_links(topology))
         argv = ["ping", "-q", "-c", "3", "-i", "0.05", "-W", "0.2", "192.168.0.254"]
         for forward, level in (("1", "valid"), ("0", "invalid")):
             air = network.popen("air", ["sysctl", "-q", "-w", f"net.ipv4.ip_forward={forward}"])

@@ -8,7 +8,7 @@ import pytest
 
 from testbed import clock
 from testbed.audit import link_counters
-from testbed.audit.link_counters import Accountant
+from testbed.audit.link_counters import LinkAudit
 from testbed.audit.packet_logs import judge_packets, read_packets
 from testbed.emulation import relay, relay_wire
 from testbed.emulation.relay_direction import Direction
@@ -204,7 +204,7 @@ def test_the_last_acknowledgement_is_waited_for_as_long_as_it_may_take(
     network = SimpleNamespace(
         wires={"radio": SimpleNamespace(counters=counters)}, longest_round_trip=lambda: round_trip
     )
-    Accountant(network, [link], []).settle()
+    LinkAudit(network, [link], []).settle()
     assert time.now == pytest.approx(still, abs=0.3)
 
 

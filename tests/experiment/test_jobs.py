@@ -25,7 +25,7 @@ from testbed.experiment.launcher import resume
 from testbed.experiment.preparation import prepare
 from testbed.results.directory import Results
 from testbed.scenario.load import check_scenario
-from testbed.scenario.run_order import Turn, shuffled
+from testbed.scenario.run_order import RunId, shuffled
 from tests.emulation.inside import need_sandbox
 from tests.results.test_journal import FAST, SLOW, ended, failed, made
 from tests.support.whole_run import SYNTHETIC, processes_of, results, write
@@ -57,7 +57,7 @@ def test_more_jobs_than_processors_are_refused(eight, count):
         require_processors(count)
 
 
-def left(point, found=None, *, part=0, parts=1, failed=False) -> list[Turn]:
+def left(point, found=None, *, part=0, parts=1, failed=False) -> list[RunId]:
     ended, before = (found.ended(), found.failed()) if found else ([], [])
     piece = Piece(0, part, failed)
     return jobs.left(TURNS, point, ended, before, piece=piece, parts=parts)
@@ -69,18 +69,18 @@ def test_parts_are_all_runs_once_and_none_that_has_ended(tmp_path):
     assert len(parts) == len(TURNS)
     assert set(parts) == set(TURNS)
     ended(results, "n", SLOW, "dsd", 1)
-    assert left(SLOW, results) == [turn for turn in TURNS if turn != Turn("dsd", 1)]
+    assert left(SLOW, results) == [turn for turn in TURNS if turn != RunId("dsd", 1)]
     assert left({}, results) == TURNS
 
 
 def test_runs_that_failed_are_a_piece_of_their_own(tmp_path):
     results = made(tmp_path)
-    failed(results, 0, SLOW, Turn("dsd", 1), "no answer")
-    failed(results, 0, SLOW, Turn("dsd", 0), "no answer")
+    failed(results, 0, SLOW, RunId("dsd", 1), "no answer")
+    failed(results, 0, SLOW, RunId("dsd", 0), "no answer")
     ended(results, "n", SLOW, "dsd", 0)
-    assert left(SLOW, results, failed=True) == [Turn("dsd", 1)]
+    assert left(SLOW, results, failed=True) == [RunId("dsd", 1)]
     assert left(SLOW, results) == [
-        turn for turn in TURNS if turn not in (Turn("dsd", 0), Turn("dsd", 1))
+        turn for turn in TURNS if turn not in (RunId("dsd", 0), RunId("dsd", 1))
     ]
     assert left(FAST, results, failed=True) == []
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from testbed.methods.base import methods
-from testbed.models.cached_reader import Reader
+from testbed.models.cached_reader import CachedReader
 from testbed.transport.in_process import InProcessChannel
 from tests.support.toy import PROMPT, ToyModel, ToySession, decode_locally, task
 
@@ -45,7 +45,7 @@ class Noting(ToySession):
         return logits
 
 
-class Forgetful(Reader):
+class Forgetful(CachedReader):
     """Reads the whole text again every time."""
 
     def logits(self, text, keep=1):
@@ -54,7 +54,7 @@ class Forgetful(Reader):
         return self._session.extend(text, keep)
 
 
-class Omitting(Reader):
+class Omitting(CachedReader):
     """Reads what it must answer for, and forgets whatever else is new: the classic mistake."""
 
     def logits(self, text, keep=1):
@@ -83,8 +83,8 @@ def pair(agree: bool) -> tuple[WholeTextModel, WholeTextModel]:
 def test_a_cache_decides_nothing(method, agree):
     cached = decode_locally(task(method, TOKENS), *pair(agree))
     with (
-        patch("testbed.protocol.device_loop.Reader", Forgetful),
-        patch("testbed.protocol.verifier_server.Reader", Forgetful),
+        patch("testbed.protocol.device_loop.CachedReader", Forgetful),
+        patch("testbed.protocol.verifier_server.CachedReader", Forgetful),
     ):
         fresh = decode_locally(task(method, TOKENS), *pair(agree))
     assert cached.tokens == fresh.tokens
@@ -93,7 +93,7 @@ def test_a_cache_decides_nothing(method, agree):
 
 def test_a_reader_that_omits_the_last_draft_would_show():
     right = decode_locally(task("dsd", TOKENS), *pair(agree=True))
-    with patch("testbed.protocol.device_loop.Reader", Omitting):
+    with patch("testbed.protocol.device_loop.CachedReader", Omitting):
         wrong = decode_locally(task("dsd", TOKENS), *pair(agree=True))
     assert right.counts.accepted == right.counts.drafted
     assert wrong.counts.accepted < wrong.counts.drafted

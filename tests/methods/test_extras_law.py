@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from testbed.codecs.dense import numbers
+from testbed.codecs.dense import distribution_codec
 from testbed.codecs.floating import Floating
 from testbed.decoding.sampling import distribution
 from tests.support.laws import SAMPLINGS, round_law_error, text_law_error
@@ -35,14 +35,14 @@ def test_dsd_emits_the_targets_law_whatever_the_precision_of_q(v, gamma, samplin
 def test_a_rounded_target_is_the_law(method, v, gamma, sampling, precision):
     draft, target = ToyModel(v, 3), ToyModel(v, 4)
     the_task = task(method, gamma + 1, sampling, draft_length=gamma, target_precision=precision)
-    quantise = numbers(precision).quantise
+    quantise = distribution_codec(precision).quantise
     assert round_law_error(the_task, draft, target, gamma + 1, quantise) < 1e-12
 
 
 @by_precision
 def test_whole_texts_over_several_rounds(precision):
     the_task = task("dssd", 4, draft_length=2, target_precision=precision)
-    assert text_law_error(the_task, *models(2), numbers(precision).quantise) < 1e-12
+    assert text_law_error(the_task, *models(2), distribution_codec(precision).quantise) < 1e-12
 
 
 @pytest.mark.parametrize("precision", ["fp16", "bf16"])
@@ -55,7 +55,7 @@ def test_the_rounded_law_is_not_the_targets_own(precision):
 
 def test_rounding_p_for_the_wire_alone_is_caught(monkeypatch):
     """The verifier accepts by p; the device resamples from what arrived of it."""
-    fine, coarse = numbers("fp32"), numbers("bf16")
+    fine, coarse = distribution_codec("fp32"), distribution_codec("bf16")
     wire = coarse.quantise
     in_fp32 = fine.quantise
     monkeypatch.setattr(Floating, "quantise", lambda self, q: in_fp32(q))
@@ -80,7 +80,7 @@ def test_dsd_and_dssd_emit_the_same_text(precision):
 @by_precision
 def test_a_coarse_target_stays_near(precision):
     """fp16 and bf16 keep 11 and 8 digits of a probability."""
-    target, codec = ToyModel(50, 2), numbers(precision)
+    target, codec = ToyModel(50, 2), distribution_codec(precision)
     for a in range(50):
         p = distribution(target.after([a, a]), PLAIN)
         distance = 0.5 * abs(codec.quantise(p).probabilities - p).sum()

@@ -15,7 +15,7 @@ from testbed.decoding.randomness import KeyedRandomness
 from testbed.decoding.sampling import Sampling, distribution
 from testbed.errors import TestbedError
 from testbed.methods.base import method_class, parse_options
-from testbed.methods.verifier_context import VerifierSide
+from testbed.methods.verifier_context import VerifierContext
 from tests.codecs.payloads import damaged
 from tests.support.options import refusal
 from tests.support.toy import ToyModel, ToySession, decode_locally, models, similar_models, task
@@ -165,13 +165,13 @@ def test_a_target_that_agrees_reads_the_path_of_first_children_alone():
 
 def test_another_path_is_read_only_when_a_node_on_it_is_accepted(monkeypatch):
     calls: dict[int, list[list[int]]] = {}
-    target_after = VerifierSide.target_after
+    target_after = VerifierContext.target_after
 
     def noting(self, drafts):
         calls.setdefault(len(self.text), []).append(drafts)
         return target_after(self, drafts)
 
-    monkeypatch.setattr(VerifierSide, "target_after", noting)
+    monkeypatch.setattr(VerifierContext, "target_after", noting)
     got = decode_locally(task("tslt_tree", 200, branches=[3, 3, 1]), *similar_models(V, 0.7))
     text = [0, 1, *got.tokens]
     assert len(calls) == got.counts.rounds

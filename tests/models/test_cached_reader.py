@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from testbed.models.cached_reader import Reader
+from testbed.models.cached_reader import CachedReader
 from tests.support.toy import ToyModel, ToySession
 
 MODEL = ToyModel(4, 1)
@@ -35,7 +35,7 @@ class Spy(ToySession):
     )
 )
 def test_any_sequence_of_texts_gives_the_logits_of_a_fresh_model(requests):
-    reader = Reader(Spy())
+    reader = CachedReader(Spy())
     for text, keep in requests:
         rows = min(keep, len(text))
         wanted = ToySession(MODEL).extend(text)[-rows:]
@@ -44,7 +44,7 @@ def test_any_sequence_of_texts_gives_the_logits_of_a_fresh_model(requests):
 
 def test_a_text_read_ahead_costs_nothing_again():
     spy = Spy()
-    reader = Reader(spy)
+    reader = CachedReader(spy)
     ahead = reader.logits([0, 1, 2])
     np.testing.assert_array_equal(reader.logits([0, 1, 2]), ahead)
     assert spy.passes == [3]
@@ -52,7 +52,7 @@ def test_a_text_read_ahead_costs_nothing_again():
 
 def test_a_round_reads_the_new_tokens_only():
     spy = Spy()
-    reader = Reader(spy)
+    reader = CachedReader(spy)
     reader.logits([0, 1, 2])
     reader.logits([0, 1, 2, 3, 3, 3], keep=4)  # a block of three drafts, and the token before
     reader.logits([0, 1, 2, 3, 0, 1, 1], keep=3)  # one accepted, one resampled, two new drafts
@@ -61,7 +61,7 @@ def test_a_round_reads_the_new_tokens_only():
 
 def test_a_refused_text_leaves_the_reader_as_it_was():
     spy = Spy()
-    reader = Reader(spy)
+    reader = CachedReader(spy)
     before = reader.logits([0, 1, 2])
     for _ in range(2):
         with pytest.raises(ValueError, match="too long"):

@@ -12,7 +12,7 @@ import pytest
 from testbed import cli
 from testbed.errors import TestbedError
 from testbed.pcap.capture_file import Packet, read_packets
-from testbed.pcap.capture_index import Captured, Pair, write_captures
+from testbed.pcap.capture_index import Captured, CapturePair, write_captures
 from testbed.pcap.frames import read_frames
 from tests.pcap import recorded
 
@@ -133,7 +133,7 @@ def test_testbed_packets_reads_a_capture_that_was_saved_again(tmp_path, monkeypa
         ends.append(
             Captured(host=host, files=[f"{host}.pcap"], address=address, ahead=0, dilation=1.0)
         )
-    write_captures(tmp_path, {"radio": Pair(*ends)})
+    write_captures(tmp_path, {"radio": CapturePair(*ends)})
     monkeypatch.setattr(sys, "argv", ["testbed", "packets", str(tmp_path), *more])
     shown = []
     for again in (False, True):

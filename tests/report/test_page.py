@@ -13,7 +13,7 @@ import pytest
 from testbed.analysis.intervals import speed
 from testbed.cli import main
 from testbed.errors import TestbedError
-from testbed.output.formatting import seen
+from testbed.output.formatting import printable
 from testbed.report import page
 from testbed.report.page import render, write_report
 from testbed.report.run_section import read_runs
@@ -69,11 +69,11 @@ def test_every_text_is_there_as_it_was_written(hostile):
     shown = hostile.texts["pre"]
     for text in HOSTILE:
         # Once as a prompt and once as an answer of each method, and in the scenario.
-        assert shown.count(seen(text)) == 3
+        assert shown.count(printable(text)) == 3
 
 
 def test_what_nobody_would_see_is_shown():
-    assert seen("a\x00b\x1bc\x7f\x85\ud800\r\n\t") == "a␀b␛c␡��␍\n\t"
+    assert printable("a\x00b\x1bc\x7f\x85\ud800\r\n\t") == "a␀b␛c␡��␍\n\t"
 
 
 def test_the_browser_runs_this_script_and_no_other(hostile):

@@ -11,8 +11,8 @@ from testbed.decoding.theory import expected_tokens, relative_cost
 from testbed.drafting.qs_dqn import RESOLUTIONS
 from testbed.events import Tracer
 from testbed.models.synthetic import SyntheticModel
-from testbed.protocol.device_loop import decode
-from testbed.protocol.request import Task
+from testbed.protocol.device_loop import generate
+from testbed.protocol.request import DecodeRequest
 from testbed.protocol.verifier_server import VerifierServer
 from testbed.scenario.load import load_scenario
 from testbed.transport.in_process import InProcessChannel
@@ -98,11 +98,11 @@ def test_dssd_texts_take_the_rounds_of_table_2(dssd, pair, method):
     )
     server = VerifierServer(target)
     options = {k: v for k, v in dssd.methods(8)[method].items() if k != "method"}
-    task = Task(
+    task = DecodeRequest(
         method=method, options=options, sampling=Sampling(1.0), seed=pair.seed, repetition=0,
         stream="device/0", max_new_tokens=dssd.TOKENS, end_tokens=(),
     )  # fmt: skip
-    decoded = decode(
+    decoded = generate(
         task, target.encode(dssd.PROMPT), draft, InProcessChannel(server), timeout=60,
         trace=Tracer("device", None),
     )  # fmt: skip

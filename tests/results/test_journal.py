@@ -21,7 +21,7 @@ from testbed.results.finalise import conclude, with_room
 from testbed.results.opening import open_results
 from testbed.results.resume import discard_doubtful
 from testbed.results.verdict import Verdict
-from testbed.scenario.run_order import Turn
+from testbed.scenario.run_order import RunId
 from tests.support.records import row
 
 SLOW, FAST = {"links.radio.up.rate": "1mbit"}, {"links.radio.up.rate": "9mbit"}
@@ -54,7 +54,7 @@ def began(results: Results, session: int, kernel: str) -> None:
 
 def ended(results: Results, network: str, point, method: str, repeat: int, **changes) -> None:
     run = journal.RunEnded(
-        network=network, point=point, turn=Turn(method, repeat),
+        network=network, point=point, turn=RunId(method, repeat),
         verdict=Verdict(), rows=[row(method, repeat=repeat, point=point, **changes)],
     )  # fmt: skip
     journal.append(results.path, run)
@@ -109,7 +109,7 @@ def test_what_runs_did_not_meet_is_told_once_with_what_they_took_and_is_no_reaso
     late, again = "link radio: the change at 300s never took place", "link radio: the trace began"
     for point, seconds, unmet in ((SLOW, 12.34, [late]), (FAST, 2.0, [late, again])):
         record = journal.RunEnded(
-            network="n", point=point, turn=Turn("dsd", 0), verdict=Verdict(),
+            network="n", point=point, turn=RunId("dsd", 0), verdict=Verdict(),
             rows=[row("dsd", point=point)], seconds=seconds, unmet=unmet,
         )  # fmt: skip
         journal.append(results.path, record)
@@ -124,7 +124,7 @@ def test_what_runs_did_not_meet_is_told_once_with_what_they_took_and_is_no_reaso
 def test_one_run_that_did_not_meet_something_is_told_of_alone(tmp_path):
     results = made(tmp_path)
     record = journal.RunEnded(
-        network="n", point=SLOW, turn=Turn("dsd", 0), verdict=Verdict(),
+        network="n", point=SLOW, turn=RunId("dsd", 0), verdict=Verdict(),
         rows=[row("dsd", point=SLOW)], seconds=12.34, unmet=["the handover never took place"],
     )  # fmt: skip
     journal.append(results.path, record)
@@ -265,7 +265,7 @@ def test_what_stopped_a_run_is_told_with_what_it_leaves_undone(tmp_path):
     ]
 
 
-def failed(results: Results, session: int, point, turn: Turn, reason: str) -> None:
+def failed(results: Results, session: int, point, turn: RunId, reason: str) -> None:
     record = journal.RunFailed(session=session, network="n", point=point, turn=turn, reason=reason)
     journal.append(results.path, record)
 
@@ -273,8 +273,8 @@ def failed(results: Results, session: int, point, turn: Turn, reason: str) -> No
 def test_a_run_that_failed_is_named_until_it_has_ended_and_has_no_row(tmp_path):
     results = made(tmp_path)
     ended(results, "n", FAST, "dsd", 1)
-    failed(results, 0, FAST, Turn("ar", 1), "no answer")
-    failed(results, 0, SLOW, Turn("dsd", 0), "a node died")
+    failed(results, 0, FAST, RunId("ar", 1), "no answer")
+    failed(results, 0, SLOW, RunId("dsd", 0), "a node died")
     assert conclude(results, 0, len(WHOLE)) == 1
     found = results.summary()
     assert [row.method for row in found.rows] == ["dsd"]
@@ -290,7 +290,7 @@ def test_a_run_that_failed_is_named_until_it_has_ended_and_has_no_row(tmp_path):
     ]
     # In another session the one ends, and the other fails for another reason.
     ended(results, "n", SLOW, "dsd", 0)
-    failed(results, 1, FAST, Turn("ar", 1), "no memory")
+    failed(results, 1, FAST, RunId("ar", 1), "no memory")
     assert conclude(results, 1, len(WHOLE)) == 1
     assert [run.reason for run in results.summary().failed] == ["no memory"]
     assert results.verdict().reasons[0] == (

@@ -29,7 +29,7 @@ from testbed.errors import TestbedError
 from testbed.files.checksums import checksums
 from testbed.host.environment import describe_environment
 from testbed.models.spec import SyntheticSpec
-from testbed.pcap.capture_index import Captured, Pair, write_captures
+from testbed.pcap.capture_index import Captured, CapturePair, write_captures
 from testbed.report import page
 from testbed.results import journal
 from testbed.results.directory import Results
@@ -39,7 +39,7 @@ from testbed.results.opening import open_results
 from testbed.results.plan import Plan, read_plans
 from testbed.results.resume import discard_doubtful, sessions
 from testbed.results.verdict import Verdict
-from testbed.scenario.run_order import Turn
+from testbed.scenario.run_order import RunId
 from tests.pcap import recorded
 from tests.report.pages import write_whole
 from tests.support.records import row, write_events
@@ -66,7 +66,7 @@ def write_results(parent: Path) -> Results:
         methods=[{"method": method, "label": method} for method in METHODS], sweep=POINTS,
         energy={"per_drafted_token": "80mJ", "per_bit": "1nJ"},
     )  # fmt: skip
-    spec, order = SyntheticSpec(100, 0.8), [Turn(method, 0) for method in METHODS]
+    spec, order = SyntheticSpec(100, 0.8), [RunId(method, 0) for method in METHODS]
     plans = [Plan(p, "relay", spec, spec, ["1 2", "3"], [], METHODS, order) for p in POINTS]
     results.write_json("plan.json", plans)
     (results.path / "inputs").mkdir()
@@ -109,14 +109,14 @@ def _write_journal(results: Results, rows: list[Any]) -> None:
             mine = [each for each in rows if (each.point, each.method) == (point, method)]
             folder = results.run(method, 0, point)
             run = journal.RunEnded(
-                network=f"0.{number}", point=point, turn=Turn(method, 0), verdict=Verdict(),
+                network=f"0.{number}", point=point, turn=RunId(method, 0), verdict=Verdict(),
                 rows=mine, files=checksums(folder, folder.iterdir()),
             )  # fmt: skip
             journal.append(results.path, run)
 
 
 def make_older(path: Path) -> None:
-    """Turn results into what a testbed left that wrote no checksums."""
+    """RunId results into what a testbed left that wrote no checksums."""
     file = path / journal.JOURNAL
     lines = [json.loads(line) for line in file.read_bytes().splitlines()]
     older = [
@@ -179,7 +179,7 @@ def _write_captures(folder: Path) -> None:
         Captured(host=host, files=[f"{host}.pcap"], address=address, ahead=0, dilation=1.0)
         for host, address in (("device", recorded.UP), ("base_station", recorded.DOWN))
     ]
-    write_captures(folder, {"radio": Pair(*ends)})
+    write_captures(folder, {"radio": CapturePair(*ends)})
 
 
 def show(path: Path) -> None:

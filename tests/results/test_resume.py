@@ -26,7 +26,7 @@ from testbed.results.plan import Plan, operator_choices, read_plans
 from testbed.results.resume import require_same_operators, sessions
 from testbed.results.verdict import Verdict
 from testbed.scenario.load import load_scenario
-from testbed.scenario.run_order import Turn
+from testbed.scenario.run_order import RunId
 from tests.emulation.inside import need_sandbox
 from tests.results.test_journal import SLOW, ended, made
 from tests.support.whole_run import ROOT, command, long_run, results, write
@@ -150,7 +150,7 @@ def resumable(tmp_path, monkeypatch) -> Results:
     """Results of one run, begun with four jobs, of which nothing is looked at."""
     results = made(tmp_path)
     plan = plan_of(None)
-    plan.order = [Turn("ar", 0)]
+    plan.order = [RunId("ar", 0)]
     results.write_json("plan.json", [plan])
     begun = [journal.Began(session=0, jobs=4, environment={})]
     monkeypatch.setattr(again, "check_sandbox", lambda: None)

@@ -7,7 +7,7 @@ import pytest
 
 from testbed import clock
 from testbed.analysis.aggregate import dilation_text
-from testbed.calibration.link_bench import Stage
+from testbed.calibration.link_bench import LinkBench
 from testbed.emulation.tcp_timers import require_rto_min, rto_min
 from testbed.emulation.topology import LinkDeclaration
 from testbed.errors import TestbedError
@@ -83,7 +83,7 @@ def test_factors_and_timeouts_have_their_limits():
 
 
 def test_a_link_is_measured_as_slowed_and_told_of_in_emulated_time(five):
-    stage = object.__new__(Stage)
+    stage = object.__new__(LinkBench)
     stage.link = LinkDeclaration("radio", "device", "base_station")
     stage.asked = symmetric(rate=10e6, delay=0.02)
     assert stage.spec("up") == LinkSpec(rate=2e6, delay=0.1, queue=stage.asked.up.queue)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from testbed.scenario.run_order import Turn, shuffled
+from testbed.scenario.run_order import RunId, shuffled
 
 METHODS = ["cloud_ar", "dsd", "dssd"]
 
@@ -32,5 +32,5 @@ def test_fewer_methods_keep_the_order():
 
 def test_no_method_is_first_more_often():
     firsts = Counter(shuffled(METHODS, 2, seed, {})[0] for seed in range(600))
-    assert set(firsts) == {Turn(method, repeat) for method in METHODS for repeat in (0, 1)}
+    assert set(firsts) == {RunId(method, repeat) for method in METHODS for repeat in (0, 1)}
     assert all(60 < count < 140 for count in firsts.values())  # 100 each; 9.1 is the deviation

@@ -12,8 +12,8 @@ from testbed.decoding.sampling import Sampling, distribution
 from testbed.events import Tracer
 from testbed.methods import base
 from testbed.methods.base import Method
-from testbed.protocol.device_loop import decode
-from testbed.protocol.request import Task
+from testbed.protocol.device_loop import generate
+from testbed.protocol.request import DecodeRequest
 from testbed.protocol.verifier_server import VerifierServer
 from testbed.transport.in_process import InProcessChannel
 
@@ -81,8 +81,8 @@ def similar_models(v: int, spread: float = 0.5) -> tuple[ToyModel, ToyModel]:
     return draft, target
 
 
-def task(method: str, tokens: int, sampling: Sampling = PLAIN, **options) -> Task:
-    return Task(
+def task(method: str, tokens: int, sampling: Sampling = PLAIN, **options) -> DecodeRequest:
+    return DecodeRequest(
         method=method,
         options=options,
         sampling=sampling,
@@ -99,7 +99,7 @@ def decode_locally(task, draft, target, *, channel=None, randomiser=None, prompt
     extra = {} if randomiser is None else {"randomiser": randomiser}
     server = VerifierServer(target, **extra)
     line = channel(server) if channel else InProcessChannel(server)
-    return decode(task, prompt, draft, line, timeout=5, trace=Tracer("device"), **extra)
+    return generate(task, prompt, draft, line, timeout=5, trace=Tracer("device"), **extra)
 
 
 def first_round(task, draft, target, randomiser, prompt=PROMPT) -> tuple[int, ...]:
@@ -115,7 +115,7 @@ def first_round(task, draft, target, randomiser, prompt=PROMPT) -> tuple[int, ..
 
     server = VerifierServer(target, randomiser)
     with contextlib.suppress(EnoughError):
-        decode(
+        generate(
             task,
             prompt,
             draft,

@@ -23,7 +23,7 @@ from testbed import clock
 from testbed.events import Tracer
 from testbed.models.compute.pace import Pace
 from testbed.protocol.channel import LinkTimeout
-from testbed.protocol.device_loop import decode
+from testbed.protocol.device_loop import generate
 from testbed.transport.zmq_client import ZmqChannel
 from tests.support.toy import PROMPT, task
 from tests.transport import attacks
@@ -98,7 +98,7 @@ def honest_text(port: int, timeout: float = 60) -> tuple[list[int], float]:
     """Tokens of an honest device, and the seconds that its longest answer took."""
     channel = Timed(f"tcp://127.0.0.1:{port}", "honest", "verifier", timeout)
     with contextlib.closing(channel):
-        text = decode(TASK, PROMPT, DRAFT, channel, timeout=timeout, trace=Tracer("device"))
+        text = generate(TASK, PROMPT, DRAFT, channel, timeout=timeout, trace=Tracer("device"))
     return text.tokens, channel.worst
 
 

@@ -13,7 +13,7 @@ import zmq
 from testbed.errors import TestbedError
 from testbed.events import Tracer
 from testbed.protocol.channel import LinkTimeout, Reconnected
-from testbed.protocol.device_loop import decode
+from testbed.protocol.device_loop import generate
 from testbed.protocol.messages import MAX_MESSAGE
 from testbed.protocol.verifier_server import VerifierServer
 from testbed.transport import zmq_client, zmq_server
@@ -51,13 +51,13 @@ def connect(port: int, name: str = "device", line=ZmqChannel) -> ZmqChannel:
 
 
 def over(channel, the_task, progress=lambda tokens: None):
-    return decode(
+    return generate(
         the_task, (0, 1), DRAFT, channel, timeout=60, trace=Tracer("device"), progress=progress
     )
 
 
 def at_once(port: int, tasks, line=ZmqChannel):
-    """The texts that devices of these names decode at the same time."""
+    """The texts that devices of these names generate at the same time."""
     got = {}
 
     def work(name):

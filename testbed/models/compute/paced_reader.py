@@ -9,18 +9,18 @@ from testbed import clock
 from testbed.events import Tracer
 from testbed.host.realtime import sleep_until
 from testbed.models.base import Logits
-from testbed.models.cached_reader import Reader
+from testbed.models.cached_reader import CachedReader
 from testbed.models.compute.pace import Pace
 
 
 class Passes:
-    """Reads a text as its Reader does; every pass becomes a `forward` span in the trace.
+    """Reads a text as its CachedReader does; every pass becomes a `forward` span in the trace.
 
     With a pace, no pass ends before its time. One that ends later is late, and the trace tells: see
     testbed.audit.pacing.
     """
 
-    def __init__(self, reader: Reader, trace: Tracer, stream: str, pace: Pace | None) -> None:
+    def __init__(self, reader: CachedReader, trace: Tracer, stream: str, pace: Pace | None) -> None:
         self._reader = reader
         self._trace = trace
         self._stream = stream
@@ -33,7 +33,7 @@ class Passes:
 
     @contextmanager
     def over(self, text: Sequence[int], keep: int = 1) -> Iterator[Logits]:
-        """The logits as Reader.logits has them, in a pass that includes the body."""
+        """The logits as CachedReader.logits has them, in a pass that includes the body."""
         start = clock.now_ns()
         logits = self._reader.logits(text, keep)
         tokens = self._reader.read

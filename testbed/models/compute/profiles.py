@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 
 from testbed.config.convert import convert
-from testbed.config.sourced_value import PRESET, Figure
+from testbed.config.sourced_value import PRESET, SourcedValue
 from testbed.config.yaml_loader import parse_yaml
 from testbed.errors import TestbedError
 from testbed.files.input_file import read_text
@@ -33,10 +33,10 @@ class ComputeProfile:
 
     name: str
     description: str
-    per_pass: Figure
-    per_token: Figure
+    per_pass: SourcedValue
+    per_token: SourcedValue
 
-    def figures(self) -> dict[str, Figure]:
+    def figures(self) -> dict[str, SourcedValue]:
         """The figures, by the key that a scenario uses."""
         return {"per_pass": self.per_pass, "per_token": self.per_token}
 
@@ -74,8 +74,8 @@ def _through(name: str, description: str, short: Pass, long: Pass, source: str) 
     return ComputeProfile(
         name,
         description,
-        Figure(f"{took - n * per_token:.3g}ms", f"{basis}; {source}"),
-        Figure(f"{per_token:.3g}ms", f"{basis}; {source}"),
+        SourcedValue(f"{took - n * per_token:.3g}ms", f"{basis}; {source}"),
+        SourcedValue(f"{per_token:.3g}ms", f"{basis}; {source}"),
     )
 
 
@@ -116,11 +116,11 @@ _ALL = (
     ComputeProfile(
         "jetson_smollm2_135m",
         "SmolLM2-135M, 4 bits, Jetson Orin Nano Super at 25 W, llama.cpp",
-        Figure(
+        SourcedValue(
             f"{1e3 / 165.2 - _JETSON_PER_TOKEN:.3g}ms",
             f"165.2 tokens/s, less per_token; {_JETSON}",
         ),
-        Figure(
+        SourcedValue(
             f"{_JETSON_PER_TOKEN:g}ms",
             f"{PRESET}; a draft reads one or two tokens a pass, so it matters for the prompt alone",
         ),
@@ -149,11 +149,11 @@ _ALL = (
     ),
     ComputeProfile(
         "tpu_chinchilla_4b", "Chinchilla's draft of 4B, 16 TPU v4",
-        Figure("1.8ms", f"1.8 ms {_CHEN}"), Figure("0ms", _AS_ONE),
+        SourcedValue("1.8ms", f"1.8 ms {_CHEN}"), SourcedValue("0ms", _AS_ONE),
     ),
     ComputeProfile(
         "tpu_chinchilla_70b", "Chinchilla 70B, 16 TPU v4",
-        Figure("14.1ms", f"14.1 ms {_CHEN}"), Figure("0ms", _AS_ONE),
+        SourcedValue("14.1ms", f"14.1 ms {_CHEN}"), SourcedValue("0ms", _AS_ONE),
     ),
 )  # fmt: skip
 
@@ -201,6 +201,6 @@ def _read(path: Path, where: str) -> ComputeProfile:
     return ComputeProfile(
         str(path),
         "recorded",
-        Figure(file.per_pass, file.source),
-        Figure(file.per_token, file.source),
+        SourcedValue(file.per_pass, file.source),
+        SourcedValue(file.per_token, file.source),
     )

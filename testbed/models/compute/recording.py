@@ -25,7 +25,7 @@ from testbed.events import Tracer
 from testbed.host.environment import describe_environment
 from testbed.links.units import format_time
 from testbed.models.base import Model
-from testbed.models.cached_reader import Reader
+from testbed.models.cached_reader import CachedReader
 from testbed.models.compute.fit import fit_line, off
 from testbed.models.compute.pace import Pace
 from testbed.models.compute.paced_reader import Passes
@@ -162,7 +162,7 @@ def record(
         )
     rng = np.random.default_rng(0)
     known = np.array(sorted(set(model.encode(_TEXT))))
-    reader = Reader(model.session())
+    reader = CachedReader(model.session())
     passes = Passes(reader, Tracer("profile"), "", None)
     prefix = rng.choice(known, PREFIX).tolist()
     seconds: dict[int, list[float]] = {n: [] for n in lengths}

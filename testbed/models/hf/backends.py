@@ -45,7 +45,7 @@ class CausalLM(Protocol):
         """Put something else in the place of every linear layer."""
 
 
-class Whole:
+class TransformersBackend:
     """A network as transformers runs it."""
 
     def __init__(self, network: Any) -> None:
@@ -82,7 +82,7 @@ class Whole:
         replace_linears(self._network, by)
 
 
-def quickest(
+def fastest_backend(
     network: Any, name: str, dtype: Dtype, device: Device, operator_from: int | None
 ) -> CausalLM:
     """The quickest way to run `network` here, which must not be used otherwise from now on.
@@ -118,7 +118,7 @@ def taken_apart(network: Any, name: str, dtype: Dtype, device: Device) -> Causal
 
     Raises TestbedError when that does not compute what transformers does.
     """
-    whole = Whole(network)
+    whole = TransformersBackend(network)
     if device != "cpu" or dtype == "fp16" or not _is_llama(network):
         return whole
     vocabulary_size = network.config.vocab_size

@@ -15,7 +15,7 @@ from testbed.errors import TestbedError, first_line
 from testbed.models.base import Logits
 from testbed.models.checks import check_extension, check_rollback
 from testbed.models.devices import require_device
-from testbed.models.hf.backends import Whole, quickest
+from testbed.models.hf.backends import TransformersBackend, fastest_backend
 from testbed.models.hf.directory import ModelDirectory
 from testbed.models.hf.draft_head import trim_head
 from testbed.models.hf.layers import remove_layers
@@ -64,8 +64,8 @@ class HuggingFaceModel:
         network = load_network(Path(path), name, dtype, without_layers, device)
         self._embedded = int(network.get_input_embeddings().weight.shape[0])
         with torch.inference_mode():
-            prove_rollback(Whole(network).forward, name, network.config.model_type)
-        self.network = quickest(network, name, dtype, device, operator_from)
+            prove_rollback(TransformersBackend(network).forward, name, network.config.model_type)
+        self.network = fastest_backend(network, name, dtype, device, operator_from)
         give_back()
 
     @property

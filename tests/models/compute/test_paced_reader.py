@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from testbed.events import Tracer, read_events
-from testbed.models.cached_reader import Reader
+from testbed.models.cached_reader import CachedReader
 from testbed.models.compute import paced_reader as passes_module
 from testbed.models.compute.pace import Pace
 from testbed.models.compute.paced_reader import Passes
-from testbed.protocol.device_loop import decode
+from testbed.protocol.device_loop import generate
 from testbed.protocol.verifier_server import VerifierServer
 from testbed.transport.in_process import InProcessChannel
 from tests.support.toy import PROMPT, ToyModel, decode_locally, similar_models, task
@@ -48,7 +48,7 @@ def trace(tmp_path):
 
 
 def passes_of(trace, pace):
-    return Passes(Reader(ToyModel(5, 1).session()), trace, "device/0", pace)
+    return Passes(CachedReader(ToyModel(5, 1).session()), trace, "device/0", pace)
 
 
 def written(trace, tmp_path):
@@ -103,7 +103,7 @@ def test_a_paced_text_is_the_unpaced_one_and_both_ends_pay_for_each_pass(method,
     server = VerifierServer(target, pace=Pace(2e-3, 0.5e-3))
     server.trace = Tracer("verifier", verifier)
     with contextlib.closing(Tracer("device", device)) as trace:
-        paced = decode(
+        paced = generate(
             the_task, PROMPT, draft, InProcessChannel(server), timeout=60, trace=trace, pace=PACE
         )
     server.trace.close()

@@ -13,7 +13,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from testbed.errors import TestbedError
 from testbed.models.cpu import llama
 from testbed.models.cpu.llama import Llama
-from testbed.models.hf.backends import Whole, quickest
+from testbed.models.hf.backends import TransformersBackend, fastest_backend
 
 IDS = 50
 SHAPES: dict[str, dict[str, Any]] = {
@@ -77,19 +77,21 @@ def test_logits_are_those_of_transformers(shape: str) -> None:
     blocks = [text[:250], text[250:251], text[251:256], text[256:257], text[257:262], text[262:]]
     with torch.inference_mode():
         wanted = whole(torch.tensor([text])).logits[0]
-    taken = quickest(copy.deepcopy(whole), "it", "fp32", "cpu", None)
+    taken = fastest_backend(copy.deepcopy(whole), "it", "fp32", "cpu", None)
     assert isinstance(taken, Llama)
     got = read(taken, blocks)
     assert (got - wanted).abs().max() < 1e-4 * wanted.abs().max()
-    assert (read(Whole(whole), blocks) - wanted).abs().max() < 1e-4 * wanted.abs().max()
+    assert (
+        read(TransformersBackend(whole), blocks) - wanted
+    ).abs().max() < 1e-4 * wanted.abs().max()
 
 
 @pytest.mark.parametrize(("dtype", "share"), [("bf16", 0.05), ("int8", 0.1)])
 def test_lower_precisions_are_near(dtype: Any, share: float) -> None:
     whole = network()
-    wanted = read(Whole(whole), [[1, 2, 3], [4]])
+    wanted = read(TransformersBackend(whole), [[1, 2, 3], [4]])
     low = in_precision(whole, dtype)
-    got = read(quickest(low, "it", dtype, "cpu", None), [[1, 2, 3], [4]])
+    got = read(fastest_backend(low, "it", dtype, "cpu", None), [[1, 2, 3], [4]])
     assert 0 < (got - wanted).norm() < share * (wanted - wanted.mean()).norm()
 
 
@@ -109,7 +111,7 @@ def test_what_computes_something_else_is_refused(
     monkeypatch.setattr(llama, name, mistake)
     whole = network(rms_norm_eps=1e-2)
     with pytest.raises(TestbedError, match=r"^Model 'it' computes something else here than in"):
-        quickest(in_precision(whole, dtype), "it", dtype, "cpu", None)
+        fastest_backend(in_precision(whole, dtype), "it", dtype, "cpu", None)
 
 
 @pytest.mark.parametrize(
@@ -120,7 +122,9 @@ def test_what_computes_something_else_is_refused(
     ],
 )
 def test_other_networks_are_left_to_transformers(changes: dict[str, Any]) -> None:
-    assert isinstance(quickest(network(**changes), "it", "fp32", "cpu", None), Whole)
+    assert isinstance(
+        fastest_backend(network(**changes), "it", "fp32", "cpu", None), TransformersBackend
+    )
 
 
 def test_subclasses_are_left_to_transformers() -> None:
@@ -129,4 +133,4 @@ def test_subclasses_are_left_to_transformers() -> None:
 
     whole = network()
     whole.__class__ = Other
-    assert isinstance(quickest(whole, "it", "fp32", "cpu", None), Whole)
+    assert isinstance(fastest_backend(whole, "it", "fp32", "cpu", None), TransformersBackend)

@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from plots.style import COLUMN, WAYS, plain
+from plots.style import COLUMN, DIRECTION_STYLES, plain
 from testbed.calibration.bursts import SIZES
 from testbed.calibration.result import NAME, Calibration, Curves
 from testbed.results.directory import Results
@@ -65,7 +65,7 @@ class _Panel:
 def _delays(axes: Axes, _checks: list[Check], curves: list[Curves]) -> None:
     for each in curves:
         shares = [(i + 0.5) / len(each.delays) for i in range(len(each.delays))]
-        axes.plot([x * 1e3 for x in each.delays], shares, **WAYS[each.way].line)
+        axes.plot([x * 1e3 for x in each.delays], shares, **DIRECTION_STYLES[each.direction].line)
         axes.plot([x * 1e3 for x in each.delays_asked], shares, **_ASKED)
     asked = [delay * 1e3 for each in curves for delay in each.delays_asked]
     beside = max(_BESIDE, (max(asked) - min(asked)) / 5)
@@ -75,20 +75,26 @@ def _delays(axes: Axes, _checks: list[Check], curves: list[Curves]) -> None:
     axes.set_ylim(0, 1)
 
 
-def _of_bursts(checks: list[Check], way: str) -> list[Check]:
-    return [c for c in checks if c.name.startswith("burst") and c.way == way and c.measured]
+def _of_bursts(checks: list[Check], direction: str) -> list[Check]:
+    return [
+        c for c in checks if c.name.startswith("burst") and c.direction == direction and c.measured
+    ]
 
 
 def _bursts(axes: Axes, checks: list[Check], _curves: list[Curves]) -> None:
-    for way in WAYS:
+    for direction in DIRECTION_STYLES:
         mine = [
             (size, check.requested, check.measured)
-            for size, check in zip(SIZES, _of_bursts(checks, way), strict=False)
+            for size, check in zip(SIZES, _of_bursts(checks, direction), strict=False)
             if check.requested and check.measured
         ]
         if mine:
             axes.plot([n for n, _, _ in mine], [asked * 1e3 for _, asked, _ in mine], **_ASKED)
-            axes.plot([n for n, _, _ in mine], [s * 1e3 for _, _, s in mine], **WAYS[way].marks)
+            axes.plot(
+                [n for n, _, _ in mine],
+                [s * 1e3 for _, _, s in mine],
+                **DIRECTION_STYLES[direction].marks,
+            )
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_xticks(SIZES, [str(size) for size in SIZES])
@@ -104,7 +110,11 @@ def _runs(axes: Axes, _checks: list[Check], curves: list[Curves]) -> None:
         lengths = range(1, len(each.runs) + 1)
         shown = [(n, share) for n, share in zip(lengths, each.runs, strict=True) if share > 0]
         axes.plot(list(lengths), each.runs_asked, **_ASKED)
-        axes.plot([n for n, _ in shown], [share for _, share in shown], **WAYS[each.way].marks)
+        axes.plot(
+            [n for n, _ in shown],
+            [share for _, share in shown],
+            **DIRECTION_STYLES[each.direction].marks,
+        )
     axes.set_yscale("log")
     axes.set_ylim(top=1.5)
     axes.set_xlabel("packets lost in a row")
@@ -117,7 +127,11 @@ def _changes(axes: Axes, _checks: list[Check], curves: list[Curves]) -> None:
         steps = each.changes_asked[:_STEPS]
         axes.step([t * 1e3 for t, _ in steps], [d * 1e3 for _, d in steps], where="post", **_ASKED)
         seen = [(t, d) for t, d in each.changes if steps[0][0] <= t < steps[-1][0]]
-        axes.plot([t * 1e3 for t, _ in seen], [d * 1e3 for _, d in seen], **WAYS[each.way].dots)
+        axes.plot(
+            [t * 1e3 for t, _ in seen],
+            [d * 1e3 for _, d in seen],
+            **DIRECTION_STYLES[each.direction].dots,
+        )
     axes.set_xlabel("time sent (ms)")
     axes.set_ylabel("one-way delay (ms)")
 
@@ -128,7 +142,10 @@ def _deliveries(axes: Axes, _checks: list[Check], curves: list[Curves]) -> None:
             times = [0.5 * i for i in range(len(each.deliveries))]
             axes.step(times, [x * 0.024224 for x in each.deliveries_asked], where="post", **_ASKED)
             axes.step(
-                times, [x * 0.024224 for x in each.deliveries], where="post", **WAYS[each.way].line
+                times,
+                [x * 0.024224 for x in each.deliveries],
+                where="post",
+                **DIRECTION_STYLES[each.direction].line,
             )
     axes.set_xlabel("time (s)")
     axes.set_ylabel("delivered (Mbit/s)")
@@ -151,11 +168,11 @@ _PANELS = [
 
 def _legend(figure: Figure, calibration: Calibration) -> None:
     axes = figure.axes[0]
-    handles = [axes.plot([], [], **look.marks)[0] for look in WAYS.values()]
+    handles = [axes.plot([], [], **look.marks)[0] for look in DIRECTION_STYLES.values()]
     handles.append(axes.plot([], [], **_ASKED)[0])
     figure.legend(
         handles,
-        [*(f"{way}, measured" for way in WAYS), "asked"],
+        [*(f"{direction}, measured" for direction in DIRECTION_STYLES), "asked"],
         loc="outside upper center",
         ncols=3,
         frameon=False,

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from plots.style import (
     COLUMN,
-    WAYS,
+    DIRECTION_STYLES,
     explain_stars,
     labels_of,
     name_of,
@@ -26,8 +26,7 @@ from plots.style import (
 )
 from testbed.analysis.generations import Point, Sample
 from testbed.audit.packet_logs import read_packets
-from testbed.emulation.packet_log import WAYS as DIRECTIONS
-from testbed.emulation.packet_log import ChangeLine, Header, PacketLine, packet_log_path
+from testbed.emulation.packet_log import DIRECTIONS, ChangeLine, Header, PacketLine, packet_log_path
 from testbed.files.input_file import is_file
 from testbed.links.spec import LinkSpec
 from testbed.results.directory import Results
@@ -58,9 +57,9 @@ def draw(results: Results) -> Figure | None:
     tokens, rate, queue = figure.subplots(3, 1, sharex=True)
     _draw_tokens(tokens, rows, start)
     link = next(iter(first.links))
-    for way in DIRECTIONS:
-        path = packet_log_path(_folder(results, first), link, way)
-        _draw_way((rate, queue), path, way, (start, end))
+    for direction in DIRECTIONS:
+        path = packet_log_path(_folder(results, first), link, direction)
+        _draw_direction((rate, queue), path, direction, (start, end))
     name = name_of(run, labels_of(points))
     title = f"{name}, link {plain(link)}, repetition {first.repeat + 1} ({run.n} generations)"
     tokens.set_title(title, loc="left")
@@ -89,8 +88,8 @@ def _logs(results: Results, row: Row) -> bool:
     """Whether a relay logged all that this text sent; a run without bytes has nothing to show."""
     links = [link for link in row.links if row.links[link].up_bytes]
     return bool(links) and all(
-        is_file(packet_log_path(_folder(results, row), next(iter(row.links)), way))
-        for way in DIRECTIONS
+        is_file(packet_log_path(_folder(results, row), next(iter(row.links)), direction))
+        for direction in DIRECTIONS
     )
 
 
@@ -100,7 +99,9 @@ def _draw_tokens(axes: Axes, rows: Sequence[Row], start: float) -> None:
     axes.set_ylim(bottom=0)
 
 
-def _draw_way(both: tuple[Axes, Axes], path: Path, way: str, window: tuple[float, float]) -> None:
+def _draw_direction(
+    both: tuple[Axes, Axes], path: Path, direction: str, window: tuple[float, float]
+) -> None:
     """One direction: bits that left in each bin, the rate asked for, bytes under way, and drops."""
     (rate, queue), (start, end) = both, window
     left, steps, drops = [], [], []
@@ -120,16 +121,16 @@ def _draw_way(both: tuple[Axes, Axes], path: Path, way: str, window: tuple[float
             steps += [(arrived, line.size), (line.left / 1e9 - start, -line.size)]
     if not left:
         return
-    style = WAYS[way]
+    style = DIRECTION_STYLES[direction]
     width = (end - start) / _BINS
     carried, edges = np.histogram(
         [t for t, _ in left], _BINS, (0, end - start), weights=[bits for _, bits in left]
     )
-    rate.stairs(carried / width, edges, label=way, **style.line)
+    rate.stairs(carried / width, edges, label=direction, **style.line)
     if asked:
         times = [max(0.0, t) for t, _ in asked] + [end - start]
         rates = [value for _, value in asked]
-        rate.step(times, [*rates, rates[-1]], where="post", ls=":", label=f"{way}, asked",
+        rate.step(times, [*rates, rates[-1]], where="post", ls=":", label=f"{direction}, asked",
                   **style.line)  # fmt: skip
     steps.sort()
     waiting = [size / 1e3 for size in accumulate(size for _, size in steps)]

@@ -57,7 +57,7 @@ _OTHERS = (
 
 
 @dataclass(frozen=True)
-class WayLook:
+class DirectionStyle:
     """How a direction of a link is drawn, as a line, as marks or as small dots."""
 
     line: dict[str, Any]
@@ -65,16 +65,16 @@ class WayLook:
     dots: dict[str, Any]
 
 
-def _way(colour: str, marker: str) -> WayLook:
+def _direction(colour: str, marker: str) -> DirectionStyle:
     open_marks = {"ls": "none", "marker": marker, "color": colour, "mfc": "none"}
-    return WayLook(
+    return DirectionStyle(
         line={"color": colour, "lw": 1.4},
         marks={**open_marks, "ms": 5, "mew": 1.2},
         dots={**open_marks, "ms": 2.2, "mew": 0.7},
     )
 
 
-WAYS = {"up": _way("#4477aa", "o"), "down": _way("#cc6677", "s")}
+DIRECTION_STYLES = {"up": _direction("#4477aa", "o"), "down": _direction("#cc6677", "s")}
 """The directions of a link."""
 
 PHASES = {

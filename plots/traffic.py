@@ -22,9 +22,9 @@ def draw(results: Results) -> Figure | None:
     figure = Figure(figsize=(2 * COLUMN, 0.9 + 0.34 * len(labels) * len(points)))
     grid = figure.subplots(len(points), 2, sharex=True, sharey=True, squeeze=False)
     for both, (title, samples) in zip(grid, points, strict=True):
-        for axes, way in zip(both, ("uplink", "downlink"), strict=True):
-            _draw_way(axes, way, labels, samples)
-            whole = f"{way}, {title}" if title else way
+        for axes, direction in zip(both, ("uplink", "downlink"), strict=True):
+            _draw_way(axes, direction, labels, samples)
+            whole = f"{direction}, {title}" if title else direction
             axes.set_title(textwrap.fill(whole, 42), loc="left", fontsize=7)
         name_methods(both[0], samples)
         both[1].tick_params(axis="y", length=0)
@@ -39,15 +39,15 @@ def draw(results: Results) -> Figure | None:
     return figure
 
 
-def _draw_way(axes: Axes, way: str, labels: list[str], samples: Sequence[Sample]) -> None:
+def _draw_way(axes: Axes, direction: str, labels: list[str], samples: Sequence[Sample]) -> None:
     named = False
     for y, sample in enumerate(samples):
         mine = sample.rows
         if not mine:
             continue
         tokens = sum(row.tokens for row in mine)
-        payload = sum(getattr(row, f"{way}_payload_bits") for row in mine) / 8 / tokens
-        wire = sum(getattr(row, f"{way}_wire_bytes") for row in mine) / tokens
+        payload = sum(getattr(row, f"{direction}_payload_bits") for row in mine) / 8 / tokens
+        wire = sum(getattr(row, f"{direction}_wire_bytes") for row in mine) / tokens
         colour = look(sample.method, labels).colour
         names = ("", "") if named else ("frames", "payload")
         axes.barh(y, wire, height=0.62, color=colour, alpha=0.45, label=names[0])

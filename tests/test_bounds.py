@@ -19,10 +19,15 @@ from testbed.links.spec import Duplex, LinkSpec
 from testbed.methods.base import methods
 from testbed.prompts.reader import SOURCES
 from testbed.scenario.load import check_scenario, load_scenario
-from testbed.scenario.schema import Document, Ways
+from testbed.scenario.schema import Directions, Document
 from tests.scenario.test_load import BASE, changed
 
-WRITTEN = [Document, Ways, *SOURCES.values(), *(method.Options for method in methods().values())]
+WRITTEN = [
+    Document,
+    Directions,
+    *SOURCES.values(),
+    *(method.Options for method in methods().values()),
+]
 """All that a scenario is converted to."""
 
 

@@ -35,12 +35,12 @@ MEDIAN, WORST = 1.05, 1.15
 
 def bench_grid() -> Iterator[BenchResult]:
     """One run of all methods at each point."""
-    way = {"queue": "1MiB"}
+    direction = {"queue": "1MiB"}
     scenario: dict[str, Any] = {
         "name": "bench_bound",
         "topology": "edge",
         "verifier": "base_station",
-        "links": {"radio": {"up": way, "down": way}},
+        "links": {"radio": {"up": direction, "down": direction}},
         "models": {"synthetic": {"vocabulary_size": 5000, "acceptance": 0.8}},
         "compute": {
             "draft": {"per_pass": "8ms", "per_token": "0.2ms"},
@@ -51,7 +51,7 @@ def bench_grid() -> Iterator[BenchResult]:
         "prompts": ["any text"],
         "backend": "relay",
         "sweep": [
-            {f"links.radio.{way}.{key}": value for way in ("up", "down")
+            {f"links.radio.{direction}.{key}": value for direction in ("up", "down")
              for key, value in (("rate", rate), ("delay", delay))}
             for rate in RATES
             for delay in DELAYS

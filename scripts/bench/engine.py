@@ -412,7 +412,11 @@ def first_token(models: dict[str, Any]) -> float:
         "name": "bench_start",
         "topology": "edge",
         "verifier": "base_station",
-        "links": {"radio": {way: {"rate": "15mbit", "delay": "43ms"} for way in ("up", "down")}},
+        "links": {
+            "radio": {
+                direction: {"rate": "15mbit", "delay": "43ms"} for direction in ("up", "down")
+            }
+        },
         "models": models,
         "decoding": {"temperature": 1.0, "max_new_tokens": 8, "ignore_eos": True},
         "methods": ["dssd"],

@@ -33,7 +33,7 @@ from rich.table import Table
 from testbed.calibration.bursts import SIZES, burst_times, measure_bursts
 from testbed.calibration.changes import measure_changes
 from testbed.calibration.delay import measure_delay, measure_noise
-from testbed.calibration.link_bench import PAYLOAD, WAYS, LinkBench, retry_failed_checks
+from testbed.calibration.link_bench import DIRECTIONS, PAYLOAD, LinkBench, retry_failed_checks
 from testbed.calibration.loss import measure_loss
 from testbed.calibration.probes import HEADERS, SMALL, ProbePath, ProbeTrain, send_paced
 from testbed.calibration.rate import measure_rate, measure_trace
@@ -130,7 +130,7 @@ def labelled(checks: list[Check], names: tuple[str, ...]) -> Iterator[Labelled]:
     """Checks with what each direction was asked for; those not measured are left out."""
     seen = set()
     for check in checks:
-        label = f"{names[WAYS.index(check.way)]}: {check.name}"
+        label = f"{names[DIRECTIONS.index(check.direction)]}: {check.name}"
         if check.outcome != "not measured" and label not in seen:
             seen.add(label)
             yield label, check
@@ -166,7 +166,7 @@ def throughput(stage: LinkBench) -> Iterator[Labelled]:
         stage.wire.restart(0, Path(logs))
         before, busy = stage.wire.counters(), processor_seconds(stage.wire.pid)
         began = time.monotonic()
-        senders = [flood(stage, way) for way in WAYS]
+        senders = [flood(stage, direction) for direction in DIRECTIONS]
         codes = [sender.wait() for sender in senders]
         seconds = time.monotonic() - began
         time.sleep(0.2)
@@ -175,17 +175,17 @@ def throughput(stage: LinkBench) -> Iterator[Labelled]:
         stage.wire.restart(0, None)
     if any(codes):
         raise RuntimeError(f"a sender ended with {codes}")
-    for way in WAYS:
-        was, now = getattr(before, way), getattr(after, way)
+    for direction in DIRECTIONS:
+        was, now = getattr(before, direction), getattr(after, direction)
         bits = (now.forwarded_bytes - was.forwarded_bytes) * 8 / seconds
         lost = now.received_packets - was.received_packets
         lost -= now.forwarded_packets - was.forwarded_packets
         lost += now.socket_drops - was.socket_drops
         yield (
-            f"100 Mbit/s both ways: {way}",
+            f"100 Mbit/s both ways: {direction}",
             judge(
                 "radio",
-                way,
+                direction,
                 "rate",
                 "bit/s",
                 measured=bits,
@@ -194,9 +194,15 @@ def throughput(stage: LinkBench) -> Iterator[Labelled]:
             ),
         )
         yield (
-            f"100 Mbit/s both ways: {way}, dropped",
+            f"100 Mbit/s both ways: {direction}, dropped",
             judge(
-                "radio", way, "dropped", "packets", measured=float(lost), requested=0.0, high=0.0
+                "radio",
+                direction,
+                "dropped",
+                "packets",
+                measured=float(lost),
+                requested=0.0,
+                high=0.0,
             ),
         )
     yield (
@@ -205,16 +211,16 @@ def throughput(stage: LinkBench) -> Iterator[Labelled]:
     )
 
 
-def flood(stage: LinkBench, way: str) -> subprocess.Popen[bytes]:
+def flood(stage: LinkBench, direction: str) -> subprocess.Popen[bytes]:
     """Start a process that sends packets of 1,400 B at a steady rate."""
     ends = (stage.link.node1, stage.link.node2)
-    source, target = ends if way == "up" else (ends[1], ends[0])
+    source, target = ends if direction == "up" else (ends[1], ends[0])
     address = stage.network.address(target, source)
     every = (PAYLOAD + HEADERS) * 8 / THROUGHPUT
     program = (
         "import socket, time\n"
         "s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
-        f"s.connect(({address!r}, {stage.paths[way].receiver.getsockname()[1]}))\n"
+        f"s.connect(({address!r}, {stage.paths[direction].receiver.getsockname()[1]}))\n"
         f"data, sent, began = bytes({PAYLOAD}), 0, time.monotonic()\n"
         f"while (now := time.monotonic() - began) < {THROUGHPUT_SECONDS}:\n"
         f"    while sent * {every} <= now:\n"

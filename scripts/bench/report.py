@@ -60,13 +60,13 @@ def make_runs(parent: Path, points: int, methods: tuple[str, ...], repeats: int)
     results = Results.create(parent, "bench_report")
     swept: list[Values] = [{KEY: f"{1 + n}mbit"} for n in range(points)] if points > 1 else [{}]
     asked = [words(chance, 80) for _ in range(PROMPTS)]
-    way = {"rate": "10mbit", "delay": "20ms"}
+    direction = {"rate": "10mbit", "delay": "20ms"}
     results.write_scenario(
         {
             "name": "bench_report",
             "topology": "edge",
             "verifier": "base_station",
-            "links": {"radio": {"up": way, "down": way}},
+            "links": {"radio": {"up": direction, "down": direction}},
             "methods": [{"method": method, "label": method} for method in methods],
             "prompts": asked,
             "sweep": swept if points > 1 else [],
@@ -117,9 +117,16 @@ def make_row(chance: random.Random, point: Values, method: str, repeat: int, pro
 
 def ledger(chance: random.Random) -> Iterator[Entry]:
     """What was captured of each text."""
-    for prompt, way in product(range(PROMPTS), ("up", "down")):
+    for prompt, direction in product(range(PROMPTS), ("up", "down")):
         uses = Ledger(payload=chance.randrange(9999), messages=900, tcp_ip=5200, ethernet=1400)
-        yield Entry(prompt=prompt, link="radio", way=way, frames=100, bytes=uses.total, uses=uses)
+        yield Entry(
+            prompt=prompt,
+            link="radio",
+            direction=direction,
+            frames=100,
+            bytes=uses.total,
+            uses=uses,
+        )
 
 
 def events(row: Row, node: str) -> Iterator[bytes]:

@@ -135,12 +135,12 @@ def bench_bytes() -> Iterator[BenchResult]:
 
 def run(folder: Path, *, capture: bool, loss: str) -> Results:
     """A run of all methods."""
-    way = {"rate": "1gbit", "delay": "0ms", "loss": loss}
+    direction = {"rate": "1gbit", "delay": "0ms", "loss": loss}
     scenario: dict[str, Any] = {
         "name": "bench_traces",
         "topology": "edge",
         "verifier": "base_station",
-        "links": {"radio": {"up": way, "down": way}},
+        "links": {"radio": {"up": direction, "down": direction}},
         "models": {"synthetic": {"vocabulary_size": VOCABULARY, "acceptance": ACCEPTANCE}},
         "decoding": {"temperature": 1.0, "max_new_tokens": TOKENS},
         "methods": list(METHODS),

@@ -38,7 +38,7 @@ Recovery = Callable[["MessageFlight"], float]
 class MessageFlight(NamedTuple):
     """A message under way, from when one node sent it until the other had it; ns."""
 
-    way: str
+    direction: str
     message: str
     round: int
     part: int
@@ -132,7 +132,7 @@ def _compute(device: Sequence[Event], verifier: Sequence[Event]) -> Iterator[_Sp
 
 def _flights(device: Sequence[Event], verifier: Sequence[Event]) -> Iterator[_Span]:
     """The n-th time that a message is sent is the n-th time that it is received."""
-    for way, origin, end in (("up", device, verifier), ("down", verifier, device)):
+    for direction, origin, end in (("up", device, verifier), ("down", verifier, device)):
         received: dict[tuple[str, int, int], list[int]] = {}
         for event in end:
             if event["event"] == "receive":
@@ -142,7 +142,9 @@ def _flights(device: Sequence[Event], verifier: Sequence[Event]) -> Iterator[_Sp
                 continue
             which = _which(event)
             if arrivals := received.get(which):
-                flight = MessageFlight(way, *which, event["t"], arrivals.pop(0), event["bytes"])
+                flight = MessageFlight(
+                    direction, *which, event["t"], arrivals.pop(0), event["bytes"]
+                )
                 yield _Span((2, flight.sent), flight.sent, flight.received, flight)
 
 
@@ -184,7 +186,7 @@ def _parts(flight: MessageFlight, route: Route, recovery: Recovery | None) -> di
     seconds = (flight.received - flight.sent) / 1e9
     if not seconds:
         return {}
-    on_air, delay = route.on_air(flight.way, flight.size), route.delay(flight.way)
+    on_air, delay = route.on_air(flight.direction, flight.size), route.delay(flight.direction)
     beyond = seconds - on_air - delay
     lost = min(recovery(flight), max(0.0, beyond)) if recovery else 0.0
     parts = {

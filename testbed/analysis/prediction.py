@@ -43,8 +43,8 @@ class Route:
         """The route over these links, the device's first."""
         each = list(links)
         up, down = (
-            tuple(Hop(way.mean_rate or math.inf, way.delay) for way in ways)
-            for ways in ([link.up for link in each], [link.down for link in reversed(each)])
+            tuple(Hop(direction.mean_rate or math.inf, direction.delay) for direction in directions)
+            for directions in ([link.up for link in each], [link.down for link in reversed(each)])
         )
         return cls(up, down)
 
@@ -63,11 +63,11 @@ class Route:
         """Seconds: all delays, both ways."""
         return self.delay("up") + self.delay("down")
 
-    def delay(self, way: str) -> float:
+    def delay(self, direction: str) -> float:
         """Seconds: all delays one way."""
-        return sum(hop.delay for hop in self._hops(way))
+        return sum(hop.delay for hop in self._hops(direction))
 
-    def on_air(self, way: str, size: int) -> float:
+    def on_air(self, direction: str, size: int) -> float:
         """Seconds that a message of so many bytes takes at the links' rates, headers included.
 
         The slowest link sends all of it, each other one a frame more: what one sends the next
@@ -75,12 +75,12 @@ class Route:
         """
         frames = -(-size // _SEGMENT)
         longest = min(size, _SEGMENT) + _HEADERS
-        slowest, *others = sorted(hop.rate for hop in self._hops(way)) or [math.inf]
+        slowest, *others = sorted(hop.rate for hop in self._hops(direction)) or [math.inf]
         whole = 8 * (size + frames * _HEADERS) / slowest
         return whole + sum(8 * longest / rate for rate in others)
 
-    def _hops(self, way: str) -> tuple[Hop, ...]:
-        return self.up if way == "up" else self.down
+    def _hops(self, direction: str) -> tuple[Hop, ...]:
+        return self.up if direction == "up" else self.down
 
 
 def predict_tokens_per_round(result: Result) -> float | None:

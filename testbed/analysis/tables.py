@@ -278,8 +278,8 @@ def traffic_table(samples: Sequence[Sample]) -> Table:
         table.add_row(
             method,
             *(
-                _size(sum(getattr(row, f"{way}_{kind}") for row in mine) / unit / tokens)
-                for way in ("uplink", "downlink")
+                _size(sum(getattr(row, f"{direction}_{kind}") for row in mine) / unit / tokens)
+                for direction in ("uplink", "downlink")
                 for kind, unit in (("payload_bits", 8), ("message_bytes", 1), ("wire_bytes", 1))
             ),
         )

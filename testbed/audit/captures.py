@@ -31,7 +31,7 @@ class Entry(msgspec.Struct, kw_only=True):
 
     prompt: int
     link: str
-    way: str
+    direction: str
     frames: int
     bytes: int
     """Of all frames that were sent."""
@@ -107,19 +107,24 @@ class CapturedDirection:
         self._sent = Series([sent.frame for sent in book.sent])
         self._arrived = Series(arrived)
 
-    def entry(self, counted: GenerationCounters, link: str, way: str) -> Entry:
+    def entry(self, counted: GenerationCounters, link: str, direction: str) -> Entry:
         """What the bytes were for that were sent meanwhile."""
         begin, end = counted.before.until, counted.after.until
         frames, size = self._sent.between(begin, end)
         uses = self.book.between(begin, end)
         return Entry(
-            prompt=counted.prompt, link=link, way=way, frames=frames, bytes=size, uses=uses
+            prompt=counted.prompt,
+            link=link,
+            direction=direction,
+            frames=frames,
+            bytes=size,
+            uses=uses,
         )
 
-    def differences(self, counted: GenerationCounters, link: str, way: str) -> Iterator[str]:
+    def differences(self, counted: GenerationCounters, link: str, direction: str) -> Iterator[str]:
         """Where the link's counts are not those of the captures."""
         before, after = counted.before, counted.after
-        first, last = (_way(reading, link, way) for reading in (before, after))
+        first, last = (_way(reading, link, direction) for reading in (before, after))
         taken = (
             last.received_packets - first.received_packets,
             last.received_bytes - first.received_bytes,
@@ -152,19 +157,21 @@ def judge_captures(
     """
     entries, reasons = [], []
     messages: Counter[str] = Counter()
-    for link, ways in seen.items():
-        for way, each in ways.items():
-            entry = each.entry(counted, link, way)
+    for link, directions in seen.items():
+        for direction, each in directions.items():
+            entry = each.entry(counted, link, direction)
             entries.append(entry)
-            where = f"link {link} {way}"
-            reasons += [f"{where}: {found}" for found in each.differences(counted, link, way)]
+            where = f"link {link} {direction}"
+            reasons += [f"{where}: {found}" for found in each.differences(counted, link, direction)]
             if entry.unaccounted:
                 reasons.append(f"{where}: {entry.unaccounted} B have no use")
             if link in firsts:
-                messages[way] += entry.uses.messages + entry.uses.payload
-    for way, size in (counted.messages or {}).items():
-        if messages[way] != size:
-            reasons.append(f"{messages[way]} B of messages captured {way}, {size} by the nodes")
+                messages[direction] += entry.uses.messages + entry.uses.payload
+    for direction, size in (counted.messages or {}).items():
+        if messages[direction] != size:
+            reasons.append(
+                f"{messages[direction]} B of messages captured {direction}, {size} by the nodes"
+            )
     return entries, reasons
 
 
@@ -181,6 +188,6 @@ class Series:
         return last - first, self._sums[last] - self._sums[first]
 
 
-def _way(reading: CounterSnapshot, link: str, way: str) -> DirectionCounters:
+def _way(reading: CounterSnapshot, link: str, direction: str) -> DirectionCounters:
     counters = reading.wires[link]
-    return counters.up if way == "up" else counters.down
+    return counters.up if direction == "up" else counters.down

@@ -64,7 +64,9 @@ class LinkAudit:
         while clock.now() < deadline:
             time.sleep(_STILL)
             after = self._take()
-            queued = [way.queued_packets for wire in after.values() for way in _ways(wire)]
+            queued = [
+                direction.queued_packets for wire in after.values() for direction in _ways(wire)
+            ]
             if not any(queued) and _packets(before) == _packets(after):
                 return
             before = after
@@ -88,31 +90,39 @@ class LinkAudit:
         """Check the links' books as of now: nothing lost that no model dropped, nothing late."""
         for link in self._links:
             counters, sent, arrived = self._both_ends(link.name)
-            for name, way, packets, got in zip(
+            for name, direction, packets, got in zip(
                 ("up", "down"), _ways(counters), sent, arrived, strict=True
             ):
                 where = f"link {link.name} {name}"
-                known = way.forwarded_packets + way.dropped_packets + way.queued_packets
-                entered = way.received_packets + way.duplicated_packets
+                known = (
+                    direction.forwarded_packets
+                    + direction.dropped_packets
+                    + direction.queued_packets
+                )
+                entered = direction.received_packets + direction.duplicated_packets
                 if entered != known:
                     verdict.add("invalid", f"{where}: {entered} packets in, {known} accounted for")
-                if way.received_packets != packets:
+                if direction.received_packets != packets:
                     verdict.add(
                         "invalid",
-                        f"{where}: {packets} packets sent, {way.received_packets} reached the wire",
+                        f"{where}: {packets} packets sent, "
+                        f"{direction.received_packets} reached the wire",
                     )
-                if way.forwarded_packets != got:
+                if direction.forwarded_packets != got:
                     verdict.add(
                         "invalid",
-                        f"{where}: {way.forwarded_packets} packets left the wire, {got} arrived",
+                        f"{where}: {direction.forwarded_packets} packets left the wire, "
+                        f"{got} arrived",
                     )
-                if way.socket_drops:
-                    verdict.add("invalid", f"{where}: the relay missed {way.socket_drops} packets")
-                if way.lateness and way.lateness.p99 > LATE:
+                if direction.socket_drops:
+                    verdict.add(
+                        "invalid", f"{where}: the relay missed {direction.socket_drops} packets"
+                    )
+                if direction.lateness and direction.lateness.p99 > LATE:
                     verdict.add(
                         "suspect",
-                        f"{where}: 1 % of packets left over {way.lateness.p99 * 1e3:.1f} ms late "
-                        f"(limit {LATE * 1e3:g} ms): this machine is too busy",
+                        f"{where}: 1 % of packets left over {direction.lateness.p99 * 1e3:.1f} ms "
+                        f"late (limit {LATE * 1e3:g} ms): this machine is too busy",
                     )
         for link in self._shared:
             (came, taken_in), (let_out, went_on) = self._both_sides(link)
@@ -160,10 +170,10 @@ class LinkAudit:
             first, second = self._network.end_counters(link)
             sent = (first.tx_packets, second.tx_packets)
             arrived = (second.rx_packets, first.rx_packets)
-            ways = _ways(counters)
-            if sent == tuple(way.received_packets for way in ways) and arrived == tuple(
-                way.forwarded_packets for way in ways
-            ):
+            directions = _ways(counters)
+            if sent == tuple(
+                direction.received_packets for direction in directions
+            ) and arrived == tuple(direction.forwarded_packets for direction in directions):
                 break
             time.sleep(0.02)
         return counters, sent, arrived
@@ -200,7 +210,7 @@ def _ways(wire: WireCounters) -> tuple[DirectionCounters, DirectionCounters]:
 
 
 def _packets(wires: dict[str, WireCounters]) -> list[int]:
-    return [way.received_packets for wire in wires.values() for way in _ways(wire)]
+    return [direction.received_packets for wire in wires.values() for direction in _ways(wire)]
 
 
 def _difference(before: WireCounters, after: WireCounters) -> WireBytes:

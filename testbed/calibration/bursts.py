@@ -8,7 +8,7 @@ from __future__ import annotations
 import statistics
 import time
 
-from testbed.calibration.link_bench import WAYS, LinkBench
+from testbed.calibration.link_bench import DIRECTIONS, LinkBench
 from testbed.calibration.probes import HEADERS, PATIENCE, ProbePath, drain_until, drain_until_all
 from testbed.links.spec import LinkSpec, default_queue
 from testbed.results.link_check import Check, burst_tolerance
@@ -31,23 +31,23 @@ def measure_bursts(stage: LinkBench) -> list[Check]:
     """From the first send to the last arrival, against bytes × 8 / rate; median of some bursts."""
     checks = []
     stage.put(only_rate)
-    for way in WAYS:
-        rate, payload = stage.spec(way).rate, stage.payload(way)
+    for direction in DIRECTIONS:
+        rate, payload = stage.spec(direction).rate, stage.payload(direction)
         for size in SIZES:
             name = f"burst of {size}"
             if not isinstance(rate, float | int):
                 why = "the rate is not limited" if rate is None else "it follows a trace"
-                checks.append(stage.not_measured(way, name, "s", why))
+                checks.append(stage.not_measured(direction, name, "s", why))
                 continue
             ideal = size * (payload + HEADERS) * 8 / rate
             margin = burst_tolerance(ideal)
             repeats = max(_FEWEST, min(_REPEATS, int(_BUDGET / (ideal + _PAUSE))))
             taken = burst_times(
-                stage.paths[way], size, payload, 2 * ideal, wanted=repeats, most=repeats
+                stage.paths[direction], size, payload, 2 * ideal, wanted=repeats, most=repeats
             )
             checks.append(
                 stage.judge(
-                    way,
+                    direction,
                     name,
                     "s",
                     measured=statistics.median(taken),

@@ -34,7 +34,8 @@ def measure_changes(stage: LinkBench) -> tuple[list[Check], dict[str, ProbeTrain
     moments = []
     for step in range(_STEPS):
         up, down = (
-            LinkSpec(delay=(step + 1) * _RISE, mtu=stage.spec(way).mtu) for way in ("up", "down")
+            LinkSpec(delay=(step + 1) * _RISE, mtu=stage.spec(direction).mtu)
+            for direction in ("up", "down")
         )
         moments.append(Moment(_FIRST + step * _APART, up, down))
     stage.wire.follow(Schedule(tuple(moments)))
@@ -48,11 +49,11 @@ def measure_changes(stage: LinkBench) -> tuple[list[Check], dict[str, ProbeTrain
     stage.wire.follow(Schedule())
     stage.wire.restart(0, None)
     checks = []
-    for way, flight in flights.items():
+    for direction, flight in flights.items():
         lateness = _lateness(flight, [each.scheduled for each in applied])
         checks.append(
             stage.judge(
-                way,
+                direction,
                 "changes, late p99",
                 "s",
                 measured=float(np.percentile(lateness, 99)) if lateness else float("inf"),
@@ -63,7 +64,7 @@ def measure_changes(stage: LinkBench) -> tuple[list[Check], dict[str, ProbeTrain
         )
         checks.append(
             stage.judge(
-                way,
+                direction,
                 "changes, losses",
                 "packets",
                 measured=float(flight.lost.sum()),

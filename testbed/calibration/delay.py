@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from testbed.calibration.link_bench import WAYS, LinkBench
+from testbed.calibration.link_bench import DIRECTIONS, LinkBench
 from testbed.calibration.probes import SMALL, Floats, ProbeTrain
 from testbed.calibration.statistics import shape_distance
 from testbed.links.jitter import UNIFORM, Jitter, as_jitter
@@ -34,13 +34,13 @@ def measure_noise(stage: LinkBench) -> tuple[list[Check], dict[str, float]]:
     stage.put(lambda spec: LinkSpec(mtu=spec.mtu))
     flights = stage.send(PROBES // 2, _APART, SMALL)
     checks, ranges = [], {}
-    for way, flight in flights.items():
+    for direction, flight in flights.items():
         delays = flight.delays
         low, median, high, p99 = np.percentile(delays, (5, 50, 95, 99))
-        ranges[way] = float(high - low)
+        ranges[direction] = float(high - low)
         checks.append(
             stage.judge(
-                way,
+                direction,
                 "noise floor",
                 "s",
                 measured=float(median),
@@ -57,16 +57,16 @@ def measure_delay(
 ) -> tuple[list[Check], dict[str, ProbeTrain]]:
     """Median of the delay, and the law of the jitter where there is one."""
     stage.put(only_delay)
-    jitters = [as_jitter(stage.spec(way).jitter) for way in WAYS]
+    jitters = [as_jitter(stage.spec(direction).jitter) for direction in DIRECTIONS]
     count = PROBES if all(jitter.none for jitter in jitters) else SHAPE_PROBES
     count = round(count * max(_waste(jitter) for jitter in jitters))
-    apart = max(_apart(stage.spec(way)) for way in WAYS)
+    apart = max(_apart(stage.spec(direction)) for direction in DIRECTIONS)
     flights = stage.send(count, apart, SMALL)
     checks = []
-    for way, flight in flights.items():
-        checks.append(_median(stage, way, flight))
-        if not as_jitter(stage.spec(way).jitter).none:
-            checks.append(_shape(stage, way, flight, noise[way]))
+    for direction, flight in flights.items():
+        checks.append(_median(stage, direction, flight))
+        if not as_jitter(stage.spec(direction).jitter).none:
+            checks.append(_shape(stage, direction, flight, noise[direction]))
     return checks, flights
 
 
@@ -76,8 +76,8 @@ def law(spec: LinkSpec) -> Floats:
     return np.array([jitter.hold(spec.delay, float(u)) for u in _QUANTILES])
 
 
-def _median(stage: LinkBench, way: str, flight: ProbeTrain) -> Check:
-    spec = stage.spec(way)
+def _median(stage: LinkBench, direction: str, flight: ProbeTrain) -> Check:
+    spec = stage.spec(direction)
     jitter = as_jitter(spec.jitter)
     asked = jitter.hold(spec.delay, 0.5)
     # Chance moves the median of a sample by two standard errors in 5 % of cases.
@@ -86,7 +86,7 @@ def _median(stage: LinkBench, way: str, flight: ProbeTrain) -> Check:
     margin = tolerance(asked) + chance
     measured = float(np.median(flight.delays))
     return stage.judge(
-        way,
+        direction,
         "delay, median",
         "s",
         measured=measured,
@@ -97,17 +97,17 @@ def _median(stage: LinkBench, way: str, flight: ProbeTrain) -> Check:
     )
 
 
-def _shape(stage: LinkBench, way: str, flight: ProbeTrain, noise: float) -> Check:
-    spec = stage.spec(way)
+def _shape(stage: LinkBench, direction: str, flight: ProbeTrain, noise: float) -> Check:
+    spec = stage.spec(direction)
     jitter = as_jitter(spec.jitter)
     name = "jitter, KS"
     quantiles = law(spec)
     spread = float(quantiles[-1000] - quantiles[1000])
     if spread < _BLURRED * noise:
         note = f"its range, {spread * 1e3:.2f} ms, is under {_BLURRED} times the noise"
-        return stage.not_measured(way, name, "distance", note)
+        return stage.not_measured(direction, name, "distance", note)
     return stage.judge(
-        way,
+        direction,
         name,
         "distance",
         measured=shape_distance(flight.delays, quantiles),

@@ -14,7 +14,7 @@ from testbed.audit.link_counters import LinkAudit
 from testbed.calibration.bursts import measure_bursts
 from testbed.calibration.changes import measure_changes
 from testbed.calibration.delay import law, measure_delay, measure_noise
-from testbed.calibration.link_bench import WAYS, LinkBench, retry_failed_checks
+from testbed.calibration.link_bench import DIRECTIONS, LinkBench, retry_failed_checks
 from testbed.calibration.load import measure_load
 from testbed.calibration.loss import measure_loss, measure_others
 from testbed.calibration.probes import Floats, ProbeTrain
@@ -40,7 +40,7 @@ Say = Callable[[str], None]
 
 def calibrate_link(stage: LinkBench, say: Say) -> tuple[list[Check], list[Curves]]:
     """Every check of one link, both directions; `say` is told what comes next."""
-    curves = {way: Curves(stage.link.name, way) for way in WAYS}
+    curves = {direction: Curves(stage.link.name, direction) for direction in DIRECTIONS}
     say("noise")
     checks, noise = measure_noise(stage)
     say("delay and jitter")
@@ -56,9 +56,9 @@ def calibrate_link(stage: LinkBench, say: Say) -> tuple[list[Check], list[Curves
     say("changes")
     changed, flights, steps = measure_changes(stage)
     checks += changed
-    for way, flight in flights.items():
-        curves[way].changes = _thinned(flight)
-        curves[way].changes_asked = [(time - flight.sent[0], delay) for time, delay in steps]
+    for direction, flight in flights.items():
+        curves[direction].changes = _thinned(flight)
+        curves[direction].changes_asked = [(time - flight.sent[0], delay) for time, delay in steps]
     say("repetition")
     checks += measure_repeats(stage)
     say("load")
@@ -71,43 +71,43 @@ def calibrate_link(stage: LinkBench, say: Say) -> tuple[list[Check], list[Curves
 
 def _delay(stage: LinkBench, noise: dict[str, float], curves: dict[str, Curves]) -> list[Check]:
     checks, flights = measure_delay(stage, noise)
-    for way, flight in flights.items():
-        curves[way].delays = _quantiles(flight.delays)
-        curves[way].delays_asked = _quantiles(law(stage.spec(way)))
+    for direction, flight in flights.items():
+        curves[direction].delays = _quantiles(flight.delays)
+        curves[direction].delays_asked = _quantiles(law(stage.spec(direction)))
     return checks
 
 
 def _loss(stage: LinkBench, curves: dict[str, Curves]) -> list[Check]:
     checks, flights = measure_loss(stage)
-    for way, flight in flights.items():
-        loss = stage.spec(way).loss
+    for direction, flight in flights.items():
+        loss = stage.spec(direction).loss
         lengths = run_lengths(flight.lost)
         if isinstance(loss, LossTrace) or as_chain(loss).mean == 0 or not len(lengths):
             continue
         counts = np.bincount(lengths)[1:]
-        curves[way].runs = [float(share) for share in counts / counts.sum()]
-        curves[way].runs_asked = [float(x) for x in run_law(as_chain(loss), len(counts))[:-1]]
+        curves[direction].runs = [float(share) for share in counts / counts.sum()]
+        curves[direction].runs_asked = [float(x) for x in run_law(as_chain(loss), len(counts))[:-1]]
     return checks
 
 
 def _traces(stage: LinkBench, curves: dict[str, Curves]) -> list[Check]:
     checks = []
-    for way in WAYS:
-        if isinstance(stage.spec(way).rate, DeliveryTrace):
-            found, asked, measured = measure_trace(stage, way, TRACE_SECONDS)
+    for direction in DIRECTIONS:
+        if isinstance(stage.spec(direction).rate, DeliveryTrace):
+            found, asked, measured = measure_trace(stage, direction, TRACE_SECONDS)
             checks += found
-            curves[way].deliveries = measured.tolist()
-            curves[way].deliveries_asked = asked.tolist()
+            curves[direction].deliveries = measured.tolist()
+            curves[direction].deliveries_asked = asked.tolist()
     return checks
 
 
 def _order(stage: LinkBench) -> list[Check]:
     name = "out of order"
     return [
-        stage.judge(way, name, "packets", measured=float(stage.inversions[way]),
+        stage.judge(direction, name, "packets", measured=float(stage.inversions[direction]),
             requested=0.0, high=0.0, note="in all that was sent",
         )
-        for way in WAYS
+        for direction in DIRECTIONS
     ]  # fmt: skip
 
 
@@ -115,7 +115,9 @@ def _books(stage: LinkBench) -> Check:
     """Traffic under all impairments at once; then sent = received + dropped, since the start."""
     stage.put(lambda spec: spec)
     before = dict(stage.inversions)
-    stage.send(_TOGETHER, _TOGETHER_EVERY, min(stage.payload(way) for way in WAYS))
+    stage.send(
+        _TOGETHER, _TOGETHER_EVERY, min(stage.payload(direction) for direction in DIRECTIONS)
+    )
     stage.inversions = before  # judged above, and reordering may be asked for
     accountant = LinkAudit(stage.network, [stage.link], [])
     accountant.settle()

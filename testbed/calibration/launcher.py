@@ -76,15 +76,15 @@ def run(wanted: Request, out: Path) -> tuple[Results, Calibration]:
 
 def tables(calibration: Calibration) -> Iterator[Table]:
     """The checks for people, one table for each direction of each link."""
-    places = dict.fromkeys((check.link, check.way) for check in calibration.checks)
-    for link, way in places:
+    places = dict.fromkeys((check.link, check.direction) for check in calibration.checks)
+    for link, direction in places:
         shown = Table(box=SIMPLE, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-        shown.add_column(f"{link} {way}", min_width=max(map(len, _names(calibration))))
+        shown.add_column(f"{link} {direction}", min_width=max(map(len, _names(calibration))))
         for header in ("requested", "measured", "limit"):
             shown.add_column(header, justify="right", no_wrap=True)
         shown.add_column("verdict", no_wrap=True)
         for check in calibration.checks:
-            if (check.link, check.way) == (link, way):
+            if (check.link, check.direction) == (link, direction):
                 shown.add_row(
                     check.name,
                     format_value(check.requested, check.unit),
@@ -102,7 +102,7 @@ def _names(calibration: Calibration) -> set[str]:
 def notes(calibration: Calibration) -> list[str]:
     """Why something failed, or was not measured, a line each."""
     return [
-        f"{check.link} {check.way}: {check.name} {check.outcome}: {check.note}"
+        f"{check.link} {check.direction}: {check.name} {check.outcome}: {check.note}"
         for check in calibration.checks
         if check.outcome != "ok"
     ]

@@ -19,7 +19,7 @@ from testbed.links.dilation import slowed
 from testbed.links.spec import Duplex, LinkSpec
 from testbed.results.link_check import Check, Unit, judge, not_measured
 
-WAYS = ("up", "down")
+DIRECTIONS = ("up", "down")
 PAYLOAD = 1400
 """Bytes of UDP payload that a large packet carries, where the link's MTU allows."""
 _MOMENT = 1.0  # seconds
@@ -34,7 +34,7 @@ class LinkBench:
         self.wire = network.wires[link.name]
         self.asked = self.wire.duplex
         """What the link was asked to do at first."""
-        self.inversions = dict.fromkeys(WAYS, 0)
+        self.inversions = dict.fromkeys(DIRECTIONS, 0)
         first, second = network.inside(link.node1), network.inside(link.node2)
         self.paths = {
             "up": ProbePath(first, second, network.address(link.node2, link.node1)),
@@ -53,9 +53,9 @@ class LinkBench:
         for path in self.paths.values():
             path.close()
 
-    def spec(self, way: str) -> LinkSpec:
+    def spec(self, direction: str) -> LinkSpec:
         """What one direction was asked to do, in real time."""
-        spec: LinkSpec = getattr(self.asked, way)
+        spec: LinkSpec = getattr(self.asked, direction)
         return slowed(spec, clock.dilation())
 
     def put(self, part: Callable[[LinkSpec], LinkSpec]) -> Duplex:
@@ -70,7 +70,7 @@ class LinkBench:
         every: float,
         payload: int,
         *,
-        ways: Sequence[str] = WAYS,
+        directions: Sequence[str] = DIRECTIONS,
         awaited: Callable[[ProbeTrain], float] | None = None,
         all_suffice: bool = False,
     ) -> dict[str, ProbeTrain]:
@@ -82,28 +82,31 @@ class LinkBench:
         now, before = self.wire.duplex, self.wire.counters()
         longest = clock.real(max(now.up.longest_hold, now.down.longest_hold))
         awaited = awaited or (lambda flight: flight.sent[-1] + longest)
-        paths = [self.paths[way] for way in ways]
+        paths = [self.paths[direction] for direction in directions]
         flights = send_paced(paths, count, every, payload, awaited, all_suffice=all_suffice)
-        found = dict(zip(ways, flights, strict=True))
+        found = dict(zip(directions, flights, strict=True))
         after = self.wire.counters()
-        for way in ways:
-            came = getattr(after, way).received_packets - getattr(before, way).received_packets
+        for direction in directions:
+            came = (
+                getattr(after, direction).received_packets
+                - getattr(before, direction).received_packets
+            )
             if came < count:
                 raise TestbedError(
-                    f"link {self.link.name} {way}: {came} of {count} probes came to the wire; "
-                    "this machine does not keep up with sending them"
+                    f"link {self.link.name} {direction}: {came} of {count} probes came to the "
+                    "wire; this machine does not keep up with sending them"
                 )
         self.count_order(found)
         return found
 
     def count_order(self, flights: dict[str, ProbeTrain]) -> None:
         """Remember how many packets of some flights came out of order."""
-        for way, flight in flights.items():
-            self.inversions[way] += flight.inversions
+        for direction, flight in flights.items():
+            self.inversions[direction] += flight.inversions
 
     def judge(
         self,
-        way: str,
+        direction: str,
         name: str,
         unit: Unit,
         *,
@@ -118,7 +121,7 @@ class LinkBench:
         real_one = {"s": clock.emulated(1), "bit/s": clock.real(1)}.get(unit, 1.0)
         return judge(
             self.link.name,
-            way,
+            direction,
             name,
             unit,
             measured=measured * real_one,
@@ -128,13 +131,13 @@ class LinkBench:
             note=note,
         )
 
-    def not_measured(self, way: str, name: str, unit: Unit, why: str) -> Check:
+    def not_measured(self, direction: str, name: str, unit: Unit, why: str) -> Check:
         """A check of one direction that could not be made."""
-        return not_measured(self.link.name, way, name, unit, why)
+        return not_measured(self.link.name, direction, name, unit, why)
 
-    def payload(self, way: str) -> int:
+    def payload(self, direction: str) -> int:
         """Bytes of payload of a large packet in this direction."""
-        return min(PAYLOAD, self.spec(way).mtu - HEADERS + 14)
+        return min(PAYLOAD, self.spec(direction).mtu - HEADERS + 14)
 
 
 def retry_failed_checks(measure: Callable[[], list[Check]]) -> list[Check]:
@@ -147,11 +150,11 @@ def retry_failed_checks(measure: Callable[[], list[Check]]) -> list[Check]:
     if all(check.outcome != "failed" for check in checks):
         return checks
     time.sleep(_MOMENT)
-    again = {(check.way, check.name): check for check in measure()}
+    again = {(check.direction, check.name): check for check in measure()}
     kept = []
     for check in checks:
         if check.outcome == "failed":
-            check = again[check.way, check.name]  # noqa: PLW2901
+            check = again[check.direction, check.name]  # noqa: PLW2901
             check.note = f"measured twice; {check.note}".removesuffix("; ")
         kept.append(check)
     return kept

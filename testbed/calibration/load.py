@@ -33,12 +33,12 @@ def measure_load(stage: LinkBench) -> list[Check]:
     with busy(len(os.sched_getaffinity(0))):
         loaded = stage.send(_PROBES, _EVERY, SMALL)
     checks = []
-    for way, flight in loaded.items():
-        before = float(np.percentile(idle[way].delays, 99))
+    for direction, flight in loaded.items():
+        before = float(np.percentile(idle[direction].delays, 99))
         after = float(np.percentile(flight.delays, 99))
         checks.append(
             stage.judge(
-                way,
+                direction,
                 "p99 under load",
                 "s",
                 measured=after - before,

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from testbed.calibration.link_bench import WAYS, LinkBench
+from testbed.calibration.link_bench import DIRECTIONS, LinkBench
 from testbed.calibration.probes import SMALL, ProbeTrain
 from testbed.calibration.statistics import (
     loss_interval,
@@ -39,12 +39,12 @@ def measure_loss(stage: LinkBench) -> tuple[list[Check], dict[str, ProbeTrain]]:
         stage.wire.restart(0, None)  # a trace begins with the first packet
     flights = stage.send(PACKETS, _EVERY, SMALL)
     checks = []
-    for way, flight in flights.items():
-        loss = stage.spec(way).loss
+    for direction, flight in flights.items():
+        loss = stage.spec(direction).loss
         if isinstance(loss, LossTrace):
-            checks.append(_traced(stage, way, loss, flight))
+            checks.append(_traced(stage, direction, loss, flight))
         else:
-            checks += _drawn(stage, way, loss, flight)
+            checks += _drawn(stage, direction, loss, flight)
     return checks, flights
 
 
@@ -52,23 +52,25 @@ def measure_others(stage: LinkBench) -> list[Check]:
     """Copies, bit errors and packets out of order, where any are asked for."""
     checks: list[Check] = []
     for name, part, count in _OTHERS:
-        asked = {way: getattr(stage.spec(way), name) for way in WAYS}
+        asked = {direction: getattr(stage.spec(direction), name) for direction in DIRECTIONS}
         if not any(asked.values()):
             continue
         before = dict(stage.inversions)
         stage.put(part)
         flights = stage.send(PACKETS, _EVERY, SMALL)
         stage.inversions = before  # what is out of order here was asked for, or is judged here
-        for way, flight in flights.items():
-            if asked[way] > 0:
-                checks.append(_share(stage, way, name, as_chain(asked[way]), count(flight)))
+        for direction, flight in flights.items():
+            if asked[direction] > 0:
+                checks.append(
+                    _share(stage, direction, name, as_chain(asked[direction]), count(flight))
+                )
     return checks
 
 
-def _traced(stage: LinkBench, way: str, trace: LossTrace, flight: ProbeTrain) -> Check:
+def _traced(stage: LinkBench, direction: str, trace: LossTrace, flight: ProbeTrain) -> Check:
     wrong = sum(trace.loses(number) != lost for number, lost in enumerate(flight.lost))
     return stage.judge(
-        way,
+        direction,
         "loss, by the trace",
         "packets",
         measured=float(wrong),
@@ -79,34 +81,37 @@ def _traced(stage: LinkBench, way: str, trace: LossTrace, flight: ProbeTrain) ->
 
 
 def _drawn(
-    stage: LinkBench, way: str, loss: float | GilbertElliott, flight: ProbeTrain
+    stage: LinkBench, direction: str, loss: float | GilbertElliott, flight: ProbeTrain
 ) -> list[Check]:
     chain = as_chain(loss)
     lost = flight.lost
     if chain.mean == 0:
         return [
-            stage.judge(way, "loss", "packets", measured=float(lost.sum()), requested=0.0, high=0.0,
+            stage.judge(direction, "loss", "packets", measured=float(lost.sum()), requested=0.0,
+                high=0.0,
                 note=f"of {len(lost)}",
             )
         ]  # fmt: skip
-    checks = [_share(stage, way, "loss", chain, int(lost.sum()))]
+    checks = [_share(stage, direction, "loss", chain, int(lost.sum()))]
     name = "loss runs, χ² p"
     lengths = run_lengths(lost)
     p = run_length_p(lengths, chain)
     if p is None:
         note = f"{len(lengths)} runs tell nothing of their lengths"
-        return [*checks, stage.not_measured(way, name, "p", note)]
+        return [*checks, stage.not_measured(direction, name, "p", note)]
     note = f"{len(lengths)} runs, mean {lengths.mean():.2f} packets"
-    return [*checks, stage.judge(way, name, "p", measured=p, low=RUN_P, note=note)]
+    return [*checks, stage.judge(direction, name, "p", measured=p, low=RUN_P, note=note)]
 
 
-def _share(stage: LinkBench, way: str, name: str, chain: GilbertElliott, struck: int) -> Check:
+def _share(
+    stage: LinkBench, direction: str, name: str, chain: GilbertElliott, struck: int
+) -> Check:
     """What was asked must lie in the 95 % interval of what was measured."""
     asked, sent = chain.mean, PACKETS
     low, high = loss_interval(struck, sent, chain)
     measured = struck / sent
     return stage.judge(
-        way,
+        direction,
         name,
         "share",
         measured=measured,

@@ -14,7 +14,7 @@ import numpy as np
 
 from testbed.calibration.bursts import burst_times
 from testbed.calibration.course import Course
-from testbed.calibration.link_bench import WAYS, LinkBench, retry_failed_checks
+from testbed.calibration.link_bench import DIRECTIONS, LinkBench, retry_failed_checks
 from testbed.calibration.probes import HEADERS, SMALL, ProbeTrain
 from testbed.calibration.sending import LONGEST, Probe, probes_needed, send_probes
 from testbed.emulation.network import Network
@@ -74,27 +74,29 @@ def _as_runs_begin(stage: LinkBench) -> Iterator[None]:
 
 def check_link(stage: LinkBench) -> list[Check]:
     """Delay, bursts and order of one link."""
-    needed = {way: probes_needed(stage.spec(way)) for way in WAYS}
+    needed = {direction: probes_needed(stage.spec(direction)) for direction in DIRECTIONS}
     checks = []
-    for way, probe in send_probes(stage, needed).items():
-        checks.append(_delay(stage, way, probe))
+    for direction, probe in send_probes(stage, needed).items():
+        checks.append(_delay(stage, direction, probe))
         if probe.course is not None:
-            checks.append(_ahead(stage, way, probe.flight, probe.course))
-        checks.append(_burst(stage, way))
-        if stage.spec(way).reorder == 0:
+            checks.append(_ahead(stage, direction, probe.flight, probe.course))
+        checks.append(_burst(stage, direction))
+        if stage.spec(direction).reorder == 0:
             checks.append(
                 stage.judge(
-                    way,
+                    direction,
                     "out of order",
                     "packets",
                     requested=0.0,
                     high=0.0,
-                    measured=float(stage.inversions[way]),
+                    measured=float(stage.inversions[direction]),
                 )
             )
     note = "it loses so much that silence proves nothing"
     return checks + [
-        stage.not_measured(way, "delay, median", "s", note) for way in WAYS if needed[way] is None
+        stage.not_measured(direction, "delay, median", "s", note)
+        for direction in DIRECTIONS
+        if needed[direction] is None
     ]
 
 
@@ -112,7 +114,7 @@ def why(check: Check) -> str:
     explained = " (a busy machine explains so little)" if severity(check) == "suspect" else ""
     measured = format_value(check.measured, check.unit)
     return (
-        f"link {check.link} {check.way}: {check.name} was {measured} "
+        f"link {check.link} {check.direction}: {check.name} was {measured} "
         f"before the run, where {_asked(check)} was asked{explained}"
     )
 
@@ -123,19 +125,20 @@ def _asked(check: Check) -> str:
     return f"{format_value(check.requested, check.unit)} {format_limits(check)}"
 
 
-def _delay(stage: LinkBench, way: str, probe: Probe) -> Check:
+def _delay(stage: LinkBench, direction: str, probe: Probe) -> Check:
     flight = probe.flight
     if not flight.numbers:
         raise TestbedError(
-            f"link {stage.link.name} is silent {way}: none of {len(flight.sent)} packets arrived"
+            f"link {stage.link.name} is silent {direction}: none of {len(flight.sent)} packets "
+            "arrived"
         )
-    low, high = _bounds(stage.spec(way), (SMALL + HEADERS) * 8)
+    low, high = _bounds(stage.spec(direction), (SMALL + HEADERS) * 8)
     if probe.course is not None:
         sent = np.asarray(flight.sent)
         low, high = (float(np.median((each - sent)[flight.numbers])) for each in probe.course)
     margin = tolerance(high)
     return stage.judge(
-        way,
+        direction,
         "delay, median",
         "s",
         low=low - margin,
@@ -146,11 +149,11 @@ def _delay(stage: LinkBench, way: str, probe: Probe) -> Check:
     )
 
 
-def _ahead(stage: LinkBench, way: str, flight: ProbeTrain, course: Course) -> Check:
+def _ahead(stage: LinkBench, direction: str, flight: ProbeTrain, course: Course) -> Check:
     """Probes that arrived before their deliveries, which nothing excuses."""
     due = course.earliest[flight.numbers]
     return stage.judge(
-        way,
+        direction,
         "ahead of the trace",
         "packets",
         requested=0.0,
@@ -160,24 +163,24 @@ def _ahead(stage: LinkBench, way: str, flight: ProbeTrain, course: Course) -> Ch
     )
 
 
-def _burst(stage: LinkBench, way: str) -> Check:
-    spec, payload = stage.spec(way), stage.payload(way)
+def _burst(stage: LinkBench, direction: str) -> Check:
+    spec, payload = stage.spec(direction), stage.payload(direction)
     name = "burst"
     if not isinstance(spec.rate, float | int):
         note = "the rate is not limited" if spec.rate is None else "it follows a trace"
-        return stage.not_measured(way, name, "s", note)
+        return stage.not_measured(direction, name, "s", note)
     bits = (payload + HEADERS) * 8
     room = int(as_queue(spec.queue).full_frames(spec.rate))
     size = max(1, min(_BURST, room, int(_LONGEST_BURST * spec.rate / bits)))
     low, high = _bounds(spec, size * bits)
     wanted, most = (max(1, min(each, int(LONGEST / high))) for each in (_BURSTS, _TRIES))
-    taken = burst_times(stage.paths[way], size, payload, high, wanted=wanted, most=most)
+    taken = burst_times(stage.paths[direction], size, payload, high, wanted=wanted, most=most)
     if not taken:
-        return stage.not_measured(way, name, "s", f"each of {most} lost a packet")
+        return stage.not_measured(direction, name, "s", f"each of {most} lost a packet")
     ideal = size * bits / spec.rate
     margin = burst_tolerance(ideal) + tolerance(high - ideal) - tolerance(0)
     return stage.judge(
-        way,
+        direction,
         f"burst of {size}",
         "s",
         low=low - margin,

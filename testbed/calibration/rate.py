@@ -11,7 +11,7 @@ import numpy as np
 
 from testbed import clock
 from testbed.calibration.bursts import only_rate
-from testbed.calibration.link_bench import WAYS, LinkBench
+from testbed.calibration.link_bench import DIRECTIONS, LinkBench
 from testbed.calibration.probes import HEADERS, Floats, ProbeTrain
 from testbed.emulation.namespace import Namespace
 from testbed.links.mahimahi_trace import DeliveryTrace
@@ -45,31 +45,31 @@ def measure_rate(stage: LinkBench) -> list[Check]:
     """UDP at 1.2 times the rate, then TCP, one direction after the other."""
     stage.put(only_rate)
     checks = []
-    for way in WAYS:
-        rate = stage.spec(way).rate
+    for direction in DIRECTIONS:
+        rate = stage.spec(direction).rate
         names = ("rate, UDP", "rate, TCP")
         if isinstance(rate, DeliveryTrace):
             continue
         if rate is None or rate > MOST:
             limit = f"more than the {MOST / 1e6:.0f} Mbit/s that are generated here"
             why = "the rate is not limited" if rate is None else limit
-            checks += [stage.not_measured(way, name, "bit/s", why) for name in names]
+            checks += [stage.not_measured(direction, name, "bit/s", why) for name in names]
             continue
-        checks.append(_udp(stage, way, rate))
-        checks.append(_tcp(stage, way, rate))
+        checks.append(_udp(stage, direction, rate))
+        checks.append(_tcp(stage, direction, rate))
     return checks
 
 
-def _udp(stage: LinkBench, way: str, rate: float) -> Check:
-    payload = stage.payload(way)
+def _udp(stage: LinkBench, direction: str, rate: float) -> Check:
+    payload = stage.payload(direction)
     frame = payload + HEADERS
     every = frame * 8 / (rate * OVERLOAD)
     seconds = min(_LONGEST, max(_SECONDS, _FEWEST * frame * 8 / rate))
-    (flight,) = stage.send(round(seconds / every), every, payload, ways=(way,)).values()
+    (flight,) = stage.send(round(seconds / every), every, payload, directions=(direction,)).values()
     asked = rate * payload / frame
     measured = (len(flight.times) - 1) * payload * 8 / (flight.times[-1] - flight.times[0])
     return stage.judge(
-        way,
+        direction,
         "rate, UDP",
         "bit/s",
         measured=measured,
@@ -80,10 +80,10 @@ def _udp(stage: LinkBench, way: str, rate: float) -> Check:
     )
 
 
-def _tcp(stage: LinkBench, way: str, rate: float) -> Check:
+def _tcp(stage: LinkBench, direction: str, rate: float) -> Check:
     ends = (stage.link.node1, stage.link.node2)
-    source, target = ends if way == "up" else reversed(ends)
-    segment = stage.spec(way).mtu - 52  # IP, TCP and its time stamps
+    source, target = ends if direction == "up" else reversed(ends)
+    segment = stage.spec(direction).mtu - 52  # IP, TCP and its time stamps
     asked = rate * segment / (segment + 52 + 14)
     seconds = min(_LONGEST, max(_SECONDS, _FEWEST * FULL_FRAME * 8 / rate))
     inside = stage.network.inside
@@ -91,7 +91,7 @@ def _tcp(stage: LinkBench, way: str, rate: float) -> Check:
         inside(source), inside(target), stage.network.address(target, source), seconds
     )
     return stage.judge(
-        way,
+        direction,
         "rate, TCP",
         "bit/s",
         measured=measured,
@@ -140,13 +140,15 @@ def _swallow(receiver: socket.socket, until: float) -> tuple[int, float]:
     return taken, last
 
 
-def measure_trace(stage: LinkBench, way: str, seconds: float) -> tuple[list[Check], Floats, Floats]:
+def measure_trace(
+    stage: LinkBench, direction: str, seconds: float
+) -> tuple[list[Check], Floats, Floats]:
     """Bytes delivered in each half second of a saturated trace, against those that it allows.
 
     A trace that begins with a pause is replayed from the half second of its first delivery on.
     Returns the two counts of every bin as well, in packets of full size: asked, measured.
     """
-    trace = stage.spec(way).rate
+    trace = stage.spec(direction).rate
     assert isinstance(trace, DeliveryTrace)
     skipped, seconds = _replayed(trace, seconds)
     stage.put(
@@ -158,17 +160,17 @@ def measure_trace(stage: LinkBench, way: str, seconds: float) -> tuple[list[Chec
     )
     numbers = range(trace.first_from(skipped), trace.first_from(skipped + seconds))
     due = [trace.time(number) - skipped for number in numbers]
-    flight, began = _saturate(stage, way, due, skipped)
+    flight, began = _saturate(stage, direction, due, skipped)
     edges = np.arange(0, seconds + BIN / 2, BIN)
     asked, _ = np.histogram(np.asarray(due), edges)
     measured, _ = np.histogram(np.asarray(flight.times) - began, edges)
     worst = float(np.max(np.abs(measured - asked) / np.maximum(asked, 1)))
     total = float(abs(measured.sum() - asked.sum()) / asked.sum())
     checks = [
-        stage.judge(way, "trace, worst bin", "share", measured=worst, high=BIN_LIMIT,
+        stage.judge(direction, "trace, worst bin", "share", measured=worst, high=BIN_LIMIT,
             note=f"{len(asked)} bins of {BIN:g} s",
         ),
-        stage.judge(way, "trace, total", "share", measured=total, high=TOTAL_LIMIT,
+        stage.judge(direction, "trace, total", "share", measured=total, high=TOTAL_LIMIT,
             note=f"{asked.sum()} deliveries",
         ),
     ]  # fmt: skip
@@ -184,14 +186,14 @@ def _replayed(trace: DeliveryTrace, seconds: float) -> tuple[float, float]:
 
 
 def _saturate(
-    stage: LinkBench, way: str, due: list[float], skipped: float
+    stage: LinkBench, direction: str, due: list[float], skipped: float
 ) -> tuple[ProbeTrain, float]:
     """Send a packet of full size ahead of each delivery, after some more.
 
     Begins the trace, but for the seconds that are skipped; `due` counts from then, which is
     returned as well (monotonic clock, seconds).
     """
-    path = stage.paths[way]
+    path = stage.paths[direction]
     payload = FULL_FRAME - HEADERS
     stage.wire.restart(0, None)
     began = time.monotonic()
@@ -208,5 +210,5 @@ def _saturate(
             path.drain()
     time.sleep(max(0.0, began + due[-1] + 0.1 - time.monotonic()))
     path.drain()
-    stage.count_order({way: flight})
+    stage.count_order({direction: flight})
     return flight, began

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from testbed.calibration.link_bench import WAYS, LinkBench
+from testbed.calibration.link_bench import DIRECTIONS, LinkBench
 from testbed.calibration.probes import SMALL
 from testbed.emulation.relay_wire import RelayWire
 from testbed.links.spec import LinkSpec
@@ -20,17 +20,18 @@ def measure_repeats(stage: LinkBench) -> list[Check]:
     name = "repeatability"
     if not isinstance(stage.wire, RelayWire):
         why = "netem has no seed here"
-        return [stage.not_measured(way, name, "packets", why) for way in WAYS]
+        return [stage.not_measured(direction, name, "packets", why) for direction in DIRECTIONS]
     stage.put(lambda spec: LinkSpec(loss=spec.loss or _LOSS, mtu=spec.mtu))
     lost = []
     for _ in range(2):
         stage.wire.restart(0, None)
         flights = stage.send(_PACKETS, _EVERY, SMALL)
-        lost.append({way: flight.lost for way, flight in flights.items()})
+        lost.append({direction: flight.lost for direction, flight in flights.items()})
     return [
-        stage.judge(way, name, "packets",
-            measured=float(np.sum(lost[0][way] != lost[1][way])), requested=0.0, high=0.0,
-            note=f"of {_PACKETS}, {int(lost[0][way].sum())} of them lost",
+        stage.judge(direction, name, "packets",
+            measured=float(np.sum(lost[0][direction] != lost[1][direction])), requested=0.0,
+            high=0.0,
+            note=f"of {_PACKETS}, {int(lost[0][direction].sum())} of them lost",
         )
-        for way in WAYS
+        for direction in DIRECTIONS
     ]  # fmt: skip

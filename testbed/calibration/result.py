@@ -17,7 +17,7 @@ class Curves(msgspec.Struct):
     """What a figure shows of one direction; times in seconds. Empty where there is nothing."""
 
     link: str
-    way: str
+    direction: str
     delays: list[float] = []
     """Evenly spaced quantiles of the one-way delay."""
     delays_asked: list[float] = []
@@ -34,8 +34,8 @@ class Curves(msgspec.Struct):
     deliveries_asked: list[float] = []
 
     def __post_init__(self) -> None:
-        if self.way not in ("up", "down"):
-            raise ValueError(f"'{self.way}' is neither up nor down")
+        if self.direction not in ("up", "down"):
+            raise ValueError(f"'{self.direction}' is neither up nor down")
         for name in ("delays", "runs", "deliveries"):
             if len(getattr(self, name)) != len(getattr(self, f"{name}_asked")):
                 raise ValueError(f"there are not as many {name} as were asked for")

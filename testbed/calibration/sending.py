@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from testbed import clock
 from testbed.calibration.course import Course, course, where_to_begin
-from testbed.calibration.link_bench import WAYS, LinkBench
+from testbed.calibration.link_bench import DIRECTIONS, LinkBench
 from testbed.calibration.probes import HEADERS, SMALL, ProbeTrain
 from testbed.host.realtime import sleep_until
 from testbed.links.gilbert_elliott import as_chain
@@ -40,34 +40,38 @@ def send_probes(stage: LinkBench, needed: Mapping[str, int | None]) -> dict[str,
 
     All at the same time, but for those that follow a trace, each from where its trace is lively.
     """
-    ways = [way for way in WAYS if needed[way] is not None]
-    traced = [way for way in ways if isinstance(stage.spec(way).rate, DeliveryTrace)]
-    plain = [way for way in ways if way not in traced]
-    probes = {way: _follow(stage, way, needed[way] or 1) for way in traced}
+    directions = [direction for direction in DIRECTIONS if needed[direction] is not None]
+    traced = [
+        direction
+        for direction in directions
+        if isinstance(stage.spec(direction).rate, DeliveryTrace)
+    ]
+    plain = [direction for direction in directions if direction not in traced]
+    probes = {direction: _follow(stage, direction, needed[direction] or 1) for direction in traced}
     if plain:
-        gap = max(probe_gap(stage.spec(way)) for way in plain)
-        count = max(needed[way] or 1 for way in plain)
+        gap = max(probe_gap(stage.spec(direction)) for direction in plain)
+        count = max(needed[direction] or 1 for direction in plain)
         count = max(count, min(_FEWEST, int(LONGEST / gap)))
         # Sending takes no longer than half a gap.
-        hold = max(stage.spec(way).longest_hold for way in plain) + gap
+        hold = max(stage.spec(direction).longest_hold for direction in plain) + gap
         flights = stage.send(
             count,
             gap,
             SMALL,
-            ways=plain,
+            directions=plain,
             awaited=lambda flight: flight.sent[-1] + hold,
             all_suffice=True,
         )
-        probes |= {way: Probe(flight, None) for way, flight in flights.items()}
-    return {way: probes[way] for way in ways}
+        probes |= {direction: Probe(flight, None) for direction, flight in flights.items()}
+    return {direction: probes[direction] for direction in directions}
 
 
-def _follow(stage: LinkBench, way: str, needed: int) -> Probe:
+def _follow(stage: LinkBench, direction: str, needed: int) -> Probe:
     """Probe a direction from where its trace is lively.
 
     Waits until as many as are needed should have arrived: the trace may pause before the others.
     """
-    spec, size = stage.spec(way), SMALL + HEADERS
+    spec, size = stage.spec(direction), SMALL + HEADERS
     assert isinstance(spec.rate, DeliveryTrace)
     count = max(_FEWEST, needed)
     begin = where_to_begin(spec.rate, count, _EVERY, size)
@@ -83,8 +87,10 @@ def _follow(stage: LinkBench, way: str, needed: int) -> Probe:
         due = course(spec, flight.sent[:needed], size, began=began).latest[-1]
         return max(flight.sent[-1], float(due))
 
-    flights = stage.send(count, _EVERY, SMALL, ways=[way], awaited=awaited, all_suffice=True)
-    return Probe(flights[way], course(spec, flights[way].sent, size, began=began))
+    flights = stage.send(
+        count, _EVERY, SMALL, directions=[direction], awaited=awaited, all_suffice=True
+    )
+    return Probe(flights[direction], course(spec, flights[direction].sent, size, began=began))
 
 
 def probes_needed(spec: LinkSpec) -> int | None:

@@ -43,9 +43,10 @@ def calibrate(folder: Path) -> None:
     request = msgspec.json.decode((folder / REQUEST).read_bytes(), type=Request)
     links = {
         name: Duplex(
-            LinkSpec.parse(ways["up"], f"{name}.up"), LinkSpec.parse(ways["down"], f"{name}.down")
+            LinkSpec.parse(directions["up"], f"{name}.up"),
+            LinkSpec.parse(directions["down"], f"{name}.down"),
         )
-        for name, ways in request.links.items()
+        for name, directions in request.links.items()
     }
     checks, curves = [], []
     began = time.monotonic()

@@ -89,9 +89,9 @@ def _show_profile(name: str) -> int:
         link = PROFILES[name]
         described = link.description
         figures = {
-            f"{way}.{key}": figure
-            for way in ("up", "down")
-            for key, figure in getattr(link, way).figures().items()
+            f"{direction}.{key}": figure
+            for direction in ("up", "down")
+            for key, figure in getattr(link, direction).figures().items()
         }
     elif name in COMPUTE_PROFILES or is_file(name):
         compute = find_compute_profile(name, "testbed profiles")

@@ -52,12 +52,12 @@ def require_support(name: str, duplex: Duplex) -> None:
 def _table_kept(name: str, duplex: Duplex, moments: Iterable[Moment]) -> list[str]:
     """Changes from a law of jitter to uniform jitter, which need a table that tc does not have."""
     found = []
-    for way in ("up", "down"):
+    for direction in ("up", "down"):
         lawful = False
         for state in (duplex, *moments, duplex):  # which the next run begins with
-            jitter = as_jitter(getattr(state, way).jitter)
+            jitter = as_jitter(getattr(state, direction).jitter)
             if lawful and jitter.law == UNIFORM and jitter.spread > 0:
-                found.append(f"links.{name}.{way}: a change from a law of jitter to uniform")
+                found.append(f"links.{name}.{direction}: a change from a law of jitter to uniform")
             lawful = lawful or jitter.law != UNIFORM
     return found
 

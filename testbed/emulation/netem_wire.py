@@ -121,8 +121,8 @@ class NetemWire(Wire):
         if (code := self._process.poll()) is not None:
             raise TestbedError(f"the netem of link {self.name} has ended ({how_ended(code)})")
         with self._changing:
-            for way, interface in self.shaped.items():
-                self._verify(way, interface)
+            for direction, interface in self.shaped.items():
+                self._verify(direction, interface)
 
     def state(self) -> Mapping[str, Any]:
         """What `tc` shows on both ports, and in what that differs from the relay."""
@@ -145,18 +145,18 @@ class NetemWire(Wire):
         require_support(self.name, wanted)
         with self._changing:
             changed = {
-                way: getattr(wanted, way)
-                for way in ("up", "down")
-                if getattr(wanted, way) != getattr(self._in_force, way)
+                direction: getattr(wanted, direction)
+                for direction in ("up", "down")
+                if getattr(wanted, direction) != getattr(self._in_force, direction)
             }
             if changed:
                 self._shape(changed, "change")
             self._in_force = wanted
 
     def _shape(self, specs: Mapping[str, LinkSpec], verb: str) -> None:
-        for way, spec in specs.items():
+        for direction, spec in specs.items():
             jitter = as_jitter(spec.jitter)
-            if jitter.law == UNIFORM and jitter.spread > 0 and way in self._with_table:
+            if jitter.law == UNIFORM and jitter.spread > 0 and direction in self._with_table:
                 raise TestbedError(
                     f"link {self.name}: netem cannot change from another law of jitter to uniform; "
                     "use `--backend relay`"
@@ -164,11 +164,14 @@ class NetemWire(Wire):
         self._with_table |= {
             w for w, spec in specs.items() if as_jitter(spec.jitter).law != UNIFORM
         }
-        asked = {self.shaped[way]: slowed(spec, clock.dilation()) for way, spec in specs.items()}
+        asked = {
+            self.shaped[direction]: slowed(spec, clock.dilation())
+            for direction, spec in specs.items()
+        }
         apply_netem(self._tc, asked, verb)
 
-    def _verify(self, way: str, interface: str) -> None:
-        spec = slowed(getattr(self._in_force, way), clock.dilation())
+    def _verify(self, direction: str, interface: str) -> None:
+        spec = slowed(getattr(self._in_force, direction), clock.dilation())
         verify_netem(spec, read_qdiscs(self._tc, interface), f"{interface} of link {self.name}")
 
     def _play(self) -> None:
@@ -201,9 +204,9 @@ class NetemWire(Wire):
             self._playing.join()
             self._playing = None
 
-    def _direction(self, source: str, target: str, way: str) -> DirectionCounters:
+    def _direction(self, source: str, target: str, direction: str) -> DirectionCounters:
         ports = self.inside.counters()
-        shaped = self.shaped[way]
+        shaped = self.shaped[direction]
         qdisc = root_netem(read_qdiscs(self._tc, shaped), f"{shaped} of link {self.name}")
         return DirectionCounters(
             received_packets=ports[source].rx_packets,

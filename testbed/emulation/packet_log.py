@@ -25,12 +25,12 @@ _FLUSH = 64 * 1024  # bytes gathered before they are handed to gzip
 _PATIENCE = PATIENCE / 2  # for gzip to take or write anything: who asked the relay waits, too
 _MOMENT = 0.1  # seconds that packets may wait meanwhile
 
-WAYS = ("up", "down")
+DIRECTIONS = ("up", "down")
 
 
-def packet_log_path(folder: Path, link: str, way: str) -> Path:
+def packet_log_path(folder: Path, link: str, direction: str) -> Path:
     """Where the log of one direction is."""
-    return folder / f"packets.{link}.{way}.jsonl.gz"
+    return folder / f"packets.{link}.{direction}.jsonl.gz"
 
 
 class Header(msgspec.Struct, tag="header", tag_field="event"):

@@ -49,15 +49,17 @@ class Relay:
 
     def __init__(self, up: Direction, down: Direction) -> None:
         self._directions = {"up": up, "down": down}
-        self._base = {name: way.spec for name, way in self._directions.items()}
+        self._base = {name: direction.spec for name, direction in self._directions.items()}
         self._player = Player(Schedule())
-        self._by_socket = {way.source.socket: way for way in self._directions.values()}
+        self._by_socket = {
+            direction.source.socket: direction for direction in self._directions.values()
+        }
         self._requests = bytearray()
 
     def serve(self) -> None:
         """Carry frames and answer requests until stdin closes."""
         stdin = sys.stdin.fileno()
-        ways = tuple(self._directions.values())
+        directions = tuple(self._directions.values())
         while True:
             ready: list[Any]
             ready, _, _ = select.select([stdin, *self._by_socket], [], [], self._seconds_to_wait())
@@ -65,36 +67,36 @@ class Relay:
             for source in ready:
                 if source is not stdin:
                     self._take_in(self._by_socket[source])
-            for way in ways:
-                way.send_due()
+            for direction in directions:
+                direction.send_due()
             if stdin in ready:
                 data = os.read(stdin, 65536)
                 if not data:
                     break
                 self._take_requests(data)
-        for way in ways:
-            way.close_log()
+        for direction in directions:
+            direction.close_log()
 
     def applied(self) -> dict[str, dict[str, Any]]:
         """The specs that the directions follow now."""
-        return {name: way.spec.to_mapping() for name, way in self._directions.items()}
+        return {name: direction.spec.to_mapping() for name, direction in self._directions.items()}
 
     def _seconds_to_wait(self) -> float | None:
-        events = [way.next_event() for way in self._directions.values()]
+        events = [direction.next_event() for direction in self._directions.values()]
         events.append(self._player.next_due())
         times = [event for event in events if event is not None]
         return seconds_to_sleep(clock.real(min(times))) if times else None
 
-    def _take_in(self, way: Direction) -> None:
-        first = way.take_in()
+    def _take_in(self, direction: Direction) -> None:
+        first = direction.take_in()
         if first is not None and self._player.began is None:
             self._player.packet(first)
             self._begin_traces()
 
     def _begin_traces(self) -> None:
         if self._player.began is not None:
-            for way in self._directions.values():
-                way.begin_trace(self._player.began, self._player.began)
+            for direction in self._directions.values():
+                direction.begin_trace(self._player.began, self._player.began)
 
     def _play(self) -> None:
         """Put into force what is due by the schedule."""
@@ -104,8 +106,8 @@ class Relay:
             if moment is None:
                 return
             specs = {"up": moment.up, "down": moment.down}
-            for name, way in self._directions.items():
-                way.change(now, specs[name], held=moment.held, scheduled=due)
+            for name, direction in self._directions.items():
+                direction.change(now, specs[name], held=moment.held, scheduled=due)
 
     def _take_requests(self, data: bytes) -> None:
         self._requests += data  # a schedule may be as large as 70 MB, in a thousand parts
@@ -115,12 +117,12 @@ class Relay:
                 say(self._answer(json.loads(line)))
 
     def _answer(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        ways = self._directions
+        directions = self._directions
         if "set" in request:
-            self._base = {name: LinkSpec.parse(request["set"][name], name) for name in ways}
+            self._base = {name: LinkSpec.parse(request["set"][name], name) for name in directions}
             now = clock.now()
-            for name, way in ways.items():
-                way.change(now, self._base[name])
+            for name, direction in directions.items():
+                direction.change(now, self._base[name])
             return {"applied": self.applied()}
         if "follow" in request:
             self._player = Player(read_moments(request["follow"]))
@@ -128,28 +130,30 @@ class Relay:
         if "restart" in request:
             return {"waiting": self._restart(**request["restart"])}
         if "end_logs" in request:
-            whole = [way.end_log() for way in ways.values()]  # no log goes on meanwhile
+            whole = [
+                direction.end_log() for direction in directions.values()
+            ]  # no log goes on meanwhile
             return {"whole": all(whole)}
         if "begin" in request:
             self._begin(request["begin"])
         if "begin_traces" in request:
             now = clock.now()
-            for way in ways.values():
-                way.begin_trace(now, request["begin_traces"])
+            for direction in directions.values():
+                direction.begin_trace(now, request["begin_traces"])
         if "played" in request:
             applied = [(each.scheduled, each.applied) for each in self._player.applied]
             return {"began": self._player.began, "applied": applied}
         if "forget_lateness" in request:
-            for way in ways.values():
-                way.forget_lateness()
-        return {name: way.stats() for name, way in ways.items()}
+            for direction in directions.values():
+                direction.forget_lateness()
+        return {name: direction.stats() for name, direction in directions.items()}
 
     def _restart(self, repetition: int, logs: dict[str, str] | None) -> int:
         """Restart if nothing waits to be sent; how many packets do."""
-        waiting = sum(way.waiting for way in self._directions.values())
+        waiting = sum(direction.waiting for direction in self._directions.values())
         if not waiting:
-            for name, way in self._directions.items():
-                way.restart(self._base[name], repetition, logs[name] if logs else None)
+            for name, direction in self._directions.items():
+                direction.restart(self._base[name], repetition, logs[name] if logs else None)
             self._player.restart(clock.now())
             self._begin_traces()
         return waiting
@@ -157,8 +161,8 @@ class Relay:
     def _begin(self, at: float) -> None:
         if self._player.applied:
             now = clock.now()
-            for name, way in self._directions.items():
-                way.change(now, self._base[name])
+            for name, direction in self._directions.items():
+                direction.change(now, self._base[name])
         self._player.restart(at)
         self._begin_traces()
 
@@ -167,10 +171,10 @@ def read_moments(mapping: Mapping[str, Any]) -> Schedule:
     """A schedule as `follow` writes it."""
     last: dict[str, tuple[Any, LinkSpec]] = {}
 
-    def parsed(way: str, spec: Mapping[str, Any]) -> LinkSpec:
-        before = last.get(way)
+    def parsed(direction: str, spec: Mapping[str, Any]) -> LinkSpec:
+        before = last.get(direction)
         if before is None or before[0] != spec:  # most moments change one direction only
-            before = last[way] = spec, LinkSpec.parse(spec, way)
+            before = last[direction] = spec, LinkSpec.parse(spec, direction)
         return before[1]
 
     moments = (

@@ -15,7 +15,7 @@ from typing import Any
 
 from testbed import clock
 from testbed.emulation.namespace import Namespace
-from testbed.emulation.packet_log import WAYS, packet_log_path
+from testbed.emulation.packet_log import DIRECTIONS, packet_log_path
 from testbed.emulation.player import Applied
 from testbed.emulation.wire import (
     PORT_A,
@@ -74,7 +74,9 @@ class RelayWire(Wire):
 
     def restart(self, repetition: int, logs: Path | None) -> None:
         """Begin packet numbers, randomness and the two logs anew."""
-        paths = logs and {way: str(packet_log_path(logs, self.name, way)) for way in WAYS}
+        paths = logs and {
+            direction: str(packet_log_path(logs, self.name, direction)) for direction in DIRECTIONS
+        }
         longest = _STILL + self._round_trip
         deadline = clock.now() + longest
         while self._ask({"restart": {"repetition": repetition, "logs": paths}})["waiting"]:
@@ -213,7 +215,7 @@ def _named(request: Mapping[str, Any]) -> int:
         return name
 
     place_files(request, note)
-    return len(WAYS) * sum(Path(name).stat().st_size for name in names)
+    return len(DIRECTIONS) * sum(Path(name).stat().st_size for name in names)
 
 
 def _counters(stats: Mapping[str, Any]) -> DirectionCounters:

@@ -67,16 +67,16 @@ def plain_links(topology: Topo) -> list[LinkDeclaration]:
 
 def links_between(links: list[LinkDeclaration], start: str, end: str) -> list[str]:
     """The names of the links on the first shortest way from one host to another, in their order."""
-    ways: list[tuple[str, list[str]]] = [(start, [])]
+    directions: list[tuple[str, list[str]]] = [(start, [])]
     seen = {start}
-    for host, way in ways:  # grows while it is walked
+    for host, direction in directions:  # grows while it is walked
         if host == end:
-            return way
+            return direction
         for link in links:
             for here, there in ((link.node1, link.node2), (link.node2, link.node1)):
                 if here == host and there not in seen:
                     seen.add(there)
-                    ways.append((there, [*way, link.name]))
+                    directions.append((there, [*direction, link.name]))
     raise TestbedError(f"no link leads from {start} to {end}")
 
 

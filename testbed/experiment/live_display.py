@@ -167,11 +167,11 @@ class _Links:
             first = self._first.setdefault(name, counters)
             since, before = self._before.get(name, (at, counters))
             self._before[name] = (at, counters)
-            ways = (
+            directions = (
                 _way("↑", first.up, before.up, counters.up, at - since),
                 _way("↓", first.down, before.down, counters.down, at - since),
             )
-            self.lines.append(f"{name}  {'   '.join(ways)}")
+            self.lines.append(f"{name}  {'   '.join(directions)}")
 
 
 def _way(

@@ -233,13 +233,13 @@ class Experiment:
         if self._routes[device] is None or not names or any(name not in seen for name in names):
             return None
         first, last = seen[names[0]], seen[names[-1]]
-        ways = {
+        directions = {
             "up": RetransmissionGaps(first["up"].book, last["up"].arrived, address),
             "down": RetransmissionGaps(last["down"].book, first["down"].arrived, address),
         }
 
         def recovery(flight: MessageFlight) -> float:
-            return ways[flight.way].within(flight.sent, flight.received)
+            return directions[flight.direction].within(flight.sent, flight.received)
 
         return recovery
 

@@ -26,10 +26,10 @@ def idle(written: Mapping[str, Any], duplex: Duplex, schedule: Schedule) -> list
     """Each of it by its key below the link. `written` is what a scenario writes of the link."""
     found: list[Finding] = []
     traced = False
-    for way in ("up", "down"):
-        specs: list[LinkSpec] = [getattr(state, way) for state in (duplex, *schedule.moments)]
+    for direction in ("up", "down"):
+        specs: list[LinkSpec] = [getattr(state, direction) for state in (duplex, *schedule.moments)]
         traced = traced or any(isinstance(spec.rate, DeliveryTrace) for spec in specs)
-        asked = written.get(way, {})
+        asked = written.get(direction, {})
         reasons = (
             *_replaced(asked, specs, schedule),
             *_queue(asked, specs, schedule),
@@ -37,7 +37,7 @@ def idle(written: Mapping[str, Any], duplex: Duplex, schedule: Schedule) -> list
             *_loss(specs[0].loss),
             *_reorder(specs[0]),
         )
-        found += [(f"{way}.{key}", reason) for key, reason in reasons]
+        found += [(f"{direction}.{key}", reason) for key, reason in reasons]
     if "start" in written and not schedule.moments and not traced:
         found.append(("start", "nothing changes, and there is no trace of deliveries"))
     return found

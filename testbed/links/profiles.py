@@ -21,7 +21,7 @@ _ORBIT = "35,786 km up and down again at the speed of light"
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class Direction:
     """One direction; what is None is left at its default."""
 
     rate: SourcedValue
@@ -46,16 +46,16 @@ class Profile:
 
     name: str
     description: str
-    up: Way
-    down: Way
+    up: Direction
+    down: Direction
 
     @property
     def measured(self) -> bool:
         """Whether rates and delays, both ways, come from published measurements."""
         return all(
             figure.source != PRESET
-            for way in (self.up, self.down)
-            for figure in (way.rate, way.delay)
+            for direction in (self.up, self.down)
+            for figure in (direction.rate, direction.delay)
         )
 
     def duplex(self) -> Duplex:
@@ -81,7 +81,9 @@ def _radio(
     """A cellular link from the median rates, up and down, and round trip of one source."""
     delay = SourcedValue(f"{round_trip_ms / 2:g}ms", f"half of the median round trip; {source}")
     loss = SourcedValue("0%", _PANTHEON)
-    up, down = (Way(SourcedValue(rate, f"median; {source}"), delay, jitter, loss) for rate in rates)
+    up, down = (
+        Direction(SourcedValue(rate, f"median; {source}"), delay, jitter, loss) for rate in rates
+    )
     return Profile(name, description, up, down)
 
 
@@ -103,7 +105,8 @@ def _preset(
 ) -> Profile:
     """A link of which at most the delay is known."""
     up, down = (
-        Way(SourcedValue(rate, PRESET), delay, SourcedValue(jitter, PRESET), loss) for rate in rates
+        Direction(SourcedValue(rate, PRESET), delay, SourcedValue(jitter, PRESET), loss)
+        for rate in rates
     )
     return Profile(name, description, up, down)
 
@@ -146,13 +149,13 @@ _ALL = (
     Profile(
         "starlink",
         "low-orbit satellite",
-        up=Way(
+        up=Direction(
             SourcedValue("15mbit", PRESET),
             SourcedValue("20ms", PRESET),
             SourcedValue("5ms", PRESET),
             SourcedValue("0.35%", f"middle of 0.2 to 0.5 %; {_LEO}"),
         ),
-        down=Way(
+        down=Direction(
             SourcedValue("150mbit", PRESET),
             SourcedValue("20ms", PRESET),
             SourcedValue("5ms", PRESET),

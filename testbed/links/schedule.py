@@ -85,19 +85,19 @@ class ScheduleBuilder:
         """True if everything waits at some time."""
         return bool(self._holds)
 
-    def set(self, way: str, time: float, values: dict[str, Any]) -> None:
+    def set(self, direction: str, time: float, values: dict[str, Any]) -> None:
         """Change fields of one direction ('up' or 'down') from `time` on."""
         self._take(1)
-        self._append(way, time, values)
+        self._append(direction, time, values)
 
-    def row(self, way: str, time: float, values: dict[str, Any]) -> None:
+    def row(self, direction: str, time: float, values: dict[str, Any]) -> None:
         """Change fields of one direction as a row of its trace says."""
-        self.set(way, time, values)
-        self._rows_until[way] = time
+        self.set(direction, time, values)
+        self._rows_until[direction] = time
 
-    def ramp(self, way: str, time: float, over: float, values: dict[str, Any]) -> None:
+    def ramp(self, direction: str, time: float, over: float, values: dict[str, Any]) -> None:
         """Change fields linearly from what they are at `time`; ValueError for what is no number."""
-        _, before = self._specs[way][-1]
+        _, before = self._specs[direction][-1]
         for name, value in values.items():
             for end in (getattr(before, name), value):
                 if isinstance(end, bool) or not isinstance(end, float | int):
@@ -107,7 +107,7 @@ class ScheduleBuilder:
         for step in range(1, steps + 1):
             share = step / steps
             self._append(
-                way,
+                direction,
                 time + over * share,
                 {
                     name: value
@@ -136,17 +136,17 @@ class ScheduleBuilder:
         times |= {end for interval in (*self._outages, *self._holds) for end in interval}
         found = []
         for time in sorted(times):
-            up, down = (_in_force(self._specs[way], time) for way in ("up", "down"))
+            up, down = (_in_force(self._specs[direction], time) for direction in ("up", "down"))
             if _within(outages, time):
                 up, down = replace(up, loss=1.0), replace(down, loss=1.0)
             found.append(Moment(time, up, down, _within(holds, time)))
         rows_until = tuple(self._rows_until.items())
         return Schedule(tuple(found), on_first_packet, tuple(changes_at), rows_until)
 
-    def _append(self, way: str, time: float, values: dict[str, Any]) -> None:
-        last, spec = self._specs[way][-1]
+    def _append(self, direction: str, time: float, values: dict[str, Any]) -> None:
+        last, spec = self._specs[direction][-1]
         assert last <= time
-        self._specs[way].append((time, replace(spec, **values)))
+        self._specs[direction].append((time, replace(spec, **values)))
 
     def _take(self, moments: int) -> None:
         """Count moments that are about to be made."""

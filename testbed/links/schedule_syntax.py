@@ -76,9 +76,9 @@ def _compile(
                 f"{place}.at: {format_time(values['at'])} comes before the end of the change "
                 f"above it, {format_time(busy_until)}"
             )
-        for way in traces:
-            if way in values:
-                raise TestbedError(f"{place}.{way}: this direction follows a trace already")
+        for direction in traces:
+            if direction in values:
+                raise TestbedError(f"{place}.{direction}: this direction follows a trace already")
         changes_at.append(values["at"])
         try:
             busy_until = _add(draft, values)
@@ -93,21 +93,21 @@ def _follow_traces(
     given: Mapping[str, Collection[str]],
     where: str,
 ) -> None:
-    for way, path in traces.items():
+    for direction, path in traces.items():
         first, flows = True, False
-        for row in read_csv_trace(Path(path), f"{where}.{way}.trace"):
+        for row in read_csv_trace(Path(path), f"{where}.{direction}.trace"):
             if first and row.time > 0:
-                _require_before(row, given.get(way, ()), f"{where}.{way}")
+                _require_before(row, given.get(direction, ()), f"{where}.{direction}")
                 flows = True
             first = False
             flows = flows or row.values.get("rate") != 0
             try:
-                draft.row(way, row.time, row.values)
+                draft.row(direction, row.time, row.values)
             except ValueError as error:
                 raise TestbedError(f"{row.place}: {error}") from error
         if not flows:
             raise TestbedError(
-                f"{where}.{way}.trace: {path}: its rate is 0 in every row; give one at which "
+                f"{where}.{direction}.trace: {path}: its rate is 0 in every row; give one at which "
                 "packets are sent"
             )
 
@@ -130,7 +130,7 @@ def _read_change(change: object, place: str) -> dict[str, Any]:
     kinds = [kind for kind in _KINDS if kind in values]
     if len(kinds) > 1:
         raise TestbedError(f"{place}.{kinds[1]}: it cannot go with {kinds[0]}; make two changes")
-    steps = [way for way in ("up", "down") if way in values]
+    steps = [direction for direction in ("up", "down") if direction in values]
     if not kinds and not steps:
         raise TestbedError(f"{place}: nothing changes; give up, down, {', '.join(_KINDS)}")
     if kinds and kinds[0] in ("outage", "flap") and steps:
@@ -143,7 +143,7 @@ def _read_change(change: object, place: str) -> dict[str, Any]:
 def _add(draft: ScheduleBuilder, change: dict[str, Any]) -> float:
     """Enter a change; the time at which it has come to its end."""
     at: float = change["at"]
-    steps = [(way, change[way]) for way in ("up", "down") if way in change]
+    steps = [(direction, change[direction]) for direction in ("up", "down") if direction in change]
     if "outage" in change:
         draft.outage(at, at + change["outage"])
         return at + float(change["outage"])
@@ -154,22 +154,22 @@ def _add(draft: ScheduleBuilder, change: dict[str, Any]) -> float:
             draft.outage(start, start + flap["down"])
         return float(at + flap["times"] * period)
     if "over" in change:
-        for way, values in steps:
-            _prefixed(way, draft.ramp, way, at, change["over"], values)
+        for direction, values in steps:
+            _prefixed(direction, draft.ramp, direction, at, change["over"], values)
         return at + float(change["over"])
     at += change.get("handover", 0.0)
     if "handover" in change:
         draft.hold(change["at"], at)
-    for way, values in steps:
-        _prefixed(way, draft.set, way, at, values)
+    for direction, values in steps:
+        _prefixed(direction, draft.set, direction, at, values)
     return at
 
 
-def _prefixed(way: str, call: Callable[..., None], *arguments: object) -> None:
+def _prefixed(direction: str, call: Callable[..., None], *arguments: object) -> None:
     try:
         call(*arguments)
     except ValueError as error:
-        raise ValueError(f"{way}.{error}") from error
+        raise ValueError(f"{direction}.{error}") from error
 
 
 def _read_values(value: object, where: str) -> dict[str, Any]:

@@ -45,8 +45,8 @@ def _late(what: str, times: Sequence[float], seconds: float) -> Iterator[str]:
 
 
 def _rows(name: str, schedule: Schedule, seconds: float) -> Iterator[str]:
-    for way, last in schedule.rows_until:
-        where = f"link {name} {way}: the last row of its trace, at {format_time(last)},"
+    for direction, last in schedule.rows_until:
+        where = f"link {name} {direction}: the last row of its trace, at {format_time(last)},"
         if last > seconds:
             yield f"{where} was not reached"
         elif last > 0:
@@ -54,15 +54,15 @@ def _rows(name: str, schedule: Schedule, seconds: float) -> Iterator[str]:
 
 
 def _deliveries(name: str, duplex: Duplex, schedule: Schedule, seconds: float) -> Iterator[str]:
-    for way, trace in _traces(duplex, schedule):
+    for direction, trace in _traces(duplex, schedule):
         fate = "was not played to its end" if trace.period > seconds else "began again"
-        yield f"link {name} {way}: the trace of {format_time(trace.period)} {fate}"
+        yield f"link {name} {direction}: the trace of {format_time(trace.period)} {fate}"
 
 
 def _traces(duplex: Duplex, schedule: Schedule) -> Iterator[tuple[str, DeliveryTrace]]:
     """Each trace of deliveries that a direction follows at some time, once."""
-    for way in ("up", "down"):
-        specs = [getattr(state, way) for state in (duplex, *schedule.moments)]
+    for direction in ("up", "down"):
+        specs = [getattr(state, direction) for state in (duplex, *schedule.moments)]
         rates = (spec.rate for spec in specs if isinstance(spec.rate, DeliveryTrace))
         for trace in dict.fromkeys(rates):
-            yield way, trace
+            yield direction, trace

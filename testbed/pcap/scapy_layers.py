@@ -158,10 +158,10 @@ def elements_of(book: Book) -> Iterator[tuple[int, Packet]]:
 def elements_table(up: Book, down: Book) -> Table:
     """When each element was sent, which way, and what it is."""
     table = Table("s", "", "what", box=None, pad_edge=False)
-    every = [(t, way, element) for way, book in (("up", up), ("down", down))
+    every = [(t, direction, element) for direction, book in (("up", up), ("down", down))
              for t, element in elements_of(book)]  # fmt: skip
     every.sort(key=lambda each: each[0])
-    for t, way, element in every:
+    for t, direction, element in every:
         summary = element.lastlayer().mysummary()
-        table.add_row(f"{(t - every[0][0]) / 1e9:.6f}", way, str(summary))
+        table.add_row(f"{(t - every[0][0]) / 1e9:.6f}", direction, str(summary))
     return table

@@ -14,8 +14,12 @@ def rounds_table(seen: Iterable[RoundSeen]) -> Table:
 
     `again` are those of retransmissions.
     """
-    ways = [f"{way}\n{what}" for way in ("up", "down") for what in ("payload", "all", "again", "n")]
-    table = Table("exch.", "γ", "ms", *ways, first="\ns")
+    directions = [
+        f"{direction}\n{what}"
+        for direction in ("up", "down")
+        for what in ("payload", "all", "again", "n")
+    ]
+    table = Table("exch.", "γ", "ms", *directions, first="\ns")
     begin = None
     for each in seen:
         begin = each.asked if begin is None else begin

@@ -113,11 +113,11 @@ class NodeEnd:
         return self._decoder.decode(line)
 
     def send(self, report: NodeReport) -> None:
-        """NodeReport to the runner."""
+        """Send a report to the runner."""
         self._out.write(msgspec.json.encode(report) + b"\n")
 
     @classmethod
     def last_words(cls, reason: str) -> None:
-        """NodeReport why this process ends, wherever it was."""
+        """Report why this process ends, wherever it was."""
         with suppress(OSError):  # the runner is gone
             (cls._open or cls()).send(Ending(reason))

@@ -37,7 +37,7 @@ def checks_table(checks: Sequence[Check]) -> Table:
     table = Table("requested", "measured", "limit", "outcome", "note", first="link")
     for check in checks:
         table.add_row(
-            f"{check.link} {check.way}: {check.name}",
+            f"{check.link} {check.direction}: {check.name}",
             format_value(check.requested, check.unit),
             format_value(check.measured, check.unit),
             format_limits(check),

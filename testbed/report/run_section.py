@@ -117,12 +117,16 @@ def _ledger_table(path: Path) -> Table | None:
     if not is_file(path):
         return None
     entries = read(path, list[Entry])
-    ways = list(dict.fromkeys((entry.link, entry.way) for entry in entries))
-    table = Table(*(f"{link}\n{way}" for link, way in ways), first="bytes\nfor")
+    directions = list(dict.fromkeys((entry.link, entry.direction) for entry in entries))
+    table = Table(*(f"{link}\n{direction}" for link, direction in directions), first="bytes\nfor")
     for use in (*Ledger.__struct_fields__, "total"):
         sums = [
-            sum(getattr(each.uses, use) for each in entries if (each.link, each.way) == way)
-            for way in ways
+            sum(
+                getattr(each.uses, use)
+                for each in entries
+                if (each.link, each.direction) == direction
+            )
+            for direction in directions
         ]
         table.add_row(use.replace("_", ", "), *(f"{size:,}" for size in sums))
     return table

@@ -55,22 +55,22 @@ def settings_table(scenario: Mapping[str, Any]) -> Table:
 
 def links_table(scenario: Mapping[str, Any]) -> Table:
     """Each direction of each link; what is nothing in all of them is left out."""
-    ways = [
-        (link, way, spec[way])
+    directions = [
+        (link, direction, spec[direction])
         for link, spec in _mapping(scenario.get("links")).items()
-        for way in _WAYS
-        if isinstance(spec, dict) and isinstance(spec.get(way), dict)
+        for direction in _WAYS
+        if isinstance(spec, dict) and isinstance(spec.get(direction), dict)
     ]
     keys = dict.fromkeys(
         key
-        for _, _, asked in ways
+        for _, _, asked in directions
         for key, value in asked.items()
         if as_yaml(value) not in _NOTHING
     )
     table = Table(*keys, first="link")
-    for link, way, asked in ways:
+    for link, direction, asked in directions:
         cells = [as_yaml(asked[key]) if key in asked else "–" for key in keys]
-        table.add_row(f"{link} {way}", *cells)
+        table.add_row(f"{link} {direction}", *cells)
     return table
 
 

@@ -19,7 +19,7 @@ class Check(msgspec.Struct, kw_only=True):
     """
 
     link: str
-    way: str
+    direction: str
     name: str
     outcome: CheckOutcome
     unit: Unit
@@ -32,7 +32,7 @@ class Check(msgspec.Struct, kw_only=True):
 
 def judge(
     link: str,
-    way: str,
+    direction: str,
     name: str,
     unit: Unit,
     *,
@@ -46,7 +46,7 @@ def judge(
     fits = (low is None or measured >= low) and (high is None or measured <= high)
     return Check(
         link=link,
-        way=way,
+        direction=direction,
         name=name,
         outcome="ok" if fits else "failed",
         unit=unit,
@@ -58,9 +58,11 @@ def judge(
     )
 
 
-def not_measured(link: str, way: str, name: str, unit: Unit, note: str) -> Check:
+def not_measured(link: str, direction: str, name: str, unit: Unit, note: str) -> Check:
     """A check that could not be made, and why."""
-    return Check(link=link, way=way, name=name, outcome="not measured", unit=unit, note=note)
+    return Check(
+        link=link, direction=direction, name=name, outcome="not measured", unit=unit, note=note
+    )
 
 
 def tolerance(delay: float) -> float:

@@ -47,7 +47,7 @@ from testbed.models.spec import Role
 from testbed.models.store.catalog import place_model
 from testbed.prompts.reader import PromptReader
 from testbed.protocol.channel import LONGEST_TIMEOUT
-from testbed.scenario.schema import Compute, Cost, Document, Models, RealModel, Ways
+from testbed.scenario.schema import Compute, Cost, Directions, Document, Models, RealModel
 from testbed.scenario.sweep import (
     Values,
     at_point,
@@ -169,8 +169,8 @@ class Scenario:
     def _as_written(self, link: str, *keys: str) -> dict[str, Any]:
         return {key: value for key, value in self.document.links[link].items() if key in keys}
 
-    def _trace(self, link: str, way: str) -> dict[str, str]:
-        written = self.document.links[link].get(way, {})
+    def _trace(self, link: str, direction: str) -> dict[str, str]:
+        written = self.document.links[link].get(direction, {})
         return {"trace": written["trace"]} if "trace" in written else {}
 
 
@@ -436,30 +436,30 @@ def _check_links(
     links, schedules = {}, {}
     for link in declared:
         name, place = link.name, f"{where}: links.{link.name}"
-        ways = convert(raw[name], Ways, f"{place}.")
-        up, down = dict(ways.up), dict(ways.down)
+        directions = convert(raw[name], Directions, f"{place}.")
+        up, down = dict(directions.up), dict(directions.down)
         traces = {
-            way: str(values.pop("trace"))
-            for way, values in (("up", up), ("down", down))
+            direction: str(values.pop("trace"))
+            for direction, values in (("up", up), ("down", down))
             if "trace" in values
         }
-        if ways.profile is not None:
-            profile = find_profile(ways.profile, f"{place}.profile")
+        if directions.profile is not None:
+            profile = find_profile(directions.profile, f"{place}.profile")
             up, down = {**profile.up.mapping(), **up}, {**profile.down.mapping(), **down}
         links[name] = Duplex(
-            up=_disciplined(LinkSpec.parse(up, f"{place}.up"), link, ways.up),
-            down=_disciplined(LinkSpec.parse(down, f"{place}.down"), link, ways.down),
+            up=_disciplined(LinkSpec.parse(up, f"{place}.up"), link, directions.up),
+            down=_disciplined(LinkSpec.parse(down, f"{place}.down"), link, directions.down),
         )
-        for way in ("up", "down"):
-            if getattr(links[name], way).stands_still:
+        for direction in ("up", "down"):
+            if getattr(links[name], direction).stands_still:
                 raise TestbedError(
-                    f"{place}.{way}.rate: it is 0 from the beginning; give the rate of most of the "
-                    "time, and 0 in changes or in rows of a trace"
+                    f"{place}.{direction}.rate: it is 0 from the beginning; give the rate of most "
+                    "of the time, and 0 in changes or in rows of a trace"
                 )
         schedules[name] = read_schedule(
             links[name],
-            ways.start,
-            ways.changes,
+            directions.start,
+            directions.changes,
             traces,
             place,
             holds=held.get(name, ()),

@@ -113,7 +113,7 @@ class Decoding(Strict):
         return Sampling(self.temperature, self.top_k, self.top_p)
 
 
-class Ways(Strict):
+class Directions(Strict):
     """The two directions of a link, each as LinkSpec.parse takes it, over a profile's if given.
 
     A direction may have a `trace` besides; testbed.links.schedule_syntax explains it, `start` and

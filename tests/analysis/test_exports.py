@@ -11,6 +11,7 @@ import pytest
 
 from testbed.analysis.export_chrome import chrome_trace
 from testbed.analysis.export_parquet import write_parquet
+from testbed.commands import results as results_commands
 from testbed.errors import TestbedError
 from tests.support.records import make_results, row
 
@@ -94,7 +95,7 @@ def results_with_events(folder):
 
 def test_the_command_writes_a_trace_beside_each_run(tmp_path, capsys):
     results = results_with_events(tmp_path)
-    assert results._export(Namespace(results=results.path, format="chrome")) == 0
+    assert results_commands._export(Namespace(results=results.path, format="chrome")) == 0
     path = results.run("dsd", 0) / "trace.json"
     assert path.read_bytes() == chrome_trace({"cloud": VERIFIER, "device": DEVICE})
     assert capsys.readouterr().out == f"{path}\n"
@@ -103,7 +104,7 @@ def test_the_command_writes_a_trace_beside_each_run(tmp_path, capsys):
 def test_the_command_writes_one_table_of_all_runs(tmp_path):
     parquet = pytest.importorskip("pyarrow.parquet")
     results = results_with_events(tmp_path)
-    assert results._export(Namespace(results=results.path, format="parquet")) == 0
+    assert results_commands._export(Namespace(results=results.path, format="parquet")) == 0
     table = parquet.read_table(results.path / "events.parquet")
     assert set(table.column("run").to_pylist()) == {"dsd-0"}
     assert table.num_rows == len(DEVICE) + len(VERIFIER)
@@ -114,4 +115,4 @@ def test_results_without_events_are_said_to_have_none(tmp_path):
     for path in results.path.glob("runs/*/*.jsonl"):
         path.unlink()
     with pytest.raises(TestbedError, match="no run there has written events"):
-        results._export(Namespace(results=results.path, format="chrome"))
+        results_commands._export(Namespace(results=results.path, format="chrome"))

@@ -26,8 +26,8 @@ pytestmark = pytest.mark.skipif(find_program("tcpdump") is None, reason="there i
 
 
 def lossy(loss: str) -> dict:
-    way = {"rate": "20mbit", "delay": "2ms", "loss": loss}
-    return {"radio": {"up": way, "down": way}}
+    direction = {"rate": "20mbit", "delay": "2ms", "loss": loss}
+    return {"radio": {"up": direction, "down": direction}}
 
 
 def ledger(found: Results) -> list[Entry]:
@@ -45,15 +45,17 @@ def test_every_byte_of_a_run_has_a_use(tmp_path, loss):
     run(scenario)
     found = results(scenario)
     rows, entries = found.summary().rows, ledger(found)
-    assert [(e.prompt, e.link, e.way) for e in entries] == [
-        (prompt, "radio", way) for prompt in (0, 1) for way in ("up", "down")
+    assert [(e.prompt, e.link, e.direction) for e in entries] == [
+        (prompt, "radio", direction) for prompt in (0, 1) for direction in ("up", "down")
     ]
     for entry in entries:
         row = rows[entry.prompt]
-        way = "uplink" if entry.way == "up" else "downlink"
+        direction = "uplink" if entry.direction == "up" else "downlink"
         assert entry.unaccounted == 0
-        assert entry.bytes == getattr(row, f"{way}_wire_bytes")
-        assert entry.uses.messages + entry.uses.payload == getattr(row, f"{way}_message_bytes")
+        assert entry.bytes == getattr(row, f"{direction}_wire_bytes")
+        assert entry.uses.messages + entry.uses.payload == getattr(
+            row, f"{direction}_message_bytes"
+        )
         assert entry.uses.other == 0
     assert sum(e.uses.retransmissions for e in entries) > 0 or loss == "0%"
     (folder,) = (found.path / "runs").iterdir()
@@ -66,8 +68,8 @@ def test_every_byte_of_a_run_has_a_use(tmp_path, loss):
 
 @pytest.mark.emulation
 def test_two_links_one_behind_the_other(tmp_path):
-    way = {"rate": "100mbit", "delay": "2ms", "loss": "3%"}
-    links = {name: {"up": way, "down": way} for name in ("radio", "backhaul")}
+    direction = {"rate": "100mbit", "delay": "2ms", "loss": "3%"}
+    links = {name: {"up": direction, "down": direction} for name in ("radio", "backhaul")}
     scenario = write(
         tmp_path, topology="three_tier", verifier="cloud", links=links, methods=["dsd"],
         backend="relay", capture=True,

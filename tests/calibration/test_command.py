@@ -20,10 +20,10 @@ def calibration(measured=0.02):
     steps = [(0.1 + 0.025 * step, 0.002 * (step + 1)) for step in range(20)]
     curves = [
         Curves(
-            "radio", way, delays=[0.019, 0.02], delays_asked=[0.019, 0.02], runs=[0.7, 0.2],
+            "radio", direction, delays=[0.019, 0.02], delays_asked=[0.019, 0.02], runs=[0.7, 0.2],
             runs_asked=[0.7, 0.21], changes=steps, changes_asked=steps,
         )
-        for way in ("up", "down")
+        for direction in ("up", "down")
     ]  # fmt: skip
     return Calibration(
         source="reference link",

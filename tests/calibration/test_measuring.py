@@ -74,13 +74,13 @@ def test_a_trace_with_a_long_gap_is_probed_at_once_and_who_ignores_it_or_is_sile
         link = network.declared[0]
         with realtime_priority(), LinkBench(network, link) as stage:
             began = time.monotonic()
-            right = {(each.way, each.name): each for each in check_link(stage)}
+            right = {(each.direction, each.name): each for each in check_link(stage)}
             assert time.monotonic() - began < 20  # and not 80
             assert right["up", "ahead of the trace"].outcome == "ok"
             assert right["down", "ahead of the trace"].outcome == "ok"
             assert right["up", "delay, median"].note == "25 of 25 probes"
             network.wires["radio"].change(up=LinkSpec(delay=0.001))
-            wrong = {(each.way, each.name): each for each in check_link(stage)}
+            wrong = {(each.direction, each.name): each for each in check_link(stage)}
             assert severity(wrong["up", "ahead of the trace"]) == "invalid"
             assert wrong["down", "ahead of the trace"].outcome == "ok"
             network.wires["radio"].change(up=LinkSpec(loss=1.0))

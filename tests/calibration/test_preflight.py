@@ -79,8 +79,8 @@ def test_the_reason_says_what_was_asked():
 @pytest.fixture
 def check(monkeypatch):
     """`check_links` of one link whose delays are measured as these, one try after the other."""
-    monkeypatch.setattr(preflight, "Stage", lambda network, link: contextlib.nullcontext())
-    monkeypatch.setattr(preflight, "punctually", contextlib.nullcontext)
+    monkeypatch.setattr(preflight, "LinkBench", lambda network, link: contextlib.nullcontext())
+    monkeypatch.setattr(preflight, "realtime_priority", contextlib.nullcontext)
     monkeypatch.setattr(preflight, "_as_runs_begin", contextlib.nullcontext)
     monkeypatch.setattr(link_bench.time, "sleep", lambda seconds: None)
 

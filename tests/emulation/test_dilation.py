@@ -145,14 +145,14 @@ def test_without_dilation_tcp_is_left_alone():
 @pytest.mark.emulation
 def test_a_run_tells_the_same_whatever_its_dilation(tmp_path):
     # Rounds of 170 ms, of which programs take some 3 ms themselves.
-    way = {"rate": "20mbit", "delay": "30ms"}
+    direction = {"rate": "20mbit", "delay": "30ms"}
     pace = {
         "draft": {"per_pass": "20ms", "per_token": "0.2ms"},
         "target": {"per_pass": "50ms", "per_token": "0.5ms"},
     }
     scenario = write(
         tmp_path,
-        links={"radio": {"up": way, "down": way}},
+        links={"radio": {"up": direction, "down": direction}},
         compute=pace,
         decoding={"temperature": 1.0, "max_new_tokens": 32},
         backend="relay",

@@ -64,11 +64,11 @@ def stream(path, began):
     return sent
 
 
-def expected_arrival(way, sent):
+def expected_arrival(direction, sent):
     """Of a packet sent at a time, both in seconds from the beginning."""
     if not PLAN[0].time <= sent < PLAN[1].time:
         return after_stall(sent) + OLD
-    if way == "up":
+    if direction == "up":
         return after_stall(sent) + NEW
     # Down, what comes during the stall is at the other base station when it ends.
     return after_stall(sent + BETWEEN) + NEW - BETWEEN
@@ -91,10 +91,10 @@ def test_two_streams_across_two_handovers():
         began = begin(network)
         received = [pool.submit(path.receive_timed, 1.0, COUNT) for path in (up, down)]
         times = [pool.submit(stream, path, began) for path in (up, down)]
-        for way, got, sent in zip(("up", "down"), received, times, strict=True):
+        for direction, got, sent in zip(("up", "down"), received, times, strict=True):
             assert sorted(number for number, _ in got.result()) == list(range(COUNT))
             late = [
-                arrival - began - expected_arrival(way, sent.result()[number])
+                arrival - began - expected_arrival(direction, sent.result()[number])
                 for number, arrival in got.result()
                 # At a handover itself either path is right.
                 if all(not -0.003 < sent.result()[number] - each.time < 0.01 for each in PLAN)
@@ -104,7 +104,7 @@ def test_two_streams_across_two_handovers():
             assert sorted(late)[len(late) * 9 // 10] < 0.02
             carried = {}
             for name, wire in network.wires.items():
-                now, then = (getattr(each, way) for each in (wire.counters(), before[name]))
+                now, then = (getattr(each, direction) for each in (wire.counters(), before[name]))
                 carried[name] = now.received_packets - then.received_packets
                 assert (now.dropped_packets, now.queued_packets) == (0, 0)
             away = sum(PLAN[0].time <= each < PLAN[1].time for each in sent.result())

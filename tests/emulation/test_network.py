@@ -78,8 +78,8 @@ def test_three_tiers_reach_each_other_across_two_links():
         assert ", 0% packet loss" in said
         assert float(said.split("rtt min/avg/max/mdev = ")[1].split("/")[0]) >= 30
         for name, wire in network.wires.items():
-            for way in ("up", "down"):
-                was, now = getattr(before[name], way), getattr(wire.counters(), way)
+            for direction in ("up", "down"):
+                was, now = getattr(before[name], direction), getattr(wire.counters(), direction)
                 assert now.forwarded_packets - was.forwarded_packets == 3
     network.stop()
 
@@ -143,7 +143,7 @@ def test_the_check_names_a_link_that_is_off_its_delay():
                 check_links(network)
         wire.duplex = Duplex(up=LinkSpec(delay=0.027), down=LinkSpec(delay=0.01))
         late = [check for check in check_links(network) if check.outcome == "failed"]
-        assert [(check.way, severity(check)) for check in late] == [("up", "suspect")]
+        assert [(check.direction, severity(check)) for check in late] == [("up", "suspect")]
 
 
 @inside_sandbox

@@ -138,7 +138,7 @@ class Port:
 
 
 @pytest.fixture
-def direction(monkeypatch):
+def make_direction(monkeypatch):
     def build(spec):
         time, source, target = Time(monkeypatch), Port(), Port()
         return Direction(source, target, spec, RandomKey(1, "radio", "up")), source, target, time
@@ -146,34 +146,34 @@ def direction(monkeypatch):
     return build
 
 
-def take_in(way, source, *frames):
+def take_in(direction, source, *frames):
     source.frames += frames
-    way.take_in()
+    direction.take_in()
 
 
-def test_a_packet_that_only_its_delay_holds_does_not_hold_up_a_restart(direction, tmp_path):
-    way, source, target, time = direction(LinkSpec(delay=3))
+def test_a_packet_that_only_its_delay_holds_does_not_hold_up_a_restart(make_direction, tmp_path):
+    direction, source, target, time = make_direction(LinkSpec(delay=3))
     first, second = bytes(60), bytes(70)
-    take_in(way, source, first)
-    way.send_due()
-    assert (way.waiting, way.in_flight) == (0, 1)
-    way.restart(way.spec, 1, str(tmp_path / "log.gz"))
+    take_in(direction, source, first)
+    direction.send_due()
+    assert (direction.waiting, direction.in_flight) == (0, 1)
+    direction.restart(direction.spec, 1, str(tmp_path / "log.gz"))
     time.sleep(1)
-    take_in(way, source, second)
-    way.send_due()
-    assert (way.waiting, way.in_flight) == (0, 2)
-    assert way.next_event() == 103
+    take_in(direction, source, second)
+    direction.send_due()
+    assert (direction.waiting, direction.in_flight) == (0, 2)
+    assert direction.next_event() == 103
     assert target.sent == []
     time.sleep(2)
-    way.send_due()
+    direction.send_due()
     assert target.sent == [first]
     time.sleep(1)
-    way.send_due()
+    direction.send_due()
     assert target.sent == [first, second]
-    assert way.next_event() is None
-    stats = way.stats()
+    assert direction.next_event() is None
+    stats = direction.stats()
     assert (stats["received_packets"], stats["forwarded_packets"], stats["queued"]) == (2, 2, 0)
-    way.close_log()
+    direction.close_log()
     # The first one is in no log, and the second one is packet 0 of its own.
     assert judge_packets(tmp_path / "log.gz") == []
     _, packet, end = read_packets(tmp_path / "log.gz")
@@ -181,13 +181,13 @@ def test_a_packet_that_only_its_delay_holds_does_not_hold_up_a_restart(direction
     assert (end.received, end.forwarded, end.in_flight) == (1, 1, 0)
 
 
-def test_a_packet_that_waits_to_be_sent_holds_up_a_restart(direction):
-    way, source, _, time = direction(LinkSpec(rate=8e3, delay=3))
-    take_in(way, source, bytes(1000))
-    assert way.waiting == 1
+def test_a_packet_that_waits_to_be_sent_holds_up_a_restart(make_direction):
+    direction, source, _, time = make_direction(LinkSpec(rate=8e3, delay=3))
+    take_in(direction, source, bytes(1000))
+    assert direction.waiting == 1
     time.sleep(1)
-    way.send_due()
-    assert (way.waiting, way.in_flight) == (0, 1)
+    direction.send_due()
+    assert (direction.waiting, direction.in_flight) == (0, 1)
 
 
 @pytest.mark.parametrize(("round_trip", "still"), [(0.0, 105.0), (6.0, 111.0), (60.0, 115.0)])
@@ -197,8 +197,8 @@ def test_the_last_acknowledgement_is_waited_for_as_long_as_it_may_take(
     time = Time(monkeypatch, link_counters)
 
     def counters():
-        way = SimpleNamespace(queued_packets=int(time.now < 115), received_packets=1)
-        return SimpleNamespace(up=way, down=way)
+        direction = SimpleNamespace(queued_packets=int(time.now < 115), received_packets=1)
+        return SimpleNamespace(up=direction, down=direction)
 
     link = SimpleNamespace(name="radio", node1="device", node2="base_station")
     network = SimpleNamespace(

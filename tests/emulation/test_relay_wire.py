@@ -351,5 +351,5 @@ def test_lateness_is_judged_from_when_one_says():
         ping(network, "device", "base_station")
         assert wire.counters().up.lateness.max > 0
         wire.forget_lateness()
-        lateness = [way.lateness for way in (wire.counters().up, wire.counters().down)]
+        lateness = [direction.lateness for direction in (wire.counters().up, wire.counters().down)]
         assert [each.max for each in lateness] == [0, 0]

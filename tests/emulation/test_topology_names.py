@@ -34,7 +34,7 @@ def test_links_run_from_the_device_outwards():
 
 
 @pytest.mark.parametrize(
-    ("name", "device", "verifier", "way"),
+    ("name", "device", "verifier", "between"),
     [
         ("edge", "device", "base_station", ["radio"]),
         ("three_tier", "device", "base_station", ["radio"]),
@@ -43,11 +43,11 @@ def test_links_run_from_the_device_outwards():
         ("handover", "device", "base_station", ["radio"]),
     ],
 )
-def test_the_links_between_a_device_and_its_verifier(name, device, verifier, way):
+def test_the_links_between_a_device_and_its_verifier(name, device, verifier, between):
     topology = load_topology(name, 3) if name == "cell" else load_topology(name)
     links = [*topology_links(topology), *plain_links(topology)]
-    assert links_between(links, device, verifier) == way
-    assert links_between(links, verifier, device) == way[::-1]
+    assert links_between(links, device, verifier) == between
+    assert links_between(links, verifier, device) == between[::-1]
     with pytest.raises(TestbedError, match=f"no link leads from {device} to moon"):
         links_between(links, device, "moon")
 

@@ -189,9 +189,9 @@ def start(folder: Path, **changes) -> tuple[subprocess.Popen, Path]:
     need_sandbox()
     if len(os.sched_getaffinity(0)) < 2:
         pytest.skip("two jobs need two processors")
-    way = {"rate": "20mbit", "delay": "5ms"}
+    spec = {"rate": "20mbit", "delay": "5ms"}
     scenario = write(
-        folder, methods=["dsd", "device_only"], links={"radio": {"up": way, "down": way}},
+        folder, methods=["dsd", "device_only"], links={"radio": {"up": spec, "down": spec}},
         backend="relay", sweep={"seed": [1, 2]}, **changes,
     )  # fmt: skip
     environment = {**os.environ, "TESTBED_TEST_MARK": str(folder)}

@@ -87,10 +87,10 @@ def test_bytes_of_every_layer_add_up(tmp_path):
         if row.method == "device_only":
             assert row.uplink_wire_bytes == row.downlink_wire_bytes == 0
             continue
-        for way in ("uplink", "downlink"):
-            payload = getattr(row, f"{way}_payload_bits") / 8
-            message = getattr(row, f"{way}_message_bytes")
-            wire = getattr(row, f"{way}_wire_bytes")
+        for direction in ("uplink", "downlink"):
+            payload = getattr(row, f"{direction}_payload_bits") / 8
+            message = getattr(row, f"{direction}_message_bytes")
+            wire = getattr(row, f"{direction}_wire_bytes")
             assert 0 < payload <= message < wire
         assert row.links["radio"].up_bytes == row.uplink_wire_bytes
         assert 0 < row.device_compute_s + row.verifier_compute_s + row.network_s <= 2 * row.seconds
@@ -120,8 +120,8 @@ def test_the_relay_logs_every_packet_of_every_run(tmp_path):
 
 
 def lossy(loss: str) -> dict:
-    way = {"rate": "20mbit", "delay": "5ms", "loss": loss}
-    return {"radio": {"up": way, "down": way}}
+    direction = {"rate": "20mbit", "delay": "5ms", "loss": loss}
+    return {"radio": {"up": direction, "down": direction}}
 
 
 @pytest.mark.emulation
@@ -187,8 +187,8 @@ def test_a_link_cut_for_two_seconds_does_not_change_the_text(tmp_path, method, t
 
 @pytest.mark.emulation
 def test_the_verifier_may_stand_in_the_cloud(tmp_path):
-    way = {"rate": "100mbit", "delay": "2ms"}
-    links = {name: {"up": way, "down": way} for name in ("radio", "backhaul")}
+    direction = {"rate": "100mbit", "delay": "2ms"}
+    links = {name: {"up": direction, "down": direction} for name in ("radio", "backhaul")}
     scenario = write(tmp_path, topology="three_tier", verifier="cloud", links=links)
     run(scenario)
     (row,) = results(scenario).summary().rows
@@ -198,8 +198,8 @@ def test_the_verifier_may_stand_in_the_cloud(tmp_path):
 
 @pytest.mark.emulation
 def test_a_handover_changes_the_path_and_not_the_text(tmp_path):
-    way = {"rate": "50mbit", "delay": "5ms"}
-    links = {name: {"up": way, "down": way} for name in ("radio", "radio_2", "between")}
+    direction = {"rate": "50mbit", "delay": "5ms"}
+    links = {name: {"up": direction, "down": direction} for name in ("radio", "radio_2", "between")}
     dead = [{"at": "50ms", "up": {"rate": "0"}}, {"at": "150ms", "up": {"rate": "50mbit"}}]
     links["radio"] = {**links["radio"], "changes": dead}
     same = {
@@ -247,10 +247,12 @@ def test_a_handover_changes_the_path_and_not_the_text(tmp_path):
 
 @inside_sandbox
 def test_a_handover_that_fails_ends_the_run(tmp_path):
-    way = {"rate": "1mbit", "delay": "5ms"}
+    direction = {"rate": "1mbit", "delay": "5ms"}
     changes = {
         "topology": "handover",
-        "links": {name: {"up": way, "down": way} for name in ("radio", "radio_2", "between")},
+        "links": {
+            name: {"up": direction, "down": direction} for name in ("radio", "radio_2", "between")
+        },
         "handovers": [{"at": "300ms", "to": "radio_2"}],
         "methods": ["dsd"],
         "decoding": {"temperature": 1.0, "max_new_tokens": 5000},
@@ -309,7 +311,7 @@ def test_devices_of_a_cell_decode_at_the_same_time_and_none_changes_anothers_tex
         names = {path.name for path in found.run("dssd", 0).iterdir()}
         nodes = {"base_station.jsonl", *(f"device{k}.jsonl" for k in range(1, count + 1))}
         kept = {"text.txt"} if count == 1 else {f"text.device{k}.txt" for k in (1, 2, 3)}
-        logs = {f"packets.radio.{way}.jsonl.gz" for way in ("up", "down")}
+        logs = {f"packets.radio.{direction}.jsonl.gz" for direction in ("up", "down")}
         assert names == nodes | kept | logs | {"rounds.json"}  # round robin is the relay's
     assert texts[0].items() < texts[1].items()
     assert len(set(texts[1].values())) == len(texts[1])  # everyone draws differently

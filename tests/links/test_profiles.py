@@ -26,12 +26,12 @@ def test_all_are_there():
 def test_a_profile_is_a_link_with_a_source_for_every_figure(name):
     profile = PROFILES[name]
     duplex = profile.duplex()
-    for way, spec in ((profile.up, duplex.up), (profile.down, duplex.down)):
+    for direction, spec in ((profile.up, duplex.up), (profile.down, duplex.down)):
         assert spec.rate is not None
         assert spec.rate > 0
         assert spec.delay > 0
-        assert {"rate", "delay", "jitter", "loss"} <= way.figures().keys()
-        assert all(len(figure.source) > 10 for figure in way.figures().values())
+        assert {"rate", "delay", "jitter", "loss"} <= direction.figures().keys()
+        assert all(len(figure.source) > 10 for figure in direction.figures().values())
 
 
 def test_what_nobody_measured_is_called_a_preset():

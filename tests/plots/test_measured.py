@@ -161,10 +161,10 @@ def test_what_never_asks_the_target_does_not_win(tmp_path):
 
 
 def write_log(results, lines):
-    for way in ("up", "down"):
-        path = packet_log_path(results.run("dsd", 0), "radio", way)
+    for direction in ("up", "down"):
+        path = packet_log_path(results.run("dsd", 0), "radio", direction)
         with gzip.open(path, "wb") as file:
-            for line in lines if way == "up" else lines[:1]:
+            for line in lines if direction == "up" else lines[:1]:
                 file.write(msgspec.json.encode(line) + b"\n")
 
 

@@ -33,14 +33,14 @@ def write_whole(
 ) -> Results:
     """Results of these rows, with everything beside them; `said` is what each prompt got."""
     results = make_results(parent, list(rows), ("radio up: " + said[0],))
-    way = {"rate": "10mbit", "delay": "20ms", "jitter": "0us", "loss": "1%"}
+    direction = {"rate": "10mbit", "delay": "20ms", "jitter": "0us", "loss": "1%"}
     results.write_scenario(
         {
             "name": "made",
             "description": asked[0],
             "topology": "edge",
             "verifier": "base_station",
-            "links": {"radio": {"up": way, "down": way}},
+            "links": {"radio": {"up": direction, "down": direction}},
             "methods": [
                 {"method": "dsd", "label": label, "draft_length": 4}
                 for label in dict.fromkeys(row.method for row in rows)
@@ -52,7 +52,7 @@ def write_whole(
     )
     reasons = dict.fromkeys(reason for row in rows for reason in row.reasons)
     check = Check(
-        link="radio", way="up", name="delay, median", outcome="ok", unit="s",
+        link="radio", direction="up", name="delay, median", outcome="ok", unit="s",
         requested=0.02, measured=0.0201, low=0.0195, high=0.0205, note=said[0],
     )  # fmt: skip
     level = worst(row.verdict for row in rows)
@@ -73,8 +73,10 @@ def write_whole(
         (folder / "text.txt").write_bytes(text.encode())
         uses = Ledger(payload=700, messages=40, tcp_ip=52, acknowledgements=66)
         entries = [
-            Entry(prompt=0, link="radio", way=way, frames=9, bytes=uses.total, uses=uses)
-            for way in ("up", "down")
+            Entry(
+                prompt=0, link="radio", direction=direction, frames=9, bytes=uses.total, uses=uses
+            )
+            for direction in ("up", "down")
         ]
         (folder / "ledger.json").write_bytes(msgspec.json.encode(entries))
     return results

@@ -58,10 +58,10 @@ def test_what_speaks_against_the_run_speaks_against_its_rows(common, tmp_path):
 
 
 def scenario():
-    way = {"rate": "1mbit", "trace": "uplink.csv"}
+    direction = {"rate": "1mbit", "trace": "uplink.csv"}
     return {
         "name": "some",
-        "links": {"radio": {"up": way, "down": {}}},
+        "links": {"radio": {"up": direction, "down": {}}},
         "models": {"synthetic": {"vocabulary_size": 50, "acceptance": 0.5}},
         "methods": ["dssd"],
         "prompts": ["any"],

@@ -23,7 +23,7 @@ import pytest
 import plots
 from testbed.analysis.phases import PHASES, RoundTime, TextTimes
 from testbed.calibration.result import Calibration, Curves
-from testbed.commands import results
+from testbed.commands import results as results_commands
 from testbed.emulation.packet_log import ChangeLine, End, Header, PacketLine, packet_log_path
 from testbed.errors import TestbedError
 from testbed.files.checksums import checksums
@@ -96,7 +96,7 @@ def _write_journal(results: Results, rows: list[Any]) -> None:
     )  # fmt: skip
     journal.append(results.path, began)
     check = Check(
-        link="radio", way="up", name="delay, median", outcome="ok", unit="s", requested=0.02,
+        link="radio", direction="up", name="delay, median", outcome="ok", unit="s", requested=0.02,
         measured=0.0201, low=0.0195, high=0.0205,
     )  # fmt: skip
     for number, point in enumerate(POINTS):
@@ -130,18 +130,18 @@ def make_older(path: Path) -> None:
 def _calibration() -> Calibration:
     curves = [
         Curves(
-            "radio", way, delays=[0.01, 0.02], delays_asked=[0.01, 0.02], runs=[0.9, 0.1],
+            "radio", direction, delays=[0.01, 0.02], delays_asked=[0.01, 0.02], runs=[0.9, 0.1],
             runs_asked=[0.8, 0.2], changes=[(0.0, 0.01), (0.1, 0.02)],
             changes_asked=[(0.0, 0.01), (0.1, 0.02)], deliveries=[1, 2], deliveries_asked=[1, 2],
         )
-        for way in ("up", "down")
+        for direction in ("up", "down")
     ]  # fmt: skip
     checks = [
         Check(
-            link="radio", way=way, name=f"burst of {n}", outcome="ok", unit="s", requested=0.01,
-            measured=0.01,
+            link="radio", direction=direction, name=f"burst of {n}", outcome="ok", unit="s",
+            requested=0.01, measured=0.01,
         )
-        for way in ("up", "down")
+        for direction in ("up", "down")
         for n in (1, 2)
     ]  # fmt: skip
     return Calibration(
@@ -152,9 +152,9 @@ def _calibration() -> Calibration:
 
 def _write_packets(folder: Path) -> None:
     start = 5 * 10**9
-    for way in ("up", "down"):
+    for direction in ("up", "down"):
         lines = [
-            Header(1, "radio", way, 0, start, {"rate": "10mbit"}),
+            Header(1, "radio", direction, 0, start, {"rate": "10mbit"}),
             *(
                 PacketLine(n, start + n * 10**7, 900, start + n * 10**7 + 5, start + n * 10**7 + 9)
                 for n in range(20)
@@ -164,7 +164,7 @@ def _write_packets(folder: Path) -> None:
             End(start + 10**9, 21, 20, {"loss": 1}, 0, 0),
         ]
         content = msgspec.json.Encoder().encode_lines(lines)
-        packet_log_path(folder, "radio", way).write_bytes(gzip.compress(content, mtime=0))
+        packet_log_path(folder, "radio", direction).write_bytes(gzip.compress(content, mtime=0))
 
 
 def _write_captures(folder: Path) -> None:
@@ -183,7 +183,7 @@ def _write_captures(folder: Path) -> None:
 
 
 def show(path: Path) -> None:
-    results._show(Namespace(results=path))
+    results_commands._show(Namespace(results=path))
 
 
 def report(path: Path) -> None:
@@ -191,18 +191,18 @@ def report(path: Path) -> None:
 
 
 def export(path: Path) -> None:
-    results._export(Namespace(results=path, format="chrome"))
+    results_commands._export(Namespace(results=path, format="chrome"))
 
 
 def table(path: Path) -> None:
     if find_spec("pyarrow"):  # optional
-        results._export(Namespace(results=path, format="parquet"))
+        results_commands._export(Namespace(results=path, format="parquet"))
 
 
 def packets(path: Path) -> None:
     (run,) = path.glob(RUN)
-    results._packets(Namespace(run=run, link=None, frames=False))
-    results._packets(Namespace(run=run, link=None, frames=True))
+    results_commands._packets(Namespace(run=run, link=None, frames=False))
+    results_commands._packets(Namespace(run=run, link=None, frames=True))
 
 
 def resume(path: Path) -> None:
@@ -214,7 +214,7 @@ def resume(path: Path) -> None:
 
 
 def plot(path: Path) -> None:
-    results._plot(Namespace(results=path))
+    results_commands._plot(Namespace(results=path))
 
 
 def figure(name: str) -> Callable[[Path], None]:
@@ -517,7 +517,7 @@ def test_a_verdict_that_the_run_did_not_end_stands_while_all_is_concluded_anew(p
 def test_a_run_that_stands_by_itself_is_read_as_far_as_it_is_whole(path, tmp_path, capsys):
     (run,) = path.glob(RUN)
     alone = shutil.copytree(run, tmp_path / "a/b")
-    results._packets(Namespace(run=alone, link=None, frames=False))
+    results_commands._packets(Namespace(run=alone, link=None, frames=False))
     (alone / "device.pcap").write_bytes((alone / "device.pcap").read_bytes()[:-9])
     with pytest.raises(TestbedError, match=f"^{alone}/device.pcap: .* cut off"):
-        results._packets(Namespace(run=alone, link=None, frames=False))
+        results_commands._packets(Namespace(run=alone, link=None, frames=False))

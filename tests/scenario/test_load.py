@@ -116,7 +116,10 @@ scenarios = st.fixed_dictionaries(
         "models": st.sampled_from([BASE["models"], REAL]),
         "backend": st.sampled_from(BACKENDS),
         "links": st.sampled_from(
-            [{"radio": way} for way in ({}, {"up": {"loss": "0.1%"}}, {"down": {"delay": "3ms"}})]
+            [
+                {"radio": direction}
+                for direction in ({}, {"up": {"loss": "0.1%"}}, {"down": {"delay": "3ms"}})
+            ]
         ),
     }
 )
@@ -133,10 +136,10 @@ def test_any_scenario_reads_back(some):
 
 
 def test_all_topologies_have_their_verifiers():
-    ways = {"up": {}, "down": {}}
+    directions = {"up": {}, "down": {}}
     for verifier in ("base_station", "cloud"):
         raw = {**BASE, "topology": "three_tier", "verifier": verifier}
-        raw["links"] = {"radio": ways, "backhaul": ways}
+        raw["links"] = {"radio": directions, "backhaul": directions}
         assert list(resolved(raw)["links"]) == ["radio", "backhaul"]
 
 
@@ -207,9 +210,9 @@ def test_a_cell_with_a_profile_keeps_its_buffer_and_shares_it():
         alone = resolved({**BASE, "links": {"radio": {"profile": profile}}})["links"]["radio"]
         raw = {**BASE, "topology": "cell", "links": {"radio": {"profile": profile}}, "devices": 2}
         mapping = resolved(raw)
-        for way in ("up", "down"):
-            queue = mapping["links"]["radio"][way]["queue"]
-            assert queue == {"limit": alone[way]["queue"], "discipline": "round_robin"}
+        for direction in ("up", "down"):
+            queue = mapping["links"]["radio"][direction]["queue"]
+            assert queue == {"limit": alone[direction]["queue"], "discipline": "round_robin"}
         assert resolved(mapping) == mapping
 
 

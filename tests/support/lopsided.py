@@ -90,12 +90,12 @@ def lopsided_results(folder: Path, rows: list[Row]) -> Results:
         for node in EVENTS:
             (run / f"{node}.jsonl").unlink(missing_ok=True)
             write_events(run / f"{node}.jsonl", node)
-        for way in ("up", "down"):
+        for direction in ("up", "down"):
             start = 5 * 10**9
             lines = (
-                Header(1, "radio", way, repeat, start, {"rate": "1mbit"}),
+                Header(1, "radio", direction, repeat, start, {"rate": "1mbit"}),
                 PacketLine(0, start, 500, start + 10**8, start + 10**8),
             )
-            with gzip.open(packet_log_path(run, "radio", way), "wb") as file:
+            with gzip.open(packet_log_path(run, "radio", direction), "wb") as file:
                 file.writelines(msgspec.json.encode(line) + b"\n" for line in lines)
     return results

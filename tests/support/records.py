@@ -66,8 +66,8 @@ def row(method: str, *, tokens: int = 10, seconds: float = 2.0, **changes: Any) 
 def alone(method: str, **changes: Any) -> Row:
     """A row of a method that sends nothing."""
     nothing = {
-        f"{way}_{what}": 0
-        for way in ("uplink", "downlink")
+        f"{direction}_{what}": 0
+        for direction in ("uplink", "downlink")
         for what in ("payload_bits", "message_bytes", "wire_bytes")
     }
     still = {"rounds": 0, "drafted": 0, "tested": 0, "accepted": 0, "rejections": 0}

@@ -113,7 +113,7 @@ def main() -> None:
 
 
 def options() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -144,7 +144,7 @@ def options() -> argparse.ArgumentParser:
 
 
 def layers_of(text: str) -> list[int]:
-    """Indices that the user listed. Raises TestbedError unless they rise."""
+    """Return indices that the user listed. Raises TestbedError unless they rise."""
     try:
         layers = [int(index) for index in text.split(",")]
     except ValueError:
@@ -155,7 +155,7 @@ def layers_of(text: str) -> list[int]:
 
 
 class Stop:
-    """Whether the user wants this to end: Ctrl-C or SIGTERM, once."""
+    """A request to end by the user: Ctrl-C or SIGTERM, once."""
 
     def __init__(self) -> None:
         self._wanted = False
@@ -177,7 +177,7 @@ def say(line: str) -> None:
 
 
 def faster_type(device: str) -> torch.dtype:
-    """The type in which this machine multiplies matrices faster, bf16 or fp32."""
+    """Return the type in which this machine multiplies matrices faster, bf16 or fp32."""
     seconds = {}
     for dtype in (torch.float32, torch.bfloat16):
         a, b = (torch.ones(n, 1024, dtype=dtype, device=device) for n in (1024, 8192))
@@ -189,7 +189,7 @@ def faster_type(device: str) -> torch.dtype:
 
 
 def teacher(spec: Any, dtype: torch.dtype, device: str) -> Any:
-    """Loads the target when texts are first needed, and keeps it."""
+    """Load the target when texts are first needed, and keep it."""
     loaded: list[Any] = []
 
     def get() -> Any:

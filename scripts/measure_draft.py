@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""How good a draft is: its expected acceptance on prompts, and what a token costs.
+"""Measure a draft: its expected acceptance on prompts, and the cost of a token.
 
     python scripts/measure_draft.py [PROMPTS.jsonl ...] [--draft MODEL] [--temperature 1] [--chat]
 

@@ -138,12 +138,12 @@ class Text:
 
     @property
     def state(self) -> State:
-        """What the policy sees."""
+        """The state that the policy sees."""
         return state_of(self._history, self._rates[0] if self._low else self._rates[1])
 
     @property
     def done(self) -> bool:
-        """Whether the text is long enough."""
+        """True if the generation is long enough."""
         return self.tokens >= self._wanted
 
     def round(self, gamma: int, total: int) -> float:
@@ -198,7 +198,7 @@ class Network(nn.Module):
 
 
 def arrays(network: nn.Module) -> Weights:
-    """A network's weights for testbed.drafting.qs_dqn."""
+    """Return a network's weights for testbed.drafting.qs_dqn."""
     return {name: value.numpy().copy() for name, value in network.state_dict().items()}
 
 
@@ -272,7 +272,7 @@ def train(episodes: int, seed: int) -> Weights:
 
 
 def greedy(weights: Weights) -> Callable[[State], Action]:
-    """The policy that the weights stand for."""
+    """Return the policy that the weights stand for."""
     return lambda state: ACTIONS[int(values(weights, state).argmax())]
 
 

@@ -75,7 +75,7 @@ class Row:
 
 @dataclass
 class Figures:
-    """What one codec was measured at; times in ms per draft, medians over messages."""
+    """Measurements of one codec; times in ms per draft, medians over messages."""
 
     name: str
     quantise: float = 0.0
@@ -99,15 +99,15 @@ class Figures:
 
     @property
     def met(self) -> bool:
-        """Whether it is fast enough."""
+        """True if the codec is fast enough."""
         return self.limit is None or self.both <= self.limit
 
 
 def rows(v: int) -> list[Row]:
-    """The table; another codec is another row."""
+    """Return the table; another codec is another row."""
     sparse = SparseLattice(240, v)
     return [
-        sqs("K-SQS K=64 ℓ=100", 1, Sqs(100, v, partial(top_k, k=64), size=64), told=0.0),
+        sqs("K-SQS K=64 ℓ=100", 1, Sqs(100, v, partial(top_k, k=64), size=64), k_bits=0.0),
         c_sqs("C-SQS α=0.0005 ℓ=100", v, alpha=5e-4),
         c_sqs("C-SQS α=0.05 ℓ=100", v, alpha=0.05),
         Row(
@@ -133,15 +133,15 @@ def sqs(
     name: str,
     limit: float,
     codec: Sqs,
-    told: float,
+    k_bits: float,
     settle: Callable[[int], None] = lambda accepted: None,
 ) -> Row:
-    """K-SQS or C-SQS; `told` are the bits that K takes."""
+    """K-SQS or C-SQS; `k_bits` are the bits that K takes."""
     v = codec.vocabulary_size
     return Row(
         name,
         codec,
-        lambda q: told + k_sqs_bits(v, q.support.size, codec.total) + math.log2(q.support.size),
+        lambda q: k_bits + k_sqs_bits(v, q.support.size, codec.total) + math.log2(q.support.size),
         limit,
         lambda q: [membership(q, v), marks(q.counts)],
         settle,
@@ -152,7 +152,7 @@ def c_sqs(name: str, v: int, alpha: float) -> Row:
     """C-SQS, with all drafts accepted."""
     threshold = OnlineThreshold(alpha, eta=1e-3, first=1e-3)
     codec = Sqs(100, v, threshold.support)
-    return sqs(name, 5, codec, told=math.log2(v), settle=threshold.settle)
+    return sqs(name, 5, codec, k_bits=math.log2(v), settle=threshold.settle)
 
 
 def truncated(name: str, v: int, limit: float | None, index: WireForm) -> Row:
@@ -172,14 +172,14 @@ def truncated(name: str, v: int, limit: float | None, index: WireForm) -> Row:
 
 
 def membership(q: Lattice, v: int) -> NDArray[np.bool_]:
-    """Which ids are in the support."""
+    """Return the ids of the support."""
     mask = np.zeros(v, np.bool_)
     mask[q.support] = True
     return mask
 
 
 def marks(counts: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Counts as a row of stars (yes) and bars (no)."""
+    """Return counts as a row of stars (yes) and bars (no)."""
     row = np.ones(int(counts.sum()) + counts.size, np.bool_)
     row[np.cumsum(counts + 1) - 1] = False
     return row[:-1]
@@ -212,7 +212,7 @@ def best(run: Callable[[], object], tries: int = TRIES) -> float:
 
 @dataclass(frozen=True)
 class Message:
-    """What one message was measured at; times in ms per draft, bits for the whole of it."""
+    """Measurements of one message: times in ms per draft, bits for the whole message."""
 
     quantise: list[float]
     encode: float
@@ -254,10 +254,10 @@ def message(row: Row, qs: Sequence[Probabilities], position: int) -> Message:
     random = KeyedRandomness(1, 0, row.name)
     quantise: list[float] = []
     drafts: list[Drawn] = []
-    for place, q in enumerate(qs, position):
+    for index, q in enumerate(qs, position):
         quantise.append(best(partial(quantised, row, q, 0)))
         lattice = quantised(row, q, 1)
-        drafts.append(Drawn(lattice.draw(random, "draft", place), lattice))
+        drafts.append(Drawn(lattice.draw(random, "draft", index), lattice))
     payload = row.codec.encode(drafts)
     for sent, got in zip(drafts, row.codec.decode(payload.data, len(drafts)), strict=True):
         same = np.array_equal(sent.q.probabilities, got.q.probabilities)
@@ -323,7 +323,7 @@ def range_coded(drafts: Sequence[Drawn], row: Row) -> tuple[int, float]:
 
 
 def dense_copy(q: Probabilities) -> None:
-    """What it costs to send V fp16 numbers without any thought."""
+    """Print what sending V fp16 numbers as they are costs."""
     data = q.astype(np.float16).tobytes()
     np.frombuffer(data, np.float16).astype(np.float64)
 

@@ -108,7 +108,7 @@ def default_pair(dtype: Dtype, threads: int) -> tuple[HuggingFaceSpec, HuggingFa
 
 
 def task(method: str, temperature: float, **options: Any) -> DecodeRequest:
-    """A text of TOKENS tokens."""
+    """Return a text of TOKENS tokens."""
     return DecodeRequest(
         method=method,
         options=options,
@@ -256,7 +256,7 @@ def bench_target() -> Iterator[BenchResult]:
 
 
 def predicted(pair: Pair, dtype: Dtype, drafting: DecodeRequest, length: int) -> BenchResult:
-    """How fast rounds are, against what passes timed in turns with them come to."""
+    """Compare rounds with the sum of their passes, timed in turns with them."""
     tokens, rounds, ratios, passes = 0, 0, [], []
     for prompt in prompts():
         for _ in TURNS:
@@ -293,14 +293,14 @@ class Costs:
     """Of the target over one token."""
 
     def of(self, counts: DraftCounts) -> float:
-        """What the passes of a text's rounds come to."""
+        """Return the seconds of all passes of a generation's rounds."""
         full = counts.rounds - counts.rejections
         drafts = counts.drafted * self.draft + full * (self.catching_up - self.draft)
         return drafts + counts.rounds * self.verification
 
 
 def costs(pair: Pair, drafts: int) -> Costs:
-    """Timed in the order of a round, as each model pushes the other's weights out of the caches."""
+    """Time passes in the order of a round: each model pushes the other's weights out of caches."""
     draft, target = pair.draft.session(), pair.target.session()
     for session in (draft, target):
         session.extend([1] * BEHIND, keep=1)
@@ -396,7 +396,7 @@ def bench_processes() -> Iterator[BenchResult]:
 
 
 def bench_start() -> Iterator[BenchResult]:
-    """Runs as a user starts them; the second of two, as the first reads files from the disk."""
+    """Time runs as a user starts them: the second of two, as the first reads from the disk."""
     models: dict[str, dict[str, Any]] = {
         "default pair": {"target": DEFAULT_MODEL, "draft": DEFAULT_DRAFT},
         "synthetic pair": {"synthetic": {"vocabulary_size": 1000, "acceptance": 0.8}},

@@ -114,7 +114,7 @@ class Cell:
 
 
 def shape_of(spread: float) -> float:
-    """The shape of the gamma law whose logarithm has this deviation."""
+    """Return the shape of the gamma distribution whose logarithm has this deviation."""
     low, high = 1e-3, 1e6
     for _ in range(200):
         middle = (low * high) ** 0.5
@@ -134,7 +134,7 @@ def share(count: int, hits: Callable[[int], NDArray[np.bool_]]) -> tuple[float, 
 
 
 def covered(cell: Cell, count: int, random: np.random.Generator) -> tuple[float, float]:
-    """The share of intervals that hold the true value."""
+    """Return the share of intervals that hold the true value."""
     counts = cell.counts
 
     def holds(batch: int) -> NDArray[np.bool_]:
@@ -148,7 +148,7 @@ def covered(cell: Cell, count: int, random: np.random.Generator) -> tuple[float,
 
 
 def bench_coverage() -> Iterator[BenchResult]:
-    """The lowest and highest coverage of each kind of interval."""
+    """Yield the lowest and highest coverage of each kind of interval."""
     random = np.random.default_rng(1)
     found: dict[tuple[str, str], list[tuple[float, Cell]]] = {}
     designs = product(DEVICES, REPEATS, PROMPTS, SPREADS, SPREADS, SPREADS, VARIANTS)
@@ -188,7 +188,7 @@ def bench_coverage() -> Iterator[BenchResult]:
 def claimed(
     cell: Cell, count: int, random: np.random.Generator, methods: int = METHODS
 ) -> tuple[float, float]:
-    """The share of tables of methods that are alike that have a claim.
+    """Return the share of tables of methods that are alike that have a claim.
 
     By Holm's procedure, one of m has a claim if the interval at level 1 - .05 / m excludes 0.
     """
@@ -207,7 +207,7 @@ def claimed(
 def named(
     cell: Cell, count: int, random: np.random.Generator, methods: int = METHODS
 ) -> tuple[float, float]:
-    """The share of cells of a map that name a fastest one of methods that are alike."""
+    """Return the share of cells of a map that name a fastest one of methods that are alike."""
     counts = cell.counts
 
     def names(batch: int) -> NDArray[np.bool_]:
@@ -237,7 +237,7 @@ def _excludes(values: Floats, counts: Floats, level: float) -> NDArray[np.bool_]
 
 
 def bench_claims() -> Iterator[BenchResult]:
-    """The highest rate of false claims."""
+    """Yield the highest rate of false claims."""
     random = np.random.default_rng(2)
     few = (min(SPREADS), USUAL, max(SPREADS))
     cells = [

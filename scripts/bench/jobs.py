@@ -53,7 +53,7 @@ SCENARIO = {
 
 
 def bench_jobs() -> Iterator[BenchResult]:
-    """The same sweep, with one job and with several."""
+    """Yield the same sweep, with one job and with several."""
     with tempfile.TemporaryDirectory() as folder:
         alone, alone_s = run(Path(folder), 1)
         side_by_side, side_by_side_s = run(Path(folder), JOBS)
@@ -76,7 +76,7 @@ def bench_jobs() -> Iterator[BenchResult]:
 
 
 def run(folder: Path, jobs: int) -> tuple[Results, float]:
-    """The results, and the seconds that all of it took."""
+    """Return the results, and the seconds that all of it took."""
     path = folder / "scenario.yaml"
     path.write_text(yaml.safe_dump(SCENARIO))
     began = time.monotonic()
@@ -85,7 +85,7 @@ def run(folder: Path, jobs: int) -> tuple[Results, float]:
 
 
 def texts(results: Results) -> list[tuple[str, ...]]:
-    """What each text was, and which."""
+    """Return the tokens of each generation, with its method and prompt."""
     return [
         (str(row.point), row.method, str(row.prompt), row.output_sha256)
         for row in results.summary().rows

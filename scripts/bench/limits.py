@@ -1,4 +1,4 @@
-"""What benchmarks with limits have in common: their figures, and the command that prints them."""
+"""Results of benchmarks with limits, and the command that prints them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class BenchResult:
 
     @property
     def met(self) -> bool:
-        """Whether it is within its limit."""
+        """True if the result is within its limit."""
         if self.limit is None:
             return True
         return self.measured >= self.limit if self.at_least else self.measured <= self.limit

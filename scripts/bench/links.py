@@ -127,7 +127,7 @@ def ask(stage: LinkBench, up: LinkSpec, down: LinkSpec) -> None:
 
 
 def labelled(checks: list[Check], names: tuple[str, ...]) -> Iterator[Labelled]:
-    """Checks with what each direction was asked for; those not measured are left out."""
+    """Yield checks with what each direction was asked for; those not measured are left out."""
     seen = set()
     for check in checks:
         label = f"{names[DIRECTIONS.index(check.direction)]}: {check.name}"
@@ -142,14 +142,14 @@ def rate_names(rates: tuple[float, ...]) -> tuple[str, ...]:
 
 
 def loss_name(loss: float | GilbertElliott) -> str:
-    """A loss for people."""
+    """Return a loss as people write it."""
     if isinstance(loss, GilbertElliott):
         return f"{loss.mean * 100:.1f} % in bursts of {1 / loss.r:g}"
     return f"{loss * 100:g} % independent"
 
 
 def replay(stage: LinkBench, trace: Path) -> Iterator[Labelled]:
-    """A Mahimahi trace, saturated; only the relay can."""
+    """Yield a Mahimahi trace, saturated; only the relay can."""
     rate = DeliveryTrace.read(trace, "--trace")
     ask(stage, LinkSpec(rate=rate), LinkSpec())
     for check in measure_trace(stage, "up", TRACE_SECONDS)[0]:
@@ -231,7 +231,7 @@ def flood(stage: LinkBench, direction: str) -> subprocess.Popen[bytes]:
 
 
 def processor_seconds(pid: int) -> float:
-    """What a process has used, its own threads alone."""
+    """Return the CPU seconds of a process, its own threads alone."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / 100
 
@@ -288,7 +288,7 @@ class tclink:  # noqa: N801  a context manager
 
 
 def made_up_trace() -> str:
-    """A Mahimahi trace of 20 s whose rate wanders between 1 and 12 Mbit/s, with an outage."""
+    """Return a Mahimahi trace of 20 s, its rate between 1 and 12 Mbit/s, with an outage."""
     chance = random.Random(1)
     lines: list[str] = []
     rate, owed = 6.0, 0.0

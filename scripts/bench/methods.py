@@ -90,7 +90,7 @@ def adaptive() -> list[Entry]:
 
 
 def markov_trace(rates: tuple[float, float], seed: str) -> str:
-    """The uplink as a CSV trace."""
+    """Return the uplink as a CSV trace."""
     chance = random.Random(seed)
     state, lines = chance.randrange(2), ["time (s),rate (mbit)"]
     for step in range(round(LASTING / STEP)):
@@ -101,7 +101,7 @@ def markov_trace(rates: tuple[float, float], seed: str) -> str:
 
 
 def scenario(regime: str, methods: list[Entry], tokens: int, prompts: int, seed: int) -> Entry:
-    """What the methods decode in one block."""
+    """Return the scenario of one block of generations."""
     up = {"rate": f"{REGIMES[regime][0]}mbit", "delay": "3ms", "trace": "uplink.csv"}
     return {
         "name": f"qs-{regime}-{seed}",
@@ -189,7 +189,7 @@ def shuffled(methods: list[Entry], seed: int) -> list[Entry]:
 
 
 def of_block(row: Row, block: int) -> Row:
-    """A text as intervals take it: in a repetition of its own, beside the others of its block.
+    """Return a generation for the intervals, in a repetition of its own beside those of its block.
 
     Like devices of a run they share all there is, and no block has the prompts of another.
     """

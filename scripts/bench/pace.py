@@ -67,7 +67,7 @@ SCENARIO = {
 
 
 def bench_pace() -> Iterator[BenchResult]:
-    """Passes as a node makes them, over a model that takes next to no time."""
+    """Time passes as a node makes them, of a model that takes next to no time."""
     exact_timers()
     for pace in PACES:
         late = lateness(pace) * 1e3
@@ -93,7 +93,7 @@ def lateness(pace: Pace) -> np.ndarray:
 
 
 def bench_dilation() -> Iterator[BenchResult]:
-    """A whole run at each dilation."""
+    """Yield a whole run at each dilation."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "scenario.yaml")
         path.write_text(yaml.safe_dump(SCENARIO))

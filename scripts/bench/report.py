@@ -93,7 +93,7 @@ def make_runs(parent: Path, points: int, methods: tuple[str, ...], repeats: int)
 
 
 def make_row(chance: random.Random, point: Values, method: str, repeat: int, prompt: int) -> Row:
-    """A text, its figures somewhere around what they might be."""
+    """Return a row with plausible values."""
     seconds = chance.uniform(1, 3)
     rounds = TOKENS // PER_ROUND
     tested, accepted, sent = rounds * PER_ROUND, rounds * (PER_ROUND - 1), chance.randrange(9999)
@@ -116,7 +116,7 @@ def make_row(chance: random.Random, point: Values, method: str, repeat: int, pro
 
 
 def ledger(chance: random.Random) -> Iterator[Entry]:
-    """What was captured of each text."""
+    """Yield the journal's entry of each captured generation."""
     for prompt, direction in product(range(PROMPTS), ("up", "down")):
         uses = Ledger(payload=chance.randrange(9999), messages=900, tcp_ip=5200, ethernet=1400)
         yield Entry(
@@ -130,12 +130,12 @@ def ledger(chance: random.Random) -> Iterator[Entry]:
 
 
 def events(row: Row, node: str) -> Iterator[bytes]:
-    """What a node writes of a text: what it computes, sends and receives in each round."""
+    """Yield the events of one generation: what a node computes, sends and receives."""
     device = node == "device"
     length = int(1e9 * row.seconds / row.rounds)
     for number in range(row.rounds):
         begin = int(1e9 * row.start_s) + number * length
-        told: list[tuple[str, float, dict[str, Any]]] = (
+        lines: list[tuple[str, float, dict[str, Any]]] = (
             [
                 ("draft", 0.0, {"dur": length // 5}),
                 ("send", 0.2, {"message": "Round", "bytes": 100}),
@@ -149,7 +149,7 @@ def events(row: Row, node: str) -> Iterator[bytes]:
                 ("send", 0.6, {"message": "Reply", "bytes": 50}),
             ]
         )
-        for name, at, more in told:
+        for name, at, more in lines:
             event = {
                 "node": node, "t": begin + int(at * length), "event": name,
                 "stream": f"device/{row.prompt}", "round": number,
@@ -158,7 +158,7 @@ def events(row: Row, node: str) -> Iterator[bytes]:
 
 
 def words(chance: random.Random, count: int) -> str:
-    """A text of so many words."""
+    """Return a text of so many words."""
     return " ".join(
         "".join(chance.choices("abcdefghijklmnop", k=chance.randrange(2, 9))) for _ in range(count)
     )

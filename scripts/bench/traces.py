@@ -134,7 +134,7 @@ def bench_bytes() -> Iterator[BenchResult]:
 
 
 def run(folder: Path, *, capture: bool, loss: str) -> Results:
-    """A run of all methods."""
+    """Return a run of all methods."""
     direction = {"rate": "1gbit", "delay": "0ms", "loss": loss}
     scenario: dict[str, Any] = {
         "name": "bench_traces",

@@ -1,4 +1,4 @@
-"""What the reproductions have in common: runs that are kept, cells that fail closed, and output.
+"""Shared parts of the reproductions: kept runs, cells that fail closed, and output.
 
 A cell holds a measured value or the reason why there is none. Only rows of the run itself make a
 value; one invalid row among those of a cell leaves it empty, and a limit on it is missed.
@@ -43,7 +43,7 @@ COMMON = {
 def run(
     scenario: Mapping[str, Any], out: Path, files: Mapping[str, str] | None = None
 ) -> list[Row]:
-    """The rows of a scenario: of a run in `out` that is not invalid, else of a new one.
+    """Return the rows of a scenario: of a run in `out` that is not invalid, else of a new one.
 
     `files` are those that it names, by their names.
 
@@ -66,7 +66,7 @@ def run(
 
 
 def judged(rows: list[Row], results: Results) -> list[Row]:
-    """The rows; all invalid where the run is, for a reason that is not one of theirs."""
+    """Return the rows; all invalid where the run is, for a reason that is not one of theirs."""
     verdict = results.verdict()
     own = [reason for row in rows for reason in row.reasons]
     others = [each for each in verdict.reasons if not any(each.endswith(mine) for mine in own)]
@@ -76,7 +76,7 @@ def judged(rows: list[Row], results: Results) -> list[Row]:
 
 
 def _kept(scenario: Scenario, out: Path) -> Results | None:
-    """The latest run of this very scenario that is not invalid."""
+    """Return the latest run of this very scenario that is not invalid."""
     for path in sorted(out.glob(f"*-{scenario.name}-*"), reverse=True):
         if not (path / "verdict.json").exists():
             continue
@@ -119,7 +119,7 @@ class Measured:
 
 
 def measured(rows: Sequence[Row], method: str, value: Callable[[Sequence[Row]], float]) -> Measured:
-    """A value of all rows of a method."""
+    """Return a value of all rows of a method."""
     mine = [row for row in rows if row.method == method]
     if not mine:
         return Measured(None, "there is no text of it")
@@ -130,7 +130,7 @@ def measured(rows: Sequence[Row], method: str, value: Callable[[Sequence[Row]], 
 
 
 def combined(formula: Callable[..., float], *cells: Measured) -> Measured:
-    """A formula of measured values."""
+    """Return a formula of measured values."""
     for cell in cells:
         if cell.value is None:
             return cell
@@ -138,7 +138,7 @@ def combined(formula: Callable[..., float], *cells: Measured) -> Measured:
 
 
 def total(attribute: str) -> Callable[[Sequence[Row]], float]:
-    """The sum of an attribute over rows."""
+    """Return the sum of an attribute over rows."""
     return lambda rows: float(sum(getattr(row, attribute) for row in rows))
 
 
@@ -153,16 +153,16 @@ class Comparison:
 
     @property
     def explained(self) -> bool:
-        """Whether the formula gives what is printed."""
+        """Return True if the formula gives the printed value."""
         return abs(self.formula - self.paper) <= EXPLAINED * abs(self.paper)
 
     @property
     def apart(self) -> float | None:
-        """By which share ours differs from the paper's; None without ours."""
+        """Relative deviation of ours from the printed value; None without ours."""
         return None if self.ours.value is None else self.ours.value / self.paper - 1
 
     def met(self, limit: float) -> bool:
-        """Whether ours is within a limit of the paper's, where the formula explains that."""
+        """Return True if ours is within a limit of the printed value, where that is explained."""
         return not self.explained or (self.apart is not None and abs(self.apart) <= limit)
 
     def apart_text(self) -> str:
@@ -241,7 +241,7 @@ def finish(missed: Sequence[str], sheets: Sequence[Sheet]) -> None:
 
 
 def out_folder(description: str | None, default: str) -> Path:
-    """What the command line asks for: where to write."""
+    """Return the output folder that the command line names."""
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -143,7 +143,7 @@ def scenario(
 
 
 def run_column(column: Column, link: Link, gamma: int, *, charged: bool, out: Path) -> list[Row]:
-    """A method on a link of Table 2 or 3, with the downlink charged or not."""
+    """Return a method on a link of Table 2 or 3, with the downlink charged or not."""
     kind = "charged" if charged else "printed"
     ntt, rate = link
     return run(
@@ -159,7 +159,7 @@ def run_column(column: Column, link: Link, gamma: int, *, charged: bool, out: Pa
 
 @dataclass(frozen=True)
 class Run:
-    """What is taken from the text of one method on one link."""
+    """Measurements of one method on one link."""
 
     rounds: Measured
     drafts: Measured
@@ -273,7 +273,7 @@ def _cells(each: Comparison) -> list[str]:
 
 
 def real_words(runs: Runs) -> list[str]:
-    """How far DSD's T_com as it was is from what is printed and explained."""
+    """Compare DSD's measured T_com with the printed and the explained value."""
     column = COLUMNS[0]
     apart = [
         Comparison(
@@ -294,7 +294,7 @@ def real_words(runs: Runs) -> list[str]:
 
 
 def rounds_words() -> list[str]:
-    """What the rounds say about α."""
+    """Return lines on α, as measured in the rounds."""
     return [
         f"{pair.name}: {TOKENS} tokens in {pair.rounds} rounds of γ = 8 imply α = "
         f"{pair.implied_alpha:.3f}; with the α = {pair.alpha} that the paper states they take "

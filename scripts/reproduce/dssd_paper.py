@@ -1,4 +1,4 @@
-"""What DSSD's Tables 1, 2 and 3 (arXiv 2507.12000) print, and what the paper's formulas say.
+"""Tables 1, 2 and 3 of DSSD (arXiv 2507.12000) as printed, and the values of its formulas.
 
 Tables 2 and 3 were read in the paper; see scripts/reproduce/dssd.py for what is made of them.
 """
@@ -146,7 +146,7 @@ def charged_com(alpha: float, rounds: float, link: Link, gamma: int) -> float:
 
 
 def rounds_at(pair: Pair, gamma: int) -> float:
-    """Rounds that the text takes with γ; those of Table 2 at 8."""
+    """Return rounds that the text takes with γ; those of Table 2 at 8."""
     return TOKENS / expected_tokens(pair.implied_alpha, gamma)
 
 

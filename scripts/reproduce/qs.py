@@ -121,7 +121,7 @@ def scenario(name: str, temperature: float, **changes: Any) -> dict[str, Any]:
 
 
 def against(sheet: Sheet, points: list[tuple[str, Callable[[], list[Row]]]]) -> dict[str, Cells]:
-    """A line of tokens/s for each point, and how what adapts compares with the best static."""
+    """Return a line of tokens/s for each point, and adaptive compared with the best static."""
     labels = [entry["label"] for entry in methods()]
     cells: dict[str, Cells] = {}
     for point, rows_of in points:
@@ -136,7 +136,7 @@ def against(sheet: Sheet, points: list[tuple[str, Callable[[], list[Row]]]]) -> 
 
 
 def verdicts(point: str, cells: Cells) -> list[str]:
-    """What adapts over the best static; nothing where a value is invalid."""
+    """Return the gain of adaptive over the best static; no line where a value is invalid."""
     if any(each.value is None for each in cells.values()):
         return [f"{point}: not compared, as a value is invalid."]
     best = max(

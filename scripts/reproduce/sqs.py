@@ -104,14 +104,14 @@ def scenario(temperature: float) -> dict[str, Any]:
 
 
 def best(cells: dict[str, Measured], labels: Sequence[str]) -> str | None:
-    """The label with the least value; None when one of them is invalid."""
+    """Return the label with the least value; None when one of them is invalid."""
     if any(cells[label].value is None for label in labels):
         return None
     return min(labels, key=lambda label: cells[label].value or 0)
 
 
 def ranking(cells: Cells) -> list[str]:
-    """Which of the two is better at which temperature."""
+    """Compare the two at each temperature."""
     words = []
     for temperature, mine in cells["latency"].items():
         one, other = best(mine, LABELS[: len(KS)]), best(mine, LABELS[len(KS) : -1])

@@ -70,7 +70,7 @@ KEY = b"0"
 
 
 def kept_overlap(alpha: float, kept: int) -> float:
-    """What is accepted when q is cut to so many tokens before it is drawn from: Σ min(p, q̃)."""
+    """Return the acceptance when q is truncated to K tokens before sampling: Σ min(p, q̃)."""
     p = target_law(VOCABULARY, KEY)
     q = draft_law(p, alpha, KEY)
     support = top_k(q, kept)
@@ -80,14 +80,14 @@ def kept_overlap(alpha: float, kept: int) -> float:
 
 
 def alpha_for(overlap: float, kept: int) -> float:
-    """The pair's α at which closest to that much is accepted; with K = 3 not all can be had."""
+    """Return the pair's α with the closest acceptance; with K = 3 not every one can be had."""
     if kept == VOCABULARY:
         return overlap
     return min(ALPHAS, key=lambda alpha: abs(kept_overlap(alpha, kept) - overlap))
 
 
 def own_alpha(temperature: str, kept: int) -> float | None:
-    """The pair's α for a K; None where neither the paper nor a pair has one."""
+    """Return the pair's α for a K; None where neither the paper nor a pair has one."""
     printed = PRINTED_ALPHA[temperature]
     if kept in printed:
         return alpha_for(printed[kept], kept)
@@ -165,7 +165,7 @@ def gain(alpha: float, gamma: int) -> Callable[[Sequence[Row]], float]:
 
 
 def own_gain(mine: Sequence[Row]) -> float:
-    """The same by the tokens of the text itself."""
+    """Return the same by the tokens of the text itself."""
     seconds = sum(row.device_compute_s + row.verify_s + row.network_s for row in mine)
     return sum(row.tokens for row in mine) * T_LLM / seconds
 
@@ -277,7 +277,7 @@ def against_gamma(out: Path) -> Sheet:
 
 
 def figure(curves: dict[str, dict[int, Measured]]) -> Figure:
-    """The speed-up against K, by T and kind."""
+    """Return the speed-up against K, by T and kind."""
     from plots.style import COLUMN  # noqa: PLC0415  after the backend is chosen
 
     drawn = Figure(figsize=(COLUMN, 2.6))

@@ -1,0 +1,1 @@
+"""Pages about the testbed, in Markdown: one file, one subject."""

@@ -29,6 +29,7 @@ FOR_README = "plots/examples/"
 # Run in the installed environment: what code reads beside its modules, by the paths that it takes.
 READ_BY_CODE = f"""
 import numpy as np
+import plots
 from importlib.resources import files
 from jinja2 import Environment, PackageLoader
 from testbed.drafting.qs_dqn import WEIGHTS
@@ -39,6 +40,7 @@ from testbed.models.store.shipped import DATA
 assert unpack(DATA / "{DEFAULT_DRAFT}.safetensors").weights
 assert np.load(WEIGHTS).files
 assert SCRATCH.is_dir()
+assert {{"speed", "traffic", "winners"}} <= set(plots.names())
 for name in ("page.css", "page.html.jinja", "page.js"):
     assert PackageLoader("testbed.report", ".").get_source(Environment(), name)
 for script in ("guest_mounts.sh", "guest_shell.sh", "guest_wire.sh", "guest_xstate.c"):

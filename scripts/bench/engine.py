@@ -38,8 +38,7 @@ from limits import BenchResult, command
 
 from testbed.decoding.sampling import Sampling
 from testbed.events import Tracer, read_events
-from testbed.experiment.method_run import checked
-from testbed.experiment.node_process import NodeProcess
+from testbed.experiment.node_process import NodeProcess, checked
 from testbed.methods.device_context import DraftCounts
 from testbed.models.base import ModelSession
 from testbed.models.cpu.operators import with_operators

@@ -7,13 +7,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import msgspec
 
 from testbed import clock
 from testbed.analysis.phases import MessageFlight, Recovery, TextTimes, round_times
-from testbed.analysis.prediction import Route
 from testbed.analysis.summary import summarise
 from testbed.audit.captures import CapturedDirection, Captures, GenerationCounters, judge_captures
 from testbed.audit.change_lateness import (
@@ -28,21 +26,15 @@ from testbed.audit.pacing import lateness
 from testbed.audit.packet_logs import judge_packets
 from testbed.calibration.preflight import check_links, severity, why
 from testbed.emulation.network import Network
-from testbed.emulation.topology import (
-    links_between,
-    load_topology,
-    plain_links,
-    topology_devices,
-    topology_links,
-)
-from testbed.errors import TestbedError
+from testbed.emulation.topology import load_topology
 from testbed.events import Event, events_by_stream
 from testbed.experiment.live_display import Display
-from testbed.experiment.node_process import NodeProcess, receive_any
+from testbed.experiment.node_process import NodeProcess, checked, receive_any
+from testbed.experiment.routes import Routes
 from testbed.links.unmet import unmet
 from testbed.models.spec import HuggingFaceSpec, ModelSpec, Role
 from testbed.pcap.loss_recovery import RetransmissionGaps
-from testbed.protocol.control import Begin, Decode, Failed, NodeReport, Progress, Ready, Result
+from testbed.protocol.control import Begin, Decode, NodeReport, Progress, Ready, Result
 from testbed.protocol.messages import PORT
 from testbed.protocol.request import DecodeRequest
 from testbed.results.directory import Results
@@ -51,7 +43,6 @@ from testbed.results.rows import Row
 from testbed.results.verdict import Verdict
 from testbed.scenario.load import MethodEntry, Scenario
 
-T = TypeVar("T")
 _LOADING = 300.0  # seconds a node may take to load its model, beside reading it
 _SLOW_DISK = 2e7  # bytes/s
 _AGAIN = 2  # times that a text is decoded anew because its passes were late
@@ -102,15 +93,8 @@ class Experiment:
         """What links were asked to do that it did not meet."""
         self._began = 0.0
         self._stack = ExitStack()
-        topology = load_topology(scenario.document.topology, scenario.document.devices)
-        self._links, self._plain = topology_links(topology), plain_links(topology)
-        self._own_links = {
-            device: [link.name for link in (*self._links, *self._plain) if link.node1 == device]
-            for device in topology_devices(topology)
-        }
+        self._routes = Routes(scenario)
         self.network = network_of(scenario, plan.backend)
-        self._ways = {device: self._shaped_way(device) for device in self._own_links}
-        self._routes = {device: self._route(device) for device in self._own_links}
         self._nodes: dict[str, NodeProcess] = {}
         self._too_slow = False
         self._captures: Captures | None = None
@@ -129,7 +113,7 @@ class Experiment:
             for check in self.before.links:
                 if severity(check) != "valid":
                     self.before.add(severity(check), why(check))
-            self._accountant = LinkAudit(self.network, self._links, self._plain)
+            self._accountant = LinkAudit(self.network, self._routes.links, self._routes.plain)
             self._start_nodes(stack)
             self._processors = Processors({n: node.pid for n, node in self._nodes.items()})
             self._stack = stack.pop_all()
@@ -209,14 +193,14 @@ class Experiment:
         self, directory: Path, seen: Mapping[str, Mapping[str, CapturedDirection]]
     ) -> None:
         """Write down how long rounds took, and for what."""
-        recoveries = {device: self._recovery(device, seen) for device in self._own_links}
+        recoveries = {device: self._recovery(device, seen) for device in self._routes.own_links}
         texts = []
         for row, text in self._decoded:
             rounds = round_times(
                 text.events,
                 text.answers,
                 round(text.result.start * 1e9),
-                self._routes[row.device],
+                self._routes.route(row.device),
                 recoveries[row.device],
             )
             times = TextTimes(prompt=row.prompt, device=row.device, rounds=rounds)
@@ -229,8 +213,10 @@ class Experiment:
         self, device: str, seen: Mapping[str, Mapping[str, CapturedDirection]]
     ) -> Recovery | None:
         """How long what was lost was being sent again; None where nobody asks or captured it."""
-        names, address = self._ways[device], self.network.address(device)
-        if self._routes[device] is None or not names or any(name not in seen for name in names):
+        names, address = self._routes.shaped(device), self.network.address(device)
+        if self._routes.route(device) is None or not names:
+            return None
+        if any(name not in seen for name in names):
             return None
         first, last = seen[names[0]], seen[names[-1]]
         directions = {
@@ -247,7 +233,8 @@ class Experiment:
         self, directory: Path, seen: Mapping[str, Mapping[str, CapturedDirection]]
     ) -> None:
         """Write down what all bytes were for, and compare with what links and nodes counted."""
-        firsts = {link for device in self._own_links for link in self._first_shaped(device)}
+        routes = self._routes
+        firsts = {link for device in routes.own_links for link in routes.first_shaped(device)}
         entries = []
         for counted in self._counted:
             mine, reasons = judge_captures(seen, counted, firsts)
@@ -288,10 +275,10 @@ class Experiment:
         self._accountant.start()
         self._processors.start()
         tokens = [int(token) for token in self._plan.prompts[prompt].split()]
-        for name in self._own_links:
+        for name in self._routes.own_links:
             task = self._task(entry, repetition, f"{name}/{prompt}")
             self._nodes[name].send(Decode(task, tokens))
-        busy = {name: self._nodes[name] for name in self._own_links}
+        busy = {name: self._nodes[name] for name in self._routes.own_links}
         results: dict[str, Result] = {}
         certain = 0
         while busy:
@@ -319,7 +306,7 @@ class Experiment:
         directory = self._results.run(entry.label, repetition, self._point)
         answers = _events(directory, self._scenario.document.verifier, since)
         texts = []
-        for name in self._own_links:
+        for name in self._routes.own_links:
             stream = f"{name}/{prompt}"
             mine = _events(directory, name, since).get(stream, [])
             texts.append(Generation(name, results[name], mine, answers.get(stream, [])))
@@ -368,9 +355,10 @@ class Experiment:
         self._processors.judge(shared)
         rows = []
         for text in texts:
-            name, own = text.device, self._own_links[text.device]
+            name, own = text.device, self._routes.own_links[text.device]
             verdict = Verdict(shared.level, list(shared.reasons))
-            judge_messages(text.result, text.answers, verdict, *([name] if self._plain else []))
+            alone = [] if not self._routes.plain else [name]
+            judge_messages(text.result, text.answers, verdict, *alone)
             for reason in self._lateness(text):
                 verdict.add("invalid", reason)
             self._write_text(entry, repetition, prompt, text)
@@ -385,7 +373,7 @@ class Experiment:
                 verifier=text.answers,
                 links={**{k: v for k, v in plain.items() if k in own}, **links},
                 own_links=own,
-                route=self._routes[name],
+                route=self._routes.route(name),
                 time_dilation=clock.dilation(),
                 again=again,
                 verdict=verdict.level,
@@ -398,7 +386,7 @@ class Experiment:
     def _write_text(
         self, entry: MethodEntry, repetition: int, prompt: int, text: Generation
     ) -> None:
-        name = "text.txt" if len(self._own_links) == 1 else f"text.{text.device}.txt"
+        name = "text.txt" if len(self._routes.own_links) == 1 else f"text.{text.device}.txt"
         directory = self._results.run(entry.label, repetition, self._point)
         with (directory / name).open("a", encoding="utf-8") as file:
             file.write(
@@ -410,13 +398,13 @@ class Experiment:
         verifier = self._scenario.document.verifier
         common = [f"--timeout={self._scenario.timeout}", f"--time-dilation={clock.dilation()}"]
         uses_verifier = any(entry.uses_verifier for entry in self._scenario.methods)
-        for device in self._own_links:
+        for device in self._routes.own_links:
             arguments = [f"--name={device}", *self._model("draft"), *common]
             if uses_verifier:
                 address = self.network.address(verifier, device)
                 arguments += [
                     f"--connect=tcp://{address}:{PORT}",
-                    f"--peer={verifier} over link {' or '.join(self._first_shaped(device))}",
+                    f"--peer={verifier} over link {' or '.join(self._routes.first_shaped(device))}",
                 ]
             self._start_node(stack, device, "nodes.device", arguments)
         if uses_verifier:
@@ -441,25 +429,6 @@ class Experiment:
         node = NodeProcess(name, module, arguments, self._results.log(name, self._point), popen)
         stack.callback(node.stop)
         self._nodes[name] = node
-
-    def _route(self, device: str) -> Route | None:
-        """What the links from a device to the verifier ask for; None when that changes."""
-        scenario, names = self._scenario, self._ways[device]
-        if scenario.handovers or any(scenario.schedules[name].moments for name in names):
-            return None
-        return Route.along(scenario.links[name] for name in names)
-
-    def _shaped_way(self, device: str) -> list[str]:
-        """The links between a device and the verifier that a scenario shapes."""
-        verifier = self._scenario.document.verifier
-        names = links_between([*self._links, *self._plain], device, verifier)
-        return [name for name in names if name in self._scenario.links]
-
-    def _first_shaped(self, device: str) -> list[str]:
-        """The first links on the device's way that a scenario knows."""
-        own = self._own_links[device]
-        starts = {device, *(link.node2 for link in self._plain if link.name in own)}
-        return [link.name for link in self._links if link.node1 in starts]
 
     def _report(self, *nodes: NodeProcess) -> tuple[NodeProcess, NodeReport]:
         # A node itself gives up after `timeout` of silence; this is for a node that hangs.
@@ -486,12 +455,3 @@ def _events(directory: Path, node: str, since: int) -> dict[str, list[Event]]:
     """What a node wrote of each text of a run since then; nothing when it takes no part."""
     path = directory / f"{node}.jsonl"
     return events_by_stream(path, since, growing=True) if path.exists() else {}
-
-
-def checked(node: NodeProcess, report: NodeReport, kind: type[T]) -> T:
-    """`report` if it is of this kind; TestbedError with its reason if it is a failure."""
-    if isinstance(report, Failed):
-        raise TestbedError(f"{node.name}: {report.reason}")
-    if not isinstance(report, kind):
-        raise TestbedError(f"{node.name} reported {report} instead of {kind.__name__}")
-    return report

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -17,7 +17,9 @@ from testbed.errors import TestbedError
 from testbed.host.machine_errors import sentence
 from testbed.host.process_endings import await_end
 from testbed.host.realtime import PATIENCE
-from testbed.protocol.control import Command, Ending, NodeReport
+from testbed.protocol.control import Command, Ending, Failed, NodeReport
+
+T = TypeVar("T")
 
 
 class NodeProcess:
@@ -143,3 +145,12 @@ def receive_any(
             raise next(iter(nodes)).silence(timeout)
         if not ready:
             watch()
+
+
+def checked(node: NodeProcess, report: NodeReport, kind: type[T]) -> T:
+    """Return a report of this kind; raise TestbedError with its reason if it is a failure."""
+    if isinstance(report, Failed):
+        raise TestbedError(f"{node.name}: {report.reason}")
+    if not isinstance(report, kind):
+        raise TestbedError(f"{node.name} reported {report} instead of {kind.__name__}")
+    return report

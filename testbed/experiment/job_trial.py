@@ -71,7 +71,7 @@ def _measure(results: Results, point: int, mine: Path, jobs: int) -> list[str]:
     """What is wrong with the links of one point, while as many others measure theirs."""
     # Slow to import, and the launcher, which imports this module, needs none of it.
     from testbed.calibration.preflight import check_links, severity, why  # noqa: PLC0415
-    from testbed.experiment.method_run import network_of  # noqa: PLC0415
+    from testbed.experiment.deployment import network_of  # noqa: PLC0415
 
     whole = check_scenario(results.scenario(), str(results.path / "scenario.yaml"))
     scenario = whole.every_point()[point].scenario

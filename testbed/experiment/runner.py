@@ -19,9 +19,10 @@ import msgspec
 
 from testbed.errors import TestbedError
 from testbed.exit_codes import ERROR, UNREPORTED, VALID
+from testbed.experiment.deployment import Deployment
 from testbed.experiment.jobs import Job, Piece, left, take
 from testbed.experiment.live_display import Display
-from testbed.experiment.method_run import Experiment
+from testbed.experiment.method_run import MethodRun, RunOutcome
 from testbed.files.checksums import checksums
 from testbed.files.input_file import is_file
 from testbed.host.environment import describe_environment
@@ -31,7 +32,6 @@ from testbed.results import journal
 from testbed.results.directory import FailedRun, Results
 from testbed.results.finalise import failure
 from testbed.results.plan import Plan, operator_choices, read_plans
-from testbed.results.rows import Row
 from testbed.scenario.load import Scenario, check_scenario
 from testbed.scenario.run_order import RunId
 from testbed.scenario.sweep import Values, namer
@@ -133,8 +133,8 @@ class Runner:
         name = secrets.token_hex(4)
         failed: journal.RunFailed | None = None
         try:
-            with Experiment(scenario, plan, self._results) as experiment:
-                network = experiment.network
+            with Deployment(scenario, plan, self._results) as deployment:
+                network = deployment.network
                 self._note(
                     journal.NetworkUp(
                         session=self._job.session,
@@ -142,21 +142,14 @@ class Runner:
                         point=plan.point,
                         processors=sorted(os.sched_getaffinity(0)),
                         state=network.state(),
-                        verdict=experiment.before,
+                        verdict=deployment.before,
                     )
                 )
                 with display.over(network.wires):
                     while turns and not failed:
                         turn = turns.popleft()
                         try:
-                            self._run_turn(
-                                scenario,
-                                plan,
-                                turn,
-                                network=name,
-                                experiment=experiment,
-                                display=display,
-                            )
+                            self._run_turn(turn, name, deployment, display)
                         except REPORTABLE as error:
                             display.forget(turn.method, turn.repeat)
                             failed = journal.RunFailed(
@@ -174,31 +167,25 @@ class Runner:
         return failed is not None
 
     def _run_turn(
-        self,
-        scenario: Scenario,
-        plan: Plan,
-        turn: RunId,
-        *,
-        network: str,
-        experiment: Experiment,
-        display: Display,
+        self, turn: RunId, network: str, deployment: Deployment, display: Display
     ) -> None:
-        """One run, written down when it has ended."""
-        folder = self._results.run(turn.method, turn.repeat, plan.point)
+        """Do one run, and write it down when it has ended."""
+        point = deployment.plan.point
+        folder = self._results.run(turn.method, turn.repeat, point)
         with naming(folder):
-            rows = run_texts(scenario, turn, experiment, display)
+            outcome = run_prompts(deployment, turn, display)
             files = checksums(folder, sorted(filter(is_file, folder.iterdir())))
-        display.judge(turn.method, experiment.verdict.level)
+        display.judge(turn.method, outcome.verdict.level)
         self._note(
             journal.RunEnded(
                 network=network,
-                point=plan.point,
+                point=point,
                 turn=turn,
-                verdict=experiment.verdict,
-                rows=rows,
+                verdict=outcome.verdict,
+                rows=outcome.rows,
                 files=files,
-                seconds=experiment.seconds,
-                unmet=experiment.unmet,
+                seconds=outcome.seconds,
+                unmet=outcome.unmet,
             )
         )
 
@@ -224,19 +211,17 @@ class Runner:
         journal.append(self._results.path, record)
 
 
-def run_texts(
-    scenario: Scenario, turn: RunId, experiment: Experiment, display: Display
-) -> list[Row]:
-    """One run: every prompt by one method; all rows."""
+def run_prompts(deployment: Deployment, turn: RunId, display: Display) -> RunOutcome:
+    """Decode every prompt by one method, in one run."""
+    scenario = deployment.scenario
     (entry,) = (each for each in scenario.methods if each.label == turn.method)
     prompts, document = len(scenario.prompts), scenario.document
-    experiment.begin(entry, turn.repeat)
-    for prompt in range(prompts):
-        display.start(
-            entry.label, prompt, prompts, document.decoding.max_new_tokens * document.devices
-        )
-        display.finish(experiment.decode(entry, turn.repeat, prompt, display))
-    return experiment.end(entry, turn.repeat)
+    tokens = document.decoding.max_new_tokens * document.devices
+    with MethodRun(deployment, entry, turn.repeat) as run:
+        for prompt in range(prompts):
+            display.start(entry.label, prompt, prompts, tokens)
+            display.finish(run.decode(prompt, display))
+        return run.end()
 
 
 def work(results: Results, job: Job, pieces: Iterable[Piece]) -> int:

@@ -12,7 +12,8 @@ from testbed.audit.link_counters import LinkAudit
 from testbed.emulation.sandbox import find_program
 from testbed.errors import TestbedError
 from testbed.experiment import method_run
-from testbed.experiment.method_run import Experiment
+from testbed.experiment.deployment import Deployment
+from testbed.experiment.method_run import MethodRun
 from testbed.experiment.preparation import prepare
 from testbed.pcap.capture_index import books, read_captures
 from testbed.pcap.rounds import rounds
@@ -95,12 +96,12 @@ def verdict_of(folder, **changes):
     scenario = check_scenario({**SYNTHETIC, "methods": ["dssd"], **changes}, "test")
     (point,) = scenario.every_point()
     plan = prepare(point, "relay")
-    with Experiment(scenario, plan, Results.create(folder, "seen")) as running:
-        entry = scenario.methods[0]
-        running.begin(entry, 0)
-        running.decode(entry, 0, 0, Lines())
-        running.end(entry, 0)
-    return running.verdict
+    with (
+        Deployment(scenario, plan, Results.create(folder, "seen")) as deployment,
+        MethodRun(deployment, scenario.methods[0], 0) as running,
+    ):
+        running.decode(0, Lines())
+        return running.end().verdict
 
 
 @inside_sandbox

@@ -19,7 +19,7 @@ import pytest
 from testbed.calibration import preflight
 from testbed.emulation.sandbox import run_in_sandboxes
 from testbed.errors import TestbedError
-from testbed.experiment import job_trial, jobs, launcher, method_run
+from testbed.experiment import deployment, job_trial, jobs, launcher
 from testbed.experiment.jobs import Piece, pack, require_processors, shares, take
 from testbed.experiment.launcher import resume
 from testbed.experiment.preparation import prepare
@@ -121,7 +121,7 @@ def test_links_that_were_not_measured_side_by_side_are_not_taken_for_good(tmp_pa
     monkeypatch.setattr(job_trial, "read_plans", lambda _results: [Mock()])
     monkeypatch.setattr(job_trial, "_PATIENCE", 0.05)
     monkeypatch.setattr(job_trial.clock, "set_dilation", lambda _factor: None)
-    monkeypatch.setattr(method_run, "network_of", lambda *_: nullcontext())
+    monkeypatch.setattr(deployment, "network_of", lambda *_: nullcontext())
     monkeypatch.setattr(preflight, "check_links", lambda _network: [])
     for number in (0, 1):
         told = job_trial._measure(MagicMock(), 0, tmp_path / str(number), 2)

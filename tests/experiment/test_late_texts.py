@@ -6,8 +6,9 @@ from itertools import count
 
 import pytest
 
-from testbed.experiment import method_run
-from testbed.experiment.method_run import Experiment
+from testbed.experiment import decode
+from testbed.experiment.deployment import Deployment
+from testbed.experiment.method_run import MethodRun
 from testbed.experiment.preparation import prepare
 from testbed.results.directory import Results
 from testbed.scenario.load import check_scenario
@@ -32,7 +33,7 @@ def rows_when_late(monkeypatch, folder, late):
     """The rows of two texts, and what was said, where the passes of the times `late` are late."""
     times = count()
     # Asked once for each time that a text is decoded, and once more for its row.
-    monkeypatch.setattr(method_run, "lateness", lambda *_: "late" if next(times) in late else None)
+    monkeypatch.setattr(decode, "lateness", lambda *_: "late" if next(times) in late else None)
     scenario = check_scenario(
         {
             **SYNTHETIC,
@@ -45,10 +46,11 @@ def rows_when_late(monkeypatch, folder, late):
     (point,) = scenario.every_point()
     plan = prepare(point, "relay")
     display = Lines()
-    with Experiment(scenario, plan, Results.create(folder, "late")) as running:
-        entry = scenario.methods[0]
-        running.begin(entry, 0)
-        rows = [row for prompt in (0, 1) for row in running.decode(entry, 0, prompt, display)]
+    with (
+        Deployment(scenario, plan, Results.create(folder, "late")) as deployment,
+        MethodRun(deployment, scenario.methods[0], 0) as running,
+    ):
+        rows = [row for prompt in (0, 1) for row in running.decode(prompt, display)]
     return rows, display.said
 
 

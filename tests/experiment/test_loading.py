@@ -1,6 +1,6 @@
 """How long a node may take to load its model."""
 
-from testbed.experiment.method_run import longest_loading
+from testbed.experiment.deployment import longest_loading
 from testbed.models.spec import HuggingFaceSpec, SyntheticSpec
 
 

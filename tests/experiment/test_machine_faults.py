@@ -137,8 +137,8 @@ def test_whichever_write_fails_what_was_measured_is_kept(
 def test_results_that_are_deleted_meanwhile_are_not_made_again(tmp_path, monkeypatch, capsys):
     fakes = fake_runs(monkeypatch)
 
-    def decode(experiment, *_):
-        shutil.rmtree(experiment._results.path)
+    def decode(running, *_):
+        shutil.rmtree(running.deployment.results.path)
         return [row("dsd")]
 
     monkeypatch.setattr(fakes, "decode", decode)
@@ -156,10 +156,10 @@ def test_no_memory_for_a_run_is_its_failure_and_the_next_one_goes_on(tmp_path, m
     fakes = fake_runs(monkeypatch)
     decode = fakes.decode
 
-    def large(experiment, entry, *rest):
-        if entry.label == "dsd":
+    def large(running, *rest):
+        if running.entry.label == "dsd":
             raise MemoryError
-        return decode(experiment, entry, *rest)
+        return decode(running, *rest)
 
     monkeypatch.setattr(fakes, "decode", large)
     results, code = launcher.launch(scenario(methods=["dsd", "device_only"]), tmp_path)

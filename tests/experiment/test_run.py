@@ -19,7 +19,8 @@ from testbed.calibration.load import busy
 from testbed.emulation.mininet_link import namespace_of
 from testbed.emulation.packet_log import PacketLine
 from testbed.errors import TestbedError
-from testbed.experiment.method_run import Experiment
+from testbed.experiment.deployment import Deployment
+from testbed.experiment.method_run import MethodRun
 from testbed.experiment.preparation import prepare
 from testbed.links.spec import LinkSpec
 from testbed.models.cpu.operators import machine
@@ -157,11 +158,11 @@ def test_a_link_cut_for_two_seconds_does_not_change_the_text(tmp_path, method, t
     (point,) = scenario.every_point()
     plan = prepare(point, "relay")
     results = Results.create(tmp_path, "cut")
-    with Experiment(scenario, plan, results) as experiment:
+    with Deployment(scenario, plan, results) as deployment:
         entry = scenario.methods[0]
-        experiment.begin(entry, 0)
-        (whole,) = experiment.decode(entry, 0, 0, Silent())
-        wire = experiment.network.wires["radio"]
+        with MethodRun(deployment, entry, 0) as running:
+            (whole,) = running.decode(0, Silent())
+        wire = deployment.network.wires["radio"]
         normal = wire.duplex
         cut = check_scenario({**SYNTHETIC, "links": lossy("100%")}, "test").links["radio"]
 
@@ -172,12 +173,11 @@ def test_a_link_cut_for_two_seconds_does_not_change_the_text(tmp_path, method, t
             time.sleep(2)
             wire.change(normal.up, normal.down)
 
-        entry = replace(entry, label="cut")
-        experiment.begin(entry, 0)
-        before = wire.counters().up.received_packets
-        knife = threading.Thread(target=interrupt)
-        knife.start()
-        (hurt,) = experiment.decode(entry, 0, 0, Silent())
+        with MethodRun(deployment, replace(entry, label="cut"), 0) as running:
+            before = wire.counters().up.received_packets
+            knife = threading.Thread(target=interrupt)
+            knife.start()
+            (hurt,) = running.decode(0, Silent())
         knife.join()
     assert hurt.output_sha256 == whole.output_sha256
     assert max(hurt.token_s) > 1.8  # the text stood still while the link was cut
@@ -260,13 +260,14 @@ def test_a_handover_that_fails_ends_the_run(tmp_path):
     scenario = check_scenario({**SYNTHETIC, **changes}, "test")
     (point,) = scenario.every_point()
     plan = prepare(point, "relay")
-    entry = scenario.methods[0]
-    with Experiment(scenario, plan, Results.create(tmp_path, "stuck")) as experiment:
-        experiment.begin(entry, 0)
-        device = namespace_of(experiment.network._host("device"))
+    with (
+        Deployment(scenario, plan, Results.create(tmp_path, "stuck")) as deployment,
+        MethodRun(deployment, scenario.methods[0], 0) as running,
+    ):
+        device = namespace_of(deployment.network._host("device"))
         device.run(["ip", "link", "set", "dev", "device-radio-2", "down"])
         with pytest.raises(TestbedError, match="the handover to radio_2 failed: host device: ip"):
-            experiment.decode(entry, 0, 0, Silent())
+            running.decode(0, Silent())
 
 
 @pytest.mark.emulation

@@ -15,6 +15,7 @@ from testbed.emulation.backend import Choice
 from testbed.errors import TestbedError
 from testbed.experiment import launcher, runner
 from testbed.experiment.jobs import Job, take
+from testbed.experiment.method_run import RunOutcome
 from testbed.results import resume
 from testbed.results.directory import Results
 from testbed.results.verdict import Verdict
@@ -23,7 +24,23 @@ from tests.support.records import row, write_events
 from tests.support.whole_run import SYNTHETIC
 
 
-class FakeExperiment:
+class FakeDeployment:
+    """A network that is none."""
+
+    def __init__(self, scenario, plan, results) -> None:
+        self.scenario, self.plan, self.results = scenario, plan, results
+        self.network = SimpleNamespace(wires={}, state=lambda: {"n": 1})
+        self.before = Verdict()
+
+    def __enter__(self):
+        self.results.log("device", self.plan.point)
+        FakeRun.networks += 1
+        return self
+
+    def __exit__(self, *error) -> None: ...
+
+
+class FakeRun:
     """Writes what a run does."""
 
     broken: frozenset[tuple[str, int]] = frozenset()
@@ -32,40 +49,33 @@ class FakeExperiment:
     """Points, methods and repetitions, as they took place."""
     networks = 0
 
-    def __init__(self, scenario, plan, results) -> None:
-        self._point, self._results = plan.point, results
-        self.network = SimpleNamespace(wires={}, state=lambda: {"n": 1})
-        self.before, self.verdict = Verdict(), Verdict()
-        self.seconds, self.unmet = 1.0, []
+    def __init__(self, deployment, entry, repetition) -> None:
+        self.deployment, self.entry, self._repetition = deployment, entry, repetition
+        self._point, self._rows = deployment.plan.point, []
 
     def __enter__(self):
-        self._results.log("device", self._point)
-        FakeExperiment.networks += 1
+        self._folder = self.deployment.results.run(self.entry.label, self._repetition, self._point)
+        write_events(self._folder / "device.jsonl", "device")
+        FakeRun.ran.append((self._point, self.entry.label, self._repetition))
         return self
 
     def __exit__(self, *error) -> None: ...
 
-    def begin(self, entry, repetition) -> None:
-        self._folder = self._results.run(entry.label, repetition, self._point)
-        write_events(self._folder / "device.jsonl", "device")
-        FakeExperiment.ran.append((self._point, entry.label, repetition))
-        self._rows = []
-
-    def decode(self, entry, repetition, prompt, _display):
-        if (entry.label, repetition) in self.broken:
-            raise TestbedError(f"no answer to {entry.label}")
+    def decode(self, prompt, _display):
+        label, repetition = self.entry.label, self._repetition
+        if (label, repetition) in self.broken:
+            raise TestbedError(f"no answer to {label}")
         with (self._folder / "text.txt").open("a", encoding="utf-8") as file:
             file.write("text\n")
-        self._rows.append(row(entry.label, repeat=repetition, point=self._point, prompt=prompt))
+        self._rows.append(row(label, repeat=repetition, point=self._point, prompt=prompt))
         return self._rows[-1:]
 
-    def end(self, entry, repetition):
-        folder = self._results.run(entry.label, repetition, self._point)
-        (folder / "rounds.json").write_bytes(b"[]")
-        return self._rows
+    def end(self):
+        (self._folder / "rounds.json").write_bytes(b"[]")
+        return RunOutcome(self._rows, Verdict(), seconds=1.0, unmet=[])
 
 
-def fake_runs(monkeypatch, broken=()) -> type[FakeExperiment]:
+def fake_runs(monkeypatch, broken=()) -> type[FakeRun]:
     """Let runs be fakes from now on, of which some are `broken`."""
 
     def in_this_process(commands, _env, stdin):
@@ -75,14 +85,15 @@ def fake_runs(monkeypatch, broken=()) -> type[FakeExperiment]:
 
     now = {"commit": "a", "python": "3", "packages": {}, "kernel": "6", "processor": "x"}
     for name, value in (("broken", frozenset(broken)), ("ran", []), ("networks", 0)):
-        monkeypatch.setattr(FakeExperiment, name, value)
+        monkeypatch.setattr(FakeRun, name, value)
     monkeypatch.setattr(launcher, "run_in_sandboxes", in_this_process)
     monkeypatch.setattr(launcher, "check_sandbox", lambda: None)
     monkeypatch.setattr(launcher, "choose_backend", lambda *_: Choice("relay"))
-    monkeypatch.setattr(runner, "Experiment", FakeExperiment)
+    monkeypatch.setattr(runner, "Deployment", FakeDeployment)
+    monkeypatch.setattr(runner, "MethodRun", FakeRun)
     for module in (runner, resume):
         monkeypatch.setattr(module, "describe_environment", lambda: now)
-    return FakeExperiment
+    return FakeRun
 
 
 def scenario(**changes) -> Scenario:

@@ -1,1 +1,1 @@
-"""Everything that can make a run suspect or invalid, each check with its limit."""
+"""Everything that can make a run suspect or invalid: what is watched, and the checks on it."""

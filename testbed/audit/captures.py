@@ -8,8 +8,7 @@ what the link let out, and every byte must have a use; see testbed.pcap.byte_led
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from itertools import accumulate
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from testbed.audit.link_counters import CounterSnapshot
+from testbed.audit.link_packets import CounterSnapshot
 from testbed.emulation.network import Network
 from testbed.emulation.wire import DirectionCounters
 from testbed.pcap.byte_ledger import Book, Ledger
@@ -146,33 +145,16 @@ class CapturedDirection:
                 )
 
 
-def judge_captures(
-    seen: Mapping[str, Mapping[str, CapturedDirection]],
-    counted: GenerationCounters,
-    firsts: Collection[str],
-) -> tuple[list[Entry], list[str]]:
-    """What the bytes of all links were for, and why these figures are not to be believed.
-
-    `firsts` are the links that devices' messages go over first, one of them each.
-    """
-    entries, reasons = [], []
-    messages: Counter[str] = Counter()
-    for link, directions in seen.items():
-        for direction, each in directions.items():
-            entry = each.entry(counted, link, direction)
-            entries.append(entry)
-            where = f"link {link} {direction}"
-            reasons += [f"{where}: {found}" for found in each.differences(counted, link, direction)]
-            if entry.unaccounted:
-                reasons.append(f"{where}: {entry.unaccounted} B have no use")
-            if link in firsts:
-                messages[direction] += entry.uses.messages + entry.uses.payload
-    for direction, size in (counted.messages or {}).items():
-        if messages[direction] != size:
-            reasons.append(
-                f"{messages[direction]} B of messages captured {direction}, {size} by the nodes"
-            )
-    return entries, reasons
+def ledger(
+    captured: Mapping[str, Mapping[str, CapturedDirection]], counted: Sequence[GenerationCounters]
+) -> list[Entry]:
+    """Return what the bytes of all links were for, prompt by prompt."""
+    return [
+        each.entry(prompt, link, direction)
+        for prompt in counted
+        for link, directions in captured.items()
+        for direction, each in directions.items()
+    ]
 
 
 class Series:

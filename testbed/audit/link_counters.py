@@ -1,41 +1,23 @@
-"""Counting what crossed the links while a text was decoded, or several at the same time, and
-whether the books balance."""
+"""Counting what crossed the links while a text was decoded, or several at the same time."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 
 from testbed import clock
+from testbed.audit.link_packets import CounterSnapshot, LinkPackets, SharedLinkPackets, both
 from testbed.emulation.namespace import InterfaceCounters
 from testbed.emulation.network import Network
 from testbed.emulation.topology import LinkDeclaration
-from testbed.emulation.wire import DirectionCounters, WireCounters
-from testbed.events import Event
-from testbed.protocol.control import Result
+from testbed.emulation.wire import WireCounters
 from testbed.results.rows import WireBytes
-from testbed.results.verdict import Verdict
 
-LATE = 5e-3
-"""Seconds: a relay whose packets leave later than this in 1 % of cases is suspect."""
 _STILL = 0.1  # seconds without a packet
 _PATIENCE = 5.0  # seconds to wait for that, beside what the links are asked to do
 
 
-@dataclass(frozen=True)
-class CounterSnapshot:
-    """The counters of all links, and the ns of testbed.clock between which they were read.
-
-    A frame that was captured meanwhile may be in them or not.
-    """
-
-    since: int
-    until: int
-    wires: dict[str, WireCounters]
-
-
 class LinkAudit:
-    """Takes the links' counters before and after a text and compares all sources.
+    """Takes the links' counters before and after a text, from all sources.
 
     links: the shaped ones.
     plain: those without a wire, from a device to a host that only forwards.
@@ -65,7 +47,7 @@ class LinkAudit:
             time.sleep(_STILL)
             after = self._take()
             queued = [
-                direction.queued_packets for wire in after.values() for direction in _ways(wire)
+                direction.queued_packets for wire in after.values() for direction in both(wire)
             ]
             if not any(queued) and _packets(before) == _packets(after):
                 return
@@ -86,55 +68,17 @@ class LinkAudit:
         after = self._take_plain()
         return {name: _carried(self._plain_before[name], end) for name, end in after.items()}
 
-    def judge(self, verdict: Verdict) -> None:
-        """Check the links' books as of now: nothing lost that no model dropped, nothing late."""
-        for link in self._links:
-            counters, sent, arrived = self._both_ends(link.name)
-            for name, direction, packets, got in zip(
-                ("up", "down"), _ways(counters), sent, arrived, strict=True
-            ):
-                where = f"link {link.name} {name}"
-                known = (
-                    direction.forwarded_packets
-                    + direction.dropped_packets
-                    + direction.queued_packets
-                )
-                entered = direction.received_packets + direction.duplicated_packets
-                if entered != known:
-                    verdict.add("invalid", f"{where}: {entered} packets in, {known} accounted for")
-                if direction.received_packets != packets:
-                    verdict.add(
-                        "invalid",
-                        f"{where}: {packets} packets sent, "
-                        f"{direction.received_packets} reached the wire",
-                    )
-                if direction.forwarded_packets != got:
-                    verdict.add(
-                        "invalid",
-                        f"{where}: {direction.forwarded_packets} packets left the wire, "
-                        f"{got} arrived",
-                    )
-                if direction.socket_drops:
-                    verdict.add(
-                        "invalid", f"{where}: the relay missed {direction.socket_drops} packets"
-                    )
-                if direction.lateness and direction.lateness.p99 > LATE:
-                    verdict.add(
-                        "suspect",
-                        f"{where}: 1 % of packets left over {direction.lateness.p99 * 1e3:.1f} ms "
-                        f"late (limit {LATE * 1e3:g} ms): this machine is too busy",
-                    )
-        for link in self._shared:
-            (came, taken_in), (let_out, went_on) = self._both_sides(link)
-            where = f"{link.node1}, before link {link.name}"
-            if came != taken_in:
-                verdict.add(
-                    "invalid", f"{where} up: {came} packets came from devices, {taken_in} went in"
-                )
-            if let_out != went_on:
-                verdict.add(
-                    "invalid", f"{where} down: {let_out} packets came out, {went_on} went on"
-                )
+    def packets(self) -> list[LinkPackets]:
+        """Return what went into each shaped link and came out of it, since it was built."""
+        return [LinkPackets(link.name, *self._both_ends(link.name)) for link in self._links]
+
+    def cells(self) -> list[SharedLinkPackets]:
+        """Return what crossed the hosts where plain links meet a shaped one, since `start`."""
+        return [
+            SharedLinkPackets(link.node1, link.name, *up, *down)
+            for link in self._shared
+            for up, down in [self._both_sides(link)]
+        ]
 
     def _both_sides(self, link: LinkDeclaration) -> tuple[tuple[int, int], tuple[int, int]]:
         """Packets since `start` before and behind the host where plain links meet a shared one.
@@ -170,7 +114,7 @@ class LinkAudit:
             first, second = self._network.end_counters(link)
             sent = (first.tx_packets, second.tx_packets)
             arrived = (second.rx_packets, first.rx_packets)
-            directions = _ways(counters)
+            directions = both(counters)
             if sent == tuple(
                 direction.received_packets for direction in directions
             ) and arrived == tuple(direction.forwarded_packets for direction in directions):
@@ -191,26 +135,8 @@ class LinkAudit:
         return {link.name: self._network.wires[link.name].counters() for link in self._links}
 
 
-def judge_messages(
-    result: Result, verifier: list[Event], verdict: Verdict, device: str = "the device"
-) -> None:
-    """Compare what the verifier says it sent with what the device says it received.
-
-    Only while the line held: what is lost with a broken line is sent again.
-    """
-    sent = sum(event["bytes"] for event in verifier if event["event"] == "send")
-    if not result.resends and sent != result.down_bytes:
-        verdict.add(
-            "invalid", f"the verifier sent {sent} B of messages, {device} got {result.down_bytes}"
-        )
-
-
-def _ways(wire: WireCounters) -> tuple[DirectionCounters, DirectionCounters]:
-    return wire.up, wire.down
-
-
 def _packets(wires: dict[str, WireCounters]) -> list[int]:
-    return [direction.received_packets for wire in wires.values() for direction in _ways(wire)]
+    return [direction.received_packets for wire in wires.values() for direction in both(wire)]
 
 
 def _difference(before: WireCounters, after: WireCounters) -> WireBytes:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from testbed.audit.checks.packet_conservation import discrepancies
 from testbed.audit.link_counters import LinkAudit
 from testbed.calibration.bursts import measure_bursts
 from testbed.calibration.changes import measure_changes
@@ -26,7 +27,6 @@ from testbed.links.gilbert_elliott import as_chain
 from testbed.links.loss_trace import LossTrace
 from testbed.links.mahimahi_trace import DeliveryTrace
 from testbed.results.link_check import Check
-from testbed.results.verdict import Verdict
 
 TRACE_SECONDS = 30.0
 """How much of a Mahimahi trace is replayed."""
@@ -121,9 +121,7 @@ def _books(stage: LinkBench) -> Check:
     stage.inversions = before  # judged above, and reordering may be asked for
     accountant = LinkAudit(stage.network, [stage.link], [])
     accountant.settle()
-    verdict = Verdict()
-    accountant.judge(verdict)
-    wrong = verdict.reasons if verdict.level == "invalid" else []
+    wrong = list(discrepancies(accountant.packets()))
     counters = stage.wire.counters()
     packets = counters.up.received_packets + counters.down.received_packets
     return stage.judge(

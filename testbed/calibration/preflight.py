@@ -12,6 +12,8 @@ from functools import partial
 
 import numpy as np
 
+from testbed.audit.checks.link_mismatch import LinkMismatch
+from testbed.audit.evidence import NetworkEvidence
 from testbed.calibration.bursts import burst_times
 from testbed.calibration.course import Course
 from testbed.calibration.link_bench import DIRECTIONS, LinkBench, retry_failed_checks
@@ -23,17 +25,7 @@ from testbed.host.realtime import realtime_priority
 from testbed.links.jitter import as_jitter
 from testbed.links.queue import as_queue
 from testbed.links.spec import LinkSpec
-from testbed.results.link_check import (
-    Check,
-    burst_tolerance,
-    format_limits,
-    format_value,
-    tolerance,
-)
-from testbed.results.verdict import Level
-
-LATE = 5e-3
-"""Seconds beyond a limit that a busy machine explains; more, and the link is not what was asked."""
+from testbed.results.link_check import Check, burst_tolerance, tolerance
 
 _BURST = 6  # packets
 _BURSTS = 3
@@ -51,9 +43,8 @@ def check_links(network: Network) -> list[Check]:
         for link in network.declared:
             with LinkBench(network, link) as stage, _as_runs_begin(stage):
                 checks += retry_failed_checks(partial(check_link, stage))
-    for check in checks:
-        if severity(check) == "invalid":
-            raise TestbedError(why(check))
+    for reason in LinkMismatch().judge(NetworkEvidence(checks)):
+        raise TestbedError(reason)
     return checks
 
 
@@ -98,31 +89,6 @@ def check_link(stage: LinkBench) -> list[Check]:
         for direction in DIRECTIONS
         if needed[direction] is None
     ]
-
-
-def severity(check: Check) -> Level:
-    """What a check does to the verdict of a run."""
-    if check.outcome != "failed":
-        return "valid"
-    assert check.measured is not None
-    late = check.unit == "s" and check.high is not None and check.high < check.measured
-    return "suspect" if late and check.measured <= (check.high or 0.0) + LATE else "invalid"
-
-
-def why(check: Check) -> str:
-    """What is wrong, in a sentence."""
-    explained = " (a busy machine explains so little)" if severity(check) == "suspect" else ""
-    measured = format_value(check.measured, check.unit)
-    return (
-        f"link {check.link} {check.direction}: {check.name} was {measured} "
-        f"before the run, where {_asked(check)} was asked{explained}"
-    )
-
-
-def _asked(check: Check) -> str:
-    if check.requested is None or check.unit == "packets":
-        return format_limits(check)
-    return f"{format_value(check.requested, check.unit)} {format_limits(check)}"
 
 
 def _delay(stage: LinkBench, direction: str, probe: Probe) -> Check:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from testbed import clock
-from testbed.audit.cpu_contention import Processors
+from testbed.audit.checks.pacing import late_nodes
+from testbed.audit.cpu_samples import Processors
+from testbed.audit.evidence import PacedNode
 from testbed.audit.link_counters import LinkAudit
-from testbed.audit.pacing import lateness
 from testbed.events import Event, events_by_stream
 from testbed.experiment.deployment import Deployment
 from testbed.experiment.live_display import Display
@@ -60,7 +61,7 @@ class Decoder:
             began = clock.now_ns()
             results = self._decode(prompt, display)
             generations = list(self._generations(prompt, results, since=began))
-            late = [reason for each in generations for reason in self.lateness(each)]
+            late = [reason for each in generations for reason in late_nodes(self.paced(each))]
             if not late or self._deployment.too_slow:
                 break
             if again < _AGAIN:
@@ -68,15 +69,14 @@ class Decoder:
         self._deployment.too_slow = bool(late)
         return generations, again
 
-    def lateness(self, generation: Generation) -> list[str]:
-        """Return why a generation is invalid, by how long passes took."""
+    def paced(self, generation: Generation) -> list[PacedNode]:
+        """Return the nodes that were to keep a pace, with their events of a generation."""
         scenario = self._deployment.scenario
         nodes: dict[Role, tuple[str, list[Event]]] = {
             "draft": (generation.device, generation.events),
             "target": (scenario.document.verifier, generation.answers),
         }
-        each = (lateness(*nodes[role], pace) for role, pace in scenario.paces.items())
-        return [reason for reason in each if reason]
+        return [PacedNode(*nodes[role], pace) for role, pace in scenario.paces.items()]
 
     def _decode(self, prompt: int, display: Display) -> dict[str, Result]:
         """Decode a prompt once; return the result of each device."""

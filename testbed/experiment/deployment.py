@@ -10,7 +10,9 @@ from pathlib import Path
 import msgspec
 
 from testbed import clock
-from testbed.calibration.preflight import check_links, severity, why
+from testbed.audit.base import judge
+from testbed.audit.evidence import NetworkEvidence
+from testbed.calibration.preflight import check_links
 from testbed.emulation.network import Network
 from testbed.emulation.topology import load_topology
 from testbed.experiment.node_process import NodeProcess, checked, receive_any
@@ -62,10 +64,9 @@ class Deployment:
             clock.set_dilation(self.scenario.document.time_dilation)
             stack.enter_context(self.network)
             # While nothing else uses the processors.
-            self.before.links = check_links(self.network)
-            for check in self.before.links:
-                if severity(check) != "valid":
-                    self.before.add(severity(check), why(check))
+            links = check_links(self.network)
+            self.before = judge(NetworkEvidence(links))
+            self.before.links = links
             self._start_nodes(stack)
             self._stack = stack.pop_all()
         return self

@@ -70,7 +70,9 @@ def _try(results: Results, jobs: int) -> list[str]:
 def _measure(results: Results, point: int, mine: Path, jobs: int) -> list[str]:
     """What is wrong with the links of one point, while as many others measure theirs."""
     # Slow to import, and the launcher, which imports this module, needs none of it.
-    from testbed.calibration.preflight import check_links, severity, why  # noqa: PLC0415
+    from testbed.audit.base import judge  # noqa: PLC0415
+    from testbed.audit.evidence import NetworkEvidence  # noqa: PLC0415
+    from testbed.calibration.preflight import check_links  # noqa: PLC0415
     from testbed.experiment.deployment import network_of  # noqa: PLC0415
 
     whole = check_scenario(results.scenario(), str(results.path / "scenario.yaml"))
@@ -86,7 +88,7 @@ def _measure(results: Results, point: int, mine: Path, jobs: int) -> list[str]:
             if time.monotonic() > deadline:
                 return [f"{there} of {jobs} networks were built within {patience:.0f} s"]
             time.sleep(_PAUSE)
-        return [why(check) for check in check_links(network) if severity(check) != "valid"]
+        return judge(NetworkEvidence(check_links(network))).reasons
 
 
 def main() -> None:

@@ -10,20 +10,15 @@ import msgspec
 
 from testbed import clock
 from testbed.analysis.summary import summarise
-from testbed.audit.captures import Captures, GenerationCounters, judge_captures
-from testbed.audit.change_lateness import (
-    judge_changes,
-    judge_handovers,
-    write_changes,
-    write_handovers,
-)
-from testbed.audit.link_counters import judge_messages
-from testbed.audit.packet_logs import judge_packets
+from testbed.audit.base import judge
+from testbed.audit.captures import Captures, GenerationCounters, ledger
+from testbed.audit.evidence import GenerationEvidence, RunEvidence
 from testbed.experiment.decode import Decoder, Generation
 from testbed.experiment.deployment import Deployment
+from testbed.experiment.link_changes import end_handovers, end_links
 from testbed.experiment.live_display import Display
 from testbed.experiment.node_process import checked
-from testbed.experiment.rounds import Captured, time_rounds
+from testbed.experiment.rounds import time_rounds
 from testbed.links.unmet import unmet
 from testbed.protocol.control import Begin, Ready
 from testbed.results.rows import Row
@@ -55,7 +50,6 @@ class MethodRun:
         self._deployment = deployment
         self._folder: Path = deployment.results.run(entry.label, repetition, deployment.plan.point)
         self._decoder = Decoder(deployment, entry, repetition, self._folder)
-        self._verdict = Verdict()
         self._counted: list[GenerationCounters] = []
         """Of each prompt, in their order."""
         self._decoded: list[tuple[Row, Generation]] = []
@@ -102,109 +96,107 @@ class MethodRun:
 
         All that it wrote is whole then, and its rows know how long their rounds took, and for what.
         """
-        scenario, network = self._deployment.scenario, self._deployment.network
-        folder = self._folder
-        ended = clock.now()
-        seconds = ended - self._began
-        began = {name: wire.began() for name, wire in network.wires.items()}
-        not_met = unmet(
+        ended, folder = clock.now(), self._folder
+        not_met = self._unmet(ended)
+        changes = end_links(self._deployment.network, folder)
+        handovers = end_handovers(
+            self._deployment.network, self._deployment.scenario.handovers, folder
+        )
+        captured = self._captures.stop()
+        entries = ledger(captured, self._counted)
+        if captured:
+            (folder / "ledger.json").write_bytes(msgspec.json.encode(entries))
+        verdict = judge(
+            RunEvidence(
+                folder=folder.name,
+                packet_logs=sorted(folder.glob("packets.*.jsonl.gz")),
+                changes=changes,
+                handovers=handovers,
+                captured=captured,
+                counted=self._counted,
+                ledger=entries,
+                first_links=self._deployment.routes.first_links(),
+            )
+        )
+        time_rounds(folder / "rounds.json", self._deployment, self._decoded, captured)
+        rows = [row for row, _ in self._decoded]
+        return RunOutcome(rows, verdict, ended - self._began, not_met)
+
+    def _unmet(self, ended: float) -> list[str]:
+        """Return what links were asked to do that they did not meet up to `ended`."""
+        scenario = self._deployment.scenario
+        began = {name: wire.began() for name, wire in self._deployment.network.wires.items()}
+        return unmet(
             scenario.links,
             scenario.schedules,
             scenario.handovers,
-            seconds,
+            ended - self._began,
             {name: None if time is None else ended - time for name, time in began.items()},
         )
-        for name, wire in network.wires.items():
-            wire.check()  # it may have failed since the last text
-            wire.end_logs()
-            applied = wire.applied()
-            if applied:
-                write_changes(folder / f"changes.{name}.jsonl", applied)
-            for reason in judge_changes(name, applied):
-                self._verdict.add("suspect", f"{folder.name}: {reason}")
-        network.handovers.end()
-        made = list(zip(scenario.handovers, network.handovers.applied(), strict=False))
-        if made:
-            write_handovers(folder / "handovers.jsonl", made)
-        for reason in judge_handovers([applied for _, applied in made]):
-            self._verdict.add("suspect", f"{folder.name}: {reason}")
-        for log in sorted(folder.glob("packets.*.jsonl.gz")):
-            for reason in judge_packets(log):
-                self._verdict.add("invalid", f"{folder.name}: {reason}")
-        captured = self._captures.stop()
-        if captured:
-            self._judge_captures(captured)
-        time_rounds(folder / "rounds.json", self._deployment, self._decoded, captured)
-        rows = [row for row, _ in self._decoded]
-        return RunOutcome(rows, self._verdict, seconds, not_met)
 
-    def _judge_captures(self, captured: Captured) -> None:
-        """Write down what all bytes were for, and compare with what links and nodes counted."""
-        routes = self._deployment.routes
-        firsts = {link for device in routes.own_links for link in routes.first_shaped(device)}
-        entries = []
-        for counted in self._counted:
-            mine, reasons = judge_captures(captured, counted, firsts)
-            entries += mine
-            for reason in reasons:
-                self._verdict.add(
-                    "invalid", f"{self._folder.name} prompt {counted.prompt + 1}: {reason}"
-                )
-        (self._folder / "ledger.json").write_bytes(msgspec.json.encode(entries))
-
-    def _rows(self, prompt: int, texts: list[Generation], again: int) -> list[Row]:
+    def _rows(self, prompt: int, generations: list[Generation], again: int) -> list[Row]:
         """Return the rows of generations decoded together, which share the links' counters."""
         counters, routes = self._decoder.links, self._deployment.routes
         after = counters.read()
         links, plain = counters.totals(after), counters.plain_totals()
-        each = [text.result for text in texts]
-        messages = {
-            "up": sum(result.up_bytes for result in each),
-            "down": sum(result.down_bytes for result in each),
-        }
-        # Then bytes may have gone over two links, or twice over one.
-        twice = self._deployment.scenario.handovers or any(result.resends for result in each)
-        self._counted.append(
-            GenerationCounters(prompt, counters.before, after, None if twice else messages)
-        )
-        shared = Verdict()
-        counters.judge(shared)
-        self._decoder.processors.judge(shared)
+        messages = self._messages(generations)
+        self._counted.append(GenerationCounters(prompt, counters.before, after, messages))
+        packets, cells = counters.packets(), counters.cells()
         rows = []
-        for text in texts:
-            name, own = text.device, routes.own_links[text.device]
-            verdict = Verdict(shared.level, list(shared.reasons))
-            alone = [name] if routes.plain else []
-            judge_messages(text.result, text.answers, verdict, *alone)
-            for reason in self._decoder.lateness(text):
-                verdict.add("invalid", reason)
-            self._write_text(prompt, text)
+        for each in generations:
+            own = routes.own_links[each.device]
+            verdict = judge(
+                GenerationEvidence(
+                    device=each.device,
+                    alone=not routes.plain,
+                    result=each.result,
+                    answers=each.answers,
+                    paced=self._decoder.paced(each),
+                    links=packets,
+                    cells=cells,
+                    cpu=self._decoder.processors.use(),
+                )
+            )
+            self._write_text(prompt, each)
             row = summarise(
                 label=self.entry.label,
                 point=self._deployment.plan.point,
                 repetition=self.repetition,
                 prompt=prompt,
-                name=name,
-                result=text.result,
-                device=text.events,
-                verifier=text.answers,
+                name=each.device,
+                result=each.result,
+                device=each.events,
+                verifier=each.answers,
                 links={**{k: v for k, v in plain.items() if k in own}, **links},
                 own_links=own,
-                route=routes.route(name),
+                route=routes.route(each.device),
                 time_dilation=clock.dilation(),
                 again=again,
                 verdict=verdict.level,
                 reasons=verdict.reasons,
             )
             rows.append(row)
-            self._decoded.append((row, text))
+            self._decoded.append((row, each))
         return rows
 
-    def _write_text(self, prompt: int, text: Generation) -> None:
+    def _messages(self, generations: list[Generation]) -> dict[str, int] | None:
+        """Return the bytes of all messages, by direction.
+
+        None where bytes may have gone over two links, or twice over one.
+        """
+        results = [each.result for each in generations]
+        if self._deployment.scenario.handovers or any(each.resends for each in results):
+            return None
+        return {
+            "up": sum(each.up_bytes for each in results),
+            "down": sum(each.down_bytes for each in results),
+        }
+
+    def _write_text(self, prompt: int, generation: Generation) -> None:
         alone = len(self._deployment.routes.own_links) == 1
-        name = "text.txt" if alone else f"text.{text.device}.txt"
+        name = "text.txt" if alone else f"text.{generation.device}.txt"
         with (self._folder / name).open("a", encoding="utf-8") as file:
             file.write(
                 f"--- prompt {prompt + 1}\n{self._deployment.scenario.prompts[prompt]}"
-                f"\n--- {self.entry.label}\n{text.result.text}\n\n"
+                f"\n--- {self.entry.label}\n{generation.result.text}\n\n"
             )

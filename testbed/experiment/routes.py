@@ -46,6 +46,10 @@ class Routes:
         starts = {device, *(link.node2 for link in self.plain if link.name in own)}
         return [link.name for link in self.links if link.node1 in starts]
 
+    def first_links(self) -> set[str]:
+        """Return the shaped links that messages of any device may go over first."""
+        return {link for device in self.own_links for link in self.first_shaped(device)}
+
     def _shaped_way(self, device: str) -> list[str]:
         verifier = self._scenario.document.verifier
         names = links_between([*self.links, *self.plain], device, verifier)

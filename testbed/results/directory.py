@@ -41,7 +41,7 @@ _PLACERS: dict[str, Callable[[Any, Callable[[str], str]], Any]] = {
 """What replaces the paths of files in each section of a scenario that has some."""
 
 _NO_EVENTS = ("changes.*.jsonl", "handovers.jsonl")
-"""Files beside those of the nodes, about links; see testbed.audit.change_lateness."""
+"""Files beside those of the nodes, about links; see testbed.audit.change_records."""
 
 
 class FailedRun(msgspec.Struct, kw_only=True):

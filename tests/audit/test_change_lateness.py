@@ -2,24 +2,30 @@
 
 import json
 
-from testbed.audit.change_lateness import (
-    judge_changes,
-    judge_handovers,
-    write_changes,
-    write_handovers,
-)
+from testbed.audit.change_records import write_changes, write_handovers
+from testbed.audit.checks.change_lateness import ChangeLateness
+from testbed.audit.checks.handover_lateness import HandoverLateness
 from testbed.emulation.player import Applied
 from testbed.links.handovers import Handover
+from tests.support.evidence import run_evidence
+
+
+def judged(check, **evidence) -> list[str]:
+    return list(check().judge(run_evidence(**evidence)))
+
 
 ON_TIME, LATE = Applied(5.0, 5.002), Applied(9.0, 9.0123)
 
 
 def test_what_is_late_is_said():
-    assert judge_changes("radio", [ON_TIME]) == judge_handovers([ON_TIME]) == []
-    assert judge_changes("radio", []) == judge_handovers([]) == []
-    late = "came over 12.3 ms late (limit 10 ms)"
-    assert judge_changes("radio", [ON_TIME, LATE]) == [f"link radio: 1 % of its changes {late}"]
-    assert judge_handovers([ON_TIME, LATE]) == [f"1 % of the handovers {late}"]
+    for applied in ([], [ON_TIME]):
+        assert judged(ChangeLateness, changes={"radio": applied}) == []
+        assert judged(HandoverLateness, handovers=applied) == []
+    both, late = [ON_TIME, LATE], "came over 12.3 ms late (limit 10 ms)"
+    assert judged(ChangeLateness, changes={"backhaul": [ON_TIME], "radio": both}) == [
+        f"dsd-0: link radio: 1 % of its changes {late}"
+    ]
+    assert judged(HandoverLateness, handovers=both) == [f"dsd-0: 1 % of the handovers {late}"]
 
 
 def test_what_was_made_is_written(tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from testbed.audit.pacing import lateness
+from testbed.audit.checks.pacing import lateness
 from testbed.models.compute.pace import Pace
 
 PACE = Pace(per_pass=20e-3, per_token=1e-3)

@@ -7,7 +7,8 @@ import re
 import msgspec
 import pytest
 
-from testbed.audit.packet_logs import judge_packets, read_packets
+from testbed.audit.checks.packet_logs import judge_packets
+from testbed.audit.packet_logs import read_packets
 from testbed.emulation import packet_log
 from testbed.emulation.packet_log import End, Header, PacketLine, PacketLog
 from testbed.errors import TestbedError

@@ -5,12 +5,13 @@ from dataclasses import replace
 
 import pytest
 
+from testbed.audit.measured_links import severity
 from testbed.calibration.bursts import measure_bursts
 from testbed.calibration.changes import measure_changes
 from testbed.calibration.delay import measure_delay
 from testbed.calibration.link_bench import LinkBench, retry_failed_checks
 from testbed.calibration.loss import measure_loss, measure_others
-from testbed.calibration.preflight import check_link, severity
+from testbed.calibration.preflight import check_link
 from testbed.calibration.rate import measure_rate
 from testbed.calibration.repeatability import measure_repeats
 from testbed.emulation.network import Network

@@ -5,8 +5,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from testbed.audit.measured_links import LATE, severity, why
 from testbed.calibration import link_bench, preflight
-from testbed.calibration.preflight import LATE, check_links, severity, why
+from testbed.calibration.preflight import check_links
 from testbed.calibration.sending import probe_gap, probes_needed
 from testbed.errors import TestbedError
 from testbed.links.gilbert_elliott import GilbertElliott

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from mininet.topo import Topo
 
-from testbed.calibration.preflight import check_links, severity
+from testbed.audit.measured_links import severity
+from testbed.calibration.preflight import check_links
 from testbed.emulation import mininet_link
 from testbed.emulation.network import Network
 from testbed.emulation.topology import load_topology, topology_links

@@ -8,8 +8,9 @@ import pytest
 
 from testbed import clock
 from testbed.audit import link_counters
+from testbed.audit.checks.packet_logs import judge_packets
 from testbed.audit.link_counters import LinkAudit
-from testbed.audit.packet_logs import judge_packets, read_packets
+from testbed.audit.packet_logs import read_packets
 from testbed.emulation import relay, relay_wire
 from testbed.emulation.relay_direction import Direction
 from testbed.emulation.relay_wire import RelayWire

@@ -6,7 +6,7 @@ from itertools import count
 
 import pytest
 
-from testbed.experiment import decode
+from testbed.audit.checks import pacing
 from testbed.experiment.deployment import Deployment
 from testbed.experiment.method_run import MethodRun
 from testbed.experiment.preparation import prepare
@@ -33,7 +33,7 @@ def rows_when_late(monkeypatch, folder, late):
     """The rows of two texts, and what was said, where the passes of the times `late` are late."""
     times = count()
     # Asked once for each time that a text is decoded, and once more for its row.
-    monkeypatch.setattr(decode, "lateness", lambda *_: "late" if next(times) in late else None)
+    monkeypatch.setattr(pacing, "lateness", lambda *_: "late" if next(times) in late else None)
     scenario = check_scenario(
         {
             **SYNTHETIC,

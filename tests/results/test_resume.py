@@ -11,7 +11,7 @@ import time
 import msgspec
 import pytest
 
-from testbed.audit.packet_logs import judge_packets
+from testbed.audit.checks.packet_logs import judge_packets
 from testbed.errors import TestbedError
 from testbed.experiment import launcher as again
 from testbed.experiment.launcher import launch

@@ -17,7 +17,7 @@ class Passes:
     """Reads a text as its CachedReader does; every pass becomes a `forward` span in the trace.
 
     With a pace, no pass ends before its time. One that ends later is late, and the trace tells: see
-    testbed.audit.pacing.
+    testbed.audit.checks.pacing.
     """
 
     def __init__(self, reader: CachedReader, trace: Tracer, stream: str, pace: Pace | None) -> None:

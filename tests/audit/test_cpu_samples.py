@@ -6,20 +6,22 @@ import time
 
 import pytest
 
-from testbed.audit import cpu_contention
-from testbed.audit.cpu_contention import Processors
+from testbed.audit import cpu_samples
+from testbed.audit.base import judge
+from testbed.audit.cpu_samples import Processors
 from testbed.results.verdict import Verdict
+from tests.support.evidence import generation_evidence
 
 
 @pytest.fixture
 def machine(monkeypatch):
     """Says how long threads have waited, and what used the processors."""
     state = {"waited": {"1": 0.0, "2": 0.0}, "busy": 50.0, "here": 9.0, "stolen": 0.0, "now": 0.0}
-    monkeypatch.setattr(cpu_contention, "waited", lambda _pid: dict(state["waited"]))
-    monkeypatch.setattr(cpu_contention, "used", lambda _cores: (state["busy"], state["stolen"]))
-    monkeypatch.setattr(cpu_contention, "used_here", lambda: state["here"])
-    monkeypatch.setattr(cpu_contention.time, "monotonic", lambda: state["now"])
-    monkeypatch.setattr(cpu_contention.os, "sched_getaffinity", lambda _pid: {0, 3})
+    monkeypatch.setattr(cpu_samples, "waited", lambda _pid: dict(state["waited"]))
+    monkeypatch.setattr(cpu_samples, "used", lambda _cores: (state["busy"], state["stolen"]))
+    monkeypatch.setattr(cpu_samples, "used_here", lambda: state["here"])
+    monkeypatch.setattr(cpu_samples.time, "monotonic", lambda: state["now"])
+    monkeypatch.setattr(cpu_samples.os, "sched_getaffinity", lambda _pid: {0, 3})
     return state
 
 
@@ -32,9 +34,7 @@ def judged(machine, *, waited=0.0, busy=0.0, here=0.0, stolen=0.0, seconds=10.0)
     watch.stop()
     machine["waited"]["2"] += 100  # after the text
     machine["busy"] += 100
-    verdict = Verdict()
-    watch.judge(verdict)
-    return verdict
+    return judge(generation_evidence(cpu=watch.use()))
 
 
 def test_a_thread_may_wait_a_tenth_of_the_time(machine):
@@ -70,8 +70,7 @@ def test_a_kernel_that_does_not_tell_makes_it_suspect(machine):
     machine["waited"].clear()
     watch = Processors({"device": 7})
     watch.stop()
-    verdict = Verdict()
-    watch.judge(verdict)
+    verdict = judge(generation_evidence(cpu=watch.use()))
     assert verdict.reasons == ["device: this kernel does not tell how long it waited"]
 
 
@@ -80,8 +79,8 @@ def test_only_our_own_processors_count(tmp_path, monkeypatch):
         "cpu  9 9 9 9 9 9 9 9 0 0\ncpu0 1 2 3 900 800 70 60 5 0 0\ncpu1 7 7 7 7 7 7 7 7 0 0\n"
         "cpu3 10 20 30 0 0 0 0 50 0 0\nintr 1\n"
     )
-    monkeypatch.setattr(cpu_contention, "_PROC", tmp_path)
-    assert cpu_contention.used({0, 3}) == pytest.approx((0.66, 0.55))
+    monkeypatch.setattr(cpu_samples, "_PROC", tmp_path)
+    assert cpu_samples.used({0, 3}) == pytest.approx((0.66, 0.55))
 
 
 def test_the_dead_count_with_their_parents(tmp_path, monkeypatch):
@@ -91,9 +90,9 @@ def test_the_dead_count_with_their_parents(tmp_path, monkeypatch):
         (tmp_path / str(pid) / "stat").write_text(f"{pid} ({name}) {fields}")
     (tmp_path / "333").mkdir()  # just ended
     (tmp_path / "uptime").touch()
-    monkeypatch.setattr(cpu_contention, "_PROC", tmp_path)
+    monkeypatch.setattr(cpu_samples, "_PROC", tmp_path)
     # proc(5): fields 14 to 17 are utime, stime, cutime and cstime.
-    assert cpu_contention.used_here() == pytest.approx(2 * (14 + 15 + 16 + 17) / 100)
+    assert cpu_samples.used_here() == pytest.approx(2 * (14 + 15 + 16 + 17) / 100)
 
 
 def test_a_process_that_shares_its_processor_waits():
@@ -101,9 +100,9 @@ def test_a_process_that_shares_its_processor_waits():
     both = [subprocess.Popen([sys.executable, "-c", program]) for _ in range(2)]
     try:
         time.sleep(0.3)
-        before = max(cpu_contention.waited(both[0].pid).values())
+        before = max(cpu_samples.waited(both[0].pid).values())
         time.sleep(1.0)
-        assert 0.2 < max(cpu_contention.waited(both[0].pid).values()) - before < 1.0
+        assert 0.2 < max(cpu_samples.waited(both[0].pid).values()) - before < 1.0
     finally:
         for process in both:
             process.kill()

@@ -1,4 +1,6 @@
-"""Whether a schedule was kept to."""
+"""When links and paths changed: written down, and how late that was."""
+
+from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -41,21 +43,12 @@ def write_handovers(path: Path, made: Sequence[tuple[Handover, Applied]]) -> Non
     path.write_bytes(msgspec.json.Encoder().encode_lines(records))
 
 
-def judge_changes(link: str, applied: Sequence[Applied]) -> list[str]:
-    """Why the changes of a link make a run suspect."""
-    return _judge(f"link {link}: 1 % of its changes", applied)
-
-
-def judge_handovers(applied: Sequence[Applied]) -> list[str]:
-    """Why the handovers of a run make it suspect."""
-    return _judge("1 % of the handovers", applied)
-
-
-def _judge(share: str, applied: Sequence[Applied]) -> list[str]:
-    lateness = LatenessHistogram()
+def lateness(applied: Sequence[Applied]) -> str | None:
+    """Return how late 1 % of some changes came; None where that is within the limit."""
+    histogram = LatenessHistogram()
     for each in applied:
-        lateness.add(each.applied - each.scheduled)
-    p99 = lateness.summary()["p99"]
+        histogram.add(each.applied - each.scheduled)
+    p99 = histogram.summary()["p99"]
     if p99 <= LATE:
-        return []
-    return [f"{share} came over {p99 * 1e3:.1f} ms late (limit {LATE * 1e3:g} ms)"]
+        return None
+    return f"came over {p99 * 1e3:.1f} ms late (limit {LATE * 1e3:g} ms)"

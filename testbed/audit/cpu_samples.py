@@ -1,8 +1,4 @@
-"""Whether the nodes had the processors that they asked for, or something else kept them waiting.
-
-The emulation can keep its time on a busy machine, for it goes first; the models cannot, and then
-tokens per second say more about the machine than about a method.
-"""
+"""How long nodes waited for processors, and what else used these, while they decoded."""
 
 from __future__ import annotations
 
@@ -11,14 +7,9 @@ import time
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
-
-from testbed.results.verdict import Verdict
-
-LIMIT = 0.1
-"""The share of a text's time that a node may wait, and of the processors' that others may use."""
+from typing import NamedTuple
 
 _PROC = Path("/proc")
-_LEAST = 0.05  # seconds: what others use is counted in ticks, and a text may be as short
 _TICK = 0.01  # seconds: USER_HZ is 100 on every architecture that Mininet runs on
 
 
@@ -39,33 +30,10 @@ class Processors:
         """The text has ended."""
         self._after = self._look()
 
-    def judge(self, verdict: Verdict) -> None:
-        """Call a text suspect in which a node waited too long, or others used the processors."""
-        before, after = self._before, self._after
-        assert after is not None, "the text has not ended"
-        seconds = after.time - before.time
-        for name, threads in after.waited.items():
-            if not threads:
-                verdict.add("suspect", f"{name}: this kernel does not tell how long it waited")
-                continue
-            waits = [now - before.waited[name].get(each, 0.0) for each, now in threads.items()]
-            if max(waits) > LIMIT * seconds:
-                verdict.add(
-                    "suspect",
-                    f"{name} waited {max(waits):.2f} s of {seconds:.2f} s for a processor "
-                    f"(limit {LIMIT * 100:g} %): this machine is too busy",
-                )
-        available = seconds * after.processors
-        for who, used in (
-            ("other programs", after.others - before.others),
-            ("this machine's own host", after.stolen - before.stolen),
-        ):
-            if used > max(LIMIT * available, _LEAST):
-                verdict.add(
-                    "suspect",
-                    f"{who} used {used:.2f} s of the processors' {available:.2f} s "
-                    f"(limit {LIMIT * 100:g} %): this machine is too busy",
-                )
+    def use(self) -> CpuUse:
+        """Return what was used between the last start and its stop."""
+        assert self._after is not None, "the text has not ended"
+        return CpuUse(self._before, self._after)
 
     def _look(self) -> CpuSample:
         processors = os.sched_getaffinity(0)
@@ -92,6 +60,18 @@ class CpuSample:
     """What the machine's host gave to other machines."""
     processors: int
     """How many there are for us."""
+
+
+class CpuUse(NamedTuple):
+    """What the processors had done before and after some generations."""
+
+    before: CpuSample
+    after: CpuSample
+
+    @property
+    def seconds(self) -> float:
+        """What the generations took, on the machine's own clock."""
+        return self.after.time - self.before.time
 
 
 def waited(pid: int) -> dict[str, float]:

@@ -1,0 +1,90 @@
+"""Checks: each can make results suspect or invalid, and says when, why and what helps."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from typing import Any, ClassVar, Literal
+
+from testbed.audit.evidence import GenerationEvidence, NetworkEvidence, RunEvidence
+from testbed.config.by_file import find_classes
+from testbed.results.verdict import Verdict
+
+
+class AuditCheck(ABC):
+    """A condition on results; what breaks it lowers their verdict.
+
+    A subclass in a module of its own in testbed.audit.checks is found by its file; nothing else has
+    to be registered. It derives from the class below that names the evidence it looks at.
+    """
+
+    name: ClassVar[str]
+    level: ClassVar[Literal["suspect", "invalid"]]
+    """To which the verdict falls."""
+    limit: ClassVar[str]
+    """What is still valid, with its number."""
+    remedy: ClassVar[str]
+    """What to do about a reason of this check."""
+    judged: ClassVar[str]
+    """What is judged, and when."""
+
+
+class NetworkCheck(AuditCheck):
+    """A check on the links as they were measured; holds for all runs on that network."""
+
+    judged = "a network, before its first run"
+
+    @abstractmethod
+    def judge(self, evidence: NetworkEvidence) -> Iterable[str]:
+        """Yield the reasons, one for each fault."""
+
+
+class GenerationCheck(AuditCheck):
+    """A check on one generation."""
+
+    judged = "a generation, when it has ended"
+
+    @abstractmethod
+    def judge(self, evidence: GenerationEvidence) -> Iterable[str]:
+        """Yield the reasons, one for each fault."""
+
+
+class RunCheck(AuditCheck):
+    """A check on a run as a whole."""
+
+    judged = "a run, when it has ended"
+
+    @abstractmethod
+    def judge(self, evidence: RunEvidence) -> Iterable[str]:
+        """Yield the reasons, one for each fault; each begins with the run's folder."""
+
+
+class ResultsCheck(AuditCheck):
+    """A check that testbed.results makes itself, of what its journal has."""
+
+    judged = "the results, when they are concluded"
+
+
+Evidence = NetworkEvidence | GenerationEvidence | RunEvidence
+_KINDS: dict[type[Evidence], type[Any]] = {
+    NetworkEvidence: NetworkCheck,
+    GenerationEvidence: GenerationCheck,
+    RunEvidence: RunCheck,
+}
+
+
+def checks() -> list[type[AuditCheck]]:
+    """Return every check: those that make results invalid, then the others, each by name."""
+    found = find_classes("testbed.audit.checks", AuditCheck)
+    return sorted(found, key=lambda check: (check.level, check.name))
+
+
+def judge(evidence: Evidence) -> Verdict:
+    """Make every check there is on this kind of evidence; return the verdict with all reasons."""
+    verdict = Verdict()
+    kind = _KINDS[type(evidence)]
+    found: list[type[Any]] = [check for check in checks() if issubclass(check, kind)]
+    for check in found:
+        for reason in check().judge(evidence):
+            verdict.add(check.level, reason)
+    return verdict

@@ -1,0 +1,32 @@
+"""A link that is a little later than it may be, before the run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from typing_extensions import override
+
+from testbed.audit.base import NetworkCheck
+from testbed.audit.evidence import NetworkEvidence
+from testbed.audit.measured_links import LATE, severity, why
+from testbed.results.link_check import burst_tolerance, tolerance
+
+
+class LinkLate(NetworkCheck):
+    """The measurement before a run, repeated once where it failed."""
+
+    name = "link_late"
+    level = "suspect"
+    limit = (
+        f"each link's median delay is off by at most {tolerance(0) * 1e3:g} ms or "
+        f"{tolerance(1) * 100:g} %, its bursts by {burst_tolerance(0) * 1e3:g} ms or "
+        f"{burst_tolerance(1) * 100:g} %, the larger, measured twice; a busy machine may be the "
+        f"reason for up to {LATE * 1e3:g} ms more"
+    )
+    remedy = "leave the machine to the testbed, or run fewer jobs side by side"
+
+    @override
+    def judge(self, evidence: NetworkEvidence) -> Iterator[str]:
+        for check in evidence.links:
+            if severity(check) == "suspect":
+                yield why(check)

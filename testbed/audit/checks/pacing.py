@@ -1,0 +1,61 @@
+"""Forward passes that took longer than the hardware that they stand for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from typing_extensions import override
+
+from testbed.audit.base import GenerationCheck
+from testbed.audit.evidence import GenerationEvidence, PacedNode
+from testbed.events import Event
+from testbed.models.compute.pace import Pace
+
+SHARE = 0.02
+"""How much longer than asked all passes of a generation may take together."""
+EACH = 0.2e-3
+"""Seconds by which every pass may be late: no timer is exact, and short passes show it."""
+
+
+class Pacing(GenerationCheck):
+    """The events of both nodes, where a scenario sets their compute."""
+
+    name = "pacing"
+    level = "invalid"
+    limit = (
+        f"all passes of a generation together take at most {SHARE * 100:g} % longer than their "
+        f"compute profile says, or {EACH * 1e3:g} ms each, the larger; a late prompt is decoded "
+        "again first"
+    )
+    remedy = "leave the machine to the testbed, take a smaller model, or set time_dilation"
+
+    @override
+    def judge(self, evidence: GenerationEvidence) -> Iterator[str]:
+        return late_nodes(evidence.paced)
+
+
+def late_nodes(nodes: Iterable[PacedNode]) -> Iterator[str]:
+    """Yield a reason for each node whose passes took too long."""
+    for node in nodes:
+        if reason := lateness(node.name, node.events, node.pace):
+            yield reason
+
+
+def lateness(node: str, events: Iterable[Event], pace: Pace) -> str | None:
+    """Return why a generation is invalid whose passes on a node took too long, by its events.
+
+    None when they took no longer than they may.
+    """
+    asked, took = [], []
+    for event in events:
+        if event["event"] == "forward":
+            asked.append(pace.seconds(event["tokens"]))
+            took.append(event["dur"] * 1e-9)
+    limit = max(SHARE * sum(asked), EACH * len(asked))
+    if sum(took) - sum(asked) <= limit:
+        return None
+    return (
+        f"{node} did not keep its pace, {pace}: {len(took)} passes took "
+        f"{sum(took) * 1e3:.0f} ms and not {sum(asked) * 1e3:.0f} ms (limit "
+        f"{limit * 1e3:.1f} ms more): this machine is too slow or too busy for it"
+    )

@@ -1,0 +1,12 @@
+"""Runs that could not end."""
+
+from testbed.audit.base import ResultsCheck
+
+
+class RunFailed(ResultsCheck):
+    """testbed.results.finalise has the sentences."""
+
+    name = "run_failed"
+    level = "invalid"
+    limit = "0 runs failed the last time that they were done"
+    remedy = "mend the cause that the reason names, and `testbed run --resume RESULTS`"

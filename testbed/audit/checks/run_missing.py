@@ -1,0 +1,12 @@
+"""Runs that have not ended, as the whole was interrupted or stopped before."""
+
+from testbed.audit.base import ResultsCheck
+
+
+class RunMissing(ResultsCheck):
+    """testbed.results.finalise has the sentences; until then, testbed.experiment.launcher."""
+
+    name = "run_missing"
+    level = "invalid"
+    limit = "all runs of the scenario have ended, and the last session was not stopped"
+    remedy = "`testbed run --resume RESULTS`"

@@ -1,0 +1,37 @@
+"""What runs leave behind, with nothing wrong in it but what a test says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from testbed.audit.cpu_samples import CpuSample, CpuUse
+from testbed.audit.evidence import GenerationEvidence, RunEvidence
+from testbed.protocol.control import Result
+
+
+def generation_evidence(**changes: Any) -> GenerationEvidence:
+    """A generation on a quiet machine without links; `changes` replace parts of it."""
+    sample = CpuSample(time=0.0, waited={}, others=0.0, stolen=0.0, processors=2)
+    sound = {
+        "device": "device1", "alone": True, "result": result(), "answers": [], "paced": [],
+        "links": [], "cells": [], "cpu": CpuUse(sample, sample),
+    }  # fmt: skip
+    return GenerationEvidence(**{**sound, **changes})
+
+
+def run_evidence(**changes: Any) -> RunEvidence:
+    """A run without captures, logs and changes; `changes` replace parts of it."""
+    sound = {
+        "folder": "dsd-0", "packet_logs": [], "changes": {}, "handovers": [], "captured": {},
+        "counted": [], "ledger": [], "first_links": {"radio"},
+    }  # fmt: skip
+    return RunEvidence(**{**sound, **changes})
+
+
+def result(down_bytes: int = 0, resends: int = 0) -> Result:
+    """What a device reports that received so many bytes."""
+    return Result(
+        tokens=[], text="", times=[], start=0.0, rounds=0, draft_passes=0, drafted=0, tested=0,
+        accepted=0, rejections=0, tested_at=[], accepted_at=[], draft_lengths=[], formula_bits=0.0,
+        up_bytes=0, up_payload_bits=0, down_bytes=down_bytes, resends=resends,
+    )  # fmt: skip

@@ -22,11 +22,11 @@ class AuditCheck(ABC):
     level: ClassVar[Literal["suspect", "invalid"]]
     """To which the verdict falls."""
     limit: ClassVar[str]
-    """What is still valid, with its number."""
+    """The bound within which results are valid, with its number."""
     remedy: ClassVar[str]
-    """What to do about a reason of this check."""
+    """The way to results without a reason of this check."""
     judged: ClassVar[str]
-    """What is judged, and when."""
+    """The thing that is judged, and the moment."""
 
 
 class NetworkCheck(AuditCheck):

@@ -1,8 +1,9 @@
-"""What was captured on the links of a run, compared with what links and nodes counted.
+"""Captures of the links of a run, and the uses of their bytes.
 
-At both hosts of every shaped link tcpdump records all frames. For every text, and each way, the
-frames that one host sent must be those that the link took in, what arrived at the other must be
-what the link let out, and every byte must have a use; see testbed.pcap.byte_ledger.
+At both hosts of every shaped link tcpdump records all frames. In each direction, and around each
+prompt, the frames that one host sent must be those that the link received, the frames that arrived
+at the other must be those that it forwarded, and every byte must have a use; see
+testbed.pcap.byte_ledger.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from testbed.pcap.tcpdump import Capture
 
 
 class Entry(msgspec.Struct, kw_only=True):
-    """One direction of a link while a text was decoded, or several together."""
+    """One direction of a link while the generations of one prompt were decoded."""
 
     prompt: int
     link: str
@@ -44,7 +45,7 @@ class Entry(msgspec.Struct, kw_only=True):
 
 
 class GenerationCounters(NamedTuple):
-    """What was counted of a text, or of several decoded together."""
+    """The counters around generations of one prompt, decoded together."""
 
     prompt: int
     before: CounterSnapshot
@@ -58,7 +59,7 @@ class Captures:
     """The captures of one run, from now on until `stop` or `kill`."""
 
     def __init__(self, network: Network, links: Sequence[str], folder: Path) -> None:
-        """Raises TestbedError when one does not begin."""
+        """Begin to capture; raise TestbedError when that fails."""
         self._folder = folder
         self._captures: dict[str, list[Capture]] = {}
         with ExitStack() as stack:
@@ -71,7 +72,10 @@ class Captures:
             stack.pop_all()
 
     def stop(self) -> dict[str, dict[str, CapturedDirection]]:
-        """End them all; what was seen, by link and way. Raises TestbedError if it is not whole."""
+        """End them all; return the frames by link and direction.
+
+        Raises TestbedError when a capture is not whole.
+        """
         try:
             pairs = {
                 link: CapturePair(first.stop(), second.stop())
@@ -92,7 +96,7 @@ class Captures:
         }
 
     def kill(self) -> None:
-        """End them all, for nothing."""
+        """End them all without reading them."""
         for pair in self._captures.values():
             for capture in pair:
                 capture.kill()
@@ -107,7 +111,7 @@ class CapturedDirection:
         self._arrived = Series(arrived)
 
     def entry(self, counted: GenerationCounters, link: str, direction: str) -> Entry:
-        """What the bytes were for that were sent meanwhile."""
+        """Return the uses of the bytes that were sent meanwhile."""
         begin, end = counted.before.until, counted.after.until
         frames, size = self._sent.between(begin, end)
         uses = self.book.between(begin, end)
@@ -121,7 +125,7 @@ class CapturedDirection:
         )
 
     def differences(self, counted: GenerationCounters, link: str, direction: str) -> Iterator[str]:
-        """Where the link's counts are not those of the captures."""
+        """Yield where counts of the link and of the captures differ."""
         before, after = counted.before, counted.after
         first, last = (_way(reading, link, direction) for reading in (before, after))
         taken = (
@@ -148,7 +152,7 @@ class CapturedDirection:
 def ledger(
     captured: Mapping[str, Mapping[str, CapturedDirection]], counted: Sequence[GenerationCounters]
 ) -> list[Entry]:
-    """Return what the bytes of all links were for, prompt by prompt."""
+    """Return the uses of the bytes of all links, prompt by prompt."""
     return [
         each.entry(prompt, link, direction)
         for prompt in counted
@@ -165,7 +169,7 @@ class Series:
         self._sums = [0, *accumulate(frame.size for frame in frames)]
 
     def between(self, begin: int, end: int) -> tuple[int, int]:
-        """How many frames there were from `begin` up to `end`, and their bytes."""
+        """Return the number of frames from `begin` up to `end`, and their bytes."""
         first, last = bisect_left(self._times, begin), bisect_left(self._times, end)
         return last - first, self._sums[last] - self._sums[first]
 

@@ -1,4 +1,4 @@
-"""When links and paths changed: written down, and how late that was."""
+"""The times at which links and paths changed: their files, and their lateness."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ class HandoverRecord(ChangeRecord):
 
 
 def write_changes(path: Path, applied: Sequence[Applied]) -> None:
-    """Write when changes should have come and when they did."""
+    """Write the scheduled and actual times of changes."""
     records = (ChangeRecord(round(a.scheduled * 1e9), round(a.applied * 1e9)) for a in applied)
     path.write_bytes(msgspec.json.Encoder().encode_lines(records))
 
 
 def write_handovers(path: Path, made: Sequence[tuple[Handover, Applied]]) -> None:
-    """Write when handovers should have been made and when they were."""
+    """Write the scheduled and actual times of handovers."""
     records = (
         HandoverRecord(round(a.scheduled * 1e9), round(a.applied * 1e9), handover.to)
         for handover, a in made

@@ -1,4 +1,4 @@
-"""How long nodes waited for processors, and what else used these, while they decoded."""
+"""Processor time of nodes and of everything else on the machine, around generations."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _TICK = 0.01  # seconds: USER_HZ is 100 on every architecture that Mininet runs 
 
 
 class Processors:
-    """Watches, text by text, how long nodes had to wait, and what else used the processors."""
+    """Samples the processors before and after generations."""
 
     def __init__(self, nodes: Mapping[str, int]) -> None:
         """`nodes` are the process ids by name."""
@@ -22,17 +22,17 @@ class Processors:
         self.start()
 
     def start(self) -> None:
-        """A text starts now."""
+        """Take the sample before."""
         self._before = self._look()
         self._after: CpuSample | None = None
 
     def stop(self) -> None:
-        """The text has ended."""
+        """Take the sample after."""
         self._after = self._look()
 
     def use(self) -> CpuUse:
-        """Return what was used between the last start and its stop."""
-        assert self._after is not None, "the text has not ended"
+        """Return the samples of the last `start` and `stop`."""
+        assert self._after is not None, "no sample was taken after the generations"
         return CpuUse(self._before, self._after)
 
     def _look(self) -> CpuSample:
@@ -49,33 +49,36 @@ class Processors:
 
 @dataclass(frozen=True, slots=True)
 class CpuSample:
-    """What the processors have done until a moment, in seconds."""
+    """Processor times since the machine started, in seconds."""
 
     time: float
     waited: dict[str, dict[str, float]]
-    """How long each thread of each node was ready and did not run."""
+    """Time that each thread of each node was ready and did not run."""
     others: float
-    """What programs outside this sandbox used."""
+    """Time used by programs outside this sandbox."""
     stolen: float
-    """What the machine's host gave to other machines."""
+    """Time that the machine's host gave to other machines."""
     processors: int
-    """How many there are for us."""
+    """The number that this sandbox may use."""
 
 
 class CpuUse(NamedTuple):
-    """What the processors had done before and after some generations."""
+    """The samples before and after generations."""
 
     before: CpuSample
     after: CpuSample
 
     @property
     def seconds(self) -> float:
-        """What the generations took, on the machine's own clock."""
+        """The time between them, on the machine's own clock."""
         return self.after.time - self.before.time
 
 
 def waited(pid: int) -> dict[str, float]:
-    """Seconds that each thread of a process was ready and did not run; empty if nobody tells."""
+    """Return seconds that each thread of a process was ready and did not run.
+
+    Empty where the kernel keeps no such statistics.
+    """
     found = {}
     for task in (_PROC / str(pid) / "task").glob("*"):
         try:
@@ -86,7 +89,7 @@ def waited(pid: int) -> dict[str, float]:
 
 
 def used(processors: Set[int]) -> tuple[float, float]:
-    """Seconds that programs used some processors, and that the machine's host withheld them."""
+    """Return seconds that programs used some processors, and that the machine's host took them."""
     busy = stolen = 0
     for line in (_PROC / "stat").read_text().splitlines():
         name, *numbers = line.split()
@@ -98,7 +101,7 @@ def used(processors: Set[int]) -> tuple[float, float]:
 
 
 def used_here() -> float:
-    """Seconds that the processes of this sandbox have used, those that have ended included."""
+    """Return seconds that the processes of this sandbox have used, ended ones included."""
     ticks = 0
     for entry in _PROC.iterdir():
         if entry.name.isdigit():

@@ -1,4 +1,4 @@
-"""What runs leave behind for checks to judge."""
+"""Everything that checks judge: counters, events, captures and logs of runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Counting what crossed the links while a text was decoded, or several at the same time."""
+"""Counters of all links, before and after generations that were decoded at the same time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PATIENCE = 5.0  # seconds to wait for that, beside what the links are asked to 
 
 
 class LinkAudit:
-    """Takes the links' counters before and after a text, from all sources.
+    """Reads the counters of links at their wires and hosts, before and after generations.
 
     links: the shaped ones.
     plain: those without a wire, from a device to a host that only forwards.
@@ -34,7 +34,7 @@ class LinkAudit:
         self._mark()
 
     def start(self) -> None:
-        """A text starts now, or several do."""
+        """Take the counters as generations start."""
         for wire in self._network.wires.values():
             wire.forget_lateness()
         self._mark()
@@ -54,26 +54,26 @@ class LinkAudit:
             before = after
 
     def read(self) -> CounterSnapshot:
-        """The counters of the shaped links as they are now."""
+        """Return the counters of the shaped links as they are now."""
         since, wires = clock.now_ns(), self._take()
         return CounterSnapshot(since, clock.now_ns(), wires)
 
     def totals(self, after: CounterSnapshot) -> dict[str, WireBytes]:
-        """What each shaped link took in from `start` up to a reading."""
+        """Return the traffic that entered each shaped link between `start` and `after`."""
         before = self.before.wires
         return {name: _difference(before[name], wire) for name, wire in after.wires.items()}
 
     def plain_totals(self) -> dict[str, WireBytes]:
-        """What each plain link carried since `start`; it drops nothing."""
+        """Return the traffic of each plain link since `start`; it drops nothing."""
         after = self._take_plain()
         return {name: _carried(self._plain_before[name], end) for name, end in after.items()}
 
     def packets(self) -> list[LinkPackets]:
-        """Return what went into each shaped link and came out of it, since it was built."""
+        """Count the packets of each shaped link since it was built, at wire and hosts."""
         return [LinkPackets(link.name, *self._both_ends(link.name)) for link in self._links]
 
     def cells(self) -> list[SharedLinkPackets]:
-        """Return what crossed the hosts where plain links meet a shaped one, since `start`."""
+        """Count packets since `start` at each host where plain links meet a shaped one."""
         return [
             SharedLinkPackets(link.node1, link.name, *up, *down)
             for link in self._shared
@@ -81,7 +81,7 @@ class LinkAudit:
         ]
 
     def _both_sides(self, link: LinkDeclaration) -> tuple[tuple[int, int], tuple[int, int]]:
-        """Packets since `start` before and behind the host where plain links meet a shared one.
+        """Count packets since `start` on both sides of a host where plain links meet a shared one.
 
         Up: sent by devices, taken in by the link. Down: let out by it, arrived at devices. As in
         _both_ends, a packet in between is no discrepancy.
@@ -105,7 +105,7 @@ class LinkAudit:
         return up, down
 
     def _both_ends(self, link: str) -> tuple[WireCounters, tuple[int, int], tuple[int, int]]:
-        """The wire's counters, and packets sent (up, down) and arrived (up, down) at its hosts.
+        """Read the wire's counters, and packets sent and arrived at its hosts, each (up, down).
 
         They are read one after the other; a packet in between is no discrepancy.
         """
@@ -128,7 +128,7 @@ class LinkAudit:
         self._plain_before = self._take_plain()
 
     def _take_plain(self) -> dict[str, InterfaceCounters]:
-        """The counters of the first ends of the plain links, which are those of devices."""
+        """Read the counters of the first ends of the plain links, which are those of devices."""
         return {link.name: self._network.end_counters(link.name)[0] for link in self._plain}
 
     def _take(self) -> dict[str, WireCounters]:
@@ -151,7 +151,7 @@ def _difference(before: WireCounters, after: WireCounters) -> WireBytes:
 
 
 def _carried(before: InterfaceCounters, after: InterfaceCounters) -> WireBytes:
-    """What a plain link carried, by the counters of its first end."""
+    """Return the traffic of a plain link, by the counters of its first end."""
     return WireBytes(
         up_bytes=after.tx_bytes - before.tx_bytes,
         up_packets=after.tx_packets - before.tx_packets,

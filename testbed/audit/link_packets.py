@@ -1,4 +1,4 @@
-"""What was counted of packets on links: by the wires, and by the hosts around them."""
+"""Packet counts of links: by the wires, and by the hosts around them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class CounterSnapshot:
 
 @dataclass(frozen=True)
 class LinkPackets:
-    """What all that count packets on a link counted."""
+    """Packet counts of one link, from all sources."""
 
     name: str
     wire: WireCounters

@@ -1,4 +1,4 @@
-"""How far a measured link is from what was asked, and a sentence about it."""
+"""The level that the measurement of a link allows, and the sentence that says why."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""How many sandboxes may work side by side without their links becoming others than asked.
+"""Trial of jobs: the number of sandboxes side by side whose links still do as they are asked.
 
-So many networks are built at once, each on processors of its own, and measured at the same time, as
-every run's is before it begins (`short`). The arguments of `main`, which does it in each of these
-sandboxes, are RESULTS POINT PROCESSORS FOLDER COUNT.
+Their networks are built at once, each on processors of its own, and measured at the same time, as
+every network is before its runs (testbed.calibration.preflight). `main` does that in each of these
+sandboxes; its arguments are RESULTS POINT PROCESSORS FOLDER COUNT.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _PAUSE = 0.01
 
 
 def jobs_that_fit(results: Results, jobs: int) -> int:
-    """`jobs`, or how many fewer leave links as they are asked to be."""
+    """Return `jobs`, or a smaller number, of which the links do as they are asked."""
     while jobs > 1:
         reasons = _try(results, jobs)
         if not reasons:
@@ -45,7 +45,7 @@ def jobs_that_fit(results: Results, jobs: int) -> int:
 
 
 def _try(results: Results, jobs: int) -> list[str]:
-    """What is wrong with the links of so many sandboxes, at the first points of the sweep."""
+    """Return the faults of links of so many sandboxes, at the first points of the sweep."""
     points = len(read_plans(results))
     runs = results.path / "runs"
     runs.mkdir(exist_ok=True)
@@ -68,7 +68,7 @@ def _try(results: Results, jobs: int) -> list[str]:
 
 
 def _measure(results: Results, point: int, mine: Path, jobs: int) -> list[str]:
-    """What is wrong with the links of one point, while as many others measure theirs."""
+    """Return the faults of links of one point, while the other sandboxes measure theirs."""
     # Slow to import, and the launcher, which imports this module, needs none of it.
     from testbed.audit.base import judge  # noqa: PLC0415
     from testbed.audit.evidence import NetworkEvidence  # noqa: PLC0415

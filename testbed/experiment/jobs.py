@@ -1,4 +1,4 @@
-"""Runs side by side: what each sandbox is to do, and on which processors."""
+"""Runs side by side: the work and the processors of each sandbox."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _TOPOLOGY = "/sys/devices/system/cpu/cpu{}/topology/{}"
 
 
 class Job(msgspec.Struct, kw_only=True):
-    """What one sandbox is told; which runs it does it takes from its stdin, see `take`."""
+    """The place of one sandbox among others; its runs come from its stdin, see `take`."""
 
     session: int
     jobs: int
-    """How many work side by side."""
+    """The number of sandboxes side by side."""
     parts: int
-    """Into how many the runs at each point are divided."""
+    """The number of parts into which the runs at each point are divided."""
     processors: list[int]
     """Those that this one has to itself."""
 
@@ -51,7 +51,7 @@ def require_processors(jobs: int) -> None:
 
 
 def shares(jobs: int) -> list[list[int]]:
-    """As many processors to each job; those of one core stay together where that is possible."""
+    """Divide the processors equally among jobs; those of one core stay together if possible."""
     usable = sorted(os.sched_getaffinity(0), key=_core)
     size = len(usable) // jobs
     if jobs == 1:
@@ -60,7 +60,7 @@ def shares(jobs: int) -> list[list[int]]:
 
 
 def _core(processor: int) -> tuple[int, int, int]:
-    """Orders processors by socket and core."""
+    """Return the key that orders processors by socket and core."""
     try:
         package, core = (
             int(Path(_TOPOLOGY.format(processor, name)).read_text())
@@ -80,7 +80,7 @@ def left(
     piece: Piece,
     parts: int,
 ) -> list[RunId]:
-    """The runs of a piece at a point that have not ended, in their order."""
+    """Return the runs of a piece at a point that have not ended, in their order."""
     done = {run.turn for run in ended if run.point == point}
     again = {run.turn for run in failed if run.point == point}
     return [
@@ -98,7 +98,7 @@ def pack(pieces: list[Piece], parts: int) -> bytes:
 
 
 def take(descriptor: int, parts: int) -> Iterator[Piece]:
-    """Piece after piece of a file that all jobs have open together, until none is left.
+    """Yield piece after piece of a file that all jobs have open together, until none is left.
 
     They share its position, so that each piece is taken once, by whoever is free first.
     """

@@ -1,4 +1,4 @@
-"""What `testbed run` does outside the sandbox: check everything, start, conclude."""
+"""`testbed run` outside the sandbox: check everything, start sandboxes, conclude."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def _until_the_end(results: Results) -> Iterator[None]:
 
 
 def _count(plans: list[Plan]) -> int:
-    """How many runs there are."""
+    """Return the number of runs."""
     return sum(len(plan.order) for plan in plans)
 
 

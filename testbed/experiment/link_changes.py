@@ -1,4 +1,4 @@
-"""How links and paths changed in a run, written down at its end."""
+"""The changes of links and paths in a run, written down at its end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a person sees while a scenario runs: a live view on a terminal, plain lines elsewhere."""
+"""Progress of a scenario: a live view on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _COLOURS: dict[Level, str] = {"valid": "green", "suspect": "yellow", "invalid": 
 
 @dataclass
 class _Method:
-    """How far a method is."""
+    """The progress of a method."""
 
     texts: int
     rows: list[Row] = field(default_factory=list)
@@ -38,17 +38,17 @@ class _Method:
     level: Level = "valid"
 
     def keep(self, rows: list[Row]) -> None:
-        """Have these rows and no others."""
+        """Replace the rows."""
         self.rows = rows
         counted = counting(rows)
         self.speed = f"{speed(counted).estimate:.2f} tok/s" if counted else ""
 
 
 class Display:
-    """Shows how far each method is, its tokens/s and verdict, and the state of the links."""
+    """Shows the progress, tokens/s and verdict of each method, and the state of the links."""
 
     def __init__(self, texts: Mapping[str, int], where: str | None = None) -> None:
-        """`texts` is how many each method decodes, in the order of the scenario.
+        """`texts` is the number of generations of each method, in the order of the scenario.
 
         Where others are shown at the same time, each line begins with `where`, and none is live.
         """
@@ -56,7 +56,7 @@ class Display:
         self._where = where or ""
         self._methods = {label: _Method(count) for label, count in texts.items()}
         self._current = ("", "")
-        """The method whose text is being decoded, and how far that is."""
+        """The method that decodes, and its progress."""
         self._links = _Links({})
         self._shown = 0.0
         self._live: Live | None = None
@@ -64,7 +64,7 @@ class Display:
 
     @contextmanager
     def over(self, wires: Mapping[str, Wire]) -> Iterator[None]:
-        """Show what is decoded meanwhile, over a network with these wires."""
+        """Show progress inside this context, over a network with these wires."""
         self._links = _Links(wires)
         if self._is_live:
             self._live = Live(console=self._console, auto_refresh=False, transient=True)
@@ -77,17 +77,17 @@ class Display:
                 self._live = None
 
     def say(self, text: str) -> None:
-        """One line that stays."""
+        """Print one line that stays."""
         self._console.print(in_one_line(f"{self._where}{text}"), soft_wrap=True)
 
     def start(self, label: str, prompt: int, prompts: int, tokens: int) -> None:
-        """A text starts: the `prompt`-th of `prompts`, `tokens` tokens wanted."""
+        """Begin with the `prompt`-th of `prompts`, of which `tokens` tokens are wanted."""
         self._text = f"prompt {prompt + 1}/{prompts}"
         self._tokens = tokens
         self._current = (label, self._text)
 
     def update(self, tokens: int, seconds: float) -> None:
-        """`tokens` are certain after `seconds`."""
+        """Show that `tokens` are committed after `seconds`."""
         now = time.monotonic()
         if self._live and now - self._shown >= _REFRESH:
             self._shown = now
@@ -100,7 +100,7 @@ class Display:
             self._live.update(self._view(), refresh=True)
 
     def finish(self, rows: list[Row]) -> None:
-        """A text is done on each device."""
+        """Show one generation of each device as done."""
         row = rows[0]
         method = self._methods[row.method]
         method.keep(method.rows + rows)
@@ -123,12 +123,12 @@ class Display:
         )
 
     def forget(self, label: str, repeat: int) -> None:
-        """A run has failed: its texts do not count."""
+        """Drop the rows of a run that has failed."""
         method = self._methods[label]
         method.keep([row for row in method.rows if row.repeat != repeat])
 
     def judge(self, label: str, level: Level) -> None:
-        """Something of a method was found to be valid, suspect or invalid."""
+        """Lower the level of a method."""
         self._methods[label].level = worst([self._methods[label].level, level])
 
     def _view(self) -> Group:
@@ -146,7 +146,7 @@ class Display:
 
 
 class _Links:
-    """What the links do, looked at once in a while."""
+    """Rates and drops of the links, read once in a while."""
 
     def __init__(self, wires: Mapping[str, Wire]) -> None:
         self._wires = wires
@@ -157,7 +157,7 @@ class _Links:
         """One for each link."""
 
     def look(self, now: float) -> None:
-        """Look at the links again, if the last time is long enough ago."""
+        """Read the counters again, if the last time is long enough ago."""
         if now - self._looked < _LINK_INTERVAL:
             return
         self._looked = now
@@ -181,7 +181,7 @@ def _way(
     after: DirectionCounters,
     seconds: float,
 ) -> str:
-    """One direction: its rate since the last look, what is under way, what it has dropped."""
+    """Format one direction: its rate since the last reading, packets under way and dropped."""
     bits = 8 * (after.forwarded_bytes - before.forwarded_bytes)
     rate = f"{bits / seconds / 1e6:.2f} Mbit/s" if seconds else "–"
     dropped = after.dropped_packets - first.dropped_packets

@@ -28,15 +28,15 @@ from testbed.scenario.load import MethodEntry
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """What a run came to when it had ended."""
+    """The rows and the verdict of a run that has ended."""
 
     rows: list[Row]
     verdict: Verdict
     """On the run, its generations apart."""
     seconds: float
-    """What it took, in emulated time."""
+    """Emulated time from its beginning to its end."""
     unmet: list[str]
-    """What links were asked to do that it did not meet."""
+    """Parts of schedules and traces that the run did not reach, see testbed.links.unmet."""
 
 
 class MethodRun:
@@ -123,7 +123,7 @@ class MethodRun:
         return RunOutcome(rows, verdict, ended - self._began, not_met)
 
     def _unmet(self, ended: float) -> list[str]:
-        """Return what links were asked to do that they did not meet up to `ended`."""
+        """Return the parts of schedules and traces that were not reached when the run `ended`."""
         scenario = self._deployment.scenario
         began = {name: wire.began() for name, wire in self._deployment.network.wires.items()}
         return unmet(

@@ -61,16 +61,16 @@ class NodeProcess:
             self._died()
 
     def receive(self, timeout: float, watch: Callable[[], None] = lambda: None) -> NodeReport:
-        """The next report, as receive_any."""
+        """Return the next report, as receive_any does."""
         return receive_any([self], timeout, watch)[1]
 
     def fileno(self) -> int:
-        """What to poll for reports."""
+        """Return the file descriptor to poll for reports."""
         assert self._process.stdout is not None
         return self._process.stdout.fileno()
 
     def take(self) -> NodeReport | None:
-        """A report that has come whole, if one has; waits for nothing."""
+        """Return a report that has arrived whole; None, at once, if there is none."""
         if b"\n" not in self._pending:
             return None
         line, self._pending = self._pending.split(b"\n", 1)
@@ -88,7 +88,7 @@ class NodeProcess:
         self._pending += chunk
 
     def silence(self, timeout: float) -> TestbedError:
-        """What to raise when there was no report for `timeout` seconds."""
+        """Return the error for a node that sent no report for `timeout` seconds."""
         return TestbedError(f"{self.name}: no report within {timeout:g} s; see {self._log}")
 
     def check(self) -> None:
@@ -117,7 +117,7 @@ class NodeProcess:
         raise TestbedError(f"node {self.name} {what} ({how}): {last}; see {self._log}")
 
     def _last_line(self) -> str:
-        """The end of its log; empty if it has none."""
+        """Return the last line of its log; empty if it has none."""
         try:
             lines = self._log.read_text(errors="replace").strip().splitlines()
         except OSError as error:
@@ -128,7 +128,7 @@ class NodeProcess:
 def receive_any(
     nodes: Collection[NodeProcess], timeout: float, watch: Callable[[], None] = lambda: None
 ) -> tuple[NodeProcess, NodeReport]:
-    """The next report of any of some nodes, and whose it is.
+    """Return the next report of any of some nodes, and the node.
 
     Raises TestbedError when one of them dies or none says anything for `timeout` s. `watch` is
     called a few times a second meanwhile and may raise.

@@ -1,4 +1,4 @@
-"""What a scenario needs of its models, found out before anything starts."""
+"""The models and prompts of a scenario, found and checked before anything starts."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from testbed.scenario.schema import RealModel
 
 @dataclass(frozen=True)
 class ModelPair:
-    """Target and draft, and how they read text."""
+    """Target and draft, each with its tokenizer."""
 
     target: ModelSpec
     draft: ModelSpec
@@ -85,7 +85,7 @@ def prepare(point: Point, backend: str, jobs: int = 1, why_no_captures: str = ""
 
 
 def _takes_its_own_time(scenario: Scenario) -> bool:
-    """Whether a model that is used is not paced."""
+    """Return True if a model that is used is not paced."""
     kinds = [method_class(entry.method) for entry in scenario.methods]
     used = {
         "target": any(kind.uses_verifier for kind in kinds),
@@ -142,7 +142,7 @@ def _resolve(model: str | RealModel, folder: Path, threads: int, where: str) -> 
 
 
 def _check_methods(scenario: Scenario, vocabulary_size: int) -> None:
-    """Each method must be able to work with the vocabulary."""
+    """Raise TestbedError for a method that cannot work with the vocabulary."""
     for entry in scenario.methods:
         kind = method_class(entry.method)
         try:
@@ -152,7 +152,10 @@ def _check_methods(scenario: Scenario, vocabulary_size: int) -> None:
 
 
 def _read_prompts(scenario: Scenario, pair: ModelPair) -> list[list[int]]:
-    """Token ids of each prompt; every model that is used must be able to read them to the end."""
+    """Return the token ids of each prompt.
+
+    Raises TestbedError for one that a model that is used cannot read to the end.
+    """
     document = scenario.document
     encode = pair.target_text.encode_chat if document.chat else pair.target_text.encode
     kinds = [method_class(entry.method) for entry in scenario.methods]
@@ -187,9 +190,9 @@ def _with_operators(scenario: Scenario, pair: ModelPair) -> ModelPair:
 
 
 def _check_memory(scenario: Scenario, pair: ModelPair, jobs: int) -> None:
-    """All nodes run on this machine: one verifier, if any method asks it, and every device.
+    """Raise TestbedError unless all nodes fit here: a verifier, if it is asked, and every device.
 
-    In several jobs side by side as often. A GPU is nothing that they can share and measure.
+    Each of several jobs has its own nodes. Jobs cannot share a GPU and be measured.
     """
     loads = []
     if isinstance(pair.target, HuggingFaceSpec):
@@ -209,7 +212,7 @@ def _check_memory(scenario: Scenario, pair: ModelPair, jobs: int) -> None:
 
 
 def _warnings(pair: ModelPair) -> Iterator[str]:
-    """What is allowed, but seldom what was meant."""
+    """Yield what is allowed, but seldom meant."""
     target, draft = pair.target, pair.draft
     if isinstance(target, SyntheticSpec) or isinstance(draft, SyntheticSpec):
         return

@@ -1,4 +1,4 @@
-"""How long the rounds of a run took, and for what, in rounds.json."""
+"""rounds.json: the time of each round of a run, by phase."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from testbed.pcap.loss_recovery import RetransmissionGaps
 from testbed.results.rows import Row
 
 Captured = Mapping[str, Mapping[str, CapturedDirection]]
-"""What was captured, by link and direction."""
+"""Captured frames by link and direction."""
 
 
 def time_rounds(

@@ -1,4 +1,4 @@
-"""Which links lie between each device and its verifier, and what they are asked for."""
+"""The links between each device and its verifier, and the route that they ask for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The runs of a scenario inside a sandbox: network, nodes, every text.
+"""The runs of a scenario inside a sandbox: network, nodes, every generation.
 
 Started by `testbed.experiment.launcher` in namespaces of its own (testbed.emulation.inside) with
 RESULTS and JOB, a testbed.experiment.jobs.Job, as arguments; what is to be done is in stdin. What
@@ -37,7 +37,7 @@ from testbed.scenario.run_order import RunId
 from testbed.scenario.sweep import Values, namer
 
 _GIVE_UP = 3
-"""So many failed runs in a row, and a point is left. In a row, so that a method that always fails
+"""Failed runs in a row after which a point is left. In a row, so that a method that always fails
 leaves the others theirs, with which it takes turns at random; few, as each takes a network and
 perhaps all of the scenario's time-out."""
 
@@ -242,7 +242,7 @@ def work(results: Results, job: Job, pieces: Iterable[Piece]) -> int:
 
 
 def main() -> None:
-    """Do what the command line and stdin say."""
+    """Do the pieces of work in stdin for the results and the job of the command line."""
     path, told = sys.argv[1:]
     job = msgspec.json.decode(told, type=Job)
     os.sched_setaffinity(0, job.processors)  # all that is started from here inherits it

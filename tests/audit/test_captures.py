@@ -1,4 +1,4 @@
-"""What tcpdump saw of a run's links, against what links and nodes counted."""
+"""Captures of a run's links agree with the counters of links and nodes, or the run is invalid."""
 
 from __future__ import annotations
 

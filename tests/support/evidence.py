@@ -1,4 +1,4 @@
-"""What runs leave behind, with nothing wrong in it but what a test says."""
+"""Evidence of sound runs, for tests to spoil."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def run_evidence(**changes: Any) -> RunEvidence:
 
 
 def result(down_bytes: int = 0, resends: int = 0) -> Result:
-    """What a device reports that received so many bytes."""
+    """The report of a device that received so many bytes."""
     return Result(
         tokens=[], text="", times=[], start=0.0, rounds=0, draft_passes=0, drafted=0, tested=0,
         accepted=0, rejections=0, tested_at=[], accepted_at=[], draft_lengths=[], formula_bits=0.0,

@@ -12,7 +12,7 @@ from testbed.audit.evidence import RunEvidence
 
 
 class ChangeLateness(RunCheck):
-    """When each change of a schedule was applied, as in changes.LINK.jsonl."""
+    """The scheduled and actual times in changes.LINK.jsonl."""
 
     name = "change_lateness"
     level = "suspect"

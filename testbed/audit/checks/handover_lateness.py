@@ -12,7 +12,7 @@ from testbed.audit.evidence import RunEvidence
 
 
 class HandoverLateness(RunCheck):
-    """When each handover was made, as in handovers.jsonl."""
+    """The scheduled and actual times in handovers.jsonl."""
 
     name = "handover_lateness"
     level = "suspect"

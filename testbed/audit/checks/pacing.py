@@ -12,7 +12,7 @@ from testbed.events import Event
 from testbed.models.compute.pace import Pace
 
 SHARE = 0.02
-"""How much longer than asked all passes of a generation may take together."""
+"""The share by which all passes of a generation together may exceed the time asked for."""
 EACH = 0.2e-3
 """Seconds by which every pass may be late: no timer is exact, and short passes show it."""
 

@@ -9,10 +9,11 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import inspect
 
+from testbed.config.written import FieldError, is_written
 from testbed.errors import TestbedError
 
 T = TypeVar("T")
-_MESSAGE = re.compile(r"(?P<what>.*?)(?: - at (?P<key>`key` in )?`\$\.?(?P<path>.*)`)?")
+_MESSAGE = re.compile(r"(?P<what>.*?)(?: - at (?P<key>`key` in )?`\$\.?(?P<path>.*)`)?", re.DOTALL)
 _FIELD = re.compile(r"Object (?P<problem>.*) field `(?P<name>.*)`")
 
 
@@ -23,40 +24,68 @@ def convert(raw: Any, kind: type[T], where: str) -> T:
     what is allowed. `where` ends in what separates it from a key: "a.yaml: " or "methods[0].".
     """
     try:
-        return msgspec.convert(raw, kind)
+        return convert_part(raw, kind)
+    except FieldError as error:
+        place = where + error.key if error.key else where.rstrip(".: ")
+        raise TestbedError(f"{place}: {error.reason}") from None
+
+
+def convert_part(raw: Any, kind: type[T]) -> T:
+    """The same where the place is not known; raises FieldError."""
+    try:
+        return msgspec.convert(raw, kind, dec_hook=_read)
     except msgspec.ValidationError as error:
-        key, reason = _explain(str(error), raw, kind)
-        place = where + key if key else where.rstrip(".: ")
-        raise TestbedError(f"{place}: {reason}") from None
+        raise _explain(error, raw, kind) from None
 
 
-def _explain(message: str, raw: Any, kind: type) -> tuple[str, str]:
-    """What msgspec says, in terms of the file: the key, "" for `raw` itself, and the reason."""
-    parts = _MESSAGE.fullmatch(message)
-    if parts is None:
-        return "", message
+def _read(kind: type, raw: Any) -> Any:
+    """Read a value that has a form of its own."""
+    if not is_written(kind):
+        raise NotImplementedError(f"nothing says how to read {kind}")
+    try:
+        return kind.read(raw)
+    except FieldError:
+        raise
+    except (ValueError, TestbedError) as error:
+        raise FieldError("", str(error)) from None
+
+
+def _explain(error: msgspec.ValidationError, raw: Any, kind: type) -> FieldError:
+    """Say what msgspec says in terms of the file: the key and the reason."""
+    parts = _MESSAGE.fullmatch(str(error))
+    assert parts is not None
     what, path = parts["what"], parts["path"] or ""
+    if isinstance(error.__cause__, FieldError):
+        return FieldError(_below(path, error.__cause__.key), error.__cause__.reason)
     value, types = raw, _flat(inspect.type_info(kind))
     for step in re.findall(r"[^.\[\]]+", path):
         types = [inner for outer in types for inner in _inside(outer, step)]
         value = value[step] if isinstance(value, dict) else value[int(step)]
         types = _named(types, value)
     if field := _FIELD.fullmatch(what):
-        key = f"{path}.{field['name']}" if path else field["name"]
+        key = _below(path, field["name"])
         if field["problem"] == "missing required":
-            return key, "this key is missing"
-        names = [f.name for t in types if isinstance(t, inspect.StructType) for f in t.fields]
-        return key, f"unknown key; allowed are {', '.join(names) or 'none'}"
+            return FieldError(key, "this key is missing")
+        structs = [t for t in types if isinstance(t, inspect.StructType)]
+        names = [field.encode_name for struct in structs for field in struct.fields]
+        return FieldError(key, f"unknown key; allowed are {', '.join(names) or 'none'}")
     if parts["key"]:
         odd = [key for key in value if not isinstance(key, str)]
         # Behind "[...]", any key of a mapping, msgspec does not say which one.
-        return path, f"the key {odd[0]!r} is not a text" if odd else "a key in it is not a text"
+        return FieldError(
+            path, f"the key {odd[0]!r} is not a text" if odd else "a key in it is not a text"
+        )
     if what.startswith(("Invalid enum value", "Invalid value")):
         names = [str(v) for t in types if isinstance(t, inspect.LiteralType) for v in t.values]
         what = f"choose from {', '.join(names)}"
     what = what.replace("object", "mapping").replace("array", "list")
     shown = "" if value is None else f"{reprlib.repr(value)}: "
-    return path, f"{shown}{what[0].lower()}{what[1:]}"
+    return FieldError(path, f"{shown}{what[0].lower()}{what[1:]}")
+
+
+def _below(path: str, key: str) -> str:
+    """The key `key` of what is at `path`."""
+    return path + ("." if path and key and not key.startswith("[") else "") + key
 
 
 def _flat(kind: inspect.Type) -> list[inspect.Type]:
@@ -81,7 +110,7 @@ def _inside(outer: inspect.Type, step: str) -> list[inspect.Type]:
     if isinstance(outer, inspect.StructType):
         if step == outer.tag_field:
             return [inspect.LiteralType((outer.tag,))]
-        return next((_flat(field.type) for field in outer.fields if field.name == step), [])
+        return next((_flat(field.type) for field in outer.fields if field.encode_name == step), [])
     if isinstance(outer, inspect.ListType | inspect.VarTupleType):
         return _flat(outer.item_type)
     return []

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 from testbed.emulation.sandbox import namespace_command
 from testbed.emulation.tc import Tc
 from testbed.errors import TestbedError
-from testbed.links.gilbert_elliott import GilbertElliott
+from testbed.links.impairments.base import impairments
 from testbed.links.jitter import UNIFORM, as_jitter
 from testbed.links.queue import FULL_FRAME, as_queue
 from testbed.links.spec import LinkSpec
@@ -63,12 +63,8 @@ def netem_arguments(spec: LinkSpec) -> list[str]:
     arguments += ["delay", _microseconds(spec.delay), _microseconds(jitter.spread)]
     if jitter.law != UNIFORM:
         arguments += ["distribution", jitter.law]
-    if isinstance(spec.loss, GilbertElliott):
-        # All four, always: tc takes a missing r for 1 - p, which is independent loss.
-        chain = _gemodel(spec.loss).values()
-        arguments += ["loss", "gemodel", *(_percent(value) for value in chain)]
-    elif _single_loss(spec) > 0:
-        arguments += ["loss", _percent(_single_loss(spec))]
+    for kind, value in spec.impairments():
+        arguments += kind.netem_arguments(value)
     return [*arguments, "rate", f"{round(spec.mean_rate or UNLIMITED_RATE)}bit"]
 
 
@@ -135,29 +131,13 @@ def verify_netem(spec: LinkSpec, qdiscs: Sequence[Mapping[str, Any]], where: str
             1.0,
         ),
         ("limit", netem_limit(spec), options["limit"], 0),
-        ("loss", _single_loss(spec), options.get("loss-random", {}).get("loss", 0.0), 1e-9),
     ]
-    chain = _gemodel(spec.loss) if isinstance(spec.loss, GilbertElliott) else {}
-    shown = options.get("loss-gemodel", {})
-    for key in ("p", "r", "1-h", "1-k"):
-        pair = (chain.get(key, 0.0), shown.get(key, 0.0))
-        comparisons.append((f"loss gemodel {key}", *pair, 1e-9))
+    for kind in impairments():
+        settings = kind.netem_settings(getattr(spec, kind.key), options)
+        comparisons += [(*setting, 1e-9) for setting in settings]
     for name, wanted, got, tolerance in comparisons:
         if not math.isclose(wanted, got, rel_tol=1e-4 if tolerance else 0, abs_tol=tolerance):
             raise TestbedError(f"netem on {where} has {name} {got} where {wanted} was asked")
-
-
-def _single_loss(spec: LinkSpec) -> float:
-    return spec.loss if isinstance(spec.loss, float | int) else 0.0
-
-
-def _gemodel(chain: GilbertElliott) -> dict[str, float]:
-    """The chain under the names of tc, in the order of its arguments."""
-    return {"p": chain.p, "r": chain.r, "1-h": chain.bad_loss, "1-k": chain.good_loss}
-
-
-def _percent(fraction: float) -> str:
-    return f"{fraction * 100:.7f}%"
 
 
 def _microseconds(seconds: float) -> str:

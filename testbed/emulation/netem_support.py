@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping
 
 from testbed.errors import TestbedError
 from testbed.links.jitter import UNIFORM, as_jitter
-from testbed.links.loss_trace import LossTrace
 from testbed.links.mahimahi_trace import DeliveryTrace
 from testbed.links.queue import as_queue
 from testbed.links.schedule import Moment, Schedule
@@ -19,15 +18,12 @@ def unsupported(spec: LinkSpec) -> list[str]:
         "rate 0 (it cannot hold packets without losing any)": spec.stands_still,
         "jitter.file (its tables are cut off and rounded)": jitter.measured is not None,
         "jitter.correlation (its own distorts the law)": jitter.correlation > 0,
-        "loss.trace (it loses at random only)": isinstance(spec.loss, LossTrace),
         "queue.discipline (its queue only drops what comes last)": as_queue(spec.queue).discipline
         != "drop_tail",
-        "duplicate (it does not count its copies)": spec.duplicate > 0,
-        "corrupt (it hits Ethernet headers too; the bridge drops those uncounted)": spec.corrupt
-        > 0,
-        "reorder (it lets such packets past the rate, too)": spec.reorder > 0,
     }
-    return [reason for reason, asked in reasons.items() if asked]
+    found = [reason for reason, asked in reasons.items() if asked]
+    impaired = (kind.unsupported(value) for kind, value in spec.impairments())
+    return found + [reason for reason in impaired if reason]
 
 
 def refusals(links: Mapping[str, Duplex], schedules: Mapping[str, Schedule]) -> list[str]:

@@ -44,12 +44,13 @@ def read_csv_trace(path: Path, where: str) -> Iterator[Row]:
 
     Raises TestbedError with file and line for what is not a row, or one whose time does not grow.
     """
+    where = f"{where}: {path}"
     columns: list[tuple[str, str]] = []
     separator = _SEPARATORS[0]
     last = -1.0
     known: dict[tuple[str, str], Any] = {}  # values repeat
     for number, line in read_lines(path, where):
-        place = place_of(path, where, number)
+        place = place_of(where, number)
         if not columns:
             separator = next((each for each in _SEPARATORS if each in line), separator)
             columns = _read_columns(_cells(line, separator, place), place)
@@ -74,7 +75,7 @@ def read_csv_trace(path: Path, where: str) -> Iterator[Row]:
                 known[each] = LinkSpec.parse_fields(dict([each]), place)[each[0]]
         yield Row(time, {name: known[name, text] for name, text in row.items()}, place)
     if last < 0:
-        raise TestbedError(f"{where}: {path}: it holds no row")
+        raise TestbedError(f"{where}: it holds no row")
 
 
 def _read_time(text: str, place: str) -> float:

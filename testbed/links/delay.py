@@ -2,6 +2,7 @@
 
 from bisect import insort
 from collections import deque
+from collections.abc import Callable
 from operator import itemgetter
 
 from testbed.links.correlated import CorrelatedUniform
@@ -9,22 +10,24 @@ from testbed.links.jitter import Jitter, as_jitter
 from testbed.links.keyed_random import KeyedUniform, RandomKey
 from testbed.links.packet import Packet
 
+Overtakes = Callable[[int], bool]
+"""Of the number of a packet."""
+
 
 class DelayLine:
     """Holds each packet for a time by the law of its jitter, and never lets one overtake.
 
     A packet that would arrive before its predecessor arrives together with it instead, so
     packets closer together than the jitter wait a little longer than the law says. Only a packet
-    that is chosen for reordering is not held at all, and overtakes those that are.
+    of a number that `overtakes` is not held at all, and overtakes those that are.
     """
 
     def __init__(
-        self, key: RandomKey, delay: float, jitter: float | Jitter, reorder: float
+        self, key: RandomKey, delay: float, jitter: float | Jitter, overtakes: Overtakes | None
     ) -> None:
         self._uniform = KeyedUniform(key, "jitter")
         self._correlated = CorrelatedUniform(self._uniform)
-        self._overtakes = KeyedUniform(key, "reorder")
-        self.change(delay, jitter, reorder)
+        self.change(delay, jitter, overtakes)
         self._held: deque[tuple[float, Packet]] = deque()
         self._last_due = 0.0
 
@@ -34,11 +37,11 @@ class DelayLine:
     @property
     def shortest(self) -> float:
         """The least time that a packet can be held, seconds."""
-        return 0.0 if self._reorder > 0 else self._jitter.shortest(self._delay)
+        return 0.0 if self._overtakes else self._jitter.shortest(self._delay)
 
     def push(self, now: float, packet: Packet) -> None:
         """Hold a packet that enters at `now` (seconds)."""
-        if self._reorder > 0 and self._overtakes(packet.number) < self._reorder:
+        if self._overtakes is not None and self._overtakes(packet.number):
             insort(self._held, (now, packet), key=itemgetter(0))
             return
         self._last_due = max(self._last_due, now + self._hold(packet.number))
@@ -52,9 +55,9 @@ class DelayLine:
         """Take the first held packet, with the time at which it is due."""
         return self._held.popleft()
 
-    def change(self, delay: float, jitter: float | Jitter, reorder: float) -> None:
+    def change(self, delay: float, jitter: float | Jitter, overtakes: Overtakes | None) -> None:
         """Hold packets that enter from now on otherwise; those held keep their times."""
-        self._delay, self._jitter, self._reorder = delay, as_jitter(jitter), reorder
+        self._delay, self._jitter, self._overtakes = delay, as_jitter(jitter), overtakes
 
     def _hold(self, number: int) -> float:
         jitter = self._jitter

@@ -1,6 +1,8 @@
 """Links as the kernel has to be asked for them where time is dilated."""
 
-from dataclasses import replace
+import dataclasses
+
+from msgspec.structs import replace
 
 from testbed.links.jitter import Jitter
 from testbed.links.mahimahi_trace import DeliveryTrace
@@ -28,7 +30,7 @@ def slowed(spec: LinkSpec, factor: float) -> LinkSpec:
 
 def _slowed_rate(rate: float | DeliveryTrace | None, factor: float) -> float | DeliveryTrace | None:
     if isinstance(rate, DeliveryTrace):
-        return replace(rate, times=tuple(time * factor for time in rate.times))
+        return dataclasses.replace(rate, times=tuple(time * factor for time in rate.times))
     return rate and rate / factor
 
 
@@ -37,7 +39,9 @@ def _slowed_jitter(jitter: float | Jitter, factor: float) -> float | Jitter:
         return jitter * factor
     measured = jitter.measured
     if isinstance(measured, MeasuredDelays):
-        measured = replace(measured, delays=tuple(each * factor for each in measured.delays))
+        measured = dataclasses.replace(
+            measured, delays=tuple(each * factor for each in measured.delays)
+        )
     return replace(jitter, spread=jitter.spread * factor, measured=measured)
 
 

@@ -32,15 +32,15 @@ def read_lines(path: Path, where: str) -> Iterator[tuple[int, str]]:
     A byte order mark, lines that begin with #, and empty lines at the end are passed over. Raises
     TestbedError for a file that cannot be read or is not text, and for an empty line before others.
     """
-    text = read_text(path, f"{where}: {path}").removeprefix(_BYTE_ORDER_MARK)
+    text = read_text(path, where).removeprefix(_BYTE_ORDER_MARK)
     for number, line in enumerate(text.rstrip().splitlines(), 1):
         content = line.strip()
         if not content:
-            raise TestbedError(f"{place_of(path, where, number)}: the line is empty")
+            raise TestbedError(f"{place_of(where, number)}: the line is empty")
         if not content.startswith(_COMMENT):
             yield number, content
 
 
-def place_of(path: Path, where: str, number: int) -> str:
-    """The start of an error on a line of a file that is named at `where`."""
-    return f"{where}: {path}, line {number}"
+def place_of(where: str, number: int) -> str:
+    """The start of an error on a line of a file, of whose errors `where` is the start."""
+    return f"{where}, line {number}"

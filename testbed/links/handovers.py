@@ -11,34 +11,41 @@ it, and as a base station forwards what comes for a device that has left; what a
 the old link leaves by it when the stall is over. Nothing is lost but what a queue does not hold.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+import msgspec
+
+from testbed.config.convert import convert
+from testbed.config.written import write_fields
 from testbed.errors import TestbedError
-from testbed.links.field_readers import FieldReader, read_fields, require, scalar
-from testbed.links.units import format_time, parse_time
+from testbed.links.quantities import Time
+from testbed.links.units import format_time
 
 Interval = tuple[float, float]
 
 
-@dataclass(frozen=True, slots=True)
-class Handover:
-    """From `time` on the path leads over the link `to`; nothing starts for `stall`. In seconds."""
+class Handover(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A change of the device's path; times in seconds."""
 
-    time: float
+    time: Time = msgspec.field(name="at")
+    """When the path changes, from the beginning of a run."""
     to: str
-    stall: float = 0.0
+    """The link that it leads over from then on."""
+    stall: Time = 0.0
+    """For how long nothing starts."""
 
     @property
     def end(self) -> float:
         """When packets start again, in seconds."""
         return self.time + self.stall
 
-    def to_mapping(self) -> dict[str, str]:
+    def to_mapping(self) -> dict[str, Any]:
         """As `read_handovers` takes it, with every default filled in."""
-        return {"at": format_time(self.time), "to": self.to, "stall": format_time(self.stall)}
+        return write_fields(self)
 
 
 def read_handovers(raw: Sequence[object], links: Sequence[str], where: str) -> list[Handover]:
@@ -50,8 +57,7 @@ def read_handovers(raw: Sequence[object], links: Sequence[str], where: str) -> l
     handovers: list[Handover] = []
     for index, each in enumerate(raw):
         place = f"{where}[{index}]"
-        values = _read_handover(each, place)
-        handover = Handover(values["at"], values["to"], values.get("stall", 0.0))
+        handover = _read_handover(each, place)
         if handover.to not in links:
             raise TestbedError(
                 f"{place}.to: '{handover.to}' is not one; choose from {', '.join(links)}"
@@ -74,14 +80,12 @@ def held_links(handovers: Sequence[Handover], first: str) -> dict[str, list[Inte
     return held
 
 
-def _read_handover(value: object, place: str) -> dict[str, Any]:
+def _read_handover(value: object, place: str) -> Handover:
     if not isinstance(value, Mapping):
         raise TestbedError(
             f"{place}: a handover is a mapping, e.g. {{at: 5s, to: radio_2, stall: 60ms}}"
         )
-    values = read_fields(value, _READERS, place)
-    require(value, ("at", "to"), place)
-    return values
+    return convert(value, Handover, f"{place}.")
 
 
 def _check_order(before: Handover, handover: Handover, place: str) -> None:
@@ -90,10 +94,3 @@ def _check_order(before: Handover, handover: Handover, place: str) -> None:
             f"{place}.at: {format_time(handover.time)} does not come after the handover above it, "
             f"which ends at {format_time(before.end)}"
         )
-
-
-_READERS: dict[str, FieldReader] = {
-    "at": scalar(parse_time),
-    "to": scalar(str),
-    "stall": scalar(parse_time),
-}

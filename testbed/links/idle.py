@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields
 from typing import Any
 
-from testbed.links.gilbert_elliott import GilbertElliott
 from testbed.links.jitter import as_jitter
-from testbed.links.loss_trace import LossTrace
 from testbed.links.mahimahi_trace import DeliveryTrace
 from testbed.links.queue import as_queue
 from testbed.links.schedule import Schedule
 from testbed.links.spec import Duplex, LinkSpec, default_queue
 from testbed.links.units import format_size
 
-_DEFAULTS = {field.name: getattr(LinkSpec(), field.name) for field in fields(LinkSpec)}
+_DEFAULTS = {name: getattr(LinkSpec(), name) for name in LinkSpec.__struct_fields__}
 
 
 Finding = tuple[str, str]
@@ -34,8 +31,7 @@ def idle(written: Mapping[str, Any], duplex: Duplex, schedule: Schedule) -> list
             *_replaced(asked, specs, schedule),
             *_queue(asked, specs, schedule),
             *_jitter(asked, specs[0]),
-            *_loss(specs[0].loss),
-            *_reorder(specs[0]),
+            *(found for kind, value in specs[0].impairments() for found in kind.idle(value)),
         )
         found += [(f"{direction}.{key}", reason) for key, reason in reasons]
     if "start" in written and not schedule.moments and not traced:
@@ -79,18 +75,3 @@ def _queue(
 def _jitter(asked: Mapping[str, Any], spec: LinkSpec) -> Iterator[Finding]:
     if isinstance(asked.get("jitter"), Mapping) and as_jitter(spec.jitter).none:
         yield "jitter", "its spread is 0"
-
-
-def _loss(loss: float | GilbertElliott | LossTrace) -> Iterator[Finding]:
-    if isinstance(loss, LossTrace) and not any(loss.lost):
-        yield "loss", "its trace loses no packet"
-    elif isinstance(loss, GilbertElliott):
-        if loss.p == 0:
-            yield "loss", "its bursts never begin"
-        elif loss.bad_loss == loss.good_loss:
-            yield "loss", "it is the same in bursts and between them, so that there are none"
-
-
-def _reorder(spec: LinkSpec) -> Iterator[Finding]:
-    if spec.reorder == 1:
-        yield "delay", "reorder is 100%, so that no packet is held"

@@ -11,19 +11,24 @@ at most, so x is cut off there:
 The cut meets 1.1 % of pareto and leaves it a mean of -0.03 and a standard deviation of 0.82.
 """
 
+from __future__ import annotations
+
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable
 from statistics import NormalDist
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from testbed.errors import TestbedError
-from testbed.links.field_readers import read_fields, require, scalar
-from testbed.links.measured import MeasuredDelays
-from testbed.links.units import format_fraction, format_time, parse_fraction, parse_time
+import msgspec
+from typing_extensions import override
 
-UNIFORM = "uniform"
+from testbed.config.one_of import Form, OneOf
+from testbed.config.written import FieldError, write_fields
+from testbed.links.measured import DelaysFile, MeasuredDelays
+from testbed.links.quantities import Fraction, Time
+
+LawName = Literal["uniform", "normal", "pareto", "paretonormal"]
+
+UNIFORM: LawName = "uniform"
 _CUT = 4.0
 _NORMAL = NormalDist()
 _TINY = 2.0**-60  # u may be 0, where the normal law has no quantile
@@ -51,7 +56,7 @@ def _paretonormal(u: float) -> float:
     return (_normal(u) + 3 * _pareto(u)) / 4
 
 
-_LAWS = {
+_LAWS: dict[LawName, _Law] = {
     UNIFORM: _Law(_uniform, -1.0, 1.0),
     "normal": _Law(_normal, -_CUT, _CUT),
     "pareto": _Law(_pareto, -2 / 3, _CUT),
@@ -59,48 +64,25 @@ _LAWS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Jitter:
+class Jitter(msgspec.Struct, frozen=True):
     """A law and its spread in seconds: the most that `uniform` departs from the delay.
 
     measured: delays to add to the link's, instead of a law and a spread.
     correlation: of each packet with the one before; see CorrelatedUniform.
 
-    Raises ValueError, starting with the scenario's key, for what is no jitter.
+    Raises FieldError, by the scenario's key, for what is no jitter.
     """
 
     spread: float = 0.0
-    law: str = UNIFORM
+    law: LawName = UNIFORM
     measured: MeasuredDelays | None = None
     correlation: float = 0.0
 
     def __post_init__(self) -> None:
         if not self.spread >= 0:
-            raise ValueError("spread: it must not be negative")
+            raise FieldError("spread", "it must not be negative")
         if not 0 <= self.correlation < 1:
-            raise ValueError("correlation: it must be at least 0% and less than 100%")
-        if self.law not in _LAWS:
-            raise ValueError(f"law: {self.law!r} is not one; choose from {', '.join(_LAWS)}")
-
-    @classmethod
-    def parse(cls, mapping: Mapping[str, object], where: str) -> "Jitter":
-        """Read `{spread, law}` or `{file}`, both with `correlation`; TestbedError otherwise."""
-        known = _MEASURED if "file" in mapping else _DRAWN
-        values = read_fields(mapping, known, where)
-        require(mapping, ("file",) if "file" in mapping else ("spread", "law"), where)
-        if "file" in values:
-            values["measured"] = values.pop("file")
-        try:
-            return cls(**values)
-        except ValueError as error:
-            raise TestbedError(f"{where}.{error}") from error
-
-    def to_mapping(self) -> dict[str, str]:
-        """Write all of it, so that `parse` returns this very jitter."""
-        correlation = {"correlation": format_fraction(self.correlation)} if self.correlation else {}
-        if self.measured is not None:
-            return {"file": str(self.measured.path), **correlation}
-        return {"spread": format_time(self.spread), "law": self.law, **correlation}
+            raise FieldError("correlation", "it must be at least 0% and less than 100%")
 
     @property
     def plain(self) -> bool:
@@ -136,10 +118,49 @@ def as_jitter(jitter: float | Jitter) -> Jitter:
     return jitter if isinstance(jitter, Jitter) else Jitter(jitter)
 
 
-def _read_measured(value: object, where: str) -> object:
-    return MeasuredDelays.read(Path(str(value)), where)
+class DrawnJitter(Form, frozen=True):
+    """Jitter by a law."""
+
+    spread: Time
+    """The most that `uniform` departs from the delay; the unit of the other laws."""
+    law: LawName
+    """The law, as netem has it."""
+    correlation: Fraction = 0.0
+    """Of each packet with the one before."""
+
+    @override
+    def value(self) -> Jitter:
+        return Jitter(self.spread, self.law, correlation=self.correlation)
 
 
-_CORRELATION = {"correlation": scalar(parse_fraction)}
-_DRAWN = {"spread": scalar(parse_time), "law": scalar(str), **_CORRELATION}
-_MEASURED = {"file": _read_measured, **_CORRELATION}
+class MeasuredJitter(Form, frozen=True):
+    """Jitter by delays that were measured, to be added to the link's."""
+
+    file: DelaysFile
+    """The file, with one delay a line in milliseconds."""
+    correlation: Fraction = 0.0
+    """Of each packet with the one before."""
+
+    @override
+    def value(self) -> Jitter:
+        return Jitter(measured=self.file, correlation=self.correlation)
+
+
+if TYPE_CHECKING:
+    JitterField = float | Jitter
+else:
+
+    class JitterField(OneOf):
+        """A spread of the uniform law, or a mapping."""
+
+        text = Time
+        forms = (MeasuredJitter, DrawnJitter)
+
+        @override
+        @classmethod
+        def write(cls, value: JitterField) -> str | dict[str, Any]:
+            if not isinstance(value, Jitter):
+                return Time.write(value)
+            if value.measured is not None:
+                return write_fields(MeasuredJitter(value.measured, value.correlation))
+            return write_fields(DrawnJitter(value.spread, value.law, value.correlation))

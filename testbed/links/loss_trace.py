@@ -1,10 +1,17 @@
 """Losses as they were recorded."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from typing_extensions import override
+
+from testbed.config.one_of import Form
 from testbed.errors import TestbedError
 from testbed.links.files import place_of, read_lines
+from testbed.links.quantities import ContentOf
 
 _FATES = {"0": False, "1": True}
 
@@ -20,17 +27,18 @@ class LossTrace:
     lost: tuple[bool, ...] = field(compare=False, repr=False)
 
     @classmethod
-    def read(cls, path: Path, where: str) -> "LossTrace":
+    def read(cls, path: Path) -> LossTrace:
         """Read a file; TestbedError with file and line for anything but 0 and 1."""
         lost = []
+        where = str(path)
         for number, line in read_lines(path, where):
             if line not in _FATES:
                 raise TestbedError(
-                    f"{place_of(path, where, number)}: it is neither 0 (arrived) nor 1 (lost)"
+                    f"{place_of(where, number)}: it is neither 0 (arrived) nor 1 (lost)"
                 )
             lost.append(_FATES[line])
         if False not in lost:
-            raise TestbedError(f"{where}: {path}: no packet arrives")
+            raise TestbedError(f"{path}: no packet arrives")
         return cls(path, tuple(lost))
 
     @property
@@ -41,3 +49,24 @@ class LossTrace:
     def loses(self, number: int) -> bool:
         """Whether packet `number`, from 0, is lost."""
         return self.lost[number % len(self.lost)]
+
+
+if TYPE_CHECKING:
+    LossFile = LossTrace
+else:
+
+    class LossFile(ContentOf):
+        """A file of losses."""
+
+        content = LossTrace
+
+
+class RecordedLoss(Form, frozen=True):
+    """Losses as a file has them."""
+
+    trace: LossFile
+    """The file, with one line for each packet: 1 where it was lost, 0 where it arrived."""
+
+    @override
+    def value(self) -> LossTrace:
+        return self.trace

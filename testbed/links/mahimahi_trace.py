@@ -5,14 +5,21 @@ lines as there are packets in that millisecond. At its end the trace begins agai
 time being its period.
 """
 
+from __future__ import annotations
+
 import functools
 import operator
 from bisect import bisect_left
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from typing_extensions import override
+
+from testbed.config.one_of import Form
 from testbed.errors import TestbedError
 from testbed.links.files import place_of, read_lines
+from testbed.links.quantities import ContentOf
 from testbed.links.queue import FULL_FRAME
 
 _DIGITS = 10  # of milliseconds: months
@@ -26,9 +33,9 @@ class DeliveryTrace:
     times: tuple[float, ...] = field(compare=False, repr=False)
 
     @classmethod
-    def read(cls, path: Path, where: str) -> "DeliveryTrace":
+    def read(cls, path: Path) -> DeliveryTrace:
         """Read a file; TestbedError with file and line for one that is no trace."""
-        return _read(path, where)
+        return _read(path)
 
     @property
     def period(self) -> float:
@@ -58,22 +65,42 @@ class DeliveryTrace:
 
 
 @functools.cache
-def _read(path: Path, where: str) -> DeliveryTrace:
+def _read(path: Path) -> DeliveryTrace:
     """Read once what a schedule may name at many of its moments."""
+    where = str(path)
     milliseconds: list[int] = []
     last = 0
     for number, line in read_lines(path, where):
         if not (line.isascii() and line.isdigit() and len(line) <= _DIGITS):
             raise TestbedError(
-                f"{place_of(path, where, number)}: it is not a whole number of milliseconds of at "
+                f"{place_of(where, number)}: it is not a whole number of milliseconds of at "
                 f"most {_DIGITS} digits"
             )
         before, last = last, int(line)
         if last < before:
-            raise TestbedError(
-                f"{place_of(path, where, number)}: {last} ms comes after {before} ms"
-            )
+            raise TestbedError(f"{place_of(where, number)}: {last} ms comes after {before} ms")
         milliseconds.append(last)
     if last == 0:
-        raise TestbedError(f"{where}: {path}: no packet is delivered after time 0")
+        raise TestbedError(f"{where}: no packet is delivered after time 0")
     return DeliveryTrace(path, tuple(ms / 1000 for ms in milliseconds))
+
+
+if TYPE_CHECKING:
+    DeliveryFile = DeliveryTrace
+else:
+
+    class DeliveryFile(ContentOf):
+        """A file of deliveries."""
+
+        content = DeliveryTrace
+
+
+class RecordedDeliveries(Form, frozen=True):
+    """Deliveries as a file has them."""
+
+    mahimahi: DeliveryFile
+    """The file, in Mahimahi's format: one line for each packet, with its millisecond."""
+
+    @override
+    def value(self) -> DeliveryTrace:
+        return self.mahimahi

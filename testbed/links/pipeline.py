@@ -1,14 +1,12 @@
 """One direction of a link, packet by packet: loss, errors, queue and rate, delay and jitter."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
-from testbed.links.corrupt import Corruption
 from testbed.links.counts import PacketCounters
-from testbed.links.delay import DelayLine
-from testbed.links.gilbert_elliott import GilbertElliott, GilbertElliottLoss
-from testbed.links.keyed_random import KeyedUniform, RandomKey
-from testbed.links.loss import BernoulliLoss
-from testbed.links.loss_trace import LossTrace
+from testbed.links.delay import DelayLine, Overtakes
+from testbed.links.impairments.base import ArrivalImpairment, FlightImpairment, impairments
+from testbed.links.keyed_random import RandomKey
 from testbed.links.packet import Departure, Packet
 from testbed.links.queue import as_queue
 from testbed.links.rate import RateServer
@@ -33,15 +31,12 @@ class Pipeline:
         self.counts = PacketCounters()
         self._on_drop = on_drop
         self._began = began
-        loss = KeyedUniform(key, "loss")
-        self._single = BernoulliLoss(loss)
-        self._bursts = GilbertElliottLoss(KeyedUniform(key, "burst"), loss)
-        self._copies = KeyedUniform(key, "duplicate")
-        self._corrupt = Corruption(KeyedUniform(key, "corrupt"), KeyedUniform(key, "bit"))
+        self._impairments = {kind: kind(key) for kind in impairments()}
+        self._arrivals = self._arrivals_of(spec)
         self._server = RateServer(
             service_of(spec.rate, began), spec.mean_rate, as_queue(spec.queue), self._drop
         )
-        self._line = DelayLine(key, spec.delay, spec.jitter, spec.reorder)
+        self._line = DelayLine(key, spec.delay, spec.jitter, self._overtakes_of(spec))
         if spec.stands_still:
             self.change(began, spec)
 
@@ -64,15 +59,12 @@ class Pipeline:
         packet = Packet(number, frame, now)
         if len(frame) - ETHERNET_HEADER > self.spec.mtu:
             self._drop(packet, "mtu")
-        elif self._loses(number):
-            self._drop(packet, "loss")
-        else:
-            if self.spec.corrupt > 0:
-                packet = self._corrupted(packet)
-            self._server.offer(now, packet)
-            if self.spec.duplicate > 0 and self._copies(number) < self.spec.duplicate:
-                self.counts.duplicated += 1
-                self._server.offer(now, packet)
+            return
+        packets = [packet]
+        for stage, value in self._arrivals:
+            packets = [left for each in packets for left in self._meet(stage, value, each)]
+        for each in packets:
+            self._server.offer(now, each)
 
     def leave(self, now: float) -> Departure | None:
         """Hand out the next packet due by `now`, or None."""
@@ -103,7 +95,8 @@ class Pipeline:
         service = service_of(spec.rate, self._began)
         held = held or spec.stands_still
         self._server.change(now, service, spec.mean_rate, as_queue(spec.queue), held=held)
-        self._line.change(spec.delay, spec.jitter, spec.reorder)
+        self._line.change(spec.delay, spec.jitter, self._overtakes_of(spec))
+        self._arrivals = self._arrivals_of(spec)
         self.spec = spec
 
     def begin_trace(self, now: float, began: float) -> None:
@@ -111,18 +104,25 @@ class Pipeline:
         self._began = began
         self.change(now, self.spec)
 
-    def _loses(self, number: int) -> bool:
-        loss = self.spec.loss
-        if isinstance(loss, GilbertElliott):
-            return self._bursts.loses(number, loss)
-        if isinstance(loss, LossTrace):
-            return loss.loses(number)
-        return self._single.loses(number, loss)
+    def _arrivals_of(self, spec: LinkSpec) -> list[tuple[ArrivalImpairment, Any]]:
+        stages = [(self._impairments[kind], value) for kind, value in spec.impairments()]
+        return [(stage, value) for stage, value in stages if isinstance(stage, ArrivalImpairment)]
 
-    def _corrupted(self, packet: Packet) -> Packet:
-        frame = self._corrupt(packet.number, packet.frame, self.spec.corrupt)
-        self.counts.corrupted += frame is not packet.frame
-        return packet._replace(frame=frame)
+    def _overtakes_of(self, spec: LinkSpec) -> Overtakes | None:
+        stages = [(self._impairments[kind], value) for kind, value in spec.impairments()]
+        flights = [(stage, value) for stage, value in stages if isinstance(stage, FlightImpairment)]
+        if not flights:
+            return None
+        return lambda number: any(stage.overtakes(number, value) for stage, value in flights)
+
+    def _meet(self, stage: ArrivalImpairment, value: Any, packet: Packet) -> Sequence[Packet]:
+        """What an impairment leaves of a packet."""
+        left = stage.arrive(packet, value)
+        if not left:
+            self._drop(packet, stage.key)
+        self.counts.duplicated += max(0, len(left) - 1)
+        self.counts.corrupted += sum(each.frame is not packet.frame for each in left)
+        return left
 
     def _drop(self, packet: Packet, reason: str) -> None:
         self.counts.dropped[reason] += 1

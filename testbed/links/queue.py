@@ -1,13 +1,17 @@
 """How much may wait in front of a link, and what is dropped then."""
 
+from __future__ import annotations
+
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import msgspec
+from typing_extensions import override
 
 from testbed.bounds import MOST_PACKETS
-from testbed.errors import TestbedError
-from testbed.links.field_readers import read_fields, require, scalar
+from testbed.config.one_of import Form, OneOf
+from testbed.config.written import FieldError, write_fields
+from testbed.links.quantities import Text, Time
 from testbed.links.units import format_size, format_time, parse_count, parse_size, parse_time
 
 FULL_FRAME = 1514  # bytes: a 1500-byte IP packet and its Ethernet header
@@ -15,13 +19,11 @@ FULL_FRAME = 1514  # bytes: a 1500-byte IP packet and its Ethernet header
 Unit = Literal["bytes", "packets", "seconds"]
 Discipline = Literal["drop_tail", "codel", "round_robin"]
 
-_UNTIMED = ("drop_tail", "round_robin")
 _PACKETS = re.compile(r"(\d+) ?packets", re.ASCII)
 _TARGET, _INTERVAL = 5e-3, 100e-3  # seconds: RFC 8289, sections 4.2 and 4.3
 
 
-@dataclass(frozen=True, slots=True)
-class Queue:
+class Queue(msgspec.Struct, frozen=True):
     """A buffer and its discipline.
 
     limit: the most that waits or is being sent, in `unit`; seconds are those that it takes to
@@ -31,7 +33,7 @@ class Queue:
         `round_robin` gives each pair of IP addresses a queue of its own and all of them equal
         shares of the rate; when they are full together, the longest loses its head.
 
-    Raises ValueError, starting with the scenario's key, for a queue that cannot be.
+    Raises FieldError, by the scenario's key, for a queue that cannot be.
     """
 
     limit: float
@@ -41,54 +43,15 @@ class Queue:
     interval: float = _INTERVAL
 
     def __post_init__(self) -> None:
-        if self.discipline not in get_args(Discipline):
-            known = ", ".join(get_args(Discipline))
-            raise ValueError(f"discipline: {self.discipline!r} is not one; choose from {known}")
         if not self.limit > 0:
-            raise ValueError("limit: it holds no packet; leave the key out for the default")
+            raise FieldError("limit", "it holds no packet; leave the key out for the default")
         if self.unit == "bytes" and self.limit < FULL_FRAME:
-            raise ValueError(
-                f"limit: {format_size(int(self.limit))} does not hold one full frame, {FULL_FRAME}B"
+            raise FieldError(
+                "limit",
+                f"{format_size(int(self.limit))} does not hold one full frame, {FULL_FRAME}B",
             )
         if not 0 < self.target < self.interval:
-            raise ValueError("target: it must be more than 0 and less than the interval")
-
-    @classmethod
-    def parse(cls, value: object, where: str) -> "Queue":
-        """Read '64KiB', '100packets', '50ms' or `{limit, discipline, target, interval}`."""
-        try:
-            if not isinstance(value, Mapping):
-                return cls(*_parse_limit(str(value)))
-            values = read_fields(value, _READERS, where)
-            require(value, ("limit",), where)
-            discipline = values.get("discipline", "drop_tail")
-            for key in ("target", "interval"):
-                if key in values and discipline in _UNTIMED:
-                    raise ValueError(f"{key}: {discipline} has none; only codel does")
-            return cls(*values.pop("limit"), **values)
-        except ValueError as error:
-            if isinstance(value, Mapping):
-                raise TestbedError(f"{where}.{error}") from error
-            raise TestbedError(f"{where}: {str(error).removeprefix('limit: ')}") from error
-
-    def to_mapping(self) -> str | dict[str, str]:
-        """Write it so that `parse` returns this very queue."""
-        if self.unit == "packets":
-            limit = f"{self.limit:.0f}packets"
-        elif self.unit == "seconds":
-            limit = format_time(self.limit)
-        else:
-            limit = format_size(int(self.limit))
-        if self.discipline == "drop_tail":
-            return limit
-        if self.discipline == "round_robin":
-            return {"limit": limit, "discipline": self.discipline}
-        return {
-            "limit": limit,
-            "discipline": self.discipline,
-            "target": format_time(self.target),
-            "interval": format_time(self.interval),
-        }
+            raise FieldError("target", "it must be more than 0 and less than the interval")
 
     def holds(self, packets: int, size: int, rate: float | None) -> bool:
         """Whether `packets` packets of `size` bytes together fit, at `rate` bit/s (None: any)."""
@@ -106,31 +69,109 @@ class Queue:
         return size / FULL_FRAME
 
 
-def as_queue(queue: "int | Queue") -> Queue:
+def as_queue(queue: int | Queue) -> Queue:
     """A bare number of bytes is drop-tail."""
     return queue if isinstance(queue, Queue) else Queue(queue)
 
 
-def _parse_limit(text: str) -> tuple[float, Unit]:
+class Limit(NamedTuple):
+    """The most that a queue holds, in its unit."""
+
+    most: float
+    unit: Unit
+
+
+def _parse_limit(text: str) -> Limit:
     if text == "0":
-        return 0.0, "bytes"
+        return Limit(0.0, "bytes")
     if match := _PACKETS.fullmatch(text):
-        return float(parse_count(match[1], "packets", MOST_PACKETS)), "packets"
+        return Limit(float(parse_count(match[1], "packets", MOST_PACKETS)), "packets")
     try:
-        return parse_time(text), "seconds"
+        return Limit(parse_time(text), "seconds")
     except ValueError:
         pass
     try:
-        return parse_size(text), "bytes"
+        return Limit(parse_size(text), "bytes")
     except ValueError:
         raise ValueError(
             f"{text!r} is not a size of a queue; write 64KiB, 100packets or 50ms"
         ) from None
 
 
-_READERS = {
-    "limit": scalar(_parse_limit),
-    "discipline": scalar(str),
-    "target": scalar(parse_time),
-    "interval": scalar(parse_time),
-}
+def _format_limit(limit: Limit) -> str:
+    if limit.unit == "packets":
+        return f"{limit.most:.0f}packets"
+    return format_time(limit.most) if limit.unit == "seconds" else format_size(int(limit.most))
+
+
+def _parse_drop_tail(text: str) -> int | Queue:
+    try:
+        queue = Queue(*_parse_limit(text))
+    except FieldError as error:
+        raise ValueError(error.reason) from None
+    return int(queue.limit) if queue.unit == "bytes" else queue
+
+
+def _format_drop_tail(queue: int | Queue) -> str:
+    queue = as_queue(queue)
+    return _format_limit(Limit(queue.limit, queue.unit))
+
+
+if TYPE_CHECKING:
+    LimitField = Limit
+else:
+
+    class LimitField(Text):
+        """Bytes, packets, or seconds at the rate of the moment."""
+
+        parse, format = _parse_limit, _format_limit
+
+
+class DisciplinedQueue(Form, frozen=True):
+    """A queue with its discipline."""
+
+    limit: LimitField
+    """The most that waits or is being sent: 64KiB, 100packets or 50ms."""
+    discipline: Discipline = "drop_tail"
+    """What is dropped, and what is sent next."""
+    target: Time | msgspec.UnsetType = msgspec.UNSET
+    """Of codel: how long packets may wait."""
+    interval: Time | msgspec.UnsetType = msgspec.UNSET
+    """Of codel: for how long packets may wait longer."""
+
+    @override
+    def value(self) -> int | Queue:
+        for key in ("target", "interval"):
+            if getattr(self, key) is not msgspec.UNSET and self.discipline != "codel":
+                raise FieldError(key, f"{self.discipline} has none; only codel does")
+        target = _TARGET if self.target is msgspec.UNSET else self.target
+        interval = _INTERVAL if self.interval is msgspec.UNSET else self.interval
+        queue = Queue(*self.limit, self.discipline, target, interval)
+        plain = queue.unit == "bytes" and queue.discipline == "drop_tail"
+        return int(queue.limit) if plain else queue
+
+
+if TYPE_CHECKING:
+    QueueField = int | Queue
+else:
+
+    class DropTail(Text):
+        """The limit of a queue that drops what comes last."""
+
+        parse, format = _parse_drop_tail, _format_drop_tail
+
+    class QueueField(OneOf):
+        """The limit of a drop-tail queue, or a mapping; plain bytes are an int."""
+
+        text = DropTail
+        forms = (DisciplinedQueue,)
+
+        @override
+        @classmethod
+        def write(cls, value: QueueField) -> str | dict[str, Any]:
+            queue = as_queue(value)
+            if queue.discipline == "drop_tail":
+                return DropTail.write(queue)
+            times = (queue.target, queue.interval) if queue.discipline == "codel" else ()
+            limit = Limit(queue.limit, queue.unit)
+            return write_fields(DisciplinedQueue(limit, queue.discipline, *times))

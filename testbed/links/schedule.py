@@ -6,9 +6,11 @@ which a whole state comes into force. Times are seconds from the link's time 0.
 
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
+
+from msgspec.structs import replace
 
 from testbed.bounds import MOST_MOMENTS
 from testbed.links.handovers import Interval

@@ -9,20 +9,91 @@ changes:
   - {at: 20s, handover: 80ms, up: {rate: 5mbit}}               # all waits, then a step
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from typing_extensions import override
 
 from testbed.bounds import MOST_MOMENTS
+from testbed.config.convert import convert
+from testbed.config.written import FieldError, Written
 from testbed.errors import TestbedError
 from testbed.links.csv_trace import FROM_ZERO, Row, read_csv_trace
-from testbed.links.field_readers import FieldReader, read_fields, require, scalar
+from testbed.links.quantities import PositiveTime, Text, Time
 from testbed.links.schedule import Schedule, ScheduleBuilder, TooManyMomentsError
-from testbed.links.spec import Duplex, LinkSpec
-from testbed.links.units import format_time, parse_count, parse_time
+from testbed.links.spec import Duplex, read_fields
+from testbed.links.units import format_time, parse_count
 
 _KINDS = ("over", "outage", "flap", "handover")
 _STARTS = {"run": False, "first_packet": True}
+
+
+if TYPE_CHECKING:
+    Values = dict[str, Any]
+    Outages = int
+else:
+
+    class Values(Written):
+        """Some fields of a LinkSpec; that they go together is checked with all of them."""
+
+        @override
+        @classmethod
+        def read(cls, raw: object) -> dict[str, Any]:
+            if not isinstance(raw, Mapping) or not raw:
+                raise ValueError("a mapping of what changes is needed, e.g. {rate: 2mbit}")
+            if "mtu" in raw:
+                raise FieldError("mtu", "it cannot change while packets are under way")
+            return read_fields(raw)
+
+    class Outages(Text):
+        """How many outages."""
+
+        parse = partial(parse_count, what="outages", most=MOST_MOMENTS // 2)
+
+
+class _Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    pass
+
+
+class Flap(_Strict, frozen=True):
+    """Outages again and again."""
+
+    down: PositiveTime
+    """How long each outage is."""
+    up: PositiveTime
+    """How long each pause behind an outage is."""
+    times: Outages
+    """How many outages there are."""
+
+
+class Change(_Strict, frozen=True):
+    """A change of a link: a step, a ramp, an outage, a flap or a handover."""
+
+    at: Time
+    """When it begins, by the link's `start`."""
+    up: Values | msgspec.UnsetType = msgspec.UNSET
+    """What changes from the device on, as in a link."""
+    down: Values | msgspec.UnsetType = msgspec.UNSET
+    """What changes towards the device, as in a link."""
+    over: PositiveTime | msgspec.UnsetType = msgspec.UNSET
+    """Of a ramp: how long it takes."""
+    outage: PositiveTime | msgspec.UnsetType = msgspec.UNSET
+    """How long all is lost, both ways."""
+    flap: Flap | msgspec.UnsetType = msgspec.UNSET
+    """Outages again and again."""
+    handover: PositiveTime | msgspec.UnsetType = msgspec.UNSET
+    """How long all waits before the step, both ways."""
+
+    @property
+    def steps(self) -> dict[str, dict[str, Any]]:
+        """The fields that change, by direction."""
+        each = {"up": self.up, "down": self.down}
+        return {name: values for name, values in each.items() if values is not msgspec.UNSET}
 
 
 def read_schedule(
@@ -71,15 +142,15 @@ def _compile(
     for index, change in enumerate(changes):
         place = f"{where}.changes[{index}]"
         values = _read_change(change, place)
-        if values["at"] < busy_until:
+        if values.at < busy_until:
             raise TestbedError(
-                f"{place}.at: {format_time(values['at'])} comes before the end of the change "
+                f"{place}.at: {format_time(values.at)} comes before the end of the change "
                 f"above it, {format_time(busy_until)}"
             )
         for direction in traces:
-            if direction in values:
+            if direction in values.steps:
                 raise TestbedError(f"{place}.{direction}: this direction follows a trace already")
-        changes_at.append(values["at"])
+        changes_at.append(values.at)
         try:
             busy_until = _add(draft, values)
         except ValueError as error:
@@ -122,45 +193,43 @@ def _require_before(row: Row, given: Collection[str], where: str) -> None:
         )
 
 
-def _read_change(change: object, place: str) -> dict[str, Any]:
+def _read_change(change: object, place: str) -> Change:
     if not isinstance(change, Mapping):
         raise TestbedError(f"{place}: a change is a mapping, e.g. {{at: 5s, up: {{rate: 2mbit}}}}")
-    values = read_fields(change, _READERS, place)
-    require(change, ("at",), place)
-    kinds = [kind for kind in _KINDS if kind in values]
+    read = convert(change, Change, f"{place}.")
+    kinds = [kind for kind in _KINDS if getattr(read, kind) is not msgspec.UNSET]
     if len(kinds) > 1:
         raise TestbedError(f"{place}.{kinds[1]}: it cannot go with {kinds[0]}; make two changes")
-    steps = [direction for direction in ("up", "down") if direction in values]
+    steps = list(read.steps)
     if not kinds and not steps:
         raise TestbedError(f"{place}: nothing changes; give up, down, {', '.join(_KINDS)}")
     if kinds and kinds[0] in ("outage", "flap") and steps:
         raise TestbedError(f"{place}.{steps[0]}: it cannot go with {kinds[0]}; make two changes")
     if kinds == ["over"] and not steps:
         raise TestbedError(f"{place}.over: nothing changes; give up or down")
-    return values
+    return read
 
 
-def _add(draft: ScheduleBuilder, change: dict[str, Any]) -> float:
+def _add(draft: ScheduleBuilder, change: Change) -> float:
     """Enter a change; the time at which it has come to its end."""
-    at: float = change["at"]
-    steps = [(direction, change[direction]) for direction in ("up", "down") if direction in change]
-    if "outage" in change:
-        draft.outage(at, at + change["outage"])
-        return at + float(change["outage"])
-    if "flap" in change:
-        flap = change["flap"]
-        period = flap["down"] + flap["up"]
-        for start in (at + number * period for number in range(flap["times"])):
-            draft.outage(start, start + flap["down"])
-        return float(at + flap["times"] * period)
-    if "over" in change:
-        for direction, values in steps:
-            _prefixed(direction, draft.ramp, direction, at, change["over"], values)
-        return at + float(change["over"])
-    at += change.get("handover", 0.0)
-    if "handover" in change:
-        draft.hold(change["at"], at)
-    for direction, values in steps:
+    at = change.at
+    if change.outage is not msgspec.UNSET:
+        draft.outage(at, at + change.outage)
+        return at + change.outage
+    if change.flap is not msgspec.UNSET:
+        flap = change.flap
+        period = flap.down + flap.up
+        for start in (at + number * period for number in range(flap.times)):
+            draft.outage(start, start + flap.down)
+        return at + flap.times * period
+    if change.over is not msgspec.UNSET:
+        for direction, values in change.steps.items():
+            _prefixed(direction, draft.ramp, direction, at, change.over, values)
+        return at + change.over
+    if change.handover is not msgspec.UNSET:
+        at += change.handover
+        draft.hold(change.at, at)
+    for direction, values in change.steps.items():
         _prefixed(direction, draft.set, direction, at, values)
     return at
 
@@ -170,43 +239,3 @@ def _prefixed(direction: str, call: Callable[..., None], *arguments: object) -> 
         call(*arguments)
     except ValueError as error:
         raise ValueError(f"{direction}.{error}") from error
-
-
-def _read_values(value: object, where: str) -> dict[str, Any]:
-    """Some fields of a LinkSpec; that they go together is checked with all of them."""
-    if not isinstance(value, Mapping) or not value:
-        raise TestbedError(f"{where}: a mapping of what changes is needed, e.g. {{rate: 2mbit}}")
-    if "mtu" in value:
-        raise TestbedError(f"{where}.mtu: it cannot change while packets are under way")
-    return LinkSpec.parse_fields(value, where)
-
-
-def _positive_time(text: str) -> float:
-    time = parse_time(text)
-    if time == 0:
-        raise ValueError(f"{text!r} is too short; it must be more than 0")
-    return time
-
-
-def _read_flap(value: object, where: str) -> dict[str, Any]:
-    if not isinstance(value, Mapping):
-        raise TestbedError(f"{where}: it is written {{down: 100ms, up: 400ms, times: 5}}")
-    readers: dict[str, FieldReader] = {
-        "down": scalar(_positive_time),
-        "up": scalar(_positive_time),
-        "times": scalar(lambda text: parse_count(text, "outages", MOST_MOMENTS // 2)),
-    }
-    values = read_fields(value, readers, where)
-    require(value, tuple(readers), where)
-    return values
-
-
-_READERS: dict[str, FieldReader] = {
-    "at": scalar(parse_time),
-    "up": _read_values,
-    "down": _read_values,
-    "over": scalar(_positive_time),
-    "outage": scalar(_positive_time),
-    "flap": _read_flap,
-    "handover": scalar(_positive_time),
-}

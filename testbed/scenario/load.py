@@ -30,7 +30,6 @@ from testbed.emulation.topology import (
 )
 from testbed.errors import TestbedError
 from testbed.files.input_file import read_text
-from testbed.links.field_readers import require
 from testbed.links.files import place_files
 from testbed.links.handovers import Handover, Interval, held_links, read_handovers
 from testbed.links.idle import idle
@@ -474,7 +473,8 @@ def _disciplined(spec: LinkSpec, link: LinkDeclaration, written: Mapping[str, An
     plain = queue.discipline == "drop_tail"
     if "queue" in written or not plain or link.discipline == "drop_tail":
         return spec
-    return replace(spec, queue=replace(queue, discipline=link.discipline))
+    disciplined = msgspec.structs.replace(queue, discipline=link.discipline)
+    return msgspec.structs.replace(spec, queue=disciplined)
 
 
 def _check_methods(raw: list[str | dict[str, Any]], where: str) -> list[MethodEntry]:
@@ -484,7 +484,8 @@ def _check_methods(raw: list[str | dict[str, Any]], where: str) -> list[MethodEn
     for i, item in enumerate(raw):
         place = f"{where}: methods[{i}]"
         options = {"method": item} if isinstance(item, str) else dict(item)
-        require(options, ("method",), place)
+        if "method" not in options:
+            raise TestbedError(f"{place}.method: this key is missing")
         name = convert(str(options.pop("method")), Name, f"{place}.method: ")
         label = convert(str(options.pop("label", name)), Name, f"{place}.label: ")
         kind = method_class(name, place)

@@ -1,9 +1,9 @@
 """Measuring real links: right ones pass, and each way of being wrong fails the check for it."""
 
 import time
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from testbed.audit.measured_links import severity
 from testbed.calibration.bursts import measure_bursts

@@ -8,11 +8,11 @@ import json
 import os
 import subprocess
 from collections import defaultdict
-from dataclasses import replace
 from types import SimpleNamespace
 from unittest.mock import Mock
 
 import pytest
+from msgspec.structs import replace
 
 from testbed import clock
 from testbed.emulation import backend, netem_wire
@@ -118,15 +118,15 @@ def test_what_real_tc_shows_is_accepted(spec, shown):
 @pytest.mark.parametrize(
     ("name", "spec"),
     [
-        ("delay", LinkSpec(15e6, 0.021, 0.002, 0.005, 20 * 1514)),
-        ("delay", LinkSpec(15e6, 0.0201, 0.002, 0.005, 20 * 1514)),
-        ("jitter", LinkSpec(15e6, 0.02, 0.0021, 0.005, 20 * 1514)),
-        ("jitter", LinkSpec(15e6, 0.02, 0, 0.005, 20 * 1514)),
-        ("loss", LinkSpec(15e6, 0.02, 0.002, 0.0051, 20 * 1514)),
-        ("loss", LinkSpec(15e6, 0.02, 0.002, 0, 20 * 1514)),
-        ("rate", LinkSpec(15.1e6, 0.02, 0.002, 0.005, 20 * 1514)),
-        ("rate", LinkSpec(None, 0.02, 0.002, 0.005, 20 * 1514)),
-        ("limit", LinkSpec(15e6, 0.02, 0.002, 0.005, 21 * 1514)),
+        ("delay", LinkSpec(rate=15e6, delay=0.021, jitter=0.002, loss=0.005, queue=20 * 1514)),
+        ("delay", LinkSpec(rate=15e6, delay=0.0201, jitter=0.002, loss=0.005, queue=20 * 1514)),
+        ("jitter", LinkSpec(rate=15e6, delay=0.02, jitter=0.0021, loss=0.005, queue=20 * 1514)),
+        ("jitter", LinkSpec(rate=15e6, delay=0.02, jitter=0, loss=0.005, queue=20 * 1514)),
+        ("loss", LinkSpec(rate=15e6, delay=0.02, jitter=0.002, loss=0.0051, queue=20 * 1514)),
+        ("loss", LinkSpec(rate=15e6, delay=0.02, jitter=0.002, loss=0, queue=20 * 1514)),
+        ("rate", LinkSpec(rate=15.1e6, delay=0.02, jitter=0.002, loss=0.005, queue=20 * 1514)),
+        ("rate", LinkSpec(rate=None, delay=0.02, jitter=0.002, loss=0.005, queue=20 * 1514)),
+        ("limit", LinkSpec(rate=15e6, delay=0.02, jitter=0.002, loss=0.005, queue=21 * 1514)),
     ],
 )
 def test_each_setting_that_differs_is_named(name, spec):

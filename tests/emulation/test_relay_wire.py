@@ -9,9 +9,9 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from testbed.calibration.preflight import check_links
 from testbed.emulation import relay_wire

@@ -2,11 +2,11 @@
 
 import math
 from collections import Counter
-from dataclasses import replace
 from itertools import pairwise
 from statistics import correlation
 
 import pytest
+from msgspec.structs import replace
 
 from testbed.errors import TestbedError
 from testbed.links.codel import CoDel
@@ -50,35 +50,41 @@ def carry(line, count, gap, size=1000, start=0.0):
 
 def test_queues_are_read_and_written_in_any_unit():
     for text, queue in (
-        ("64KiB", Queue(65536)),
+        ("64KiB", 65536),
         ("100packets", Queue(100, "packets")),
         ("50ms", Queue(0.05, "seconds")),
     ):
-        assert Queue.parse(text, "q") == queue
-        assert queue.to_mapping() == text
+        for written in (text, {"limit": text}):
+            spec = LinkSpec.parse({"queue": written}, "up")
+            assert spec.queue == queue
+            assert spec.to_mapping()["queue"] == text
     codel = {"limit": "200ms", "discipline": "codel", "target": "5ms", "interval": "100ms"}
-    assert Queue.parse({"limit": "200ms", "discipline": "codel"}, "q").to_mapping() == codel
+    spec = LinkSpec.parse({"queue": {"limit": "200ms", "discipline": "codel"}}, "up")
+    assert spec.to_mapping()["queue"] == codel
 
 
 @pytest.mark.parametrize(
     ("value", "said"),
     [
-        ("12", "q: '12' is not a size of a queue; write 64KiB, 100packets or 50ms"),
-        ("0packets", "q: '0' is not a number of packets; it must be 1 to 1000000000"),
-        ({"limit": "1KB"}, "q.limit: 1KB does not hold one full frame, 1514B"),
-        ({"limit": "1MB", "discipline": "red"}, "q.discipline: 'red' is not one; choose from"),
+        ("12", ": '12' is not a size of a queue; write 64KiB, 100packets or 50ms"),
+        ("0packets", ": '0' is not a number of packets; it must be 1 to 1000000000"),
+        ({"limit": "1KB"}, ".limit: 1KB does not hold one full frame, 1514B"),
+        (
+            {"limit": "1MB", "discipline": "red"},
+            ".discipline: 'red': choose from codel, drop_tail, round_robin",
+        ),
         (
             {"limit": "1MB", "discipline": "codel", "target": "0"},
-            "q.target: it must be more than 0 and less than",
+            ".target: it must be more than 0 and less than",
         ),
-        ({"limit": "1MB", "target": "5ms"}, "q.target: drop_tail has none; only codel does"),
-        ({"discipline": "codel"}, "q.limit: this key is missing"),
+        ({"limit": "1MB", "target": "5ms"}, ".target: drop_tail has none; only codel does"),
+        ({"discipline": "codel"}, ".limit: this key is missing"),
     ],
 )
 def test_a_bad_queue_is_named(value, said):
     with pytest.raises(TestbedError) as caught:
-        Queue.parse(value, "q")
-    assert str(caught.value).startswith(said)
+        LinkSpec.parse({"queue": value}, "up")
+    assert str(caught.value).startswith(f"up.queue{said}")
 
 
 @pytest.mark.parametrize(
@@ -247,7 +253,7 @@ def test_a_queue_in_seconds_has_no_size_at_rate_0():
 
 def trace(path, text):
     path.write_text(text)
-    return DeliveryTrace.read(path, "up.rate.mahimahi")
+    return LinkSpec.parse({"rate": {"mahimahi": str(path)}}, "up").rate
 
 
 def test_a_trace_delivers_at_its_moments_and_begins_again(tmp_path):
@@ -316,7 +322,7 @@ def test_other_bad_files_are_refused(tmp_path, kind, text, said):
     path = tmp_path / "file"
     path.write_text(text)
     with pytest.raises(TestbedError) as caught:
-        kind.read(path, "up")
+        kind.read(path)
     assert said in str(caught.value)
 
 
@@ -325,7 +331,7 @@ def test_files_are_read_as_people_and_their_programs_write_them(tmp_path, kind):
     plain, dressed = tmp_path / "plain", tmp_path / "dressed"
     plain.write_text("0\n1\n")
     dressed.write_bytes(b"\xef\xbb\xbf# measured on a train\r\n 0\r\n1 \r\n\r\n\n")
-    expected, found = kind.read(plain, "up"), kind.read(dressed, "up")
+    expected, found = kind.read(plain), kind.read(dressed)
     assert [getattr(found, name) for name in kind.__slots__[1:]] == [
         getattr(expected, name) for name in kind.__slots__[1:]
     ]

@@ -135,7 +135,7 @@ def test_uniform_is_one_thing_however_written():
         ({"spread": "5", "law": "normal"}, ".spread: '5' is not a time"),
         (
             {"spread": "5ms", "law": "gauss"},
-            ".law: 'gauss' is not one; choose from uniform, normal, pareto, paretonormal",
+            ".law: 'gauss': choose from normal, pareto, paretonormal, uniform",
         ),
         ({"spread": "5ms", "laws": "normal"}, ".laws: unknown key; allowed are spread, law"),
         ({"spread": "50ms", "law": "uniform"}, ": it must not be more than the delay, 20ms,"),

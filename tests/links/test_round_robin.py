@@ -253,9 +253,10 @@ def test_every_packet_leaves_or_is_dropped_once_whatever_happens(first, steps, d
 
 
 def test_it_is_written_and_read_back():
-    queue = Queue.parse({"limit": "256KiB", "discipline": "round_robin"}, "q")
-    assert queue.to_mapping() == {"limit": "256KiB", "discipline": "round_robin"}
-    assert Queue.parse(queue.to_mapping(), "q") == queue
+    written = {"limit": "256KiB", "discipline": "round_robin"}
+    spec = LinkSpec.parse({"queue": written}, "x")
+    assert spec.queue == Queue(1 << 18, "bytes", "round_robin")
+    assert spec.to_mapping()["queue"] == written
     with pytest.raises(TestbedError) as caught:
-        Queue.parse({"limit": "1MB", "discipline": "round_robin", "target": "9ms"}, "q")
-    assert str(caught.value) == "q.target: round_robin has none; only codel does"
+        LinkSpec.parse({"queue": {**written, "target": "9ms"}}, "x")
+    assert str(caught.value) == "x.queue.target: round_robin has none; only codel does"

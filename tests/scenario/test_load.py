@@ -263,8 +263,8 @@ MISTAKES = [  # where, what is written there, and the error after the name of th
     ("links.radio.down.delay", 20, f": '20' {NOT_A_TIME}"),
     ("links.radio.up.loss", {"mean": "80%", "burst": 3}, ".burst: 3 packets are too few for a mean "
      "loss of 80%; it must be at least 4"),
-    ("links.radio.down.jitter", {"spread": "1ms", "law": "gauss"}, ".law: 'gauss' is not one; "
-     "choose from uniform, normal, pareto, paretonormal"),
+    ("links.radio.down.jitter", {"spread": "1ms", "law": "gauss"}, ".law: 'gauss': choose from "
+     "normal, pareto, paretonormal, uniform"),
     ("links.radio", None, ": expected `mapping`, got `null`"),
     ("links.radio", 3, ": 3: expected `mapping`, got `int`"),
     ("links.radio.up", ["1mbit"], ": ['1mbit']: expected `mapping`, got `list`"),

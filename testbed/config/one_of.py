@@ -1,0 +1,41 @@
+"""Values that are written as a text, or as one of several mappings."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import msgspec
+from typing_extensions import override
+
+from testbed.config.convert import convert_part
+from testbed.config.written import Written
+
+
+class Form(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A mapping that stands for a value."""
+
+    def value(self) -> Any:
+        """Return what it stands for; FieldError for what cannot be."""
+        return self
+
+
+class OneOf(Written):
+    """Reads a mapping as the first form that requires one of its keys, else as the last form."""
+
+    text: ClassVar[type[Written]]
+    forms: ClassVar[tuple[type[Form], ...]]
+
+    @override
+    @classmethod
+    def read(cls, raw: object) -> Any:
+        if not isinstance(raw, Mapping):
+            return cls.text.read(raw)
+        asked = (form for form in cls.forms if any(key in raw for key in _required(form)))
+        return convert_part(raw, next(asked, cls.forms[-1])).value()
+
+
+@functools.cache
+def _required(form: type[Form]) -> list[str]:
+    return [field.encode_name for field in msgspec.structs.fields(form) if field.required]

@@ -1,0 +1,1 @@
+"""What a link may do to packets besides carrying them: one impairment per file."""

@@ -1,0 +1,30 @@
+"""Packets that overtake others."""
+
+from collections.abc import Iterator
+
+from typing_extensions import override
+
+from testbed.links.impairments.base import FlightImpairment
+from testbed.links.keyed_random import KeyedUniform, RandomKey
+
+
+class Reordering(FlightImpairment):
+    """Holds back no packet that it picks, each with the same probability."""
+
+    key = "reorder"
+    summary = "probability that a packet is not held for delay and jitter, so that it overtakes"
+    place = 40
+    no_netem = "it lets such packets past the rate, too"
+
+    def __init__(self, key: RandomKey) -> None:
+        self._uniform = KeyedUniform(key, "reorder")
+
+    @override
+    @classmethod
+    def idle(cls, value: float) -> Iterator[tuple[str, str]]:
+        if value == 1:
+            yield "delay", "reorder is 100%, so that no packet is held"
+
+    @override
+    def overtakes(self, number: int, value: float) -> bool:
+        return self._uniform(number) < value

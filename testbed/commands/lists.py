@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import json
 
 from testbed.commands.base import Commands, list_table
 from testbed.errors import TestbedError
 from testbed.exit_codes import VALID
 from testbed.output.console import Console
-from testbed.output.terminal import say
+from testbed.output.terminal import say, write
 
 
 def add(commands: Commands) -> None:
@@ -16,6 +17,7 @@ def add(commands: Commands) -> None:
     for name, command, text in (
         ("methods", _methods, "list the methods"),
         ("topologies", _topologies, "list the topologies"),
+        ("schema", _schema, "print the JSON schema of scenarios, for editors"),
     ):
         commands.add_parser(name, help=text).set_defaults(command=command)
 
@@ -48,6 +50,13 @@ def _topologies(args: argparse.Namespace) -> int:
         links = [f"{link.name}: {link.node1} – {link.node2}" for link in topology_links(kind())]
         table.add_row(name, (kind.__doc__ or "").splitlines()[0], "\n".join(links))
     Console().print(table)
+    return VALID
+
+
+def _schema(args: argparse.Namespace) -> int:
+    from testbed.scenario.json_schema import scenario_schema
+
+    write(json.dumps(scenario_schema(), indent=2) + "\n")
     return VALID
 
 

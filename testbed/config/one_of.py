@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import msgspec
 from typing_extensions import override
 
 from testbed.config.convert import convert_part
-from testbed.config.written import Written
+from testbed.config.written import Schema, Written
 
 
 class Form(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -34,6 +34,11 @@ class OneOf(Written):
             return cls.text.read(raw)
         asked = (form for form in cls.forms if any(key in raw for key in _required(form)))
         return convert_part(raw, next(asked, cls.forms[-1])).value()
+
+    @override
+    @classmethod
+    def json_schema(cls, ref: Callable[[type[msgspec.Struct]], Schema]) -> Schema:
+        return {"anyOf": [cls.text.json_schema(ref), *map(ref, cls.forms)]}
 
 
 @functools.cache

@@ -13,9 +13,13 @@ msgspec hands to `read`; type checkers see the type of the value in its place:
 from __future__ import annotations
 
 import functools
-from typing import Any, TypeGuard, get_args
+from collections.abc import Callable
+from typing import Any, TypeAlias, TypeGuard, get_args
 
 import msgspec
+
+Schema: TypeAlias = dict[str, Any]
+"""A JSON schema."""
 
 
 class FieldError(ValueError):
@@ -43,6 +47,11 @@ class Written(metaclass=_AnyValue):
     @classmethod
     def write(cls, value: Any) -> Any:
         """Write a value so that `read` returns the same."""
+        raise NotImplementedError
+
+    @classmethod
+    def json_schema(cls, ref: Callable[[type[msgspec.Struct]], Schema]) -> Schema:
+        """Return the JSON schema of what `read` takes; `ref` refers to that of a struct."""
         raise NotImplementedError
 
 

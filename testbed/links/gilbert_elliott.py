@@ -21,6 +21,8 @@ from testbed.links.keyed_random import KeyedUniform
 from testbed.links.quantities import Fraction, Text
 from testbed.links.units import format_fraction, parse_number
 
+_LENGTH_SCHEMA = {"anyOf": [{"type": "number"}, {"type": "string"}], "examples": [4]}
+
 if TYPE_CHECKING:
     BurstLength = float
 else:
@@ -29,6 +31,7 @@ else:
         """A number of packets, not always whole."""
 
         parse, format = partial(parse_number, what="packets", most=MOST_PACKETS), repr
+        schema = _LENGTH_SCHEMA
 
 
 class GilbertElliott(Form, frozen=True, omit_defaults=False):

@@ -6,13 +6,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import msgspec
 from typing_extensions import override
 
-from testbed.config.written import Written
+from testbed.config.written import Schema, Written
 from testbed.links.units import (
     format_fraction,
     format_size,
     format_time,
+    json_schema,
     parse_fraction,
     parse_size,
     parse_time,
@@ -24,6 +26,7 @@ class Text(Written):
 
     parse: ClassVar[Callable[[str], Any]]
     format: ClassVar[Callable[[Any], str]]
+    schema: ClassVar[Schema]
 
     @override
     @classmethod
@@ -34,6 +37,11 @@ class Text(Written):
     @classmethod
     def write(cls, value: Any) -> str:
         return cls.format(value)
+
+    @override
+    @classmethod
+    def json_schema(cls, ref: Callable[[type[msgspec.Struct]], Schema]) -> Schema:
+        return dict(cls.schema)
 
 
 class ContentOf(Written):
@@ -50,6 +58,11 @@ class ContentOf(Written):
     @classmethod
     def write(cls, value: Any) -> str:
         return str(value.path)
+
+    @override
+    @classmethod
+    def json_schema(cls, ref: Callable[[type[msgspec.Struct]], Schema]) -> Schema:
+        return {"type": "string"}
 
 
 def _positive_time(text: str) -> float:
@@ -69,19 +82,19 @@ else:
     class Time(Text):
         """Seconds."""
 
-        parse, format = parse_time, format_time
+        parse, format, schema = parse_time, format_time, json_schema("time")
 
     class PositiveTime(Text):
         """Seconds, more than 0."""
 
-        parse, format = _positive_time, format_time
+        parse, format, schema = _positive_time, format_time, json_schema("time")
 
     class Fraction(Text):
         """A share of one."""
 
-        parse, format = parse_fraction, format_fraction
+        parse, format, schema = parse_fraction, format_fraction, json_schema("percentage")
 
     class Size(Text):
         """Bytes."""
 
-        parse, format = parse_size, format_size
+        parse, format, schema = parse_size, format_size, json_schema("size")

@@ -12,7 +12,14 @@ from testbed.bounds import MOST_PACKETS
 from testbed.config.one_of import Form, OneOf
 from testbed.config.written import FieldError, write_fields
 from testbed.links.quantities import Text, Time
-from testbed.links.units import format_size, format_time, parse_count, parse_size, parse_time
+from testbed.links.units import (
+    format_size,
+    format_time,
+    json_schema,
+    parse_count,
+    parse_size,
+    parse_time,
+)
 
 FULL_FRAME = 1514  # bytes: a 1500-byte IP packet and its Ethernet header
 
@@ -104,6 +111,15 @@ def _format_limit(limit: Limit) -> str:
     return format_time(limit.most) if limit.unit == "seconds" else format_size(int(limit.most))
 
 
+_LIMIT_SCHEMA = {
+    "anyOf": [
+        json_schema("size"),
+        json_schema("time"),
+        {"type": "string", "pattern": r"^[0-9]+ ?packets$", "examples": ["100packets"]},
+    ]
+}
+
+
 def _parse_drop_tail(text: str) -> int | Queue:
     try:
         queue = Queue(*_parse_limit(text))
@@ -124,7 +140,7 @@ else:
     class LimitField(Text):
         """Bytes, packets, or seconds at the rate of the moment."""
 
-        parse, format = _parse_limit, _format_limit
+        parse, format, schema = _parse_limit, _format_limit, _LIMIT_SCHEMA
 
 
 class DisciplinedQueue(Form, frozen=True):
@@ -158,7 +174,7 @@ else:
     class DropTail(Text):
         """The limit of a queue that drops what comes last."""
 
-        parse, format = _parse_drop_tail, _format_drop_tail
+        parse, format, schema = _parse_drop_tail, _format_drop_tail, _LIMIT_SCHEMA
 
     class QueueField(OneOf):
         """The limit of a drop-tail queue, or a mapping; plain bytes are an int."""

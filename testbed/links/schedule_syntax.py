@@ -21,15 +21,16 @@ from typing_extensions import override
 
 from testbed.bounds import MOST_MOMENTS
 from testbed.config.convert import convert
-from testbed.config.written import FieldError, Written
+from testbed.config.written import FieldError, Schema, Written
 from testbed.errors import TestbedError
 from testbed.links.csv_trace import FROM_ZERO, Row, read_csv_trace
 from testbed.links.quantities import PositiveTime, Text, Time
 from testbed.links.schedule import Schedule, ScheduleBuilder, TooManyMomentsError
-from testbed.links.spec import Duplex, read_fields
+from testbed.links.spec import Duplex, SomeFields, read_fields
 from testbed.links.units import format_time, parse_count
 
 _KINDS = ("over", "outage", "flap", "handover")
+_OUTAGES_SCHEMA = {"type": "integer", "minimum": 1, "maximum": MOST_MOMENTS // 2}
 _STARTS = {"run": False, "first_packet": True}
 
 
@@ -50,10 +51,16 @@ else:
                 raise FieldError("mtu", "it cannot change while packets are under way")
             return read_fields(raw)
 
+        @override
+        @classmethod
+        def json_schema(cls, ref: Callable[[type[msgspec.Struct]], Schema]) -> Schema:
+            return {"allOf": [ref(SomeFields)], "properties": {"mtu": False}, "minProperties": 1}
+
     class Outages(Text):
         """How many outages."""
 
         parse = partial(parse_count, what="outages", most=MOST_MOMENTS // 2)
+        schema = _OUTAGES_SCHEMA
 
 
 class _Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

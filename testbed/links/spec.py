@@ -23,7 +23,13 @@ from testbed.links.jitter import UNIFORM, Jitter, JitterField, as_jitter
 from testbed.links.mahimahi_trace import DeliveryTrace, RecordedDeliveries
 from testbed.links.quantities import Size, Text, Time
 from testbed.links.queue import FULL_FRAME, Queue, QueueField, as_queue
-from testbed.links.units import format_rate, format_size, format_time, parse_rate_or_zero
+from testbed.links.units import (
+    format_rate,
+    format_size,
+    format_time,
+    json_schema,
+    parse_rate_or_zero,
+)
 
 ETHERNET_HEADER = 14  # bytes
 MTU = FULL_FRAME - ETHERNET_HEADER
@@ -36,6 +42,9 @@ _SMALLEST_DEFAULT_QUEUE = 64 * 1024
 
 _FIRST_KEYS = ("rate", "delay", "jitter", "loss", "queue", "duplicate", "corrupt", "reorder", "mtu")
 """The order in which results have always had these keys; others come behind."""
+
+
+_RATE_SCHEMA = {"anyOf": [{"const": UNLIMITED}, json_schema("rate")]}
 
 
 def _parse_rate(text: str) -> float | None:
@@ -64,6 +73,7 @@ else:
         """Bits per second, or no limit."""
 
         parse, format = _parse_rate, _format_rate
+        schema = _RATE_SCHEMA
 
     class RateField(OneOf):
         """A constant rate, or a trace of deliveries."""
@@ -95,15 +105,15 @@ class LinkSpec(_Impaired, frozen=True):
     """
 
     rate: RateField = None
-    """bit/s, None = not limited, 0 = nothing is sent, but waits; or when packets could leave."""
+    """Bits sent per second, unlimited (None) by default, at 0 all waits; or a trace."""
     delay: Time = 0.0
-    """One-way propagation, seconds."""
+    """One-way propagation, in seconds."""
     jitter: JitterField = 0.0
-    """Seconds, the delay being uniform on delay ± jitter; or another law. It never reorders."""
+    """In seconds, the delay being uniform on delay ± jitter; or another law. It never reorders."""
     queue: QueueField = 0
     """Bytes waiting for or in the rate server before tail drop, or another queue.
 
-    0 asks for the default, 200 ms at the rate and at least 64 KiB. Without a rate nothing queues.
+    The default, 0 here, is 200 ms at the rate and at least 64 KiB; without a rate nothing queues.
     """
     mtu: Size = MTU
     """The largest IP packet in bytes, at the sending interface and on the link."""

@@ -10,7 +10,7 @@ import re
 import reprlib
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class OutOfBoundsError(ValueError):
@@ -42,6 +42,7 @@ _FRACTION = _Kind("percentage", _FRACTIONS, "1%", most=Decimal(1))
 _SIZE = _Kind("size", _SIZES, "64KiB", most=Decimal(2) ** 40)
 _ENERGY = _Kind("measure of energy", _ENERGIES, "80mJ", most=Decimal(10) ** 6)
 
+_KINDS = {kind.name: kind for kind in (_RATE, _TIME, _FRACTION, _SIZE, _ENERGY)}
 UNITS = {kind.name: tuple(kind.units) for kind in (_RATE, _TIME, _FRACTION)}
 """The units of each kind of quantity that a table may have."""
 
@@ -124,6 +125,16 @@ def format_size(size: int) -> str:
     """Write a size in bytes with the largest unit that divides it: '64KiB'."""
     dividing = {unit: scale for unit, scale in _SIZES.items() if size % int(scale) == 0}
     return _format(Decimal(size), dividing)
+
+
+def json_schema(kind: str) -> dict[str, Any]:
+    """Return the JSON schema of a kind of quantity: 'rate', 'time', 'percentage', 'size'."""
+    units = "|".join(_KINDS[kind].units)
+    pattern = rf"^(?:{_NUMBER} ?(?:{units})|0+(?:\.0*)?)$"
+    return {
+        "anyOf": [{"type": "string", "pattern": pattern}, {"const": 0}],
+        "examples": [_KINDS[kind].example],
+    }
 
 
 def _parse(text: str, kind: _Kind) -> Decimal:

@@ -1,0 +1,79 @@
+"""The JSON schema of scenarios, for editors.
+
+It takes every scenario that loads; of what does not load it refuses what stands in one place: keys
+that are unknown or missing, values of the wrong kind or without their unit. What has to go together
+is checked when a scenario is loaded.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from testbed.config.json_schema import SchemaBuilder, field_docstrings
+from testbed.config.written import Schema
+from testbed.links.handovers import Handover
+from testbed.links.impairments.base import impairments
+from testbed.links.profiles import PROFILES
+from testbed.links.schedule_syntax import Change
+from testbed.links.spec import LinkSpec, SomeFields
+from testbed.methods.base import Method, methods
+from testbed.prompts.reader import SOURCES
+from testbed.scenario.schema import Directions, Document
+
+_TRACE = "CSV file of time and rate, delay or loss, which this direction follows"
+
+
+def scenario_schema() -> Schema:
+    """Return the schema of a scenario file."""
+    builder = SchemaBuilder()
+    parts: list[type[Struct]] = [Document, Directions, SomeFields, Change, Handover]
+    sources = SOURCES.values()
+    options = [kind.Options for kind in methods().values()]
+    refs = {struct: builder.ref(struct) for struct in [*parts, *sources, *options]}
+    found = builder.definitions()
+    document, link = (found[each.__name__]["properties"] for each in (Document, Directions))
+    document["links"]["additionalProperties"] = refs[Directions]
+    document["handovers"]["items"] = refs[Handover]
+    document["prompts"]["items"]["anyOf"][1:] = [refs[source] for source in sources]
+    document["methods"]["items"]["anyOf"] = [
+        {"enum": list(methods())},
+        *(_method(kind, found[kind.Options.__name__]) for kind in methods().values()),
+    ]
+    for struct in {*options}:
+        del found[struct.__name__]
+    _describe_fields(found[SomeFields.__name__])
+    found["Direction"] = _with_trace(found[SomeFields.__name__])
+    link["up"] |= {"$ref": "#/$defs/Direction"}
+    link["down"] |= {"$ref": "#/$defs/Direction"}
+    link["changes"]["items"] = refs[Change]
+    link["profile"] = {**link["profile"], "examples": list(PROFILES)}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **refs[Document],
+        "$defs": found,
+    }
+
+
+def _method(kind: type[Method], options: Schema) -> Schema:
+    """The schema of a method with its options."""
+    named = {"method": {"const": kind.name}, "label": {"type": "string"}}
+    return {
+        **options,
+        "title": kind.name,
+        "description": kind.summary,
+        "properties": {**named, **options["properties"]},
+        "required": ["method", *options["required"]],
+    }
+
+
+def _describe_fields(fields: Schema) -> None:
+    """Say what the keys of a direction are."""
+    texts = field_docstrings(LinkSpec) | {kind.key: kind.summary for kind in impairments()}
+    for key, schema in fields["properties"].items():
+        schema["description"] = texts[key]
+
+
+def _with_trace(fields: Schema) -> Schema:
+    """A direction of a link as a scenario writes it."""
+    trace = {"type": "string", "description": _TRACE}
+    return {**fields, "title": "Direction", "properties": {**fields["properties"], "trace": trace}}

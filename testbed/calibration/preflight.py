@@ -72,7 +72,7 @@ def check_link(stage: LinkBench) -> list[Check]:
         if probe.course is not None:
             checks.append(_ahead(stage, direction, probe.flight, probe.course))
         checks.append(_burst(stage, direction))
-        if stage.spec(direction).reorder == 0:
+        if not stage.spec(direction).reorders:
             checks.append(
                 stage.judge(
                     direction,

@@ -100,8 +100,8 @@ def probes_needed(spec: LinkSpec) -> int | None:
     chain = as_chain(spec.loss)
     bad, good = 1.0, 0.0  # the chances that all are lost so far and the state is this one
     for count in range(1, _MOST + 1):
-        bad_lost = bad * (1 - (1 - chain.bad_loss) * (1 - spec.corrupt))
-        good_lost = good * (1 - (1 - chain.good_loss) * (1 - spec.corrupt))
+        bad_lost = bad * (1 - (1 - chain.bad_loss) * spec.intact)
+        good_lost = good * (1 - (1 - chain.good_loss) * spec.intact)
         bad = bad_lost * (1 - chain.r) + good_lost * chain.p
         good = bad_lost * chain.r + good_lost * (1 - chain.p)
         if bad + good <= _FALSE_ALARM * (1 + 1e-9):

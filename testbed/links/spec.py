@@ -7,6 +7,7 @@ without preamble or frame check sequence, exactly as kernel netem counts them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -194,10 +195,19 @@ class LinkSpec(_Impaired, frozen=True):
         return not self.stands_still and self.loss != 1
 
     @property
+    def reorders(self) -> bool:
+        """True if packets may overtake others."""
+        return any(issubclass(kind, FlightImpairment) for kind, _ in self.impairments())
+
+    @property
+    def intact(self) -> float:
+        """The share of the packets not lost by `loss` that receivers accept."""
+        return math.prod(1 - kind.spoiled(value) for kind, value in self.impairments())
+
+    @property
     def shortest_hold(self) -> float:
         """The least that delay and jitter can hold a packet, in seconds."""
-        overtaken = any(issubclass(kind, FlightImpairment) for kind, _ in self.impairments())
-        return 0.0 if overtaken else as_jitter(self.jitter).shortest(self.delay)
+        return 0.0 if self.reorders else as_jitter(self.jitter).shortest(self.delay)
 
     @property
     def longest_hold(self) -> float:

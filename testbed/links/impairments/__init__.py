@@ -1,1 +1,1 @@
-"""What a link may do to packets besides carrying them: one impairment per file."""
+"""Effects on packets besides rate, queue, delay and jitter: one impairment per file."""

@@ -24,7 +24,7 @@ class Setting(NamedTuple):
 
 
 class Impairment(ABC):
-    """What one direction of a link may do to each packet.
+    """An effect that one direction of a link may have on each packet.
 
     One instance serves one direction, so it may keep state between packets; what is random in it
     comes from KeyedUniform alone. A subclass in a module of its own in this package is found by
@@ -36,7 +36,7 @@ class Impairment(ABC):
     summary: ClassVar[str]
     """One sentence for editors of scenarios."""
     kind: ClassVar[Any] = Fraction
-    """How values are written: a testbed.config.written.Written."""
+    """The form in which values are written, a testbed.config.written.Written."""
     default: ClassVar[Any] = 0.0
     """The value with which nothing happens."""
     place: ClassVar[int]
@@ -56,8 +56,13 @@ class Impairment(ABC):
 
     @classmethod
     def idle(cls, value: Any) -> Iterator[tuple[str, str]]:
-        """Yield each key of a link that `value` robs of all effect, and why."""
+        """Yield each key of a link that has no effect with `value`, and why."""
         yield from ()
+
+    @classmethod
+    def spoiled(cls, value: Any) -> float:
+        """Return the share of the packets not lost by `loss` that receivers never get or drop."""
+        return 0.0
 
     @classmethod
     def unsupported(cls, value: Any) -> str:

@@ -22,6 +22,11 @@ class Corruption(ArrivalImpairment):
         self._bit = KeyedUniform(key, "bit")
 
     @override
+    @classmethod
+    def spoiled(cls, value: float) -> float:
+        return value
+
+    @override
     def arrive(self, packet: Packet, value: float) -> list[Packet]:
         bits = (len(packet.frame) - _HEADER) * 8
         if bits <= 0 or self._struck(packet.number) >= value:

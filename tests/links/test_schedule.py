@@ -132,6 +132,11 @@ def test_a_row_that_no_link_can_have_is_named_with_its_line(tmp_path):
             [{"at": "1s", "down": {"delay": "0", "jitter": "1ms"}}],
             "changes[0].down.jitter: it must not",
         ),
+        (
+            [{"at": "1s", "up": {"loss": {"mean": "1%"}}}],
+            "changes[0].up.loss.burst: this key is missing",
+        ),
+        ([{"at": "1s", "flap": "5s"}], "changes[0].flap: '5s': expected `mapping`, got `str`"),
         (["x"], "changes[0]: a change is a mapping"),
     ],
 )

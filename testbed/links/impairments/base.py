@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import functools
-import importlib
-import inspect
-import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
+from testbed.config.by_file import find_classes
 from testbed.links.keyed_random import RandomKey
 from testbed.links.packet import Packet
 from testbed.links.quantities import Fraction
@@ -103,16 +101,5 @@ class FlightImpairment(Impairment):
 @functools.cache
 def impairments() -> tuple[type[Impairment], ...]:
     """Return the impairments of this package, in the order in which packets meet them."""
-    package = importlib.import_module("testbed.links.impairments")
-    found: list[type[Impairment]] = []
-    for info in pkgutil.iter_modules(package.__path__):
-        module = importlib.import_module(f"testbed.links.impairments.{info.name}")
-        found += [
-            value
-            for value in vars(module).values()
-            if isinstance(value, type)
-            and issubclass(value, Impairment)
-            and not inspect.isabstract(value)
-            and value.__module__ == module.__name__
-        ]
+    found = find_classes("testbed.links.impairments", Impairment)  # type: ignore[type-abstract]
     return tuple(sorted(found, key=lambda kind: (kind.place, kind.key)))

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from testbed.emulation.lateness import LatenessHistogram
-from testbed.emulation.player import Applied
+from testbed.emulation.schedule_cursor import Applied
 from testbed.links.handovers import Handover
 
 LATE = 10e-3

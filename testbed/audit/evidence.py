@@ -10,7 +10,7 @@ from typing import NamedTuple
 from testbed.audit.captures import CapturedDirection, Entry, GenerationCounters
 from testbed.audit.cpu_samples import CpuUse
 from testbed.audit.link_packets import LinkPackets, SharedLinkPackets
-from testbed.emulation.player import Applied
+from testbed.emulation.schedule_cursor import Applied
 from testbed.events import Event
 from testbed.models.compute.pace import Pace
 from testbed.protocol.control import Result

@@ -1,1 +1,1 @@
-"""Making links happen: the sandbox, the Mininet network, and the wires that shape it."""
+"""Emulation of links: the sandbox, the Mininet network, and the wires that shape its links."""

@@ -1,4 +1,4 @@
-"""Which mechanism shapes the links."""
+"""Choose the backend that shapes the links: this kernel's netem, a guest kernel's, or the relay."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -18,7 +18,7 @@ BACKENDS = ("auto", "netem", "relay")
 
 
 class Choice(NamedTuple):
-    """A backend, and what speaks against a better one where 'auto' took the relay."""
+    """A backend, and why 'auto' could not take netem where it took the relay."""
 
     backend: str
     reason: str = ""
@@ -29,12 +29,15 @@ def choose_backend(
     refusals: Sequence[str] = (),
     why_no_guest: Callable[[], str] = guest_trial.why_no_guest,
 ) -> Choice:
-    """Resolve 'auto' to netem if it can do the links, else to the relay.
+    """Resolve 'auto' to netem if netem can shape these links here, else to the relay.
 
-    netem is that of this kernel where it has one, else that of a guest kernel if one boots here.
-    refusals: what netem cannot do of the links, as netem_support lists it. why_no_guest: tries that
-    boot. Raises TestbedError for an unknown backend, and for 'netem' where there is neither or for
-    links that it cannot do.
+    netem is this kernel's own where it has one, else that of a guest kernel if one boots here.
+
+    refusals: the impairments of the links that netem cannot do, as netem_support lists them.
+    why_no_guest: tries to boot a guest kernel; returns the reason of a failure, or "".
+
+    Raises TestbedError for an unknown backend, and for 'netem' if neither kernel offers it or if
+    `refusals` is not empty.
     """
     if requested not in BACKENDS:
         raise TestbedError(f"backend {requested!r} is unknown; there are {', '.join(BACKENDS)}")
@@ -58,7 +61,7 @@ def choose_backend(
 
 
 def open_wire(backend: str, name: str, inside: Namespace, duplex: Duplex, seed: int) -> Wire:
-    """Start a wire between the two ports in `inside`, by a backend that was chosen."""
+    """Start a wire between the two ports in the namespace `inside`, by a chosen backend."""
     if backend == NetemWire.backend:
         return NetemWire(name, inside, duplex)
     if backend == GuestNetemWire.backend:

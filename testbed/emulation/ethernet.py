@@ -1,11 +1,11 @@
-"""Plain Ethernet: one veth end that sends every packet as it will cross the wire."""
+"""Plain Ethernet: veth pairs without offloads, so that each packet is one frame on the wire."""
 
 from testbed.emulation.namespace import Namespace
 from testbed.errors import TestbedError
 from testbed.links.spec import MTU
 
 # ethtool's short name -> its name in `ethtool -k`. With any of these on, a queue would see
-# packets of up to 64 KiB, or checksums nobody has computed.
+# packets of up to 64 KiB, or checksums that have not been computed yet.
 OFFLOADS = {
     "tx": "tx-checksumming",
     "sg": "scatter-gather",
@@ -21,8 +21,9 @@ def create_pair(
 ) -> None:
     """Create a veth pair with one end in each namespace, up and without offloads.
 
-    `mtu` is that of the first end, in bytes of IP packets. Raises TestbedError if the kernel
-    refuses, or leaves an offload on.
+    mtu: of the first end, in bytes of IP packets; the second end has MTU.
+
+    Raises TestbedError if the kernel refuses, or leaves an offload on.
     """
     inside1.run(
         ["ip", "link", "add", "name", name1, "mtu", str(mtu), "type", "veth",
@@ -34,7 +35,7 @@ def create_pair(
 
 
 def offloads_off(inside: Namespace, interface: str) -> None:
-    """Turn off all that changes packets on their way; TestbedError if the kernel leaves one on."""
+    """Turn off the offloads of an interface; raise TestbedError if the kernel leaves one on."""
     inside.run(["ethtool", "-K", interface, *(word for key in OFFLOADS for word in (key, "off"))])
     on = [key for key, state in read_offloads(inside, interface).items() if state != "off"]
     if on:
@@ -42,7 +43,7 @@ def offloads_off(inside: Namespace, interface: str) -> None:
 
 
 def read_offloads(inside: Namespace, interface: str) -> dict[str, str]:
-    """The state, 'on' or 'off', of each offload that matters, by its `ethtool -k` name."""
+    """Return the state, 'on' or 'off', of each of OFFLOADS, by its `ethtool -k` name."""
     states: dict[str, str] = {}
     for line in inside.run(["ethtool", "-k", interface]).splitlines():
         name, _, state = line.strip().partition(": ")

@@ -1,7 +1,7 @@
-"""A second kernel, with netem, for hosts whose own has none: user-mode Linux, as Debian builds it.
+"""A guest kernel with netem, for hosts whose own kernel has none: Debian's user-mode Linux.
 
-It is an ordinary process. Its root is the host's own file system, and its network interfaces are
-TAP devices of the namespace in which it is started.
+It is an ordinary process. Its root is the host's file system, and its network interfaces are TAP
+devices of the namespace in which it is started.
 """
 
 import os
@@ -18,19 +18,19 @@ MODULES = Path("/usr/lib/uml/modules")
 TUN = Path("/dev/net/tun")
 CPUINFO = Path("/proc/cpuinfo")
 
-_MACHINE = "x86_64"  # the kernel is built for no other that Python runs on
+_MACHINE = "x86_64"  # the only machine on which the guest kernel is supported
 _PACKAGES = "user-mode-linux kmod"
 _COMPILER = "gcc libc6-dev"
 _COMPLETION = Path(__file__).with_name("guest_xstate.c")
 
 
 def guest_packages() -> str:
-    """The Debian packages that the guest needs on this machine."""
+    """Return the Debian packages that the guest needs on this machine, as one string of words."""
     return f"{_PACKAGES} {_COMPILER}" if needs_completion() else _PACKAGES
 
 
 def guest_missing() -> str:
-    """What a guest that is a wire lacks here, in words; empty if it has all it needs."""
+    """Return, in words, what a guest that shapes a wire lacks on this machine; "" for nothing."""
     missing = _kernel_missing()
     if _elsewhere():
         return missing[0]
@@ -40,28 +40,29 @@ def guest_missing() -> str:
 
 
 def guest_advice() -> str:
-    """Return what to do about what `guest_missing` names; empty if nothing can be done."""
+    """Return the remedies for what `guest_missing` names; "" if there are none."""
     if _elsewhere():
         return ""
     advice = [f"`apt install {guest_packages()}`"] if _kernel_missing() else []
     if not TUN.exists():
-        # The second as Docker and Podman document it.
+        # `--device`: as Docker and Podman document it.
         advice.append(f"`modprobe tun`, in a container `--device {TUN}`")
     elif not os.access(TUN, os.R_OK | os.W_OK):
-        # Documentation/networking/tuntap.rst of Linux: "there's no harm", rights are asked for.
+        # Safe: "there's no harm" (Linux, Documentation/networking/tuntap.rst), since the use of the
+        # device needs rights of its own.
         advice.append(f"run as root, or as root `chmod 0666 {TUN}`")
     return "; ".join(advice)
 
 
 def require_guest() -> None:
-    """TestbedError saying what to install, if there is no guest kernel to run a command under."""
+    """Raise TestbedError, with what to install, if no guest kernel can run a command here."""
     if missing := _kernel_missing():
         advice = "" if _elsewhere() else f"; install it with `apt install {guest_packages()}`"
         raise TestbedError(f"the guest kernel needs {', '.join(missing)}{advice}")
 
 
 def _elsewhere() -> bool:
-    """Tell whether this machine is one that the guest kernel is not built for."""
+    """Return True on a machine that the guest kernel is not built for."""
     return platform.machine() != _MACHINE
 
 
@@ -76,10 +77,11 @@ def _kernel_missing() -> list[str]:
 def guest_command(
     init: Path, memory_mb: int, files: str, arguments: Sequence[str] = ()
 ) -> list[str]:
-    """The command line that boots the kernel into the script `init`.
+    """Return the command line that boots the kernel into the script `init`.
 
-    files: a folder of its own for what the kernel leaves there. arguments: its devices, and what
-    else the script finds in its environment.
+    files: an empty folder for the files that the kernel writes.
+    arguments: further kernel arguments: devices, and KEY=VALUE words, which become environment
+    variables of `init`.
     """
     return [
         *_completed(Path(files)),
@@ -96,13 +98,16 @@ def guest_command(
 
 
 def needs_completion() -> bool:
-    """Whether this processor has registers that the kernel cannot keep; see guest_xstate.c."""
+    """Return True if the processor has registers (AMX) that the kernel cannot save."""
     flags = next((line for line in CPUINFO.read_text().splitlines() if "flags" in line), "")
     return "amx_tile" in flags.split()
 
 
 def _completed(folder: Path) -> list[str]:
-    """What comes before the kernel's name where the processor wants it."""
+    """Compile guest_xstate.c, which saves the registers, and return the `env` words that load it.
+
+    Returns [] where the processor does not need it. Raises TestbedError when the compiler fails.
+    """
     if not needs_completion():
         return []
     library = folder / "xstate.so"

@@ -1,8 +1,8 @@
-"""Runs one command under the guest kernel, over the host's own files.
+"""Run one command under the guest kernel, on the host's own files.
 
     python -m testbed.emulation.guest_shell MEMORY_MB COMMAND…
 
-runs in a sandbox, so that nothing of the guest outlives whoever waits for it.
+It runs in a sandbox, so that no process of the guest outlives the process that waits for it.
 """
 
 import os
@@ -28,10 +28,11 @@ _NEVER_STARTED = 1
 
 
 def run_in_guest(argv: list[str], timeout: float | None) -> int:
-    """Run `argv` under a kernel with netem; its exit code, or OVERDUE.
+    """Run `argv` under a kernel with netem; return its exit code, or OVERDUE after the time-out.
 
-    timeout: seconds, None for as long as it takes. Raises TestbedError when there is no guest
-    kernel here, or not enough memory for it.
+    timeout: seconds, or None for no limit.
+
+    Raises TestbedError when the machine has no guest kernel, or not enough free memory for it.
     """
     require_guest()
     check_namespaces()
@@ -43,7 +44,7 @@ def run_in_guest(argv: list[str], timeout: float | None) -> int:
     def expire(_number: int, _frame: object) -> None:
         nonlocal expired
         expired = True
-        os.kill(os.getpid(), signal.SIGTERM)  # which run_in_sandbox passes on
+        os.kill(os.getpid(), signal.SIGTERM)  # run_in_sandbox passes it on
 
     before = signal.signal(signal.SIGALRM, expire)
     signal.setitimer(signal.ITIMER_REAL, timeout)
@@ -56,13 +57,13 @@ def run_in_guest(argv: list[str], timeout: float | None) -> int:
 
 
 def boot(memory: int, argv: list[str], environment: Mapping[str, str]) -> int:
-    """Boot the guest inside a sandbox, run `argv` there, and return its exit code."""
+    """Boot the guest inside a sandbox, run `argv` there, and return its exit code; memory: MB."""
     with tempfile.TemporaryDirectory(prefix="testbed-guest-") as folder:
         kept = (f"{key}={value}" for key, value in environment.items() if key != "FOLDER")
         Path(folder, "command.sh").write_text(
             f"cd {shlex.quote(str(Path.cwd()))} && exec {shlex.join(['env', '-i', *kept, *argv])}\n"
         )
-        lines = ["con0=null", "ssl0=null,fd:1", "ssl1=null,fd:2"]  # the console says too much
+        lines = ["con0=null", "ssl0=null,fd:1", "ssl1=null,fd:2"]  # the console prints too much
         command = guest_command(_INIT, memory, folder, [*lines, f"FOLDER={folder}"])
         guest = subprocess.Popen(command, stdin=subprocess.DEVNULL)
         try:
@@ -78,7 +79,7 @@ def boot(memory: int, argv: list[str], environment: Mapping[str, str]) -> int:
 
 
 def _memory() -> int:
-    """MB for the guest: half of what is free, as much as fits into the tmpfs of a sandbox."""
+    """Return the guest's memory in MB: half of what is free, which fits into a sandbox's tmpfs."""
     free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**20
     memory = min(_MOST_MEMORY, free // 2)
     if memory < _LEAST_MEMORY:
@@ -89,6 +90,6 @@ def _memory() -> int:
 
 
 if __name__ == "__main__":
-    outside = dict(os.environ)  # the command's TMPDIR is that of whoever asked for it
+    outside = dict(os.environ)  # before enter() sets TMPDIR: the command keeps its caller's
     enter()
     sys.exit(boot(int(sys.argv[1]), sys.argv[2:], outside))

@@ -1,11 +1,10 @@
-"""Boots a guest kernel as a wire before a run relies on it.
+"""Boot a guest kernel as a wire on trial, before a run relies on it.
 
-Once for each start of the machine, user, and set of limits.
-
-A boot takes two seconds. So a success is remembered in the cache, with all that it depends on; a
-failure is not, for the next try may find a calmer machine. What fails after a success is an error
-of the run: the backend stands in plan.json before anything starts, and is the same for all points
-and for `--resume`.
+A boot takes two seconds, so a success is kept in the cache together with everything that it depends
+on: the start of the machine, the user, the limits, the guest's files. A failure is not kept, since
+the machine may be less busy at the next try. A boot that fails after a success is an error of the
+run: the backend is written to plan.json before anything starts, and is the same for all points and
+for `--resume`.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ _RIGHTS = ("Uid", "Groups", "CapEff", "CapBnd", "NoNewPrivs", "Seccomp")
 
 
 def try_guest() -> Report:
-    """Boot a guest and send frames through it. Raises TestbedError saying why that fails."""
+    """Boot a guest and send frames through it; raise TestbedError with the reason if that fails."""
     try:
         return try_wire("guest netem")
     except TestbedError as error:
@@ -33,7 +32,7 @@ def try_guest() -> Report:
 
 
 def why_no_guest() -> str:
-    """Return why no guest kernel can be a wire here; empty if one can."""
+    """Return the reason why a guest kernel cannot shape wires here; "" if it can."""
     if missing := guest_missing():
         return f"a guest kernel needs {missing}"
     remembered = cache_root() / "guest-boots"
@@ -52,9 +51,9 @@ def why_no_guest() -> str:
 
 
 def _conditions() -> bytes:
-    """Digest all that decides whether a guest boots: machine, rights, limits, the guest's files.
+    """Return a digest of what a boot depends on: machine, rights, limits, the guest's files.
 
-    Empty where that cannot be found out.
+    Empty if one of them cannot be read.
     """
     files = [Path(find_program(KERNEL) or KERNEL), *Path(__file__).parent.glob("guest_*")]
     try:

@@ -2,8 +2,8 @@
 
 port-a == bridge == tap-a -> guest: vec0 == bridge == vec1 -> tap-b == bridge == port-b
 
-Only the wire is in the guest: real netem shapes at vec1 (up) and vec0 (down), while the nodes run
-outside at full speed.
+Only the wire is in the guest: netem shapes at vec1 (up) and vec0 (down). The nodes run outside, at
+full speed.
 """
 
 import os
@@ -12,6 +12,8 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from typing_extensions import override
 
 from testbed.emulation.ethernet import offloads_off
 from testbed.emulation.guest_kernel import guest_command
@@ -25,22 +27,23 @@ from testbed.host.process_endings import await_end
 from testbed.host.realtime import PATIENCE, set_fifo_priority
 
 _INIT = Path(__file__).with_name("guest_wire.sh")
-_STARTS, _READY = "guest wire starts", "guest wire ready"  # as it says
+_STARTS, _READY = "guest wire starts", "guest wire ready"  # printed by guest_wire.sh
 _TRIES = 2
 _MEMORY = 64  # MB
 _TAPS = {"tap-a": PORT_A, "tap-b": PORT_B}
 _QUEUE = 4096  # packets between the host and the guest
-_REAPED = 1.0  # seconds from when its output ends to when it does
+_REAPED = 1.0  # seconds to wait for the guest to end after its output has ended
 
 
 class GuestNetemWire(NetemWire):
-    """Boots a guest kernel in the wire's namespace, and shapes there."""
+    """A wire whose frames pass through a guest kernel, where netem shapes them."""
 
     backend = "guest netem"
     shaped = {"up": "vec1", "down": "vec0"}  # noqa: RUF012
 
+    @override
     def start(self) -> Tc:
-        """Boot the guest, once more if the first try fails; from then on it goes first."""
+        # Twice at most. Once it is ready, the guest runs before ordinary processes.
         self._files = tempfile.TemporaryDirectory(prefix="testbed-guest-")
         began = time.monotonic()
         for _ in range(_TRIES):
@@ -48,7 +51,7 @@ class GuestNetemWire(NetemWire):
             try:
                 why = _await_ready(tc)
                 if why is None:
-                    # Not before: a guest that boots in real time has been seen to hang.
+                    # Only now: a guest that boots with real-time priority has been seen to hang.
                     self._realtime = set_fifo_priority(tc.process.pid)
                     return tc
             except BaseException:
@@ -64,11 +67,11 @@ class GuestNetemWire(NetemWire):
     def _boot(self) -> Tc:
         """Make the guest's devices anew and start its kernel."""
         for tap in _TAPS:
-            if tap in self.inside.counters():  # of a try before
+            if tap in self.inside.counters():  # left by the first try
                 self.inside.run(["ip", "link", "del", "dev", tap])
             self.inside.run(["ip", "tuntap", "add", "dev", tap, "mode", "tap"])
             offloads_off(self.inside, tap)
-            # Up before the guest is: what it sends into a TAP that is down blocks it for good.
+            # Up before the guest boots: a frame sent into a TAP that is down blocks it for good.
             self.inside.run(["ip", "link", "set", "dev", tap, "txqueuelen", str(_QUEUE), "up"])
         vectors = [
             f"vec{number}:transport=tap,ifname={tap},depth=128,gro=0"
@@ -77,27 +80,27 @@ class GuestNetemWire(NetemWire):
         kernel = guest_command(_INIT, _MEMORY, self._files.name, [*vectors, "con0=fd:0,fd:1"])
         return self.talk(["nice", "-n", "-20", *kernel])
 
+    @override
     def join(self) -> None:
-        """Bridge each port with its TAP device."""
         for tap, port in _TAPS.items():
             bridge(self.inside, f"br-{tap}", (port, tap))
 
+    @override
     def state(self) -> Mapping[str, Any]:
-        """What `tc` shows inside, and whether the guest goes before all that is ordinary."""
         return {**super().state(), "realtime": self._realtime}
 
+    @override
     def pin(self, core: int) -> None:
-        """Keep the guest on one processor."""
         os.sched_setaffinity(self._process.pid, {core})
 
+    @override
     def stop(self) -> None:
-        """End the guest."""
         super().stop()
         self._files.cleanup()
 
 
 def _await_ready(tc: Tc) -> str | None:
-    """Wait until the guest says that its interfaces are up; return why it does not, else None."""
+    """Wait until the guest prints that its interfaces are up; return the reason if it does not."""
     said: list[str] = []
     try:
         while (line := tc.line().strip()) != _READY:
@@ -112,9 +115,9 @@ def _await_ready(tc: Tc) -> str | None:
 
 
 def _gist(said: list[str]) -> list[str]:
-    """Return those lines of a dying guest that say why it dies.
+    """Return the lines of a guest's output that explain its death.
 
-    They are what programs printed since its init began, or else the kernel's last two.
+    They are the lines printed since its init script began, or else the kernel's last two.
     """
     panic = [number for number, line in enumerate(said) if "panic" in line]
     end = panic[0] + 1 if panic else len(said)

@@ -1,4 +1,4 @@
-"""Makes handovers: changes the routes between the device and its anchor, on time."""
+"""Make handovers: change the routes between the device and its anchor, on time."""
 
 import subprocess
 import threading
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from testbed import clock
 from testbed.emulation.namespace import Namespace
-from testbed.emulation.player import Applied
+from testbed.emulation.schedule_cursor import Applied
 from testbed.emulation.tc import Tc
 from testbed.emulation.tcp_timers import require_rto_min, rto_min
 from testbed.errors import TestbedError
@@ -15,7 +15,7 @@ from testbed.links.handovers import Handover
 
 
 class Ip(Tc):
-    """An `ip` that stays, in one host."""
+    """An `ip -batch` process that stays open in one host."""
 
     program = "ip"
 
@@ -27,7 +27,10 @@ class Ip(Tc):
         super().__init__(process, f"host {inside.name}")
 
     def replace(self, route: str) -> None:
-        """Put a route in the place of the one to the same address, and read it back."""
+        """Replace the route to the same address by `route`, and read it back.
+
+        route: as `ip route` takes it. Raises TestbedError if `ip` shows another route afterwards.
+        """
         target, *_ = route.split()
         (shown,) = self.run(
             f"route replace {' '.join([route, *rto_min()])}", f"route show {target}"
@@ -40,14 +43,15 @@ class Ip(Tc):
 
 
 class Handovers:
-    """Keeps the path of a topology, and changes it as planned with a thread of this process.
+    """The device's path through a topology, changed at the planned times by a thread.
 
-    paths: by the radio link in use, the routes of hosts, as topology_paths tells; without any,
-    nothing is done.
-    inside: the namespaces of the hosts.
+    paths: for each radio link, the route of each host while the device uses it, as topology_paths
+    returns them; if empty, nothing is done.
+    inside: the namespaces of the hosts, by name.
+    plan: the handovers, in order of time.
 
-    Raises TestbedError when a host does not take the routes of the first path, or would drop what
-    comes by another link than the one it would answer by.
+    Raises TestbedError when a host does not take the routes of the first path, or when its
+    reverse-path filter would drop packets that come in by another link than its route leads out.
     """
 
     def __init__(
@@ -59,8 +63,8 @@ class Handovers:
         self._paths = paths
         self._plan = plan
         self._applied: list[Applied] = []
-        self._playing: threading.Thread | None = None
-        self._stop_playing = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._stopping = threading.Event()
         self._failure: TestbedError | None = None
         hosts = {host for routes in paths.values() for host in routes}
         self._ips = {host: Ip(inside[host]) for host in sorted(hosts)}
@@ -73,26 +77,26 @@ class Handovers:
             raise
 
     def reset(self) -> None:
-        """End what is planned, and go back to the first path."""
-        self._end_playing()
+        """Drop the handovers still to come, and go back to the first path."""
+        self._stop_thread()
         self._applied = []
         for path in list(self._paths)[:1]:
             self._take(path)
 
     def begin(self, at: float) -> None:
-        """Make the planned handovers, whose time 0 is `at` of testbed.clock."""
+        """Start the planned handovers; their time 0 is `at`, in seconds of testbed.clock."""
         self.reset()
-        self._stop_playing.clear()
-        self._playing = threading.Thread(target=self._play, args=(at,), daemon=True)
-        self._playing.start()
+        self._stopping.clear()
+        self._thread = threading.Thread(target=self._make_planned, args=(at,), daemon=True)
+        self._thread.start()
 
     def end(self) -> None:
-        """Make no more handovers; raise TestbedError if one has failed."""
-        self._end_playing()
+        """Stop making handovers; raise TestbedError if one has failed."""
+        self._stop_thread()
         self.check()
 
     def applied(self) -> list[Applied]:
-        """The paths that were taken since `begin`, in the order of the plan."""
+        """Return the handovers made since `begin`, in the order of the plan."""
         return list(self._applied)
 
     def check(self) -> None:
@@ -101,20 +105,20 @@ class Handovers:
             raise self._failure
 
     def stop(self) -> None:
-        """Make no more handovers. Stopping twice is allowed."""
-        self._end_playing()
+        """Stop making handovers and end the `ip` processes. Stopping twice is allowed."""
+        self._stop_thread()
         for ip in self._ips.values():
             ip.kill()
 
-    def _play(self, began: float) -> None:
+    def _make_planned(self, began: float) -> None:
         try:
             for handover in self._plan:
                 due = began + handover.time
-                if self._stop_playing.wait(clock.real(max(0.0, due - clock.now()))):
+                if self._stopping.wait(clock.real(max(0.0, due - clock.now()))):
                     return
                 self._take(handover.to)
                 self._applied.append(Applied(due, clock.now()))
-        except Exception as error:  # none may be lost in a thread
+        except Exception as error:  # an error in a thread must not get lost
             reason = sentence(error)
             self._failure = TestbedError(f"the handover to {handover.to} failed: {reason}")
 
@@ -122,11 +126,11 @@ class Handovers:
         for host, route in self._paths[path].items():
             self._ips[host].replace(route)
 
-    def _end_playing(self) -> None:
-        self._stop_playing.set()
-        if self._playing is not None:
-            self._playing.join()
-            self._playing = None
+    def _stop_thread(self) -> None:
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
 
 
 def _require_no_filter(host: Namespace) -> None:
@@ -139,7 +143,7 @@ def _require_no_filter(host: Namespace) -> None:
 
 
 def _as_shown(route: str) -> dict[str, str | None]:
-    """A route in the words of `ip -j route`."""
+    """Return a route, given as `ip route` takes it, as `ip -j route` shows it."""
     target, *words = route.split()
     given = dict(zip(words[::2], words[1::2], strict=True))
     return {

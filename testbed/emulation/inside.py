@@ -1,7 +1,8 @@
 """The first program in a sandbox: python -m testbed.emulation.inside MODULE ARGUMENT…
 
-It runs the `main` of a module, which it imports only when it can be interrupted. Errors that the
-module does not report itself are reported here, those of the machine in one sentence.
+It enters the sandbox, imports a module and runs its `main`. The import comes last, so that a signal
+can interrupt it. Errors that the module does not report itself are reported here: those of the
+machine in one sentence, faults of the testbed with a traceback.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ from testbed.output.terminal import complain
 
 
 def inside_command(module: str, *arguments: str) -> list[str]:
-    """Return the command that runs the `main` of a module in a sandbox."""
+    """Return the command that runs the `main` of a module once inside a sandbox."""
     return [sys.executable, "-m", __name__, module, *arguments]
 
 
 def main() -> None:
-    """Enter the sandbox and run what the command line names."""
+    """Enter the sandbox and run the `main` of the module that the command line names."""
     del sys.argv[0]
     protect_streams()
     try:
@@ -34,7 +35,7 @@ def main() -> None:
     except REPORTABLE as error:
         complain(f"error: {sentence(error)}")
         sys.exit(UNREPORTED)
-    except Exception:  # a fault of the testbed: the traceback says where
+    except Exception:  # a fault of the testbed: the traceback shows where
         traceback.print_exc()
         sys.exit(UNREPORTED)
 

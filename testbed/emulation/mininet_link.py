@@ -1,4 +1,4 @@
-"""Mininet's link, built as a wire or as a bare pair; and Mininet made to raise what it prints."""
+"""Mininet links built as a wire or as a plain veth pair; Mininet's warnings turned into errors."""
 
 import logging
 
@@ -14,14 +14,14 @@ from testbed.errors import TestbedError
 from testbed.links.spec import Duplex
 
 QUIET_NAMESPACE = {
-    # No neighbour discovery, no multicast reports: only packets that somebody meant to send.
+    # No neighbour discovery and no multicast reports: only packets that a program sent.
     "net.ipv6.conf.all.disable_ipv6": "1",
     "net.ipv6.conf.default.disable_ipv6": "1",
 }
 
 
 def namespace_of(node: Node) -> Namespace:
-    """The namespaces of a Mininet node."""
+    """Return the namespaces of a Mininet node."""
     return Namespace(node.name, node.pid)
 
 
@@ -29,7 +29,7 @@ class CheckedInterface(Intf):  # type: ignore[misc]  # Mininet has no types
     """A Mininet interface whose configuration commands raise when they fail."""
 
     def cmd(self, *args: str) -> str:
-        """Run a command, given as Mininet gives it, inside the node."""
+        """Run a command inside the node, given as one or more strings of words."""
         words = [word for arg in args for word in arg.split()]
         return namespace_of(self.node).run(words)
 
@@ -67,7 +67,7 @@ class WireLink(Link):  # type: ignore[misc]
             raise
 
     def stop(self) -> None:
-        """Stop the wire and give up its namespace; the interfaces go with it."""
+        """Stop the wire and end its namespace; the kernel then removes the interfaces."""
         self.wire.stop()
         self._wire_node.terminate()
 
@@ -79,7 +79,7 @@ class WireLink(Link):  # type: ignore[misc]
         params: dict[str, object] | None,
         port: tuple[str, int],
     ) -> CheckedInterface:
-        """Join a node to a port of the wire, which is given with the node's MTU."""
+        """Join a node to a port of the wire; port: the wire's interface, and the node's MTU."""
         name = name or self.intfName(node, number)
         create_pair(namespace_of(node), name, namespace_of(self._wire_node), *port)
         return CheckedInterface(
@@ -88,9 +88,9 @@ class WireLink(Link):  # type: ignore[misc]
 
 
 class PlainLink(Link):  # type: ignore[misc]
-    """A link between two hosts that does nothing to packets: a veth pair, and no process.
+    """A link between two hosts that is not shaped: a veth pair, without a process.
 
-    mtu: of the first host's interface, bytes of IP packets.
+    mtu: of the first host's interface, in bytes of IP packets.
     """
 
     def __init__(
@@ -121,7 +121,7 @@ class PlainLink(Link):  # type: ignore[misc]
         )
 
     def stop(self) -> None:
-        """Nothing to do: the interfaces go with their hosts."""
+        """Do nothing: the kernel removes the interfaces with their hosts."""
 
 
 class _RaisingHandler(logging.Handler):

@@ -17,7 +17,7 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 class InterfaceCounters(NamedTuple):
-    """What an interface has carried; bytes count whole Ethernet frames."""
+    """Packets and bytes that an interface has received and sent; bytes of whole Ethernet frames."""
 
     rx_bytes: int
     rx_packets: int
@@ -27,13 +27,13 @@ class InterfaceCounters(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Namespace:
-    """The network and mount namespaces that the process `pid` lives in."""
+    """The network and mount namespaces of the process `pid`; `name` is for messages."""
 
     name: str
     pid: int
 
     def run(self, argv: Sequence[str]) -> str:
-        """Run a command inside and return its output; TestbedError if it fails."""
+        """Run a command inside and return its output; raise TestbedError if it fails."""
         result = subprocess.run(self.command(argv), capture_output=True, text=True, check=False)
         if result.returncode != 0:
             said = (result.stderr or result.stdout).strip()
@@ -42,7 +42,7 @@ class Namespace:
 
     @contextlib.contextmanager
     def entered(self) -> Iterator[None]:
-        """Let the calling thread live inside for a while; the sockets it opens then stay there."""
+        """Move the calling thread inside for the context; sockets opened in it stay inside."""
         own = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
         other = os.open(f"/proc/{self.pid}/ns/net", os.O_RDONLY)
         try:
@@ -60,11 +60,11 @@ class Namespace:
         return subprocess.Popen(self.command(argv), start_new_session=True, **kwargs)
 
     def command(self, argv: Sequence[str]) -> list[str]:
-        """The argument list that runs `argv` inside."""
+        """Return the argument list that runs `argv` inside."""
         return ["mnexec", "-a", str(self.pid), *argv]
 
     def counters(self) -> dict[str, InterfaceCounters]:
-        """What each interface but loopback has carried; starts no process."""
+        """Return the counters of each interface except loopback, by name; starts no process."""
         table = Path(f"/proc/{self.pid}/net/dev").read_text().splitlines()[2:]
         counters = {}
         for line in table:
@@ -77,18 +77,18 @@ class Namespace:
         return counters
 
     def set_sysctls(self, values: Mapping[str, str]) -> None:
-        """Set kernel parameters inside and read them back; TestbedError if one did not take."""
+        """Set kernel parameters inside and read them back; raise TestbedError if one differs."""
         self.run(["sysctl", "-q", "-w", *(f"{key}={value}" for key, value in values.items())])
         for key, value in values.items():
             if (got := self.sysctl(key)) != value:
                 raise TestbedError(f"{key} is {got} in {self.name} after it was set to {value}")
 
     def sysctl(self, key: str) -> str:
-        """The value of one kernel parameter inside."""
+        """Return the value of one kernel parameter inside."""
         return self.run(["sysctl", "-n", key]).strip()
 
     def json(self, argv: Sequence[str]) -> Any:
-        """Run a command inside that prints JSON, and return what it printed."""
+        """Run a command inside that prints JSON; return the decoded value."""
         return json.loads(self.run(argv))
 
 

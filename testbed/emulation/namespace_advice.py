@@ -1,4 +1,4 @@
-"""Advice where namespaces are refused."""
+"""Advice for machines that refuse to create namespaces."""
 
 from __future__ import annotations
 
@@ -8,38 +8,39 @@ from pathlib import Path
 
 _SETTINGS = Path("/proc/sys")
 _FORBIDDING = {
-    # https://docs.docker.com/engine/security/rootless, with this value for one that is 0.
+    # https://docs.docker.com/engine/security/rootless, which replaces 0 by this value.
     "user.max_user_namespaces": ("0", "28633"),
     # Debian's, 0 until Debian 11 (its release notes, "Linux enables user namespaces by default").
     "kernel.unprivileged_userns_clone": ("0", "1"),
     # https://ubuntu.com/blog/ubuntu-23-10-restricted-unprivileged-user-namespaces; on by default
-    # since Ubuntu 24.04. Namespaces can be made then, but are without any rights.
+    # since Ubuntu 24.04. Namespaces can still be made, but give no rights.
     "kernel.apparmor_restrict_unprivileged_userns": ("1", "0"),
 }
-"""Settings of the kernel for all users but root, each with the value that forbids and another."""
+"""Kernel settings for users other than root: the value that forbids namespaces, and a remedy."""
 _FORBIDDING_ALL = {
     # namespaces(7); tried: `unshare` says "No space left on device".
     f"user.max_{kind}_namespaces": ("0", "28633")
     for kind in ("net", "mnt", "pid")
 }
-"""Those that hold for root, too."""
+"""The same for settings that bind root, too."""
 
 
 def namespace_advice(said: str) -> str:
-    """Return what to do after `said`, the message of a sandbox that could not be built."""
+    """Return the remedy for a sandbox that failed with the message `said`."""
     if remedies := _remedies(_FORBIDDING_ALL):
         return " and ".join(remedies)
     remedies = _remedies(_FORBIDDING)
     if os.geteuid() == 0 or ("mount" in said and not remedies):
-        # A container without a right to namespaces, or that hides parts of /proc or /sys: then the
-        # kernel refuses new ones (tried with a file mounted over /proc/keys, and with a read-only
-        # /sys). The manuals of docker-run and podman-run say what this option lifts.
+        # A container without the right to make namespaces, or one that hides parts of /proc or
+        # /sys: the kernel then refuses to mount new ones (tried with a file mounted over
+        # /proc/keys, and with a read-only /sys). The manuals of docker-run and podman-run list what
+        # this option allows.
         return "start the container with `--privileged`"
     return " or ".join(["run as root", *([" and ".join(remedies)] if remedies else [])])
 
 
 def _remedies(forbidding: Mapping[str, tuple[str, str]]) -> list[str]:
-    """Return the commands that set otherwise what forbids namespaces here."""
+    """Return the commands that change the settings which forbid namespaces on this machine."""
     found = []
     for name, (forbids, allows) in forbidding.items():
         setting = _SETTINGS / name.replace(".", "/")

@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from typing_extensions import override
+
 from testbed import clock
 from testbed.emulation.namespace import Namespace
 from testbed.emulation.netem import apply_netem, read_qdiscs, root_netem, verify_netem
 from testbed.emulation.netem_support import differences, require_support
-from testbed.emulation.player import Applied, Player
+from testbed.emulation.schedule_cursor import Applied, ScheduleCursor
 from testbed.emulation.tc import COMMAND, Tc
 from testbed.emulation.wire import PORT_A, PORT_B, DirectionCounters, Wire, WireCounters
 from testbed.errors import TestbedError
@@ -23,13 +25,13 @@ from testbed.links.spec import Duplex, LinkSpec
 
 BRIDGE = "bridge"
 PLAIN_BRIDGE = ("type", "bridge", "stp_state", "0", "forward_delay", "0", "mcast_snooping", "0")
-_SLICE = 0.5e-3  # seconds between two looks at whether the first packet came
+_SLICE = 0.5e-3  # seconds between two checks for the first packet
 
 
 class NetemWire(Wire):
-    """Bridges the two ports of a wire and shapes each with netem.
+    """A wire whose ports are bridged, with netem at the egress of each.
 
-    The kernel knows real time only, so it is asked for links that are slowed down.
+    netem runs in real time, so under time dilation it gets links that are slower by that factor.
     """
 
     backend = "netem"
@@ -38,13 +40,13 @@ class NetemWire(Wire):
     def __init__(self, name: str, inside: Namespace, duplex: Duplex) -> None:
         super().__init__(name, inside, duplex)
         require_support(name, duplex)
-        self._with_table: set[str] = set()  # directions to which a law of jitter was given
+        self._with_table: set[str] = set()  # directions that were given a table of jitter
         self._in_force = duplex
         self._changing = threading.Lock()
-        self._player = Player(Schedule())
-        self._before = 0  # packets received before the schedule began
-        self._playing: threading.Thread | None = None
-        self._stop_playing = threading.Event()
+        self._cursor = ScheduleCursor(Schedule())
+        self._before = 0  # packets received before the schedule was restarted
+        self._thread: threading.Thread | None = None
+        self._stopping = threading.Event()
         self._failure: TestbedError | None = None
         self._tc = self.start()
         self._process = self._tc.process
@@ -56,66 +58,71 @@ class NetemWire(Wire):
             raise
 
     def start(self) -> Tc:
-        """Start a tc where the shaped interfaces are, once they are there."""
+        """Start a tc in the namespace of the shaped interfaces, once these exist."""
         return self.talk(COMMAND)
 
     def talk(self, command: Sequence[str]) -> Tc:
-        """Start a process that is, or becomes, a tc."""
+        """Start a process that is a tc, or that runs one once it has booted."""
         pipe = subprocess.PIPE
         process = self.inside.popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.STDOUT)
         return Tc(process, f"link {self.name}")
 
     def join(self) -> None:
-        """Let packets cross."""
+        """Connect the ports, so that packets cross."""
         bridge(self.inside, BRIDGE, (PORT_A, PORT_B))
 
+    @override
     def counters(self) -> WireCounters:
-        """What has crossed the wire, from the ports' and the qdiscs' statistics."""
         return WireCounters(
             up=self._direction(PORT_A, PORT_B, "up"), down=self._direction(PORT_B, PORT_A, "down")
         )
 
+    @override
     def restart(self, repetition: int, logs: Path | None) -> None:
-        """Play the schedule anew; the kernel neither seeds its losses nor logs packets."""
+        # The kernel has no seed for its losses, and logs no packets.
         self.begin(clock.now())
 
+    @override
     def end_logs(self) -> None:
-        """There are none."""
+        pass  # netem keeps no logs
 
+    @override
     def begin(self, at: float) -> None:
-        """Play the schedule anew."""
-        self._end_playing()
+        self._stop_thread()
         self._before = self._received()
         self._apply(self.duplex)
-        self._player.restart(at)
-        self._stop_playing.clear()
-        self._playing = threading.Thread(target=self._play, daemon=True)
-        self._playing.start()
+        self._cursor.restart(at)
+        self._stopping.clear()
+        self._thread = threading.Thread(target=self._follow_schedule, daemon=True)
+        self._thread.start()
 
+    @override
     def begin_traces(self, at: float) -> None:
-        """There are none."""
+        pass  # netem plays no traces
 
+    @override
     def follow(self, schedule: Schedule) -> None:
-        """Keep to the schedule with a thread of this process."""
-        self._end_playing()
-        self._player = Player(schedule)
+        self._stop_thread()
+        self._cursor = ScheduleCursor(schedule)
 
+    @override
     def began(self) -> float | None:
-        """When time 0 was."""
-        return self._player.began
+        return self._cursor.began
 
+    @override
     def applied(self) -> list[Applied]:
-        """What the thread has changed since the last restart."""
-        return list(self._player.applied)
+        return list(self._cursor.applied)
 
+    @override
     def pin(self, core: int) -> None:
-        """Nothing to pin: the kernel itself carries the packets."""
+        pass  # the kernel itself carries the packets, not a process
 
+    @override
     def forget_lateness(self) -> None:
-        """Nothing to forget: the kernel does not tell."""
+        pass  # the kernel does not measure lateness
 
+    @override
     def check(self) -> None:
-        """Raise TestbedError if netem no longer does what was applied."""
         if self._failure is not None:
             raise self._failure
         if (code := self._process.poll()) is not None:
@@ -124,8 +131,8 @@ class NetemWire(Wire):
             for direction, interface in self.shaped.items():
                 self._verify(direction, interface)
 
+    @override
     def state(self) -> Mapping[str, Any]:
-        """What `tc` shows on both ports, and in what that differs from the relay."""
         return {
             **{interface: read_qdiscs(self._tc, interface) for interface in self.shaped.values()},
             "differences": {
@@ -134,13 +141,14 @@ class NetemWire(Wire):
             },
         }
 
+    @override
     def stop(self) -> None:
-        """End what runs tc, and with it the wire."""
-        self._end_playing()
+        self._stop_thread()
         self._tc.kill()
         if BRIDGE in self.inside.counters():
             self.inside.run(["ip", "link", "del", "dev", BRIDGE])
 
+    @override
     def _apply(self, wanted: Duplex) -> None:
         require_support(self.name, wanted)
         with self._changing:
@@ -174,35 +182,35 @@ class NetemWire(Wire):
         spec = slowed(getattr(self._in_force, direction), clock.dilation())
         verify_netem(spec, read_qdiscs(self._tc, interface), f"{interface} of link {self.name}")
 
-    def _play(self) -> None:
-        """Follow the schedule until it ends or `_stop_playing` is set."""
+    def _follow_schedule(self) -> None:
+        """Apply the schedule until it ends or `_stopping` is set."""
         try:
-            while self._player.began is None and not self._stop_playing.wait(_SLICE):
+            while self._cursor.began is None and not self._stopping.wait(_SLICE):
                 if self._received() != self._before:
-                    self._player.packet(clock.now())
-            while (due := self._player.next_due()) is not None:
-                if self._stop_playing.wait(clock.real(max(0.0, due - clock.now()))):
+                    self._cursor.packet(clock.now())
+            while (due := self._cursor.next_due()) is not None:
+                if self._stopping.wait(clock.real(max(0.0, due - clock.now()))):
                     return
-                moment = self._player.take(clock.now())
+                moment = self._cursor.take(clock.now())
                 if moment is not None:
                     self._apply(Duplex(moment.up, moment.down))
         except TestbedError as error:
             self._failure = error
-        except Exception as error:  # none may be lost in a thread
+        except Exception as error:  # an error in a thread must not get lost
             self._failure = TestbedError(
                 f"the changes of link {self.name} failed: {sentence(error)}"
             )
 
     def _received(self) -> int:
-        """Packets that both ports have received since the wire was built."""
+        """Return the number of packets that both ports have received since the wire was built."""
         counters = self.inside.counters()
         return sum(counters[port].rx_packets for port in self.ports)
 
-    def _end_playing(self) -> None:
-        self._stop_playing.set()
-        if self._playing is not None:
-            self._playing.join()
-            self._playing = None
+    def _stop_thread(self) -> None:
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
 
     def _direction(self, source: str, target: str, direction: str) -> DirectionCounters:
         ports = self.inside.counters()
@@ -219,7 +227,7 @@ class NetemWire(Wire):
 
 
 def bridge(inside: Namespace, name: str, interfaces: tuple[str, ...]) -> None:
-    """Join interfaces by a bridge that sends nothing of its own."""
+    """Join interfaces by a bridge without spanning tree and multicast: it sends nothing itself."""
     inside.run(["ip", "link", "add", "name", name, *PLAIN_BRIDGE])
     for interface in interfaces:
         inside.run(["ip", "link", "set", "dev", interface, "up", "master", name])

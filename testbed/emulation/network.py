@@ -50,13 +50,14 @@ _NOT_RUNNING = "the network is not running; start it first"
 class Network:
     """The hosts of a topology, joined by wires; a context manager that starts and stops it.
 
-    links: what each shaped link of the topology does, by its name.
-    backend: 'relay' or 'netem', as `choose_backend` returned it.
-    schedules: how links change after each restart, by their names; the others do not.
-    handovers: how the device's path changes after each beginning, where the topology has several.
-    seed: decides which packets the relay loses and how long each is delayed.
+    links: the impairments of each shaped link of the topology, by its name.
+    backend: as `choose_backend` returned it.
+    seed: keys the relay's losses, delays and other random impairments.
+    schedules: the changes of links after each restart, by the links' names; other links stay as
+    they are.
+    handovers: the changes of the device's path, for topologies with several paths.
 
-    Raises TestbedError if `links` names other links than the topology declares.
+    Raises TestbedError if the names in `links` are not those of the topology's shaped links.
     """
 
     def __init__(
@@ -99,7 +100,7 @@ class Network:
         self.stop()
 
     def start(self) -> None:
-        """Build the network and verify it; TestbedError, with nothing left, if that fails."""
+        """Build the network and verify its addresses; if that fails, take it down and raise."""
         make_mininet_raise()
         Mininet.inited = True  # skip Mininet's own set-up: it changes host-wide sysctls
         self._net = Mininet(controller=None, build=False)
@@ -112,7 +113,7 @@ class Network:
             raise
 
     def stop(self) -> None:
-        """Kill what `popen` started and take the network down; stopping twice is allowed."""
+        """Kill what `popen` started and take the network down. Stopping twice is allowed."""
         for process in self._processes:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
@@ -130,20 +131,20 @@ class Network:
 
     @property
     def wires(self) -> dict[str, Wire]:
-        """The wires of the shaped links by their names, in the topology's order."""
+        """The wires of the shaped links, by the links' names, in the topology's order."""
         return {name: link.wire for name, link in self._links.items()}
 
     def inside(self, host: str) -> Namespace:
-        """The namespaces of a host."""
+        """Return the namespaces of a host."""
         return namespace_of(self._host(host))
 
     def schedule(self, link: str) -> Schedule:
-        """The changes of a link after each restart."""
+        """Return the changes of a link after each restart; an empty schedule if it has none."""
         return self._schedules.get(link, Schedule())
 
     @property
     def handovers(self) -> Handovers:
-        """What keeps and changes the device's path."""
+        """The device's path and its planned handovers; TestbedError while the network is down."""
         if self._handovers is None:
             raise TestbedError(_NOT_RUNNING)
         return self._handovers
@@ -155,7 +156,7 @@ class Network:
         return process
 
     def address(self, host: str, peer: str | None = None) -> str:
-        """The IPv4 address of a host, on its link to `peer` if it has one, else on its first."""
+        """Return the IPv4 address of a host: on its link to `peer`, or else on its first link."""
         node = self._host(host)
         if peer is not None:
             for interface, _ in node.connectionsTo(self._host(peer)):
@@ -163,7 +164,7 @@ class Network:
         return str(node.IP())
 
     def ends(self, link: str) -> tuple[tuple[Namespace, str], tuple[Namespace, str]]:
-        """The first and second host of a link, and the names of their interfaces."""
+        """Return, for a link's first and second host, its namespaces and its interface's name."""
         built = self._links[link] if link in self._links else self._plain[link]
         first, second = (
             (namespace_of(end.node), str(end.name)) for end in (built.intf1, built.intf2)
@@ -171,12 +172,12 @@ class Network:
         return first, second
 
     def end_counters(self, link: str) -> tuple[InterfaceCounters, InterfaceCounters]:
-        """What the interfaces of a link's first and second host have carried."""
+        """Return the interface counters of a link's first and second host."""
         first, second = (inside.counters()[name] for inside, name in self.ends(link))
         return first, second
 
     def longest_round_trip(self) -> float:
-        """Return the most seconds that a packet over links in a row and its answer may take."""
+        """Return the longest round trip of a packet, in seconds, over any chain of links."""
         seconds = {
             name: longest_round_trip(duplex, self.schedule(name))
             for name, duplex in self._duplexes.items()
@@ -196,7 +197,7 @@ class Network:
         return max(longest(name, frozenset()) for name in self._host_names)
 
     def state(self) -> dict[str, Any]:
-        """What is in force now, read from the kernel and the wires, as JSON-able values."""
+        """Return the state of hosts and links, read from kernel and wires, as JSON-able values."""
         return {
             "backend": self._backend,
             "seed": self._seed,
@@ -220,7 +221,7 @@ class Network:
                 backend=self._backend,
                 seed=self._seed,
             )
-        # Nobody is to send what a link further on would refuse.
+        # No host may send a packet that a shaped link further on would refuse.
         mtu = min(duplex.up.mtu for duplex in self._duplexes.values())
         for declared in self._plain_declared:
             info = self._topology.linkInfo(declared.node1, declared.node2, declared.name)
@@ -240,7 +241,7 @@ class Network:
         self._handovers = Handovers(topology_paths(self._topology), inside, self._plan)
 
     def _verify_addresses(self) -> None:
-        """Compare what `ip` shows with what Mininet believes; it ignores some failures."""
+        """Compare the addresses that `ip` shows with Mininet's, which ignores some failures."""
         for name in self._host_names:
             for interface in self._host(name).intfList():
                 shown = namespace_of(self._host(name)).json(
@@ -272,7 +273,7 @@ class Network:
 
 
 def _introduce(interface: Any, peer: Any) -> None:
-    """Tell a host the Ethernet address of the link's other end, so that ARP cannot be lost."""
+    """Give a host a permanent neighbour entry for the link's other end, so that it needs no ARP."""
     shown = namespace_of(peer.node).json(["ip", "-j", "link", "show", "dev", peer.name])
     namespace_of(interface.node).run(
         ["ip", "neigh", "replace", peer.IP(), "lladdr", shown[0]["address"],

@@ -1,8 +1,8 @@
-"""The relay's log: what became of every packet of one direction, as compressed JSON lines.
+"""The relay's packet log: the fate of every packet of one direction, as compressed JSON lines.
 
-A header that tells what the direction was asked to do, then a line for each packet as soon as its
-fate is known, and for each change of what is asked, and an end with the sums. Times are
-nanoseconds of testbed.clock, the one that the nodes' events use.
+A header with the spec of the direction; a line for each packet, written once it is sent or dropped;
+a line for each change of the spec; and an end line with the sums. Times are nanoseconds of
+testbed.clock, as in the nodes' events.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from testbed.host.process_endings import await_end
 from testbed.host.realtime import PATIENCE
 from testbed.links.packet import Packet
 
-_FLUSH = 64 * 1024  # bytes gathered before they are handed to gzip
-_PATIENCE = PATIENCE / 2  # for gzip to take or write anything: who asked the relay waits, too
-_MOMENT = 0.1  # seconds that packets may wait meanwhile
+_FLUSH = 64 * 1024  # bytes buffered before they are written to gzip
+_PATIENCE = PATIENCE / 2  # for gzip to make progress; half, as the relay's caller waits, too
+_MOMENT = 0.1  # seconds that `finish` may keep packets waiting
 
 DIRECTIONS = ("up", "down")
 
 
 def packet_log_path(folder: Path, link: str, direction: str) -> Path:
-    """Where the log of one direction is."""
+    """Return the path of the log of one direction of a link."""
     return folder / f"packets.{link}.{direction}.jsonl.gz"
 
 
 class Header(msgspec.Struct, tag="header", tag_field="event"):
-    """The first line: what fixed the randomness, and what was asked."""
+    """The first line: the key of the randomness, and the link's spec."""
 
     seed: int
     link: str
@@ -46,33 +46,33 @@ class Header(msgspec.Struct, tag="header", tag_field="event"):
 
 
 class PacketLine(msgspec.Struct, tag="packet", tag_field="event", omit_defaults=True):
-    """One packet: either `due` and `left`, or the reason for which it was `dropped`."""
+    """One packet: either `due` and `left`, or the reason why it was `dropped`."""
 
     n: int
-    """Its number in this direction since the log began, from 0; a copy has its original's."""
+    """Its number in this direction since the log began, from 0; a duplicate has its original's."""
     arrived: Int64
     size: Int64
     """Bytes of the whole Ethernet frame."""
     due: Int64 | None = None
-    """When the model lets it go."""
+    """The time at which the link model releases it."""
     left: Int64 | None = None
-    """When it was handed to the receiving port."""
+    """The time at which it was handed to the receiving port."""
     dropped: str | None = None
 
 
 class ChangeLine(msgspec.Struct, tag="change", tag_field="event", omit_defaults=True):
-    """From `t` on the direction does something else."""
+    """A change: from `t` on the direction follows `spec`."""
 
     t: Int64
     spec: dict[str, Any]
     held: bool = False
-    """Whether nothing is sent, and all waits."""
+    """True while packets wait and none is sent, as in a handover."""
     scheduled: int | None = None
-    """When it should have been, if a schedule did it."""
+    """The time that a schedule set for it; None if no schedule made the change."""
 
 
 class End(msgspec.Struct, tag="end", tag_field="event"):
-    """The last line, with the sums that the link itself kept; without it the log is not whole."""
+    """The last line, with the sums that the link itself kept; a log without it is incomplete."""
 
     t: int
     received: int
@@ -80,16 +80,16 @@ class End(msgspec.Struct, tag="end", tag_field="event"):
     dropped: dict[str, int]
     duplicated: int
     in_flight: int
-    """Packets of which there is no line, because they were under way at the end."""
+    """Packets without a line, because they were under way at the end."""
 
 
 Line = Header | PacketLine | ChangeLine | End
 
 
 class PacketLog:
-    """Writes one direction's log; the compressing is done by gzip, at the lowest priority.
+    """The log of one direction, compressed by a gzip process at the lowest priority.
 
-    Nothing here waits for gzip before `finish`: what it does not take yet is kept in memory.
+    Only `finish` waits for gzip: lines that gzip has not taken yet are kept in memory.
     """
 
     def __init__(self, path: Path, header: Header) -> None:
@@ -109,7 +109,7 @@ class PacketLog:
         self.write(header)
 
     def sent(self, packet: Packet, due: float, left: float) -> None:
-        """A packet has left. Times in seconds."""
+        """Log a packet that was sent. Times in seconds of testbed.clock."""
         number, frame, arrival = packet
         self.write(
             PacketLine(
@@ -118,7 +118,7 @@ class PacketLog:
         )
 
     def dropped(self, packet: Packet, reason: str) -> None:
-        """A packet was dropped."""
+        """Log a packet that was dropped."""
         number, frame, arrival = packet
         self.write(PacketLine(number, nanoseconds(arrival), len(frame), dropped=reason))
 
@@ -128,9 +128,9 @@ class PacketLog:
         self._moved = time.monotonic()
 
     def finish(self) -> bool:
-        """Give gzip what it has not taken, for a moment; return True once all is on the disk.
+        """Hand gzip the remaining lines, for a moment; return True once the file is complete.
 
-        Call it after `end`, again and again. Raises OSError when gzip fails or no longer goes on.
+        Call it after `end` until it returns True. Raises OSError when gzip fails or stands still.
         """
         before = len(self._lines)
         until = time.monotonic() + _MOMENT
@@ -146,7 +146,7 @@ class PacketLog:
         return False
 
     def _ended(self, seconds: float) -> bool:
-        """Wait for gzip, which has all, to end; return False if it takes longer."""
+        """Close gzip's input and wait for it to end; return False if it takes longer."""
         assert self._gzip.stdin is not None
         assert self._gzip.stderr is not None
         self._gzip.stdin.close()
@@ -159,23 +159,23 @@ class PacketLog:
         return True
 
     def _give(self) -> None:
-        """Give gzip as much as it takes at once."""
+        """Write as much to gzip as its pipe takes without waiting."""
         try:
             del self._lines[: os.write(self._pipe, self._lines)]
         except BlockingIOError:
-            pass  # it is behind: later, then
+            pass  # the pipe is full: the lines stay for a later call
         except BrokenPipeError:
             raise self._failure() from None
 
     def write(self, line: Line) -> None:
-        """Write one line."""
+        """Append one line, and write to gzip once enough are buffered."""
         self._lines += self._encoder.encode(line)
         self._lines += b"\n"
         if len(self._lines) >= _FLUSH:
             self._give()
 
     def _failure(self) -> OSError:
-        """Return the error of a gzip that takes nothing any more."""
+        """Return the error for a gzip that has failed: its own message, or how it ended."""
         how = await_end(self._gzip, _PATIENCE)
         said = ""
         if self._gzip.returncode is not None:
@@ -185,5 +185,5 @@ class PacketLog:
 
 
 def nanoseconds(seconds: float) -> int:
-    """A time in seconds, in nanoseconds."""
+    """Convert seconds to whole nanoseconds."""
     return round(seconds * 1e9)

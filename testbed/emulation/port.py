@@ -1,4 +1,4 @@
-"""A raw socket on one port of a wire."""
+"""A raw packet socket on one port of a wire."""
 
 import socket
 import struct
@@ -22,7 +22,7 @@ _LARGEST_FRAME = 2048
 
 
 class Port:
-    """Takes every frame that comes in on an interface, none of those sent."""
+    """Receives every frame that comes in on an interface, and none that is sent from it."""
 
     def __init__(self, interface: str) -> None:
         self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
@@ -33,18 +33,18 @@ class Port:
         self.socket.setsockopt(_SOL_PACKET, _PACKET_ADD_MEMBERSHIP, promiscuous)
         ask_for_stamps(self.socket)
         enlarge_receive_buffer(self.socket, _RECEIVE_BUFFER)
-        # Bound last: only now do frames come in.
+        # Bound last: frames come in from here on.
         self.socket.bind((interface, _ETH_P_ALL))
         self.socket.setblocking(False)
         self._drops = 0
 
     @property
     def receive_buffer(self) -> int:
-        """Bytes of frames that may wait here, as the kernel counts them."""
+        """The size of the receive buffer in bytes, as the kernel counts them."""
         return self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
 
     def receive(self) -> tuple[float, bytes]:
-        """Take one frame and its arrival time on the monotonic clock, in seconds.
+        """Return the arrival time, in seconds of the monotonic clock, and one frame.
 
         Raises BlockingIOError when there is none.
         """
@@ -52,7 +52,7 @@ class Port:
         return arrival_time(control), frame
 
     def drops(self) -> int:
-        """Frames that the kernel has dropped because this process did not keep up."""
+        """Return how many frames the kernel has dropped because the buffer was full."""
         statistics = self.socket.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8)
         self._drops += struct.unpack("II", statistics)[1]  # reading resets the kernel's count
         return self._drops

@@ -1,4 +1,4 @@
-"""What the sockets that measure need: stamps by the kernel, and room for what is not read yet."""
+"""Settings of sockets that measure: time stamps by the kernel, and a large receive buffer."""
 
 import socket
 import struct
@@ -13,15 +13,15 @@ CONTROL = socket.CMSG_SPACE(_STAMP.size)
 
 
 def ask_for_stamps(receiver: socket.socket) -> None:
-    """Let every `recvmsg` tell when its packet came in."""
+    """Have the kernel stamp each packet of a socket with its time of arrival."""
     receiver.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
 
 
 def arrival_time(control: list[tuple[int, int, bytes]]) -> float:
-    """The arrival on the monotonic clock, in seconds, from what `recvmsg` gave besides the data.
+    """Return the arrival in seconds of the monotonic clock; control: ancillary data of `recvmsg`.
 
-    The kernel stamps arrivals on the wall clock; only the age of the stamp is used, so that waking
-    up late, or a wall clock that is set meanwhile, does not move the arrival.
+    The kernel stamps arrivals on the wall clock. Only the age of the stamp is used, so that neither
+    a late wake-up nor a change of the wall clock moves the arrival.
     """
     seconds, nanoseconds = _STAMP.unpack(control[0][2])
     now = time.monotonic()
@@ -30,7 +30,7 @@ def arrival_time(control: list[tuple[int, int, bytes]]) -> float:
 
 
 def enlarge_receive_buffer(receiver: socket.socket, size: int) -> None:
-    """Let packets of `size` bytes wait; without root, as much of it as the system allows."""
+    """Set the receive buffer to `size` bytes; without root, to as much as the system allows."""
     try:
         receiver.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, size)
     except PermissionError:

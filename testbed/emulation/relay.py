@@ -1,10 +1,11 @@
-"""The user-space wire: a process that carries frames between two ports and shapes them.
+"""The user-space relay: a process that carries frames between two ports and shapes them.
 
     python -m testbed.emulation.relay PORT_A PORT_B --link NAME --seed N --up JSON --down JSON \\
         --time-dilation F
 
-runs in the wire's namespace, by testbed.clock. JSON is a LinkSpec mapping. It speaks JSON lines: a
-ready message with what was applied, then one reply to each request on stdin:
+It runs in the wire's namespace, on the time of testbed.clock. JSON is a LinkSpec mapping. It writes
+JSON lines to stdout: first a ready message with the specs that were applied, then one reply to each
+request on stdin:
 
     {"stats": true}
     {"forget_lateness": true}
@@ -15,14 +16,16 @@ ready message with what was applied, then one reply to each request on stdin:
     {"end_logs": true}
     {"begin": S}
     {"begin_traces": S}
-    {"played": true}
+    {"changes": true}
 
-`set` is in force at once, and again after each restart. A restart begins the links' randomness and
-packet numbers anew, plays the schedule that was to be followed, and logs every packet from then on;
-it is granted when no packet waits to be sent. `end_logs` ends those logs; it is asked until they
-are whole. `begin` plays the schedule anew, from a time 0 on the clock; `begin_traces` has traces of
-deliveries alone begin there. The relay exits when stdin closes, and dies of any error.
-It imports neither torch, zmq nor mininet, so that it starts in a fraction of a second.
+`set` applies at once, and again after each restart. `follow` replaces the schedule of changes.
+`restart` resets the links' randomness and packet numbers, starts the schedule, and logs every
+packet from then on; while packets wait to be sent it does nothing, and has to be repeated.
+`end_logs` ends those logs, and has to be repeated until they are whole. `begin` starts the schedule
+and the delivery traces at time S of the clock; `begin_traces` starts the traces alone. `changes`
+returns time 0 of the schedule, and the scheduled and actual times of its changes so far. The relay
+exits when stdin closes, and dies of any error. It imports neither torch, zmq nor mininet, so that
+it starts in a fraction of a second.
 """
 
 import argparse
@@ -34,9 +37,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from testbed import clock
-from testbed.emulation.player import Player
 from testbed.emulation.port import Port
 from testbed.emulation.relay_direction import Direction
+from testbed.emulation.schedule_cursor import ScheduleCursor
 from testbed.host.machine_errors import REPORTABLE, sentence
 from testbed.host.realtime import enable_realtime, seconds_to_sleep
 from testbed.links.keyed_random import RandomKey
@@ -45,12 +48,12 @@ from testbed.links.spec import LinkSpec
 
 
 class Relay:
-    """Both directions of a wire and the control channel, in one loop."""
+    """The event loop of the relay: both directions of a wire, the schedule, and the requests."""
 
     def __init__(self, up: Direction, down: Direction) -> None:
         self._directions = {"up": up, "down": down}
         self._base = {name: direction.spec for name, direction in self._directions.items()}
-        self._player = Player(Schedule())
+        self._cursor = ScheduleCursor(Schedule())
         self._by_socket = {
             direction.source.socket: direction for direction in self._directions.values()
         }
@@ -63,7 +66,7 @@ class Relay:
         while True:
             ready: list[Any]
             ready, _, _ = select.select([stdin, *self._by_socket], [], [], self._seconds_to_wait())
-            self._play()
+            self._follow_schedule()
             for source in ready:
                 if source is not stdin:
                     self._take_in(self._by_socket[source])
@@ -78,31 +81,31 @@ class Relay:
             direction.close_log()
 
     def applied(self) -> dict[str, dict[str, Any]]:
-        """The specs that the directions follow now."""
+        """Return the specs in force, by direction."""
         return {name: direction.spec.to_mapping() for name, direction in self._directions.items()}
 
     def _seconds_to_wait(self) -> float | None:
         events = [direction.next_event() for direction in self._directions.values()]
-        events.append(self._player.next_due())
+        events.append(self._cursor.next_due())
         times = [event for event in events if event is not None]
         return seconds_to_sleep(clock.real(min(times))) if times else None
 
     def _take_in(self, direction: Direction) -> None:
         first = direction.take_in()
-        if first is not None and self._player.began is None:
-            self._player.packet(first)
+        if first is not None and self._cursor.began is None:
+            self._cursor.packet(first)
             self._begin_traces()
 
     def _begin_traces(self) -> None:
-        if self._player.began is not None:
+        if self._cursor.began is not None:
             for direction in self._directions.values():
-                direction.begin_trace(self._player.began, self._player.began)
+                direction.begin_trace(self._cursor.began, self._cursor.began)
 
-    def _play(self) -> None:
-        """Put into force what is due by the schedule."""
-        while (due := self._player.next_due()) is not None:
+    def _follow_schedule(self) -> None:
+        """Apply the changes of the schedule that are due."""
+        while (due := self._cursor.next_due()) is not None:
             now = clock.now()
-            moment = self._player.take(now)
+            moment = self._cursor.take(now)
             if moment is None:
                 return
             specs = {"up": moment.up, "down": moment.down}
@@ -125,14 +128,13 @@ class Relay:
                 direction.change(now, self._base[name])
             return {"applied": self.applied()}
         if "follow" in request:
-            self._player = Player(read_moments(request["follow"]))
+            self._cursor = ScheduleCursor(read_moments(request["follow"]))
             return {"moments": len(request["follow"]["moments"])}
         if "restart" in request:
             return {"waiting": self._restart(**request["restart"])}
         if "end_logs" in request:
-            whole = [
-                direction.end_log() for direction in directions.values()
-            ]  # no log goes on meanwhile
+            # A list, so that both logs end now, even if the first is not whole yet.
+            whole = [direction.end_log() for direction in directions.values()]
             return {"whole": all(whole)}
         if "begin" in request:
             self._begin(request["begin"])
@@ -140,35 +142,35 @@ class Relay:
             now = clock.now()
             for direction in directions.values():
                 direction.begin_trace(now, request["begin_traces"])
-        if "played" in request:
-            applied = [(each.scheduled, each.applied) for each in self._player.applied]
-            return {"began": self._player.began, "applied": applied}
+        if "changes" in request:
+            applied = [(each.scheduled, each.applied) for each in self._cursor.applied]
+            return {"began": self._cursor.began, "applied": applied}
         if "forget_lateness" in request:
             for direction in directions.values():
                 direction.forget_lateness()
         return {name: direction.stats() for name, direction in directions.items()}
 
     def _restart(self, repetition: int, logs: dict[str, str] | None) -> int:
-        """Restart if nothing waits to be sent; how many packets do."""
+        """Restart if no packet waits to be sent; return the number of packets that wait."""
         waiting = sum(direction.waiting for direction in self._directions.values())
         if not waiting:
             for name, direction in self._directions.items():
                 direction.restart(self._base[name], repetition, logs[name] if logs else None)
-            self._player.restart(clock.now())
+            self._cursor.restart(clock.now())
             self._begin_traces()
         return waiting
 
     def _begin(self, at: float) -> None:
-        if self._player.applied:
+        if self._cursor.applied:
             now = clock.now()
             for name, direction in self._directions.items():
                 direction.change(now, self._base[name])
-        self._player.restart(at)
+        self._cursor.restart(at)
         self._begin_traces()
 
 
 def read_moments(mapping: Mapping[str, Any]) -> Schedule:
-    """A schedule as `follow` writes it."""
+    """Read a schedule from the mapping that a `follow` request carries."""
     last: dict[str, tuple[Any, LinkSpec]] = {}
 
     def parsed(direction: str, spec: Mapping[str, Any]) -> LinkSpec:

@@ -1,4 +1,4 @@
-"""One direction of the relay: from one port through a pipeline to the other, with its log."""
+"""One direction of the relay: from one port through a pipeline to the other port, and its log."""
 
 from pathlib import Path
 from typing import Any
@@ -13,14 +13,15 @@ from testbed.links.packet import Packet
 from testbed.links.pipeline import Pipeline
 from testbed.links.spec import LinkSpec
 
-_BATCH = 32  # frames taken from one port before what is due is sent
+_BATCH = 32  # frames read from one port before due frames are sent
 
 
 class Direction:
     """Carries frames from one port to the other through a pipeline.
 
-    Its sums go on through a restart, for the interfaces' do, and so do packets that only their
-    delay holds: they are in no log, and hold up none of the new ones.
+    A restart begins a new pipeline. The sums go on, as the interfaces' counters do. Packets of the
+    old pipeline that are only being delayed still leave when they are due; they are in no log, and
+    do not hold up new packets.
     """
 
     def __init__(self, source: Port, target: Port, spec: LinkSpec, key: RandomKey) -> None:
@@ -30,24 +31,24 @@ class Direction:
         self._log: PacketLog | None = None
         self._lateness = LatenessHistogram()
         self._earlier = PacketCounters()
-        self._leaving: list[Pipeline] = []  # from before a restart, until they are empty
+        self._leaving: list[Pipeline] = []  # pipelines of before a restart, until they are empty
         self._ended: PacketLog | None = None
         began = clock.now()
         self._pipeline = Pipeline(spec, key, self._log_drop, began=began)
 
     @property
     def spec(self) -> LinkSpec:
-        """What the direction does now."""
+        """The spec in force."""
         return self._pipeline.spec
 
     @property
     def in_flight(self) -> int:
-        """Packets under way."""
+        """The number of packets under way."""
         return sum(pipeline.in_flight for pipeline in self._pipelines)
 
     @property
     def waiting(self) -> int:
-        """Packets that have not been sent yet."""
+        """The number of packets that the link has not sent yet (queued or held)."""
         return self._pipeline.waiting
 
     @property
@@ -55,14 +56,14 @@ class Direction:
         return [*self._leaving, self._pipeline]
 
     def next_event(self) -> float | None:
-        """A time no later than the next frame is due, or None while the link is empty."""
+        """Return a time no later than the next frame is due; None while the link is empty."""
         if not self._leaving:
             return self._pipeline.next_event()
         events = [pipeline.next_event() for pipeline in self._pipelines]
         return min((event for event in events if event is not None), default=None)
 
     def take_in(self) -> float | None:
-        """Take in frames that have arrived, a batch at most; when the first of them came."""
+        """Read a batch of frames at most; return the first one's arrival time, None without any."""
         first = None
         for _ in range(_BATCH):
             try:
@@ -95,18 +96,18 @@ class Direction:
     def change(
         self, now: float, spec: LinkSpec, *, held: bool = False, scheduled: float | None = None
     ) -> None:
-        """Follow another spec from `now` on; no packet under way is lost."""
+        """Follow another spec from `now` on; packets under way are kept."""
         self._pipeline.change(now, spec, held=held)
         if self._log is not None:
             due = None if scheduled is None else nanoseconds(scheduled)
             self._log.write(ChangeLine(nanoseconds(now), spec.to_mapping(), held, due))
 
     def begin_trace(self, now: float, began: float) -> None:
-        """From now on a trace of deliveries is followed whose time 0 is at `began`."""
+        """Follow the delivery trace from `now` on, with its time 0 at `began`."""
         self._pipeline.begin_trace(now, began)
 
     def restart(self, spec: LinkSpec, repetition: int, log: str | None) -> None:
-        """Begin numbers, randomness and log anew. Call it when no packet waits."""
+        """Reset packet numbers, randomness and log. Call it only while no packet waits."""
         self.close_log()
         self._key = self._key._replace(repetition=repetition)
         self._leaving.append(self._pipeline)
@@ -117,9 +118,9 @@ class Direction:
             self._log = PacketLog(Path(log), header)
 
     def end_log(self) -> bool:
-        """End the log, if there is one, and work on it for a moment; return True once it is whole.
+        """End the log, if there is one, and write it for a moment; return True once it is complete.
 
-        Raises OSError when it cannot be.
+        Call it until it returns True. Raises OSError when the log cannot be written.
         """
         if self._log is not None:
             counts = self._pipeline.counts
@@ -139,16 +140,16 @@ class Direction:
         return self._ended is None
 
     def close_log(self) -> None:
-        """End the log, if there is one, and wait until it is whole."""
+        """End the log, if there is one, and wait until it is complete."""
         while not self.end_log():
             pass
 
     def forget_lateness(self) -> None:
-        """Start the record of lateness anew."""
+        """Reset the histogram of lateness."""
         self._lateness = LatenessHistogram()
 
     def stats(self) -> dict[str, Any]:
-        """The sums of this direction; lateness in seconds."""
+        """Return the sums of this direction as JSON-able values; lateness in seconds."""
         counts = self._earlier
         for pipeline in self._pipelines:
             counts = counts + pipeline.counts

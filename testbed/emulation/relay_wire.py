@@ -13,10 +13,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from typing_extensions import override
+
 from testbed import clock
 from testbed.emulation.namespace import Namespace
 from testbed.emulation.packet_log import DIRECTIONS, packet_log_path
-from testbed.emulation.player import Applied
+from testbed.emulation.schedule_cursor import Applied
 from testbed.emulation.wire import (
     PORT_A,
     PORT_B,
@@ -33,12 +35,12 @@ from testbed.links.round_trip import longest_round_trip
 from testbed.links.schedule import Schedule
 from testbed.links.spec import Duplex
 
-_STILL = 5.0  # seconds that packets may wait to be sent, beside what is asked of the link
+_STILL = 5.0  # seconds that packets may wait to be sent, beyond the link's longest round trip
 _PAUSE = 0.02  # seconds between two requests for a restart
 
 
 class RelayWire(Wire):
-    """Starts the relay in the wire's namespace, and talks to it."""
+    """A wire carried by a relay process in the wire's namespace; requests go over its stdin."""
 
     backend = "relay"
 
@@ -67,13 +69,13 @@ class RelayWire(Wire):
         """The process id of the relay."""
         return self._process.pid
 
+    @override
     def counters(self) -> WireCounters:
-        """What has crossed the wire; received = forwarded + dropped + queued, exactly."""
         answer = self._ask({"stats": True})
         return WireCounters(up=_counters(answer["up"]), down=_counters(answer["down"]))
 
+    @override
     def restart(self, repetition: int, logs: Path | None) -> None:
-        """Begin packet numbers, randomness and the two logs anew."""
         paths = logs and {
             direction: str(packet_log_path(logs, self.name, direction)) for direction in DIRECTIONS
         }
@@ -87,21 +89,21 @@ class RelayWire(Wire):
                 )
             time.sleep(_PAUSE)
 
+    @override
     def end_logs(self) -> None:
-        """Let the relay write the ends of both logs."""
         while not self._ask({"end_logs": True})["whole"]:
-            pass  # the relay takes its time, and dies when it does not get on
+            pass  # each request writes for a moment; the relay dies if gzip stands still
 
+    @override
     def begin(self, at: float) -> None:
-        """Let the relay play the schedule anew."""
         self._ask({"begin": at})
 
+    @override
     def begin_traces(self, at: float) -> None:
-        """Let traces of deliveries begin anew; the schedule goes on."""
         self._ask({"begin_traces": at})
 
+    @override
     def follow(self, schedule: Schedule) -> None:
-        """Hand the schedule to the relay, which keeps to it by itself."""
         moments = [
             {
                 "time": moment.time,
@@ -116,35 +118,35 @@ class RelayWire(Wire):
         if self._ask({"follow": follow})["moments"] != len(moments):
             raise TestbedError(f"the relay of link {self.name} did not take the whole schedule")
 
+    @override
     def began(self) -> float | None:
-        """When the relay took time 0 to be."""
-        began: float | None = self._ask({"played": True})["began"]
+        began: float | None = self._ask({"changes": True})["began"]
         return began
 
+    @override
     def applied(self) -> list[Applied]:
-        """What the relay has changed since the last restart."""
-        return [Applied(*pair) for pair in self._ask({"played": True})["applied"]]
+        return [Applied(*pair) for pair in self._ask({"changes": True})["applied"]]
 
+    @override
     def pin(self, core: int) -> None:
-        """Keep the relay on one processor, whose cache then holds what it needs."""
-        os.sched_setaffinity(self.pid, {core})
+        os.sched_setaffinity(self.pid, {core})  # whose cache then holds what the relay needs
         self._core = core
 
+    @override
     def forget_lateness(self) -> None:
-        """Start the record of lateness anew."""
         self._ask({"forget_lateness": True})
 
+    @override
     def check(self) -> None:
-        """Raise TestbedError if the relay has died."""
         if self._process.poll() is not None:
             raise self._death()
 
+    @override
     def state(self) -> Mapping[str, Any]:
-        """What the relay reported when it was ready, with the specs of now."""
         return {**self._ready, "applied": _mappings(self.duplex), "core": self._core}
 
+    @override
     def stop(self) -> None:
-        """End the relay and its logs; what it holds is lost."""
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.close()  # type: ignore[union-attr]
         try:
@@ -158,6 +160,7 @@ class RelayWire(Wire):
                 if stream is not None:
                     stream.close()
 
+    @override
     def _apply(self, wanted: Duplex) -> None:
         self._round_trip = max(self._round_trip, longest_round_trip(wanted, Schedule()))
         self._compare(self._ask({"set": _mappings(wanted)}), wanted)
@@ -181,7 +184,7 @@ class RelayWire(Wire):
             return self._read(len(message) + _named(request))
 
     def _read(self, size: int) -> Any:
-        """The next answer, for which the relay has to read `size` bytes."""
+        """Return the next answer; size: bytes that the relay reads for it, for the time-out."""
         assert self._process.stdout is not None
         seconds = patience(size)
         ready, _, _ = select.select([self._process.stdout], [], [], seconds)
@@ -207,7 +210,7 @@ def _mappings(duplex: Duplex) -> dict[str, dict[str, Any]]:
 
 
 def _named(request: Mapping[str, Any]) -> int:
-    """Bytes of the files that a request names, which each direction reads for itself."""
+    """Return the bytes of the files that a request names; each direction reads its own copy."""
     names: set[str] = set()
 
     def note(name: str) -> str:

@@ -1,8 +1,9 @@
-"""Runs a command in network, mount and process namespaces of its own.
+"""Run a command in network, mount and process namespaces of its own.
 
-Whatever it builds dies with it: the outer process supervises, and when it goes, even by
-`kill -9`, the kernel kills the process-namespace leader and with it every process inside; the
-interfaces and mounts go with the last process. Without root the same happens in a user namespace.
+Nothing that the command builds outlives it. The process outside supervises: when it ends, even by
+`kill -9`, the kernel kills the first process of the process namespace and with it every process
+inside, and removes interfaces and mounts with the last one. Without root the same is done in a user
+namespace.
 """
 
 import contextlib
@@ -27,8 +28,8 @@ from testbed.host.machine_errors import REPORTABLE, sentence
 from testbed.host.process_endings import how_ended
 from testbed.output.terminal import complain
 
-GRACE = 10.0  # seconds the inside has to clean up after a signal
-PATIENCE = 10.0  # seconds a sandbox may stand still until that is said
+GRACE = 10.0  # seconds that the command in a sandbox has to clean up after a signal
+PATIENCE = 10.0  # seconds that a sandbox may be stopped before a warning is printed
 
 PROGRAMS = {
     "unshare": "util-linux",
@@ -44,7 +45,7 @@ PROGRAMS = {
 """The programs that every run needs, and the Debian packages they are in."""
 
 SCRATCH = Path(__file__).with_name("scratch")
-"""The folder of a sandbox's temporary files; one of ours, so that the mount hides nothing."""
+"""The mount point of a sandbox's temporary files: an empty folder, so the mount hides no files."""
 
 _PR_SET_PDEATHSIG = 1
 _CAP_SYS_ADMIN = 21
@@ -52,13 +53,13 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 def namespace_command() -> list[str]:
-    """The `unshare` call for a new network namespace, through a user namespace if need be."""
+    """Return the `unshare` command for a new network namespace, in a user namespace if need be."""
     through = [] if may_unshare() else ["--user", "--map-root-user"]
     return ["unshare", *through, "--net"]
 
 
 def may_unshare() -> bool:
-    """Return True with CAP_SYS_ADMIN; without it namespaces are made in a user namespace."""
+    """Return True with CAP_SYS_ADMIN; without it, namespaces need a user namespace."""
     for line in Path("/proc/self/status").read_text().splitlines():
         name, _, value = line.partition(":")
         if name == "CapEff":
@@ -67,10 +68,10 @@ def may_unshare() -> bool:
 
 
 def find_program(name: str) -> str | None:
-    """The path of a program, looked for in the system's folders too; None if it is missing.
+    """Return the path of a program, looked for on PATH and in the sbin folders; None if missing.
 
-    Those folders join the PATH for good: Debian leaves them out of that of ordinary users, and
-    what runs in a sandbox must find the same programs.
+    Adds the sbin folders to this process's PATH: Debian leaves them out of the PATH of ordinary
+    users, and commands in a sandbox must find the same programs.
     """
     path = os.environ.get("PATH", os.defpath).split(os.pathsep)
     path += [folder for folder in ("/usr/sbin", "/sbin") if folder not in path]
@@ -79,9 +80,9 @@ def find_program(name: str) -> str | None:
 
 
 def check_sandbox() -> None:
-    """Raise TestbedError naming what is missing, if sandboxes cannot be built here.
+    """Raise TestbedError if a program is missing or namespaces are not permitted here.
 
-    Makes the system's programs findable, see `find_program`.
+    Adds the sbin folders to PATH, as `find_program` does.
     """
     for program, package in PROGRAMS.items():
         if find_program(program) is None:
@@ -90,7 +91,7 @@ def check_sandbox() -> None:
 
 
 def check_namespaces() -> None:
-    """Raise TestbedError saying what would allow them, if namespaces are not permitted here."""
+    """Raise TestbedError with the remedy if namespaces are not permitted here."""
     try:
         try_in_sandbox([sys.executable, "-m", __name__], "a sandbox", realtime.PATIENCE)
     except TrialError as error:
@@ -100,19 +101,19 @@ def check_namespaces() -> None:
 
 
 class TrialError(TestbedError):
-    """A trial in a sandbox failed, for a reason in one sentence."""
+    """A trial in a sandbox failed; the message is the reason in one sentence."""
 
     def __init__(self, reason: str, said: str = "") -> None:
         super().__init__(reason)
         self.said = said
-        """All that it wrote to its stderr."""
+        """Everything that the trial wrote to stderr."""
 
 
 def try_in_sandbox(argv: Sequence[str], what: str, seconds: float) -> str:
-    """Run `argv`, a trial of `what`, to its end in a sandbox; return what it printed.
+    """Run `argv`, a trial of `what`, to its end in a sandbox; return its stdout.
 
-    Raises TrialError with the last line of its stderr, or with how it ended if it wrote none, and
-    when it takes more than so many seconds; it is killed then. Call from the main thread.
+    Raises TrialError when it fails, with the last line of its stderr or else with how it ended; and
+    when it takes longer than `seconds`, after which it is killed. Call from the main thread.
     """
     try:
         done = subprocess.run(
@@ -134,7 +135,7 @@ def try_in_sandbox(argv: Sequence[str], what: str, seconds: float) -> str:
 
 
 def run_in_sandbox(argv: Sequence[str], env: Mapping[str, str] | None = None) -> int:
-    """Run `argv` in a sandbox, as `run_in_sandboxes` does several; its exit code."""
+    """Run `argv` in a sandbox and return its exit code, as `run_in_sandboxes` does for several."""
     return run_in_sandboxes([argv], env)[0]
 
 
@@ -143,13 +144,15 @@ def run_in_sandboxes(
     env: Mapping[str, str] | None = None,
     stdin: IO[bytes] | None = None,
 ) -> list[int]:
-    """Run commands side by side, each in a sandbox of its own, until all have ended.
+    """Run commands side by side, each in a sandbox of its own; return their exit codes.
 
-    Returns their exit codes (128 + n if signal n ended one). One that fails does not end the
-    others. SIGINT and SIGTERM are passed on once, to all, and so is SIGHUP as SIGTERM unless it is
-    ignored (nohup); the insides then have `GRACE` seconds before they are killed, and their code is
-    OVERDUE. One that was stopped is waited for, with a warning. Call from the main thread. The
-    inside calls `enter` first.
+    Each command must call `enter` first. One that fails does not end the others. The exit code is
+    128 + n for a command that signal n ended.
+
+    The first SIGINT or SIGTERM is passed on to all commands, and so is SIGHUP, as SIGTERM, unless
+    it is ignored (nohup). Commands that have not ended `GRACE` seconds later are killed, with the
+    exit code OVERDUE. A sandbox stopped by SIGSTOP is waited for, with a warning. Call from the
+    main thread.
     """
     children: list[subprocess.Popen[bytes]] = []
     stopped: list[int] = []
@@ -166,8 +169,8 @@ def run_in_sandboxes(
     last_resort = threading.Timer(GRACE, kill_overdue)
 
     def forward(number: int, _frame: FrameType | None) -> None:
-        if not stopped:  # the first signal: a second one would disturb the cleanup
-            # One that `unshare` blocks; of a hangup it would die, and take the inside along.
+        if not stopped:  # only the first signal: a second one would disturb the clean-up
+            # `unshare` blocks these two; a SIGHUP would kill it, and with it the whole sandbox.
             stopped.append(signal.SIGINT if number == signal.SIGINT else signal.SIGTERM)
             last_resort.start()
             for child in children:
@@ -189,7 +192,7 @@ def run_in_sandboxes(
                 preexec_fn=_die_with(os.getpid()),  # noqa: PLW1509  # one system call, no lock
             )
             children.append(child)
-            if stopped:  # while it was started
+            if stopped:  # by a signal that came while this one was started
                 _signal_group(child, stopped[0])
         with _watched(children):
             codes = [child.wait() for child in children]
@@ -198,14 +201,14 @@ def run_in_sandboxes(
         kill()
         for number, handler in replaced.items():
             signal.signal(number, handler)
-    for place, child in enumerate(children):
-        if codes[place] == -signal.SIGKILL and child.pid in overdue:
-            codes[place] = OVERDUE
+    for index, child in enumerate(children):
+        if codes[index] == -signal.SIGKILL and child.pid in overdue:
+            codes[index] = OVERDUE
     return [code if code >= 0 else 128 - code for code in codes]
 
 
 def ending(code: int) -> str:
-    """Return how a sandbox ended, by its exit code, as the end of a sentence."""
+    """Return the end of a sentence on how a sandbox ended, from its exit code."""
     if code == INTERRUPTED:
         return "was interrupted"
     if code == OVERDUE:
@@ -215,9 +218,9 @@ def ending(code: int) -> str:
 
 @contextlib.contextmanager
 def _watched(children: Iterable[subprocess.Popen[bytes]]) -> Iterator[None]:
-    """Warn once when the first process of a sandbox has been stopped (SIGSTOP) for a while.
+    """Warn once when `unshare` or the first process of a sandbox has been stopped by SIGSTOP.
 
-    Nobody else would: it is the one that notices when others stand still.
+    Other stopped processes are noticed by that first process; nothing else notices its own stop.
     """
     ended = threading.Event()
 
@@ -244,7 +247,7 @@ def _watched(children: Iterable[subprocess.Popen[bytes]]) -> Iterator[None]:
 
 
 def _stopped(children: Iterable[subprocess.Popen[bytes]]) -> Iterator[int]:
-    """The processes that are stopped, of each `unshare` and the first one inside."""
+    """Yield the ids of the stopped ones among each `unshare` and the first process inside."""
     for child in children:
         with contextlib.suppress(OSError):  # it has ended, or this kernel does not list children
             first = Path(f"/proc/{child.pid}/task/{child.pid}/children").read_text().split()
@@ -255,17 +258,17 @@ def _stopped(children: Iterable[subprocess.Popen[bytes]]) -> Iterator[int]:
 
 
 def _signal_group(child: subprocess.Popen[bytes], number: int) -> None:
-    """To the group, because `unshare` itself blocks these signals."""
+    """Send a signal to a child's process group, because `unshare` itself blocks these signals."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child.pid, number)
 
 
 def enter() -> None:
-    """Prepare the inside of a sandbox: its own /sys, loopback up, SIGTERM as an interruption.
+    """Prepare the inside of a sandbox: its own /sys, loopback up, SIGTERM as KeyboardInterrupt.
 
-    Temporary files, also those of child processes, go to a tmpfs that ends with the sandbox.
+    Temporary files of this process and its children go to a tmpfs that ends with the sandbox.
 
-    The first thing the sandboxed command does. Raises TestbedError if it is not in a sandbox.
+    A command in a sandbox calls it before anything else. Raises TestbedError outside a sandbox.
     """
     if os.getpid() != 1:
         raise TestbedError("this process is not in a sandbox; start it with run_in_sandbox")
@@ -283,7 +286,7 @@ def enter() -> None:
         if result.returncode != 0:
             said = result.stderr.strip().partition("\n")[0]
             raise TestbedError(f"`{' '.join(argv)}` failed in the sandbox: {said}")
-    note.write_text(text)  # a checkout that lacks it would be a changed one
+    note.write_text(text)  # the mount hid it; without it git would see a changed checkout
     os.environ["TMPDIR"] = tempfile.tempdir = str(SCRATCH)
 
 
@@ -295,7 +298,7 @@ def _sandbox_command() -> list[str]:
 def _die_with(supervisor: int) -> Callable[[], None]:
     def prepare() -> None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != supervisor:  # it died before the kernel was told to watch it
+        if os.getppid() != supervisor:  # it died before prctl took effect
             os._exit(1)
 
     return prepare

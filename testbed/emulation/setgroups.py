@@ -1,9 +1,9 @@
-"""Lets a program that gives up its groups start where a user namespace does not let it.
+"""Let a program that calls setgroups start in a user namespace that denies the call.
 
-tcpdump calls setgroups whenever it finds itself root, with `-Z root` as with any other user, and
-ends when that is refused. A user namespace that was made without root refuses it to all
+tcpdump calls setgroups whenever it runs as root, with `-Z root` as with any other user, and ends
+when the call is refused. A user namespace made without root refuses it to every process
 (user_namespaces(7), "/proc/pid/setgroups"). A seccomp filter then answers the call with success and
-leaves the groups as they are, which is what `-Z root` asks for: no rights are gained by it.
+leaves the groups as they are, which is what `-Z root` asks for; the process gains no rights.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ _LIBC = ctypes.CDLL(None)
 
 
 def ignoring_setgroups() -> Callable[[], None] | None:
-    """Return a function that makes setgroups succeed without effect, for between fork and exec.
+    """Return a `preexec_fn` that makes setgroups succeed without effect.
 
-    None where setgroups is not denied. Where the kernel has no such filters the program itself
-    says what it was refused.
+    Returns None if setgroups is not denied. On a kernel without seccomp filters the function has no
+    effect, and the program reports the refusal itself.
     """
     denied = _STATE.exists() and _STATE.read_text().strip() == "deny"
     if not denied or platform.machine() not in _NUMBERS:

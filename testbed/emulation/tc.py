@@ -1,4 +1,4 @@
-"""A `tc` that stays: commands in, settings out, without the 4 ms that starting one takes."""
+"""A `tc -batch` process that stays open, which saves the 4 ms that starting `tc` takes."""
 
 import json
 import os
@@ -14,19 +14,19 @@ from testbed.host.process_endings import await_end
 from testbed.host.realtime import PATIENCE
 
 COMMAND = ["tc", "-force", "-s", "-j", "-batch", "-"]
-"""Reads commands from stdin; goes on after one that fails, and answers with JSON."""
+"""`tc` that reads commands from stdin, goes on after one that fails, and prints JSON."""
 
-_LOOK = 0.1  # seconds between two looks at whether the process lives
+_LOOK = 0.1  # seconds between two checks that the process lives
 
 
 class SilentError(TestbedError):
-    """No answer came in time, from a process that lives."""
+    """A process that is still running did not answer in time."""
 
 
 class Tc:
-    """Talks to a process that runs COMMAND with its errors among its output.
+    """Sends commands to a process that runs COMMAND with stderr joined to stdout.
 
-    where: the link it is for, in messages.
+    where: the link or host it works for, as error messages name it.
     """
 
     program = "tc"
@@ -38,13 +38,14 @@ class Tc:
         self._pending = b""
 
     def run(self, *commands: str) -> list[Any]:
-        """Run commands; what each `show` among them printed, parsed.
+        """Run commands; return the decoded JSON of each `show` among them, in their order.
 
-        Raises TestbedError with what tc said when one of them fails, or tc does not answer.
+        The last command must be a `show`: its answer marks the end of all. Raises TestbedError with
+        tc's messages when a command fails, and when tc does not answer.
         """
         shows = sum(" show " in f" {command} " for command in commands)
         if commands and " show " not in f" {commands[-1]} ":
-            raise ValueError("the last command must be a show, for it tells that all are done")
+            raise ValueError("the last command must be a show: its answer marks the end of all")
         with self._lock:
             self._send("".join(f"{command}\n" for command in commands))
             answers: list[Any] = []
@@ -62,7 +63,7 @@ class Tc:
         return answers
 
     def line(self) -> str:
-        """The next line that the process prints.
+        """Return the next line that the process prints.
 
         Raises TestbedError when it ends before, SilentError after `PATIENCE` seconds.
         """
@@ -72,7 +73,7 @@ class Tc:
             ready, _, _ = select.select([self.process.stdout], [], [], _LOOK)
             data = os.read(self.process.stdout.fileno(), 65536) if ready else b""
             self._pending += data
-            # What a dead guest started may keep the pipe open.
+            # Processes that a dead guest left behind may keep the pipe open.
             if not data and (ready or self.process.poll() is not None):
                 raise self._death()
             if not data and time.monotonic() > deadline:
@@ -83,7 +84,7 @@ class Tc:
         return line.decode(errors="replace")
 
     def kill(self) -> None:
-        """End the process and its group (a guest has many processes); may be called twice."""
+        """Kill the process and its group (a guest has many processes); may be called twice."""
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()

@@ -1,7 +1,8 @@
-"""TCP's least time before it sends again, slowed down where time is dilated.
+"""TCP's minimum retransmission time-out, made longer under time dilation.
 
-Linux waits 200 ms at least, whatever the round trip. The rest of the wait is measured, and grows
-with the link by itself. It is set route by route, which every kernel can do.
+Linux waits at least 200 ms before it retransmits, whatever the round-trip time. The rest of the
+time-out follows the measured round trips, and so grows with the dilated link by itself. The minimum
+is set on each route, which every kernel supports.
 """
 
 from typing import Any
@@ -14,14 +15,14 @@ _RTO_MIN = 0.2  # seconds: TCP_RTO_MIN of Linux
 
 
 def rto_min() -> list[str]:
-    """What the commands of a route end in; nothing where time is not dilated."""
+    """Return the last words of `ip route` commands: rto_min and its value; [] without dilation."""
     if clock.dilation() == 1:
         return []
     return ["rto_min", f"{_milliseconds()}ms"]
 
 
 def slow_retransmissions(host: Namespace) -> None:
-    """Give all routes of a host the slowed time. Raises TestbedError if one does not take it."""
+    """Set the dilated rto_min on all routes of a host; raise TestbedError if one lacks it then."""
     if not rto_min():
         return
     for route in _routes(host):
@@ -31,7 +32,7 @@ def slow_retransmissions(host: Namespace) -> None:
 
 
 def require_rto_min(route: dict[str, Any], where: str) -> None:
-    """Raise TestbedError unless a route, as `ip -j route` shows it, has the slowed time."""
+    """Raise TestbedError unless a route, as `ip -j route` shows it, has the dilated rto_min."""
     shown = {key: value for each in route.get("metrics", []) for key, value in each.items()}
     if rto_min() and shown.get("rto_min") != _milliseconds():
         raise TestbedError(
@@ -50,7 +51,7 @@ def _routes(host: Namespace) -> list[dict[str, Any]]:
 
 
 def _words(route: dict[str, Any]) -> list[str]:
-    """A route as `ip route change` finds it again."""
+    """Return the words by which `ip route change` finds a route, from its `ip -j route` entry."""
     words = [route["dst"]]
     for key, word in (
         ("gateway", "via"),

@@ -1,4 +1,4 @@
-"""Topologies by name, and what they declare; needs no root and builds nothing."""
+"""Topologies by name: their links, hosts, devices and paths, read from the declarations alone."""
 
 import importlib
 import inspect
@@ -19,9 +19,9 @@ _NO_INTERFACE = re.compile(r"[/:\s]|^\.{0,2}$|^lo$")
 
 @dataclass(frozen=True, slots=True)
 class LinkDeclaration:
-    """A named link of a topology, from its first-declared node (nearer the device) on.
+    """A named link of a topology; node1, declared first, is nearer the device.
 
-    discipline: that of its queues where a scenario gives them none.
+    discipline: of the link's queues in scenarios that do not set one.
     """
 
     name: str
@@ -31,7 +31,7 @@ class LinkDeclaration:
 
 
 def known_topologies() -> dict[str, type[Topo]]:
-    """Every topology of the `topologies` package, by name; its docstring describes it."""
+    """Return the topology classes of the `topologies` package by name; docstrings describe them."""
     found: dict[str, type[Topo]] = {}
     for module in pkgutil.iter_modules(topologies.__path__, "topologies."):
         found |= importlib.import_module(module.name).topos
@@ -39,10 +39,10 @@ def known_topologies() -> dict[str, type[Topo]]:
 
 
 def load_topology(name: str, devices: int = 1) -> Topo:
-    """Declare the topology called `name` with so many devices.
+    """Create the topology called `name` with this number of devices.
 
-    Raises TestbedError listing the known names if there is none, or those that take more devices
-    if it does not.
+    Raises TestbedError if the name is unknown, if the topology takes one device only, or if Linux
+    does not allow the name of one of its interfaces.
     """
     known = known_topologies()
     if name not in known:
@@ -56,41 +56,44 @@ def load_topology(name: str, devices: int = 1) -> Topo:
 
 
 def topology_links(topology: Topo) -> list[LinkDeclaration]:
-    """The shaped links of a topology; TestbedError if a link has no name of its own."""
+    """Return the shaped links of a topology; raise TestbedError if a link has no unique name."""
     return _links(topology, shaped=True)
 
 
 def plain_links(topology: Topo) -> list[LinkDeclaration]:
-    """The links declared with `shaped=False`, which carry everything at once, as topology_links."""
+    """Return the links declared with `shaped=False`: plain Ethernet, without impairments."""
     return _links(topology, shaped=False)
 
 
 def links_between(links: list[LinkDeclaration], start: str, end: str) -> list[str]:
-    """The names of the links on the first shortest way from one host to another, in their order."""
-    directions: list[tuple[str, list[str]]] = [(start, [])]
+    """Return the names of the links on a shortest path from one host to another, in path order.
+
+    Of several shortest paths it is the first found. Raises TestbedError if no links join the hosts.
+    """
+    paths: list[tuple[str, list[str]]] = [(start, [])]
     seen = {start}
-    for host, direction in directions:  # grows while it is walked
+    for host, path in paths:  # breadth first: the list grows while it is walked
         if host == end:
-            return direction
+            return path
         for link in links:
             for here, there in ((link.node1, link.node2), (link.node2, link.node1)):
                 if here == host and there not in seen:
                     seen.add(there)
-                    directions.append((there, [*direction, link.name]))
+                    paths.append((there, [*path, link.name]))
     raise TestbedError(f"no link leads from {start} to {end}")
 
 
 def topology_paths(topology: Topo) -> dict[str, dict[str, str]]:
-    """By each radio link that the device can be on, the route that each host needs then.
+    """Return, for each radio link that a device can use, the route of each host while it does.
 
-    It is on the first one at first. Empty where there is one path only.
+    The device starts on the first one. Empty for a topology with a single path.
     """
     paths: dict[str, dict[str, str]] = getattr(topology, "paths", {})
     return paths
 
 
 def topology_hosts(topology: Topo) -> list[str]:
-    """The names of a topology's hosts; TestbedError if it has switches, which are not built."""
+    """Return the names of a topology's hosts; raise TestbedError if it has switches."""
     switches: list[str] = topology.switches()
     if switches:
         raise TestbedError(
@@ -101,7 +104,7 @@ def topology_hosts(topology: Topo) -> list[str]:
 
 
 def topology_devices(topology: Topo) -> list[str]:
-    """Its devices: the one host `device`, or `device1`, `device2` and so on."""
+    """Return the names of its devices: `device`, or `device1`, `device2` and so on."""
     return [host for host in topology_hosts(topology) if _DEVICE.fullmatch(host)]
 
 
@@ -122,12 +125,12 @@ def _links(topology: Topo, *, shaped: bool) -> list[LinkDeclaration]:
 
 
 def _checked(topology: Topo, name: str) -> Topo:
-    """The topology; TestbedError if Linux does not take the name of one of its interfaces."""
+    """Return the topology; raise TestbedError if Linux does not allow an interface's name."""
     taken: set[tuple[str, str]] = set()
     for _, _, _, info in topology.links(withKeys=True, withInfo=True):
         for end in "12":
             host, key = info[f"node{end}"], f"intfName{end}"
-            # Mininet's own name, where the declaration has none.
+            # Mininet's default name, where the declaration gives none.
             interface = str(info.get(key) or f"{host}-eth{info[f'port{end}']}")
             why = ""
             if len(interface.encode()) > _LONGEST_INTERFACE:

@@ -1,4 +1,4 @@
-"""The wire between two hosts: a namespace with one port per host, shaped by a backend."""
+"""The wire of a link: a namespace with one port per host, where a backend shapes the packets."""
 
 from abc import ABC, abstractmethod
 from collections import Counter
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from testbed.emulation.namespace import Namespace
-from testbed.emulation.player import Applied
+from testbed.emulation.schedule_cursor import Applied
 from testbed.errors import TestbedError
 from testbed.links.schedule import Schedule
 from testbed.links.spec import Duplex, LinkSpec
@@ -19,7 +19,7 @@ PORT_B = "port-b"  # towards the second
 
 @dataclass(frozen=True, slots=True)
 class Lateness:
-    """How long after its due time a packet left, in seconds."""
+    """The delay of packets beyond their due time, in seconds: two quantiles and the maximum."""
 
     p50: float
     p99: float
@@ -28,10 +28,10 @@ class Lateness:
 
 @dataclass(frozen=True, slots=True)
 class DirectionCounters:
-    """What became of the packets of one direction; bytes count whole Ethernet frames.
+    """The packet and byte counts of one direction; bytes of whole Ethernet frames.
 
-    received + duplicated = forwarded + dropped + queued. What a backend cannot tell is None: the
-    kernel's netem counts all drops together and knows nothing of lateness.
+    received + duplicated = forwarded + dropped + queued. A count that the backend does not keep is
+    None: netem counts all drops together, and does not measure lateness.
     """
 
     received_packets: int
@@ -42,7 +42,7 @@ class DirectionCounters:
     queued_packets: int
     duplicated_packets: int = 0
     dropped_by: Counter[str] | None = None
-    """Packets by reason: 'loss', 'queue', …"""
+    """Dropped packets by reason: 'loss', 'queue', …"""
     socket_drops: int | None = None
     lateness: Lateness | None = None
 
@@ -56,7 +56,7 @@ class WireCounters:
 
 
 class Wire(ABC):
-    """One shaped link. Direction up is shaped at the egress of port b, down at port a."""
+    """A shaped link: direction up is shaped at the egress of port b, down at that of port a."""
 
     backend: str
 
@@ -67,9 +67,9 @@ class Wire(ABC):
         self.duplex = duplex
 
     def change(self, up: LinkSpec | None = None, down: LinkSpec | None = None) -> None:
-        """Shape one or both directions anew, in place; packets in flight are kept.
+        """Change the spec of one or both directions in place; packets under way are kept.
 
-        Raises TestbedError unless the backend confirms exactly what was asked.
+        Raises TestbedError for another mtu, and unless the backend reads back exactly this spec.
         """
         wanted = Duplex(up=up or self.duplex.up, down=down or self.duplex.down)
         if [wanted.up.mtu, wanted.down.mtu] != [self.duplex.up.mtu, self.duplex.down.mtu]:
@@ -79,54 +79,57 @@ class Wire(ABC):
 
     @abstractmethod
     def _apply(self, wanted: Duplex) -> None:
-        """Make the backend do `wanted` and verify that it does."""
+        """Apply `wanted` in the backend, read it back and compare."""
 
     @abstractmethod
     def counters(self) -> WireCounters:
-        """What has crossed the wire since it was built."""
+        """Return the packet and byte counts since the wire was built."""
 
     @abstractmethod
     def restart(self, repetition: int, logs: Path | None) -> None:
-        """Begin packet numbers and randomness anew, and log every packet into the folder `logs`.
+        """Reset packet numbers and randomness, start the schedule, and log packets in `logs`.
 
-        What the backend has neither of is left as it is. Raises TestbedError when packets go on
-        waiting to be sent, for they would hold up those of the log, and are not in it.
+        repetition: keys the randomness, with the seed. logs: a folder, or None for no logs. A
+        backend without seeds or logs only starts the schedule.
+
+        Raises TestbedError when packets go on waiting to be sent: they would delay the packets of
+        the log, and would not be in it.
         """
 
     @abstractmethod
     def end_logs(self) -> None:
-        """End the packets' logs, if there are any; what crosses from now on is in none."""
+        """End the packet logs, if there are any; later packets are in no log."""
 
     @abstractmethod
     def begin(self, at: float) -> None:
-        """Take `at`, of testbed.clock, for time 0 of the schedule since the last restart.
+        """Set time 0 of the schedule to `at`, in seconds of testbed.clock.
 
-        So that all links begin together, however long each took to restart.
+        It lets all links begin at the same time, however long the restart of each took.
         """
 
     @abstractmethod
     def begin_traces(self, at: float) -> None:
-        """Take `at`, of testbed.clock, for time 0 of traces of deliveries until the next begin."""
+        """Set time 0 of delivery traces to `at`, of testbed.clock, until the next `begin`."""
 
     @abstractmethod
     def follow(self, schedule: Schedule) -> None:
-        """From each restart on, change as the schedule says, from what is in force without it."""
+        """Set the schedule of changes that starts at each restart, from the wire's own spec."""
 
     @abstractmethod
     def began(self) -> float | None:
-        """When time 0 of the schedule was since the last restart; None until it has come."""
+        """Return time 0 of the schedule since the last restart; None until it has come."""
 
     @abstractmethod
     def applied(self) -> list[Applied]:
-        """What the schedule has changed since the last restart, in order."""
+        """Return the changes of the schedule made since the last restart, in order."""
 
     @abstractmethod
     def pin(self, core: int) -> None:
-        """Keep the process that carries the packets, if there is one, on one processor."""
+        """Bind the process that carries the packets, if there is one, to one processor."""
 
     @abstractmethod
     def forget_lateness(self) -> None:
-        """Judge lateness from now on, if the backend knows of it."""
+        """Reset the record of lateness, if the backend keeps one."""
 
     @abstractmethod
     def check(self) -> None:
@@ -134,8 +137,8 @@ class Wire(ABC):
 
     @abstractmethod
     def state(self) -> Mapping[str, Any]:
-        """What the backend reports to have applied, as JSON-able values."""
+        """Return the settings that the backend reports, as JSON-able values."""
 
     @abstractmethod
     def stop(self) -> None:
-        """Stop shaping; the wire carries nothing from then on. Stopping twice is allowed."""
+        """Stop the wire, which carries no packet from then on. Stopping twice is allowed."""

@@ -1,9 +1,9 @@
-"""Builds one wire inside a sandbox and sends frames through it.
+"""Build one wire inside a sandbox and send frames through it.
 
     python -m testbed.emulation.wire_probe BACKEND
 
-runs in a sandbox, and prints a wire_trial.Report as JSON. It uses what a run uses: veth pairs,
-their offloads, mnexec and the backend itself.
+It runs in a sandbox, and prints a wire_trial.Report as JSON. It uses the same parts as a run: veth
+pairs, their offloads, mnexec and the backend itself.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _PAUSE = 1e-3  # seconds between frames, so that the relay sleeps as it does in 
 
 
 def probe(backend: str) -> Report:
-    """Build the wire, use it, and take it down again."""
+    """Build a wire, measure the delay of frames through it, and take it down."""
     inside = Namespace("the trial", os.getpid())
     create_pair(inside, _NEAR, inside, PORT_A)
     create_pair(inside, PORT_B, inside, _FAR)

@@ -1,4 +1,4 @@
-"""A trial of a wire in a throw-away sandbox, built as a run builds it."""
+"""Trial of a backend: a wire in a throw-away sandbox, built as a run builds it."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class Report(msgspec.Struct):
     """The result of a trial."""
 
     realtime: bool
-    """True if the process that carries the frames was given real-time priority."""
+    """True if the process that carries the frames has real-time priority."""
     delay: float
-    """Median time in seconds that a frame takes through a wire that asks for none."""
+    """Median time in seconds that a frame takes through a wire without delay."""
 
 
 def try_wire(backend: str) -> Report:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from testbed.audit.change_records import write_changes, write_handovers
 from testbed.emulation.network import Network
-from testbed.emulation.player import Applied
+from testbed.emulation.schedule_cursor import Applied
 from testbed.links.handovers import Handover
 
 

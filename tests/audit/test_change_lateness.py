@@ -5,7 +5,7 @@ import json
 from testbed.audit.change_records import write_changes, write_handovers
 from testbed.audit.checks.change_lateness import ChangeLateness
 from testbed.audit.checks.handover_lateness import HandoverLateness
-from testbed.emulation.player import Applied
+from testbed.emulation.schedule_cursor import Applied
 from testbed.links.handovers import Handover
 from tests.support.evidence import run_evidence
 

@@ -223,7 +223,7 @@ def test_what_cannot_be_done_is_an_error():
 def test_whatever_a_thread_dies_of_is_an_error():
     made = Handovers({}, {}, [Handover(0.0, "nowhere")])
     made.begin(time.monotonic())
-    made._playing.join()
+    made._thread.join()
     with pytest.raises(TestbedError, match="the handover to nowhere failed: KeyError: 'nowhere'"):
         made.end()
 

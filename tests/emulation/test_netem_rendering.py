@@ -192,7 +192,7 @@ def test_whatever_the_thread_dies_of_that_changes_a_link_is_an_error(
     error = OSError(errno.EMFILE, os.strerror(errno.EMFILE))
     monkeypatch.setattr(netem_wire, "apply_netem", Mock(side_effect=error))
     wire.begin(clock.now())
-    wire._playing.join()
+    wire._thread.join()
     with pytest.raises(TestbedError, match=r"changes of link radio failed: .* too many files open"):
         wire.check()
 

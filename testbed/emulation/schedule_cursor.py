@@ -1,4 +1,4 @@
-"""Follows a schedule, whoever asks what is due."""
+"""A cursor through a schedule of changes; the caller asks what is due and puts it into force."""
 
 from dataclasses import dataclass
 
@@ -7,17 +7,14 @@ from testbed.links.schedule import Moment, Schedule
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """When a moment of a schedule should have come into force, and when it did.
-
-    Seconds of testbed.clock.
-    """
+    """The scheduled and the actual time of one change, in seconds of testbed.clock."""
 
     scheduled: float
     applied: float
 
 
-class Player:
-    """Hands out the moments of a schedule as they become due; times of testbed.clock."""
+class ScheduleCursor:
+    """Returns the moments of a schedule as they become due. Times in seconds of testbed.clock."""
 
     def __init__(self, schedule: Schedule) -> None:
         self._schedule = schedule
@@ -27,30 +24,30 @@ class Player:
         self.applied: list[Applied] = []
 
     def restart(self, now: float) -> None:
-        """Begin again: now, or with the first packet, as the schedule says."""
+        """Set time 0 of the schedule to `now`, or to the first packet if the schedule says so."""
         self._armed = self._schedule.on_first_packet
         self._began = None if self._armed else now
         self._next = 0
         self.applied = []
 
     def packet(self, now: float) -> None:
-        """A packet came."""
+        """Note a packet, which sets time 0 if the schedule waits for the first one."""
         if self._armed:
             self._began, self._armed = now, False
 
     @property
     def began(self) -> float | None:
-        """When time 0 was, if it was."""
+        """The time 0 of the schedule; None until it has come."""
         return self._began
 
     def next_due(self) -> float | None:
-        """When the next moment is due, or None if there is none or time 0 has not come."""
+        """Return the time of the next moment; None after the last, and before time 0 has come."""
         if self._began is None or self._next == len(self._schedule.moments):
             return None
         return self._began + self._schedule.moments[self._next].time
 
     def take(self, now: float) -> Moment | None:
-        """The next moment if it is due; what calls puts it into force at once."""
+        """Return the next moment if it is due, else None; the caller must apply it at once."""
         due = self.next_due()
         if due is None or due > now:
             return None

@@ -1,1 +1,1 @@
-"""Does a link do what it was asked to? Measured with real packets before anyone relies on it."""
+"""Calibration: measure with real packets that a link has the properties requested of it."""

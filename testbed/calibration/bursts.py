@@ -1,6 +1,6 @@
-"""Small bursts: does a packet pay for every byte, from the first on?
+"""Duration of small bursts: every byte, from the first on, must take its time at the link's rate.
 
-Token buckets let the first packets through free, which hides just the savings that codecs are for.
+A token bucket lets the first packets through at once, which would hide what a codec saves.
 """
 
 from __future__ import annotations
@@ -19,34 +19,34 @@ SIZES = (1, 6, 20)
 _REPEATS = 15
 _BUDGET = 6.0  # seconds for the repeats of one size
 _FEWEST = 3
-_PAUSE = 0.01  # seconds between bursts, so that the link is empty
+_PAUSE = 0.01  # seconds between bursts, to let the link empty
 
 
 def only_rate(spec: LinkSpec) -> LinkSpec:
-    """A link's rate, with a queue that holds what is needed to measure it."""
+    """Return a spec with the link's rate alone, and a queue that is long enough to measure it."""
     return LinkSpec(rate=spec.rate, queue=default_queue(spec.mean_rate), mtu=spec.mtu)
 
 
-def measure_bursts(stage: LinkBench) -> list[Check]:
-    """From the first send to the last arrival, against bytes × 8 / rate; median of some bursts."""
+def measure_bursts(bench: LinkBench) -> list[Check]:
+    """Compare the median duration of bursts, first send to last arrival, with bytes × 8 / rate."""
     checks = []
-    stage.put(only_rate)
+    bench.put(only_rate)
     for direction in DIRECTIONS:
-        rate, payload = stage.spec(direction).rate, stage.payload(direction)
+        rate, payload = bench.spec(direction).rate, bench.payload(direction)
         for size in SIZES:
             name = f"burst of {size}"
             if not isinstance(rate, float | int):
                 why = "the rate is not limited" if rate is None else "it follows a trace"
-                checks.append(stage.not_measured(direction, name, "s", why))
+                checks.append(bench.not_measured(direction, name, "s", why))
                 continue
             ideal = size * (payload + HEADERS) * 8 / rate
             margin = burst_tolerance(ideal)
             repeats = max(_FEWEST, min(_REPEATS, int(_BUDGET / (ideal + _PAUSE))))
             taken = burst_times(
-                stage.paths[direction], size, payload, 2 * ideal, wanted=repeats, most=repeats
+                bench.paths[direction], size, payload, 2 * ideal, wanted=repeats, most=repeats
             )
             checks.append(
-                stage.judge(
+                bench.judge(
                     direction,
                     name,
                     "s",
@@ -63,21 +63,21 @@ def measure_bursts(stage: LinkBench) -> list[Check]:
 def burst_times(
     path: ProbePath, size: int, payload: int, longest: float, *, wanted: int, most: int
 ) -> list[float]:
-    """Seconds from the first send to the last arrival of bursts of `size` packets.
+    """Return the seconds from first send to last arrival of bursts of `size` packets.
 
-    longest: the seconds that one should take at most. wanted: how many that lost no packet, for
-    which `most` are sent at most.
+    longest: the expected upper limit of one burst, in seconds. wanted: the number of bursts that
+    must arrive whole; most: the number that are sent at most to get them.
     """
     taken: list[float] = []
     for _ in range(most):
         if len(taken) == wanted:
             break
-        flight = path.begin()
+        train = path.begin()
         for _ in range(size):
             path.send(payload)
         deadline = time.monotonic() + longest + PATIENCE
-        drain_until_all([path], [flight], size, deadline)
-        if len(flight.numbers) == size:
-            taken.append(flight.times[-1] - flight.sent[0])
+        drain_until_all([path], [train], size, deadline)
+        if len(train.numbers) == size:
+            taken.append(train.times[-1] - train.sent[0])
         drain_until([path], time.monotonic() + _PAUSE)
     return taken

@@ -1,4 +1,4 @@
-"""Are changes on time? Judged by the packets: the first one that met each step."""
+"""Lateness of a link's scheduled changes, judged by the first packet that meets each step."""
 
 from __future__ import annotations
 
@@ -17,42 +17,41 @@ LATE = 10e-3
 
 _STEPS = 100
 _APART = 25e-3  # seconds between steps
-_RISE = (
-    2e-3  # seconds of delay that each step adds: a packet of the next never waits for one before
-)
-_FIRST = 0.1  # seconds from the beginning to the first step
+# Seconds of delay that each step adds. As it only grows, no packet waits for an earlier one.
+_RISE = 2e-3
+_FIRST = 0.1  # seconds from the restart to the first step
 _PROBE_EVERY = 1e-3
 
 
 Steps = list[tuple[float, float]]
-"""When each step should have come (monotonic clock, seconds), and the delay from then on."""
+"""The scheduled time of each step (monotonic clock, seconds), and the delay from then on."""
 
 
-def measure_changes(stage: LinkBench) -> tuple[list[Check], dict[str, ProbeTrain], Steps]:
-    """Steps of 2 ms each, both ways; how long after its time each is first seen."""
-    stage.put(lambda spec: LinkSpec(mtu=spec.mtu))
+def measure_changes(bench: LinkBench) -> tuple[list[Check], dict[str, ProbeTrain], Steps]:
+    """Raise the delay in steps of 2 ms, in both directions; check how late each step is seen."""
+    bench.put(lambda spec: LinkSpec(mtu=spec.mtu))
     moments = []
     for step in range(_STEPS):
         up, down = (
-            LinkSpec(delay=(step + 1) * _RISE, mtu=stage.spec(direction).mtu)
+            LinkSpec(delay=(step + 1) * _RISE, mtu=bench.spec(direction).mtu)
             for direction in ("up", "down")
         )
         moments.append(Moment(_FIRST + step * _APART, up, down))
-    stage.wire.follow(Schedule(tuple(moments)))
-    stage.wire.restart(0, None)
-    flights = stage.send(round((_FIRST + _STEPS * _APART) / _PROBE_EVERY), _PROBE_EVERY, SMALL)
+    bench.wire.follow(Schedule(tuple(moments)))
+    bench.wire.restart(0, None)
+    trains = bench.send(round((_FIRST + _STEPS * _APART) / _PROBE_EVERY), _PROBE_EVERY, SMALL)
     # The last probes are under way for longer than a link that does not change would hold them.
     time.sleep(_STEPS * _RISE)
-    for path in stage.paths.values():
+    for path in bench.paths.values():
         path.drain()
-    applied = stage.wire.applied()
-    stage.wire.follow(Schedule())
-    stage.wire.restart(0, None)
+    applied = bench.wire.applied()
+    bench.wire.follow(Schedule())
+    bench.wire.restart(0, None)
     checks = []
-    for direction, flight in flights.items():
-        lateness = _lateness(flight, [each.scheduled for each in applied])
+    for direction, train in trains.items():
+        lateness = _lateness(train, [each.scheduled for each in applied])
         checks.append(
-            stage.judge(
+            bench.judge(
                 direction,
                 "changes, late p99",
                 "s",
@@ -63,26 +62,26 @@ def measure_changes(stage: LinkBench) -> tuple[list[Check], dict[str, ProbeTrain
             )
         )
         checks.append(
-            stage.judge(
+            bench.judge(
                 direction,
                 "changes, losses",
                 "packets",
-                measured=float(flight.lost.sum()),
+                measured=float(train.lost.sum()),
                 requested=0.0,
                 high=0.0,
-                note=f"of {len(flight.sent)} under {len(applied)} changes",
+                note=f"of {len(train.sent)} under {len(applied)} changes",
             )
         )
     return (
         checks,
-        flights,
+        trains,
         [(each.scheduled, (step + 1) * _RISE) for step, each in enumerate(applied)],
     )
 
 
-def _lateness(flight: ProbeTrain, scheduled: list[float]) -> list[float]:
-    """For each step that a packet met, how long after its time that packet was sent, seconds."""
-    sent, delays = np.asarray(flight.sent)[flight.numbers], flight.delays
+def _lateness(train: ProbeTrain, scheduled: list[float]) -> list[float]:
+    """Return the lateness of each step in seconds: when the first packet that met it was sent."""
+    sent, delays = np.asarray(train.sent)[train.numbers], train.delays
     late = []
     for step, due in enumerate(scheduled):
         met = sent[delays >= (step + 0.5) * _RISE]

@@ -1,4 +1,4 @@
-"""One-way delay, and the shape of its jitter, from packets far enough apart to be alone."""
+"""One-way delay and the distribution of its jitter, from packets that do not queue."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ from testbed.results.link_check import Check, tolerance
 PROBES = 1000
 SHAPE_PROBES = 2000
 SHAPE_LIMIT = 0.05
-"""Kolmogorov-Smirnov distance; chance alone exceeds it once in 10,000 with SHAPE_PROBES."""
+"""Kolmogorov-Smirnov distance; by chance exceeded once in 10,000 with SHAPE_PROBES probes."""
 
-_APART = 2e-3  # seconds between probes where nothing makes them wait for each other
-_SPREADS = 5  # apart, for a law with a tail: then 1 % of probes meet the one before
-_BLURRED = 5  # a jitter is no more than noise unless its range is this many times the noise's
+_APART = 2e-3  # seconds between probes of a link without jitter
+_SPREADS = 5  # between probes, for a distribution with a tail: 1 % meet the one before
+_BLURRED = 5  # a jitter is measured if its range is at least this many times the noise's
 _QUANTILES = (np.arange(20_000) + 0.5) / 20_000
 
 
 def only_delay(spec: LinkSpec) -> LinkSpec:
-    """A link's delay and jitter, and nothing else of it."""
+    """Return a spec with the link's delay and jitter alone."""
     return LinkSpec(delay=spec.delay, jitter=spec.jitter, mtu=spec.mtu)
 
 
-def measure_noise(stage: LinkBench) -> tuple[list[Check], dict[str, float]]:
-    """What the link adds when asked for nothing; and per direction the range of that, p5 to p95."""
-    stage.put(lambda spec: LinkSpec(mtu=spec.mtu))
-    flights = stage.send(PROBES // 2, _APART, SMALL)
+def measure_noise(bench: LinkBench) -> tuple[list[Check], dict[str, float]]:
+    """Check a link without impairments; return the p5 to p95 range of each delay, too."""
+    bench.put(lambda spec: LinkSpec(mtu=spec.mtu))
+    trains = bench.send(PROBES // 2, _APART, SMALL)
     checks, ranges = [], {}
-    for direction, flight in flights.items():
-        delays = flight.delays
+    for direction, train in trains.items():
+        delays = train.delays
         low, median, high, p99 = np.percentile(delays, (5, 50, 95, 99))
         ranges[direction] = float(high - low)
         checks.append(
-            stage.judge(
+            bench.judge(
                 direction,
                 "noise floor",
                 "s",
@@ -53,39 +53,39 @@ def measure_noise(stage: LinkBench) -> tuple[list[Check], dict[str, float]]:
 
 
 def measure_delay(
-    stage: LinkBench, noise: dict[str, float]
+    bench: LinkBench, noise: dict[str, float]
 ) -> tuple[list[Check], dict[str, ProbeTrain]]:
-    """Median of the delay, and the law of the jitter where there is one."""
-    stage.put(only_delay)
-    jitters = [as_jitter(stage.spec(direction).jitter) for direction in DIRECTIONS]
+    """Check the median delay and the distribution of the jitter; return the trains, too."""
+    bench.put(only_delay)
+    jitters = [as_jitter(bench.spec(direction).jitter) for direction in DIRECTIONS]
     count = PROBES if all(jitter.none for jitter in jitters) else SHAPE_PROBES
     count = round(count * max(_waste(jitter) for jitter in jitters))
-    apart = max(_apart(stage.spec(direction)) for direction in DIRECTIONS)
-    flights = stage.send(count, apart, SMALL)
+    apart = max(_apart(bench.spec(direction)) for direction in DIRECTIONS)
+    trains = bench.send(count, apart, SMALL)
     checks = []
-    for direction, flight in flights.items():
-        checks.append(_median(stage, direction, flight))
-        if not as_jitter(stage.spec(direction).jitter).none:
-            checks.append(_shape(stage, direction, flight, noise[direction]))
-    return checks, flights
+    for direction, train in trains.items():
+        checks.append(_median(bench, direction, train))
+        if not as_jitter(bench.spec(direction).jitter).none:
+            checks.append(_shape(bench, direction, train, noise[direction]))
+    return checks, trains
 
 
 def law(spec: LinkSpec) -> Floats:
-    """Evenly spaced quantiles of how long a link holds a packet, seconds."""
+    """Return evenly spaced quantiles of the time that a link holds a packet, in seconds."""
     jitter = as_jitter(spec.jitter)
     return np.array([jitter.hold(spec.delay, float(u)) for u in _QUANTILES])
 
 
-def _median(stage: LinkBench, direction: str, flight: ProbeTrain) -> Check:
-    spec = stage.spec(direction)
+def _median(bench: LinkBench, direction: str, train: ProbeTrain) -> Check:
+    spec = bench.spec(direction)
     jitter = as_jitter(spec.jitter)
     asked = jitter.hold(spec.delay, 0.5)
     # Chance moves the median of a sample by two standard errors in 5 % of cases.
-    step = 1.0 / math.sqrt(len(flight.numbers) / _waste(jitter))
+    step = 1.0 / math.sqrt(len(train.numbers) / _waste(jitter))
     chance = (jitter.hold(spec.delay, 0.5 + step) - jitter.hold(spec.delay, 0.5 - step)) / 2
     margin = tolerance(asked) + chance
-    measured = float(np.median(flight.delays))
-    return stage.judge(
+    measured = float(np.median(train.delays))
+    return bench.judge(
         direction,
         "delay, median",
         "s",
@@ -93,26 +93,26 @@ def _median(stage: LinkBench, direction: str, flight: ProbeTrain) -> Check:
         requested=asked,
         low=asked - margin,
         high=asked + margin,
-        note=f"{len(flight.numbers)} probes",
+        note=f"{len(train.numbers)} probes",
     )
 
 
-def _shape(stage: LinkBench, direction: str, flight: ProbeTrain, noise: float) -> Check:
-    spec = stage.spec(direction)
+def _shape(bench: LinkBench, direction: str, train: ProbeTrain, noise: float) -> Check:
+    spec = bench.spec(direction)
     jitter = as_jitter(spec.jitter)
     name = "jitter, KS"
     quantiles = law(spec)
     spread = float(quantiles[-1000] - quantiles[1000])
     if spread < _BLURRED * noise:
         note = f"its range, {spread * 1e3:.2f} ms, is under {_BLURRED} times the noise"
-        return stage.not_measured(direction, name, "distance", note)
-    return stage.judge(
+        return bench.not_measured(direction, name, "distance", note)
+    return bench.judge(
         direction,
         name,
         "distance",
-        measured=shape_distance(flight.delays, quantiles),
+        measured=shape_distance(train.delays, quantiles),
         high=SHAPE_LIMIT,
-        note=f"{'measured' if jitter.measured else jitter.law}, {len(flight.numbers)} probes",
+        note=f"{'measured' if jitter.measured else jitter.law}, {len(train.numbers)} probes",
     )
 
 
@@ -125,5 +125,5 @@ def _apart(spec: LinkSpec) -> float:
 
 
 def _waste(jitter: Jitter) -> float:
-    """How many correlated probes tell as much as one that is independent."""
+    """Return the number of correlated probes that carry as much information as one independent."""
     return (1 + jitter.correlation) / (1 - jitter.correlation)

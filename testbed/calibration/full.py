@@ -1,7 +1,7 @@
-"""The whole calibration of a link, impairment by impairment, then all of them together.
+"""The full calibration of a link: each impairment alone, then all of them together.
 
-Each impairment is measured with the others switched off, in place, as a schedule would. So a limit
-is as narrow as the measurement allows, and no impairment hides behind another.
+Each impairment is measured with the others switched off, by changes in place, as a schedule makes
+them. The limits can then be as narrow as the measurement allows, and no impairment hides another.
 """
 
 from __future__ import annotations
@@ -29,59 +29,59 @@ from testbed.links.mahimahi_trace import DeliveryTrace
 from testbed.results.link_check import Check
 
 TRACE_SECONDS = 30.0
-"""How much of a Mahimahi trace is replayed."""
+"""The part of a Mahimahi trace that is replayed, in seconds."""
 
 _POINTS = 400  # of a curve
-_TOGETHER = 500  # packets each way through all impairments at once
+_TOGETHER = 500  # packets in each direction through all impairments at once
 _TOGETHER_EVERY = 2e-3  # seconds
 
 Say = Callable[[str], None]
 
 
-def calibrate_link(stage: LinkBench, say: Say) -> tuple[list[Check], list[Curves]]:
-    """Every check of one link, both directions; `say` is told what comes next."""
-    curves = {direction: Curves(stage.link.name, direction) for direction in DIRECTIONS}
+def calibrate_link(bench: LinkBench, say: Say) -> tuple[list[Check], list[Curves]]:
+    """Make every check of a link, both directions; say: called with the name of each step."""
+    curves = {direction: Curves(bench.link.name, direction) for direction in DIRECTIONS}
     say("noise")
-    checks, noise = measure_noise(stage)
+    checks, noise = measure_noise(bench)
     say("delay and jitter")
-    checks += retry_failed_checks(lambda: _delay(stage, noise, curves))
+    checks += retry_failed_checks(lambda: _delay(bench, noise, curves))
     say("bursts")
-    checks += measure_bursts(stage)
+    checks += measure_bursts(bench)
     say("rate")
-    checks += measure_rate(stage)
-    checks += _traces(stage, curves)
+    checks += measure_rate(bench)
+    checks += _traces(bench, curves)
     say("loss")
-    checks += retry_failed_checks(lambda: _loss(stage, curves))
-    checks += retry_failed_checks(lambda: measure_others(stage))
+    checks += retry_failed_checks(lambda: _loss(bench, curves))
+    checks += retry_failed_checks(lambda: measure_others(bench))
     say("changes")
-    changed, flights, steps = measure_changes(stage)
+    changed, trains, steps = measure_changes(bench)
     checks += changed
-    for direction, flight in flights.items():
-        curves[direction].changes = _thinned(flight)
-        curves[direction].changes_asked = [(time - flight.sent[0], delay) for time, delay in steps]
+    for direction, train in trains.items():
+        curves[direction].changes = _thinned(train)
+        curves[direction].changes_asked = [(time - train.sent[0], delay) for time, delay in steps]
     say("repetition")
-    checks += measure_repeats(stage)
+    checks += measure_repeats(bench)
     say("load")
-    checks += measure_load(stage)
-    say("books")
-    checks += _order(stage)
-    checks.append(_books(stage))
+    checks += measure_load(bench)
+    say("counts")
+    checks += _order(bench)
+    checks.append(_counts_agree(bench))
     return checks, list(curves.values())
 
 
-def _delay(stage: LinkBench, noise: dict[str, float], curves: dict[str, Curves]) -> list[Check]:
-    checks, flights = measure_delay(stage, noise)
-    for direction, flight in flights.items():
-        curves[direction].delays = _quantiles(flight.delays)
-        curves[direction].delays_asked = _quantiles(law(stage.spec(direction)))
+def _delay(bench: LinkBench, noise: dict[str, float], curves: dict[str, Curves]) -> list[Check]:
+    checks, trains = measure_delay(bench, noise)
+    for direction, train in trains.items():
+        curves[direction].delays = _quantiles(train.delays)
+        curves[direction].delays_asked = _quantiles(law(bench.spec(direction)))
     return checks
 
 
-def _loss(stage: LinkBench, curves: dict[str, Curves]) -> list[Check]:
-    checks, flights = measure_loss(stage)
-    for direction, flight in flights.items():
-        loss = stage.spec(direction).loss
-        lengths = run_lengths(flight.lost)
+def _loss(bench: LinkBench, curves: dict[str, Curves]) -> list[Check]:
+    checks, trains = measure_loss(bench)
+    for direction, train in trains.items():
+        loss = bench.spec(direction).loss
+        lengths = run_lengths(train.lost)
         if isinstance(loss, LossTrace) or as_chain(loss).mean == 0 or not len(lengths):
             continue
         counts = np.bincount(lengths)[1:]
@@ -90,41 +90,41 @@ def _loss(stage: LinkBench, curves: dict[str, Curves]) -> list[Check]:
     return checks
 
 
-def _traces(stage: LinkBench, curves: dict[str, Curves]) -> list[Check]:
+def _traces(bench: LinkBench, curves: dict[str, Curves]) -> list[Check]:
     checks = []
     for direction in DIRECTIONS:
-        if isinstance(stage.spec(direction).rate, DeliveryTrace):
-            found, asked, measured = measure_trace(stage, direction, TRACE_SECONDS)
+        if isinstance(bench.spec(direction).rate, DeliveryTrace):
+            found, asked, measured = measure_trace(bench, direction, TRACE_SECONDS)
             checks += found
             curves[direction].deliveries = measured.tolist()
             curves[direction].deliveries_asked = asked.tolist()
     return checks
 
 
-def _order(stage: LinkBench) -> list[Check]:
+def _order(bench: LinkBench) -> list[Check]:
     name = "out of order"
     return [
-        stage.judge(direction, name, "packets", measured=float(stage.inversions[direction]),
+        bench.judge(direction, name, "packets", measured=float(bench.inversions[direction]),
             requested=0.0, high=0.0, note="in all that was sent",
         )
         for direction in DIRECTIONS
     ]  # fmt: skip
 
 
-def _books(stage: LinkBench) -> Check:
-    """Traffic under all impairments at once; then sent = received + dropped, since the start."""
-    stage.put(lambda spec: spec)
-    before = dict(stage.inversions)
-    stage.send(
-        _TOGETHER, _TOGETHER_EVERY, min(stage.payload(direction) for direction in DIRECTIONS)
+def _counts_agree(bench: LinkBench) -> Check:
+    """Send through all impairments at once; check that packet counts agree since the start."""
+    bench.put(lambda spec: spec)
+    before = dict(bench.inversions)
+    bench.send(
+        _TOGETHER, _TOGETHER_EVERY, min(bench.payload(direction) for direction in DIRECTIONS)
     )
-    stage.inversions = before  # judged above, and reordering may be asked for
-    accountant = LinkAudit(stage.network, [stage.link], [])
-    accountant.settle()
-    wrong = list(discrepancies(accountant.packets()))
-    counters = stage.wire.counters()
+    bench.inversions = before  # judged by _order; the link may reorder on purpose
+    audit = LinkAudit(bench.network, [bench.link], [])
+    audit.settle()
+    wrong = list(discrepancies(audit.packets()))
+    counters = bench.wire.counters()
     packets = counters.up.received_packets + counters.down.received_packets
-    return stage.judge(
+    return bench.judge(
         "both",
         "unaccounted for",
         "packets",
@@ -139,7 +139,7 @@ def _quantiles(values: Floats) -> list[float]:
     return [float(x) for x in np.quantile(values, (np.arange(_POINTS) + 0.5) / _POINTS)]
 
 
-def _thinned(flight: ProbeTrain) -> list[tuple[float, float]]:
-    sent = np.asarray(flight.sent)[flight.numbers] - flight.sent[0]
+def _thinned(train: ProbeTrain) -> list[tuple[float, float]]:
+    sent = np.asarray(train.sent)[train.numbers] - train.sent[0]
     step = max(1, len(sent) // _POINTS)
-    return [(float(a), float(b)) for a, b in zip(sent[::step], flight.delays[::step], strict=True)]
+    return [(float(a), float(b)) for a, b in zip(sent[::step], train.delays[::step], strict=True)]

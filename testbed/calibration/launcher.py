@@ -1,4 +1,4 @@
-"""`testbed calibrate` outside the sandbox: which links, on what, and what came of it."""
+"""Run `testbed calibrate`: build the request, start the sandbox, tabulate its checks."""
 
 from __future__ import annotations
 
@@ -34,15 +34,16 @@ REFERENCE = Duplex(
     ),
     down=LinkSpec(rate=20e6, delay=0.02, jitter=0.002, loss=0.01),
 )
-"""The link that is measured when none is named: something of everything both backends can do."""
+"""The default link: every impairment that both backends support."""
 
 _COLOURS = {"ok": "green", "failed": "red", "not measured": "yellow"}
 
 
 def request(scenario: Path | None, profile: str | None, backend: str) -> Request:
-    """What to calibrate: the links of a scenario, a profile, or the reference link.
+    """Return the request for the links of a scenario, of a profile, or for the reference link.
 
-    Raises TestbedError when it cannot be done here.
+    scenario, profile: at most one of them. Raises TestbedError when the links cannot be read, or
+    when the backend cannot do them here.
     """
     if scenario is not None:
         loaded = load_scenario(scenario)
@@ -63,7 +64,7 @@ def request(scenario: Path | None, profile: str | None, backend: str) -> Request
 
 
 def run(wanted: Request, out: Path) -> tuple[Results, Calibration]:
-    """Calibrate in a sandbox. Raises TestbedError when it was not carried through."""
+    """Calibrate in a sandbox, with results under `out`; raise TestbedError if it fails."""
     check_sandbox()
     results = Results.create(out, "calibration")
     results.write_json(REQUEST, wanted)
@@ -75,7 +76,7 @@ def run(wanted: Request, out: Path) -> tuple[Results, Calibration]:
 
 
 def tables(calibration: Calibration) -> Iterator[Table]:
-    """The checks for people, one table for each direction of each link."""
+    """Yield the checks as tables for a terminal, one for each direction of each link."""
     places = dict.fromkeys((check.link, check.direction) for check in calibration.checks)
     for link, direction in places:
         shown = Table(box=SIMPLE, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
@@ -100,7 +101,7 @@ def _names(calibration: Calibration) -> set[str]:
 
 
 def notes(calibration: Calibration) -> list[str]:
-    """Why something failed, or was not measured, a line each."""
+    """Return a line, with the reason, for each check that failed or was not measured."""
     return [
         f"{check.link} {check.direction}: {check.name} {check.outcome}: {check.note}"
         for check in calibration.checks

@@ -1,7 +1,7 @@
-"""One link of a running network, set up to be measured.
+"""One link of a running network, with probe paths to measure it.
 
-Probes are sent and timed in real time. Where time is dilated, the link is so much slower than it
-was asked to be, and has to keep the limits of such a link; what is told of it is in emulated time.
+Probes are sent and timed in real time. Under time dilation the link is slower than its spec by that
+factor, and is judged by the limits of the slower link; its checks are reported in emulated time.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class LinkBench:
         self.link = link
         self.wire = network.wires[link.name]
         self.asked = self.wire.duplex
-        """What the link was asked to do at first."""
+        """The spec of the link when the bench was set up."""
         self.inversions = dict.fromkeys(DIRECTIONS, 0)
         first, second = network.inside(link.node1), network.inside(link.node2)
         self.paths = {
@@ -54,12 +54,12 @@ class LinkBench:
             path.close()
 
     def spec(self, direction: str) -> LinkSpec:
-        """What one direction was asked to do, in real time."""
+        """Return the spec of one direction in real time, i.e. slowed by the time dilation."""
         spec: LinkSpec = getattr(self.asked, direction)
         return slowed(spec, clock.dilation())
 
     def put(self, part: Callable[[LinkSpec], LinkSpec]) -> Duplex:
-        """Let each direction do some part of what was asked of it; what they do now."""
+        """Apply `part` of each direction's spec to the wire; return the specs now in force."""
         wanted = Duplex(up=part(self.asked.up), down=part(self.asked.down))
         self.wire.change(up=wanted.up, down=wanted.down)
         return wanted
@@ -74,17 +74,19 @@ class LinkBench:
         awaited: Callable[[ProbeTrain], float] | None = None,
         all_suffice: bool = False,
     ) -> dict[str, ProbeTrain]:
-        """Send packets in step on each of `ways`; what became of them, see `send_paced`.
+        """Send `count` packets in each of `directions`, side by side; return a train for each.
 
-        Unless `awaited` says more, they are waited for as long as delay and jitter can hold one.
-        Raises TestbedError when they did not all get as far as the wire.
+        every: seconds between packets. payload: bytes. awaited, all_suffice: as in `send_paced`; by
+        default packets are awaited for as long as delay and jitter can hold one.
+
+        Raises TestbedError if some of them did not reach the wire.
         """
         now, before = self.wire.duplex, self.wire.counters()
         longest = clock.real(max(now.up.longest_hold, now.down.longest_hold))
-        awaited = awaited or (lambda flight: flight.sent[-1] + longest)
+        awaited = awaited or (lambda train: train.sent[-1] + longest)
         paths = [self.paths[direction] for direction in directions]
-        flights = send_paced(paths, count, every, payload, awaited, all_suffice=all_suffice)
-        found = dict(zip(directions, flights, strict=True))
+        trains = send_paced(paths, count, every, payload, awaited, all_suffice=all_suffice)
+        found = dict(zip(directions, trains, strict=True))
         after = self.wire.counters()
         for direction in directions:
             came = (
@@ -99,10 +101,10 @@ class LinkBench:
         self.count_order(found)
         return found
 
-    def count_order(self, flights: dict[str, ProbeTrain]) -> None:
-        """Remember how many packets of some flights came out of order."""
-        for direction, flight in flights.items():
-            self.inversions[direction] += flight.inversions
+    def count_order(self, trains: dict[str, ProbeTrain]) -> None:
+        """Add to `inversions` the packets of some trains that came out of order."""
+        for direction, train in trains.items():
+            self.inversions[direction] += train.inversions
 
     def judge(
         self,
@@ -116,8 +118,10 @@ class LinkBench:
         high: float | None = None,
         note: str = "",
     ) -> Check:
-        """A check of one direction, from figures in real time; see
-        testbed.results.link_check.judge."""
+        """Judge one direction by values in real time; return the check in emulated time.
+
+        Parameters are those of testbed.results.link_check.judge.
+        """
         real_one = {"s": clock.emulated(1), "bit/s": clock.real(1)}.get(unit, 1.0)
         return judge(
             self.link.name,
@@ -132,19 +136,19 @@ class LinkBench:
         )
 
     def not_measured(self, direction: str, name: str, unit: Unit, why: str) -> Check:
-        """A check of one direction that could not be made."""
+        """Return the check of one direction that could not be made, with the reason `why`."""
         return not_measured(self.link.name, direction, name, unit, why)
 
     def payload(self, direction: str) -> int:
-        """Bytes of payload of a large packet in this direction."""
+        """Return the payload of a large packet in this direction, in bytes."""
         return min(PAYLOAD, self.spec(direction).mtu - HEADERS + 14)
 
 
 def retry_failed_checks(measure: Callable[[], list[Check]]) -> list[Check]:
-    """Checks that chance alone fails now and then: what failed is measured afresh, once.
+    """Measure, and if a check fails, measure all a second time and take the failed checks' results.
 
-    A link that is wrong fails both times; one that is right fails one such check in some hundreds.
-    In between passes a moment, since what kept the machine busy may last one.
+    It is for checks that a good link fails by chance, once in some hundreds; a bad link fails both
+    times. A second passes in between, as a load on the machine may last that long.
     """
     checks = measure()
     if all(check.outcome != "failed" for check in checks):

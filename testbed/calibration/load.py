@@ -1,4 +1,4 @@
-"""Does a link keep its delay while every processor is busy?"""
+"""Delay of a link while every processor is busy."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ SHIFT = 1e-3
 
 _PROBES = 1000
 _EVERY = 3e-3  # seconds
-_SETTLE = 0.5  # seconds until the load is there
+_SETTLE = 0.5  # seconds until the processors are busy
 _BUSY = "import os, time\nwhile os.getppid() == {parent}:\n    for _ in range(10**6): pass"
 
 
-def measure_load(stage: LinkBench) -> list[Check]:
-    """p99 of the one-way delay with all processors busy, less that without."""
-    stage.put(_steady)
-    idle = stage.send(_PROBES, _EVERY, SMALL)
+def measure_load(bench: LinkBench) -> list[Check]:
+    """Check how much the p99 of the one-way delay grows when all processors are busy."""
+    bench.put(_steady)
+    idle = bench.send(_PROBES, _EVERY, SMALL)
     with busy(len(os.sched_getaffinity(0))):
-        loaded = stage.send(_PROBES, _EVERY, SMALL)
+        loaded = bench.send(_PROBES, _EVERY, SMALL)
     checks = []
-    for direction, flight in loaded.items():
+    for direction, train in loaded.items():
         before = float(np.percentile(idle[direction].delays, 99))
-        after = float(np.percentile(flight.delays, 99))
+        after = float(np.percentile(train.delays, 99))
         checks.append(
-            stage.judge(
+            bench.judge(
                 direction,
                 "p99 under load",
                 "s",
@@ -52,7 +52,7 @@ def measure_load(stage: LinkBench) -> list[Check]:
 
 @contextlib.contextmanager
 def busy(processes: int) -> Iterator[None]:
-    """Keep processors busy, at ordinary priority."""
+    """Keep this number of processors busy, at ordinary priority, for the context."""
     program = [sys.executable, "-c", _BUSY.format(parent=os.getpid())]
     running = [
         subprocess.Popen(program, preexec_fn=_ordinary)  # noqa: PLW1509  one system call, no lock

@@ -1,4 +1,4 @@
-"""Impairments that strike some packets: loss and its bursts, copies, bit errors, reordering."""
+"""Impairments of single packets: loss and its bursts, duplicates, bit errors, reordering."""
 
 from __future__ import annotations
 
@@ -21,96 +21,96 @@ from testbed.results.link_check import Check
 
 PACKETS = 20_000
 RUN_P = 0.01
-"""The p-value under which the lengths of runs do not go with the law."""
+"""The p-value below which the lengths of loss runs do not fit their distribution."""
 
 _EVERY = 0.4e-3  # seconds between packets
-_REORDERED_DELAY = 10e-3  # seconds: what is not held overtakes
+_REORDERED_DELAY = 10e-3  # seconds; a reordered packet is not delayed, and overtakes
 
 
 def only_loss(spec: LinkSpec) -> LinkSpec:
-    """A link's loss, and nothing else of it."""
+    """Return a spec with the link's loss alone."""
     return LinkSpec(loss=spec.loss, mtu=spec.mtu)
 
 
-def measure_loss(stage: LinkBench) -> tuple[list[Check], dict[str, ProbeTrain]]:
-    """The share of packets lost, and the lengths of the runs in which they are."""
-    stage.put(only_loss)
-    if isinstance(stage.asked.up.loss, LossTrace) or isinstance(stage.asked.down.loss, LossTrace):
-        stage.wire.restart(0, None)  # a trace begins with the first packet
-    flights = stage.send(PACKETS, _EVERY, SMALL)
+def measure_loss(bench: LinkBench) -> tuple[list[Check], dict[str, ProbeTrain]]:
+    """Check the share of lost packets and the lengths of their runs; return the trains, too."""
+    bench.put(only_loss)
+    if isinstance(bench.asked.up.loss, LossTrace) or isinstance(bench.asked.down.loss, LossTrace):
+        bench.wire.restart(0, None)  # a trace begins with the first packet
+    trains = bench.send(PACKETS, _EVERY, SMALL)
     checks = []
-    for direction, flight in flights.items():
-        loss = stage.spec(direction).loss
+    for direction, train in trains.items():
+        loss = bench.spec(direction).loss
         if isinstance(loss, LossTrace):
-            checks.append(_traced(stage, direction, loss, flight))
+            checks.append(_traced(bench, direction, loss, train))
         else:
-            checks += _drawn(stage, direction, loss, flight)
-    return checks, flights
+            checks += _drawn(bench, direction, loss, train)
+    return checks, trains
 
 
-def measure_others(stage: LinkBench) -> list[Check]:
-    """Copies, bit errors and packets out of order, where any are asked for."""
+def measure_others(bench: LinkBench) -> list[Check]:
+    """Check duplicates, bit errors and reordering of links that have them."""
     checks: list[Check] = []
     for name, part, count in _OTHERS:
-        asked = {direction: getattr(stage.spec(direction), name) for direction in DIRECTIONS}
+        asked = {direction: getattr(bench.spec(direction), name) for direction in DIRECTIONS}
         if not any(asked.values()):
             continue
-        before = dict(stage.inversions)
-        stage.put(part)
-        flights = stage.send(PACKETS, _EVERY, SMALL)
-        stage.inversions = before  # what is out of order here was asked for, or is judged here
-        for direction, flight in flights.items():
+        before = dict(bench.inversions)
+        bench.put(part)
+        trains = bench.send(PACKETS, _EVERY, SMALL)
+        bench.inversions = before  # reordering is on purpose here, or judged here
+        for direction, train in trains.items():
             if asked[direction] > 0:
                 checks.append(
-                    _share(stage, direction, name, as_chain(asked[direction]), count(flight))
+                    _share(bench, direction, name, as_chain(asked[direction]), count(train))
                 )
     return checks
 
 
-def _traced(stage: LinkBench, direction: str, trace: LossTrace, flight: ProbeTrain) -> Check:
-    wrong = sum(trace.loses(number) != lost for number, lost in enumerate(flight.lost))
-    return stage.judge(
+def _traced(bench: LinkBench, direction: str, trace: LossTrace, train: ProbeTrain) -> Check:
+    wrong = sum(trace.loses(number) != lost for number, lost in enumerate(train.lost))
+    return bench.judge(
         direction,
         "loss, by the trace",
         "packets",
         measured=float(wrong),
         requested=0.0,
         high=0.0,
-        note=f"fates other than the trace's, of {len(flight.sent)}",
+        note=f"fates other than the trace's, of {len(train.sent)}",
     )
 
 
 def _drawn(
-    stage: LinkBench, direction: str, loss: float | GilbertElliott, flight: ProbeTrain
+    bench: LinkBench, direction: str, loss: float | GilbertElliott, train: ProbeTrain
 ) -> list[Check]:
     chain = as_chain(loss)
-    lost = flight.lost
+    lost = train.lost
     if chain.mean == 0:
         return [
-            stage.judge(direction, "loss", "packets", measured=float(lost.sum()), requested=0.0,
+            bench.judge(direction, "loss", "packets", measured=float(lost.sum()), requested=0.0,
                 high=0.0,
                 note=f"of {len(lost)}",
             )
         ]  # fmt: skip
-    checks = [_share(stage, direction, "loss", chain, int(lost.sum()))]
+    checks = [_share(bench, direction, "loss", chain, int(lost.sum()))]
     name = "loss runs, χ² p"
     lengths = run_lengths(lost)
     p = run_length_p(lengths, chain)
     if p is None:
         note = f"{len(lengths)} runs tell nothing of their lengths"
-        return [*checks, stage.not_measured(direction, name, "p", note)]
+        return [*checks, bench.not_measured(direction, name, "p", note)]
     note = f"{len(lengths)} runs, mean {lengths.mean():.2f} packets"
-    return [*checks, stage.judge(direction, name, "p", measured=p, low=RUN_P, note=note)]
+    return [*checks, bench.judge(direction, name, "p", measured=p, low=RUN_P, note=note)]
 
 
 def _share(
-    stage: LinkBench, direction: str, name: str, chain: GilbertElliott, struck: int
+    bench: LinkBench, direction: str, name: str, chain: GilbertElliott, struck: int
 ) -> Check:
-    """What was asked must lie in the 95 % interval of what was measured."""
+    """Check that the requested share lies in the 95 % interval of the measured one."""
     asked, sent = chain.mean, PACKETS
     low, high = loss_interval(struck, sent, chain)
     measured = struck / sent
-    return stage.judge(
+    return bench.judge(
         direction,
         name,
         "share",
@@ -122,17 +122,17 @@ def _share(
     )
 
 
-def _copies(flight: ProbeTrain) -> int:
-    return len(flight.numbers) - len(set(flight.numbers))
+def _copies(train: ProbeTrain) -> int:
+    return len(train.numbers) - len(set(train.numbers))
 
 
-def _damaged(flight: ProbeTrain) -> int:
-    """Receivers drop what fails its checksum."""
-    return int(flight.lost.sum())
+def _damaged(train: ProbeTrain) -> int:
+    """Count damaged packets, which are missing: the receiver drops them by their checksum."""
+    return int(train.lost.sum())
 
 
-def _early(flight: ProbeTrain) -> int:
-    return int(np.sum(flight.delays < _REORDERED_DELAY / 2))
+def _early(train: ProbeTrain) -> int:
+    return int(np.sum(train.delays < _REORDERED_DELAY / 2))
 
 
 def _only(name: str, **others: Any) -> Callable[[LinkSpec], LinkSpec]:

@@ -1,6 +1,6 @@
-"""Numbered UDP packets from one host to another, each with the times it was sent and arrived.
+"""Probes: numbered UDP packets from one host to another, with their times of sending and arrival.
 
-Both ends are held by this process, in the hosts' network namespaces, so that one clock times them.
+This process holds the sockets in both hosts' network namespaces, so that one clock times them.
 """
 
 from __future__ import annotations
@@ -27,44 +27,44 @@ from testbed.host.realtime import seconds_to_sleep
 HEADERS = 8 + 20 + 14
 """Bytes that UDP, IP and Ethernet add to a payload."""
 SMALL = 100
-"""Payload bytes of a packet that tests nothing but its delay."""
+"""Payload bytes of a packet that measures delay alone."""
 PATIENCE = 0.3
-"""Seconds after the latest time at which a packet can arrive."""
+"""Seconds to wait beyond the latest time at which a packet can arrive."""
 
-_REST = 20e-6  # seconds
-_BUFFER = 32 * 2**20  # bytes that may arrive without being looked at
+_REST = 20e-6  # seconds to wait for packets when late
+_BUFFER = 32 * 2**20  # bytes of the sockets' buffers
 _LARGEST = 2048
-_LABEL = struct.Struct("!II")  # which flight, and which packet of it
+_LABEL = struct.Struct("!II")  # numbers of the train, and of the packet in it
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(slots=True)
 class ProbeTrain:
-    """What became of packets 0, 1, … of one path, in seconds on the monotonic clock."""
+    """The packets 0, 1, … sent on one path. Times in seconds of the monotonic clock."""
 
     sent: list[float] = field(default_factory=list)
     numbers: list[int] = field(default_factory=list)
-    """Of the packets that arrived, in the order in which they did."""
+    """The numbers of the packets that arrived, in the order of arrival."""
     times: list[float] = field(default_factory=list)
-    """When each of `numbers` arrived."""
+    """The arrival time of each of `numbers`."""
 
     @property
     def delays(self) -> Floats:
-        """One-way delay of each packet that arrived, in the order of arrival."""
+        """The one-way delay of each packet that arrived, in the order of arrival."""
         delays: Floats = np.asarray(self.times) - np.asarray(self.sent)[self.numbers]
         return delays
 
     @property
     def lost(self) -> NDArray[np.bool_]:
-        """For each packet that was sent, whether it is missing."""
+        """For each packet that was sent: True if it has not arrived."""
         lost = np.ones(len(self.sent), dtype=bool)
         lost[self.numbers] = False
         return lost
 
     @property
     def inversions(self) -> int:
-        """Packets that arrived behind one that was sent after them."""
+        """The number of packets that arrived behind one that was sent after them."""
         if not self.numbers:
             return 0
         numbers = np.asarray(self.numbers)
@@ -72,7 +72,7 @@ class ProbeTrain:
 
 
 class ProbePath:
-    """One direction of a link, from a socket in one host to one in the other."""
+    """One direction of a link: a socket in one host that sends to a socket in the other."""
 
     def __init__(self, source: Namespace, target: Namespace, address: str) -> None:
         """`address` is the target's on the link."""
@@ -86,8 +86,8 @@ class ProbePath:
         self.receiver.setblocking(False)
         self._sender.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
         self._sender.connect(self.receiver.getsockname())
-        self._flight = ProbeTrain()
-        self._flights = 0
+        self._train = ProbeTrain()
+        self._trains = 0
 
     def close(self) -> None:
         """Close both sockets."""
@@ -95,36 +95,36 @@ class ProbePath:
         self.receiver.close()
 
     def begin(self) -> ProbeTrain:
-        """Forget all that was sent before, even if it arrives later; the record of what comes."""
-        self._flight = ProbeTrain()
-        self._flights += 1
-        return self._flight
+        """Start and return a new train; packets of earlier trains that still arrive are ignored."""
+        self._train = ProbeTrain()
+        self._trains += 1
+        return self._train
 
     def send(self, payload: int = SMALL) -> None:
-        """Send the next packet of the flight, of `payload` bytes."""
-        data = _LABEL.pack(self._flights, len(self._flight.sent)).ljust(payload, b"x")
-        self._flight.sent.append(time.monotonic())
+        """Send the next packet of the train, with `payload` bytes."""
+        data = _LABEL.pack(self._trains, len(self._train.sent)).ljust(payload, b"x")
+        self._train.sent.append(time.monotonic())
         self._sender.send(data)
 
     def drain(self) -> None:
-        """Enter what has arrived into the record."""
-        flight = self._flight
+        """Add the packets that have arrived to the train, without waiting."""
+        train = self._train
         while True:
             try:
                 data, control, _flags, _address = self.receiver.recvmsg(_LARGEST, CONTROL)
             except BlockingIOError:
                 return
-            flights, number = _LABEL.unpack_from(data)
-            if flights == self._flights:
-                flight.numbers.append(number)
-                flight.times.append(arrival_time(control))
+            trains, number = _LABEL.unpack_from(data)
+            if trains == self._trains:
+                train.numbers.append(number)
+                train.times.append(arrival_time(control))
 
 
 def drain_until(paths: Sequence[ProbePath], when: float) -> None:
-    """Take in what arrives on all the paths until `when` (monotonic clock, seconds).
+    """Receive packets on all the paths until `when` (monotonic clock, seconds).
 
-    Who is late still rests for a moment: in real time, on a single processor, the kernel itself
-    would not get round to carrying packets otherwise.
+    It waits for a moment even if it is late: with real-time priority on a single processor the
+    kernel could not carry packets otherwise.
     """
     receivers = {path.receiver: path for path in paths}
     while True:
@@ -136,10 +136,10 @@ def drain_until(paths: Sequence[ProbePath], when: float) -> None:
 
 
 def drain_until_all(
-    paths: Sequence[ProbePath], flights: Sequence[ProbeTrain], count: int, when: float
+    paths: Sequence[ProbePath], trains: Sequence[ProbeTrain], count: int, when: float
 ) -> None:
-    """The same, but only until `count` different packets of each flight have arrived."""
-    while any(len(set(flight.numbers)) < count for flight in flights) and time.monotonic() < when:
+    """Receive packets until `when`, or until `count` different ones of each train have arrived."""
+    while any(len(set(train.numbers)) < count for train in trains) and time.monotonic() < when:
         drain_until(paths, time.monotonic() + 1e-3)
 
 
@@ -152,20 +152,21 @@ def send_paced(
     *,
     all_suffice: bool = False,
 ) -> list[ProbeTrain]:
-    """Send `count` packets on each of the paths, all of them every `every` seconds.
+    """Send `count` packets on each of the paths, one per path every `every` seconds.
 
-    awaited: the time (monotonic clock, seconds) until which to wait for what was sent.
-    all_suffice: only until all have arrived; what follows them, such as copies, is not looked at.
+    payload: bytes of each packet. awaited: returns the time (monotonic clock, seconds) until which
+    to wait for the packets of a train. all_suffice: stop waiting once all have arrived; later
+    packets, such as duplicates, are then not counted. Returns a train for each path.
     """
-    flights = [path.begin() for path in paths]
+    trains = [path.begin() for path in paths]
     began = time.monotonic()
     for number in range(count):
         drain_until(paths, began + number * every)
         for path in paths:
             path.send(payload)
-    deadline = max(awaited(flight) for flight in flights) + PATIENCE
+    deadline = max(awaited(train) for train in trains) + PATIENCE
     if all_suffice:
-        drain_until_all(paths, flights, count, deadline)
+        drain_until_all(paths, trains, count, deadline)
     else:
         drain_until(paths, deadline)
-    return flights
+    return trains

@@ -1,4 +1,4 @@
-"""Does a link carry what it should, and no more: UDP beyond its rate, TCP at its leisure."""
+"""Throughput of a link: UDP at more than its rate, TCP, and saturated delivery traces."""
 
 from __future__ import annotations
 
@@ -22,53 +22,53 @@ from testbed.results.link_check import Check
 UDP_LIMIT = 0.02
 TCP_LIMIT = 0.05
 OVERLOAD = 1.2
-"""Times its rate that a link is offered."""
+"""The load offered to a link, as a multiple of its rate."""
 MOST = 100e6
-"""Bit/s beyond which this generator is no measure."""
+"""The highest rate, in bit/s, that these probes can measure."""
 
 BIN = 0.5
-"""Seconds in which the deliveries of a trace are counted together."""
+"""The length, in seconds, of the bins in which deliveries of a trace are counted."""
 BIN_LIMIT, TOTAL_LIMIT = 0.05, 0.01
 
 _SECONDS = 4.0
 _LONGEST = 12.0  # seconds, for slow links
-_FEWEST = 40  # packets of a sample that tells 2 %
+_FEWEST = 40  # packets of a sample that can show a deviation of 2 %
 _SLOW_START = 1.0  # seconds before TCP is measured
-_TRACE_QUEUE = 4 * 2**20  # bytes: what waits for deliveries so that none is missed
+_TRACE_QUEUE = 4 * 2**20  # bytes; packets wait here so that no delivery is missed
 _AHEAD = 0.1  # seconds by which packets are sent before their deliveries
-_RESERVE = 100  # packets that wait besides
+_RESERVE = 100  # further packets that wait at the beginning
 _TCP_PORT = 5001
 _CHUNK = bytes(64 * 1024)
 
 
-def measure_rate(stage: LinkBench) -> list[Check]:
-    """UDP at 1.2 times the rate, then TCP, one direction after the other."""
-    stage.put(only_rate)
+def measure_rate(bench: LinkBench) -> list[Check]:
+    """Check the throughput of UDP at 1.2 times the rate, then of TCP, in each direction."""
+    bench.put(only_rate)
     checks = []
     for direction in DIRECTIONS:
-        rate = stage.spec(direction).rate
+        rate = bench.spec(direction).rate
         names = ("rate, UDP", "rate, TCP")
         if isinstance(rate, DeliveryTrace):
             continue
         if rate is None or rate > MOST:
             limit = f"more than the {MOST / 1e6:.0f} Mbit/s that are generated here"
             why = "the rate is not limited" if rate is None else limit
-            checks += [stage.not_measured(direction, name, "bit/s", why) for name in names]
+            checks += [bench.not_measured(direction, name, "bit/s", why) for name in names]
             continue
-        checks.append(_udp(stage, direction, rate))
-        checks.append(_tcp(stage, direction, rate))
+        checks.append(_udp(bench, direction, rate))
+        checks.append(_tcp(bench, direction, rate))
     return checks
 
 
-def _udp(stage: LinkBench, direction: str, rate: float) -> Check:
-    payload = stage.payload(direction)
+def _udp(bench: LinkBench, direction: str, rate: float) -> Check:
+    payload = bench.payload(direction)
     frame = payload + HEADERS
     every = frame * 8 / (rate * OVERLOAD)
     seconds = min(_LONGEST, max(_SECONDS, _FEWEST * frame * 8 / rate))
-    (flight,) = stage.send(round(seconds / every), every, payload, directions=(direction,)).values()
+    (train,) = bench.send(round(seconds / every), every, payload, directions=(direction,)).values()
     asked = rate * payload / frame
-    measured = (len(flight.times) - 1) * payload * 8 / (flight.times[-1] - flight.times[0])
-    return stage.judge(
+    measured = (len(train.times) - 1) * payload * 8 / (train.times[-1] - train.times[0])
+    return bench.judge(
         direction,
         "rate, UDP",
         "bit/s",
@@ -80,17 +80,17 @@ def _udp(stage: LinkBench, direction: str, rate: float) -> Check:
     )
 
 
-def _tcp(stage: LinkBench, direction: str, rate: float) -> Check:
-    ends = (stage.link.node1, stage.link.node2)
+def _tcp(bench: LinkBench, direction: str, rate: float) -> Check:
+    ends = (bench.link.node1, bench.link.node2)
     source, target = ends if direction == "up" else reversed(ends)
-    segment = stage.spec(direction).mtu - 52  # IP, TCP and its time stamps
+    segment = bench.spec(direction).mtu - 52  # IP, TCP and its time stamps
     asked = rate * segment / (segment + 52 + 14)
     seconds = min(_LONGEST, max(_SECONDS, _FEWEST * FULL_FRAME * 8 / rate))
-    inside = stage.network.inside
+    inside = bench.network.inside
     measured = tcp_goodput(
-        inside(source), inside(target), stage.network.address(target, source), seconds
+        inside(source), inside(target), bench.network.address(target, source), seconds
     )
-    return stage.judge(
+    return bench.judge(
         direction,
         "rate, TCP",
         "bit/s",
@@ -103,7 +103,7 @@ def _tcp(stage: LinkBench, direction: str, rate: float) -> Check:
 
 
 def tcp_goodput(source: Namespace, target: Namespace, address: str, seconds: float) -> float:
-    """Bit/s of payload that a TCP connection carries, its first second left out."""
+    """Return the payload rate of a TCP connection in bit/s, without its first second."""
     with target.entered(), socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((address, _TCP_PORT))
@@ -116,7 +116,7 @@ def tcp_goodput(source: Namespace, target: Namespace, address: str, seconds: flo
         sending.start()
         _, began = _swallow(receiver, time.monotonic() + _SLOW_START)
         taken, ended = _swallow(receiver, began + seconds)
-        sender.shutdown(socket.SHUT_RDWR)  # what it still holds is not worth waiting for
+        sender.shutdown(socket.SHUT_RDWR)  # drop the bytes that it still holds
         sending.join()
     return taken * 8 / (ended - began)
 
@@ -131,7 +131,7 @@ def _pour(sender: socket.socket, seconds: float) -> None:
 
 
 def _swallow(receiver: socket.socket, until: float) -> tuple[int, float]:
-    """Bytes read until a time, and when the last of them came."""
+    """Read until a time; return the number of bytes, and the arrival time of the last ones."""
     taken, last = 0, time.monotonic()
     while (left := until - time.monotonic()) > 0:
         if select.select([receiver], [], [], left)[0]:
@@ -141,17 +141,17 @@ def _swallow(receiver: socket.socket, until: float) -> tuple[int, float]:
 
 
 def measure_trace(
-    stage: LinkBench, direction: str, seconds: float
+    bench: LinkBench, direction: str, seconds: float
 ) -> tuple[list[Check], Floats, Floats]:
-    """Bytes delivered in each half second of a saturated trace, against those that it allows.
+    """Compare the deliveries in each half second of a saturated trace with those of the trace.
 
     A trace that begins with a pause is replayed from the half second of its first delivery on.
-    Returns the two counts of every bin as well, in packets of full size: asked, measured.
+    Returns the checks, and for each bin the packets of full size requested and measured.
     """
-    trace = stage.spec(direction).rate
+    trace = bench.spec(direction).rate
     assert isinstance(trace, DeliveryTrace)
     skipped, seconds = _replayed(trace, seconds)
-    stage.put(
+    bench.put(
         lambda spec: (
             LinkSpec(rate=spec.rate, queue=_TRACE_QUEUE, mtu=spec.mtu)
             if isinstance(spec.rate, DeliveryTrace)
@@ -160,17 +160,17 @@ def measure_trace(
     )
     numbers = range(trace.first_from(skipped), trace.first_from(skipped + seconds))
     due = [trace.time(number) - skipped for number in numbers]
-    flight, began = _saturate(stage, direction, due, skipped)
+    train, began = _saturate(bench, direction, due, skipped)
     edges = np.arange(0, seconds + BIN / 2, BIN)
     asked, _ = np.histogram(np.asarray(due), edges)
-    measured, _ = np.histogram(np.asarray(flight.times) - began, edges)
+    measured, _ = np.histogram(np.asarray(train.times) - began, edges)
     worst = float(np.max(np.abs(measured - asked) / np.maximum(asked, 1)))
     total = float(abs(measured.sum() - asked.sum()) / asked.sum())
     checks = [
-        stage.judge(direction, "trace, worst bin", "share", measured=worst, high=BIN_LIMIT,
+        bench.judge(direction, "trace, worst bin", "share", measured=worst, high=BIN_LIMIT,
             note=f"{len(asked)} bins of {BIN:g} s",
         ),
-        stage.judge(direction, "trace, total", "share", measured=total, high=TOTAL_LIMIT,
+        bench.judge(direction, "trace, total", "share", measured=total, high=TOTAL_LIMIT,
             note=f"{asked.sum()} deliveries",
         ),
     ]  # fmt: skip
@@ -178,7 +178,7 @@ def measure_trace(
 
 
 def _replayed(trace: DeliveryTrace, seconds: float) -> tuple[float, float]:
-    """From when a trace is replayed, and for how long, in whole bins; it has a delivery then."""
+    """Return start and length, in seconds and whole bins, of the part of a trace to replay."""
     first = trace.times[0]
     skipped = int(max(0.0, first - _AHEAD) / BIN)
     bins = max(int(min(seconds, trace.period) / BIN), int(first / BIN) + 1 - skipped)
@@ -186,19 +186,19 @@ def _replayed(trace: DeliveryTrace, seconds: float) -> tuple[float, float]:
 
 
 def _saturate(
-    stage: LinkBench, direction: str, due: list[float], skipped: float
+    bench: LinkBench, direction: str, due: list[float], skipped: float
 ) -> tuple[ProbeTrain, float]:
-    """Send a packet of full size ahead of each delivery, after some more.
+    """Start the trace at `skipped` seconds, and send a packet of full size ahead of each delivery.
 
-    Begins the trace, but for the seconds that are skipped; `due` counts from then, which is
-    returned as well (monotonic clock, seconds).
+    due: the times of the deliveries from the start on. _RESERVE packets are sent before the others.
+    Returns the train, and the time of the start (monotonic clock, seconds).
     """
-    path = stage.paths[direction]
+    path = bench.paths[direction]
     payload = FULL_FRAME - HEADERS
-    stage.wire.restart(0, None)
+    bench.wire.restart(0, None)
     began = time.monotonic()
-    stage.wire.begin_traces(clock.emulated(began - skipped))
-    flight = path.begin()
+    bench.wire.begin_traces(clock.emulated(began - skipped))
+    train = path.begin()
     for _ in range(_RESERVE):
         path.send(payload)
     for number, time_due in enumerate(due):
@@ -210,5 +210,5 @@ def _saturate(
             path.drain()
     time.sleep(max(0.0, began + due[-1] + 0.1 - time.monotonic()))
     path.drain()
-    stage.count_order({direction: flight})
-    return flight, began
+    bench.count_order({direction: train})
+    return train, began

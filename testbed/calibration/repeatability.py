@@ -1,4 +1,4 @@
-"""Does the same seed lose the same packets?"""
+"""Repeatability: the same seed must lose the same packets."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from testbed.results.link_check import Check
 
 _PACKETS = 2000
 _EVERY = 0.5e-3  # seconds
-_LOSS = 0.05  # for links that lose nothing themselves
+_LOSS = 0.05  # for links without loss of their own
 
 
-def measure_repeats(stage: LinkBench) -> list[Check]:
-    """Two flights, each after a restart: packets whose fates differ."""
+def measure_repeats(bench: LinkBench) -> list[Check]:
+    """Send two trains, each after a restart, and count the packets that only one of them lost."""
     name = "repeatability"
-    if not isinstance(stage.wire, RelayWire):
+    if not isinstance(bench.wire, RelayWire):
         why = "netem has no seed here"
-        return [stage.not_measured(direction, name, "packets", why) for direction in DIRECTIONS]
-    stage.put(lambda spec: LinkSpec(loss=spec.loss or _LOSS, mtu=spec.mtu))
+        return [bench.not_measured(direction, name, "packets", why) for direction in DIRECTIONS]
+    bench.put(lambda spec: LinkSpec(loss=spec.loss or _LOSS, mtu=spec.mtu))
     lost = []
     for _ in range(2):
-        stage.wire.restart(0, None)
-        flights = stage.send(_PACKETS, _EVERY, SMALL)
-        lost.append({direction: flight.lost for direction, flight in flights.items()})
+        bench.wire.restart(0, None)
+        trains = bench.send(_PACKETS, _EVERY, SMALL)
+        lost.append({direction: train.lost for direction, train in trains.items()})
     return [
-        stage.judge(direction, name, "packets",
+        bench.judge(direction, name, "packets",
             measured=float(np.sum(lost[0][direction] != lost[1][direction])), requested=0.0,
             high=0.0,
             note=f"of {_PACKETS}, {int(lost[0][direction].sum())} of them lost",

@@ -1,4 +1,4 @@
-"""calibration.json: what was asked of some links, what was measured, and in which circumstances."""
+"""calibration.json: the requested and measured properties of links, and the environment."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ NAME = "calibration.json"
 
 
 class Curves(msgspec.Struct):
-    """What a figure shows of one direction; times in seconds. Empty where there is nothing."""
+    """Data of the figures for one direction; times in seconds. Empty lists for what is missing."""
 
     link: str
     direction: str
     delays: list[float] = []
     """Evenly spaced quantiles of the one-way delay."""
     delays_asked: list[float] = []
-    """The same quantiles of the law that was asked for."""
+    """The same quantiles of the requested distribution."""
     runs: list[float] = []
     """Shares of the runs of losses that were 1, 2, … packets long."""
     runs_asked: list[float] = []
     changes: list[tuple[float, float]] = []
-    """Probes under a rising delay: when each was sent, and its delay."""
+    """The time of sending and the delay of each probe under a rising delay."""
     changes_asked: list[tuple[float, float]] = []
-    """When each step should have come, and the delay from then on."""
+    """The scheduled time of each step, and the delay from then on."""
     deliveries: list[float] = []
-    """Packets of a saturated trace in each half second."""
+    """Packets that a saturated trace delivered in each half second."""
     deliveries_asked: list[float] = []
 
     def __post_init__(self) -> None:
@@ -44,24 +44,24 @@ class Curves(msgspec.Struct):
 
 
 class Calibration(msgspec.Struct, kw_only=True):
-    """Everything that a calibration found out."""
+    """The content of calibration.json."""
 
     version: Literal[1] = 1
     source: str
     """The profile or scenario that named the links."""
     backend: str
     links: dict[str, dict[str, Any]]
-    """What each direction of each link was asked to do."""
+    """The requested spec of each direction of each link."""
     checks: list[Check]
     curves: list[Curves]
     environment: dict[str, Any]
 
     @property
     def passed(self) -> bool:
-        """Whether nothing failed."""
+        """True if no check failed."""
         return all(check.outcome != "failed" for check in self.checks)
 
     @classmethod
     def read(cls, folder: Path) -> Calibration:
-        """The calibration in a folder. Raises TestbedError when there is none of this version."""
+        """Read the calibration in a folder; raise TestbedError if it is missing or unreadable."""
         return read(folder / NAME, cls)

@@ -1,6 +1,7 @@
-"""The probes of a link before a run: how many, when, and until when they are awaited.
+"""The probes of a link before a run: their number, their times, and how long they are awaited.
 
-All by what the link was asked to do, so that silence is conclusive and no pause of a trace is one.
+All three follow from the link's spec. So if no probe arrives, the link is dead, and a pause in a
+delivery trace is not mistaken for that.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from testbed import clock
-from testbed.calibration.course import Course, course, where_to_begin
+from testbed.calibration.arrival_bounds import ArrivalBounds, arrival_bounds, best_start
 from testbed.calibration.link_bench import DIRECTIONS, LinkBench
 from testbed.calibration.probes import HEADERS, SMALL, ProbeTrain
 from testbed.host.realtime import sleep_until
@@ -20,85 +21,88 @@ from testbed.links.mahimahi_trace import DeliveryTrace
 from testbed.links.spec import LinkSpec
 
 LONGEST = 3.0
-"""Seconds that are spent on more probes, or more bursts, than are needed."""
+"""Seconds to spend at most on probes, or bursts, beyond those that are needed."""
 
 _FEWEST, _MOST = 25, 200  # probes
 _EVERY = 5e-3  # seconds; longer on a link so slow that probes would queue behind each other
 _FALSE_ALARM = 1e-6  # chance that a live link loses every probe
-_AHEAD = 0.05  # seconds before the first probe that a trace begins
+_AHEAD = 0.05  # seconds from the start of a trace to its first probe
 
 
-class Probe(NamedTuple):
-    """A flight of one direction, and the course that it should take, where it follows a trace."""
+class SentProbes(NamedTuple):
+    """The train of one direction, and its arrival bounds if the direction follows a trace."""
 
-    flight: ProbeTrain
-    course: Course | None
+    train: ProbeTrain
+    bounds: ArrivalBounds | None
 
 
-def send_probes(stage: LinkBench, needed: Mapping[str, int | None]) -> dict[str, Probe]:
-    """Probe each direction of which silence would prove something, see `probes_needed`.
+def send_probes(bench: LinkBench, needed: Mapping[str, int | None]) -> dict[str, SentProbes]:
+    """Probe each direction for which `needed` has a number, as `probes_needed` returns it.
 
-    All at the same time, but for those that follow a trace, each from where its trace is lively.
+    Directions with a trace are probed one after the other, each in a part of its trace that has
+    deliveries; the others at the same time.
     """
     directions = [direction for direction in DIRECTIONS if needed[direction] is not None]
     traced = [
         direction
         for direction in directions
-        if isinstance(stage.spec(direction).rate, DeliveryTrace)
+        if isinstance(bench.spec(direction).rate, DeliveryTrace)
     ]
     plain = [direction for direction in directions if direction not in traced]
-    probes = {direction: _follow(stage, direction, needed[direction] or 1) for direction in traced}
+    probes = {direction: _follow(bench, direction, needed[direction] or 1) for direction in traced}
     if plain:
-        gap = max(probe_gap(stage.spec(direction)) for direction in plain)
+        gap = max(probe_gap(bench.spec(direction)) for direction in plain)
         count = max(needed[direction] or 1 for direction in plain)
         count = max(count, min(_FEWEST, int(LONGEST / gap)))
-        # Sending takes no longer than half a gap.
-        hold = max(stage.spec(direction).longest_hold for direction in plain) + gap
-        flights = stage.send(
+        # The gap is added because sending a packet takes up to half of it.
+        hold = max(bench.spec(direction).longest_hold for direction in plain) + gap
+        trains = bench.send(
             count,
             gap,
             SMALL,
             directions=plain,
-            awaited=lambda flight: flight.sent[-1] + hold,
+            awaited=lambda train: train.sent[-1] + hold,
             all_suffice=True,
         )
-        probes |= {direction: Probe(flight, None) for direction, flight in flights.items()}
+        probes |= {direction: SentProbes(train, None) for direction, train in trains.items()}
     return {direction: probes[direction] for direction in directions}
 
 
-def _follow(stage: LinkBench, direction: str, needed: int) -> Probe:
-    """Probe a direction from where its trace is lively.
+def _follow(bench: LinkBench, direction: str, needed: int) -> SentProbes:
+    """Probe a direction in a part of its trace that has deliveries.
 
-    Waits until as many as are needed should have arrived: the trace may pause before the others.
+    It waits until the needed probes should have arrived; a pause of the trace may hold the others.
     """
-    spec, size = stage.spec(direction), SMALL + HEADERS
+    spec, size = bench.spec(direction), SMALL + HEADERS
     assert isinstance(spec.rate, DeliveryTrace)
     count = max(_FEWEST, needed)
-    begin = where_to_begin(spec.rate, count, _EVERY, size)
+    begin = best_start(spec.rate, count, _EVERY, size)
     if begin.takes > LONGEST:
         count = needed
-        begin = where_to_begin(spec.rate, count, _EVERY, size)
+        begin = best_start(spec.rate, count, _EVERY, size)
     start = time.monotonic() + _AHEAD
     began = start - begin.time
-    stage.wire.begin_traces(clock.emulated(began))
+    bench.wire.begin_traces(clock.emulated(began))
     sleep_until(start)
 
-    def awaited(flight: ProbeTrain) -> float:
-        due = course(spec, flight.sent[:needed], size, began=began).latest[-1]
-        return max(flight.sent[-1], float(due))
+    def awaited(train: ProbeTrain) -> float:
+        due = arrival_bounds(spec, train.sent[:needed], size, began=began).latest[-1]
+        return max(train.sent[-1], float(due))
 
-    flights = stage.send(
+    trains = bench.send(
         count, _EVERY, SMALL, directions=[direction], awaited=awaited, all_suffice=True
     )
-    return Probe(flights[direction], course(spec, flights[direction].sent, size, began=began))
+    return SentProbes(
+        trains[direction], arrival_bounds(spec, trains[direction].sent, size, began=began)
+    )
 
 
 def probes_needed(spec: LinkSpec) -> int | None:
-    """The number of packets that make silence conclusive; None if more than is sensible."""
+    """Return how many packets show that a link is dead if all are lost; None if over _MOST."""
     if isinstance(spec.loss, LossTrace):
         return None
     chain = as_chain(spec.loss)
-    bad, good = 1.0, 0.0  # the chances that all are lost so far and the state is this one
+    bad, good = 1.0, 0.0  # P(all lost so far, and the chain is in this state)
     for count in range(1, _MOST + 1):
         bad_lost = bad * (1 - (1 - chain.bad_loss) * spec.intact)
         good_lost = good * (1 - (1 - chain.good_loss) * spec.intact)
@@ -110,7 +114,7 @@ def probes_needed(spec: LinkSpec) -> int | None:
 
 
 def probe_gap(spec: LinkSpec) -> float:
-    """Seconds between probes: twice what one takes to be sent, at least."""
+    """Return the seconds between probes: at least twice the time that the link takes for one."""
     if not isinstance(spec.rate, float | int):
         return _EVERY
     return max(_EVERY, 2 * (SMALL + HEADERS) * 8 / spec.rate)

@@ -1,4 +1,4 @@
-"""Whether what was measured goes with what was asked, or chance alone would not explain it."""
+"""Statistical tests of measured losses and delays against the requested distributions."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _FEWEST = 5.0  # expected counts of a bin of a χ² test
 
 
 def loss_interval(lost: int, sent: int, chain: GilbertElliott) -> tuple[float, float]:
-    """The 95 % Wilson interval of the share of packets lost.
+    """Return the 95 % Wilson interval of the share of packets lost.
 
-    Losses in bursts tell less than as many independent ones: the sample counts for
-    sent / (1 + 2cρ/(1 - ρ)), where ρ = 1 - p - r is the correlation of successive states and c the
-    share of the losses' variance that is the states' (1 when a state loses all or nothing).
+    Losses in bursts carry less information than as many independent ones. The effective sample size
+    is sent / (1 + 2cρ/(1 - ρ)), where ρ = 1 - p - r is the correlation of successive states, and c
+    the states' share of the losses' variance (1 when each state loses all packets or none).
     """
     effective = sent / _inflation(chain)
     interval = stats.binomtest(round(lost * effective / sent), max(1, round(effective)))
@@ -27,9 +27,9 @@ def loss_interval(lost: int, sent: int, chain: GilbertElliott) -> tuple[float, f
 
 
 def run_law(chain: GilbertElliott, longest: int) -> NDArray[np.float64]:
-    """P(a run of losses is n packets long) for n = 1 to `longest`, then P(longer).
+    """Return P(a run of losses is n packets long) for n = 1 to `longest`, then P(longer).
 
-    Exact, by the chain's forward recursion; geometric(r) where a state loses all or nothing.
+    Exact, by the chain's forward recursion; geometric(r) when each state loses all packets or none.
     """
     move = np.array([[1 - chain.p, chain.p], [chain.r, 1 - chain.r]])  # from good, from bad
     loses = np.array([chain.good_loss, chain.bad_loss])
@@ -46,7 +46,7 @@ def run_law(chain: GilbertElliott, longest: int) -> NDArray[np.float64]:
 
 
 def run_lengths(lost: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """The lengths of the runs of lost packets that have a beginning and an end."""
+    """Return the lengths of runs of lost packets, except runs cut off by the start or end."""
     padded = np.concatenate(([False], lost, [False])).astype(np.int8)
     starts = np.flatnonzero(np.diff(padded) == 1)
     ends = np.flatnonzero(np.diff(padded) == -1)
@@ -55,9 +55,9 @@ def run_lengths(lost: NDArray[np.bool_]) -> NDArray[np.int64]:
 
 
 def run_length_p(lengths: NDArray[np.int64], chain: GilbertElliott) -> float | None:
-    """The p-value of a χ² test of run lengths against the chain's law; None for too few runs.
+    """Return the p-value of a χ² test of run lengths against the chain; None for too few runs.
 
-    Lengths are pooled from the longest down until each bin expects at least five.
+    Lengths are pooled from the longest down until each bin expects at least five runs.
     """
     if len(lengths) == 0:
         return None
@@ -70,9 +70,9 @@ def run_length_p(lengths: NDArray[np.int64], chain: GilbertElliott) -> float | N
 
 
 def shape_distance(sample: NDArray[np.float64], quantiles: NDArray[np.float64]) -> float:
-    """The Kolmogorov-Smirnov distance of a sample from a law given by evenly spaced quantiles.
+    """Return the Kolmogorov-Smirnov distance of a sample from evenly spaced quantiles.
 
-    Both are taken about their medians: where they lie is another question.
+    Both are shifted to median 0 first, so that only the shapes are compared.
     """
     a, b = sample - np.median(sample), quantiles - np.median(quantiles)
     return float(stats.ks_2samp(a, b, method="asymp").statistic)
@@ -91,7 +91,7 @@ def _inflation(chain: GilbertElliott) -> float:
 def _pool(
     observed: NDArray[np.float64], expected: NDArray[np.float64]
 ) -> tuple[list[float], list[float]]:
-    """Join bins from the last one on until each expects enough."""
+    """Join bins from the last one on until each expects at least _FEWEST."""
     bins: list[tuple[float, float]] = []
     seen = wanted = 0.0
     for count, mean in zip(observed[::-1], expected[::-1], strict=True):

@@ -1,7 +1,7 @@
-"""A calibration inside its sandbox.
+"""The part of a calibration that runs inside its sandbox.
 
 It reads FOLDER/request.json, builds the network, measures each of its links, and writes
-FOLDER/calibration.json; FOLDER is the argument of `main`.
+FOLDER/calibration.json. FOLDER is the argument on the command line.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ REQUEST = "request.json"
 
 
 class Request(msgspec.Struct):
-    """What to calibrate; the links as `LinkSpec.to_mapping` writes them."""
+    """A request to calibrate; the links as `LinkSpec.to_mapping` writes them."""
 
     source: str
     topology: str
@@ -39,7 +39,7 @@ class Request(msgspec.Struct):
 
 
 def calibrate(folder: Path) -> None:
-    """Do what the folder's request asks for."""
+    """Carry out the request in a folder, and write calibration.json there."""
     request = msgspec.json.decode((folder / REQUEST).read_bytes(), type=Request)
     links = {
         name: Duplex(
@@ -53,8 +53,8 @@ def calibrate(folder: Path) -> None:
     topology = load_topology(request.topology, request.devices)
     with Network(topology, links, request.backend, request.seed) as network, realtime_priority():
         for link in network.declared:
-            with LinkBench(network, link) as stage:
-                found, drawn = calibrate_link(stage, partial(_say, began, link.name))
+            with LinkBench(network, link) as bench:
+                found, drawn = calibrate_link(bench, partial(_say, began, link.name))
             checks += found
             curves += drawn
         environment = {**describe_environment(), "network": network.state()}
@@ -74,5 +74,5 @@ def _say(began: float, link: str, what: str) -> None:
 
 
 def main() -> None:
-    """Calibrate what is asked for in the folder that the command line names."""
+    """Carry out the request in the folder that the command line names."""
     calibrate(Path(sys.argv[1]))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from testbed.calibration.course import LEAD, course, where_to_begin
+from testbed.calibration.arrival_bounds import LEAD, arrival_bounds, best_start
 from testbed.calibration.rate import BIN, _replayed
 from testbed.links.keyed_random import RandomKey
 from testbed.links.mahimahi_trace import DeliveryTrace
@@ -32,7 +32,7 @@ TRACES = {
 @pytest.mark.parametrize("rate", TRACES.values(), ids=TRACES)
 @pytest.mark.parametrize("count", [1, PROBES])
 def test_probes_have_crossed_when_the_search_says_or_a_delivery_later(rate, count):
-    begin = where_to_begin(rate, count, EVERY, SIZE)
+    begin = best_start(rate, count, EVERY, SIZE)
     assert 0 <= begin.time < rate.period + 1e-9
     began = 1000 - begin.time
     line = Pipeline(LinkSpec(rate=rate), RandomKey(1, "radio", "up"), began=began)
@@ -49,12 +49,12 @@ def test_probes_have_crossed_when_the_search_says_or_a_delivery_later(rate, coun
 
 @pytest.mark.parametrize("name", ["a gap within", "a gap at first", "late"])
 def test_a_gap_of_any_length_is_not_waited_for(name):
-    assert where_to_begin(TRACES[name], PROBES, EVERY, SIZE).takes < 0.2
+    assert best_start(TRACES[name], PROBES, EVERY, SIZE).takes < 0.2
 
 
 def test_probes_begin_where_they_have_to_wait():
     times = GAPPED.times
-    begin = where_to_begin(GAPPED, PROBES, EVERY, SIZE).time
+    begin = best_start(GAPPED, PROBES, EVERY, SIZE).time
     (next_one,) = [time for time in times if begin <= time < begin + LEAD + 1e-9]
     before = times[times.index(next_one) - 1]
     assert next_one - before >= 2 * LEAD
@@ -70,7 +70,7 @@ def test_a_link_that_follows_its_trace_keeps_the_course(rate):
             RandomKey(1, "radio", "up"),
             began=500,
         )
-        asked = course(spec, sent, SIZE, began=500)
+        asked = arrival_bounds(spec, sent, SIZE, began=500)
         for number, time in enumerate(sent):
             line.arrive(time, number.to_bytes(2, "big") + bytes(SIZE - 2))
         while (departure := line.leave(1e9)) is not None:

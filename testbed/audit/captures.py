@@ -20,8 +20,8 @@ import msgspec
 from testbed.audit.link_packets import CounterSnapshot
 from testbed.emulation.network import Network
 from testbed.emulation.wire import DirectionCounters
-from testbed.pcap.byte_ledger import Book, Ledger
-from testbed.pcap.capture_index import CapturePair, books, write_captures
+from testbed.pcap.byte_ledger import Ledger, SentFrames
+from testbed.pcap.capture_index import CapturePair, sent_frames, write_captures
 from testbed.pcap.frames import Frame
 from testbed.pcap.tcpdump import Capture
 
@@ -85,10 +85,12 @@ class Captures:
             self.kill()
         if pairs:
             write_captures(self._folder, pairs)
-        sent = books(self._folder, pairs)
+        sent = sent_frames(self._folder, pairs)
         return {link: self._seen(pair, *sent[link]) for link, pair in pairs.items()}
 
-    def _seen(self, pair: CapturePair, up: Book, down: Book) -> dict[str, CapturedDirection]:
+    def _seen(
+        self, pair: CapturePair, up: SentFrames, down: SentFrames
+    ) -> dict[str, CapturedDirection]:
         first, second = pair.first.address, pair.second.address
         return {
             "up": CapturedDirection(up, pair.second.frames(self._folder, first)),
@@ -105,9 +107,9 @@ class Captures:
 class CapturedDirection:
     """One direction of a link: what its sender sent, and what of that arrived at the other host."""
 
-    def __init__(self, book: Book, arrived: list[Frame]) -> None:
+    def __init__(self, book: SentFrames, arrived: list[Frame]) -> None:
         self.book, self.arrived = book, arrived
-        self._sent = Series([sent.frame for sent in book.sent])
+        self._sent = Series([sent.frame for sent in book.frames])
         self._arrived = Series(arrived)
 
     def entry(self, counted: GenerationCounters, link: str, direction: str) -> Entry:

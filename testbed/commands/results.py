@@ -102,7 +102,7 @@ def _export(args: argparse.Namespace) -> int:
 
 
 def _packets(args: argparse.Namespace) -> int:
-    from testbed.pcap.capture_index import books, read_captures
+    from testbed.pcap.capture_index import read_captures, sent_frames
     from testbed.pcap.rounds import rounds
     from testbed.pcap.tables import rounds_table, uses_table
     from testbed.results.opening import check_run
@@ -112,7 +112,7 @@ def _packets(args: argparse.Namespace) -> int:
     link = args.link or next(iter(captures))
     if link not in captures:
         raise TestbedError(f"--link {link}: captured were {', '.join(captures)}")
-    up, down = books(args.run, captures)[link]
+    up, down = sent_frames(args.run, captures)[link]
     if args.frames:
         from testbed.pcap.scapy_layers import elements_table
 

@@ -1,1 +1,1 @@
-"""Packet captures: taken, read, and every byte accounted for."""
+"""Packet captures: record them, read them, and assign each byte to its use."""

@@ -1,7 +1,8 @@
-"""Where every byte of a link went: payload, headers, ZeroMQ, acknowledgements, retransmissions.
+"""The use of every byte on a link: payload, headers, ZeroMQ, acknowledgements, retransmissions.
 
-For one direction of a link, by the frames that its sender's interface let go. What they mean is
-read from the stream as its origin sent it: further on packets may be missing, or take another link.
+The frames are those that the sending host's interface captured, for one direction of a link. The
+meaning of their bytes is read from the TCP stream captured at the host that it begins at: at later
+hosts packets may be missing, or take another link.
 """
 
 from __future__ import annotations
@@ -17,98 +18,98 @@ from testbed.pcap.tcp_streams import Stream
 
 
 class Ledger(msgspec.Struct, kw_only=True):
-    """Bytes of one direction of a link, by what they were for."""
+    """Bytes of one direction of a link, by use."""
 
     payload: int = 0
-    """What codecs wrote, in whole bytes."""
+    """Payloads that codecs wrote, in whole bytes."""
     messages: int = 0
-    """Headers of our messages."""
+    """Headers of the testbed's messages."""
     zmtp: int = 0
-    """ZeroMQ's own: greeting, commands, headers of its frames."""
+    """ZeroMQ's own bytes: greeting, commands, headers of its frames."""
     tcp_ip: int = 0
-    """TCP and IP headers of frames that carry something new."""
+    """TCP and IP headers of frames that carry new bytes."""
     ethernet: int = 0
-    """Ethernet headers of the same."""
+    """Ethernet headers of frames that carry new bytes."""
     acknowledgements: int = 0
-    """Whole frames that carry nothing."""
+    """Whole frames without TCP payload."""
     retransmissions: int = 0
-    """What was carried before, and whole frames when they carry nothing else."""
+    """Bytes carried before, and whole frames that carry no other bytes."""
     connections: int = 0
-    """Whole frames that open or end a connection and carry nothing, or are of one that was open
-    before."""
+    """Whole frames that open or end a connection without payload, or belong to a connection that
+    was open before the capture."""
     other: int = 0
-    """Whole frames that are no TCP, and padding."""
+    """Whole frames that are not TCP, and padding."""
 
     @property
     def total(self) -> int:
-        """All of them."""
+        """The sum of all uses."""
         return sum(getattr(self, name) for name in self.__struct_fields__)
 
     def add(self, use: str, size: int) -> None:
-        """Book so many bytes."""
+        """Add `size` bytes to a use."""
         setattr(self, use, getattr(self, use) + size)
 
 
 @dataclass(frozen=True)
-class Sent:
-    """One frame, and the parts of its flow's stream that it was the first to carry on this link."""
+class SentFrame:
+    """A frame, and the (start, end) parts of its stream that it is the first to carry here."""
 
     frame: Frame
     parts: list[tuple[int, int]] = field(default_factory=list)
 
 
-class Book:
-    """All frames of one direction of a link, in the order they were sent."""
+class SentFrames:
+    """All frames of one direction of a link, in the order of sending."""
 
     def __init__(self, frames: Iterable[Frame], streams: Mapping[Flow, Stream]) -> None:
         self.streams = streams
-        self.sent: list[Sent] = []
+        self.frames: list[SentFrame] = []
         covered: dict[Flow, ByteRangeSet] = {}
         self._firsts: dict[Flow, list[tuple[int, int, int]]] = {}
         for frame in frames:
             parts: list[tuple[int, int]] = []
             if frame.flow is not None and frame.flow in streams and frame.payload:
                 mine = covered.setdefault(frame.flow, ByteRangeSet())
-                start = streams[frame.flow].place(frame.sequence, mine.end)
+                start = streams[frame.flow].offset(frame.sequence, mine.end)
                 parts = mine.add(start, start + len(frame.payload))
                 firsts = self._firsts.setdefault(frame.flow, [])
                 firsts += [(begin, end, frame.t) for begin, end in parts]
-            self.sent.append(Sent(frame, parts))
+            self.frames.append(SentFrame(frame, parts))
         for firsts in self._firsts.values():
             firsts.sort()
-        self._times = [sent.frame.t for sent in self.sent]
+        self._times = [sent.frame.t for sent in self.frames]
 
     def between(self, begin: int, end: int) -> Ledger:
-        """What the bytes were for that were sent from `begin` up to `end`, in ns."""
+        """Return the ledger of the frames sent from `begin` to `end` (exclusive), in ns."""
         ledger = Ledger()
-        for sent in self.sent[self._place(begin) : self._place(end)]:
-            self._enter(sent, ledger)
+        for sent in self.frames[self._index(begin) : self._index(end)]:
+            self._count(sent, ledger)
         return ledger
 
     def frames_between(self, begin: int, end: int) -> int:
-        """How many frames were sent from `begin` up to `end`."""
-        return self._place(end) - self._place(begin)
+        """Return the number of frames sent from `begin` to `end` (exclusive), in ns."""
+        return self._index(end) - self._index(begin)
 
     @property
     def flows(self) -> Collection[Flow]:
-        """The flows that carried something over this link."""
+        """The flows that carried payload over this link."""
         return self._firsts.keys()
 
-    def first_sent(self, flow: Flow, place: int) -> int | None:
-        """When the byte at a place of a flow's stream was first sent; None if it never was."""
+    def first_sent(self, flow: Flow, offset: int) -> int | None:
+        """Return when the byte at a stream's offset was first sent, in ns; None if it was not."""
         firsts = self._firsts.get(flow, [])
-        at = bisect_right(firsts, place, key=lambda first: first[0]) - 1
-        return firsts[at][2] if at >= 0 and place < firsts[at][1] else None
+        at = bisect_right(firsts, offset, key=lambda first: first[0]) - 1
+        return firsts[at][2] if at >= 0 and offset < firsts[at][1] else None
 
     @property
     def last(self) -> int:
-        """When the last frame was sent; 0 without any."""
+        """The time of the last frame in ns; 0 without frames."""
         return self._times[-1] if self._times else 0
 
-    def _place(self, t: int) -> int:
+    def _index(self, t: int) -> int:
         return bisect_left(self._times, t)
 
-    def _enter(self, sent: Sent, ledger: Ledger) -> None:
+    def _count(self, sent: SentFrame, ledger: Ledger) -> None:
         frame = sent.frame
         carried, new = len(frame.payload), sum(end - start for start, end in sent.parts)
         if frame.flow is None:
@@ -131,21 +132,21 @@ class Book:
 
 
 class ByteRangeSet:
-    """Which parts of a stream have been there."""
+    """The parts of a stream that have been seen, as ranges of bytes."""
 
     def __init__(self) -> None:
         self.end = 0
-        """Of the last part."""
+        """The end of the last part."""
         self._holes: list[tuple[int, int]] = []
-        """Parts before it that have not been there, in their order."""
+        """Ranges before `end` that have not been seen, in order."""
 
     @property
-    def whole(self) -> int:
-        """Up to where all has been there."""
+    def contiguous_end(self) -> int:
+        """The offset up to which all bytes have been seen."""
         return self._holes[0][0] if self._holes else self.end
 
     def add(self, start: int, end: int) -> list[tuple[int, int]]:
-        """A part comes; returns what of it has not been there before."""
+        """Add a range of bytes; return its parts that were not in the set before."""
         new, holes = [], []
         for begin, stop in self._holes:
             low, high = max(begin, start), min(stop, end)

@@ -1,7 +1,7 @@
-"""The packets of a capture file: pcap, as tcpdump writes it, and pcapng, as Wireshark saves it.
+"""Read the packets of a capture file: pcap, as tcpdump writes it, or pcapng, as Wireshark does.
 
-Formats: https://ietf-opsawg-wg.github.io/draft-ietf-opsawg-pcap, …-pcapng. Whatever is cut off,
-of another link type or without times is refused: a capture that is not whole has no ledger.
+Formats: https://ietf-opsawg-wg.github.io/draft-ietf-opsawg-pcap, …-pcapng. Files that are cut off,
+of another link type or without times are refused: a byte ledger needs every frame.
 """
 
 from __future__ import annotations
@@ -23,30 +23,30 @@ _LINK_TYPES = {
 }  # fmt: skip
 _GZIP = b"\x1f\x8b"
 _PCAP = {0xA1B2C3D4: 1000, 0xA1B23C4D: 1}
-"""Magic numbers, and the ns of a unit of their times."""
+"""Magic numbers, each with its unit of time in ns."""
 _SECTION, _INTERFACE, _OLD_PACKET, _SIMPLE, _PACKET = 0x0A0D0D0A, 1, 2, 3, 6
 _BYTE_ORDER = 0x1A2B3C4D
 _RESOLUTION, _OFFSET = 9, 14  # options of an interface
 _MICROSECONDS = 6
 _LARGEST = 1 << 24
-"""Bytes of a frame or block; what is larger is damaged."""
+"""Bytes; a frame or block that claims more is damaged."""
 
 
 class Packet(NamedTuple):
-    """One packet."""
+    """A captured packet."""
 
     t: int
     """ns since 1970."""
     size: int
-    """Bytes on the wire."""
+    """Its length on the wire, in bytes."""
     data: bytes
-    """As many of them as were captured."""
+    """Its captured bytes, which may be fewer."""
 
 
 class _Interface(NamedTuple):
     link_type: int
     power: int
-    """Of ten, or of two if it is negative: units of time in a second."""
+    """Units of time per second: 10**power, or 2**-power if it is negative."""
     offset: int
     """Seconds to add to each time."""
 
@@ -57,23 +57,22 @@ class _Interface(NamedTuple):
 
 
 class _DamagedError(Exception):
-    """What is wrong with a capture."""
+    """A capture is damaged; the message is the reason."""
 
 
 def read_packets(path: Path) -> Iterator[Packet]:
-    """The packets of a capture of Ethernet frames in the order of the file, gzipped or not.
+    """Yield the packets of a capture of Ethernet frames, gzipped or not, in the order of the file.
 
-    Raises TestbedError when it cannot be read to its end, or frames are not Ethernet's.
+    Raises TestbedError when the file cannot be read to its end, or its frames are not Ethernet.
     """
     try:
         with path.open("rb") as plain:
             zipped = plain.read(2) == _GZIP
         with gzip.open(path) if zipped else path.open("rb") as file:
             yield from _packets(file)  # type: ignore[arg-type]
-    except _DamagedError as error:
-        raise TestbedError(f"{path}: is no capture that can be read: {error}") from None
-    except (OSError, EOFError, zlib.error) as error:
-        raise TestbedError(f"{path}: is no capture that can be read: {sentence(error)}") from None
+    except (_DamagedError, OSError, EOFError, zlib.error) as error:
+        why = str(error) if isinstance(error, _DamagedError) else sentence(error)
+        raise TestbedError(f"{path}: is not a capture that can be read: {why}") from None
 
 
 def _packets(file: IO[bytes]) -> Iterator[Packet]:
@@ -100,16 +99,16 @@ def _of_pcap(file: IO[bytes], order: str, unit: int) -> Iterator[Packet]:
 
 
 def _of_pcapng(file: IO[bytes]) -> Iterator[Packet]:
-    """From behind the type of the first section's header on."""
+    """Yield the packets of a pcapng file, of which the first block's type has been read."""
     order, interfaces = "<", list[_Interface]()
     kind = _SECTION
     while True:
         head = _exactly(file, 4, "the header of a block")
-        if kind == _SECTION:  # it says its length in an order that it says behind it
+        if kind == _SECTION:  # its byte order, needed for its length, comes after the length
             magic = _exactly(file, 4, "the header of a section")
             order = "<" if int.from_bytes(magic, "little") == _BYTE_ORDER else ">"
             if struct.unpack(f"{order}I", magic) != (_BYTE_ORDER,):
-                raise _DamagedError("a section begins with no byte order")
+                raise _DamagedError("a section does not begin with a byte order")
             interfaces = []
         (length,) = struct.unpack(f"{order}I", head)
         rest = length - (12 if kind == _SECTION else 8)
@@ -127,7 +126,7 @@ def _of_pcapng(file: IO[bytes]) -> Iterator[Packet]:
 
 
 def _of_block(kind: int, body: bytes, order: str, interfaces: list[_Interface]) -> Iterator[Packet]:
-    """The packet of a block, if it has one; an interface joins the others."""
+    """Yield the packet of a block, if it has one; append an interface block to `interfaces`."""
     try:
         if kind == _INTERFACE:
             interfaces.append(_interface(body, order))
@@ -174,7 +173,7 @@ def _require_ethernet(link_type: int, what: str) -> None:
 
 
 def _exactly(file: IO[bytes], size: int, what: str) -> bytes:
-    """The next so many bytes."""
+    """Read the next `size` bytes; `what` names them in errors."""
     if size > _LARGEST:
         raise _DamagedError(f"{what} has {size} B")
     data = file.read(size)

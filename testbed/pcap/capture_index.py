@@ -1,4 +1,4 @@
-"""The captures of a run: which there are, and what is needed to read them."""
+"""captures.json: the capture files of a run, and what is needed to read them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from testbed.bounds import Int64
 from testbed.clock import LARGEST_DILATION
 from testbed.errors import TestbedError
 from testbed.files.stored_json import read
-from testbed.pcap.byte_ledger import Book
+from testbed.pcap.byte_ledger import SentFrames
 from testbed.pcap.frames import Frame, read_frames
 from testbed.pcap.tcp_streams import streams
 
@@ -20,19 +20,19 @@ NAME = "captures.json"
 
 
 class Captured(msgspec.Struct, kw_only=True):
-    """What was recorded at one end of a link."""
+    """The capture at one end of a link."""
 
     host: str
     files: list[str]
-    """Beside captures.json, in their order."""
+    """Names of its files in the folder of captures.json, in order of time."""
     address: str
-    """The interface's Ethernet address: frames that come from it were sent here."""
+    """The interface's Ethernet address; frames with this source were sent here."""
     ahead: Int64
-    """By how many ns the stamps are ahead of CLOCK_MONOTONIC."""
+    """The time stamps minus CLOCK_MONOTONIC, in ns."""
     dilation: Annotated[float, msgspec.Meta(ge=1, le=LARGEST_DILATION)]
 
     def frames(self, folder: Path, source: str) -> list[Frame]:
-        """The frames that come from an interface, timed by testbed.clock."""
+        """Return the frames from Ethernet address `source`, with times of testbed.clock in ns."""
         return [
             frame
             for file in self.files
@@ -42,27 +42,29 @@ class Captured(msgspec.Struct, kw_only=True):
 
 
 class CapturePair(NamedTuple):
-    """What was recorded at both ends of a link, its first host's first."""
+    """The captures at the first and the second host of a link."""
 
     first: Captured
     second: Captured
 
 
 def write_captures(folder: Path, captures: dict[str, CapturePair]) -> None:
-    """Keep in a run's folder what is needed to read its captures, by link."""
+    """Write captures.json into a run's folder; captures: by link."""
     (folder / NAME).write_bytes(msgspec.json.encode(captures))
 
 
 def read_captures(folder: Path) -> dict[str, CapturePair]:
-    """Raises TestbedError when there are none."""
+    """Read the captures of a run by link; raise TestbedError when there are none."""
     captures = read(folder / NAME, dict[str, CapturePair])
     if not captures:
         raise TestbedError(f"{folder / NAME}: no link was captured")
     return captures
 
 
-def books(folder: Path, captures: Mapping[str, CapturePair]) -> dict[str, tuple[Book, Book]]:
-    """What was sent up and down each link. Raises TestbedError when a capture is not whole."""
+def sent_frames(
+    folder: Path, captures: Mapping[str, CapturePair]
+) -> dict[str, tuple[SentFrames, SentFrames]]:
+    """Return the frames sent up and down each link; raise TestbedError if a capture has a gap."""
     ends = [(link, end) for link, pair in captures.items() for end in pair]
     frames = {(link, end.host): end.frames(folder, end.address) for link, end in ends}
     hosts = [
@@ -75,8 +77,8 @@ def books(folder: Path, captures: Mapping[str, CapturePair]) -> dict[str, tuple[
     known = streams(hosts, str(folder))
     return {
         link: (
-            Book(frames[link, pair.first.host], known),
-            Book(frames[link, pair.second.host], known),
+            SentFrames(frames[link, pair.first.host], known),
+            SentFrames(frames[link, pair.second.host], known),
         )
         for link, pair in captures.items()
     }

@@ -1,6 +1,8 @@
-"""A trial of a capture in a throw-away sandbox, as a run captures, before one relies on it.
+"""Trial of a capture in a throw-away sandbox, before a run relies on captures.
 
-python -m testbed.pcap.capture_trial is what runs inside.
+    python -m testbed.pcap.capture_trial
+
+runs inside the sandbox.
 """
 
 from __future__ import annotations
@@ -18,14 +20,14 @@ from testbed.host.machine_errors import REPORTABLE, sentence
 from testbed.host.realtime import PATIENCE
 from testbed.pcap.tcpdump import Capture
 
-_PATIENCE = 3 * PATIENCE  # tcpdump has one to begin, one to write down all, and one to end
+_PATIENCE = 3 * PATIENCE  # tcpdump may take one to begin, one to write its frames, one to end
 _UID_MAP = Path("/proc/self/uid_map")
 _ALL_USERS = ["0", "0", "4294967295"]  # the map of the first user namespace
 
 
 @functools.cache
 def why_no_captures() -> str:
-    """Return why frames cannot be recorded here, and what to do about it; empty if they can."""
+    """Return the reason why frames cannot be captured here, and the remedy; "" if they can."""
     remedies = ["set capture: false"]
     if find_program("tcpdump") is None:
         return f"`tcpdump` is missing; {' or '.join(['`apt install tcpdump`', *remedies])}"

@@ -1,7 +1,7 @@
-"""The frames of a capture: what their headers say, and the bytes that they carry.
+"""The frames of a capture: fields of their headers, and the TCP payload.
 
-Headers are read by hand, since a run has many thousands of frames and Scapy takes a tenth of a
-millisecond for each; Scapy's layers for what they carry are testbed.pcap.scapy_layers.
+Headers are read by hand: a run has many thousands of frames, and Scapy takes 0.1 ms for each. Scapy
+layers for the payload are in testbed.pcap.scapy_layers.
 """
 
 from __future__ import annotations
@@ -32,32 +32,34 @@ class Flow(NamedTuple):
 
 
 class Frame(NamedTuple):
-    """One Ethernet frame."""
+    """An Ethernet frame."""
 
     t: int
-    """When it was captured, in ns of the clock that was asked for."""
+    """The time of its capture in ns, as `read_frames` converts it."""
     size: int
-    """Bytes, as interfaces count them: Ethernet header included, checksum not."""
+    """Bytes as interfaces count them: with the Ethernet header, without its checksum."""
     source: str
-    """The Ethernet address that it came from."""
+    """The source Ethernet address."""
     ip: int = 0
     """Bytes of the IP header."""
     tcp: int = 0
-    """Bytes of the TCP header; 0 where there is none."""
+    """Bytes of the TCP header; 0 without one."""
     flow: Flow | None = None
-    """None where there is no TCP."""
+    """None for a frame that is not TCP."""
     sequence: int = 0
     id: int = 0
-    """IP's: Linux counts them for each connection, so that copies of the same bytes differ."""
+    """The IP identification. Linux counts it per connection, so retransmissions have another."""
     flags: int = 0
     payload: bytes = b""
 
 
 def read_frames(path: Path, *, ahead: int = 0, dilation: float = 1.0) -> Iterator[Frame]:
-    """The frames of a capture in the order they came.
+    """Yield the frames of a capture in the order of the file.
 
-    `ahead` is by how many ns the capture's clock is ahead of the monotonic one, and `dilation` what
-    testbed.clock then divides by. Raises TestbedError when it cannot be read, or frames were cut.
+    ahead: the capture's clock minus the monotonic clock, in ns. dilation: the factor by which
+    testbed.clock then divides. The defaults keep the capture's own times.
+
+    Raises TestbedError when the capture cannot be read, or holds only a part of a frame.
     """
     for packet in read_packets(path):
         if len(packet.data) < packet.size:

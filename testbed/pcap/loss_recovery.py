@@ -1,8 +1,8 @@
-"""How long TCP took to send again what was lost on the way, by the captures at both ends of it.
+"""Time that TCP took to retransmit lost bytes, from the captures at both ends of a path.
 
-A receiver hands out bytes in order. When a frame arrives that fills the first gap, and is not the
-first that was sent with these bytes, all behind it has waited: from when they were first sent until
-the copy that arrived was.
+A receiver delivers bytes in order. When a retransmission fills the first gap, all bytes behind the
+gap have waited for it. The recovery lasts from the time at which the missing bytes were first sent
+to the time at which the copy that arrived was sent.
 """
 
 from __future__ import annotations
@@ -10,23 +10,25 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 
-from testbed.pcap.byte_ledger import Book, ByteRangeSet
+from testbed.pcap.byte_ledger import ByteRangeSet, SentFrames
 from testbed.pcap.frames import Flow, Frame
 
 
 class RetransmissionGaps:
-    """All recoveries of one direction of the way between two nodes, over one link or several."""
+    """The recoveries in one direction of the path between two nodes, over one link or several."""
 
-    def __init__(self, sent: Book, arrived: Sequence[Frame], host: str) -> None:
-        """`sent` is the first link's, `arrived` what the last one delivered, in its order.
+    def __init__(self, sent: SentFrames, arrived: Sequence[Frame], host: str) -> None:
+        """Find the recoveries.
 
-        Only what comes from or goes to an IP address counts: others may share the links.
+        sent: the frames sent on the path's first link. arrived: the frames that its last link
+        delivered, in order. host: only flows from or to this IP address count, as other nodes may
+        share the links.
         """
         mine = [frame for frame in arrived if frame.flow is not None and host in frame.flow]
         self._spans = sorted(_recoveries(sent, mine))
 
     def within(self, begin: int, end: int) -> float:
-        """Seconds between two moments, in ns, in which something lost was being sent again."""
+        """Return the seconds between two times, given in ns, that were spent in recoveries."""
         total, reached = 0, begin
         for a, b in self._spans:
             total += max(0, min(b, end) - max(a, reached))
@@ -34,10 +36,10 @@ class RetransmissionGaps:
         return total / 1e9
 
 
-def _recoveries(sent: Book, arrived: Sequence[Frame]) -> Iterator[tuple[int, int]]:
-    """(first sent, sent again), in ns."""
+def _recoveries(sent: SentFrames, arrived: Sequence[Frame]) -> Iterator[tuple[int, int]]:
+    """Yield (first sent, sent again) of each recovery, in ns."""
     copies: dict[tuple[Flow, int, int], list[int]] = {}
-    for each in sent.sent:
+    for each in sent.frames:
         frame = each.frame
         if frame.flow is not None and frame.payload:
             copies.setdefault((frame.flow, frame.sequence, frame.id), []).append(frame.t)
@@ -46,11 +48,11 @@ def _recoveries(sent: Book, arrived: Sequence[Frame]) -> Iterator[tuple[int, int
         if frame.flow is None or not frame.payload or frame.flow not in sent.flows:
             continue
         mine = covered.setdefault(frame.flow, ByteRangeSet())
-        before = mine.whole
-        start = sent.streams[frame.flow].place(frame.sequence, mine.end)
+        before = mine.contiguous_end
+        start = sent.streams[frame.flow].offset(frame.sequence, mine.end)
         mine.add(start, start + len(frame.payload))
         times = copies.get((frame.flow, frame.sequence, frame.id))
-        if mine.whole == before or not times:
+        if mine.contiguous_end == before or not times:
             continue
         again = times[bisect_right(times, frame.t) - 1]
         first = sent.first_sent(frame.flow, before)

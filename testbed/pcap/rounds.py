@@ -1,36 +1,36 @@
-"""Rounds as they were seen on a link: how many bytes and frames each took, both ways."""
+"""The rounds captured on a link, with the bytes and frames of each in both directions."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from testbed.pcap.byte_ledger import Book, Ledger
+from testbed.pcap.byte_ledger import Ledger, SentFrames
 from testbed.protocol.messages import Message, Reply, Round
 
 
 @dataclass(frozen=True)
-class RoundSeen:
-    """One round; all that crossed the link from its first frame up to the next round's is its own.
+class CapturedRound:
+    """One round. Every frame from its first one up to the next round's first one belongs to it.
 
-    Times are ns of testbed.clock, at the host that sent.
+    Times are ns of testbed.clock, at the sending host.
     """
 
     session: int
     number: int
     drafts: int
     asked: int
-    """When the first frame of the question was sent."""
+    """The time at which the first frame of the device's message was sent."""
     answered: int | None
-    """When the last frame of the answer was; None if it never was."""
+    """The time at which the last frame of the answer was sent; None without an answer."""
     up: Ledger
     up_frames: int
     down: Ledger
     down_frames: int
 
 
-def rounds(up: Book, down: Book) -> Iterator[RoundSeen]:
-    """The rounds of a link, in the order they were asked."""
+def rounds(up: SentFrames, down: SentFrames) -> Iterator[CapturedRound]:
+    """Yield the rounds of a link in the order of their first frames."""
     answers = {
         (message.session, message.round): last
         for _, last, message in carried(down)
@@ -42,7 +42,7 @@ def rounds(up: Book, down: Book) -> Iterator[RoundSeen]:
     )
     ends = [t for t, _ in asked[1:]] + [1 + max(up.last, down.last)]
     for (t, message), end in zip(asked, ends, strict=False):
-        yield RoundSeen(
+        yield CapturedRound(
             session=message.session,
             number=message.round,
             drafts=message.drafts,
@@ -55,15 +55,15 @@ def rounds(up: Book, down: Book) -> Iterator[RoundSeen]:
         )
 
 
-def carried(book: Book) -> Iterator[tuple[int, int, Message]]:
-    """The messages that went over a link in one direction.
+def carried(sent: SentFrames) -> Iterator[tuple[int, int, Message]]:
+    """Yield the messages that one direction of a link carried, as (first, last, message).
 
-    With each, when the frames were sent that first carried its first and its last byte.
+    first, last: when the frames were sent that first carried its first and last byte, in ns.
     """
-    for flow in book.flows:
-        for element in book.streams[flow].elements:
+    for flow in sent.flows:
+        for element in sent.streams[flow].elements:
             first, last = (
-                book.first_sent(flow, place) for place in (element.spans[0].start, element.end - 1)
+                sent.first_sent(flow, at) for at in (element.spans[0].start, element.end - 1)
             )
             if element.message is not None and first is not None and last is not None:
                 yield first, last, element.message

@@ -1,8 +1,8 @@
-"""Scapy's layers for ZMTP 3.1 and for what device and verifier say to each other.
+"""Scapy layers for ZMTP 3.1 and for the messages between device and verifier.
 
-For looking at captures: `testbed packets RUN --frames`, or `elements_of` for what Scapy makes of
-them. Frames of a capture that was loaded with this module imported are dissected, too, as far as
-they hold whole elements. A run's books are kept by testbed.pcap.byte_ledger, which is much faster.
+They serve `testbed packets RUN --frames`, and `elements_of` in scripts. Scapy also dissects frames
+of captures that it loads after the import of this module, if they hold whole elements. The byte
+counts of a run come from testbed.pcap.byte_ledger, which is much faster.
 """
 
 from __future__ import annotations
@@ -25,25 +25,26 @@ from scapy.fields import (
 )
 from scapy.layers.inet import TCP
 from scapy.packet import Packet, Raw, bind_layers
+from typing_extensions import override
 
-from testbed.pcap.byte_ledger import Book
+from testbed.pcap.byte_ledger import SentFrames
 from testbed.pcap.zmtp import COMMAND, GREETING, LONG, MORE, frame_at
 from testbed.protocol.messages import CHECKSUM_SIZE, PORT, Message, decode_header
 
 
 class Zmtp(Packet):
-    """One element of a ZMTP stream: a greeting or a frame. See https://rfc.zeromq.org/spec/37."""
+    """One element of a ZMTP stream: a greeting or a frame. https://rfc.zeromq.org/spec/37."""
 
     name = "ZMTP"
 
     @classmethod
     def dispatch_hook(cls, data: bytes | None = None, **_: Any) -> type[Packet]:
-        """Nothing else than a greeting begins with 0xFF: a frame has no such flags."""
+        """Choose the class of an element: only a greeting begins with 0xFF."""
         return ZmtpGreeting if data and data[0] == 0xFF else ZmtpFrame
 
 
 class ZmtpGreeting(Zmtp):
-    """What either side begins with."""
+    """The greeting that each side sends first."""
 
     name = "ZMTP greeting"
     fields_desc: ClassVar[list[Any]] = [
@@ -55,12 +56,13 @@ class ZmtpGreeting(Zmtp):
         StrFixedLenField("filler", b"", 31),
     ]
 
+    @override
     def extract_padding(self, s: bytes) -> tuple[bytes, bytes]:
-        """Whatever follows is another element."""
+        # whatever follows is another element
         return b"", s
 
+    @override
     def mysummary(self) -> str:
-        """Its version."""
         return f"ZMTP {self.major}.{self.minor}"
 
 
@@ -74,19 +76,20 @@ class ZmtpFrame(Zmtp):
         ConditionalField(LongField("long_size", 0), lambda frame: bool(int(frame.flags) & LONG)),
     ]
 
+    @override
     def extract_padding(self, s: bytes) -> tuple[bytes, bytes]:
-        """The body, and other elements."""
         size = self.long_size if int(self.flags) & LONG else self.size
         return s[:size], s[size:]
 
+    @override
     def guess_payload_class(self, payload: bytes) -> type[Packet]:
-        """Our messages have a header frame and a payload frame."""
+        # the testbed's messages are a header frame and a payload frame
         flags = int(self.flags)
         return ZmtpCommand if flags & COMMAND else MessageHeader if flags & MORE else Payload
 
 
 class ZmtpCommand(Packet):
-    """READY, PING and so on."""
+    """A command such as READY or PING."""
 
     name = "ZMTP command"
     fields_desc: ClassVar[list[Any]] = [
@@ -95,13 +98,13 @@ class ZmtpCommand(Packet):
         StrField("data", b""),
     ]
 
+    @override
     def mysummary(self) -> str:
-        """Its name."""
         return str(self.title.decode("ascii", "replace"))
 
 
 class MessageHeader(Packet):
-    """The header frame of one of our messages, see testbed.protocol.messages."""
+    """The header frame of a message of testbed.protocol.messages."""
 
     name = "message"
     fields_desc: ClassVar[list[Any]] = [
@@ -111,24 +114,24 @@ class MessageHeader(Packet):
 
     @property
     def message(self) -> Message:
-        """What it says. Raises msgspec.MsgspecError when it is none of ours."""
+        """The decoded message; msgspec.MsgspecError for other bytes."""
         return decode_header(self.packed)
 
+    @override
     def mysummary(self) -> str:
-        """Its type and fields."""
         try:
             return repr(self.message)
         except msgspec.MsgspecError:
-            return "not one of ours"
+            return "not a message of the testbed"
 
 
 class Payload(Raw):
-    """The payload frame of one of our messages."""
+    """The payload frame of a message of testbed.protocol.messages."""
 
     name = "payload"
 
+    @override
     def mysummary(self) -> str:
-        """Its size."""
         return f"payload of {len(self.load)} B"
 
 
@@ -136,18 +139,18 @@ for _end in ("sport", "dport"):
     bind_layers(TCP, Zmtp, **{_end: PORT})
 
 
-def elements_of(book: Book) -> Iterator[tuple[int, Packet]]:
-    """All elements that went over a link in one direction: greetings, commands, and frames.
+def elements_of(frames: SentFrames) -> Iterator[tuple[int, Packet]]:
+    """Yield the elements that one direction of a link carried: greetings, commands and frames.
 
-    With each, when the frame was sent that first carried its last byte, in ns.
+    Each comes with the time, in ns, at which the frame was sent that first carried its last byte.
     """
     # Scapy's TCPSession loses its place where several elements end in one segment.
-    for flow in book.flows:
-        stream = book.streams[flow].data
+    for flow in frames.flows:
+        stream = frames.streams[flow].data
         begin, end = 0, GREETING
         while end <= len(stream):
             data = bytes(stream[begin:end])
-            if (sent := book.first_sent(flow, end - 1)) is not None:
+            if (sent := frames.first_sent(flow, end - 1)) is not None:
                 yield sent, Zmtp.dispatch_hook(data)(data)
             frame = frame_at(stream, end)
             if frame is None:
@@ -155,11 +158,11 @@ def elements_of(book: Book) -> Iterator[tuple[int, Packet]]:
             begin, end = end, frame[2]
 
 
-def elements_table(up: Book, down: Book) -> Table:
-    """When each element was sent, which way, and what it is."""
+def elements_table(up: SentFrames, down: SentFrames) -> Table:
+    """Return a table of the elements of both directions: time, direction and summary."""
     table = Table("s", "", "what", box=None, pad_edge=False)
-    every = [(t, direction, element) for direction, book in (("up", up), ("down", down))
-             for t, element in elements_of(book)]  # fmt: skip
+    every = [(t, direction, element) for direction, frames in (("up", up), ("down", down))
+             for t, element in elements_of(frames)]  # fmt: skip
     every.sort(key=lambda each: each[0])
     for t, direction, element in every:
         summary = element.lastlayer().mysummary()

@@ -1,4 +1,4 @@
-"""What was captured on a link, as tables."""
+"""Tables of the rounds and bytes captured on a link."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Iterable
 
 from testbed.output.text_table import Table
 from testbed.pcap.byte_ledger import Ledger
-from testbed.pcap.rounds import RoundSeen
+from testbed.pcap.rounds import CapturedRound
 
 
-def rounds_table(seen: Iterable[RoundSeen]) -> Table:
-    """One line per exchange: when, how long, and its bytes either way, in n frames.
+def rounds_table(seen: Iterable[CapturedRound]) -> Table:
+    """Return a table with a line per round: time, duration, and for each direction its bytes.
 
-    `again` are those of retransmissions.
+    Columns of a direction: payload bytes, all bytes, retransmitted bytes (`again`), frames (`n`).
     """
     directions = [
         f"{direction}\n{what}"
@@ -33,7 +33,7 @@ def rounds_table(seen: Iterable[RoundSeen]) -> Table:
 
 
 def uses_table(up: Ledger, down: Ledger) -> Table:
-    """What all bytes were for, either way."""
+    """Return a table of the bytes of each use, and their share, in both directions."""
     table = Table("up B", "%", "down B", "%", first="")
     for name in (*Ledger.__struct_fields__, "total"):
         cells = [name.replace("_", ", ")]

@@ -1,4 +1,4 @@
-"""The streams of TCP connections, put together from the frames of the hosts that they begin at."""
+"""TCP streams, reassembled from the frames captured at the hosts that they begin at."""
 
 from __future__ import annotations
 
@@ -10,40 +10,40 @@ from testbed.errors import TestbedError
 from testbed.pcap.frames import SYN, Flow, Frame
 from testbed.pcap.zmtp import Element, Span, elements
 
-_WRAP = 1 << 32  # sequence numbers begin anew
+_WRAP = 1 << 32  # sequence numbers start again at 0
 
 
 class Stream:
-    """All that one end of a connection sends to the other."""
+    """The bytes that one end of a connection sends to the other."""
 
     def __init__(self, first: int, where: str) -> None:
-        """`first` is the sequence number of its first byte, `where` names it in errors."""
+        """Start an empty stream; first: sequence number of byte 0; where: its name in errors."""
         self._first = first
         self._where = where
         self.data = bytearray()
 
-    def place(self, sequence: int, near: int) -> int:
-        """Where in the stream a sequence number stands; of several places the nearest to `near`."""
+    def offset(self, sequence: int, near: int) -> int:
+        """Return the offset of a sequence number; it wraps, so the candidate nearest to `near`."""
         return near + (sequence - self._first - near + _WRAP // 2) % _WRAP - _WRAP // 2
 
-    def take(self, frame: Frame) -> None:
-        """The next frame of its origin. Raises TestbedError when one before it is not there."""
+    def append(self, frame: Frame) -> None:
+        """Append the payload of the sender's next frame; raise TestbedError if one is missing."""
         known = len(self.data)
-        start = self.place(frame.sequence, known)
+        start = self.offset(frame.sequence, known)
         if start > known:
             raise TestbedError(f"{self._where}: {start - known} bytes of it were not captured")
         self.data += frame.payload[known - start :]
 
     @cached_property
     def elements(self) -> list[Element]:
-        """Its elements, for a complete stream. Raises TestbedError as `elements`."""
+        """The elements of the complete stream; TestbedError as in `elements`."""
         try:
             return list(elements(self.data))
         except TestbedError as error:
             raise TestbedError(f"{self._where}: {error}") from None
 
     def uses(self, start: int, end: int) -> Iterator[tuple[str, int]]:
-        """The uses of a part, and how many bytes serve them."""
+        """Yield (use, bytes) for each span of the part from `start` to `end`."""
         for span in self._spans[bisect_left(self._ends, start + 1) :]:
             if span.start >= end:
                 return
@@ -59,10 +59,12 @@ class Stream:
 
 
 def streams(hosts: Iterable[list[Frame]], where: str) -> dict[Flow, Stream]:
-    """The streams of all flows, from the frames that each host sent, in their order.
+    """Reassemble the streams of all flows.
 
-    `where` names the captures in errors. A stream is read at the host that sent the first frame of
-    it; others only pass it on. Raises TestbedError when a frame of its own is missing there.
+    hosts: the frames that each host sent, in order of time. where: names the captures in errors.
+
+    A stream is read at the host that sent its first frame; other hosts only forward it. A flow that
+    was open before the captures has no stream. Raises TestbedError when a frame is missing.
     """
     origins: dict[Flow, tuple[int, list[Frame]]] = {}
     for frames in hosts:
@@ -86,14 +88,14 @@ def _name(flow: Flow) -> str:
 
 
 def _stream(frames: list[Frame], where: str) -> Stream | None:
-    """None for a flow whose beginning is not there."""
+    """Reassemble a flow; return None if its SYN was not captured."""
     stream = None
     for frame in frames:
         if frame.flags & SYN:
             first = (frame.sequence + 1) % _WRAP
-            if stream is not None and stream.place(first, 0):
+            if stream is not None and stream.offset(first, 0):
                 raise TestbedError(f"{where}: it has the port of an earlier one")
             stream = stream or Stream(first, where)
         elif frame.payload and stream is not None:
-            stream.take(frame)
+            stream.append(frame)
     return stream

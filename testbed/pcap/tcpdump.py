@@ -1,4 +1,4 @@
-"""Recording what an interface of a host sends and receives, with tcpdump."""
+"""Capture the frames that an interface of a host sends and receives, with tcpdump."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from testbed.host.process_endings import await_end
 from testbed.host.realtime import PATIENCE
 from testbed.pcap.capture_index import Captured
 
-_REAPED = 1.0  # seconds from when its output ends to when it does
+_REAPED = 1.0  # seconds to wait for tcpdump to end after its output has ended
 _BUFFER = 16 * 1024  # KiB of the kernel's memory for frames that tcpdump has not fetched yet
-_FILE, _FILES = 250, 4  # MB of a file, and how many there are before the first is written over
+_FILE, _FILES = 250, 4  # MB per file, and files before the first is overwritten
 
 
 class _Counts(NamedTuple):
@@ -32,10 +32,10 @@ class _Counts(NamedTuple):
 
 
 class Capture:
-    """A tcpdump at one interface of a host, from now on until `stop`.
+    """A tcpdump at one interface of a host, which captures until `stop`.
 
-    `path` is the file's, to which its number is added. Raises TestbedError when tcpdump does
-    not begin.
+    path: of the capture files, to which a number is added. Raises TestbedError when tcpdump does
+    not start.
     """
 
     def __init__(self, inside: Namespace, interface: str, path: Path) -> None:
@@ -61,7 +61,7 @@ class Capture:
         self._ahead = time.time_ns() - time.monotonic_ns()
 
     def stop(self) -> Captured:
-        """End it. Raises TestbedError when a frame was missed, or the first ones written over."""
+        """End the capture; raise TestbedError if frames are missing or were overwritten."""
         self._let_it_finish()
         self._process.send_signal(signal.SIGINT)
         try:
@@ -90,7 +90,7 @@ class Capture:
         )
 
     def kill(self) -> None:
-        """End it without a result; killing twice is allowed."""
+        """Kill tcpdump without a result; killing twice is allowed."""
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
         self._process.wait()
@@ -98,7 +98,7 @@ class Capture:
             self._process.stderr.close()
 
     def _last_words(self, said: bytes) -> str:
-        """Return what it printed, in one line; else how it ended."""
+        """Return tcpdump's output in one line; if it printed nothing, how it ended."""
         if text := " ".join(said.decode(errors="replace").split()):
             return text
         how = await_end(self._process, _REAPED)
@@ -106,7 +106,7 @@ class Capture:
         return f"it said nothing for {PATIENCE:g} s" if alive else how
 
     def _let_it_finish(self) -> None:
-        """Wait until tcpdump has fetched what there is; what it has not when it ends is lost."""
+        """Wait until tcpdump has fetched all frames, as those in the kernel are lost at its end."""
         deadline = time.monotonic() + PATIENCE
         while self._process.poll() is None and time.monotonic() < deadline:
             self._process.send_signal(signal.SIGUSR1)  # asks for its counts
@@ -115,7 +115,7 @@ class Capture:
                 return
 
     def _read_until(self, mark: bytes, deadline: float) -> bytes:
-        """What tcpdump says, up to and with a mark; less when it ends or the time does."""
+        """Return tcpdump's output up to and with `mark`; less if it ends or the deadline passes."""
         assert self._process.stderr is not None
         said = b""
         while mark not in said:
@@ -129,6 +129,6 @@ class Capture:
 
 
 def _counts(said: bytes) -> _Counts | None:
-    """The counts that tcpdump tells; None if it does not."""
+    """Return the counts in tcpdump's output; None if it has none."""
     found = [re.search(rf"(\d+) packets? {name}", said.decode()) for name in _Counts._fields]
     return None if None in found else _Counts(*(int(each[1]) for each in found if each))

@@ -1,4 +1,4 @@
-"""What a direction of a ZeroMQ connection consists of: greeting, commands, and our messages.
+"""The elements of one direction of a ZeroMQ connection: greeting, commands, and messages.
 
 ZMTP 3.1, https://rfc.zeromq.org/spec/37. A frame is a byte of flags, its size in one byte or in
 eight, and its body.
@@ -14,15 +14,15 @@ from testbed.errors import TestbedError
 from testbed.protocol.messages import Message, ProtocolError, from_frames
 
 GREETING = 64
-"""Bytes that each side starts with."""
+"""Bytes of the greeting that each side sends first."""
 MORE, LONG, COMMAND = 0x01, 0x02, 0x04
 
 Use = Literal["zmtp", "messages", "payload"]
-"""ZeroMQ's own, headers of our messages, and what codecs wrote."""
+"""ZeroMQ's own bytes, headers of the testbed's messages, and payloads of codecs."""
 
 
 class Span(NamedTuple):
-    """Bytes of the stream that serve one use."""
+    """A range of bytes of the stream with one use."""
 
     start: int
     end: int
@@ -34,21 +34,21 @@ class Element:
     """A greeting, a command or a message."""
 
     name: str
-    """Of a command its own, of a message its type."""
+    """The name of a command, the type of a message, or 'greeting'."""
     spans: tuple[Span, ...]
     message: Message | None = None
-    """None for what is ZeroMQ's own."""
+    """None for greetings and commands."""
 
     @property
     def end(self) -> int:
-        """Where in the stream it ends."""
+        """The offset in the stream at which it ends."""
         return self.spans[-1].end
 
 
 def elements(stream: bytes | bytearray) -> Iterator[Element]:
-    """The elements of a stream, from its first byte on; a last one that is cut off is left out.
+    """Yield the elements of a stream from its first byte on, except a last one that is cut off.
 
-    Raises TestbedError when it is no ZMTP 3, or carries a message that is none of ours.
+    Raises TestbedError when the stream is not ZMTP 3, or holds a message that is not the testbed's.
     """
     if len(stream) < GREETING:
         return
@@ -72,7 +72,7 @@ def elements(stream: bytes | bytearray) -> Iterator[Element]:
 
 
 def frame_at(stream: bytes | bytearray, at: int) -> tuple[int, int, int] | None:
-    """Flags, and where the body begins and ends; None when it is not all there."""
+    """Return the flags and the begin and end of the body of a frame; None if it is cut off."""
     if at >= len(stream):
         return None
     flags = stream[at]
@@ -89,4 +89,4 @@ def _message(parts: list[bytes]) -> Message:
     try:
         return from_frames(parts)[0]
     except ProtocolError as error:
-        raise TestbedError(f"a captured message is none of ours: {error}") from None
+        raise TestbedError(f"a captured message is not one of the testbed's: {error}") from None

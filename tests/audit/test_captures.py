@@ -15,7 +15,7 @@ from testbed.experiment import method_run
 from testbed.experiment.deployment import Deployment
 from testbed.experiment.method_run import MethodRun
 from testbed.experiment.preparation import prepare
-from testbed.pcap.capture_index import books, read_captures
+from testbed.pcap.capture_index import read_captures, sent_frames
 from testbed.pcap.rounds import rounds
 from testbed.results.directory import Results
 from testbed.scenario.load import check_scenario
@@ -61,7 +61,7 @@ def test_every_byte_of_a_run_has_a_use(tmp_path, loss):
     assert sum(e.uses.retransmissions for e in entries) > 0 or loss == "0%"
     (folder,) = (found.path / "runs").iterdir()
     captures = read_captures(folder)
-    seen = list(rounds(*books(folder, captures)["radio"]))
+    seen = list(rounds(*sent_frames(folder, captures)["radio"]))
     assert len(seen) == sum(row.rounds for row in rows)
     assert all(each.answered and each.answered > each.asked for each in seen)
     assert [each.number for each in seen] == [n for row in rows for n in range(row.rounds)]

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from testbed.errors import TestbedError
-from testbed.pcap.byte_ledger import Book, Ledger
+from testbed.pcap.byte_ledger import Ledger, SentFrames
 from testbed.pcap.frames import read_frames
 from testbed.pcap.tcp_streams import streams as streams_of
 from tests.pcap.recorded import ANSWERS, SENT, arp, packet, segments, streams, write
@@ -17,13 +17,13 @@ HEADERS = 14 + 20 + 20 + 12
 ALWAYS = 1 << 62
 
 
-def book(folder, packets):
+def sent(folder, packets):
     frames = list(read_frames(write(folder / "x.pcap", packets)))
-    return Book(frames, streams_of([frames], "x.pcap"))
+    return SentFrames(frames, streams_of([frames], "x.pcap"))
 
 
 def uses(folder, packets) -> Ledger:
-    return book(folder, packets).between(0, ALWAYS)
+    return sent(folder, packets).between(0, ALWAYS)
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,7 @@ def test_acknowledgements_endings_and_strangers(folder):
 
 def test_any_moment_cuts_the_ledger_without_a_loss(folder):
     frames = segments(streams()[0], range(50, 7_000, 70), 5)
-    whole = book(folder, frames)
+    whole = sent(folder, frames)
     parts = [whole.between(begin, begin + 7_300_000) for begin in range(0, 200_000_000, 7_300_000)]
     for name in Ledger.__struct_fields__:
         assert sum(getattr(part, name) for part in parts) == getattr(whole.between(0, ALWAYS), name)
@@ -97,7 +97,7 @@ def test_on_a_later_link_frames_may_be_missing_and_out_of_order(folder, data):
     origin = list(read_frames(write(folder / "x.pcap", frames)))
     order = data.draw(st.permutations(range(1, len(origin))))
     order += data.draw(st.lists(st.sampled_from(order), max_size=5))
-    found = Book([origin[place] for place in order], streams_of([origin], "x.pcap")).between(
+    found = SentFrames([origin[place] for place in order], streams_of([origin], "x.pcap")).between(
         0, ALWAYS
     )
     again = sum(origin[place].size for place in order[len(origin) - 1 :])
@@ -132,7 +132,7 @@ def test_bytes_of_a_message_that_never_ended_have_no_use(folder):
     ("damage", "reason"),
     [
         (lambda stream: b"\0" + stream[1:], "does not begin as ZMTP"),
-        (lambda stream: stream[:-1] + b"\1", "none of ours"),
+        (lambda stream: stream[:-1] + b"\1", "not one of the testbed's"),
     ],
 )
 def test_other_streams_are_refused(folder, damage, reason):
@@ -142,9 +142,9 @@ def test_other_streams_are_refused(folder, damage, reason):
 
 def test_a_file_that_is_no_capture(tmp_path):
     (tmp_path / "x.pcap").write_bytes(b"nothing of the kind")
-    with pytest.raises(TestbedError, match=r"x\.pcap: is no capture that can be read"):
+    with pytest.raises(TestbedError, match=r"x\.pcap: is not a capture that can be read"):
         list(read_frames(tmp_path / "x.pcap"))
-    with pytest.raises(TestbedError, match=r"y\.pcap: is no capture that can be read"):
+    with pytest.raises(TestbedError, match=r"y\.pcap: is not a capture that can be read"):
         list(read_frames(tmp_path / "y.pcap"))
 
 

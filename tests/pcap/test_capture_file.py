@@ -91,7 +91,7 @@ def test_pcap_of_either_byte_order_and_unit(tmp_path, order, magic, unit):
         (section() + interface() + block(6, b"1234"), "too short"),
         (section() + interface() + block(6, struct.pack("<5I", 0, 0, 0, 99, 99)), "longer than"),
         (section() + block(5, b"")[:-4] + b"abcd", "another length"),
-        (section()[:8] + b"abcd" + section()[12:], "no byte order"),
+        (section()[:8] + b"abcd" + section()[12:], "not begin with a byte order"),
         (section() + struct.pack("<II", 6, 0xFFFFFFF0), "a block has 4294967"),
         (section() + struct.pack("<II", 6, 4), "a block has 4 B"),
         (
@@ -101,11 +101,11 @@ def test_pcap_of_either_byte_order_and_unit(tmp_path, order, magic, unit):
         (struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 0, 9), r"link type 9 \(another one\)"),
         (b"", "neither pcap nor pcapng"),
         (gzip.compress(WHOLE)[:-9], "Compressed file ended"),
-        (b"\x1f\x8bnothing of gzip's", "is no capture"),
+        (b"\x1f\x8bnothing of gzip's", "is not a capture"),
     ],
 )
 def test_what_is_no_whole_capture_of_ethernet_is_refused(tmp_path, content, why):
-    with pytest.raises(TestbedError, match=rf"x: is no capture that can be read: .*{why}|{why}"):
+    with pytest.raises(TestbedError, match=rf"x: is not a capture that can be read: .*{why}|{why}"):
         packets(tmp_path / "x", content)
 
 

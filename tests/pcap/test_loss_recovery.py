@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from testbed.pcap.byte_ledger import Book
+from testbed.pcap.byte_ledger import SentFrames
 from testbed.pcap.frames import read_frames
 from testbed.pcap.loss_recovery import RetransmissionGaps
 from testbed.pcap.tcp_streams import streams as streams_of
@@ -34,7 +34,7 @@ def recoveries(folder, sent, lost, host="10.0.0.1"):
         list(read_frames(write(folder / name, packets)))
         for name, packets in (("a.pcap", [syn, *sent]), ("b.pcap", arrived))
     ]
-    return RetransmissionGaps(Book(ends[0], streams_of([ends[0]], "x.pcap")), ends[1], host)
+    return RetransmissionGaps(SentFrames(ends[0], streams_of([ends[0]], "x.pcap")), ends[1], host)
 
 
 def test_from_when_it_was_first_sent_until_the_copy_that_arrived_was(tmp_path):

@@ -9,7 +9,7 @@ from scapy.layers.l2 import Ether
 from testbed.pcap.scapy_layers import MessageHeader, Payload, ZmtpFrame, elements_of, elements_table
 from testbed.protocol.messages import from_frames
 from tests.pcap.recorded import ANSWERS, SENT, segments, streams
-from tests.pcap.test_byte_ledger import book
+from tests.pcap.test_byte_ledger import sent
 
 
 @pytest.mark.parametrize("cuts", [(), (5, 64, 70), range(40, 7_500, 41)], ids=str)
@@ -17,7 +17,7 @@ from tests.pcap.test_byte_ledger import book
 def test_messages_are_found_whole_and_in_their_order(tmp_path, cuts, up):
     stream, said = (streams()[0], SENT) if up else (streams()[1], ANSWERS)
     cuts = [cut for cut in cuts if cut < len(stream)]
-    found = list(elements_of(book(tmp_path, segments(stream, cuts, 7, up))))
+    found = list(elements_of(sent(tmp_path, segments(stream, cuts, 7, up))))
     assert [element.lastlayer().mysummary() for _, element in found[:2]] == ["ZMTP 3.1", "READY"]
     headers = [each[MessageHeader].message for _, each in found if MessageHeader in each]
     assert headers == [from_frames(list(frames))[0] for frames in said]
@@ -37,12 +37,12 @@ def test_layers_build_what_they_read():
 
 def test_what_is_not_ours_is_told():
     header = MessageHeader(b"\x93\x01nonsense")
-    assert header.mysummary() == "not one of ours"
+    assert header.mysummary() == "not a message of the testbed"
 
 
 def test_the_table_says_when_and_which_way(tmp_path):
-    up = book(tmp_path, segments(streams()[0], [64, 70], 7))
-    down = book(tmp_path, segments(streams()[1], [], 7, up=False))
+    up = sent(tmp_path, segments(streams()[0], [64, 70], 7))
+    down = sent(tmp_path, segments(streams()[1], [], 7, up=False))
     table = elements_table(up, down)
     seconds, directions, whats = (list(column.cells) for column in table.columns)
     assert (seconds[0], directions[0], whats[0]) == ("0.000000", "up", "ZMTP 3.1")

@@ -1,1 +1,1 @@
-"""What device and verifier say to each other, and both ends of it; no sockets."""
+"""The protocol between device and verifier: messages and both ends, without sockets."""

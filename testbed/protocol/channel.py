@@ -1,54 +1,57 @@
-"""The line between a device and a verifier, as the protocol sees it."""
+"""The interface of a channel between a device and its verifier."""
 
 from __future__ import annotations
 
 from typing import Protocol
 
+from typing_extensions import override
+
 from testbed.errors import TestbedError
 
 LONGEST_TIMEOUT = 86400.0
-"""Seconds of real time; sockets count milliseconds in 32 bits."""
+"""Seconds of real time; the limit is that sockets count milliseconds in 32 bits."""
 
 
 class Reconnected(Exception):  # noqa: N818 - an event, not an error
-    """The line was lost and is back; what was under way may be gone and must be sent again."""
+    """The connection was lost and is back; messages under way may be lost and must be resent."""
 
 
-class LinkTimeout(TestbedError):  # noqa: N818 - what it is called everywhere
-    """The other side did not answer in time."""
+class LinkTimeout(TestbedError):  # noqa: N818 - the usual word for it
+    """The other end did not answer in time."""
 
 
 class Channel(Protocol):
-    """A device's line to its verifier: whole messages, in order, while the line holds.
+    """A device's channel to its verifier: whole messages, in order, while the connection holds.
 
-    Times are those of testbed.clock.
+    A message is a list of frames. Times are in seconds of testbed.clock.
     """
 
     peer: str
-    """Who is at the other end, for messages to the user."""
+    """The name of the other end, for messages to the user."""
 
     def send(self, frames: list[bytes]) -> None:
-        """Queue a message. Raises LinkTimeout when the line does not take it."""
+        """Queue a message; raise LinkTimeout if it cannot be queued in time."""
 
     def receive(self, timeout: float) -> list[bytes] | None:
-        """The next message, or None after `timeout` seconds. Raises Reconnected."""
+        """Return the next message, None after `timeout` seconds; raise Reconnected after a loss."""
 
     def close(self) -> None:
-        """Let the line go; messages not yet sent are dropped."""
+        """Close the channel; messages that have not been sent are dropped."""
 
 
-class NoChannel:
-    """The line of a device that has no verifier."""
+class NoChannel(Channel):
+    """The channel of a device that has no verifier; sending raises LinkTimeout."""
 
     peer = "nobody"
 
+    @override
     def send(self, frames: list[bytes]) -> None:
-        """See Channel. Always raises."""
         raise LinkTimeout("this device was started without a verifier to connect to")
 
+    @override
     def receive(self, timeout: float) -> list[bytes] | None:
-        """See Channel."""
         return None
 
+    @override
     def close(self) -> None:
-        """See Channel."""
+        pass

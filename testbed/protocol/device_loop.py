@@ -1,4 +1,4 @@
-"""Running one text on the device, whatever the method."""
+"""The device's loop for one generation, the same for every method."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from testbed.protocol.verifier_client import VerifierClient
 
 @dataclass(frozen=True)
 class Decoded:
-    """What came of it."""
+    """A finished generation, with its counts."""
 
     tokens: list[int]
-    """The new tokens."""
+    """Ids of the new tokens."""
     times: list[float]
-    """Seconds from the start at which each of them was certain on the device."""
+    """Seconds from the start at which each token was committed on the device."""
     start: float
-    """When the prompt was handed over, in seconds of testbed.clock."""
+    """The time at which generation started, in seconds of testbed.clock."""
     counts: DraftCounts
     traffic: Traffic
 
@@ -47,9 +47,13 @@ def generate(
     randomiser: Randomiser = KeyedRandomness,
     pace: Pace | None = None,
 ) -> Decoded:
-    """Decode one text, drafting at a `pace` if given.
+    """Generate one continuation of `prompt` (token ids), with the method that `task` names.
 
-    Raises TestbedError when the verifier refuses or stays silent.
+    timeout: seconds to wait for any answer of the verifier. progress: called with the new tokens of
+    each commit. pace: the speed at which the draft model runs; None for its own.
+
+    Raises TestbedError when the prompt does not fit the models, and when the verifier refuses or
+    does not answer.
     """
     kind = method_class(task.method)
     method = kind(parse_options(kind, task.options, task.method), draft.vocabulary_size)
@@ -120,7 +124,7 @@ def generate(
 
 
 def _usable(tokens: list[int], room: int, end_tokens: frozenset[int]) -> list[int]:
-    """What of `tokens` still belongs to the text."""
+    """Return the tokens that fit into `room`, up to and with the first end token."""
     for i, token in enumerate(tokens[:room]):
         if token in end_tokens:
             return tokens[: i + 1]

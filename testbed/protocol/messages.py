@@ -1,10 +1,10 @@
-"""What device and verifier say to each other. Types only, no I/O.
+"""The messages between device and verifier. Types only, no I/O.
 
-A message is two frames: a header (one of the structs below, MessagePack arrays, with a checksum of
-both frames behind it) and the payload that the method's codec wrote. Many codecs have a meaning for
-every bit pattern, so damage would not show in the payload itself. Every header carries the protocol
-version and the session; rounds carry their number and the *base*: how many tokens of the text the
-verifier must already have.
+A message is two frames: a header and a payload. The header is one of the structs below as a
+MessagePack array, followed by a checksum of both frames. The payload is what the method's codec
+wrote. The checksum is needed because many codecs can decode every bit pattern, so damage would not
+show. Every header carries the protocol version and the session. A round carries its number and its
+*base*: the number of tokens that the verifier must already have.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ VERSION = 2
 PORT = 5555
 """TCP port at which the verifier of a run listens."""
 MAX_MESSAGE = 64 << 20
-"""Bytes; the largest message either side takes in."""
+"""The largest message that either side accepts, in bytes."""
 NO_SESSION = 0
-"""In a refusal of a message that could not be read."""
+"""The session in the refusal of a message that could not be read."""
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Name = Annotated[str, msgspec.Meta(max_length=1000)]
 
 
 class Header(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
-    """What every message starts with."""
+    """The fields that every message starts with."""
 
     version: Count
     session: Count
 
 
 class Open(Header, tag=1, kw_only=True):
-    """Device: start a text, or start it again. Payload: its first `length` token ids."""
+    """Device: start a generation, or start it again. Payload: its first `length` token ids."""
 
     method: str
     options: dict[str, Any]
@@ -46,18 +46,18 @@ class Open(Header, tag=1, kw_only=True):
     repetition: Int64
     stream: Name
     limit: Count
-    """Tokens wanted in all, prompt included; a verifier that streams stops there."""
+    """Tokens in all, with the prompt; a verifier that streams stops there."""
     end_tokens: list[int]
-    """Ids that finish the text; none when it is to be decoded to its limit regardless."""
+    """Ids that end the generation; empty to generate up to the limit regardless."""
     vocabulary_id: str
     vocabulary_size: Count
     draft: str
-    """Name of the draft model, for messages."""
+    """The draft model's name, for error messages."""
     length: Count
 
 
 class Opened(Header, tag=2, kw_only=True):
-    """Verifier: the text is known."""
+    """Verifier: the session is open."""
 
     length: Count
 
@@ -68,10 +68,10 @@ class Round(Header, tag=3, kw_only=True):
     round: Count
     base: Count
     catch_up: list[Count]
-    """Tokens that stand in the text at `base` and that the verifier has not seen."""
+    """Committed tokens from position `base` on that the verifier does not have yet."""
     drafts: Count
     received: Count = 0
-    """On a resend: how many parts of the answer have arrived."""
+    """On a resend: the number of parts of the answer that have arrived."""
 
 
 class Reply(Header, tag=4, kw_only=True):
@@ -81,60 +81,60 @@ class Reply(Header, tag=4, kw_only=True):
     part: Count
     last: bool
     length: Count
-    """Tokens of the text that the verifier has after this round."""
+    """The number of tokens that the verifier has after this part."""
     busy_us: Count
-    """Microseconds that the verifier worked on this part."""
+    """The time that the verifier worked on this part, in microseconds."""
 
 
 class Resync(Header, tag=5, kw_only=True):
-    """Verifier: the base of this round is not where I am; I have `length` tokens."""
+    """Verifier: the base of this round is wrong; the verifier has `length` tokens."""
 
     round: Count
     length: Count
 
 
 class Unknown(Header, tag=6, kw_only=True):
-    """Verifier: I do not know this session; open it again."""
+    """Verifier: the session is unknown; open it again."""
 
     round: Count
 
 
 class Refused(Header, tag=7, kw_only=True):
-    """Verifier: this cannot be done, for the reason given."""
+    """Verifier: the request cannot be carried out; `reason` is shown to the user."""
 
     reason: str
 
 
 class Close(Header, tag=8):
-    """Device: the text is finished."""
+    """Device: the generation is finished; the verifier may drop the session."""
 
 
 Message = Open | Opened | Round | Reply | Resync | Unknown | Refused | Close
 
 
 class ProtocolError(TestbedError):
-    """The other side does not speak this protocol."""
+    """A message is damaged, or not of this protocol and version."""
 
 
-def place(message: Message) -> dict[str, int]:
-    """Which round a message belongs to, and which part of its answer it is, as far as it says."""
+def round_and_part(message: Message) -> dict[str, int]:
+    """Return a message's `round` and `part`, as far as it has them, for the trace."""
     return {name: getattr(message, name) for name in ("round", "part") if hasattr(message, name)}
 
 
 CHECKSUM_SIZE = 4
-"""Bytes behind a header."""
+"""Bytes of the checksum behind a header."""
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)
 
 
 def to_frames(message: Message, payload: bytes = b"") -> list[bytes]:
-    """Header frame and payload frame."""
+    """Return the header frame and the payload frame of a message."""
     header = _encoder.encode(message)
     return [header + _checksum(header, payload), payload]
 
 
 def from_frames(frames: list[bytes]) -> tuple[Message, bytes]:
-    """Inverse of `to_frames`. Raises ProtocolError on damage, another version, anything else."""
+    """Return message and payload, as `to_frames` took them; raise ProtocolError on other frames."""
     if len(frames) != 2:
         raise ProtocolError(f"a message of {len(frames)} frames arrived; expected 2")
     header, checksum = frames[0][:-CHECKSUM_SIZE], frames[0][-CHECKSUM_SIZE:]
@@ -150,10 +150,10 @@ def from_frames(frames: list[bytes]) -> tuple[Message, bytes]:
 
 
 def decode_header(packed: bytes) -> Message:
-    """What a header says, without its checksum. Raises msgspec.MsgspecError if it is none."""
+    """Decode a header without its checksum; raise msgspec.MsgspecError if it is not a header."""
     return _decoder.decode(packed)
 
 
 def _checksum(header: bytes, payload: bytes) -> bytes:
-    """CRC-32 of both frames."""
+    """Return the CRC-32 of both frames."""
     return zlib.crc32(payload, zlib.crc32(header)).to_bytes(CHECKSUM_SIZE, "big")

@@ -1,4 +1,4 @@
-"""What one text asks for: passed from the runner to the device."""
+"""The request for one generation, which the runner sends to the device."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from testbed.decoding.sampling import Sampling
 
 
 class DecodeRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """One text to decode."""
+    """A request to generate one continuation of a prompt."""
 
     method: str
     options: dict[str, Any]
@@ -18,7 +18,7 @@ class DecodeRequest(msgspec.Struct, frozen=True, kw_only=True):
     seed: int
     repetition: int
     stream: str
-    """Names the text within a repetition; the same for every method."""
+    """The name of the generation within a repetition; the same for every method."""
     max_new_tokens: int
     end_tokens: tuple[int, ...]
-    """Ids that end the text earlier: the target's, or none."""
+    """Ids that end the generation before `max_new_tokens`: the target's, or none."""

@@ -1,4 +1,4 @@
-"""The device's end of the protocol: ask, wait, and survive a line that breaks."""
+"""The device's end of the protocol: send rounds, receive answers, resend after reconnections."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from testbed.protocol.messages import (
     Round,
     Unknown,
     from_frames,
-    place,
+    round_and_part,
     to_frames,
 )
 
@@ -37,42 +37,44 @@ REPAIRS_PER_ROUND = 8
 
 
 class VerifierClient:
-    """One text's conversation with the verifier.
+    """The messages of one generation to and from the verifier.
 
-    A message is sent again only when the line was re-established: TCP repairs everything else. The
-    verifier answers a repeated round from memory, so a resend never changes the text.
+    A message is resent only after the connection was re-established, as TCP repairs all other
+    losses. The verifier answers a repeated round with a copy, so a resend never changes the tokens.
     """
 
     def __init__(self, channel: Channel, opening: Open, timeout: float, trace: Tracer) -> None:
-        """`opening` says what text this is; `timeout` is the longest wait for any answer, in s."""
+        """Prepare a session; opening: its first message; timeout: seconds to wait for answers."""
         self._channel = channel
         self._opening = opening
         self._timeout = timeout
         self._trace = trace
-        self._known = 0  # tokens of the text that the verifier has
+        self._known = 0  # tokens that the verifier has
         self._round = -1
         self._received = 0  # parts of this round's answer
         self.traffic = Traffic()
 
     def open(self, text: list[int]) -> None:
-        """Send the text so far. Does not wait: a refusal shows at the first round."""
-        # A new number each time: answers that are still on their way to the old one are not ours.
+        """Send the tokens so far, without waiting: a refusal is received in the first round."""
+        # A new number each time, so that late answers to the old session are ignored.
         self._opening.session = secrets.randbelow(2**32 - 1) + 1
         self._opening.length = self._known = len(text)
         self._received = 0
         self._send(self._opening, encode_tokens(text, self._opening.vocabulary_size))
 
     def ask(self, text: list[int], drafts: int, upload: Payload) -> Iterator[bytes]:
-        """One round: yield each part of the verifier's answer.
+        """Send a round, and yield each part of the verifier's answer.
 
-        `text` is everything certain on the device, kept up to date by the caller between parts;
-        what the verifier lacks of it travels along. Raises LinkTimeout when no answer comes,
-        TestbedError when the verifier refuses.
+        text: the ids of the prompt and all committed tokens; the caller keeps it up to date between
+        parts. Those that the verifier lacks are sent along. drafts: the number of drafted tokens in
+        `upload`.
+
+        Raises LinkTimeout when no answer comes, TestbedError when the verifier refuses.
         """
         self._round += 1
         self._received = 0
         repairs = 0
-        asked = False  # whether the missing part has been asked for again
+        asked = False  # True once the missing part has been asked for again
         self._send_round(text, drafts, upload)
         while True:
             try:
@@ -94,12 +96,12 @@ class VerifierClient:
                             return
                         continue
                     if message.part < self._received or asked:
-                        continue  # sent twice, or ahead of the part that was asked for
+                        continue  # a copy, or ahead of the part that was asked for again
                     asked = True
                 case Resync() if message.round == self._round:
                     self._known = message.length
                     if message.length > len(text):
-                        self.open(text)  # it is ahead of us: start the text again
+                        self.open(text)  # it has more tokens than the device: start again
                 case Unknown() if message.round == self._round:
                     self.open(text)
                 case None:
@@ -116,7 +118,7 @@ class VerifierClient:
             self._send_round(text, drafts, upload)
 
     def close(self) -> None:
-        """Tell the verifier that the text is finished; it does not matter if it never hears."""
+        """Send that the generation is finished; a connection that is down does not matter."""
         with contextlib.suppress(LinkTimeout):
             self._send(Close(VERSION, self._opening.session), NOTHING)
 
@@ -150,7 +152,7 @@ class VerifierClient:
             message=type(message).__name__,
             bytes=size,
             payload_bits=payload.bits,
-            **place(message),
+            **round_and_part(message),
         )
         self._channel.send(frames)
         self._trace.flush()  # while they are under way
@@ -166,7 +168,7 @@ class VerifierClient:
                 )
             message, payload = from_frames(frames)
             if message.session not in (self._opening.session, NO_SESSION):
-                continue  # an answer to an earlier text
+                continue  # an answer to an earlier session
             size = sum(map(len, frames))
             self.traffic.down_messages += 1
             self.traffic.down_bytes += size
@@ -175,7 +177,7 @@ class VerifierClient:
                 self._opening.stream,
                 message=type(message).__name__,
                 bytes=size,
-                **place(message),
+                **round_and_part(message),
             )
             if isinstance(message, Refused):
                 raise TestbedError(f"{self._channel.peer} refused: {message.reason}")

@@ -1,7 +1,7 @@
 """The verifier's end of the protocol, without sockets: messages in, messages out.
 
-Resends are answered from memory, a round on the wrong base gets a resync, a session it has never
-heard of gets told so; damage is refused and never decided on.
+A repeated round is answered with a copy of its answer, a round with a wrong base with Resync, a
+round of an unknown session with Unknown. A damaged message is refused, and changes nothing.
 """
 
 from __future__ import annotations
@@ -38,35 +38,35 @@ from testbed.protocol.messages import (
     Round,
     Unknown,
     from_frames,
-    place,
+    round_and_part,
     to_frames,
 )
 
 SessionKey = tuple[bytes, int]
-"""Which text: the peer's identity and its session number."""
+"""The peer's identity and its session number."""
 
 
 @dataclass
 class Session:
-    """One text at the verifier."""
+    """The state of one generation at the verifier."""
 
-    side: VerifierContext
+    context: VerifierContext
     method: Method
     round: int = -1
     answers: list[tuple[Reply, Payload]] = field(default_factory=list)
-    """What has been answered to the current round, for resends."""
+    """The parts of the answer to the current round, for resends."""
 
 
 class VerifierServer:
-    """Serves any number of texts with one target model, at a pace if given one."""
+    """Verifies any number of generations with one target model, at its own speed or at `pace`."""
 
     def __init__(
         self, target: Model, randomiser: Randomiser = KeyedRandomness, pace: Pace | None = None
     ) -> None:
         self.target = target
         self.trace = Tracer("verifier")
-        self.resting: Collection[bytes] = ()
-        """Peers that have not taken their last answers yet; work on their texts waits."""
+        self.blocked_peers: Collection[bytes] = ()
+        """Peers whose queue is full; the work on their generations waits."""
         self._randomiser = randomiser
         self._pace = pace
         self._sessions: dict[SessionKey, Session] = {}
@@ -74,39 +74,39 @@ class VerifierServer:
 
     @property
     def busy(self) -> bool:
-        """Whether `step` has something to do."""
-        return any(peer not in self.resting for peer, _ in self._work)
+        """True if `step` has work to do."""
+        return any(peer not in self.blocked_peers for peer, _ in self._work)
 
     def handle(self, peer: bytes, frames: list[bytes]) -> Iterator[list[bytes]]:
-        """Take in one message; yield the frames to send to `peer` at once.
+        """Handle one message; yield the messages (as frames) to send to `peer` at once.
 
-        All that a message changes is changed before the first of them.
+        The state of the session is changed before the first of them is yielded.
         """
         session = NO_SESSION
         try:
             message, payload = from_frames(frames)
             session = message.session
-            yield from self._take_in((peer, session), message, payload)
+            yield from self._dispatch((peer, session), message, payload)
         except TestbedError as error:
             yield to_frames(Refused(VERSION, session, reason=str(error)))
-        except Exception as error:  # one peer's failure is not the others'
+        except Exception as error:  # one peer's failure must not reach the others
             yield self._failed((peer, session), error)
 
     def step(self) -> Iterator[tuple[bytes, list[bytes]]]:
-        """Do one piece of work for every text that has some; yield (peer, frames) to send."""
+        """Do one piece of work for every session that has some; yield (peer, frames) to send."""
         for key, work in list(self._work.items()):
-            if key[0] in self.resting:
+            if key[0] in self.blocked_peers:
                 continue
             try:
                 answer = next(work, None)
-            except Exception as error:  # one text's failure is not the others'
+            except Exception as error:  # one session's failure must not reach the others
                 answer = self._failed(key, error)
             if answer is not None:
                 yield key[0], answer
             elif self._work.get(key) is work:
                 del self._work[key]
 
-    def _take_in(self, key: SessionKey, message: Message, payload: bytes) -> Iterator[list[bytes]]:
+    def _dispatch(self, key: SessionKey, message: Message, payload: bytes) -> Iterator[list[bytes]]:
         match message:
             case Open():
                 self._forget(key[0])
@@ -116,29 +116,29 @@ class VerifierServer:
             case Close():
                 self._forget(key[0])
             case _:
-                raise ProtocolError("a verifier takes no such message")
+                raise ProtocolError("a verifier does not take this message")
 
     def _failed(self, key: SessionKey, error: Exception) -> list[bytes]:
-        """Drop a text whose cache may be half written, log why, and say so to its device."""
+        """Drop a session, whose cache may be half written; log the error, return the refusal."""
         self._sessions.pop(key, None)
         self._work.pop(key, None)
-        with contextlib.suppress(Exception):  # the log is full or gone, or memory is
+        with contextlib.suppress(Exception):  # the log's disk or the memory may be full
             traceback.print_exception(error)
         what = type(error).__name__
-        if isinstance(error, OSError) and error.strerror:  # the file is nothing to a stranger
+        if isinstance(error, OSError) and error.strerror:  # without the path: peers are strangers
             what += f": {error.strerror}"
         reason = f"internal error, {what}; the verifier's log has the traceback"
         return to_frames(Refused(VERSION, key[1], reason=reason))
 
     def _forget(self, peer: bytes) -> None:
-        # A device works on one text at a time, so a new one ends the one before.
+        # A device works on one generation at a time, so a new one ends the one before.
         for sessions in (self._sessions, self._work):
             for key in [key for key in sessions if key[0] == peer]:
                 del sessions[key]
 
     def _open(self, key: SessionKey, message: Open, payload: bytes) -> Iterator[list[bytes]]:
         self._sessions[key] = session = self._session(message, payload)
-        self._work[key] = self._prefill(session.side, message.length)
+        self._work[key] = self._prefill(session.context, message.length)
         self._received(message.stream, message, payload)
         yield self._sent(message.stream, Opened(VERSION, message.session, length=message.length))
 
@@ -162,7 +162,7 @@ class VerifierServer:
         kind = method_class(message.method)
         if not kind.uses_verifier:
             raise TestbedError(f"{kind.name} never asks the verifier")
-        side = VerifierContext(
+        context = VerifierContext(
             text=decode_tokens(payload, message.length, v),
             limit=message.limit,
             target=Passes(
@@ -174,7 +174,7 @@ class VerifierServer:
             stream=message.stream,
             end_tokens=frozenset(message.end_tokens),
         )
-        return Session(side, kind(parse_options(kind, message.options, message.method), v))
+        return Session(context, kind(parse_options(kind, message.options, message.method), v))
 
     def _round(self, key: SessionKey, message: Round, payload: bytes) -> Iterator[list[bytes]]:
         session = self._sessions.get(key)
@@ -183,44 +183,44 @@ class VerifierServer:
             return
         if message.round == session.round:
             for reply, answer in session.answers[message.received :]:
-                yield self._sent(session.side.stream, reply, answer)
-            return  # unfinished work goes on by itself
+                yield self._sent(session.context.stream, reply, answer)
+            return  # its unfinished work goes on in `step`
         if message.round < session.round:
             return  # overtaken by a later round
-        length = len(session.side.text)
+        length = len(session.context.text)
         if message.base != length:
             resync = Resync(VERSION, message.session, round=message.round, length=length)
-            yield self._sent(session.side.stream, resync)
+            yield self._sent(session.context.stream, resync)
             return
-        room = session.side.limit - length - len(message.catch_up) - 1
+        room = session.context.limit - length - len(message.catch_up) - 1
         if room < 0:
             raise TestbedError(
                 f"a text of {length} tokens and {len(message.catch_up)} of catch-up has no room "
-                f"for more below its limit, {session.side.limit}"
+                f"for more below its limit, {session.context.limit}"
             )
         if any(token >= self.target.vocabulary_size for token in message.catch_up):
             raise TestbedError(f"catch-up tokens {message.catch_up} are not all in the vocabulary")
         most = session.method.most_drafts(room)
         if message.drafts > most:
             raise TestbedError(f"{message.drafts} drafts where at most {most} can be used")
-        self._received(session.side.stream, message, payload)
-        # The prompt is read by itself even where the first round is here already: a pass over other
-        # tokens is rounded otherwise, and the text must not depend on who was quicker.
+        self._received(session.context.stream, message, payload)
+        # The prompt has a pass of its own even if the first round has arrived already: a pass over
+        # other tokens is rounded differently, and tokens must not depend on timing.
         prompt = self._work.get(key, ()) if session.round < 0 else ()
-        session.side.text += message.catch_up
-        session.round = session.side.round = message.round
+        session.context.text += message.catch_up
+        session.round = session.context.round = message.round
         session.answers = []
         self._work[key] = chain(prompt, self._answers(session, message, payload))
 
     def _answers(self, session: Session, message: Round, payload: bytes) -> Iterator[list[bytes]]:
-        """Run the method's verifier half and wrap each part of its answer."""
-        side = session.side
-        parts = session.method.verifier(side, message.drafts, payload)
+        """Run the method's verifier half; yield each part of its answer as a message."""
+        context = session.context
+        parts = session.method.verifier(context, message.drafts, payload)
         part, last = 0, False
         while not last:
             try:
                 start = clock.now()
-                with self.trace.span("verify", side.stream, round=message.round, part=part):
+                with self.trace.span("verify", context.stream, round=message.round, part=part):
                     answer = next(parts)
                 busy = clock.now() - start
             except (ValueError, TestbedError) as error:  # damaged upload, NaN, text too long
@@ -233,11 +233,11 @@ class VerifierServer:
                 round=message.round,
                 part=part,
                 last=last,
-                length=len(side.text),
+                length=len(context.text),
                 busy_us=round(busy * 1e6),
             )
             session.answers.append((reply, answer.payload))
-            yield self._sent(side.stream, reply, answer.payload)
+            yield self._sent(context.stream, reply, answer.payload)
             part += 1
 
     def _sent(self, stream: str, message: Message, payload: Payload = NOTHING) -> list[bytes]:
@@ -248,7 +248,7 @@ class VerifierServer:
             message=type(message).__name__,
             bytes=sum(map(len, frames)),
             payload_bits=payload.bits,
-            **place(message),
+            **round_and_part(message),
         )
         return frames
 
@@ -258,14 +258,17 @@ class VerifierServer:
             stream,
             message=type(message).__name__,
             payload_bytes=len(payload),
-            **place(message),
+            **round_and_part(message),
         )
 
-    def _prefill(self, side: VerifierContext, length: int) -> Iterator[list[bytes]]:
-        """Read the text's first `length` tokens, mostly while the device drafts."""
+    def _prefill(self, context: VerifierContext, length: int) -> Iterator[list[bytes]]:
+        """Run the target model over the first `length` tokens, mostly while the device drafts."""
         try:
-            with self.trace.span("prefill", side.stream), side.target.over(side.text[:length]):
+            with (
+                self.trace.span("prefill", context.stream),
+                context.target.over(context.text[:length]),
+            ):
                 pass
         except (ValueError, TestbedError):
-            return  # the round will fail in the same way, and say so
+            return  # the round will fail in the same way, and report it
         yield from ()

@@ -1,1 +1,1 @@
-"""Messages, and the channels that carry them."""
+"""Carriers of messages between device and verifier: ZeroMQ, or one process."""

@@ -1,6 +1,7 @@
-"""Addresses that people write for a verifier: tcp://host:port, an IPv6 address in brackets.
+"""Addresses of a verifier as users write them: tcp://host:port, an IPv6 address in brackets.
 
-ZeroMQ takes them all and says little of what is wrong: a name without an address is tried for ever.
+They are checked here because ZeroMQ accepts wrong ones: it tries a host name that cannot be
+resolved for ever.
 """
 
 from __future__ import annotations
@@ -22,13 +23,14 @@ class Endpoint(NamedTuple):
 
     text: str
     ipv6: bool
-    """True where ZeroMQ must be told so."""
+    """True if ZeroMQ's option for IPv6 must be set."""
 
 
 def to_connect(text: str, where: str) -> Endpoint:
-    """Where a device connects, the host looked up; one that is no TCP stays as it is.
+    """Return the endpoint that a device connects to, with the host resolved, IPv4 preferred.
 
-    Raises TestbedError, starting with `where`, for what is no address or has none.
+    An address that does not start with tcp: is kept as it is. Raises TestbedError, starting with
+    `where`, for text of another form, and for a host that cannot be resolved.
     """
     if not text.startswith("tcp:"):
         return Endpoint(text, False)
@@ -41,15 +43,16 @@ def to_connect(text: str, where: str) -> Endpoint:
 
 
 def to_listen(text: str, where: str) -> Endpoint:
-    """Where a verifier listens: an address in digits, * or an interface.
+    """Return the endpoint that a verifier listens on: a numeric address, * or an interface.
 
-    Raises TestbedError, starting with `where`, for anything else.
+    An address that does not start with tcp: is kept as it is. Raises TestbedError, starting with
+    `where`, for any other host.
     """
     if not text.startswith("tcp:"):
         return Endpoint(text, False)
     host, port = _parts(text, where)
     if _in_digits(host) and ":" in host:
-        _addresses(host, where)  # for its zone
+        _addresses(host, where)  # raises if its zone does not exist
         return _six(host, port)
     interfaces = [name for _, name in socket.if_nameindex()]
     if host != "*" and not _in_digits(host) and host not in interfaces:
@@ -61,9 +64,9 @@ def to_listen(text: str, where: str) -> Endpoint:
 
 
 def is_loopback(text: str) -> bool:
-    """Return True where nobody else can connect for certain: a loopback address in digits, a file.
+    """Return True if only this machine can connect: a numeric loopback address, or an ipc file.
 
-    A name may mean anything on this machine.
+    Host names return False, since a name may resolve to any address.
     """
     if text.startswith("ipc://"):
         return True
@@ -74,7 +77,7 @@ def is_loopback(text: str) -> bool:
 
 
 def _parts(text: str, where: str) -> tuple[str, str]:
-    """Host and port."""
+    """Split a TCP address into host and port; raise TestbedError if it has another form."""
     form = _FORM.fullmatch(text)
     if form is None or (form["six"] and not (_in_digits(form["six"]) and ":" in form["six"])):
         raise TestbedError(f"{where}: {_HOW}")
@@ -96,12 +99,12 @@ def _in_digits(host: str) -> bool:
 
 
 def _addresses(host: str, where: str) -> list[str]:
-    """The addresses of a host, in the order that the machine prefers."""
+    """Resolve a host; return its addresses in the order that the machine prefers."""
     if _in_digits(host) and "%" not in host:
         return [host]
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is no name of a host"
+        why = error.strerror if isinstance(error, OSError) else "it is not a host name"
         raise TestbedError(f"{where}: the host {host} cannot be resolved: {why}") from None
     return [host] if "%" in host else [str(address[0]) for *_, address in found]

@@ -1,37 +1,38 @@
-"""A device's line to its verifier over ZeroMQ: one DEALER socket with a fixed identity."""
+"""The device's channel to its verifier over ZeroMQ: a DEALER socket with a fixed identity."""
 
 from __future__ import annotations
 
 import math
 
 import zmq
+from typing_extensions import override
 from zmq.utils.monitor import recv_monitor_message
 
 from testbed import clock
 from testbed.errors import TestbedError
-from testbed.protocol.channel import LinkTimeout, Reconnected
+from testbed.protocol.channel import Channel, LinkTimeout, Reconnected
 from testbed.protocol.messages import MAX_MESSAGE
 from testbed.transport.endpoint import to_connect
 
 HEARTBEAT = 5.0
 """Seconds between the heartbeats of a device."""
 HANDSHAKE, RECONNECT = 30.0, 0.1
-"""Seconds that a greeting may take, and between two tries to connect: as ZeroMQ has them."""
+"""Seconds that a greeting may take, and between two tries to connect; ZeroMQ's defaults."""
 QUEUE = 1000
 """Messages that may wait in a socket to be sent."""
 
 
 def milliseconds(seconds: float) -> int:
-    """A time of testbed.clock as ZeroMQ is told of it, which knows real time only."""
+    """Convert seconds of testbed.clock to ZeroMQ's milliseconds of real time, rounded up."""
     return math.ceil(clock.real(seconds) * 1000)
 
 
 def harden(socket: zmq.Socket[bytes]) -> None:
-    """Settings of both ends, before bind or connect.
+    """Set the options of both ends; call it before bind or connect.
 
-    What has arrived may wait without limit. At a limit libzmq 4.3.5 stops reading a connection; if
-    that then ends, the next heartbeat, due at this end or already received as a PING, aborts the
-    process: "Assertion failed: !_io_error", zeromq/libzmq issues 3937 and 4767.
+    The receive queue has no limit. At a limit libzmq 4.3.5 stops reading a connection; if that
+    connection then ends, the next heartbeat, due at this end or already received as a PING, aborts
+    the process: "Assertion failed: !_io_error", zeromq/libzmq issues 3937 and 4767.
     """
     socket.linger = 0
     socket.sndhwm = QUEUE
@@ -41,17 +42,18 @@ def harden(socket: zmq.Socket[bytes]) -> None:
 
 
 def longest_silence(timeout: float) -> float:
-    """Seconds after which either end gives up a connection on which nothing comes back.
+    """Return the seconds without an answer after which either end gives a connection up.
 
-    A heartbeat queues behind a large message: a shorter limit would break slow links that work.
+    A heartbeat queues behind a large message, so a shorter limit would break slow links that work.
     """
     return max(timeout, HEARTBEAT)
 
 
 def send_heartbeats(socket: zmq.Socket[bytes], timeout: float) -> None:
-    """Settings of a device, before connect: it sends heartbeats, and connects anew without answer.
+    """Set the options of a device; call it before connect.
 
-    A message waits up to `timeout` seconds for room in the queue.
+    The device sends heartbeats, and reconnects if they are not answered. A message waits up to
+    `timeout` seconds for room in the queue.
     """
     socket.sndtimeo = milliseconds(timeout)
     socket.heartbeat_ivl = milliseconds(HEARTBEAT)
@@ -59,14 +61,16 @@ def send_heartbeats(socket: zmq.Socket[bytes], timeout: float) -> None:
     socket.reconnect_ivl = milliseconds(RECONNECT)
 
 
-class ZmqChannel:
-    """See Channel."""
+class ZmqChannel(Channel):
+    """A channel over a ZeroMQ connection that re-establishes itself."""
 
     def __init__(self, endpoint: str, identity: str, peer: str, timeout: float) -> None:
         """Connect to `endpoint` (tcp://host:port).
 
-        `timeout` is the longest silence in seconds. Raises LinkTimeout when nobody answers there,
-        TestbedError when there is no such place.
+        identity: the device's name at the verifier, which survives reconnections. peer: the
+        verifier's name in messages. timeout: the longest silence in seconds.
+
+        Raises LinkTimeout when no verifier answers there, TestbedError when the address is wrong.
         """
         self.peer = f"{peer} at {endpoint}"
         found = to_connect(endpoint, endpoint)
@@ -74,7 +78,7 @@ class ZmqChannel:
         self._context = zmq.Context()
         self._socket = self._context.socket(zmq.DEALER)
         self._socket.routing_id = identity.encode()
-        self._socket.immediate = True  # no queueing for a line that is down
+        self._socket.immediate = True  # no queueing for a connection that is down
         self._socket.ipv6 = found.ipv6
         harden(self._socket)
         send_heartbeats(self._socket, timeout)
@@ -94,8 +98,8 @@ class ZmqChannel:
             raise LinkTimeout(f"{self.peer} did not answer within {timeout:g} s")
         recv_monitor_message(self._monitor)
 
+    @override
     def send(self, frames: list[bytes]) -> None:
-        """See Channel."""
         try:
             self._socket.send_multipart(frames)
         except zmq.Again:
@@ -103,8 +107,8 @@ class ZmqChannel:
                 f"the line to {self.peer} did not come back within {self._timeout:g} s"
             ) from None
 
+    @override
     def receive(self, timeout: float) -> list[bytes] | None:
-        """See Channel."""
         deadline = clock.now() + timeout
         while True:
             left = max(0.0, deadline - clock.now())
@@ -116,7 +120,7 @@ class ZmqChannel:
             if recv_monitor_message(self._monitor)["event"] == zmq.EVENT_HANDSHAKE_SUCCEEDED:
                 raise Reconnected
 
+    @override
     def close(self) -> None:
-        """See Channel."""
         self._socket.disable_monitor()
         self._context.destroy(linger=0)

@@ -1,4 +1,4 @@
-"""A verifier on the network: one ROUTER socket in front of a VerifierServer."""
+"""The verifier on the network: a ROUTER socket in front of a VerifierServer."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ from testbed.transport.endpoint import to_listen
 from testbed.transport.zmq_client import HEARTBEAT, harden, longest_silence, milliseconds
 
 BURST = 100
-"""Messages sent to one peer before the others have their turn."""
+"""Messages sent to one peer before it is the others' turn."""
 RETRY = 0.01
-"""Seconds between two looks at whether a full queue has room again."""
+"""Seconds between two tries to send to a peer whose queue was full."""
 
 
 def detect_dead_peers(socket: zmq.Socket[bytes], timeout: float) -> None:
-    """Settings of a verifier, before bind: TCP drops devices that are gone or do not read.
+    """Set the options by which TCP drops devices that are gone or do not read.
 
-    The verifier sends no heartbeats: libzmq 4.3.5 also stops reading a connection whose identity a
-    newer one has taken over, and a heartbeat after its end would abort the process, see harden.
-    Keepalive probes go out only when the device's own heartbeats have stayed away.
+    Call it before bind. The verifier sends no heartbeats: libzmq 4.3.5 also stops reading a
+    connection whose identity a newer one has taken over, and a heartbeat after its end would abort
+    the process, as `harden` explains. Keepalive probes are sent only if the device's own heartbeats
+    stay away.
     """
     socket.heartbeat_ivl = 0
     socket.tcp_keepalive = 1
@@ -33,10 +34,11 @@ def detect_dead_peers(socket: zmq.Socket[bytes], timeout: float) -> None:
 
 
 class ZmqVerifier:
-    """Takes messages from any number of devices and lets the server work on them in turn.
+    """Receives messages from any number of devices, and lets the server work on them in turn.
 
-    No device waits for another to read its answers. What has no room in the queue of a device is
-    kept, and the work on its text rests, until there is room, it asks again, or it is gone.
+    No device waits for another to read its answers. If the queue of a device is full, its remaining
+    answers are kept and the work on its generation pauses, until the queue has room, the device
+    asks again, or the device is gone.
     """
 
     def __init__(self, server: VerifierServer, endpoint: str, timeout: float) -> None:
@@ -44,10 +46,10 @@ class ZmqVerifier:
         found = to_listen(endpoint, f"--listen {endpoint}")
         self._server = server
         self._waiting: dict[bytes, tuple[Iterator[list[bytes]], list[bytes] | None]] = {}
-        server.resting = self._waiting.keys()
+        server.blocked_peers = self._waiting.keys()
         self._context = zmq.Context()
         self._socket = self._context.socket(zmq.ROUTER)
-        self._socket.router_mandatory = True  # an answer nobody can take is noticed
+        self._socket.router_mandatory = True  # raise if an answer cannot be queued
         self._socket.router_handover = True  # a device that comes back keeps its identity
         self._socket.ipv6 = found.ipv6
         harden(self._socket)
@@ -81,11 +83,11 @@ class ZmqVerifier:
                 self._send(peer, iter([answer]))
 
     def close(self) -> None:
-        """Stop listening."""
+        """Close the socket; connections end."""
         self._context.destroy(linger=0)
 
     def _patience(self) -> int | None:
-        """Milliseconds to wait for a message; None for as long as it takes."""
+        """Return the milliseconds to wait for a message; None for no limit."""
         if self._server.busy:
             return 0
         return milliseconds(RETRY) if self._waiting else None
@@ -93,9 +95,9 @@ class ZmqVerifier:
     def _send(
         self, peer: bytes, answers: Iterator[list[bytes]], frames: list[bytes] | None = None
     ) -> None:
-        """Send `frames`, then `answers`, as far as there is room, in place of what waited so far.
+        """Send `frames`, then `answers`, until the queue is full; keep the rest for later.
 
-        What a device asked last is what it gets: its question says what it still lacks.
+        They replace answers kept earlier: a device's latest message says which parts it lacks.
         """
         self._waiting.pop(peer, None)
         for _ in range(BURST):
@@ -107,6 +109,6 @@ class ZmqVerifier:
             except zmq.Again:
                 break
             except zmq.ZMQError:
-                return  # a device that is gone asks again when it is back: answered from memory
+                return  # the device is gone; if it comes back it asks again, and gets a copy
             frames = None
         self._waiting[peer] = answers, frames

@@ -68,7 +68,7 @@ def ending_with_one_text(self, key, error):
 
 def without_limit(self, message, payload):
     session = open_session(self, message, payload)
-    session.side.limit = 1 << 20
+    session.context.limit = 1 << 20
     return session
 
 

@@ -1,4 +1,4 @@
-"""`testbed doctor`: what this machine can do, what a run would use, and what to install for more.
+"""`testbed doctor`: check this machine, name what to install, and show what a run would use.
 
-To add a check, write one function and give it a line in `examine.CHECKS`.
+To add a check, write one function and add a line for it to `examine.CHECKS`.
 """

@@ -1,4 +1,4 @@
-"""Checks of what the emulation needs: programs, namespaces, kernel, relay."""
+"""Checks of what emulation needs: programs, namespaces, kernel, relay, captures."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from testbed.pcap.capture_trial import why_no_captures
 
 OPTIONAL_PROGRAMS = {"tcpdump": "tcpdump"}
 
-_SLOW = 2e-3  # seconds: the relay adds 0.1 to 0.4 ms on a machine that is fit for it
+_SLOW = 2e-3  # seconds; the relay adds 0.1 to 0.4 ms on a machine that is fast enough
 
 
 def check_program(name: str) -> Finding:
-    """Where a program is."""
+    """Find a program; it is missing if every run needs it, else a warning."""
     path = sandbox.find_program(name)
     if path is not None:
         return Finding(name, "ok", path)
@@ -32,7 +32,7 @@ def check_program(name: str) -> Finding:
 
 
 def check_namespaces(name: str) -> Finding:
-    """Whether sandboxes can be built, and with whose rights."""
+    """Check that sandboxes can be built, and whether as root or in a user namespace."""
     try:
         sandbox.check_namespaces()
     except TestbedError as error:
@@ -43,7 +43,7 @@ def check_namespaces(name: str) -> Finding:
 
 
 def check_netem(name: str) -> Finding:
-    """Whether the kernel has netem."""
+    """Check that the kernel has netem."""
     probe = probe_netem()
     if probe.available:
         return Finding(name, "ok", "sch_netem works")
@@ -57,7 +57,7 @@ def check_netem(name: str) -> Finding:
 
 
 def check_htb(name: str) -> Finding:
-    """Whether the kernel has HTB, which only stock Mininet's own links use."""
+    """Check that the kernel has HTB, which only stock Mininet's own links use."""
     probe = probe_qdisc("htb", "default", "1")
     if probe.available:
         return Finding(name, "ok", "sch_htb works (for stock Mininet only)")
@@ -70,11 +70,11 @@ def check_htb(name: str) -> Finding:
 
 
 def check_relay(name: str) -> Finding:
-    """Whether the user-space relay carries frames between two veth pairs, and how fast."""
+    """Check that the user-space relay carries frames between two veth pairs, and its delay."""
     try:
         delay = relay_report().delay
     except TestbedError as error:
-        # With kernel netem a run can do without.
+        # With kernel netem a run does not need the relay.
         state: State = "warning" if probe_netem().available else "missing"
         advice = "" if os.geteuid() == 0 else "run as root"
         return Finding(name, state, f"does not work here ({error})", advice)
@@ -85,7 +85,7 @@ def check_relay(name: str) -> Finding:
 
 
 def check_real_time(name: str) -> Finding:
-    """Whether the relay gets real-time priority inside a sandbox."""
+    """Check that the relay gets real-time priority inside a sandbox."""
     if relay_report().realtime:
         return Finding(name, "ok", "SCHED_FIFO is granted to the relay")
     return Finding(
@@ -97,7 +97,7 @@ def check_real_time(name: str) -> Finding:
 
 
 def check_guest(name: str) -> Finding:
-    """Boot a guest kernel that is a link, for kernels without netem."""
+    """Boot a guest kernel as a link, which serves kernels without netem."""
     if missing := guest_missing():
         return Finding(
             name,
@@ -113,7 +113,7 @@ def check_guest(name: str) -> Finding:
 
 
 def check_captures(name: str) -> Finding:
-    """Try to record frames."""
+    """Try to capture frames."""
     if why := why_no_captures():
         finding, _, advice = why.rpartition("; ")
         return Finding(
@@ -123,7 +123,7 @@ def check_captures(name: str) -> Finding:
 
 
 def why_no_guest() -> str:
-    """Return what check_guest found against a guest, as testbed.emulation.guest_trial says it."""
+    """Return the reason why check_guest failed, in the words of guest_trial; "" if it passed."""
     if missing := guest_missing():
         return f"a guest kernel needs {missing}"
     try:
@@ -135,13 +135,13 @@ def why_no_guest() -> str:
 
 @functools.cache
 def relay_report() -> Report:
-    """Try the relay. Raises TestbedError with the reason when it fails."""
+    """Try the relay, once per run of the doctor; raise TestbedError with the reason if it fails."""
     return try_wire("relay")
 
 
 @functools.cache
 def guest_boot() -> float:
-    """Try a guest; return the seconds it took. Raises TestbedError with the reason if it fails."""
+    """Try a guest kernel; return the seconds it took, or raise TestbedError with the reason."""
     began = time.monotonic()
     try_guest()
     return time.monotonic() - began

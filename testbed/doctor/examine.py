@@ -1,4 +1,4 @@
-"""All the checks in turn, what a run would use, and the table."""
+"""Run all checks, find what a run would use, and show both as a table."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _COLOURS = {"ok": "green", "warning": "yellow", "missing": "red"}
 
 
 def examine() -> list[Finding]:
-    """Run every check; the last record says what a run would use."""
+    """Run every check; the last finding is what a run would use."""
     for trial in (emulation.relay_report, emulation.guest_boot, why_no_captures):
         trial.cache_clear()
     records: dict[str, Finding] = {}
@@ -63,7 +63,7 @@ def examine() -> list[Finding]:
 
 
 def run_check(name: str, check: Check) -> Finding:
-    """The record of a check, or one that says how the check itself failed."""
+    """Run a check; if the check itself fails, return a finding that says how."""
     try:
         return check(name)
     except TestbedError as error:
@@ -78,7 +78,7 @@ def run_check(name: str, check: Check) -> Finding:
 
 
 def what_a_run_uses(name: str, records: Iterable[Finding]) -> Finding:
-    """The backend that `auto` selects, and the threads of a node; or what keeps runs from working.
+    """Find the backend that `auto` selects and the threads of a node, or name what runs lack.
 
     Raises TestbedError when the backend cannot be chosen.
     """
@@ -96,12 +96,12 @@ def what_a_run_uses(name: str, records: Iterable[Finding]) -> Finding:
 
 
 def runs_are_possible(records: Iterable[Finding]) -> bool:
-    """Whether nothing that every run needs is missing."""
+    """Return True if nothing that every run needs is missing."""
     return all(record.state != "missing" for record in records)
 
 
 def table(records: Iterable[Finding]) -> Table:
-    """The records for people; fits 80 columns."""
+    """Return the findings as a table for a terminal of 80 columns."""
     shown = Table("check", "state", "finding", box=None, pad_edge=False)
     shown.columns[0].no_wrap = shown.columns[1].no_wrap = True
     for record in records:

@@ -33,14 +33,14 @@ for name in sys.argv[1:]:
         print(f"failed: {name} ({error})", flush=True)
 """
 _SLEEPS, _SLEEP = 200, 1e-3  # how many, and seconds each
-_LATE = 1e-3  # seconds: timers that overshoot by more blur the delays of a link
-_COARSE = 1e-6  # seconds: a clock with coarser steps blurs them, too
-_MEMORY = 2.0  # GB: two nodes with the default models
-_DISK = 1.0  # GB: fetching the default model takes three quarters of it for a while
+_LATE = 1e-3  # seconds; a larger overshoot of timers blurs the delays of a link
+_COARSE = 1e-6  # seconds; so do coarser steps of the clock
+_MEMORY = 2.0  # GB for two nodes with the default models
+_DISK = 1.0  # GB; while the default model is fetched, it takes 0.75 GB
 
 
 def check_processor(name: str) -> Finding:
-    """The processor, and whether every package that was compiled for it can be imported."""
+    """Name the processor, and check that every package compiled for it can be imported."""
     done = subprocess.run(
         [sys.executable, "-c", _IMPORT, *_COMPILED], capture_output=True, text=True, check=False
     )
@@ -59,7 +59,7 @@ def check_processor(name: str) -> Finding:
 
 
 def check_cores(name: str) -> Finding:
-    """Count the cores, and those that we may use, always or for a part of the time."""
+    """Count the cores that this process may use, and read its quota of their time."""
     usable = sorted(os.sched_getaffinity(0))
     finding = f"{len(usable)} of {os.cpu_count()} may be used: {ranges(usable)}"
     if limited := quota_warning():
@@ -73,7 +73,7 @@ def check_cores(name: str) -> Finding:
 
 
 def check_clock(name: str) -> Finding:
-    """The resolution of CLOCK_MONOTONIC, and how late timers fire."""
+    """Measure the resolution of CLOCK_MONOTONIC, and how late timers fire."""
     resolution = time.clock_getres(time.CLOCK_MONOTONIC)
     overshoot = timer_overshoot()
     finding = (
@@ -88,7 +88,7 @@ def check_clock(name: str) -> Finding:
 
 
 def check_memory(name: str) -> Finding:
-    """How much memory is free for the nodes."""
+    """Check that enough memory is free for two nodes with the default models."""
     for line in MEMINFO.read_text().splitlines():
         key, _, value = line.partition(":")
         if key == "MemAvailable":
@@ -105,7 +105,7 @@ def check_memory(name: str) -> Finding:
 
 
 def check_models(name: str) -> Finding:
-    """Whether the default models are fetched."""
+    """Check that the default models are fetched."""
     ready = {model.name: model.ready for model in describe()}
     if ready[DEFAULT_MODEL] and ready[DEFAULT_DRAFT]:
         return Finding(name, "ok", f"{DEFAULT_MODEL} and its draft are fetched")
@@ -118,7 +118,7 @@ def check_models(name: str) -> Finding:
 
 
 def check_disk(name: str) -> Finding:
-    """How much space the model cache has, and whether it can be written."""
+    """Check the free space of the model cache, and that it can be written."""
     cache = cache_dir()
     there = existing(cache)
     free = shutil.disk_usage(there).free / 1e9
@@ -139,7 +139,7 @@ def check_disk(name: str) -> Finding:
 
 
 def timer_overshoot() -> dict[str, float]:
-    """By how many seconds short sleeps last too long: p50, p99 and max."""
+    """Measure by how many seconds short sleeps last too long; return p50, p99 and max."""
     overshoot = LatenessHistogram()
     for _ in range(_SLEEPS):
         began = time.monotonic()
@@ -149,7 +149,7 @@ def timer_overshoot() -> dict[str, float]:
 
 
 def ranges(numbers: list[int]) -> str:
-    """Ascending numbers, written short: 0-3,6."""
+    """Write ascending numbers as ranges, such as 0-3,6."""
     runs: list[list[int]] = []
     for number in numbers:
         if runs and number == runs[-1][-1] + 1:

@@ -1,4 +1,4 @@
-"""What one check of the doctor found."""
+"""The finding of one check of the doctor."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Finding(msgspec.Struct, frozen=True):
 
     name: str
     state: State
-    """ok; warning: runs work, but with less; missing: no run is possible without it."""
+    """ok; warning: runs work, with restrictions; missing: no run is possible without it."""
     finding: str
     advice: str = ""
-    """What would make it ok; empty where nothing need be done."""
+    """The remedy; empty if none is needed or known."""

@@ -1,1 +1,1 @@
-"""The processes that run inside hosts; each runs alone too: python -m nodes.device --help."""
+"""The processes inside hosts. Each can also be run by hand: python -m nodes.device --help."""

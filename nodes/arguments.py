@@ -1,4 +1,4 @@
-"""Command-line arguments that all nodes share."""
+"""Command-line arguments that all nodes share, and their start-up."""
 
 from __future__ import annotations
 
@@ -26,38 +26,38 @@ from testbed.protocol.channel import LONGEST_TIMEOUT
 from testbed.protocol.control import NodeEnd
 
 WARM_PROMPT, WARM_BLOCK = 32, 5
-"""Tokens read at once while warming up: like a prompt, and like a block of drafts."""
+"""Tokens per pass of the warm-up: as many as in a prompt, and as in a block of drafts."""
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:
-    """A parser with what every node takes."""
+    """Return a parser with the arguments of every node."""
     result = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     result.add_argument(
         "--model",
         required=True,
-        help="name, folder, .gguf file or Hugging Face id (see `testbed models`), or a JSON "
+        help="load this model: name, folder, .gguf file, Hugging Face id (`testbed models`), JSON "
         'description such as {"type":"synthetic","vocabulary_size":1000,"acceptance":0.8}',
     )
     result.add_argument(
         "--pace",
         type=pace,
         metavar="JSON",
-        help='make every forward pass take so many seconds: {"per_pass":0.02,"per_token":0.001}',
+        help='pace every forward pass to so many seconds: {"per_pass":0.02,"per_token":0.001}',
     )
     result.add_argument(
         "--time-dilation",
         type=dilation,
         default=1.0,
         metavar="F",
-        help="times are those of a clock that is so many times as slow (default 1)",
+        help="measure time by a clock that is slower by this factor (default 1)",
     )
     result.add_argument(
         "--timeout",
         type=seconds,
         default=60.0,
-        help="longest wait for an answer in seconds (default 60)",
+        help="wait so many seconds for an answer at most (default 60)",
     )
     result.add_argument(
         "--control", action="store_true", help="take commands from the runner on stdin"
@@ -66,7 +66,7 @@ def parser(description: str | None) -> argparse.ArgumentParser:
 
 
 def seconds(text: str) -> float:
-    """A time that sockets can count."""
+    """Parse a time in seconds that sockets can count in milliseconds."""
     value = float(text)
     if not 0 < value <= LONGEST_TIMEOUT:
         raise argparse.ArgumentTypeError(
@@ -76,7 +76,7 @@ def seconds(text: str) -> float:
 
 
 def dilation(text: str) -> float:
-    """How slow this process's clock is, from now on."""
+    """Parse the time dilation, and set this process's clock to it."""
     value = float(text)
     if not 1 <= value <= LARGEST_DILATION:
         raise argparse.ArgumentTypeError(f"{text} is not 1 to {LARGEST_DILATION}")
@@ -85,7 +85,7 @@ def dilation(text: str) -> float:
 
 
 def pace(text: str) -> Pace:
-    """What a forward pass takes; a process that is paced sleeps exactly."""
+    """Parse the pace of forward passes, and set exact timers, which a paced process needs."""
     try:
         result = msgspec.json.decode(text, type=Pace)
     except msgspec.MsgspecError as error:
@@ -95,7 +95,7 @@ def pace(text: str) -> Pace:
 
 
 def positive(text: str) -> int:
-    """A whole number from 1 up."""
+    """Parse a whole number from 1 up."""
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
@@ -103,7 +103,7 @@ def positive(text: str) -> int:
 
 
 def int64(text: str) -> int:
-    """A whole number of 64 bits."""
+    """Parse a whole number of 64 bits."""
     value = int(text)
     if not -(2**63) <= value < 2**63:
         raise argparse.ArgumentTypeError(f"{text} has more than 64 bits")
@@ -111,14 +111,14 @@ def int64(text: str) -> int:
 
 
 def model_spec(reference: str) -> ModelSpec:
-    """What --model names."""
+    """Return the model that --model names; raise TestbedError if it cannot be loaded here."""
     if reference.startswith("{"):
         try:
             spec: ModelSpec = msgspec.json.decode(reference, type=ModelSpec)
         except msgspec.MsgspecError as error:
             raise TestbedError(f"--model: {error}") from None
         return spec
-    # Not needed under the runner, which has looked at all of this.
+    # The runner passes JSON, and has checked operators and memory itself.
     from testbed.models.cpu.operators import with_operators  # noqa: PLC0415
     from testbed.models.memory import Load, require_memory  # noqa: PLC0415
     from testbed.models.store.catalog import resolve  # noqa: PLC0415
@@ -129,9 +129,9 @@ def model_spec(reference: str) -> ModelSpec:
 
 
 def load_warm(reference: str, role: Role) -> Model:
-    """The model that --model names, its first calls already made, and all methods imported.
+    """Load the model that --model names, warm it up, and import all methods.
 
-    The first text is to take no longer than the others.
+    So the first generation takes no longer than the others.
     """
     methods()
     model = load_model(model_spec(reference), role)
@@ -141,9 +141,9 @@ def load_warm(reference: str, role: Role) -> Model:
 
 
 def run(main: Callable[[], None]) -> None:
-    """Call `main`; an error the user can act on is one line, Ctrl-C none.
+    """Call `main` and exit. An error that the user can act on is printed in one line.
 
-    Whatever ends it is reported to the runner, if one has started it.
+    Every error is also reported to the runner, if a runner has started the process.
     """
     protect_streams()
     keep_freed_memory()

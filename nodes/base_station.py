@@ -1,4 +1,4 @@
-"""The verifier at the base station: holds the target model, answers devices.
+"""The verifier at the base station: loads the target model and answers devices.
 
 By hand:
 

@@ -1,4 +1,4 @@
-"""The verifier at the cloud: holds the target model, answers devices.
+"""The verifier at the cloud: loads the target model and answers devices.
 
 By hand:
 

@@ -1,6 +1,7 @@
-"""The device: drafts tokens, asks the verifier, prints the text.
+"""The device: drafts tokens, has them verified, and prints the generation.
 
-It knows its own model only: by hand the prompt is read, and the text ends, as that model has it.
+When it is run by hand, the draft model's tokenizer encodes the prompt, and the draft model's end
+tokens end the generation.
 
 By hand, with a verifier running elsewhere (python -m nodes.base_station --help):
 
@@ -35,25 +36,39 @@ from testbed.transport.zmq_client import ZmqChannel
 
 
 def main() -> None:
-    """Run one device."""
+    """Run a device, as its command line says."""
     arguments = parser(__doc__)
-    arguments.add_argument("--connect", help="the verifier, tcp://host:port")
+    arguments.add_argument("--connect", help="connect to this verifier, tcp://host:port")
     arguments.add_argument(
-        "--name", default="device", help="the text depends on it, as on the seed"
+        "--name", default="device", help="name the device; random draws depend on it and the seed"
     )
-    arguments.add_argument("--peer", default="verifier", help="what to call it in messages")
-    arguments.add_argument("--method", default="dssd", help="see `testbed methods`")
-    arguments.add_argument("--option", action="append", default=[], metavar="KEY=VALUE")
-    arguments.add_argument("--prompt", help="text to continue")
-    arguments.add_argument("--max-new-tokens", type=positive, default=64)
-    arguments.add_argument("--temperature", type=float, default=0.7)
-    arguments.add_argument("--top-k", type=int, default=0)
-    arguments.add_argument("--top-p", type=float, default=1.0)
-    arguments.add_argument("--seed", type=int64, default=0)
+    arguments.add_argument("--peer", default="verifier", help="name the verifier in messages")
+    arguments.add_argument(
+        "--method", default="dssd", help="use this method; `testbed methods` lists them"
+    )
+    arguments.add_argument(
+        "--option", action="append", default=[], metavar="KEY=VALUE", help="set a method's option"
+    )
+    arguments.add_argument("--prompt", help="continue this text")
+    arguments.add_argument(
+        "--max-new-tokens", type=positive, default=64, help="generate so many at most (default 64)"
+    )
+    arguments.add_argument(
+        "--temperature", type=float, default=0.7, help="sample at this temperature (default 0.7)"
+    )
+    arguments.add_argument(
+        "--top-k", type=int, default=0, help="sample from the k likeliest; 0 for all (default)"
+    )
+    arguments.add_argument(
+        "--top-p", type=float, default=1.0, help="sample from this share of probability (default 1)"
+    )
+    arguments.add_argument(
+        "--seed", type=int64, default=0, help="set the seed of all random draws (default 0)"
+    )
     args = arguments.parse_args()
 
     def connect() -> Channel:
-        # A name of its own at the verifier, even where several devices are called alike.
+        # The identity at the verifier is unique, even if several devices have the same name.
         identity = f"{args.name}-{secrets.token_hex(4)}"
         return ZmqChannel(args.connect, identity, args.peer, args.timeout)
 
@@ -97,12 +112,12 @@ def by_hand(
     timeout: float,
     pace: Pace | None,
 ) -> None:
-    """Decode one text and print it as it comes."""
+    """Generate one continuation and print it as tokens are committed, then its counts."""
     write(prompt)
     printed, tokens = "", []
 
     def show(new: list[int]) -> None:
-        # All together: a character may be spread over several tokens.
+        # All tokens are decoded together, as a character may be spread over several.
         nonlocal printed
         tokens.extend(new)
         text = draft.decode(tokens).rstrip("\N{REPLACEMENT CHARACTER}")
@@ -121,7 +136,7 @@ def by_hand(
             pace=pace,
         )
     finally:
-        say("")  # an error, too, begins a line of its own
+        say("")  # an error message, too, starts on a new line
     counts, traffic = decoded.counts, decoded.traffic
     say(
         "",
@@ -133,7 +148,7 @@ def by_hand(
 
 
 class Follower:
-    """Does what the runner says until it goes."""
+    """Carries out the runner's commands until the runner closes stdin."""
 
     def __init__(
         self,
@@ -153,7 +168,7 @@ class Follower:
         self._trace = Tracer(name)
 
     def run(self) -> None:
-        """Take commands; a failure is reported and the next command awaited."""
+        """Carry out commands; report a failure and wait for the next command."""
         self._line.send(Ready())
         while (command := self._line.receive()) is not None:
             try:
@@ -210,7 +225,7 @@ class Follower:
 
 
 def option(text: str) -> tuple[str, Any]:
-    """KEY=VALUE, the value read as YAML would."""
+    """Split KEY=VALUE, and read the value as YAML; raise TestbedError without `=`."""
     key, equals, value = text.partition("=")
     if not equals:
         raise TestbedError(f"--option {text}: write it as KEY=VALUE")

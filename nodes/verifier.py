@@ -1,4 +1,4 @@
-"""The verifier process, wherever it stands: base station or cloud."""
+"""The verifier process, the same at the base station and at the cloud."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from testbed.transport.zmq_server import ZmqVerifier
 
 
 def main(name: str, description: str | None) -> None:
-    """Run one verifier called `name`."""
+    """Run a verifier called `name`, as its command line says."""
     arguments = parser(description)
     default = f"tcp://127.0.0.1:{PORT}"
     arguments.add_argument(
-        "--listen", default=default, help=f"where devices connect (default {default})"
+        "--listen", default=default, help=f"listen for devices here (default {default})"
     )
     arguments.add_argument(
         "--insecure",
@@ -48,7 +48,7 @@ def main(name: str, description: str | None) -> None:
 
 
 def follow_runner(name: str, server: VerifierServer, verifier: ZmqVerifier) -> None:
-    """Serve, and start a new trace whenever the runner starts a run, until it goes."""
+    """Serve until the runner closes stdin; start a new trace whenever it starts a run."""
     line = NodeEnd()
     line.send(Ready())
 

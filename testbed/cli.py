@@ -1,6 +1,6 @@
 """The command line: `testbed …`.
 
-Imports what takes long only in `main`, where Ctrl-C ends it without a traceback.
+Slow imports are made in `main`, where Ctrl-C ends them without a traceback.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def main() -> None:
-    """Entry point of the console script; exits with the code of the command."""
+    """Run the command of the command line; exit with its code. The console script's entry point."""
     protect_streams()
     try:
         args = _parser().parse_args()

@@ -1,13 +1,13 @@
-"""Some devices in one radio cell: they share one uplink and one downlink to the base station.
+"""Devices in one radio cell, which share one uplink and one downlink to the base station.
 
     sudo mn --custom topologies/cell.py --topo cell,4 --controller none
 
-needs no switch and no Open vSwitch. `air` is no machine but the place where the devices' packets
-meet: each device reaches it over a plain link of its own, which `testbed` does not shape, and from
-there all of them cross the one link `radio`, whose rate they divide among themselves. `discipline`
-says by what queue, unless a scenario asks for another.
+needs no switch and no Open vSwitch. `air` does not stand for a machine: it is where the devices'
+packets meet. Each device reaches it over a plain link of its own, which `testbed` does not shape.
+From there all packets cross the link `radio`, whose rate the devices share. `discipline` is the
+queue of that link in scenarios that do not set one.
 
-`key` names a link, and interfaces are named, for the reasons given in edge.py; stock Mininet
+`key` names a link, and interfaces are named, for the reasons given in edge.py. Stock Mininet
 ignores `shaped` and `discipline`, too. The files share no code because `mn --custom` reads one file
 alone.
 """

@@ -2,9 +2,9 @@
 
     sudo mn --custom topologies/handover.py --topo handover --controller none
 
-needs no switch and no Open vSwitch. The device is known by its address on `radio`, 10.0.0.1, and
-its peer, the anchor, by 10.0.0.254, over whichever radio link they reach each other. `paths` has
-the routes; in stock Mininet one hands over by hand, with `ip route replace` before each:
+needs no switch and no Open vSwitch. On either radio link the device has the address 10.0.0.1, that
+of `radio`, and its peer, the anchor, 10.0.0.254. `paths` has the routes. In stock Mininet make a
+handover by hand, with `ip route replace` before each route:
 
     mininet> device ip route replace 10.0.0.254 via 10.1.0.254 dev device-radio-2 src 10.0.0.1
 
@@ -30,17 +30,17 @@ class Router(Node):  # type: ignore[misc]  # Mininet has no types
 
 
 class Mobile(Node):  # type: ignore[misc]
-    """A host with several links, each of which may bring it what is for the address of another."""
+    """A host with several links, which accepts packets for the address of one link on any other."""
 
     def config(self, **params: object) -> dict[str, object]:
-        """Configure the host as usual, then let packets come by any link."""
+        """Configure the host as usual, then accept packets from any link."""
         result: dict[str, object] = super().config(**params)
         accept_from_anywhere(self)
         return result
 
 
 def accept_from_anywhere(node: Node) -> None:
-    """Switch off the reverse-path filter: in a handover the way there is not the way back."""
+    """Switch off the reverse-path filter: in a handover packets come back by another path."""
     for name in ("all", *node.intfNames()):
         node.cmd(f"sysctl -w net/ipv4/conf/{name}/rp_filter=0")
 
@@ -48,8 +48,8 @@ def accept_from_anywhere(node: Node) -> None:
 class Handover(Topo):  # type: ignore[misc]
     """Device between two base stations: links `radio` and `radio_2`, and `between` those two."""
 
-    # By the radio link in use, the route that each host needs then; the first path is the one at
-    # first. What is still on its way to base_station_2 after a return is delivered over radio_2.
+    # For each radio link, the routes of hosts while the device uses it. The device starts on the
+    # first one. Packets under way to base_station_2 when it returns are delivered over radio_2.
     paths: ClassVar[dict[str, dict[str, str]]] = {
         "radio": {
             "base_station": "10.0.0.1 dev bs-radio src 10.0.0.254",

@@ -1,4 +1,5 @@
 """The commands of `testbed`; each file adds one or more.
 
-Their functions import what they need when called: `testbed methods` should not load a network.
+Their functions import what they need when they are called, so that `testbed methods` does not load
+Mininet.
 """

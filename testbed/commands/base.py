@@ -1,4 +1,4 @@
-"""What commands share."""
+"""Parts shared by commands."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import TypeAlias
 from rich.table import Table
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
-"""Where a command's parser is added, with its function of the arguments as `command`."""
+"""The collection to which a command adds its parser; the default `command` is its function."""
 
 
 def list_table(*columns: str) -> Table:
-    """A table without lines."""
+    """Return an empty table without rules, with its first column unwrapped."""
     table = Table(*columns, box=None, pad_edge=False)
     table.columns[0].no_wrap = True
     return table

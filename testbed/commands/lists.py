@@ -1,4 +1,4 @@
-"""The commands that list what scenarios can name."""
+"""The commands that list the methods, topologies, profiles and models for scenarios."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from testbed.output.terminal import say, write
 
 
 def add(commands: Commands) -> None:
-    """Add their parsers."""
+    """Add the parsers of these commands."""
     for name, command, text in (
         ("methods", _methods, "list the methods"),
         ("topologies", _topologies, "list the topologies"),
@@ -22,14 +22,18 @@ def add(commands: Commands) -> None:
         commands.add_parser(name, help=text).set_defaults(command=command)
 
     profiles = commands.add_parser(
-        "profiles", help="list the profiles of links and of hardware, or show one"
+        "profiles", help="list the profiles of links and hardware, or show one"
     )
     profiles.set_defaults(command=_profiles)
-    profiles.add_argument("name", nargs="?", help="show this one, with the source of each figure")
+    profiles.add_argument(
+        "name", nargs="?", help="show this profile, with the source of each value"
+    )
 
     models = commands.add_parser("models", help="list the models, or fetch the default ones")
     models.set_defaults(command=_models)
-    models.add_argument("action", nargs="?", choices=("fetch",), help="download and convert")
+    models.add_argument(
+        "action", nargs="?", choices=("fetch",), help="download and convert the default models"
+    )
 
 
 def _methods(args: argparse.Namespace) -> int:
@@ -90,7 +94,7 @@ def _profiles(args: argparse.Namespace) -> int:
 
 
 def _show_profile(name: str) -> int:
-    """A profile of either kind, with the source of each figure."""
+    """Print a profile of a link or of hardware, with the source of each value."""
     from testbed.links.profiles import PROFILES
     from testbed.models.compute.profiles import COMPUTE_PROFILES, find_compute_profile, is_file
 
@@ -122,7 +126,7 @@ def _models(args: argparse.Namespace) -> int:
         from testbed.models.store.fetch import fetch_default
 
         fetch_default()
-        resolve(DEFAULT_DRAFT)  # builds it
+        resolve(DEFAULT_DRAFT)  # builds the draft from the model
         return VALID
     from testbed.models.store.catalog import describe
 

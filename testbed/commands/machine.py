@@ -1,4 +1,4 @@
-"""The commands about this machine and its links."""
+"""The commands that check this machine and its links, or run a guest kernel."""
 
 from __future__ import annotations
 
@@ -12,32 +12,48 @@ from testbed.output.terminal import say
 
 
 def add(commands: Commands) -> None:
-    """Add their parsers."""
-    doctor = commands.add_parser("doctor", help="say what this machine can do, and what it lacks")
+    """Add the parsers of these commands."""
+    doctor = commands.add_parser("doctor", help="check what this machine can do and what it lacks")
     doctor.set_defaults(command=_doctor)
-    doctor.add_argument("--json", action="store_true", help="print the same as JSON")
+    doctor.add_argument("--json", action="store_true", help="print the findings as JSON")
 
     calibrate = commands.add_parser(
         "calibrate",
-        help="measure whether links do what they are asked to",
+        help="measure links with real packets and compare with their spec",
     )
     calibrate.set_defaults(command=_calibrate)
     which = calibrate.add_mutually_exclusive_group()
     which.add_argument(
-        "scenario", type=Path, nargs="?", metavar="SCENARIO.yaml", help="measure its links"
+        "scenario",
+        type=Path,
+        nargs="?",
+        metavar="SCENARIO.yaml",
+        help="measure this scenario's links",
     )
-    which.add_argument("--profile", metavar="NAME", help="measure this one, see `testbed profiles`")
-    calibrate.add_argument("--backend", choices=("auto", "netem", "relay"), default="auto")
-    calibrate.add_argument("--out", type=Path, default=Path("results"), help="default: results")
+    which.add_argument(
+        "--profile", metavar="NAME", help="measure this link profile; `testbed profiles` lists them"
+    )
+    calibrate.add_argument(
+        "--backend",
+        choices=("auto", "netem", "relay"),
+        default="auto",
+        help="shape the links with this backend; default: auto",
+    )
+    calibrate.add_argument(
+        "--out",
+        type=Path,
+        default=Path("results"),
+        help="create the results in this folder; default: results",
+    )
 
     guest = commands.add_parser(
-        "guest", help="run a command under a kernel with netem, over the files of this one"
+        "guest", help="run a command under a guest kernel with netem, on this machine's files"
     )
     guest.set_defaults(command=_guest)
     guest.add_argument(
-        "--timeout", type=float, metavar="SECONDS", help="end it then, with code 124"
+        "--timeout", type=float, metavar="SECONDS", help="end the command then, with exit code 124"
     )
-    guest.add_argument("argv", nargs="+", metavar="-- COMMAND")
+    guest.add_argument("argv", nargs="+", metavar="-- COMMAND", help="run this command")
 
 
 def _doctor(args: argparse.Namespace) -> int:

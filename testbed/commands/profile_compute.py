@@ -1,4 +1,4 @@
-"""`testbed profile-compute`."""
+"""`testbed profile-compute`: record the pace of a model on this machine."""
 
 from __future__ import annotations
 
@@ -15,23 +15,34 @@ from testbed.output.terminal import say
 
 
 def add(commands: Commands) -> None:
-    """Add its parser."""
+    """Add the parser of this command."""
     record = commands.add_parser(
         "profile-compute",
-        help="record what a model takes on this machine, to pace others by",
+        help="record the time of a model's passes here, as a profile to pace models by",
     )
     record.set_defaults(command=_profile_compute)
-    record.add_argument("--model", required=True, help="see `testbed models`")
+    record.add_argument(
+        "--model", required=True, help="record this model; `testbed models` lists them"
+    )
     record.add_argument(
         "--role",
         choices=("draft", "target"),
         default="target",
-        help="a draft predicts one token a pass, a target all that it verifies (default)",
+        help="record passes of this role: a draft predicts one token per pass, a target all that "
+        "it verifies; default: target",
     )
-    record.add_argument("--dtype", choices=get_args(Dtype), help="default: the model's own")
-    record.add_argument("--device", choices=get_args(Device), default="cpu", help="default: cpu")
-    record.add_argument("--threads", type=int, help="default: what the library takes")
-    record.add_argument("--out", type=Path, metavar="FILE.yaml", help="write the profile there")
+    record.add_argument(
+        "--dtype", choices=get_args(Dtype), help="compute in this type; default: the model's own"
+    )
+    record.add_argument(
+        "--device", choices=get_args(Device), default="cpu", help="compute here; default: cpu"
+    )
+    record.add_argument(
+        "--threads", type=int, help="use so many threads; default: as many as the library takes"
+    )
+    record.add_argument(
+        "--out", type=Path, metavar="FILE.yaml", help="write the profile to this file"
+    )
 
 
 def _profile_compute(args: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""The commands that read results."""
+"""The commands that read a results directory."""
 
 from __future__ import annotations
 
@@ -12,39 +12,44 @@ from testbed.exit_codes import VALID
 from testbed.output.console import Console
 from testbed.output.terminal import complain, say
 
+_RESULTS = "read this results directory"
+
 
 def add(commands: Commands) -> None:
-    """Add their parsers."""
+    """Add the parsers of these commands."""
     plot = commands.add_parser("plot", help="draw the figures of a results directory")
     plot.set_defaults(command=_plot)
-    plot.add_argument("results", type=Path)
+    plot.add_argument("results", type=Path, help=_RESULTS)
 
-    show = commands.add_parser("show", help="print the table of a results directory")
+    show = commands.add_parser("show", help="print the tables of a results directory")
     show.set_defaults(command=_show)
-    show.add_argument("results", type=Path)
+    show.add_argument("results", type=Path, help=_RESULTS)
 
     report = commands.add_parser("report", help="write a results directory as one HTML page")
     report.set_defaults(command=_report)
-    report.add_argument("results", type=Path)
+    report.add_argument("results", type=Path, help=_RESULTS)
 
     export = commands.add_parser(
-        "export", help="write the events of a results directory for others"
+        "export", help="convert the events of a results directory for other programs"
     )
     export.set_defaults(command=_export)
-    export.add_argument("results", type=Path)
+    export.add_argument("results", type=Path, help=_RESULTS)
     export.add_argument(
         "--format",
         choices=("chrome", "parquet"),
         default="chrome",
-        help="chrome: a trace per run for ui.perfetto.dev (default); parquet: all in one table",
+        help="write this format: chrome, a trace per run for ui.perfetto.dev (default), or "
+        "parquet, one table of all runs",
     )
 
-    packets = commands.add_parser("packets", help="show the rounds that were captured in a run")
+    packets = commands.add_parser("packets", help="print the rounds captured in a run")
     packets.set_defaults(command=_packets)
-    packets.add_argument("run", type=Path, metavar="RESULTS/runs/RUN")
-    packets.add_argument("--link", help="default: the first")
     packets.add_argument(
-        "--frames", action="store_true", help="show every element of ZeroMQ's streams instead"
+        "run", type=Path, metavar="RESULTS/runs/RUN", help="read the captures of this run"
+    )
+    packets.add_argument("--link", help="show this link; default: the first")
+    packets.add_argument(
+        "--frames", action="store_true", help="print every element of ZeroMQ's streams instead"
     )
 
 

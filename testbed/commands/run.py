@@ -1,4 +1,4 @@
-"""`testbed run`."""
+"""`testbed run`: run a scenario, or resume an interrupted run."""
 
 from __future__ import annotations
 
@@ -17,20 +17,22 @@ _OPTIONS = ("out", "set", "methods", "repeat", "seed", "backend", "jobs")
 
 
 def add(commands: Commands) -> None:
-    """Add its parser."""
-    run = commands.add_parser("run", help="run a scenario")
+    """Add the parser of this command."""
+    run = commands.add_parser("run", help="run a scenario, or resume an interrupted run")
     run.set_defaults(command=_run)
-    run.add_argument("scenario", type=Path, nargs="?", metavar="SCENARIO.yaml")
+    run.add_argument(
+        "scenario", type=Path, nargs="?", metavar="SCENARIO.yaml", help="run this scenario"
+    )
     run.add_argument(
         "--resume",
         type=Path,
         metavar="RESULTS",
-        help="instead of a scenario: go on with a run that was interrupted, as it was begun",
+        help="instead of a scenario: continue an interrupted run, as it was started",
     )
     run.add_argument(
-        "--redo", action="store_true", help="with --resume: do runs that are not valid once more"
+        "--redo", action="store_true", help="with --resume: repeat runs that are not valid"
     )
-    run.add_argument("--out", type=Path, help="default: results")
+    run.add_argument("--out", type=Path, help="create the results in this folder; default: results")
     run.add_argument(
         "--set",
         action="append",
@@ -38,10 +40,12 @@ def add(commands: Commands) -> None:
         metavar="KEY=VALUE",
         help="change a value of the scenario, e.g. links.radio.up.rate=2mbit",
     )
-    run.add_argument("--methods", metavar="A,B", help="run only these")
-    run.add_argument("--repeat", type=int, help="repetitions of everything")
-    run.add_argument("--seed", type=int)
-    run.add_argument("--backend", choices=("auto", "netem", "relay"))
+    run.add_argument("--methods", metavar="A,B", help="run only these methods")
+    run.add_argument("--repeat", type=int, help="repeat every point so many times")
+    run.add_argument("--seed", type=int, help="change the seed of the scenario")
+    run.add_argument(
+        "--backend", choices=("auto", "netem", "relay"), help="shape the links with this backend"
+    )
     run.add_argument(
         "--jobs",
         type=int,
@@ -62,7 +66,7 @@ def _run(args: argparse.Namespace) -> int:
         raise TestbedError(f"--resume goes on with a run as it was begun; leave out {given[0]}")
     else:
         results, code = resume(args.resume, redo=args.redo)
-    # Behind the run: what they need themselves takes half a second to import.
+    # Imported after the run, as the imports take half a second.
     from plots import FIRST, draw_all, nothing_to_draw
     from testbed.report.terminal import print_results
 

@@ -264,10 +264,8 @@ class VerifierServer:
     def _prefill(self, context: VerifierContext, length: int) -> Iterator[list[bytes]]:
         """Run the target model over the first `length` tokens, mostly while the device drafts."""
         try:
-            with (
-                self.trace.span("prefill", context.stream),
-                context.target.over(context.text[:length]),
-            ):
+            prompt = context.text[:length]
+            with self.trace.span("prefill", context.stream), context.target.over(prompt):
                 pass
         except (ValueError, TestbedError):
             return  # the round will fail in the same way, and report it

@@ -1,4 +1,4 @@
-"""When probes of a trace of deliveries should arrive, and where in it they are sent."""
+"""Arrival bounds of probes on a delivery trace, and the time in it at which they are sent."""
 
 import pytest
 

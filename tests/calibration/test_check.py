@@ -1,4 +1,4 @@
-"""Lines of a calibration, and second tries."""
+"""The checks of a calibration as lines, and second measurements of failed checks."""
 
 import pytest
 
@@ -53,14 +53,14 @@ def test_figures_for_people(value, unit, text):
 
 @pytest.fixture
 def moments(monkeypatch):
-    """The moments that were waited for, none of which passed."""
+    """Replace sleep; return the list of the seconds that were asked of it."""
     waited = []
     monkeypatch.setattr(link_bench.time, "sleep", waited.append)
     return waited
 
 
 def tries(*outcomes):
-    """A measurement that gives one list of checks after the other."""
+    """Return a measurement that returns one list of checks per call."""
     rest = [[line(x, high=1.0, note="n") for x in each] for each in outcomes]
     for each in rest:
         for number, check in enumerate(each):
@@ -86,8 +86,8 @@ def test_what_fails_twice_has_failed(moments):
 
 
 def test_a_flight_knows_what_is_missing_and_what_came_late():
-    flight = ProbeTrain(sent=[0.0, 1.0, 2.0, 3.0, 4.0], numbers=[0, 3, 1, 4], times=[1, 5, 6, 7])
-    assert list(flight.lost) == [False, False, True, False, False]
-    assert list(flight.delays) == [1.0, 2.0, 5.0, 3.0]
-    assert flight.inversions == 1
+    train = ProbeTrain(sent=[0.0, 1.0, 2.0, 3.0, 4.0], numbers=[0, 3, 1, 4], times=[1, 5, 6, 7])
+    assert list(train.lost) == [False, False, True, False, False]
+    assert list(train.delays) == [1.0, 2.0, 5.0, 3.0]
+    assert train.inversions == 1
     assert ProbeTrain(sent=[0.0]).inversions == 0

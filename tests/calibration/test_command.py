@@ -1,4 +1,4 @@
-"""`testbed calibrate`, and what it leaves."""
+"""`testbed calibrate`, and its results."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""Measuring real links: right ones pass, and each way of being wrong fails the check for it."""
+"""Measuring real links: good ones pass, and each fault of a link fails the check for it."""
 
 import time
 
@@ -28,7 +28,7 @@ NOISE = {"up": 1e-4, "down": 1e-4}
 
 
 class Crooked(LinkBench):
-    """Asks a link for something else than it measures it against."""
+    """A bench that sets its link to another spec than the one that it measures against."""
 
     def __init__(self, network, **wrong):
         super().__init__(network, network.declared[0])
@@ -43,23 +43,23 @@ class Crooked(LinkBench):
 
 
 def measure(spec, function, **wrong):
-    """The checks that failed, by name; of up alone, which `wrong` bends like down."""
+    """Return the names of the failed checks, and the packets out of order by direction."""
     with (
         realtime_priority(),
         Network(load_topology("edge"), {"radio": Duplex(spec, spec)}, "relay", 1) as network,
-        Crooked(network, **wrong) as stage,
+        Crooked(network, **wrong) as bench,
     ):
-        checks = function(stage)
+        checks = function(bench)
         assert checks
-        return {check.name for check in checks if check.outcome == "failed"}, stage.inversions
+        return {check.name for check in checks if check.outcome == "failed"}, bench.inversions
 
 
 @inside_sandbox
 def test_a_delay_that_is_off_fails():
     spec = LinkSpec(delay=0.02)
-    assert measure(spec, lambda stage: measure_delay(stage, NOISE)[0])[0] == set()
+    assert measure(spec, lambda bench: measure_delay(bench, NOISE)[0])[0] == set()
     wrong = {"delay": lambda delay: delay + 0.001}
-    failed, _ = measure(spec, lambda stage: measure_delay(stage, NOISE)[0], **wrong)
+    failed, _ = measure(spec, lambda bench: measure_delay(bench, NOISE)[0], **wrong)
     assert failed == {"delay, median"}
 
 
@@ -73,27 +73,27 @@ def test_a_trace_with_a_long_gap_is_probed_at_once_and_who_ignores_it_or_is_sile
     spec = LinkSpec(rate=rate, delay=0.001)
     with Network(load_topology("edge"), {"radio": Duplex(spec, spec)}, "relay", 1) as network:
         link = network.declared[0]
-        with realtime_priority(), LinkBench(network, link) as stage:
+        with realtime_priority(), LinkBench(network, link) as bench:
             began = time.monotonic()
-            right = {(each.direction, each.name): each for each in check_link(stage)}
+            right = {(each.direction, each.name): each for each in check_link(bench)}
             assert time.monotonic() - began < 20  # and not 80
             assert right["up", "ahead of the trace"].outcome == "ok"
             assert right["down", "ahead of the trace"].outcome == "ok"
             assert right["up", "delay, median"].note == "25 of 25 probes"
             network.wires["radio"].change(up=LinkSpec(delay=0.001))
-            wrong = {(each.direction, each.name): each for each in check_link(stage)}
+            wrong = {(each.direction, each.name): each for each in check_link(bench)}
             assert severity(wrong["up", "ahead of the trace"]) == "invalid"
             assert wrong["down", "ahead of the trace"].outcome == "ok"
             network.wires["radio"].change(up=LinkSpec(loss=1.0))
             with pytest.raises(TestbedError, match="link radio is silent up: none of 25 packets"):
-                check_link(stage)
+                check_link(bench)
 
 
 @inside_sandbox
 def test_jitter_of_another_law_fails():
     spec = LinkSpec(delay=0.01, jitter=Jitter(0.001, "normal"))
     wrong = {"jitter": lambda jitter: Jitter(jitter.spread, "pareto")}
-    failed, _ = measure(spec, lambda stage: measure_delay(stage, NOISE)[0], **wrong)
+    failed, _ = measure(spec, lambda bench: measure_delay(bench, NOISE)[0], **wrong)
     assert "jitter, KS" in failed
 
 
@@ -110,9 +110,9 @@ def test_a_rate_that_is_off_fails_in_bursts_and_in_bulk():
 def test_loss_that_is_off_fails_by_its_mean_or_by_its_bursts():
     spec = LinkSpec(loss=GilbertElliott.of_bursts(0.1, 3))
     wrong = {"loss": lambda _: GilbertElliott.of_bursts(0.13, 3)}
-    assert "loss" in measure(spec, lambda stage: measure_loss(stage)[0], **wrong)[0]
+    assert "loss" in measure(spec, lambda bench: measure_loss(bench)[0], **wrong)[0]
     wrong = {"loss": lambda _: GilbertElliott.of_bursts(0.1, 2)}
-    assert "loss runs, χ² p" in measure(spec, lambda stage: measure_loss(stage)[0], **wrong)[0]
+    assert "loss runs, χ² p" in measure(spec, lambda bench: measure_loss(bench)[0], **wrong)[0]
 
 
 @inside_sandbox
@@ -120,8 +120,8 @@ def test_loss_that_is_off_fails_by_its_mean_or_by_its_bursts():
 def test_each_other_impairment_strikes_as_often_as_asked(name):
     spec = LinkSpec(delay=0.01, **{name: 0.03})
 
-    def twice(stage):
-        return retry_failed_checks(lambda: measure_others(stage))
+    def twice(bench):
+        return retry_failed_checks(lambda: measure_others(bench))
 
     assert measure(spec, twice)[0] == set()
     assert measure(spec, twice, **{name: lambda share: 1.5 * share})[0] == {name}
@@ -131,13 +131,13 @@ def test_each_other_impairment_strikes_as_often_as_asked(name):
 def test_packets_out_of_order_are_counted():
     spec = LinkSpec(delay=0.01)
     wrong = {"reorder": lambda _: 0.05}
-    _, inversions = measure(spec, lambda stage: measure_delay(stage, NOISE)[0], **wrong)
+    _, inversions = measure(spec, lambda bench: measure_delay(bench, NOISE)[0], **wrong)
     assert min(inversions.values()) > 10
 
 
 @inside_sandbox
 def test_changes_are_seen_by_packets_and_lose_none():
-    assert measure(LinkSpec(), lambda stage: measure_changes(stage)[0])[0] == set()
+    assert measure(LinkSpec(), lambda bench: measure_changes(bench)[0])[0] == set()
 
 
 @inside_sandbox
@@ -150,11 +150,11 @@ def test_probes_that_do_not_get_as_far_as_the_wire_are_no_measurement():
     spec = LinkSpec(delay=0.01)
     with (
         Network(load_topology("edge"), {"radio": Duplex(spec, spec)}, "relay", 1) as network,
-        LinkBench(network, network.declared[0]) as stage,
+        LinkBench(network, network.declared[0]) as bench,
     ):
         network.inside("device").run(
             ["tc", "qdisc", "add", "dev", "device-radio", "root", "tbf",
              "rate", "10kbit", "burst", "1600", "latency", "1ms"]
         )  # fmt: skip
         with pytest.raises(TestbedError, match=r"link radio up: .* of 200 probes came to the wire"):
-            stage.send(200, 1e-3, 100)
+            bench.send(200, 1e-3, 100)

@@ -1,4 +1,4 @@
-"""The short calibration's judgement, without packets."""
+"""Verdicts of the short calibration, computed without packets."""
 
 import contextlib
 from types import SimpleNamespace
@@ -79,7 +79,7 @@ def test_the_reason_says_what_was_asked():
 
 @pytest.fixture
 def check(monkeypatch):
-    """`check_links` of one link whose delays are measured as these, one try after the other."""
+    """Return a function that runs `check_links` on one link, with a measured delay for each try."""
     monkeypatch.setattr(preflight, "LinkBench", lambda network, link: contextlib.nullcontext())
     monkeypatch.setattr(preflight, "realtime_priority", contextlib.nullcontext)
     monkeypatch.setattr(preflight, "_as_runs_begin", contextlib.nullcontext)
@@ -87,7 +87,7 @@ def check(monkeypatch):
 
     def run(*delays):
         rest = list(delays)
-        monkeypatch.setattr(preflight, "check_link", lambda stage: [measured(rest.pop(0))])
+        monkeypatch.setattr(preflight, "check_link", lambda bench: [measured(rest.pop(0))])
         checks = check_links(SimpleNamespace(declared=["radio"]))
         assert rest == []
         return checks

@@ -1,4 +1,4 @@
-"""What chance allows, and what it does not: each test has a link that must fail it."""
+"""Statistical tests of links: a good link passes each of them, and a wrong link fails it."""
 
 from itertools import product
 
@@ -17,7 +17,7 @@ from testbed.links.jitter import Jitter
 
 
 def simulated(chain, packets, seed):
-    """Fates of packets under a chain, drawn without the code that is tested."""
+    """Draw the fates of packets under a chain, without the code under test."""
     random = np.random.default_rng(seed)
     bad, lost = False, []
     for _ in range(packets):
@@ -27,7 +27,7 @@ def simulated(chain, packets, seed):
 
 
 def probability(chain, fates):
-    """P(these fates), the chain being stationary: the sum over all paths of its state."""
+    """Return P(these fates) for a stationary chain: the sum over all paths of its state."""
     bad = chain.p / (chain.p + chain.r)
     total = 0.0
     for states in product((False, True), repeat=len(fates)):

@@ -1,4 +1,4 @@
-"""`testbed doctor`: each check both ways, and the whole command on this machine."""
+"""`testbed doctor`: each check passing and failing, and the whole command on this machine."""
 
 from __future__ import annotations
 
@@ -441,7 +441,7 @@ def test_this_machine(tmp_path):
 
 
 def without(capability):
-    """The prefix of a command that may not do something, even as root."""
+    """Return the prefix of a command that takes a capability away from it, even as root."""
     if os.geteuid() != 0 or shutil.which("setpriv") is None:
         pytest.skip("needs root and setpriv")
     need_sandbox()

@@ -19,7 +19,7 @@ _INSIDE = "TESTBED_TEST_INSIDE"
 
 
 def inside_sandbox(test, tries=1):
-    """Run the test in a pytest of its own inside a sandbox, and pass if one of the tries passes."""
+    """Run the test in a pytest of its own inside a sandbox; it passes if one of the tries does."""
 
     @functools.wraps(test)
     def wrapper(*args, **kwargs):
@@ -39,16 +39,16 @@ def inside_sandbox(test, tries=1):
 
 
 def timed_inside_sandbox(test):
-    """`inside_sandbox` for a test of when packets come, which a busy machine may hold up by chance.
+    """Run a test of arrival times in a sandbox, up to three times.
 
-    What is wrong is wrong each time.
+    A busy machine may delay packets by chance; a fault shows in each try.
     """
     return inside_sandbox(test, tries=3)
 
 
 def _run(node):
     """Run one test in a pytest inside a sandbox; return the exit code."""
-    # Temporary files of its own: a pytest tidies away those of others it takes for finished.
+    # Temporary files of its own: a pytest removes those of others that it takes for finished.
     with tempfile.TemporaryDirectory() as folder:
         options = ["-q", "-s", "-p", "no:cacheprovider", f"--basetemp={folder}/inside"]
         return sandbox.run_in_sandbox(
@@ -95,7 +95,7 @@ class Path:
         self.sender.sendto(number.to_bytes(4, "big").ljust(size, b"x"), self.to)
 
     def receive(self, patience=1.0):
-        """The numbers of the packets that arrive, until none has come for `patience` seconds."""
+        """Return the numbers of the packets that arrive, until none has for `patience` seconds."""
         return [number for number, _ in self.receive_timed(patience)]
 
     def receive_timed(self, patience=1.0, most=None):

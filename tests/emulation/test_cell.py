@@ -1,4 +1,4 @@
-"""Devices in one cell, on real interfaces: who gets how much of the one radio link."""
+"""Devices in one cell, on real interfaces: each one's share of the radio link."""
 
 import json
 import random
@@ -49,11 +49,11 @@ def send_at(path, rate, size):
 
 
 def arrivals(discipline, light):
-    """Three devices send to the base station at the same time.
+    """Send from three devices to the base station at the same time.
 
-    Two greedy ones, at RATE and at three times RATE, and one that asks for 5 %, in packets of
-    `light` bytes. What arrived of each in bit/s of frames between the first 0.5 s and the end, and
-    how many of the last were lost.
+    Two of them send at RATE and at three times RATE, the third at 5 % of it, in packets of `light`
+    bytes. Return the bit/s of frames that arrived from each after the first 0.5 s, and the number
+    of packets that the third one lost.
     """
     asked = [(RATE, Path.PAYLOAD), (3 * RATE, Path.PAYLOAD), (0.05 * RATE, light)]
     with cell(shared(discipline)) as network, ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""Dilated time on real wires: links, schedules, handovers and TCP are as many times as slow."""
+"""Dilated time on real wires: links, schedules, handovers and TCP are slower by its factor."""
 
 import re
 import socket
@@ -25,7 +25,7 @@ FACTOR = 4.0
 
 @pytest.fixture(autouse=True)
 def dilated():
-    """The clock of this process, as an experiment sets it."""
+    """Set the dilation of this process's clock, as an experiment does."""
     clock.set_dilation(FACTOR)
     yield
     clock.set_dilation(1.0)
@@ -33,7 +33,7 @@ def dilated():
 
 @pytest.fixture(params=["relay", "netem"])
 def backend(request):
-    """The relay, and netem where there is one."""
+    """Yield the relay, and netem where the kernel has it."""
     if request.param == "relay" or probe_netem().available:
         return request.param
     if guest_missing():
@@ -82,13 +82,13 @@ def test_a_link_is_so_many_times_as_slow_and_keeps_its_schedule_in_emulated_time
 
 
 def rto(network, host) -> list[float]:
-    """The retransmission timeouts of a host's connections, in real seconds."""
+    """Return the retransmission time-outs of a host's connections, in real seconds."""
     shown = network.inside(host).run(["ss", "-tin"])
     return [float(found) / 1e3 for found in re.findall(r"\brto:(\d+(?:\.\d+)?)", shown)]
 
 
 def connection(network, client, server):
-    """A TCP connection between two hosts, that has carried something both ways."""
+    """Open a TCP connection between two hosts, and send bytes in both directions."""
     with network.inside(server).entered():
         listener = socket.create_server((network.address(server, client), 7000))
     with network.inside(client).entered():

@@ -1,4 +1,4 @@
-"""What the guest kernel needs here, and what it says when it dies; boots nothing."""
+"""The needs of the guest kernel, and the errors when it dies; boots no kernel."""
 
 import errno
 import select
@@ -86,7 +86,7 @@ def test_a_compiler_that_fails_is_an_error(processor, tmp_path, monkeypatch):
 
 
 def prints(*lines: str) -> str:
-    """A shell script that prints them all at once."""
+    """Return a shell script that prints all lines at once."""
     return shlex.join(["printf", r"%s\n", *lines])
 
 
@@ -97,7 +97,7 @@ PANIC = "Kernel panic - not syncing: Attempted to kill init!"
 
 @pytest.fixture
 def guest(monkeypatch):
-    """Starts a wire whose guest is a shell script, another at each try; how many it took."""
+    """Return a function that starts a wire whose guest is a shell script, another at each try."""
     for module in (tc, guest_wire):
         monkeypatch.setattr(module, "PATIENCE", 0.3)
     started = []

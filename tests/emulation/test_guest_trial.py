@@ -1,4 +1,4 @@
-"""The trial of a guest kernel as a wire, and the memory of its success."""
+"""The trial of a guest kernel as a wire, and the cache of its success."""
 
 import resource
 import subprocess
@@ -18,7 +18,7 @@ WHY = "the guest kernel of link trial did not start, 2 times in 4 s: mount: no"
 
 @pytest.fixture
 def trials(monkeypatch, tmp_path):
-    """The outcomes of trials to come, an error or nothing, and the trials made."""
+    """Return the outcomes of the next trials (an error or nothing), and the trials made."""
     outcomes, tried = [], []
 
     def try_wire(backend):

@@ -55,7 +55,7 @@ def leaves_by(network, host, target):
 
 
 def stream(path, began):
-    """Send packets in step with the clock, and return when, in seconds from `began`."""
+    """Send packets in step with the clock; return the times of sending, in seconds from `began`."""
     sent = []
     for number in range(COUNT):
         time.sleep(max(0.0, began + number * EVERY - time.monotonic()))
@@ -65,7 +65,7 @@ def stream(path, began):
 
 
 def expected_arrival(direction, sent):
-    """Of a packet sent at a time, both in seconds from the beginning."""
+    """Return the arrival of a packet sent at a time, both in seconds from the beginning."""
     if not PLAN[0].time <= sent < PLAN[1].time:
         return after_stall(sent) + OLD
     if direction == "up":

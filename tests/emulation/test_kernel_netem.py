@@ -27,7 +27,7 @@ LINE = Duplex(LinkSpec(delay=0.005), LinkSpec(delay=0.005))
     ids=["host", "guest"],
 )
 def backend(request):
-    """One of the backends, if it is here."""
+    """Return a backend; skip the test if this machine lacks it."""
     probe = probe_netem()
     if request.param == "netem" and not probe.available:
         pytest.skip(f"this kernel has no netem: {probe.reason}")
@@ -38,7 +38,7 @@ def backend(request):
 
 @pytest.fixture
 def edge(backend):
-    """Makes networks on one of the backends."""
+    """Return a function that makes networks on the backend."""
     return lambda duplex: Network(load_topology("edge"), {"radio": duplex}, backend, 1)
 
 

@@ -167,7 +167,7 @@ def test_a_law_without_a_table_names_what_is_missing():
 
 @pytest.fixture
 def anywhere(monkeypatch):
-    """A place for a wire, of which nothing is built."""
+    """Return a wire on which no interface is built."""
     monkeypatch.setattr(netem_wire, "apply_netem", lambda *_: None)
 
     class Anywhere:

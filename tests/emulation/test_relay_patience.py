@@ -1,4 +1,4 @@
-"""A relay is given as long as what it was asked to do takes; nothing here carries real packets."""
+"""The time-out of a relay depends on its request; these tests carry no packets."""
 
 import subprocess
 import threading
@@ -23,7 +23,7 @@ from testbed.links.spec import Duplex, LinkSpec
 
 
 class Time:
-    """A clock that only sleeping moves."""
+    """A clock that only `sleep` advances."""
 
     def __init__(self, monkeypatch, *modules):
         self.now = 100.0
@@ -36,7 +36,7 @@ class Time:
 
 
 def wire(duplex, script="exec sleep 600"):
-    """A wire whose relay is another program."""
+    """Return a wire whose relay is a shell script."""
     found = RelayWire.__new__(RelayWire)
     found.name, found.duplex, found._lock = "radio", duplex, threading.Lock()
     found._round_trip = longest_round_trip(duplex, Schedule())
@@ -123,7 +123,7 @@ def test_packets_may_wait_as_long_as_the_link_was_asked_to_let_them(started, mon
 
 
 class Port:
-    """Takes in the frames that are put into it, and what is sent."""
+    """A port without an interface: `frames` come in, `sent` holds the frames sent."""
 
     def __init__(self):
         self.frames, self.sent = [], []

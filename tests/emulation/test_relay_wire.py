@@ -54,7 +54,7 @@ def test_delay_each_way_as_asked():
 
 
 def one_way(path, packets, bursts=9):
-    """Median seconds from the first send to the last arrival of a burst."""
+    """Return the median seconds from the first send to the last arrival of a burst."""
     taken = []
     for _ in range(bursts):
         began = time.monotonic()
@@ -123,7 +123,7 @@ def test_bursts_are_lost_by_the_seed_and_go_on_through_a_change():
 
 
 def wilson(lost, sent, z=1.96):
-    """The 95 % Wilson interval of a proportion."""
+    """Return the 95 % Wilson interval of a proportion."""
     share = lost / sent
     centre = (share + z * z / (2 * sent)) / (1 + z * z / sent)
     half = (

@@ -83,7 +83,7 @@ def start(inner, python=sys.executable, outer=OUTER, **kwargs):
 
 
 def descendants(pid):
-    """Every process below `pid`, by (pid, start time), which no later process shares."""
+    """Return the processes below `pid` as (pid, start time), which no later process shares."""
     found, parents = {}, {pid}
     rows = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
@@ -123,9 +123,9 @@ def namespaces_of(processes):
 
 
 def inhabited(namespaces, since):
-    """Those of `namespaces` that a process from before `since` (clock ticks) lives in.
+    """Return those of `namespaces` with a process that was started before `since` (clock ticks).
 
-    Later ones do not count: the kernel gives the numbers of dead namespaces to new ones.
+    Later processes do not count: the kernel gives the numbers of dead namespaces to new ones.
     """
     found = set()
     for entry in Path("/proc").glob("[0-9]*"):
@@ -137,7 +137,7 @@ def inhabited(namespaces, since):
 
 
 def ticks():
-    """Clock ticks since boot, as processes' start times are counted."""
+    """Return the clock ticks since boot, the unit of processes' start times."""
     return int(time.clock_gettime(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK"))
 
 
@@ -148,7 +148,7 @@ def interfaces():
 
 @pytest.fixture
 def adopt_orphans():
-    """Be the process that orphans fall to, and reap them: some inits take seconds to do so."""
+    """Adopt orphaned processes and reap them, as some inits take seconds to do so."""
     set_child_subreaper = 36
     libc = ctypes.CDLL(None)
     libc.prctl(set_child_subreaper, 1)

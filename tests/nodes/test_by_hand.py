@@ -1,4 +1,4 @@
-"""The node programs as a person starts them, on the loopback interface."""
+"""The node programs, started by hand on the loopback interface."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_devices_called_alike_do_not_disturb_each_other():
 
 
 def test_an_error_begins_a_line_of_its_own():
-    """On a terminal both streams are one."""
+    """Join both streams, as a terminal does: the error starts on a line of its own."""
     command = node(
         "device", "--method", "device_only", "--prompt", "hello", "--max-new-tokens", "10000000"
     )

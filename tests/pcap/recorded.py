@@ -1,4 +1,4 @@
-"""Bytes of a real ZeroMQ connection, and captures made of them."""
+"""Bytes of a real ZeroMQ connection, and captures built from them."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ UP, DOWN = "02:00:00:00:00:01", "02:00:00:00:00:02"
 
 
 def a_round(number: int, payload: int) -> list[bytes]:
-    """The frames of a round with so many bytes of payload."""
+    """Return the frames of a round with `payload` bytes of payload."""
     message = Round(VERSION, 7, round=number, base=number, catch_up=[], drafts=2)
     return to_frames(message, bytes(payload))
 
 
 def an_answer(number: int, payload: int) -> list[bytes]:
-    """The frames of its answer."""
+    """Return the frames of a round's answer with `payload` bytes of payload."""
     message = Reply(VERSION, 7, round=number, part=0, last=True, length=number, busy_us=1)
     return to_frames(message, bytes(payload))
 
@@ -38,7 +38,7 @@ ANSWERS = tuple(an_answer(number, size) for number, size in enumerate((1, 254, 2
 
 @cache
 def streams() -> tuple[bytes, bytes]:
-    """What a DEALER sends of SENT to a ROUTER, and what comes back of ANSWERS, by libzmq."""
+    """Send SENT from a DEALER to a ROUTER and ANSWERS back; return libzmq's bytes up and down."""
     with socket.create_server(("127.0.0.1", 0)) as front, zmq.Context() as context:
         router, dealer = context.socket(zmq.ROUTER), context.socket(zmq.DEALER)
         port = router.bind_to_random_port("tcp://127.0.0.1")
@@ -74,7 +74,7 @@ def _pump(source: socket.socket, sink: socket.socket, seen: bytearray) -> None:
 
 
 def packet(up: bool, flags: str, sequence: int, payload: bytes = b"", t: float = 0.0) -> Ether:
-    """One frame of a connection between device and verifier."""
+    """Return a frame of a connection between device and verifier."""
     ends = [(UP, "10.0.0.1", 40000), (DOWN, "10.0.0.2", 5555)]
     (mac, address, port), (to_mac, to_address, to_port) = ends if up else reversed(ends)
     made = (
@@ -89,14 +89,14 @@ def packet(up: bool, flags: str, sequence: int, payload: bytes = b"", t: float =
 
 
 def arp(t: float = 0.0) -> Ether:
-    """A frame that is no TCP."""
+    """Return a frame that is not TCP."""
     made = Ether(src=UP, dst=DOWN) / ARP()
     made.time = t
     return made
 
 
 def write(path: Path, packets: Iterable[Ether]) -> Path:
-    """A capture as tcpdump writes it, with stamps in nanoseconds."""
+    """Write a capture as tcpdump does, with time stamps in nanoseconds; return its path."""
     with PcapWriter(str(path), linktype=1, nano=True, sync=True) as writer:
         for each in packets:
             writer.write(each)
@@ -112,7 +112,7 @@ def save_again(path: Path) -> None:
 
 
 def segments(stream: bytes, cuts: Sequence[int], first: int, up: bool = True) -> list[Ether]:
-    """A connection's frames: SYN, and the stream cut at these places, a frame a millisecond."""
+    """Return a connection's frames, one per ms: SYN, then the stream cut at these offsets."""
     places = [0, *sorted(set(cuts)), len(stream)]
     made = [packet(up, "S", first)]
     for begin, end in pairwise(places):

@@ -91,7 +91,7 @@ def test_any_moment_cuts_the_ledger_without_a_loss(folder):
 @settings(deadline=None, max_examples=100)
 @given(st.data())
 def test_on_a_later_link_frames_may_be_missing_and_out_of_order(folder, data):
-    """As behind a link that loses: what comes first is new, and only that."""
+    """Behind a lossy link the first copy of each byte is new, and later copies are not."""
     stream, _ = streams()
     frames = segments(stream, range(500, 7_000, 500), 5)
     origin = list(read_frames(write(folder / "x.pcap", frames)))
@@ -107,7 +107,7 @@ def test_on_a_later_link_frames_may_be_missing_and_out_of_order(folder, data):
 
 
 def test_of_a_connection_from_before_nothing_is_a_message(folder):
-    """Where it should have been one, nodes and captures disagree, and the run is not valid."""
+    """If its bytes are messages, nodes and captures disagree, and the run is invalid."""
     frames = segments(streams()[0], [100, 200], 5)[1:]
     found = uses(folder, frames)
     assert found.connections == found.total == sum(map(len, frames))
@@ -122,7 +122,7 @@ def test_a_frame_that_was_not_captured_is_noticed(folder, missing):
 
 
 def test_bytes_of_a_message_that_never_ended_have_no_use(folder):
-    """They would be missed, and the run would not be valid."""
+    """In a run they would be missing from the ledger, which makes the run invalid."""
     frames = segments(streams()[0][:-1], [], 5)
     found = uses(folder, frames)
     assert found.total < sum(len(frame) for frame in frames)

@@ -1,4 +1,4 @@
-"""Captures in the forms that people save them in."""
+"""Capture files in the formats that tcpdump and Wireshark write."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FRAME = bytes(range(60))
 
 
 def block(kind: int, body: bytes, order: str = "<") -> bytes:
-    """A block of pcapng."""
+    """Return a block of pcapng."""
     body += bytes(-len(body) % 4)
     length = struct.pack(f"{order}I", 12 + len(body))
     return struct.pack(f"{order}I", kind) + length + body + length

@@ -25,7 +25,7 @@ def fresh():
 
 @pytest.fixture
 def trial(monkeypatch, tmp_path):
-    """Sets what runs instead of the trial, how long it may, and whose root we are."""
+    """Return a function that sets the trial's script, its time-out and the user's rights."""
 
     def prepare(script, uid=0, uid_map="0 0 4294967295", seconds=60):
         (tmp_path / "uid_map").write_text(f"  {uid_map}\n")

@@ -1,4 +1,4 @@
-"""What was lost and sent again is seen in the captures of both ends."""
+"""Retransmissions of lost bytes, found in the captures of both ends."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ MS = 10**6
 
 
 def numbered(number: int, begin: int, end: int, t: float):
-    """A frame with these bytes of the stream, sent at so many ms."""
+    """Return a frame with bytes `begin` to `end` of the stream, sent at `t` ms."""
     made = packet(True, "PA", 1 + begin, STREAM[begin:end], t / 1000)
     made["IP"].id = number
     return made
 
 
 def recoveries(folder, sent, lost, host="10.0.0.1"):
-    """Of frames that take 10 ms each, but for those that are lost."""
+    """Return the recoveries when each frame takes 10 ms, except those that are lost."""
     syn = packet(True, "S", 0)
     arrived = [syn]
     for each in sent:

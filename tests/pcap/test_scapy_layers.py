@@ -1,4 +1,4 @@
-"""Scapy shows what ZeroMQ and we said, however TCP cut it."""
+"""Scapy dissects ZeroMQ's elements and the testbed's messages, however TCP cuts the stream."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The target's passes over a text, and so their rounding, do not depend on who was quicker."""
+"""The target's passes over a generation, and so their rounding, do not depend on timing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.support.toy import PROMPT, ToyModel, ToySession, decode_locally, simi
 
 
 class Reads(ToyModel):
-    """Remembers how many tokens each pass was over."""
+    """A model that records the number of tokens of each pass."""
 
     def __init__(self, model: ToyModel) -> None:
         self.__dict__.update(vars(model))
@@ -28,7 +28,7 @@ class Reads(ToyModel):
 
 
 class Quick(InProcessChannel):
-    """A verifier that works whenever a message has come, as one process does beside another."""
+    """A channel whose verifier works as soon as a message arrives, as a process of its own does."""
 
     def send(self, frames):
         super().send(frames)

@@ -1,4 +1,4 @@
-"""What no honest device sends: the verifier refuses it at once, and goes on serving."""
+"""Messages that no honest device sends: the verifier refuses them and goes on serving."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def opening(method="dsd", **changes):
 
 
 def garbled(frames, these, those):
-    """A message with other bytes in its header, and the checksum of these."""
+    """Return a message with other bytes in its header, and a checksum that fits them."""
     header = frames[0][:-CHECKSUM_SIZE].replace(these, those)
     return [header + zlib.crc32(frames[1], zlib.crc32(header)).to_bytes(4, "big"), frames[1]]
 
@@ -105,7 +105,7 @@ CHAINS = sorted(
 
 @pytest.mark.parametrize("method", CHAINS)
 def test_more_drafts_than_the_text_has_room_for(method):
-    """Some payloads of no bytes at all read as any number of drafts, and would be read for ever."""
+    """Some empty payloads decode as any number of drafts, and would be decoded for ever."""
     *_, refused = answers(opening(method), a_round(10**12, b"", catch_up=[3]))
     assert isinstance(refused, Refused)
     assert refused.reason == f"{10**12} drafts where at most {LIMIT - 4} can be used"
@@ -136,7 +136,7 @@ def test_a_payload_longer_than_any_message_is_not_read(codec, monkeypatch):
 @pytest.mark.parametrize("total", [1, 7, 5000])
 @pytest.mark.parametrize("v", [2, 37])
 def test_no_message_is_taken_for_too_long(v, total):
-    """Drafts as long as they get: q even over half of the vocabulary, and over all of it."""
+    """The longest drafts: q uniform over half of the vocabulary, and over all of it."""
     for kept in (max(1, v // 2), v):
         codec = likeliest(kept, total, v)
         q = codec.quantise(np.full(v, 1 / v))
@@ -146,7 +146,7 @@ def test_no_message_is_taken_for_too_long(v, total):
 
 @pytest.mark.parametrize("method", [name for name, kind in methods().items() if kind.uses_verifier])
 def test_damage_is_answered_or_refused(method):
-    """Without a checksum: bits flipped, bytes lost and added, other numbers of drafts, noise."""
+    """Damage past the checksum: bits flipped, bytes lost and added, other draft counts, noise."""
     decoded, line = decode_noting(task(method, LIMIT - len(PROMPT)), DRAFT, TARGET)
     text = [*PROMPT, *decoded.tokens]
     noise = random.Random(3)
@@ -171,11 +171,11 @@ def test_damage_is_answered_or_refused(method):
     assert kinds <= {Refused, Reply}
 
 
-# The device's side: whatever the verifier answers, an error is one that names its cause.
+# The device's end: whatever the verifier answers, the error names its cause.
 
 
 class TwoParts(Qs):
-    """Answers a round in two parts where one is expected."""
+    """A method that answers a round in two parts where one is expected."""
 
     name = "two_parts"
 

@@ -1,9 +1,9 @@
-"""nodes.base_station as it is, with what the tests of attacks need.
+"""nodes.base_station with one cure left out, for the tests of attacks.
 
     python -m tests.transport.attacked CURE ARGUMENTS
 
-Its target fails over one text. The cure that CURE names is left out: a test that still passed would
-prove nothing. What hurts at a heartbeat hurts within a second.
+Its target model fails for one prompt. The cure that CURE names is left out, so that a test can show
+that it fails without it. Heartbeats are frequent, so that failures at a heartbeat show soon.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from testbed.transport import zmq_client, zmq_server
 SOON = 0.3
 """Seconds between heartbeats."""
 CURSED = [13, 13]
-"""The beginning of a text over which the target fails."""
+"""The first tokens of a prompt for which the target fails."""
 load, harden, open_session = verifier.load_warm, zmq_server.harden, VerifierServer._session
 
 

@@ -1,4 +1,4 @@
-"""Attacks on a verifier, by a peer that writes ZMTP by hand."""
+"""Attacks on a verifier, by a peer that writes ZMTP itself."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.transport.nat import reset
 SPEC = SyntheticSpec(vocabulary_size=1000, acceptance=0.8)
 DRAFT, TARGET = load_synthetic(SPEC, "draft"), load_synthetic(SPEC, "target")
 PING = b"\x04PING\x00\x05"
-"""With the time, half a second, after which the peer may take the connection for dead."""
+"""A PING with a time-to-live of half a second, after which the peer may drop the connection."""
 numbers = itertools.count()
 patience = 60.0
 """Seconds to wait for an answer."""
@@ -38,12 +38,12 @@ def frame(body: bytes, flags: int) -> bytes:
 
 
 def packed(frames: list[bytes]) -> bytes:
-    """A message as it crosses the line."""
+    """Return the bytes of a message on the connection."""
     return frame(frames[0], MORE) + frame(frames[1], 0)
 
 
 class Stranger:
-    """A connection that does as it likes."""
+    """A connection that does not follow the protocol's rules."""
 
     def __init__(self, port: int, name: str) -> None:
         self._received = bytearray()
@@ -63,7 +63,7 @@ class Stranger:
         self._socket.sendall(data)
 
     def ask(self, frames: list[bytes], answer: type) -> object:
-        """Send a message and wait for an answer of this kind."""
+        """Send a message and wait for an answer of this type."""
         before = self._count(answer)
         self.send(packed(frames))
         while self._count(answer) == before:
@@ -82,7 +82,7 @@ class Stranger:
 
 @functools.cache
 def conversation(method: str):
-    """An honest one: opening, rounds and replies."""
+    """Record an honest generation: its openings, rounds and replies."""
     return decode_noting(task(method, 60), DRAFT, TARGET)[1]
 
 
@@ -95,7 +95,7 @@ def opening(prompt: list[int] | None = None, **changes) -> list[bytes]:
 
 
 def a_round(catch_up: list[int] | None = None) -> list[bytes]:
-    """Without drafts, of the text that `opening` opens."""
+    """Return a round without drafts, of the session that `opening` opens."""
     opened, _ = conversation("dsd").openings[0]
     message = Round(
         VERSION, opened.session, round=0, base=opened.length, catch_up=catch_up or [], drafts=0
@@ -104,7 +104,7 @@ def a_round(catch_up: list[int] | None = None) -> list[bytes]:
 
 
 def take_over(port: int, stack: contextlib.ExitStack) -> None:
-    """Two connections of one name; the older speaks once more and ends. F1 a."""
+    """Open two connections of one name; the older one sends once more and ends. F1 a."""
     older = Stranger(port, "device-1")
     older.ask(opening(), Opened)
     newer = Stranger(port, "device-1")
@@ -116,7 +116,7 @@ def take_over(port: int, stack: contextlib.ExitStack) -> None:
 
 
 def flood_and_ping(port: int, stack: contextlib.ExitStack) -> None:
-    """More than a queue holds, heartbeats among it, and an end before it was read. F1 c."""
+    """Send more than a queue holds, with heartbeats, and end before it is read. F1 c."""
     stranger = Stranger(port, "flood")
     stranger.send(packed(opening()))
     time.sleep(0.02)  # now the verifier reads the prompt, and no messages
@@ -140,13 +140,13 @@ def be_deaf(port: int, stack: contextlib.ExitStack, pings: bytes = b"") -> None:
 
 
 def be_deaf_and_alive(port: int, stack: contextlib.ExitStack) -> None:
-    """The same with heartbeats, and an end when none is answered. F1 c, as first seen."""
+    """Do the same with heartbeats, and end when none is answered. F1 c, as first seen."""
     with contextlib.ExitStack() as own:
         be_deaf(port, own, frame(PING, COMMAND))
 
 
 def fail(port: int, stack: contextlib.ExitStack) -> None:
-    """A text over which the target fails. F5."""
+    """Open a session for which the target fails. F5."""
     stranger = Stranger(port, "cursed")
     stack.callback(stranger.reset)
     refused = stranger.ask(opening(CURSED), Refused)
@@ -154,7 +154,7 @@ def fail(port: int, stack: contextlib.ExitStack) -> None:
 
 
 def overgrow(port: int, stack: contextlib.ExitStack) -> None:
-    """Half a million tokens where ten are the limit. F6."""
+    """Send half a million tokens where the limit is ten. F6."""
     stranger = Stranger(port, "large")
     stack.callback(stranger.reset)
     stranger.ask(opening(limit=10), Opened)
@@ -164,7 +164,7 @@ def overgrow(port: int, stack: contextlib.ExitStack) -> None:
 
 @contextlib.contextmanager
 def under(attack: Callable[[int, contextlib.ExitStack], None], port: int) -> Iterator[None]:
-    """Attack once, and again and again while the body runs."""
+    """Attack once, and then repeatedly while the body runs."""
     stop = threading.Event()
     failures: list[Exception] = []
 

@@ -10,19 +10,19 @@ import time
 from collections.abc import Iterator
 
 GREETED = 200
-"""Bytes up by which ZeroMQ has said its name and the device has repeated its round."""
+"""Bytes up after which ZeroMQ has sent its identity and the device has resent its round."""
 
 
 def reset(side: socket.socket) -> None:
-    """End a connection without a farewell."""
+    """End a connection by a reset."""
     with contextlib.suppress(OSError):
-        side.shutdown(socket.SHUT_RD)  # wakes who reads there
+        side.shutdown(socket.SHUT_RD)  # wakes a thread that reads there
     side.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     side.close()
 
 
 class Nat:
-    """Forwards bytes both ways, but forgets the first connection after so many bytes up.
+    """Forwards bytes in both directions, but drops the first connection after so many bytes up.
 
     The device is reset and connects anew. What it had sent last reaches the verifier after that,
     and then the end of the old connection.
@@ -30,7 +30,7 @@ class Nat:
 
     def __init__(self, port: int, forgets_after: int) -> None:
         self.delivered = 0
-        """Bytes that came late."""
+        """Bytes that were delivered late."""
         self._port = port
         self._forgets_after = forgets_after
         self._late: tuple[socket.socket, bytes] | None = None
@@ -38,7 +38,7 @@ class Nat:
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[int]:
-        """Yields the port that stands for the verifier's."""
+        """Yield the port that stands for the verifier's."""
         with socket.create_server(("127.0.0.1", 0)) as listener:
             threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
             yield listener.getsockname()[1]

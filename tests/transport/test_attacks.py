@@ -1,4 +1,4 @@
-"""The verifier's port is hostile ground: what one peer does, an honest one beside it never notices.
+"""Attacks on the verifier's port: nothing that one peer does affects an honest one beside it.
 
 Each attack runs against a node of its own program. The honest device's answers must come no later
 than one target pass (the attacker's) and 50 ms after what they take alone. Alone and under attack
@@ -35,7 +35,7 @@ from tests.transport.test_zmq import free_port
 pytestmark = pytest.mark.emulation
 PACE = Pace(per_pass=0.05, per_token=1e-4)
 LEEWAY = PACE.seconds(5) + 0.05
-"""Seconds: a pass over four drafts and the token before them, and scheduling."""
+"""Seconds for a pass over four drafts and the token before them, and for scheduling."""
 TRIES = 5
 MODEL = msgspec.json.encode(SPEC).decode()
 TASK = task("dsd", 24)
@@ -55,7 +55,7 @@ class Verifier:
 
 @contextlib.contextmanager
 def verifier(without: str = "nothing"):
-    """A paced verifier, without one of its cures."""
+    """Run a paced verifier, without one of its cures."""
     port = free_port()
     command = [
         sys.executable, "-m", "tests.transport.attacked", without,
@@ -80,7 +80,7 @@ def attacked():
 
 
 class Timed(ZmqChannel):
-    """Measures how long the longest answer takes."""
+    """A channel that measures its longest answer."""
 
     asked = worst = 0.0
 
@@ -95,7 +95,7 @@ class Timed(ZmqChannel):
 
 
 def honest_text(port: int, timeout: float = 60) -> tuple[list[int], float]:
-    """Tokens of an honest device, and the seconds that its longest answer took."""
+    """Return the tokens of an honest device, and the seconds that its longest answer took."""
     channel = Timed(f"tcp://127.0.0.1:{port}", "honest", "verifier", timeout)
     with contextlib.closing(channel):
         text = generate(TASK, PROMPT, DRAFT, channel, timeout=timeout, trace=Tracer("device"))
@@ -103,7 +103,7 @@ def honest_text(port: int, timeout: float = 60) -> tuple[list[int], float]:
 
 
 def device(port: int) -> subprocess.Popen:
-    """nodes.device as a person starts it."""
+    """Start nodes.device by hand."""
     command = [
         sys.executable, "-m", "nodes.device", "--model", MODEL,
         "--connect", f"tcp://127.0.0.1:{port}", "--prompt", "hello", "--max-new-tokens", "40",
@@ -112,18 +112,18 @@ def device(port: int) -> subprocess.Popen:
 
 
 def text(process: subprocess.Popen) -> str:
-    """The text that a device prints."""
+    """Return the text that a device prints."""
     return process.communicate()[0].split("\n")[0]
 
 
 @functools.cache
 def usual(port: int) -> str:
-    """The same without a NAT."""
+    """Return the text that a device prints without a NAT."""
     return text(device(port))
 
 
 def be_forgotten(port: int, stack: contextlib.ExitStack) -> subprocess.Popen:
-    """No attack: late bytes, and the end of a connection whose place was taken by a newer. F1 b."""
+    """Deliver late bytes, then end a connection that a newer one has replaced. F1 b."""
     nat = Nat(port, forgets_after=500)
     process = device(stack.enter_context(nat.listening()))
     stack.callback(process.kill)
@@ -134,7 +134,7 @@ def be_forgotten(port: int, stack: contextlib.ExitStack) -> subprocess.Popen:
 
 
 def be_forgotten_and_go_on(port: int, stack: contextlib.ExitStack) -> None:
-    """The same, and the text must be what it is without a NAT."""
+    """Do the same, and compare the text with that without a NAT."""
     assert usual(port).count("⟨") == 40
 
     def finish() -> None:

@@ -1,4 +1,4 @@
-"""Addresses as people write them: what is understood, and what is wrong with the others."""
+"""Addresses as users write them: those accepted, and the errors for the others."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ KNOWN = {"both.example": ["2001:db8::1", "192.0.2.1"], "six.example": ["2001:db8
 
 @pytest.fixture(autouse=True)
 def names(monkeypatch):
-    """A machine that knows two names and one zone."""
+    """Replace the resolver by one that has two names and one zone."""
 
     def look_up(host, port, **_):
         if host.endswith(("%eth0", "%lo")):

@@ -1,4 +1,4 @@
-"""A target that fails over one text: the others go on, and the log says why."""
+"""A target that fails for one generation: the others go on, and the log has the reason."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DRAFT, TARGET = models(V)
 
 
 class Failing(ToyModel):
-    """Fails when it reads a token, or already when a text begins."""
+    """A model that fails at one token, or when a session begins."""
 
     def __init__(self, error: BaseException, token: int | None) -> None:
         self.__dict__.update(vars(TARGET))
@@ -33,7 +33,7 @@ class Failing(ToyModel):
 
 
 def served(server: VerifierServer, *messages: tuple[bytes, list[bytes]]):
-    """The answers to each peer."""
+    """Return the answers to each peer, as (peer, message)."""
     got = []
     for peer, frames in messages:
         got += [(peer, answer) for answer in server.handle(peer, frames)]

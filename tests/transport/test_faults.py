@@ -1,4 +1,4 @@
-"""The protocol under a line that loses, repeats and resets: the text must not notice."""
+"""The protocol over a connection that loses, repeats and resets: the tokens stay the same."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ DRAFT, TARGET = models(20)
 
 
 class FaultyChannel(InProcessChannel):
-    """Breaks the line now and then, in both directions, and repeats messages."""
+    """A channel that loses messages in both directions now and then, and repeats others."""
 
     def __init__(self, server, faults, restart=False):
         super().__init__(server)
@@ -42,7 +42,7 @@ class FaultyChannel(InProcessChannel):
             return
         super().send(frames)
         if self.random.random() < self.faults:
-            super().send(frames)  # and once more, for good measure
+            super().send(frames)  # a copy
 
     def receive(self, timeout):
         frames = super().receive(timeout)
@@ -82,7 +82,7 @@ def test_a_silent_verifier_is_a_timeout_that_names_it():
 
 
 class DamagingChannel(InProcessChannel):
-    """Cuts the last byte off each upload."""
+    """A channel that cuts the last byte off each upload."""
 
     def send(self, frames):
         message, payload = from_frames(frames)
@@ -127,7 +127,7 @@ def test_an_unfinished_text_is_forgotten_when_the_device_starts_another():
 
 
 class GapChannel(InProcessChannel):
-    """Loses a few answers in the middle of a stream; the ones behind still arrive."""
+    """A channel that loses a few answers in the middle of a stream; later ones arrive."""
 
     def __init__(self, server):
         super().__init__(server)

@@ -26,16 +26,16 @@ DRAFT, TARGET = models(20)
 
 @contextlib.contextmanager
 def verifier(port: int | None = None, host: str = "127.0.0.1"):
-    """A verifier in a thread; yields its port."""
+    """Run a verifier in a thread; yield its port."""
     port = port or free_port()
     served = ZmqVerifier(VerifierServer(TARGET), f"tcp://{host}:{port}", timeout=60)
-    stop, told = os.pipe()
+    stop, stopper = os.pipe()
     thread = threading.Thread(target=served.serve, args=(stop, lambda: False))
     thread.start()
     try:
         yield port
     finally:
-        os.close(told)
+        os.close(stopper)
         thread.join()
         served.close()
         os.close(stop)
@@ -57,7 +57,7 @@ def over(channel, the_task, progress=lambda tokens: None):
 
 
 def at_once(port: int, tasks, line=ZmqChannel):
-    """The texts that devices of these names generate at the same time."""
+    """Generate on several devices at the same time; return the results by device name."""
     got = {}
 
     def work(name):
@@ -118,9 +118,9 @@ def test_the_loopback_address_of_ipv6():
 
 @pytest.mark.parametrize("asks_again", [False, True])
 def test_streams_wait_for_slow_links(monkeypatch, asks_again):
-    """Queues and buffers are small, and devices stop reading until theirs are full.
+    """With small queues and buffers, devices stop reading until theirs are full.
 
-    Then they may ask again, although nothing was lost.
+    Then they may ask again, although no message was lost.
     """
     full = {name: threading.Event() for name in ("a", "b")}
 

@@ -123,7 +123,7 @@ def ours(column: str, trace: Path) -> Iterator[Labelled]:
 
 def ask(stage: LinkBench, up: LinkSpec, down: LinkSpec) -> None:
     """Let the checks that follow measure another link."""
-    stage.asked = Duplex(up, down)
+    stage.requested = Duplex(up, down)
 
 
 def labelled(checks: list[Check], names: tuple[str, ...]) -> Iterator[Labelled]:

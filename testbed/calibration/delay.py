@@ -70,7 +70,7 @@ def measure_delay(
     return checks, trains
 
 
-def law(spec: LinkSpec) -> Floats:
+def delay_quantiles(spec: LinkSpec) -> Floats:
     """Return evenly spaced quantiles of the time that a link holds a packet, in seconds."""
     jitter = as_jitter(spec.jitter)
     return np.array([jitter.hold(spec.delay, float(u)) for u in _QUANTILES])
@@ -79,20 +79,20 @@ def law(spec: LinkSpec) -> Floats:
 def _median(bench: LinkBench, direction: str, train: ProbeTrain) -> Check:
     spec = bench.spec(direction)
     jitter = as_jitter(spec.jitter)
-    asked = jitter.hold(spec.delay, 0.5)
+    requested = jitter.hold(spec.delay, 0.5)
     # Chance moves the median of a sample by two standard errors in 5 % of cases.
     step = 1.0 / math.sqrt(len(train.numbers) / _waste(jitter))
     chance = (jitter.hold(spec.delay, 0.5 + step) - jitter.hold(spec.delay, 0.5 - step)) / 2
-    margin = tolerance(asked) + chance
+    margin = tolerance(requested) + chance
     measured = float(np.median(train.delays))
     return bench.judge(
         direction,
         "delay, median",
         "s",
         measured=measured,
-        requested=asked,
-        low=asked - margin,
-        high=asked + margin,
+        requested=requested,
+        low=requested - margin,
+        high=requested + margin,
         note=f"{len(train.numbers)} probes",
     )
 
@@ -101,7 +101,7 @@ def _shape(bench: LinkBench, direction: str, train: ProbeTrain, noise: float) ->
     spec = bench.spec(direction)
     jitter = as_jitter(spec.jitter)
     name = "jitter, KS"
-    quantiles = law(spec)
+    quantiles = delay_quantiles(spec)
     spread = float(quantiles[-1000] - quantiles[1000])
     if spread < _BLURRED * noise:
         note = f"its range, {spread * 1e3:.2f} ms, is under {_BLURRED} times the noise"

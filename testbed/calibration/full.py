@@ -14,7 +14,7 @@ from testbed.audit.checks.packet_conservation import discrepancies
 from testbed.audit.link_counters import LinkAudit
 from testbed.calibration.bursts import measure_bursts
 from testbed.calibration.changes import measure_changes
-from testbed.calibration.delay import law, measure_delay, measure_noise
+from testbed.calibration.delay import delay_quantiles, measure_delay, measure_noise
 from testbed.calibration.link_bench import DIRECTIONS, LinkBench, retry_failed_checks
 from testbed.calibration.load import measure_load
 from testbed.calibration.loss import measure_loss, measure_others
@@ -22,7 +22,7 @@ from testbed.calibration.probes import Floats, ProbeTrain
 from testbed.calibration.rate import measure_rate, measure_trace
 from testbed.calibration.repeatability import measure_repeats
 from testbed.calibration.result import Curves
-from testbed.calibration.statistics import run_law, run_lengths
+from testbed.calibration.statistics import run_length_distribution, run_lengths
 from testbed.links.gilbert_elliott import as_chain
 from testbed.links.loss_trace import LossTrace
 from testbed.links.mahimahi_trace import DeliveryTrace
@@ -73,7 +73,7 @@ def _delay(bench: LinkBench, noise: dict[str, float], curves: dict[str, Curves])
     checks, trains = measure_delay(bench, noise)
     for direction, train in trains.items():
         curves[direction].delays = _quantiles(train.delays)
-        curves[direction].delays_asked = _quantiles(law(bench.spec(direction)))
+        curves[direction].delays_asked = _quantiles(delay_quantiles(bench.spec(direction)))
     return checks
 
 
@@ -86,7 +86,8 @@ def _loss(bench: LinkBench, curves: dict[str, Curves]) -> list[Check]:
             continue
         counts = np.bincount(lengths)[1:]
         curves[direction].runs = [float(share) for share in counts / counts.sum()]
-        curves[direction].runs_asked = [float(x) for x in run_law(as_chain(loss), len(counts))[:-1]]
+        expected = run_length_distribution(as_chain(loss), len(counts))[:-1]
+        curves[direction].runs_asked = [float(x) for x in expected]
     return checks
 
 
@@ -94,10 +95,10 @@ def _traces(bench: LinkBench, curves: dict[str, Curves]) -> list[Check]:
     checks = []
     for direction in DIRECTIONS:
         if isinstance(bench.spec(direction).rate, DeliveryTrace):
-            found, asked, measured = measure_trace(bench, direction, TRACE_SECONDS)
+            found, requested, measured = measure_trace(bench, direction, TRACE_SECONDS)
             checks += found
             curves[direction].deliveries = measured.tolist()
-            curves[direction].deliveries_asked = asked.tolist()
+            curves[direction].deliveries_asked = requested.tolist()
     return checks
 
 

@@ -32,7 +32,7 @@ class LinkBench:
         self.network = network
         self.link = link
         self.wire = network.wires[link.name]
-        self.asked = self.wire.duplex
+        self.requested = self.wire.duplex
         """The spec of the link when the bench was set up."""
         self.inversions = dict.fromkeys(DIRECTIONS, 0)
         first, second = network.inside(link.node1), network.inside(link.node2)
@@ -55,12 +55,12 @@ class LinkBench:
 
     def spec(self, direction: str) -> LinkSpec:
         """Return the spec of one direction in real time, i.e. slowed by the time dilation."""
-        spec: LinkSpec = getattr(self.asked, direction)
+        spec: LinkSpec = getattr(self.requested, direction)
         return slowed(spec, clock.dilation())
 
     def put(self, part: Callable[[LinkSpec], LinkSpec]) -> Duplex:
         """Apply `part` of each direction's spec to the wire; return the specs now in force."""
-        wanted = Duplex(up=part(self.asked.up), down=part(self.asked.down))
+        wanted = Duplex(up=part(self.requested.up), down=part(self.requested.down))
         self.wire.change(up=wanted.up, down=wanted.down)
         return wanted
 

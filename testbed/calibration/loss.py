@@ -35,7 +35,8 @@ def only_loss(spec: LinkSpec) -> LinkSpec:
 def measure_loss(bench: LinkBench) -> tuple[list[Check], dict[str, ProbeTrain]]:
     """Check the share of lost packets and the lengths of their runs; return the trains, too."""
     bench.put(only_loss)
-    if isinstance(bench.asked.up.loss, LossTrace) or isinstance(bench.asked.down.loss, LossTrace):
+    requested = bench.requested
+    if any(isinstance(spec.loss, LossTrace) for spec in (requested.up, requested.down)):
         bench.wire.restart(0, None)  # a trace begins with the first packet
     trains = bench.send(PACKETS, _EVERY, SMALL)
     checks = []
@@ -52,17 +53,17 @@ def measure_others(bench: LinkBench) -> list[Check]:
     """Check duplicates, bit errors and reordering of links that have them."""
     checks: list[Check] = []
     for name, part, count in _OTHERS:
-        asked = {direction: getattr(bench.spec(direction), name) for direction in DIRECTIONS}
-        if not any(asked.values()):
+        requested = {direction: getattr(bench.spec(direction), name) for direction in DIRECTIONS}
+        if not any(requested.values()):
             continue
         before = dict(bench.inversions)
         bench.put(part)
         trains = bench.send(PACKETS, _EVERY, SMALL)
         bench.inversions = before  # reordering is on purpose here, or judged here
         for direction, train in trains.items():
-            if asked[direction] > 0:
+            if requested[direction] > 0:
                 checks.append(
-                    _share(bench, direction, name, as_chain(asked[direction]), count(train))
+                    _share(bench, direction, name, as_chain(requested[direction]), count(train))
                 )
     return checks
 
@@ -107,7 +108,7 @@ def _share(
     bench: LinkBench, direction: str, name: str, chain: GilbertElliott, struck: int
 ) -> Check:
     """Check that the requested share lies in the 95 % interval of the measured one."""
-    asked, sent = chain.mean, PACKETS
+    requested, sent = chain.mean, PACKETS
     low, high = loss_interval(struck, sent, chain)
     measured = struck / sent
     return bench.judge(
@@ -115,9 +116,9 @@ def _share(
         name,
         "share",
         measured=measured,
-        requested=asked,
-        low=asked - (high - measured),
-        high=asked + (measured - low),
+        requested=requested,
+        low=requested - (high - measured),
+        high=requested + (measured - low),
         note=f"{sent} packets, 95 %",
     )
 

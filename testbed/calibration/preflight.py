@@ -52,16 +52,16 @@ def check_links(network: Network) -> list[Check]:
 @contextmanager
 def _as_runs_begin(bench: LinkBench) -> Iterator[None]:
     """Give a link, for the context, the spec with which a run first lets packets pass."""
-    before = bench.asked
+    before = bench.requested
     opening = bench.network.schedule(bench.link.name).opening(before)
     if opening == before:
         yield
         return
     bench.wire.change(up=opening.up, down=opening.down)
-    bench.asked = opening
+    bench.requested = opening
     yield
     bench.wire.change(up=before.up, down=before.down)
-    bench.asked = before
+    bench.requested = before
 
 
 def check_link(bench: LinkBench) -> list[Check]:

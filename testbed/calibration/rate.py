@@ -66,16 +66,16 @@ def _udp(bench: LinkBench, direction: str, rate: float) -> Check:
     every = frame * 8 / (rate * OVERLOAD)
     seconds = min(_LONGEST, max(_SECONDS, _FEWEST * frame * 8 / rate))
     (train,) = bench.send(round(seconds / every), every, payload, directions=(direction,)).values()
-    asked = rate * payload / frame
+    requested = rate * payload / frame
     measured = (len(train.times) - 1) * payload * 8 / (train.times[-1] - train.times[0])
     return bench.judge(
         direction,
         "rate, UDP",
         "bit/s",
         measured=measured,
-        requested=asked,
-        low=asked * (1 - UDP_LIMIT),
-        high=asked * (1 + UDP_LIMIT),
+        requested=requested,
+        low=requested * (1 - UDP_LIMIT),
+        high=requested * (1 + UDP_LIMIT),
         note=f"payload, offered {OVERLOAD} times the rate",
     )
 
@@ -84,7 +84,7 @@ def _tcp(bench: LinkBench, direction: str, rate: float) -> Check:
     ends = (bench.link.node1, bench.link.node2)
     source, target = ends if direction == "up" else reversed(ends)
     segment = bench.spec(direction).mtu - 52  # IP, TCP and its time stamps
-    asked = rate * segment / (segment + 52 + 14)
+    requested = rate * segment / (segment + 52 + 14)
     seconds = min(_LONGEST, max(_SECONDS, _FEWEST * FULL_FRAME * 8 / rate))
     inside = bench.network.inside
     measured = tcp_goodput(
@@ -95,9 +95,9 @@ def _tcp(bench: LinkBench, direction: str, rate: float) -> Check:
         "rate, TCP",
         "bit/s",
         measured=measured,
-        requested=asked,
-        low=asked * (1 - TCP_LIMIT),
-        high=asked * (1 + TCP_LIMIT),
+        requested=requested,
+        low=requested * (1 - TCP_LIMIT),
+        high=requested * (1 + TCP_LIMIT),
         note="payload",
     )
 
@@ -111,17 +111,17 @@ def tcp_goodput(source: Namespace, target: Namespace, address: str, seconds: flo
         with source.entered():
             sender = socket.create_connection((address, _TCP_PORT), timeout=10)
         receiver, _ = listener.accept()
-    sending = threading.Thread(target=_pour, args=(sender, _SLOW_START + seconds))
+    sending = threading.Thread(target=_send_for, args=(sender, _SLOW_START + seconds))
     with sender, receiver:
         sending.start()
-        _, began = _swallow(receiver, time.monotonic() + _SLOW_START)
-        taken, ended = _swallow(receiver, began + seconds)
+        _, began = _receive_until(receiver, time.monotonic() + _SLOW_START)
+        taken, ended = _receive_until(receiver, began + seconds)
         sender.shutdown(socket.SHUT_RDWR)  # drop the bytes that it still holds
         sending.join()
     return taken * 8 / (ended - began)
 
 
-def _pour(sender: socket.socket, seconds: float) -> None:
+def _send_for(sender: socket.socket, seconds: float) -> None:
     ends = time.monotonic() + seconds
     try:
         while time.monotonic() < ends:
@@ -130,7 +130,7 @@ def _pour(sender: socket.socket, seconds: float) -> None:
         return  # shut down
 
 
-def _swallow(receiver: socket.socket, until: float) -> tuple[int, float]:
+def _receive_until(receiver: socket.socket, until: float) -> tuple[int, float]:
     """Read until a time; return the number of bytes, and the arrival time of the last ones."""
     taken, last = 0, time.monotonic()
     while (left := until - time.monotonic()) > 0:
@@ -162,19 +162,19 @@ def measure_trace(
     due = [trace.time(number) - skipped for number in numbers]
     train, began = _saturate(bench, direction, due, skipped)
     edges = np.arange(0, seconds + BIN / 2, BIN)
-    asked, _ = np.histogram(np.asarray(due), edges)
+    requested, _ = np.histogram(np.asarray(due), edges)
     measured, _ = np.histogram(np.asarray(train.times) - began, edges)
-    worst = float(np.max(np.abs(measured - asked) / np.maximum(asked, 1)))
-    total = float(abs(measured.sum() - asked.sum()) / asked.sum())
+    worst = float(np.max(np.abs(measured - requested) / np.maximum(requested, 1)))
+    total = float(abs(measured.sum() - requested.sum()) / requested.sum())
     checks = [
         bench.judge(direction, "trace, worst bin", "share", measured=worst, high=BIN_LIMIT,
-            note=f"{len(asked)} bins of {BIN:g} s",
+            note=f"{len(requested)} bins of {BIN:g} s",
         ),
         bench.judge(direction, "trace, total", "share", measured=total, high=TOTAL_LIMIT,
-            note=f"{asked.sum()} deliveries",
+            note=f"{requested.sum()} deliveries",
         ),
     ]  # fmt: skip
-    return checks, asked.astype(float), measured.astype(float)
+    return checks, requested.astype(float), measured.astype(float)
 
 
 def _replayed(trace: DeliveryTrace, seconds: float) -> tuple[float, float]:

@@ -26,7 +26,7 @@ def loss_interval(lost: int, sent: int, chain: GilbertElliott) -> tuple[float, f
     return float(low), float(high)
 
 
-def run_law(chain: GilbertElliott, longest: int) -> NDArray[np.float64]:
+def run_length_distribution(chain: GilbertElliott, longest: int) -> NDArray[np.float64]:
     """Return P(a run of losses is n packets long) for n = 1 to `longest`, then P(longer).
 
     Exact, by the chain's forward recursion; geometric(r) when each state loses all packets or none.
@@ -36,13 +36,13 @@ def run_law(chain: GilbertElliott, longest: int) -> NDArray[np.float64]:
     stationary = np.array([chain.r, chain.p]) / (chain.p + chain.r)
     first = ((stationary * (1 - loses)) @ move) * loses  # arrived, then lost: a run begins
     weights = first / first.sum()
-    law = np.empty(longest + 1)
+    probabilities = np.empty(longest + 1)
     for n in range(longest):
         moved = weights @ move
-        law[n] = (moved * (1 - loses)).sum()
+        probabilities[n] = (moved * (1 - loses)).sum()
         weights = moved * loses
-    law[longest] = weights.sum()
-    return law
+    probabilities[longest] = weights.sum()
+    return probabilities
 
 
 def run_lengths(lost: NDArray[np.bool_]) -> NDArray[np.int64]:
@@ -61,9 +61,9 @@ def run_length_p(lengths: NDArray[np.int64], chain: GilbertElliott) -> float | N
     """
     if len(lengths) == 0:
         return None
-    law = run_law(chain, int(lengths.max()))
-    counts = np.bincount(lengths, minlength=len(law) + 1)[1:]
-    observed, expected = _pool(counts.astype(float), law * len(lengths))
+    probabilities = run_length_distribution(chain, int(lengths.max()))
+    counts = np.bincount(lengths, minlength=len(probabilities) + 1)[1:]
+    observed, expected = _pool(counts.astype(float), probabilities * len(lengths))
     if len(observed) < 2:
         return None
     return float(stats.chisquare(observed, expected).pvalue)

@@ -101,25 +101,25 @@ class GuestNetemWire(NetemWire):
 
 def _await_ready(tc: Tc) -> str | None:
     """Wait until the guest prints that its interfaces are up; return the reason if it does not."""
-    said: list[str] = []
+    lines: list[str] = []
     try:
         while (line := tc.line().strip()) != _READY:
-            said.append(line)
+            lines.append(line)
     except SilentError:
-        return "; ".join([*_gist(said), f"it said nothing for {PATIENCE:g} s"])
+        return "; ".join([*_gist(lines), f"it said nothing for {PATIENCE:g} s"])
     except TestbedError:
-        last = _gist(said) or [f"it said nothing ({await_end(tc.process, _REAPED)})"]
+        last = _gist(lines) or [f"it said nothing ({await_end(tc.process, _REAPED)})"]
         limit = recognise("\n".join(last))
         return "; ".join([*last, limit] if limit else last)
     return None
 
 
-def _gist(said: list[str]) -> list[str]:
+def _gist(lines: list[str]) -> list[str]:
     """Return the lines of a guest's output that explain its death.
 
     They are the lines printed since its init script began, or else the kernel's last two.
     """
-    panic = [number for number, line in enumerate(said) if "panic" in line]
-    end = panic[0] + 1 if panic else len(said)
-    begin = said.index(_STARTS) + 1 if _STARTS in said else max(0, end - 2)
-    return [line for line in said[begin:end] if not line.startswith("dmesg(1)")]
+    panic = [number for number, line in enumerate(lines) if "panic" in line]
+    end = panic[0] + 1 if panic else len(lines)
+    begin = lines.index(_STARTS) + 1 if _STARTS in lines else max(0, end - 2)
+    return [line for line in lines[begin:end] if not line.startswith("dmesg(1)")]

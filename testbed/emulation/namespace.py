@@ -36,8 +36,8 @@ class Namespace:
         """Run a command inside and return its output; raise TestbedError if it fails."""
         result = subprocess.run(self.command(argv), capture_output=True, text=True, check=False)
         if result.returncode != 0:
-            said = (result.stderr or result.stdout).strip()
-            raise TestbedError(f"`{' '.join(argv)}` failed in {self.name}: {said}")
+            output = (result.stderr or result.stdout).strip()
+            raise TestbedError(f"`{' '.join(argv)}` failed in {self.name}: {output}")
         return result.stdout
 
     @contextlib.contextmanager

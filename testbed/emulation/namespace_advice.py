@@ -25,12 +25,12 @@ _FORBIDDING_ALL = {
 """The same for settings that bind root, too."""
 
 
-def namespace_advice(said: str) -> str:
-    """Return the remedy for a sandbox that failed with the message `said`."""
+def namespace_advice(message: str) -> str:
+    """Return the remedy for a sandbox that failed with this message."""
     if remedies := _remedies(_FORBIDDING_ALL):
         return " and ".join(remedies)
     remedies = _remedies(_FORBIDDING)
-    if os.geteuid() == 0 or ("mount" in said and not remedies):
+    if os.geteuid() == 0 or ("mount" in message and not remedies):
         # A container without the right to make namespaces, or one that hides parts of /proc or
         # /sys: the kernel then refuses to mount new ones (tried with a file mounted over
         # /proc/keys, and with a read-only /sys). The manuals of docker-run and podman-run list what

@@ -177,11 +177,11 @@ class PacketLog:
     def _failure(self) -> OSError:
         """Return the error for a gzip that has failed: its own message, or how it ended."""
         how = await_end(self._gzip, _PATIENCE)
-        said = ""
+        stderr = ""
         if self._gzip.returncode is not None:
             assert self._gzip.stderr is not None
-            said = " ".join(self._gzip.stderr.read().decode(errors="replace").split())
-        return OSError(f"{self._path}: {said or f'gzip failed: {how}'}")
+            stderr = " ".join(self._gzip.stderr.read().decode(errors="replace").split())
+        return OSError(f"{self._path}: {stderr or f'gzip failed: {how}'}")
 
 
 def nanoseconds(seconds: float) -> int:

@@ -201,8 +201,8 @@ class RelayWire(Wire):
         how = await_end(self._process, PATIENCE)
         if self._process.returncode is None:
             return TestbedError(f"the relay of link {self.name} closed its output ({how})")
-        said = self._process.stderr.read().decode(errors="replace").strip().splitlines()
-        return TestbedError(f"the relay of link {self.name} died ({said[-1] if said else how})")
+        lines = self._process.stderr.read().decode(errors="replace").strip().splitlines()
+        return TestbedError(f"the relay of link {self.name} died ({lines[-1] if lines else how})")
 
 
 def _mappings(duplex: Duplex) -> dict[str, dict[str, Any]]:

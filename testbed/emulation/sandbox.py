@@ -96,16 +96,16 @@ def check_namespaces() -> None:
         try_in_sandbox([sys.executable, "-m", __name__], "a sandbox", realtime.PATIENCE)
     except TrialError as error:
         raise TestbedError(
-            f"namespaces are not permitted here ({error}); {namespace_advice(error.said)}"
+            f"namespaces are not permitted here ({error}); {namespace_advice(error.stderr)}"
         ) from None
 
 
 class TrialError(TestbedError):
     """A trial in a sandbox failed; the message is the reason in one sentence."""
 
-    def __init__(self, reason: str, said: str = "") -> None:
+    def __init__(self, reason: str, stderr: str = "") -> None:
         super().__init__(reason)
-        self.said = said
+        self.stderr = stderr
         """Everything that the trial wrote to stderr."""
 
 
@@ -128,9 +128,9 @@ def try_in_sandbox(argv: Sequence[str], what: str, seconds: float) -> str:
     except subprocess.TimeoutExpired:
         raise TrialError(f"a trial of {what} did not end within {seconds:g} s") from None
     if done.returncode != 0:
-        said = done.stderr.strip()
-        last = said.rpartition("\n")[2]
-        raise TrialError(last or f"a trial of {what} failed: {how_ended(done.returncode)}", said)
+        stderr = done.stderr.strip()
+        last = stderr.rpartition("\n")[2]
+        raise TrialError(last or f"a trial of {what} failed: {how_ended(done.returncode)}", stderr)
     return done.stdout
 
 
@@ -284,8 +284,8 @@ def enter() -> None:
     ):
         result = subprocess.run(argv, capture_output=True, text=True, check=False)
         if result.returncode != 0:
-            said = result.stderr.strip().partition("\n")[0]
-            raise TestbedError(f"`{' '.join(argv)}` failed in the sandbox: {said}")
+            stderr = result.stderr.strip().partition("\n")[0]
+            raise TestbedError(f"`{' '.join(argv)}` failed in the sandbox: {stderr}")
     note.write_text(text)  # the mount hid it; without it git would see a changed checkout
     os.environ["TMPDIR"] = tempfile.tempdir = str(SCRATCH)
 

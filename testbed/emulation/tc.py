@@ -57,9 +57,9 @@ class Tc:
                 elif line.strip():
                     errors.append(line.strip())
         if errors:
-            said = "; ".join(error for error in errors if not error.startswith("Command failed"))
-            asked = "; ".join(command for command in commands if " show " not in f" {command} ")
-            raise TestbedError(f"{self._where}: {self.program} refused `{asked}`: {said}")
+            reasons = "; ".join(error for error in errors if not error.startswith("Command failed"))
+            sent = "; ".join(command for command in commands if " show " not in f" {command} ")
+            raise TestbedError(f"{self._where}: {self.program} refused `{sent}`: {reasons}")
         return answers
 
     def line(self) -> str:

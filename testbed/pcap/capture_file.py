@@ -149,17 +149,17 @@ def _of_block(kind: int, body: bytes, order: str, interfaces: list[_Interface]) 
 
 def _interface(body: bytes, order: str) -> _Interface:
     (link_type,) = struct.unpack_from(f"{order}H", body)
-    power, offset, place = _MICROSECONDS, 0, 8
-    while place + 4 <= len(body):
-        code, length = struct.unpack_from(f"{order}HH", body, place)
+    power, offset, at = _MICROSECONDS, 0, 8
+    while at + 4 <= len(body):
+        code, length = struct.unpack_from(f"{order}HH", body, at)
         if code == _RESOLUTION:
-            power = body[place + 4]
+            power = body[at + 4]
             power = -(power & 0x7F) if power & 0x80 else power
         elif code == _OFFSET:
-            (offset,) = struct.unpack_from(f"{order}q", body, place + 4)
+            (offset,) = struct.unpack_from(f"{order}q", body, at + 4)
         elif code == 0:
             break
-        place += 4 + length + -length % 4
+        at += 4 + length + -length % 4
     return _Interface(link_type, power, offset)
 
 

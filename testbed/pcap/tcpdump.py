@@ -52,9 +52,9 @@ class Capture:
             preexec_fn=ignoring_setgroups(),
         )  # fmt: skip
         try:
-            said = self._read_until(b"listening on", time.monotonic() + PATIENCE)
-            if b"listening on" not in said:
-                raise TestbedError(f"{self._where} did not begin: {self._last_words(said)}")
+            output = self._read_until(b"listening on", time.monotonic() + PATIENCE)
+            if b"listening on" not in output:
+                raise TestbedError(f"{self._where} did not begin: {self._last_words(output)}")
         except BaseException:
             self.kill()
             raise
@@ -65,13 +65,13 @@ class Capture:
         self._let_it_finish()
         self._process.send_signal(signal.SIGINT)
         try:
-            _, said = self._process.communicate(timeout=PATIENCE)
+            _, output = self._process.communicate(timeout=PATIENCE)
         except subprocess.TimeoutExpired:
             self.kill()
             raise TestbedError(f"{self._where} did not end") from None
-        counts = _counts(said)
+        counts = _counts(output)
         if self._process.returncode or counts is None:
-            raise TestbedError(f"{self._where} failed: {self._last_words(said)}")
+            raise TestbedError(f"{self._where} failed: {self._last_words(output)}")
         if missed := counts.received - counts.captured + counts.dropped:
             raise TestbedError(f"{self._where} missed {missed} of {counts.received} frames")
         files = sorted(self._path.parent.glob(f"{self._path.name}[0-9]"))
@@ -97,9 +97,9 @@ class Capture:
         if self._process.stderr:
             self._process.stderr.close()
 
-    def _last_words(self, said: bytes) -> str:
+    def _last_words(self, output: bytes) -> str:
         """Return tcpdump's output in one line; if it printed nothing, how it ended."""
-        if text := " ".join(said.decode(errors="replace").split()):
+        if text := " ".join(output.decode(errors="replace").split()):
             return text
         how = await_end(self._process, _REAPED)
         alive = self._process.returncode is None
@@ -117,18 +117,18 @@ class Capture:
     def _read_until(self, mark: bytes, deadline: float) -> bytes:
         """Return tcpdump's output up to and with `mark`; less if it ends or the deadline passes."""
         assert self._process.stderr is not None
-        said = b""
-        while mark not in said:
+        output = b""
+        while mark not in output:
             left = max(0.0, deadline - time.monotonic())
             ready, _, _ = select.select([self._process.stderr], [], [], left)
             more = os.read(self._process.stderr.fileno(), 4096) if ready else b""
             if not more:
                 break
-            said += more
-        return said
+            output += more
+        return output
 
 
-def _counts(said: bytes) -> _Counts | None:
+def _counts(output: bytes) -> _Counts | None:
     """Return the counts in tcpdump's output; None if it has none."""
-    found = [re.search(rf"(\d+) packets? {name}", said.decode()) for name in _Counts._fields]
+    found = [re.search(rf"(\d+) packets? {name}", output.decode()) for name in _Counts._fields]
     return None if None in found else _Counts(*(int(each[1]) for each in found if each))

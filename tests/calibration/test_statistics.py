@@ -7,7 +7,7 @@ import pytest
 
 from testbed.calibration.statistics import (
     loss_interval,
-    run_law,
+    run_length_distribution,
     run_length_p,
     run_lengths,
     shape_distance,
@@ -53,17 +53,17 @@ CHAINS = [
 @pytest.mark.parametrize("chain", CHAINS)
 def test_the_law_of_runs_is_that_of_all_paths(chain):
     begins = probability(chain, [False, True])
-    law = run_law(chain, 4)
+    probabilities = run_length_distribution(chain, 4)
     for n in range(1, 5):
         exactly = probability(chain, [False, *[True] * n, False])
-        assert law[n - 1] == pytest.approx(exactly / begins, abs=1e-12)
-    assert law.sum() == pytest.approx(1, abs=1e-12)
+        assert probabilities[n - 1] == pytest.approx(exactly / begins, abs=1e-12)
+    assert probabilities.sum() == pytest.approx(1, abs=1e-12)
 
 
 def test_runs_of_all_or_nothing_are_geometric():
-    law = run_law(GilbertElliott(0.02, 0.25), 6)
-    assert law[:6] == pytest.approx([0.25 * 0.75**n for n in range(6)])
-    assert run_law(as_chain(0.1), 3)[:3] == pytest.approx([0.9, 0.09, 0.009])
+    probabilities = run_length_distribution(GilbertElliott(0.02, 0.25), 6)
+    assert probabilities[:6] == pytest.approx([0.25 * 0.75**n for n in range(6)])
+    assert run_length_distribution(as_chain(0.1), 3)[:3] == pytest.approx([0.9, 0.09, 0.009])
 
 
 @pytest.mark.parametrize(
@@ -106,15 +106,17 @@ def test_too_few_runs_tell_nothing():
     assert run_length_p(np.array([1, 1, 2]), as_chain(0.01)) is None
 
 
-@pytest.mark.parametrize("law", ["uniform", "normal", "pareto", "paretonormal"])
-def test_a_shape_is_near_its_own_law_wherever_it_lies_and_far_from_the_others(law):
+@pytest.mark.parametrize("distribution", ["uniform", "normal", "pareto", "paretonormal"])
+def test_a_shape_is_near_its_own_distribution_and_far_from_the_others(
+    distribution,
+):
     random = np.random.default_rng(3)
 
     def quantiles(name, us):
         return np.array([Jitter(1.0, name).hold(10.0, u) for u in us])
 
     even = (np.arange(5000) + 0.5) / 5000
-    sample = quantiles(law, random.random(2000)) + 0.25
-    assert shape_distance(sample, quantiles(law, even)) < 0.05
-    for other in {"uniform", "normal", "pareto", "paretonormal"} - {law}:
+    sample = quantiles(distribution, random.random(2000)) + 0.25
+    assert shape_distance(sample, quantiles(distribution, even)) < 0.05
+    for other in {"uniform", "normal", "pareto", "paretonormal"} - {distribution}:
         assert shape_distance(sample, quantiles(other, even)) > 0.05

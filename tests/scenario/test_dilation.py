@@ -85,8 +85,8 @@ def test_factors_and_timeouts_have_their_limits():
 def test_a_link_is_measured_as_slowed_and_told_of_in_emulated_time(five):
     stage = object.__new__(LinkBench)
     stage.link = LinkDeclaration("radio", "device", "base_station")
-    stage.asked = symmetric(rate=10e6, delay=0.02)
-    assert stage.spec("up") == LinkSpec(rate=2e6, delay=0.1, queue=stage.asked.up.queue)
+    stage.requested = symmetric(rate=10e6, delay=0.02)
+    assert stage.spec("up") == LinkSpec(rate=2e6, delay=0.1, queue=stage.requested.up.queue)
     check = stage.judge("up", "d", "s", measured=0.104, requested=0.1, low=0.098, high=0.102)
     assert (check.measured, check.requested) == pytest.approx((0.0208, 0.02))
     assert (check.low, check.high) == pytest.approx((0.0196, 0.0204))

@@ -77,7 +77,7 @@ def main() -> None:
         Follower(draft, args.name, args.timeout, connect, args.pace).run()
         return
     if not args.prompt:
-        raise TestbedError("--prompt: a text to continue is needed")
+        raise TestbedError("--prompt: give a text to continue")
     kind = method_class(args.method, "--method")
     if kind.uses_verifier and not args.connect:
         raise TestbedError(f"--connect: {args.method} needs a verifier, tcp://host:port")

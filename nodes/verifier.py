@@ -25,14 +25,14 @@ def main(name: str, description: str | None) -> None:
     arguments.add_argument(
         "--insecure",
         action="store_true",
-        help="listen beyond this machine: there are no keys yet, so that whoever reaches the port "
-        "can use the model, and read and disturb others' texts",
+        help="listen beyond this machine: there are no keys yet, so anyone who reaches the port "
+        "can use the model, and read and disturb others' generations",
     )
     args = arguments.parse_args()
     if not (args.control or args.insecure or is_loopback(args.listen)):
         raise TestbedError(
-            f"--listen {args.listen}: whoever reaches this port can use the model, and read and "
-            f"disturb others' texts, as there are no keys yet; listen on {default}, or add "
+            f"--listen {args.listen}: anyone who reaches this port can use the model, and read and "
+            f"disturb others' generations, as there are no keys yet; listen on {default}, or add "
             "--insecure in a network that you trust"
         )
     server = VerifierServer(load_warm(args.model, "target"), pace=args.pace)

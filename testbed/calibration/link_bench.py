@@ -95,8 +95,8 @@ class LinkBench:
             )
             if came < count:
                 raise TestbedError(
-                    f"link {self.link.name} {direction}: {came} of {count} probes came to the "
-                    "wire; this machine does not keep up with sending them"
+                    f"link {self.link.name} {direction}: {came} of {count} probes reached the "
+                    "wire; this machine cannot send them fast enough"
                 )
         self.count_order(found)
         return found

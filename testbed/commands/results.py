@@ -116,7 +116,7 @@ def _packets(args: argparse.Namespace) -> int:
     captures = read_captures(args.run)
     link = args.link or next(iter(captures))
     if link not in captures:
-        raise TestbedError(f"--link {link}: captured were {', '.join(captures)}")
+        raise TestbedError(f"--link {link}: it was not captured; choose from {', '.join(captures)}")
     up, down = sent_frames(args.run, captures)[link]
     if args.frames:
         from testbed.pcap.scapy_layers import elements_table

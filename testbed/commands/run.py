@@ -63,7 +63,7 @@ def _run(args: argparse.Namespace) -> int:
     if args.resume is None:
         results, code = _launch(args)
     elif given:
-        raise TestbedError(f"--resume goes on with a run as it was begun; leave out {given[0]}")
+        raise TestbedError(f"--resume continues a run as it was started; leave out {given[0]}")
     else:
         results, code = resume(args.resume, redo=args.redo)
     # Imported after the run, as the imports take half a second.

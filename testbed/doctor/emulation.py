@@ -80,7 +80,7 @@ def check_relay(name: str) -> Finding:
         return Finding(name, state, f"does not work here ({error})", advice)
     finding = f"carries frames, adding {delay * 1e3:.2f} ms"
     if delay > _SLOW:
-        return Finding(name, "warning", finding, "stop what else keeps this machine busy")
+        return Finding(name, "warning", finding, "stop other programs on this machine")
     return Finding(name, "ok", finding)
 
 

@@ -55,7 +55,7 @@ def examine() -> list[Finding]:
     records: dict[str, Finding] = {}
     for name, check in CHECKS.items():
         if name in _TRIED_IN_NAMESPACES and records["namespaces"].state == "missing":
-            records[name] = Finding(name, "warning", "not tried, for want of namespaces")
+            records[name] = Finding(name, "warning", "not tried, as namespaces are missing")
         else:
             records[name] = run_check(name, check)
     run = run_check("a run", lambda name: what_a_run_uses(name, records.values()))
@@ -84,7 +84,7 @@ def what_a_run_uses(name: str, records: Iterable[Finding]) -> Finding:
     """
     missing = [record.name for record in records if record.state == "missing"]
     if missing:
-        return Finding(name, "missing", f"is not possible here, for want of: {', '.join(missing)}")
+        return Finding(name, "missing", f"is not possible here; missing: {', '.join(missing)}")
     backend, reason = choose_backend("auto", why_no_guest=emulation.why_no_guest)
     why = f"as {reason}" if reason else _WHY[backend]
     threads = threads_per_node()

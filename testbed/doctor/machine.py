@@ -53,7 +53,7 @@ def check_processor(name: str) -> Finding:
             name,
             "warning",
             f"{processor()}: cannot be imported: {', '.join(failed)}",
-            f"install packages for {platform.machine()}; what needs them is refused by name",
+            f"install packages for {platform.machine()}; runs that need them are refused by name",
         )
     return Finding(name, "ok", f"{processor()}; all compiled packages can be imported")
 
@@ -67,7 +67,7 @@ def check_cores(name: str) -> Finding:
         return Finding(name, "warning", f"{finding}; {what}", advice)
     if len(usable) < 2:
         return Finding(
-            name, "warning", finding, "give it two: two nodes and the relay share them all"
+            name, "warning", finding, "allow two or more: two nodes and the relay share them"
         )
     return Finding(name, "ok", finding)
 
@@ -83,7 +83,7 @@ def check_clock(name: str) -> Finding:
     if resolution > _COARSE:
         return Finding(name, "warning", finding, "boot a kernel with high-resolution timers")
     if overshoot["p99"] > _LATE:
-        return Finding(name, "warning", finding, "stop what else keeps this machine busy")
+        return Finding(name, "warning", finding, "stop other programs on this machine")
     return Finding(name, "ok", finding)
 
 
@@ -127,8 +127,8 @@ def check_disk(name: str) -> Finding:
         return Finding(
             name,
             "warning",
-            f"{there} cannot be written: no model can be fetched, and what is found out about "
-            "this machine is not remembered",
+            f"{there} cannot be written: no model can be fetched, and facts about "
+            "this machine are not cached",
             "name another place in TESTBED_CACHE",
         )
     if free < _DISK:

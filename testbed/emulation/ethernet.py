@@ -39,7 +39,9 @@ def offloads_off(inside: Namespace, interface: str) -> None:
     inside.run(["ethtool", "-K", interface, *(word for key in OFFLOADS for word in (key, "off"))])
     on = [key for key, state in read_offloads(inside, interface).items() if state != "off"]
     if on:
-        raise TestbedError(f"the offload {on[0]} of {interface} in {inside.name} does not go off")
+        raise TestbedError(
+            f"the offload {on[0]} of {interface} in {inside.name} cannot be turned off"
+        )
 
 
 def read_offloads(inside: Namespace, interface: str) -> dict[str, str]:

@@ -142,7 +142,7 @@ class PacketLog:
         if not self._lines and self._ended(max(0.0, until - time.monotonic())):
             return True
         if time.monotonic() - self._moved > _PATIENCE:
-            raise OSError(f"{self._path}: gzip has not gone on for {_PATIENCE:g} s")
+            raise OSError(f"{self._path}: gzip has stood still for {_PATIENCE:g} s")
         return False
 
     def _ended(self, seconds: float) -> bool:

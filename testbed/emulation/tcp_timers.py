@@ -37,7 +37,7 @@ def require_rto_min(route: dict[str, Any], where: str) -> None:
     if rto_min() and shown.get("rto_min") != _milliseconds():
         raise TestbedError(
             f"{where}: the route to {route['dst']} has {shown or 'no metrics'} where rto_min "
-            f"{_milliseconds()}ms was asked, so that TCP would not be slowed down as time is"
+            f"{_milliseconds()}ms was requested; TCP would not be slowed down as time is"
         )
 
 

@@ -51,7 +51,7 @@ def load_topology(name: str, devices: int = 1) -> Topo:
         return _checked(known[name](devices=devices), name)
     if devices != 1:
         able = [each for each, kind in sorted(known.items()) if _takes_devices(kind)]
-        raise TestbedError(f"topology {name} has one, not {devices}; for more take {able[0]}")
+        raise TestbedError(f"topology {name} has one device, not {devices}; for more use {able[0]}")
     return _checked(known[name](), name)
 
 

@@ -136,7 +136,7 @@ def _of_block(kind: int, body: bytes, order: str, interfaces: list[_Interface]) 
             form = "IIIII" if kind == _PACKET else "HxxIIII"
             number, high, low, length, size = struct.unpack_from(f"{order}{form}", body)
             if number >= len(interfaces):
-                raise _DamagedError(f"a packet is of interface {number}, which it does not have")
+                raise _DamagedError(f"a packet names interface {number}, which is not defined")
             if 20 + length > len(body):
                 raise _DamagedError("a packet is longer than its block")
             interface = interfaces[number]
@@ -144,7 +144,7 @@ def _of_block(kind: int, body: bytes, order: str, interfaces: list[_Interface]) 
             t = interface.nanoseconds(high << 32 | low)
             yield Packet(t, size, body[20 : 20 + length])
     except struct.error:
-        raise _DamagedError("a block is too short for what it is") from None
+        raise _DamagedError("a block is too short for its type") from None
 
 
 def _interface(body: bytes, order: str) -> _Interface:

@@ -94,7 +94,7 @@ def _stream(frames: list[Frame], where: str) -> Stream | None:
         if frame.flags & SYN:
             first = (frame.sequence + 1) % _WRAP
             if stream is not None and stream.offset(first, 0):
-                raise TestbedError(f"{where}: it has the port of an earlier one")
+                raise TestbedError(f"{where}: its ports are those of an earlier connection")
             stream = stream or Stream(first, where)
         elif frame.payload and stream is not None:
             stream.append(frame)

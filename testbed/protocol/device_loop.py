@@ -114,7 +114,7 @@ def generate(
             break
     else:
         raise TestbedError(
-            f"{channel.peer} ended the text after {len(device.text) - len(prompt)} of "
+            f"{channel.peer} ended the generation after {len(device.text) - len(prompt)} of "
             f"{task.max_new_tokens} tokens"
         )
     if kind.uses_verifier:

@@ -145,7 +145,7 @@ def from_frames(frames: list[bytes]) -> tuple[Message, bytes]:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise ProtocolError(f"a message could not be read: {error}") from None
     if message.version != VERSION:
-        raise ProtocolError(f"the other side speaks version {message.version}, this is {VERSION}")
+        raise ProtocolError(f"the other end uses version {message.version}, this one {VERSION}")
     return message, frames[1]
 
 

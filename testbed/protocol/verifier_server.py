@@ -150,10 +150,10 @@ class VerifierServer:
                 f"vocabularies ({message.vocabulary_size} and {v} entries)"
             )
         if not message.length:
-            raise TestbedError("a text without tokens cannot be continued")
+            raise TestbedError("a prompt without tokens cannot be continued")
         if message.length >= message.limit:
             raise TestbedError(
-                f"a text of {message.length} tokens has no room for more below its limit, "
+                f"a generation of {message.length} tokens has no room for more below its limit, "
                 f"{message.limit}"
             )
         if len(message.end_tokens) > v:
@@ -161,7 +161,7 @@ class VerifierServer:
         require_context(self.target, message.limit)
         kind = method_class(message.method)
         if not kind.uses_verifier:
-            raise TestbedError(f"{kind.name} never asks the verifier")
+            raise TestbedError(f"method {kind.name} does not use the verifier")
         context = VerifierContext(
             text=decode_tokens(payload, message.length, v),
             limit=message.limit,
@@ -195,8 +195,8 @@ class VerifierServer:
         room = session.context.limit - length - len(message.catch_up) - 1
         if room < 0:
             raise TestbedError(
-                f"a text of {length} tokens and {len(message.catch_up)} of catch-up has no room "
-                f"for more below its limit, {session.context.limit}"
+                f"a generation of {length} tokens and {len(message.catch_up)} of catch-up has no "
+                f"room for more below its limit, {session.context.limit}"
             )
         if any(token >= self.target.vocabulary_size for token in message.catch_up):
             raise TestbedError(f"catch-up tokens {message.catch_up} are not all in the vocabulary")

@@ -57,7 +57,7 @@ def to_listen(text: str, where: str) -> Endpoint:
     interfaces = [name for _, name in socket.if_nameindex()]
     if host != "*" and not _in_digits(host) and host not in interfaces:
         raise TestbedError(
-            f"{where}: {host} is neither an address in digits nor an interface of this machine, "
+            f"{where}: {host} is neither a numeric address nor an interface of this machine, "
             f"which has {', '.join(interfaces)}"
         )
     return Endpoint(text, False)

@@ -104,7 +104,7 @@ class ZmqChannel(Channel):
             self._socket.send_multipart(frames)
         except zmq.Again:
             raise LinkTimeout(
-                f"the line to {self.peer} did not come back within {self._timeout:g} s"
+                f"the connection to {self.peer} did not come back within {self._timeout:g} s"
             ) from None
 
     @override

@@ -57,7 +57,7 @@ def test_more_than_a_pipe_holds_is_kept_until_gzip_takes_it(tmp_path):
 @pytest.mark.parametrize(
     ("script", "said"),
     [
-        ("exec sleep 600", "gzip has not gone on for 0.1 s"),
+        ("exec sleep 600", "gzip has stood still for 0.1 s"),
         ("exec <&-; exec sleep 600", "gzip failed: it did not end within 0.1 s"),
         ("kill -XFSZ $$", f"gzip failed: signal SIGXFSZ: {TOO_LARGE}"),
         ("echo it is full >&2; exit 1", "it is full"),

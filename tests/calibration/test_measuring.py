@@ -156,5 +156,5 @@ def test_probes_that_do_not_get_as_far_as_the_wire_are_no_measurement():
             ["tc", "qdisc", "add", "dev", "device-radio", "root", "tbf",
              "rate", "10kbit", "burst", "1600", "latency", "1ms"]
         )  # fmt: skip
-        with pytest.raises(TestbedError, match=r"link radio up: .* of 200 probes came to the wire"):
+        with pytest.raises(TestbedError, match=r"link radio up: .* of 200 probes reached the wire"):
             bench.send(200, 1e-3, 100)

@@ -464,7 +464,7 @@ def test_refused_namespaces_are_noticed():
     assert code == 1
     assert records["namespaces"].state == "missing"
     assert "not permitted" in records["namespaces"].finding
-    assert records["a run"].finding.endswith("for want of: namespaces")
+    assert records["a run"].finding.endswith("missing: namespaces")
     for name in ("kernel netem", "kernel HTB", "relay", "real time", "kernel guest", "captures"):
         assert records[name].finding.startswith("not tried")
 

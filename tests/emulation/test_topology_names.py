@@ -84,7 +84,7 @@ def test_the_others_have_one_device_and_say_so():
         topology = load_topology(name)
         assert topology_devices(topology) == ["device"]
         assert plain_links(topology) == []
-        message = f"topology {name} has one, not 2; for more take cell"
+        message = f"topology {name} has one device, not 2; for more use cell"
         with pytest.raises(TestbedError, match=f"^{message}$"):
             load_topology(name, 2)
 

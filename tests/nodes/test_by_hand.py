@@ -97,7 +97,7 @@ def test_a_method_without_a_verifier_needs_none():
     ("arguments", "complaint", "code"),
     [
         (["--prompt", "x"], "--connect: dssd needs a verifier", 1),
-        (["--connect", "tcp://127.0.0.1:1"], "--prompt: a text to continue is needed", 1),
+        (["--connect", "tcp://127.0.0.1:1"], "--prompt: give a text to continue", 1),
         (["--connect", "foo", "--prompt", "x"], "write it as tcp://host:port", 1),
         (["--connect", "tcp://::1:1", "--prompt", "x"], "an IPv6 address in brackets", 1),
         (
@@ -156,9 +156,9 @@ def test_a_verifier_by_hand_stays_within_this_machine(endpoint, within, monkeypa
         listen()
     if not within:
         assert str(refused.value) == (
-            f"--listen {endpoint}: whoever reaches this port can use the model, and read and "
-            "disturb others' texts, as there are no keys yet; listen on tcp://127.0.0.1:5555, or "
-            "add --insecure in a network that you trust"
+            f"--listen {endpoint}: anyone who reaches this port can use the model, and read and "
+            "disturb others' generations, as there are no keys yet; listen on "
+            "tcp://127.0.0.1:5555, or add --insecure in a network that you trust"
         )
     for allowed in "--insecure", "--control":
         with pytest.raises(LookupError):

@@ -86,7 +86,7 @@ def test_pcap_of_either_byte_order_and_unit(tmp_path, order, magic, unit):
     ("content", "why"),
     [
         (section() + interface(link_type=113) + frame(0), r"interface 0 has link type 113 \(Linux"),
-        (section() + interface() + frame(0, 1), "of interface 1, which it does not have"),
+        (section() + interface() + frame(0, 1), "interface 1, which is not defined"),
         (section() + interface() + block(3, struct.pack("<I", 60) + FRAME), "have no times"),
         (section() + interface() + block(6, b"1234"), "too short"),
         (section() + interface() + block(6, struct.pack("<5I", 0, 0, 0, 99, 99)), "longer than"),

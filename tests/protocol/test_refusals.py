@@ -84,8 +84,8 @@ def answers(*messages):
     [
         (opening(seed=2**63), "<= 9223372036854775807"),
         (opening(repetition=2**64 - 1), "<= 9223372036854775807"),
-        (opening("device_only"), "device_only never asks the verifier"),
-        (opening("cloud_ar", prompt=[]), "a text without tokens cannot be continued"),
+        (opening("device_only"), "method device_only does not use the verifier"),
+        (opening("cloud_ar", prompt=[]), "a prompt without tokens cannot be continued"),
         (opening(limit=2), "2 tokens has no room for more below its limit, 2"),
         (opening(end_tokens=[1] * (V + 1)), "21 end tokens in a vocabulary of 20"),
         (opening(stream="x" * 1001), "length <= 1000"),
@@ -117,7 +117,8 @@ def test_more_catch_up_than_the_text_has_room_for(method):
     *_, answer = answers(opening(method), a_round(0, b"", catch_up=[1] * (room + 1)))
     assert isinstance(answer, Refused)
     assert answer.reason == (
-        f"a text of 2 tokens and {room + 1} of catch-up has no room for more below its limit, 32"
+        f"a generation of 2 tokens and {room + 1} of catch-up has no room for more below its "
+        "limit, 32"
     )
     *_, answer = answers(opening("cloud_ar"), a_round(0, b"", catch_up=[1] * room))
     assert isinstance(answer, Reply)
@@ -201,7 +202,7 @@ def test_a_stream_that_ends_early_is_no_finished_text(monkeypatch):
         return stop(self, message, payload)
 
     monkeypatch.setattr(VerifierServer, "_session", early)
-    with pytest.raises(TestbedError, match="verifier ended the text after 4 of 10 tokens"):
+    with pytest.raises(TestbedError, match="verifier ended the generation after 4 of 10 tokens"):
         decode_locally(task("cloud_ar", 10), DRAFT, TARGET)
 
 

@@ -186,7 +186,7 @@ def resume(path, *more) -> subprocess.CompletedProcess:
 def test_a_resumed_run_takes_no_other_options(tmp_path):
     done = resume(tmp_path, "--seed", "3")
     assert done.returncode == 1
-    assert "--resume goes on with a run as it was begun; leave out seed" in done.stderr
+    assert "--resume continues a run as it was started; leave out seed" in done.stderr
     argv = [sys.executable, "-m", "testbed", "run", "--redo", "any.yaml"]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (

@@ -320,7 +320,7 @@ MISTAKES = [  # where, what is written there, and the error after the name of th
     ("compute.target", {"per_pass": "6", "per_token": "0"}, f".per_pass: '6' {NOT_A_TIME}"),
     ("compute.target", {"per_pass": "0", "per_token": "0ms"},
      ": a pass that takes no time is allowed to no model"),
-    ("devices", 3, ": topology edge has one, not 3; for more take cell"),
+    ("devices", 3, ": topology edge has one device, not 3; for more use cell"),
     ("devices", 0, ": 0: expected `int` >= 1"),
     ("devices", "many", ": 'many': expected `int`, got `str`"),
     ("repeat", 0, ": 0: expected `int` >= 1"),

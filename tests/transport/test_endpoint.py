@@ -65,7 +65,7 @@ FORM = "x: write it as tcp://host:port, an IPv6 address in brackets, tcp://[::1]
         (to_connect, "tcp://n.example:1", "x: the host n.example cannot be resolved: Name or"),
         (to_connect, "tcp://[fe80::1%no]:1", "x: the host fe80::1%no cannot be resolved: Name or"),
         (to_listen, "tcp://[fe80::1%no]:1", "x: the host fe80::1%no cannot be resolved: Name or"),
-        (to_listen, "tcp://both.example:1", "x: both.example is neither an address in digits nor "
+        (to_listen, "tcp://both.example:1", "x: both.example is neither a numeric address nor "
          "an interface of this machine, which has lo, eth0"),
     ],
 )  # fmt: skip

@@ -98,7 +98,10 @@ def _follow(bench: LinkBench, direction: str, needed: int) -> SentProbes:
 
 
 def probes_needed(spec: LinkSpec) -> int | None:
-    """Return how many packets show that a link is dead if all are lost; None if over _MOST."""
+    """Return how many probes show, if all of them are lost, that a link is dead.
+
+    Returns None for a recorded loss trace, and if more than _MOST probes would be needed.
+    """
     if isinstance(spec.loss, LossTrace):
         return None
     chain = as_chain(spec.loss)

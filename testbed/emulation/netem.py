@@ -1,16 +1,17 @@
 """Kernel netem: a LinkSpec as a tc command, applied, read back and compared.
 
-`rate` is always given, for two reasons. With it a packet never leaves before its predecessor,
-so jitter keeps order; the child pfifo that tc's manual suggests no longer does that (kernel 6.1
+`rate` is always given, for two reasons. With a rate, a packet never leaves before its predecessor,
+so jitter keeps the order; the child pfifo that tc's manual suggests no longer does that (kernel 6.1
 reordered 92 of 200 packets through it, and none with a rate). And `tc qdisc change` keeps an old
-rate that it does not mention. A link without a limit gets `UNLIMITED_RATE`.
+rate that the new command leaves out. A link without a rate gets `UNLIMITED_RATE`.
 
-A law of jitter is a table that tc loads. netem keeps it through a change that brings no other, and
-tc has none for uniform, so a link cannot change from a law to uniform jitter in place.
+A distribution of jitter is a table that tc loads. netem keeps the table through a change without a
+new one, and tc has no table for uniform jitter. So a link cannot change in place from another
+distribution to uniform jitter.
 
-`limit` bounds all packets that netem holds, those under way as well as those queueing. So it is
-the queue plus what the link holds in flight, both in full frames. Shorter frames fill it sooner,
-by count, than they would fill a queue of bytes; that is netem's nature.
+`limit` bounds all packets that netem holds, those under way as well as those in the queue. So it is
+the length of the queue plus the packets under way, both in full frames. netem counts packets, so
+shorter frames fill it with fewer bytes than they would a queue of bytes.
 """
 
 import math
@@ -30,20 +31,20 @@ UNLIMITED_RATE = 100e9  # bit/s: 0.12 µs a full frame
 UNLIMITED_LIMIT = 1_000_000  # packets
 
 USE_RELAY = "use `--backend relay`"
-"""The remedy where netem does not work."""
+"""The remedy when netem does not work."""
 
 _ADVICE = f"the kernel lacks netem (sch_netem); {USE_RELAY}"
 
 
 class Probe(NamedTuple):
-    """Whether something is available, and if not, why."""
+    """The result of a probe; reason: the error, if the feature is not available."""
 
     available: bool
     reason: str
 
 
 def probe_netem() -> Probe:
-    """Try netem in a throw-away namespace; takes milliseconds."""
+    """Try netem in a throw-away namespace, which takes milliseconds."""
     return probe_qdisc("netem", "delay", "1ms")
 
 
@@ -57,7 +58,7 @@ def probe_qdisc(*arguments: str) -> Probe:
 
 
 def netem_arguments(spec: LinkSpec) -> list[str]:
-    """The netem part of a tc command line that does what `spec` says, if netem can."""
+    """Return the netem part of a tc command line for `spec`, which netem must support."""
     arguments = ["netem", "limit", str(netem_limit(spec))]
     jitter = as_jitter(spec.jitter)
     arguments += ["delay", _microseconds(spec.delay), _microseconds(jitter.spread)]
@@ -69,7 +70,7 @@ def netem_arguments(spec: LinkSpec) -> list[str]:
 
 
 def netem_limit(spec: LinkSpec) -> int:
-    """Packets that netem may hold: the queue and the longest pipe, in full frames."""
+    """Return the packets that netem may hold: queue and packets under way, in full frames."""
     if spec.mean_rate is None:
         return UNLIMITED_LIMIT
     pipe = spec.mean_rate / 8 * spec.longest_hold
@@ -78,10 +79,10 @@ def netem_limit(spec: LinkSpec) -> int:
 
 
 def apply_netem(tc: Tc, specs: Mapping[str, LinkSpec], verb: str) -> None:
-    """Make interfaces do what `specs` says (`verb`: 'add', or 'change' in place), and verify it.
+    """Apply `specs` to interfaces, by name, and verify them; verb: 'add', or 'change' in place.
 
-    All at once, so that the directions of a link change together. Raises TestbedError if the
-    kernel refuses, or reports another setting than was asked.
+    All commands are sent at once, so that the directions of a link change together. Raises
+    TestbedError if the kernel refuses one, or reports another setting.
     """
     changes = [
         f"qdisc {verb} dev {interface} root handle 1: {' '.join(netem_arguments(spec))}"
@@ -91,21 +92,21 @@ def apply_netem(tc: Tc, specs: Mapping[str, LinkSpec], verb: str) -> None:
         shown = tc.run(*changes, *(f"qdisc show dev {interface}" for interface in specs))
     except TestbedError as error:
         missing = "No distribution data" in str(error)
-        advice = f"tc lacks the law's table; {USE_RELAY}" if missing else _ADVICE
+        advice = f"tc lacks the distribution's table; {USE_RELAY}" if missing else _ADVICE
         raise TestbedError(f"{error}; {advice}") from error
     for (interface, spec), qdiscs in zip(specs.items(), shown, strict=True):
         verify_netem(spec, qdiscs, interface)
 
 
 def read_qdiscs(tc: Tc, interface: str) -> list[dict[str, Any]]:
-    """What `tc -s -j qdisc show` says of an interface."""
+    """Return the output of `tc -s -j qdisc show` for an interface."""
     (shown,) = tc.run(f"qdisc show dev {interface}")
     found: list[dict[str, Any]] = shown
     return found
 
 
 def root_netem(qdiscs: Sequence[Mapping[str, Any]], where: str) -> Mapping[str, Any]:
-    """The root netem among what tc showed; TestbedError naming sch_netem if there is none."""
+    """Return the root netem among the qdiscs that tc shows; raise TestbedError if there is none."""
     for qdisc in qdiscs:
         if qdisc.get("root") and qdisc["kind"] == "netem":
             return qdisc
@@ -113,11 +114,11 @@ def root_netem(qdiscs: Sequence[Mapping[str, Any]], where: str) -> Mapping[str, 
 
 
 def verify_netem(spec: LinkSpec, qdiscs: Sequence[Mapping[str, Any]], where: str) -> None:
-    """Compare what tc read back with `spec`; TestbedError naming the first difference.
+    """Compare the settings that tc read back with `spec`; raise TestbedError at a difference.
 
     tc prints six digits and delays in whole ticks, and the kernel counts rates in bytes per
-    second, so values may differ by one part in 10 000, 2 µs or 1 B/s. The law of jitter is not
-    among what the kernel tells; that tc loaded its table without an error has to do.
+    second, so values may differ by one part in 10 000, 2 µs or 1 B/s. The kernel does not report
+    the distribution of jitter: it is not compared, but tc has loaded its table without an error.
     """
     options = root_netem(qdiscs, where)["options"]
     delay = options.get("delay", {"delay": 0.0, "jitter": 0.0})  # left out by tc when it is 0

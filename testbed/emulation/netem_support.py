@@ -1,4 +1,4 @@
-"""What kernel netem can do of a LinkSpec, what it cannot, and where it differs from the relay."""
+"""The parts of a LinkSpec that netem cannot do, and its differences from the relay."""
 
 from collections.abc import Iterable, Mapping
 
@@ -11,7 +11,7 @@ from testbed.links.spec import Duplex, LinkSpec
 
 
 def unsupported(spec: LinkSpec) -> list[str]:
-    """What netem cannot do exactly, each as its key and the reason; empty if it can do it all."""
+    """Return the parts of `spec` that netem cannot do exactly, each as its key and the reason."""
     jitter = as_jitter(spec.jitter)
     reasons = {
         "rate (it knows no trace of deliveries)": isinstance(spec.rate, DeliveryTrace),
@@ -27,7 +27,7 @@ def unsupported(spec: LinkSpec) -> list[str]:
 
 
 def refusals(links: Mapping[str, Duplex], schedules: Mapping[str, Schedule]) -> list[str]:
-    """What netem cannot do of all that links will ever do, each with the link's name."""
+    """Return what netem cannot do of links and their schedules, each with the link's name."""
     found = []
     for name, duplex in links.items():
         moments = schedules[name].moments if name in schedules else ()
@@ -40,26 +40,26 @@ def refusals(links: Mapping[str, Duplex], schedules: Mapping[str, Schedule]) -> 
 
 
 def require_support(name: str, duplex: Duplex) -> None:
-    """TestbedError naming the first impairment of a link that netem cannot do."""
+    """Raise TestbedError for the first part of a link that netem cannot do."""
     for reason in refusals({name: duplex}, {}):
         raise TestbedError(f"netem cannot do {reason}; use `--backend relay`")
 
 
 def _table_kept(name: str, duplex: Duplex, moments: Iterable[Moment]) -> list[str]:
-    """Changes from a law of jitter to uniform jitter, which need a table that tc does not have."""
+    """Return the changes to uniform jitter from another distribution, which tc cannot make."""
     found = []
     for direction in ("up", "down"):
         lawful = False
-        for state in (duplex, *moments, duplex):  # which the next run begins with
+        for state in (duplex, *moments, duplex):  # the last is the start of the next run
             jitter = as_jitter(getattr(state, direction).jitter)
             if lawful and jitter.law == UNIFORM and jitter.spread > 0:
-                found.append(f"links.{name}.{direction}: a change from a law of jitter to uniform")
+                found.append(f"links.{name}.{direction}: a change to uniform jitter from another")
             lawful = lawful or jitter.law != UNIFORM
     return found
 
 
 def differences(spec: LinkSpec) -> list[str]:
-    """In what netem does `spec` otherwise than the relay."""
+    """Return in words how netem's version of `spec` differs from the relay's."""
     found = []
     if spec.rate is not None:
         found.append("queue: counted in packets, as if all were full frames")

@@ -166,8 +166,8 @@ class NetemWire(Wire):
             jitter = as_jitter(spec.jitter)
             if jitter.law == UNIFORM and jitter.spread > 0 and direction in self._with_table:
                 raise TestbedError(
-                    f"link {self.name}: netem cannot change from another law of jitter to uniform; "
-                    "use `--backend relay`"
+                    f"link {self.name}: netem cannot change to uniform jitter from another "
+                    "distribution; use `--backend relay`"
                 )
         self._with_table |= {
             w for w, spec in specs.items() if as_jitter(spec.jitter).law != UNIFORM

@@ -99,7 +99,7 @@ def test_laws_of_jitter_and_bursts_are_applied_and_changed(edge):
         wire.check()
         wire.change(up=LinkSpec(delay=0.02, loss=0.01), down=LinkSpec())
         wire.check()
-        with pytest.raises(TestbedError, match="from another law of jitter to uniform"):
+        with pytest.raises(TestbedError, match="cannot change to uniform jitter from another"):
             wire.change(up=LinkSpec(delay=0.02, jitter=0.01))
 
 

@@ -161,7 +161,9 @@ def test_a_law_without_a_table_names_what_is_missing():
             raise TestbedError(f"tc refused `{commands[0]}`: No distribution data for pareto")
 
     spec = LinkSpec(delay=0.02, jitter=Jitter(0.01, "pareto"))
-    with pytest.raises(TestbedError, match="tc lacks the law's table; use `--backend relay`"):
+    with pytest.raises(
+        TestbedError, match="tc lacks the distribution's table; use `--backend relay`"
+    ):
         apply_netem(Tcless(), {"port-b": spec}, "add")
 
 
@@ -205,7 +207,9 @@ def test_a_law_cannot_change_to_uniform_in_place(anywhere, request):
     wire.change(down=uniform)
     wire.change(up=replace(law, jitter=Jitter(0.01, "pareto")))
     wire.change(up=LinkSpec(delay=0.02))  # no jitter at all needs no table
-    with pytest.raises(TestbedError, match=r"link radio: .* to uniform; use `--backend relay`"):
+    with pytest.raises(
+        TestbedError, match=r"link radio: .* to uniform jitter .*; use `--backend relay`"
+    ):
         wire.change(up=uniform)
     assert wire.duplex == Duplex(up=LinkSpec(delay=0.02), down=uniform)
 
@@ -278,7 +282,7 @@ def test_a_handover_and_a_lost_table_are_found_in_schedules():
     assert refusals({"radio": law}, {}) == []
     schedule = Schedule((Moment(1.0, uniform, LinkSpec(), held=True),))
     handover, table = refusals({"radio": law}, {"radio": schedule})
-    assert handover.startswith("links.radio.up: a change from a law of jitter to uniform")
+    assert handover.startswith("links.radio.up: a change to uniform jitter from another")
     assert table.startswith("links.radio: handover")
 
 
@@ -286,7 +290,7 @@ def test_a_table_that_the_next_run_would_lack_is_found():
     uniform, law = (LinkSpec(delay=0.1, jitter=jitter) for jitter in (0.01, Jitter(0.01, "normal")))
     schedule = Schedule((Moment(1.0, law, LinkSpec()),))
     (found,) = refusals({"radio": Duplex(uniform, LinkSpec())}, {"radio": schedule})
-    assert found.startswith("links.radio.up: a change from a law of jitter to uniform")
+    assert found.startswith("links.radio.up: a change to uniform jitter from another")
 
 
 def test_an_unknown_backend_lists_the_known_ones():

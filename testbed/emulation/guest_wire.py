@@ -65,7 +65,7 @@ class GuestNetemWire(NetemWire):
         )
 
     def _boot(self) -> Tc:
-        """Make the guest's devices anew and start its kernel."""
+        """Create the guest's devices, without those of an earlier try, and start its kernel."""
         for tap in _TAPS:
             if tap in self.inside.counters():  # left by the first try
                 self.inside.run(["ip", "link", "del", "dev", tap])

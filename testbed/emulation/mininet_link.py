@@ -35,7 +35,7 @@ class CheckedInterface(Intf):  # type: ignore[misc]  # Mininet has no types
 
 
 class WireLink(Link):  # type: ignore[misc]
-    """A link between two hosts through a wire namespace of its own."""
+    """A shaped link between two hosts, through a wire in a namespace of its own."""
 
     def __init__(
         self,

@@ -40,7 +40,7 @@ from testbed.links.spec import Duplex
 
 HOST_SYSCTLS = {
     **QUIET_NAMESPACE,
-    # Each connection starts afresh: TCP does not reuse what an earlier one learnt of the path.
+    # TCP does not reuse what an earlier connection has measured of the path.
     "net.ipv4.tcp_no_metrics_save": "1",
 }
 

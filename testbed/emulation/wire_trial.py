@@ -9,7 +9,7 @@ import msgspec
 from testbed.emulation.sandbox import try_in_sandbox
 from testbed.host.realtime import PATIENCE
 
-_PATIENCE = 3 * PATIENCE  # a guest may take two of them to boot, and a frame one to come
+_PATIENCE = 3 * PATIENCE  # two for the tries to boot a guest, one for a frame to cross
 
 
 class Report(msgspec.Struct):

@@ -14,7 +14,7 @@ from testbed.transport.endpoint import to_listen
 from testbed.transport.zmq_client import HEARTBEAT, harden, longest_silence, milliseconds
 
 BURST = 100
-"""Messages sent to one peer before it is the others' turn."""
+"""Messages sent to one peer before the next peer is served."""
 RETRY = 0.01
 """Seconds between two tries to send to a peer whose queue was full."""
 

@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from testbed import clock
+from testbed.counts import DraftCounts, Traffic
 from testbed.decoding.randomness import KeyedRandomness, Randomiser
 from testbed.errors import TestbedError
 from testbed.events import Tracer
 from testbed.methods.base import method_class, parse_options
-from testbed.methods.device_context import DeviceContext, DraftCounts, Traffic
+from testbed.methods.device_context import DeviceContext
 from testbed.models.base import Model, require_context
 from testbed.models.cached_reader import CachedReader
 from testbed.models.compute.pace import Pace

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from testbed import clock
 from testbed.codecs.bits import NOTHING, Payload, width
 from testbed.codecs.tokens import encode_tokens
+from testbed.counts import Traffic
 from testbed.errors import TestbedError
 from testbed.events import Tracer
-from testbed.methods.device_context import Traffic
 from testbed.protocol.channel import Channel, LinkTimeout, Reconnected
 from testbed.protocol.messages import (
     MAX_MESSAGE,
@@ -52,7 +52,7 @@ class VerifierClient:
         self._known = 0  # tokens of the text that the verifier has
         self._round = -1
         self._received = 0  # parts of this round's answer
-        self.traffic = Traffic()
+        self.traffic = Traffic.zero()
 
     def open(self, text: list[int]) -> None:
         """Send the text so far. Does not wait: a refusal shows at the first round."""

@@ -150,9 +150,9 @@ def test_p_is_not_read_again_while_the_session_lasts(monkeypatch):
     """One forward pass a verdict: the second message is answered from what the first one left."""
     passes = []
     monkeypatch.setattr(
-        dssd_lazy.VerifierSide,
+        dssd_lazy.VerifierContext,
         "target_after",
-        _noting(dssd_lazy.VerifierSide.target_after, passes),
+        _noting(dssd_lazy.VerifierContext.target_after, passes),
     )
     decoded, line = decode_noting(task("dssd_lazy", TOKENS, draft_length=3))
     second = decoded.counts.verified - decoded.counts.accepted

@@ -31,7 +31,7 @@ class VerifierLink(Protocol):
     def ask(self, text: list[int], drafts: int, upload: Payload) -> Iterator[bytes]:
         """One round: send `upload` with `drafts` drafted tokens, yield each part of the answer.
 
-        `text` is everything certain on the device; what the verifier lacks of it travels along.
+        `text` is everything committed on the device; what the verifier lacks of it travels along.
         """
 
 
@@ -39,8 +39,8 @@ class VerifierLink(Protocol):
 class DeviceContext:
     """The device's half of one text."""
 
-    text: list[int]
-    """Prompt and every token that is certain."""
+    token_ids: list[int]
+    """Prompt and every token that is committed."""
     limit: int
     """Length of the text at which it is finished."""
     end_tokens: frozenset[int]
@@ -78,7 +78,7 @@ class DeviceContext:
     @property
     def room(self) -> int:
         """Tokens that can be drafted: the verifier adds one of its own to every round."""
-        return self.limit - len(self.text) - 1
+        return self.limit - len(self.token_ids) - 1
 
     def propose(
         self,
@@ -101,7 +101,7 @@ class DeviceContext:
                 known = None if callable(formula_bits) else formula_bits
                 if not self.drafting.admits(drafts, known):
                     break
-                text = self.text + [draft.token for draft in drafts]
+                text = self.token_ids + [draft.token for draft in drafts]
                 raw_q, logits = self._next(text)
                 q = quantise(raw_q)
                 bits = formula_bits(q) if callable(formula_bits) else formula_bits
@@ -147,7 +147,7 @@ class DeviceContext:
         """One round whose answer comes in parts."""
         self.counts.rounds += 1
         start = clock.now()
-        yield from self.verifier.ask(self.text, drafts, upload)
+        yield from self.verifier.ask(self.token_ids, drafts, upload)
         self._wait_s += clock.now() - start
 
     def record(self, drafted: int, accepted: int) -> None:

@@ -39,7 +39,7 @@ class Ready(msgspec.Struct, tag=True):
 
 
 class Progress(msgspec.Struct, tag=True):
-    """From the device: `tokens` new tokens are certain, `seconds` after the start."""
+    """From the device: `tokens` new tokens are committed, `seconds` after the start."""
 
     tokens: int
     seconds: float

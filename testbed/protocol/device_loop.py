@@ -29,7 +29,7 @@ class Decoded:
     tokens: list[int]
     """The new tokens."""
     times: list[float]
-    """Seconds from the start at which each of them was certain on the device."""
+    """Seconds from the start at which each of them was committed on the device."""
     start: float
     """When the prompt was handed over, in seconds of testbed.clock."""
     counts: DraftCounts
@@ -84,7 +84,7 @@ def generate(
     )
     verifier = VerifierClient(channel, opening, timeout, trace)
     device = DeviceContext(
-        text=list(prompt),
+        token_ids=list(prompt),
         limit=limit,
         end_tokens=end_tokens,
         draft=Passes(CachedReader(draft.session()), trace, task.stream, pace),
@@ -98,26 +98,26 @@ def generate(
     start = clock.now()
     times: list[float] = []
     if kind.uses_verifier:
-        verifier.open(device.text)
+        verifier.open(device.token_ids)
     for tokens in method.device(device):
         if not tokens:
             continue
-        new = _usable(tokens, limit - len(device.text), end_tokens)
-        device.text += new
+        new = _usable(tokens, limit - len(device.token_ids), end_tokens)
+        device.token_ids += new
         times += [clock.now() - start] * len(new)
         trace.event("commit", task.stream, tokens=len(new), round=device.round)
         progress(new)
-        if len(device.text) >= limit or new[-1] in end_tokens:
+        if len(device.token_ids) >= limit or new[-1] in end_tokens:
             break
     else:
         raise TestbedError(
-            f"{channel.peer} ended the text after {len(device.text) - len(prompt)} of "
+            f"{channel.peer} ended the text after {len(device.token_ids) - len(prompt)} of "
             f"{task.max_new_tokens} tokens"
         )
     if kind.uses_verifier:
         verifier.close()
     trace.flush()
-    return Decoded(device.text[len(prompt) :], times, start, device.counts, verifier.traffic)
+    return Decoded(device.token_ids[len(prompt) :], times, start, device.counts, verifier.traffic)
 
 
 def _usable(tokens: list[int], room: int, end_tokens: frozenset[int]) -> list[int]:

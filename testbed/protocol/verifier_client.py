@@ -65,7 +65,7 @@ class VerifierClient:
     def ask(self, text: list[int], drafts: int, upload: Payload) -> Iterator[bytes]:
         """One round: yield each part of the verifier's answer.
 
-        `text` is everything certain on the device, kept up to date by the caller between parts;
+        `text` is everything committed on the device, kept up to date by the caller between parts;
         what the verifier lacks of it travels along. Raises LinkTimeout when no answer comes,
         TestbedError when the verifier refuses.
         """

@@ -163,7 +163,7 @@ class VerifierServer:
         if not kind.uses_verifier:
             raise TestbedError(f"{kind.name} never asks the verifier")
         side = VerifierContext(
-            text=decode_tokens(payload, message.length, v),
+            token_ids=decode_tokens(payload, message.length, v),
             limit=message.limit,
             target=Passes(
                 CachedReader(self.target.session()), self.trace, message.stream, self._pace
@@ -187,7 +187,7 @@ class VerifierServer:
             return  # unfinished work goes on by itself
         if message.round < session.round:
             return  # overtaken by a later round
-        length = len(session.side.text)
+        length = len(session.side.token_ids)
         if message.base != length:
             resync = Resync(VERSION, message.session, round=message.round, length=length)
             yield self._sent(session.side.stream, resync)
@@ -207,7 +207,7 @@ class VerifierServer:
         # The prompt is read by itself even where the first round is here already: a pass over other
         # tokens is rounded otherwise, and the text must not depend on who was quicker.
         prompt = self._work.get(key, ()) if session.round < 0 else ()
-        session.side.text += message.catch_up
+        session.side.token_ids += message.catch_up
         session.round = session.side.round = message.round
         session.answers = []
         self._work[key] = chain(prompt, self._answers(session, message, payload))
@@ -233,7 +233,7 @@ class VerifierServer:
                 round=message.round,
                 part=part,
                 last=last,
-                length=len(side.text),
+                length=len(side.token_ids),
                 busy_us=round(busy * 1e6),
             )
             session.answers.append((reply, answer.payload))
@@ -264,7 +264,7 @@ class VerifierServer:
     def _prefill(self, side: VerifierContext, length: int) -> Iterator[list[bytes]]:
         """Read the text's first `length` tokens, mostly while the device drafts."""
         try:
-            with self.trace.span("prefill", side.stream), side.target.over(side.text[:length]):
+            with self.trace.span("prefill", side.stream), side.target.over(side.token_ids[:length]):
                 pass
         except (ValueError, TestbedError):
             return  # the round will fail in the same way, and say so

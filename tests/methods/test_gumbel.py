@@ -126,13 +126,13 @@ class DevicesToken(Gumbel):
     name = "devices_token"
 
     def verifier(self, verifier, drafts, upload):
-        before = len(verifier.text)
+        before = len(verifier.token_ids)
         (answer,) = super().verifier(verifier, drafts, upload)
-        accepted = len(verifier.text) - before - 1
+        accepted = len(verifier.token_ids) - before - 1
         if accepted == drafts:
             yield answer
             return
-        verifier.text[-1] = token = upload[0] >> 6  # γ is 1, an id has two bits
+        verifier.token_ids[-1] = token = upload[0] >> 6  # γ is 1, an id has two bits
         yield Answer(write_verification(accepted, token, drafts, self.vocabulary_size))
 
 

@@ -168,7 +168,7 @@ def test_another_path_is_read_only_when_a_node_on_it_is_accepted(monkeypatch):
     target_after = VerifierContext.target_after
 
     def noting(self, drafts):
-        calls.setdefault(len(self.text), []).append(drafts)
+        calls.setdefault(len(self.token_ids), []).append(drafts)
         return target_after(self, drafts)
 
     monkeypatch.setattr(VerifierContext, "target_after", noting)

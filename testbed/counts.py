@@ -1,9 +1,9 @@
-"""What a device counts while it decodes one generation: the counted metrics, each declared here.
+"""What a device counts while it decodes one generation: each such metric is declared once, here.
 
-The device counts into these structs, reports them, and rows of summary.json hold them as they are,
-as `counts` and `traffic`. To add a metric, declare it here, count it where it happens, and show it
-in a table (testbed.analysis.tables): nothing in between names it. A field that is added has a
-default, which rows of earlier commits get.
+The device calls the methods of these structs and reports them whole; rows of summary.json hold them
+as `counts` and `traffic`. To add a metric, declare and count it here, and show it in a table
+(testbed.analysis.tables): nothing in between names it. A field that is added has a default, which
+rows of earlier commits get.
 """
 
 from __future__ import annotations
@@ -65,6 +65,30 @@ class DraftCounts(Counts, kw_only=True):
     formula_bits: Amount
     """Uplink bits of all drafts by the paper's formula: no prompt, no resampled token ids."""
 
+    def count_verification(
+        self, drafted: int, accepted: int, length: int, *, rejected: bool
+    ) -> None:
+        """Count a verification round of `drafted` tokens on paths of up to `length` positions.
+
+        `accepted` is the length of the accepted path; `rejected` is true where drafts stood behind
+        it, of which none was accepted.
+        """
+        verified = accepted + rejected
+        self.drafted += drafted
+        self.verified += verified
+        self.accepted += accepted
+        self.rejections = self.verified - self.accepted
+        self.draft_lengths += [0] * (length + 1 - len(self.draft_lengths))
+        self.draft_lengths[length] += 1
+        _count_positions(self.verified_per_position, verified, length)
+        _count_positions(self.accepted_per_position, accepted, length)
+
+
+def _count_positions(counts: list[int], positions: int, length: int) -> None:
+    """Add one to each of the first `positions` of a round of so many."""
+    counts += [0] * (length - len(counts))
+    counts[:positions] = [count + 1 for count in counts[:positions]]
+
 
 class Traffic(Counts, kw_only=True):
     """Messages between a device and its verifier, as the device sends and receives them.
@@ -88,3 +112,14 @@ class Traffic(Counts, kw_only=True):
     """Seconds that the verifier worked on its answers, as these say.
 
     0 in results of version 2, which lack it."""
+
+    def count_sent(self, size: int, payload_bits: int) -> None:
+        """Count a message of `size` bytes that the device sent."""
+        self.up_messages += 1
+        self.up_bytes += size
+        self.up_payload_bits += payload_bits
+
+    def count_received(self, size: int) -> None:
+        """Count a message of `size` bytes that the device received."""
+        self.down_messages += 1
+        self.down_bytes += size

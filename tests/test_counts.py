@@ -23,7 +23,7 @@ def test_nothing_is_counted_at_first_and_no_two_share_a_list(kind):
 def test_a_count_that_is_missing_or_negative_is_refused(kind):
     whole = msgspec.to_builtins(kind.zero())
     assert msgspec.convert(whole, kind) == kind.zero()
-    for key in whole:
+    for key in (field.name for field in msgspec.structs.fields(kind) if field.required):
         for damaged in ({**whole, key: -1}, {k: v for k, v in whole.items() if k != key}):
             with pytest.raises(msgspec.ValidationError):
                 msgspec.convert(damaged, kind)

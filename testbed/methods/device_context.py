@@ -160,22 +160,13 @@ class DeviceContext:
         `accepted` is the length of the accepted path; `rejected` is true where drafts stood behind
         it, of which none was accepted. Like them, all candidates for one position count once.
         """
-        verified = accepted + rejected
-        self.counts.drafted += drafted
-        self.counts.verified += verified
-        self.counts.accepted += accepted
-        self.counts.rejections = self.counts.verified - self.counts.accepted
-        lengths = self.counts.draft_lengths
-        lengths += [0] * (length + 1 - len(lengths))
-        lengths[length] += 1
-        _count_positions(self.counts.verified_per_position, verified, length)
-        _count_positions(self.counts.accepted_per_position, accepted, length)
+        self.counts.count_verification(drafted, accepted, length, rejected=rejected)
         before, after = self._before, self.verifier.traffic
         self.drafting.learn(
             RoundOutcome(
                 drafted=length,
                 accepted=accepted,
-                verified=verified,
+                verified=accepted + rejected,
                 draft_s=self._draft_s,
                 wait_s=self._wait_s,
                 verifier_s=after.verifier_s - before.verifier_s,
@@ -184,9 +175,3 @@ class DeviceContext:
                 uplink_payload_bits=after.up_payload_bits - before.up_payload_bits,
             )
         )
-
-
-def _count_positions(counts: list[int], positions: int, length: int) -> None:
-    """Add one to each of the first `positions` of a round of so many."""
-    counts += [0] * (length - len(counts))
-    counts[:positions] = [count + 1 for count in counts[:positions]]

@@ -141,9 +141,7 @@ class VerifierClient:
             raise ProtocolError(
                 f"a message of {size} B is larger than {self._channel.peer} takes, {MAX_MESSAGE} B"
             )
-        self.traffic.up_messages += 1
-        self.traffic.up_bytes += size
-        self.traffic.up_payload_bits += payload.bits
+        self.traffic.count_sent(size, payload.bits)
         self._trace.event(
             "send",
             self._opening.stream,
@@ -168,8 +166,7 @@ class VerifierClient:
             if message.session not in (self._opening.session, NO_SESSION):
                 continue  # an answer to an earlier text
             size = sum(map(len, frames))
-            self.traffic.down_messages += 1
-            self.traffic.down_bytes += size
+            self.traffic.count_received(size)
             self._trace.event(
                 "receive",
                 self._opening.stream,

@@ -206,20 +206,8 @@ class Follower:
                 text=self._draft.decode(decoded.tokens),
                 times=decoded.times,
                 start=decoded.start,
-                rounds=decoded.counts.rounds,
-                draft_passes=decoded.counts.draft_passes,
-                drafted=decoded.counts.drafted,
-                tested=decoded.counts.tested,
-                accepted=decoded.counts.accepted,
-                rejections=decoded.counts.rejections,
-                tested_at=decoded.counts.tested_at,
-                accepted_at=decoded.counts.accepted_at,
-                draft_lengths=decoded.counts.draft_lengths,
-                formula_bits=decoded.counts.formula_bits,
-                up_bytes=decoded.traffic.up_bytes,
-                up_payload_bits=decoded.traffic.up_payload_bits,
-                down_bytes=decoded.traffic.down_bytes,
-                resends=decoded.traffic.resends,
+                counts=decoded.counts,
+                traffic=decoded.traffic,
             )
         )
 

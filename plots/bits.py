@@ -11,7 +11,7 @@ from testbed.results.directory import Results
 
 
 def draw(results: Results) -> Figure | None:
-    """The figure, or None where nothing was tested."""
+    """The figure, or None where nothing was verified."""
     points = shown_points(results)
     labels, figure = labels_of(points), Figure(figsize=(1.9 * COLUMN, 2.5))
     axes = figure.subplots()
@@ -19,7 +19,7 @@ def draw(results: Results) -> Figure | None:
         samples = [point.samples[place] for point in points]
         means = [
             (
-                sum(row.uplink_payload_bits for row in sample.rows)
+                sum(row.traffic.up_payload_bits for row in sample.rows)
                 / sum(row.tokens for row in sample.rows),
                 accepted,
                 sample,

@@ -1,4 +1,4 @@
-"""How long users wait: distribution of the time from one token to the next, and of rounds."""
+"""Distributions of the ITL, the time from one token to the next, and of the time of a round."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from plots.style import (
     shown_points,
 )
 from testbed.analysis.generations import Sample
-from testbed.analysis.metrics import round_seconds, token_waits
+from testbed.analysis.metrics import inter_token_latencies, round_seconds
 from testbed.results.directory import Results
 from testbed.results.rows import Row
 
 _PANELS: tuple[tuple[str, Callable[[Sequence[Row]], list[float]]], ...] = (
-    ("ms to the next token", token_waits),
-    ("ms of a round", round_seconds),
+    ("ITL, ms", inter_token_latencies),
+    ("time of a round, ms", round_seconds),
 )
 _LEAST = 1.0  # ms: what came together is drawn there
 

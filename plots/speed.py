@@ -1,6 +1,6 @@
 """Tokens per second by method: all generations together, and each generation as a dot.
 
-Of one device; where several decode at the same time, a number says what they make together.
+Of one device; where several decode at the same time, a number says what they make in aggregate.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from plots.style import COLUMN, few_points, labels_of, look, name_methods, shown_points
-from testbed.analysis.aggregate import together_speed
+from testbed.analysis.aggregate import aggregate_speed
 from testbed.analysis.generations import Sample
 from testbed.analysis.intervals import speed
 from testbed.results.directory import Results
@@ -43,9 +43,9 @@ def _draw_point(axes: Axes, labels: list[str], samples: Sequence[Sample], *, sev
         each = [row.tokens_per_second for row in sample.rows]
         axes.plot(each, [y] * len(each), "o", ms=3, mfc="white", mec="black", mew=0.6)
         whole = sample.together() if several else []
-        together = f" (together {together_speed(whole):.1f})" if whole else ""
+        aggregate = f" (aggregate {aggregate_speed(whole):.1f})" if whole else ""
         axes.annotate(
-            f"{mean:.1f}{together}", (max(mean, *each), y), xytext=(4, 0),
+            f"{mean:.1f}{aggregate}", (max(mean, *each), y), xytext=(4, 0),
             textcoords="offset points", va="center",
         )  # fmt: skip
     name_methods(axes, samples)

@@ -80,7 +80,9 @@ def _alike(results: Results, samples: Sequence[Sample]) -> tuple[int, int, dict[
         row
         for sample in samples
         for row in sample.rows
-        if row.device == device and row.resends == 0 and is_file(_file(results, row, device))
+        if row.device == device
+        and row.traffic.resends == 0
+        and is_file(_file(results, row, device))
     ]
     having = Counter((row.repeat, row.prompt) for row in rows)
     repeat, prompt = min(having, key=lambda each: (-having[each], each), default=(0, 0))
@@ -100,7 +102,7 @@ def _file(results: Results, row: Row, node: str) -> Path:
 
 
 def _phases(results: Results, row: Row, at: str) -> tuple[Bars, list[float]]:
-    """(start, length) in seconds of every phase, and when tokens became certain.
+    """(start, length) in seconds of every phase, and when tokens were committed.
 
     `at` names the verifier.
     """

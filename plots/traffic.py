@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from plots.style import COLUMN, few_points, labels_of, look, name_methods, shown_points
 from testbed.analysis.generations import Sample
+from testbed.analysis.metrics import TRAFFIC
 from testbed.results.directory import Results
 
 
@@ -46,8 +47,8 @@ def _draw_way(axes: Axes, direction: str, labels: list[str], samples: Sequence[S
         if not mine:
             continue
         tokens = sum(row.tokens for row in mine)
-        payload = sum(getattr(row, f"{direction}_payload_bits") for row in mine) / 8 / tokens
-        wire = sum(getattr(row, f"{direction}_wire_bytes") for row in mine) / tokens
+        sizes = TRAFFIC[direction]
+        payload, wire = (sizes[kind](mine) / tokens for kind in ("payload", "frames"))
         colour = look(sample.method, labels).colour
         names = ("", "") if named else ("frames", "payload")
         axes.barh(y, wire, height=0.62, color=colour, alpha=0.45, label=names[0])

@@ -10,7 +10,7 @@ from matplotlib.patches import Patch
 
 from plots.style import COLUMN, PARTS, few_points, labels_of, name_methods, shown_points
 from testbed.analysis.generations import Sample
-from testbed.analysis.metrics import over_bound, phase_seconds
+from testbed.analysis.metrics import phase_seconds, slowdown_vs_bound
 from testbed.analysis.phases import BOUND
 from testbed.results.directory import Results
 
@@ -42,7 +42,7 @@ def _draw_point(axes: Axes, samples: Sequence[Sample]) -> None:
     for y, sample in enumerate(samples):
         if not sample.rows:
             continue
-        seconds, ratio = phase_seconds(sample.rows), over_bound(sample.rows)
+        seconds, ratio = phase_seconds(sample.rows), slowdown_vs_bound(sample.rows)
         left, said = 0.0, "not known" if seconds is None else ""
         if seconds is not None:
             tokens = sum(row.tokens for row in sample.rows)

@@ -22,7 +22,7 @@ from limits import BenchResult, command
 from rich.console import Console
 from rich.table import Table
 
-from testbed.analysis.metrics import over_bound
+from testbed.analysis.metrics import slowdown_vs_bound
 from testbed.experiment.launcher import launch
 from testbed.results.rows import Row
 from testbed.scenario.load import load_scenario
@@ -62,7 +62,7 @@ def bench_grid() -> Iterator[BenchResult]:
         path.write_text(yaml.safe_dump(scenario))
         results = launch(load_scenario(path), Path(folder))[0]
         rows, verdict = results.summary().rows, results.verdict()
-    ratios = {place: ratio for row in rows if (ratio := over_bound([row]))
+    ratios = {place: ratio for row in rows if (ratio := slowdown_vs_bound([row]))
               for place in [(_link(row), row.method)]}  # fmt: skip
     table = Table("link", *METHODS, box=None)
     for link in dict.fromkeys(link for link, _ in ratios):

@@ -36,10 +36,10 @@ import msgspec
 import yaml
 from limits import BenchResult, command
 
+from testbed.counts import DraftCounts
 from testbed.decoding.sampling import Sampling
 from testbed.events import Tracer, read_events
 from testbed.experiment.node_process import NodeProcess, checked
-from testbed.methods.device_context import DraftCounts
 from testbed.models.base import ModelSession
 from testbed.models.cpu.operators import with_operators
 from testbed.models.hf.tokenizer import Tokenizer

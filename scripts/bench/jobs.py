@@ -71,7 +71,7 @@ def bench_jobs() -> Iterator[BenchResult]:
             reasons = results.verdict().reasons
             note = f"of {len(rows)}; {results.verdict().level} {reasons[0] if reasons else ''}"
             yield BenchResult(f"{name}, rows that are not valid", len(bad), 0, "", note)
-            again = sum(row.again for row in rows)
+            again = sum(row.redecodes for row in rows)
             yield BenchResult(f"{name}, texts decoded once more", again, None, "")
 
 

@@ -173,7 +173,7 @@ def expected_speeds(texts: dict[str, list[Row]], seed: int) -> dict[str, float]:
     features = np.stack([np.ones(len(entries)), lengths, lengths * drafts], axis=1)
     measured = [
         sum(text.seconds for text in texts[entry["label"]])
-        / sum(text.rounds for text in texts[entry["label"]])
+        / sum(text.counts.rounds for text in texts[entry["label"]])
         for entry in entries
     ]
     fitted = features @ np.linalg.lstsq(features, np.array(measured), rcond=None)[0]

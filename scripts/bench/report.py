@@ -25,9 +25,11 @@ from typing import Any
 
 import msgspec
 from limits import BenchResult, command
+from msgspec.structs import replace
 
 from testbed.analysis.phases import PHASES
 from testbed.audit.captures import Entry
+from testbed.counts import DraftCounts, Traffic
 from testbed.pcap.byte_ledger import Ledger
 from testbed.results.directory import Results, Summary
 from testbed.results.rows import Row, WireBytes
@@ -96,20 +98,26 @@ def make_row(chance: random.Random, point: Values, method: str, repeat: int, pro
     """Return a row with plausible values."""
     seconds = chance.uniform(1, 3)
     rounds = TOKENS // PER_ROUND
-    tested, accepted, sent = rounds * PER_ROUND, rounds * (PER_ROUND - 1), chance.randrange(9999)
+    verified, accepted, sent = rounds * PER_ROUND, rounds * (PER_ROUND - 1), chance.randrange(9999)
     return Row(
         method=method, repeat=repeat, point=point, prompt=prompt, start_s=100.0 * prompt,
         tokens=TOKENS, seconds=seconds, tokens_per_second=TOKENS / seconds, ttft_s=0.1,
-        rounds=rounds, draft_passes=tested, drafted=tested, tested=tested, accepted=accepted,
-        acceptance_rate=accepted / tested, uplink_formula_bits=sent, uplink_payload_bits=8 * sent,
-        uplink_message_bytes=2 * sent, uplink_wire_bytes=3 * sent, downlink_payload_bits=800,
+        counts=replace(
+            DraftCounts.zero(), rounds=rounds, draft_passes=verified, drafted=verified,
+            verified=verified,
+            accepted=accepted, rejections=rounds, formula_bits=sent,
+            verified_per_position=[rounds] * PER_ROUND,
+            accepted_per_position=[rounds - 1] * PER_ROUND,
+        ),
+        traffic=replace(Traffic.zero(), up_bytes=2 * sent, up_payload_bits=8 * sent),
+        acceptance_rate=accepted / verified, uplink_wire_bytes=3 * sent, downlink_payload_bits=800,
         downlink_message_bytes=900, downlink_wire_bytes=2000,
-        links={"radio": WireBytes(3 * sent, 90, 0, 2000, 80, 0)}, resends=0, target_tv=None,
+        links={"radio": WireBytes(3 * sent, 90, 0, 2000, 80, 0)}, target_tv=None,
         device_compute_s=0.3, verifier_compute_s=0.4, verify_s=0.3, network_s=seconds - 0.7,
-        verdicts=rounds, predicted_tokens_per_round=3.9, predicted_tokens_per_second=40.0,
+        verification_rounds=rounds, predicted_mean_acceptance_length=3.9,
+        predicted_tokens_per_second=40.0,
         predicted_on_air_s=0.2, output_sha256=f"{chance.getrandbits(256):064x}", verdict="suspect",
-        reasons=[words(chance, 12)], rejections=rounds,
-        tested_at=[rounds] * PER_ROUND, accepted_at=[rounds - 1] * PER_ROUND,
+        reasons=[words(chance, 12)],
         token_s=[(n + 1) * seconds / TOKENS for n in range(TOKENS)],
         round_s=[seconds / rounds] * rounds, phases=dict.fromkeys(PHASES, seconds / len(PHASES)),
     )  # fmt: skip
@@ -132,8 +140,8 @@ def ledger(chance: random.Random) -> Iterator[Entry]:
 def events(row: Row, node: str) -> Iterator[bytes]:
     """Yield the events of one generation: what a node computes, sends and receives."""
     device = node == "device"
-    length = int(1e9 * row.seconds / row.rounds)
-    for number in range(row.rounds):
+    length = int(1e9 * row.seconds / row.counts.rounds)
+    for number in range(row.counts.rounds):
         begin = int(1e9 * row.start_s) + number * length
         lines: list[tuple[str, float, dict[str, Any]]] = (
             [

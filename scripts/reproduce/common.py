@@ -13,6 +13,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -138,8 +139,8 @@ def combined(formula: Callable[..., float], *cells: Measured) -> Measured:
 
 
 def total(attribute: str) -> Callable[[Sequence[Row]], float]:
-    """Return the sum of an attribute over rows."""
-    return lambda rows: float(sum(getattr(row, attribute) for row in rows))
+    """Return the sum over rows of an attribute, such as "counts.rounds"."""
+    return lambda rows: float(sum(map(attrgetter(attribute), rows)))
 
 
 @dataclass(frozen=True)

@@ -173,10 +173,13 @@ class Run:
         """From the rows of a run; `ntt` is in seconds."""
 
         def counted(mine: Sequence[Row]) -> float:
-            return sum((row.predicted_on_air_s or math.nan) + row.rounds * ntt for row in mine)
+            return sum(
+                (row.predicted_on_air_s or math.nan) + row.counts.rounds * ntt for row in mine
+            )
 
         rounds, drafts, network = (
-            measured(rows, method, total(each)) for each in ("rounds", "drafted", "network_s")
+            measured(rows, method, total(each))
+            for each in ("counts.rounds", "counts.drafted", "network_s")
         )
         return cls(rounds, drafts, measured(rows, method, counted), network)
 
@@ -357,7 +360,7 @@ def table_1(out: Path) -> Sheet:
         "Table 1: rounds that end in a rejection, and T_com of a round in ms; 20 ms, 100 Mbit/s",
         ["α", "γ", "1 - α^γ", "ours", "± 95 %", "T_com formula", "ours", "rounds"],
     )
-    outside, count = 0, total("rounds")
+    outside, count = 0, total("counts.rounds")
     for alpha in alphas:
         entries = [{**methods(gamma)["dssd"], "label": f"dssd-{gamma}"} for gamma in gammas]
         rows = run(
@@ -372,7 +375,10 @@ def table_1(out: Path) -> Sheet:
             rejected = 1 - alpha**gamma
             share, com = (
                 measured(rows, label, lambda mine, each=each: sum(map(each, mine)) / count(mine))
-                for each in (lambda row: row.tested - row.accepted, lambda row: row.network_s * 1e3)
+                for each in (
+                    lambda row: row.counts.verified - row.counts.accepted,
+                    lambda row: row.network_s * 1e3,
+                )
             )
             rounds = measured(rows, label, count)
             margin = combined(lambda n, r=rejected: 1.96 * math.sqrt(r * (1 - r) / n), rounds)
@@ -413,7 +419,7 @@ def in_full(out: Path, verify: dict[str, float]) -> Sheet:
     for method in ("dsd", "dssd"):
         com, seconds, rounds, drafts = (
             measured(rows, method, total(name))
-            for name in ("network_s", "seconds", "rounds", "drafted")
+            for name in ("network_s", "seconds", "counts.rounds", "counts.drafted")
         )
         counted = combined(lambda n, d, s: n * t + d * c * t + s, rounds, drafts, com)
         sheet.rows.append([

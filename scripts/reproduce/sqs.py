@@ -17,8 +17,8 @@ The models are SmolLM2-135M and the draft distilled from it, V = 49,152, and not
 1.3B on LM1B, and take the time that they take on this machine: absolute numbers cannot agree.
 L is the paper's, the largest that the budget allows, which costs C-SQS a pass of the draft model
 more in most rounds. Latency is that of a token, the whole text's time by its tokens, the reading of
-a short prompt included. The resampling rate is the share of tested drafts that are rejected, which
-the paper bounds by TV(q, p) + dropped mass + K / 4ℓ.
+a short prompt included. The resampling rate is the share of verified drafts that are rejected,
+which the paper bounds by TV(q, p) + dropped mass + K / 4ℓ.
 """
 
 from __future__ import annotations
@@ -69,14 +69,14 @@ def latency(mine: Sequence[Row]) -> float:
 
 
 def resampling(mine: Sequence[Row]) -> float:
-    """Rejected over tested drafts."""
-    tested = sum(row.tested for row in mine)
-    return (tested - sum(row.accepted for row in mine)) / tested
+    """Rejected over verified drafts."""
+    verified = sum(row.counts.verified for row in mine)
+    return (verified - sum(row.counts.accepted for row in mine)) / verified
 
 
 def bits(mine: Sequence[Row]) -> float:
     """Of a draft, by the paper's formula."""
-    return sum(row.uplink_formula_bits for row in mine) / sum(row.drafted for row in mine)
+    return sum(row.counts.formula_bits for row in mine) / sum(row.counts.drafted for row in mine)
 
 
 MEASURES = {

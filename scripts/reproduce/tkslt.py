@@ -159,7 +159,7 @@ def gain(alpha: float, gamma: int) -> Callable[[Sequence[Row]], float]:
 
     def value(mine: Sequence[Row]) -> float:
         seconds = sum(row.device_compute_s + row.verify_s + row.network_s for row in mine)
-        return tokens * T_LLM * sum(row.rounds for row in mine) / seconds
+        return tokens * T_LLM * sum(row.counts.rounds for row in mine) / seconds
 
     return value
 
@@ -173,12 +173,12 @@ def own_gain(mine: Sequence[Row]) -> float:
 def cost_of_a_draft(mine: Sequence[Row]) -> float:
     """L, with what a round takes besides its verification."""
     seconds = sum(row.device_compute_s + row.network_s for row in mine)
-    return seconds / sum(row.drafted for row in mine) / T_LLM
+    return seconds / sum(row.counts.drafted for row in mine) / T_LLM
 
 
 def accepted(mine: Sequence[Row]) -> float:
     """α of the texts."""
-    return sum(row.accepted for row in mine) / sum(row.tested for row in mine)
+    return sum(row.counts.accepted for row in mine) / sum(row.counts.verified for row in mine)
 
 
 def against_k(out: Path) -> tuple[Sheet, list[str], dict[str, dict[int, Measured]]]:

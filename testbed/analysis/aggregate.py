@@ -26,20 +26,20 @@ def dilation_text(rows: Sequence[Row]) -> str:
     return f"in emulated time; everything ran {slow} times as slow"
 
 
-def together_seconds(rows: Sequence[Row]) -> float:
-    """How long the rows of one method took, texts that were decoded together counting once.
+def aggregate_seconds(rows: Sequence[Row]) -> float:
+    """Seconds that the generations of one method took, concurrent ones counting once.
 
-    Theirs is the time from the first start to the last end.
+    Those last from the first start to the last end.
     """
-    together: dict[tuple[int, int], list[Row]] = {}
+    concurrent: dict[tuple[int, int], list[Row]] = {}
     for row in rows:
-        together.setdefault((row.repeat, row.prompt), []).append(row)
+        concurrent.setdefault((row.repeat, row.prompt), []).append(row)
     return sum(
         max(row.start_s + row.seconds for row in mine) - min(row.start_s for row in mine)
-        for mine in together.values()
+        for mine in concurrent.values()
     )
 
 
-def together_speed(rows: Sequence[Row]) -> float:
-    """Tokens/s that all devices make together, by the rows of one method."""
-    return sum(row.tokens for row in rows) / together_seconds(rows)
+def aggregate_speed(rows: Sequence[Row]) -> float:
+    """Tokens/s of all devices together, by the rows of one method."""
+    return sum(row.tokens for row in rows) / aggregate_seconds(rows)

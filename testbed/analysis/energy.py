@@ -26,7 +26,7 @@ class Spent(NamedTuple):
     sending: float
 
     @property
-    def together(self) -> float | None:
+    def total(self) -> float | None:
         """Their sum."""
         return None if self.drafting is None else self.drafting + self.sending
 

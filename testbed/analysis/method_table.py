@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from testbed.analysis.generations import Sample
-from testbed.output.text_table import Table
+from testbed.output.text_table import Column, Table
 from testbed.results.rows import Row
 
 NONE = "–"
@@ -15,8 +15,10 @@ NONE = "–"
 class MethodTable(Table):
     """Begins each line with the method, starred where suspect, and how many generations count."""
 
-    def __init__(self, samples: Sequence[Sample], *headers: str, first: str = "\nmethod") -> None:
-        super().__init__("\nn", *headers, first=first)
+    def __init__(
+        self, samples: Sequence[Sample], *columns: str | Column, first: str | Column = "method"
+    ) -> None:
+        super().__init__("n", *columns, first=first)
         self._samples = {sample.method: sample for sample in samples}
 
     def methods(self) -> Iterator[tuple[str, list[Row]]]:
@@ -28,7 +30,7 @@ class MethodTable(Table):
             if sample.rows:
                 yield method, sample.rows
             else:
-                verdict = [header.strip() == "verdict" for header in self.headers[2:]]
+                verdict = [column.header == "verdict" for column in self.columns[2:]]
                 self.add_row(method, *("invalid" if each else NONE for each in verdict))
                 self.notes.append(f"{method}: {sample.why_empty}")
 

@@ -5,7 +5,7 @@ All of it comes from rows of one method; None, or nothing, is of older results t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise, zip_longest
 from typing import NamedTuple
 
@@ -42,45 +42,47 @@ def _percentile(seconds: Sequence[float], percent: int) -> float | None:
     return float(np.percentile(seconds, percent))
 
 
-def token_waits(rows: Sequence[Row]) -> list[float]:
-    """Seconds between each token and the one before it; 0 for those that came together.
+def inter_token_latencies(rows: Sequence[Row]) -> list[float]:
+    """ITL: seconds between each token and the one before it; 0 for those that came together.
 
-    The first token of a text waits for the prompt, and is not among them.
+    The first token waits for the prompt: that is the TTFT, and is not among them.
     """
     return [b - a for row in rows for a, b in pairwise(row.token_s)]
 
 
 def round_seconds(rows: Sequence[Row]) -> list[float]:
-    """Of each round that ended in a verification of drafts, all its exchanges together."""
-    return [seconds for row in rows if row.verdicts for seconds in row.round_s]
+    """Seconds of each verification round, all its exchanges together."""
+    return [seconds for row in rows if row.verification_rounds for seconds in row.round_s]
 
 
-def per_output_token(rows: Sequence[Row]) -> float | None:
-    """Seconds per token behind the first; None where no text has a second."""
+def time_per_output_token(rows: Sequence[Row]) -> float | None:
+    """TPOT: seconds per token behind the first; None where no generation has a second."""
     behind = sum(row.tokens - 1 for row in rows)
     return sum(row.seconds - row.ttft_s for row in rows) / behind if behind else None
 
 
 def resampling_rate(rows: Sequence[Row]) -> float | None:
-    """The share of verifications in which a draft was rejected and its place resampled."""
-    judged = sum(row.verdicts for row in rows)
-    rejections = [row.rejections for row in rows if row.rejections is not None]
-    if not judged or len(rejections) < len(rows):
-        return None
-    return sum(rejections) / judged
+    """The share of verifications in which a draft was rejected and its position resampled."""
+    verifications = sum(row.verification_rounds for row in rows)
+    rejections = _rejections(rows)
+    return None if rejections is None or not verifications else rejections / verifications
 
 
-def tokens_per_round(rows: Sequence[Row]) -> float | None:
-    """Tokens per verification of drafts, however many exchanges it takes; None without drafts."""
-    judged = sum(row.verdicts for row in rows)
-    drafted = any(row.drafted for row in rows)
-    return sum(row.tokens for row in rows) / judged if judged and drafted else None
+def mean_acceptance_length(rows: Sequence[Row]) -> float | None:
+    """Tokens per verification of drafts, the verifier's own included; None without drafts.
+
+    That is vLLM's mean acceptance length. A verification counts once, however many exchanges it
+    takes.
+    """
+    verifications = sum(row.verification_rounds for row in rows)
+    drafted = any(row.counts.drafted for row in rows)
+    return sum(row.tokens for row in rows) / verifications if verifications and drafted else None
 
 
 def drafts_per_round(rows: Sequence[Row]) -> float | None:
     """Drafted tokens per verification; None without."""
-    judged = sum(row.verdicts for row in rows)
-    return sum(row.drafted for row in rows) / judged if judged else None
+    verifications = sum(row.verification_rounds for row in rows)
+    return sum(row.counts.drafted for row in rows) / verifications if verifications else None
 
 
 def passes_per_draft(rows: Sequence[Row]) -> float | None:
@@ -89,14 +91,13 @@ def passes_per_draft(rows: Sequence[Row]) -> float | None:
     Above 1 some came to nothing; below 1 several candidates were drawn from one.
     """
     passes = draft_passes(rows)
-    drafted = sum(row.drafted for row in rows)
+    drafted = sum(row.counts.drafted for row in rows)
     return None if passes is None or not drafted else passes / drafted
 
 
 def draft_passes(rows: Sequence[Row]) -> int | None:
     """Passes of the draft model; None where one row's are not known."""
-    known = [row.draft_passes for row in rows if row.draft_passes is not None]
-    return None if len(known) < len(rows) else sum(known)
+    return _sum_known(row.counts.draft_passes for row in rows)
 
 
 def acceptance(rows: Sequence[Row]) -> float | None:
@@ -104,26 +105,64 @@ def acceptance(rows: Sequence[Row]) -> float | None:
 
     Of chains and trees alike: the candidates for a position are verified together.
     """
-    rejections = [row.rejections for row in rows if row.rejections is not None]
-    accepted = sum(row.accepted for row in rows)
-    verified = accepted + sum(rejections)
-    return accepted / verified if verified and len(rejections) == len(rows) else None
+    rejections = _rejections(rows)
+    if rejections is None:
+        return None
+    accepted = sum(row.counts.accepted for row in rows)
+    verified = accepted + rejections
+    return accepted / verified if verified else None
 
 
-class Place(NamedTuple):
-    """How drafts in one place of a round fared."""
+def _rejections(rows: Sequence[Row]) -> int | None:
+    return _sum_known(row.counts.rejections for row in rows)
 
-    tested: int
+
+def _sum_known(counts: Iterable[int | None]) -> int | None:
+    """Their sum; None where one is None."""
+    total = 0
+    for count in counts:
+        if count is None:
+            return None
+        total += count
+    return total
+
+
+class PositionCounts(NamedTuple):
+    """How drafts at one position of a round fared."""
+
+    verified: int
     accepted: int
 
 
-def acceptance_by_place(rows: Sequence[Row]) -> list[Place]:
-    """Of the first, second, … place of a round."""
-    tested, accepted = (
+def acceptance_per_position(rows: Sequence[Row]) -> list[PositionCounts]:
+    """Verified and accepted drafts at the first, second, … position of a round."""
+    verified, accepted = (
         [sum(counts) for counts in zip_longest(*lists, fillvalue=0)]
-        for lists in ([row.tested_at for row in rows], [row.accepted_at for row in rows])
+        for lists in (
+            [row.counts.verified_per_position for row in rows],
+            [row.counts.accepted_per_position for row in rows],
+        )
     )
-    return [Place(*both) for both in zip(tested, accepted, strict=False) if both[0]]
+    return [PositionCounts(*both) for both in zip(verified, accepted, strict=False) if both[0]]
+
+
+def _sum_of(size: Callable[[Row], float]) -> Callable[[Sequence[Row]], float]:
+    return lambda rows: sum(map(size, rows))
+
+
+TRAFFIC: dict[str, dict[str, Callable[[Sequence[Row]], float]]] = {
+    "uplink": {
+        "payload": _sum_of(lambda row: row.traffic.up_payload_bits / 8),
+        "messages": _sum_of(lambda row: row.traffic.up_bytes),
+        "frames": _sum_of(lambda row: row.uplink_wire_bytes),
+    },
+    "downlink": {
+        "payload": _sum_of(lambda row: row.downlink_payload_bits / 8),
+        "messages": _sum_of(lambda row: row.downlink_message_bytes),
+        "frames": _sum_of(lambda row: row.downlink_wire_bytes),
+    },
+}
+"""Bytes by direction and layer: what the codec wrote, what ZeroMQ was given, whole frames."""
 
 
 def predicted_speed(rows: Sequence[Row]) -> float | None:
@@ -146,8 +185,8 @@ def phase_seconds(rows: Sequence[Row]) -> dict[str, float] | None:
     return {phase: sum(row.phases[phase] for row in rows) for phase in PHASES}
 
 
-def over_bound(rows: Sequence[Row]) -> float | None:
-    """How many times as long it took as links and compute allow."""
+def slowdown_vs_bound(rows: Sequence[Row]) -> float | None:
+    """Seconds taken, as a multiple of the bound that links and compute set; None where unknown."""
     seconds = phase_seconds(rows)
     if seconds is None:
         return None

@@ -51,7 +51,7 @@ class MessageFlight(NamedTuple):
 class RoundTime(msgspec.Struct, kw_only=True):
     """How long a round took, in seconds, and for what.
 
-    It lasts from the end of the one before until the last of its tokens is certain, however many
+    It lasts from the end of the one before until the last of its tokens is committed, however many
     exchanges that takes.
     """
 

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from testbed.counts import DraftCounts
 from testbed.decoding.theory import expected_tokens
 from testbed.links.spec import Duplex
 from testbed.protocol.control import Result
@@ -83,17 +84,17 @@ class Route:
         return self.up if direction == "up" else self.down
 
 
-def predict_tokens_per_round(result: Result) -> float | None:
-    """E[N] for the draft lengths of a text and its own rate of acceptance; None without drafts."""
-    rounds = sum(result.draft_lengths)
-    looked_at = result.accepted + result.rejections
-    if not rounds or not looked_at:
+def predict_mean_acceptance_length(counts: DraftCounts) -> float | None:
+    """E[N] for a generation's draft lengths and its own acceptance rate; None without drafts."""
+    rounds = sum(counts.draft_lengths)
+    verified = counts.accepted + (counts.rejections or 0)
+    if not rounds or not verified:
         return None
-    alpha = result.accepted / looked_at
+    alpha = counts.accepted / verified
     return (
         sum(
             times * (expected_tokens(alpha, length) if length else 1.0)
-            for length, times in enumerate(result.draft_lengths)
+            for length, times in enumerate(counts.draft_lengths)
         )
         / rounds
     )
@@ -104,5 +105,5 @@ def predict_on_air(result: Result, route: Route, downlink_bits: int) -> float:
 
     `downlink_bits` are those the codecs wrote; uplink bits are the formula's where there is one.
     """
-    uplink_bits = result.formula_bits or result.up_payload_bits
+    uplink_bits = result.counts.formula_bits or result.traffic.up_payload_bits
     return uplink_bits / route.uplink + downlink_bits / route.downlink

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from testbed.analysis.prediction import Route, predict_on_air, predict_tokens_per_round
+from testbed.analysis.prediction import Route, predict_mean_acceptance_length, predict_on_air
 from testbed.events import Event
 from testbed.protocol.control import Result
 from testbed.results.rows import Row, WireBytes
@@ -34,7 +34,7 @@ def summarise(
     verdict: Level,
     reasons: list[str],
     time_dilation: float = 1.0,
-    again: int = 0,
+    redecodes: int = 0,
 ) -> Row:
     """One row from a result, both nodes' events of that text, and the links' counters.
 
@@ -49,12 +49,14 @@ def summarise(
     sent = [event for event in verifier if event["event"] == "send"]
     distances = [event["tv"] for event in verifier if event["event"] == "quantise_target"]
     downlink_bits = sum(event.get("payload_bits", 0) for event in sent)
-    per_round = predict_tokens_per_round(result)
+    counts = result.counts
+    verification_rounds = sum(counts.draft_lengths)
+    length = predict_mean_acceptance_length(counts)
     on_air = predict_on_air(result, route, downlink_bits) if route else None
     speed = None
     if route and on_air is not None:
-        emitted = per_round * sum(result.draft_lengths) if per_round else len(result.tokens)
-        waits = result.rounds * route.round_trip
+        emitted = length * verification_rounds if length else len(result.tokens)
+        waits = counts.rounds * route.round_trip
         speed = emitted / (_length(device_spans) + verify_s + on_air + waits)
     return Row(
         method=label,
@@ -67,38 +69,28 @@ def summarise(
         seconds=seconds,
         tokens_per_second=len(result.tokens) / seconds,
         ttft_s=result.times[0],
-        rounds=result.rounds,
-        draft_passes=result.draft_passes,
-        drafted=result.drafted,
-        tested=result.tested,
-        accepted=result.accepted,
-        acceptance_rate=result.accepted / result.tested if result.tested else None,
-        uplink_formula_bits=result.formula_bits,
-        uplink_payload_bits=result.up_payload_bits,
-        uplink_message_bytes=result.up_bytes,
+        counts=counts,
+        traffic=result.traffic,
+        verification_rounds=verification_rounds,
+        acceptance_rate=counts.accepted / counts.verified if counts.verified else None,
         uplink_wire_bytes=sum(links[name].up_bytes for name in own_links),
         downlink_payload_bits=downlink_bits,
         downlink_message_bytes=sum(event["bytes"] for event in sent),
         downlink_wire_bytes=sum(links[name].down_bytes for name in own_links),
         links=links,
-        resends=result.resends,
         target_tv=sum(distances) / len(distances) if distances else None,
         device_compute_s=_length(device_spans),
         verifier_compute_s=_length(verifier_spans),
         verify_s=verify_s,
         network_s=seconds - _length(device_spans + verifier_spans),
-        verdicts=sum(result.draft_lengths),
-        predicted_tokens_per_round=per_round,
+        predicted_mean_acceptance_length=length,
         predicted_tokens_per_second=speed,
         predicted_on_air_s=on_air,
         output_sha256=hashlib.sha256(msgspec.json.encode(result.tokens)).hexdigest(),
         verdict=verdict,
         reasons=reasons,
         time_dilation=time_dilation,
-        again=again,
-        rejections=result.rejections,
-        tested_at=result.tested_at,
-        accepted_at=result.accepted_at,
+        redecodes=redecodes,
         token_s=[round(seconds, 6) for seconds in result.times],
     )
 

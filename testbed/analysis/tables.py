@@ -4,38 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from testbed.analysis.aggregate import together_speed
+from testbed.analysis.aggregate import aggregate_speed
 from testbed.analysis.claims import THIS_RUN, claims
 from testbed.analysis.energy import spent
 from testbed.analysis.generations import Sample
 from testbed.analysis.intervals import Interval, speed, speed_ratio
 from testbed.analysis.method_table import NONE, MethodTable
 from testbed.analysis.metrics import (
+    TRAFFIC,
+    Percentiles,
     acceptance,
-    acceptance_by_place,
+    acceptance_per_position,
     drafts_per_round,
-    over_bound,
+    inter_token_latencies,
+    mean_acceptance_length,
     passes_per_draft,
-    per_output_token,
     percentiles,
     phase_seconds,
     predicted_speed,
     resampling_rate,
     round_seconds,
-    token_waits,
-    tokens_per_round,
+    slowdown_vs_bound,
+    time_per_output_token,
 )
 from testbed.analysis.phases import PHASES
-from testbed.output.text_table import Table
+from testbed.output.text_table import Column, Table
 from testbed.results.rows import Row
 from testbed.results.verdict import worst
 from testbed.scenario.schema import Energy
 
-_PHASES = {
-    "encode": "en-\ncode", "serialisation": "on\nair", "propagation": "\ndelay",
-    "verify": "ver-\nify", "decode": "de-\ncode", "loss_recovery": "\nlost",
-}  # fmt: skip
-_PLACES = 8
+_PHASES = {"serialisation": "on air", "propagation": "delay", "loss_recovery": "lost"}
+"""Names of phases that have a shorter one in a table."""
+_POSITIONS = 8
 """As many fit beside each other."""
 _WIDE = 1e5
 
@@ -64,7 +64,7 @@ def tables(samples: Sequence[Sample], energy: Energy | None) -> Iterator[tuple[s
             "Where the time went, and what links and compute allow",
             time_table(samples),
         )
-    if any(row.tested_at for row in rows):
+    if any(row.counts.verified_per_position for row in rows):
         yield (
             "Drafting: passes of the draft model, and acceptance of the first, second, … draft",
             drafting_table(samples),
@@ -84,14 +84,12 @@ def speed_table(samples: Sequence[Sample]) -> Table:
     """
     table = MethodTable(
         samples,
-        "tokens\n/s",
-        "first\ntok. ms",
-        "tokens\n/round",
-        "accep-\ntance",
-        "device\nms/tok",
-        "verif.\nms/tok",
-        "netw.\nms/tok",
-        "\nverdict",
+        Column("speed", "tokens/s"),
+        Column("TTFT", "ms"),
+        Column("mean acceptance length", "tokens"),
+        "acceptance",
+        *(Column(part, "ms/token") for part in ("device", "verifier", "network")),
+        "verdict",
     )
     for method, mine in table.methods():
 
@@ -102,7 +100,7 @@ def speed_table(samples: Sequence[Sample]) -> Table:
             method,
             _rate(speed(mine).estimate),
             f"{sum(row.ttft_s for row in mine) / len(mine) * 1000:.0f}",
-            _ratio(tokens_per_round(mine)),
+            _ratio(mean_acceptance_length(mine)),
             _ratio(acceptance(mine)),
             per_token(lambda row: row.device_compute_s),
             per_token(lambda row: row.verifier_compute_s),
@@ -123,8 +121,8 @@ def intervals_table(samples: Sequence[Sample]) -> Table:
     """
     first, base = next((each.method, each.rows) for each in samples if each.rows)
     table = MethodTable(
-        samples, "tokens\n/s", "\n95 %", "\npairs", f"over\n{first}", "\n95 %", "\nclaimed",
-        first="\ncompared",
+        samples, Column("speed", "tokens/s"), "95 %", "pairs", f"over {first}", "95 %", "claimed",
+        first="compared",
     )  # fmt: skip
     ratios = {
         sample.method: speed_ratio(sample.rows, base)
@@ -155,17 +153,16 @@ def _bounds(interval: Interval) -> str:
 
 
 def devices_table(samples: Sequence[Sample]) -> Table:
-    """Tokens per second of devices that decode at the same time: together, and one by one.
+    """Tokens per second of devices that decode at the same time: all of them, and one by one.
 
-    Together is of the prompts for which every device's generation counts.
+    The aggregate is of the prompts for which every device's generation counts.
     """
     table = MethodTable(
         samples,
-        "\ndevices",
-        "\ntogether",
-        "slowest\ndevice",
-        "fastest\ndevice",
-        first="tokens/s\nof",
+        "devices",
+        Column("aggregate", "tokens/s"),
+        Column("slowest device", "tokens/s"),
+        Column("fastest device", "tokens/s"),
     )
     whole = {sample.method: sample.together() for sample in samples}
     for method, mine in table.methods():
@@ -174,7 +171,7 @@ def devices_table(samples: Sequence[Sample]) -> Table:
         table.add_row(
             method,
             str(len(names)),
-            f"{together_speed(whole[method]):.2f}" if whole[method] else NONE,
+            f"{aggregate_speed(whole[method]):.2f}" if whole[method] else NONE,
             f"{min(speeds):.2f}",
             f"{max(speeds):.2f}",
         )
@@ -182,17 +179,17 @@ def devices_table(samples: Sequence[Sample]) -> Table:
 
 
 def waits_table(samples: Sequence[Sample]) -> Table:
-    """Waits of users: per token behind the first, and from one token to the next.
-
-    Tokens that came together did not wait for each other.
-    """
+    """TPOT and percentiles of ITL; ITL is 0 between tokens that came together."""
     table = MethodTable(
-        samples, "/token\nmean", "\nwaits", "next token\np50", "\np95", "\np99", first="\nms"
+        samples,
+        Column("TPOT", "ms"),
+        "ITLs",
+        *(Column(f"ITL {each}", "ms") for each in Percentiles._fields),
     )
     for method, mine in table.methods():
-        waits = token_waits(mine)
+        waits = inter_token_latencies(mine)
         table.add_row(
-            method, _ms(per_output_token(mine)), str(len(waits)), *map(_ms, percentiles(waits))
+            method, _ms(time_per_output_token(mine)), str(len(waits)), *map(_ms, percentiles(waits))
         )
     return table
 
@@ -200,7 +197,10 @@ def waits_table(samples: Sequence[Sample]) -> Table:
 def rounds_table(samples: Sequence[Sample]) -> Table:
     """Seconds of rounds, and the share that ended with a draft that was resampled."""
     table = MethodTable(
-        samples, "\nrounds", "\np50", "\np95", "\np99", "resam-\npled %", first="\nms"
+        samples,
+        "rounds",
+        *(Column(each, "ms") for each in Percentiles._fields),
+        Column("resampled", "%"),
     )
     for method, mine in table.methods():
         seconds, rate = round_seconds(mine), resampling_rate(mine)
@@ -220,12 +220,12 @@ def time_table(samples: Sequence[Sample]) -> Table:
     """
     table = MethodTable(
         samples,
-        *(_PHASES.get(phase, f"\n{phase}") for phase in PHASES),
-        "times\nbound",
-        first="\nms/token",
+        *(_PHASES.get(phase, phase) for phase in PHASES),
+        Column("time vs bound", "×"),
+        first="ms/token",
     )
     for method, mine in table.methods():
-        seconds, ratio = phase_seconds(mine), over_bound(mine)
+        seconds, ratio = phase_seconds(mine), slowdown_vs_bound(mine)
         tokens = sum(row.tokens for row in mine)
         cells = [_ms(seconds[phase] / tokens if seconds else None) for phase in PHASES]
         table.add_row(method, *cells, "–" if ratio is None else f"{ratio:.3f}")
@@ -233,34 +233,34 @@ def time_table(samples: Sequence[Sample]) -> Table:
 
 
 def drafting_table(samples: Sequence[Sample]) -> Table:
-    """Drafts a round, passes of the draft model for each, and acceptance by place in the round.
+    """Drafts a round, passes of the draft model for each, and acceptance per position.
 
     A pass may come to nothing (more than one a draft), or have several candidates (fewer). Methods
     that draft nothing are not in it.
     """
-    found = {sample.method: acceptance_by_place(sample.rows) for sample in samples}
-    shown = min(_PLACES, max(map(len, found.values())))
+    found = {sample.method: acceptance_per_position(sample.rows) for sample in samples}
+    shown = min(_POSITIONS, max(map(len, found.values())))
     table = MethodTable(
         [sample for sample in samples if found[sample.method] or not sample.rows],
-        "drafts\n/round",
-        "passes\n/draft",
-        *(f"\n{place}." for place in range(1, shown + 1)),
-        first="\nacceptance",
+        Column("drafts", "/round"),
+        Column("passes", "/draft"),
+        *(f"{position}." for position in range(1, shown + 1)),
+        first="acceptance",
     )
     for method, mine in table.methods():
-        places = found[method]
+        positions = found[method]
         cells = [_ratio(measure(mine)) for measure in (drafts_per_round, passes_per_draft)]
-        rates = [f"{each.accepted / each.tested:.2f}" for each in places[:shown]]
+        rates = [f"{each.accepted / each.verified:.2f}" for each in positions[:shown]]
         table.add_row(method, *cells, *rates, *["–"] * (shown - len(rates)))
     return table
 
 
 def energy_table(samples: Sequence[Sample], energy: Energy) -> Table:
     """What devices spent, by the scenario's own model."""
-    table = MethodTable(samples, "drafting", "sending", "together", first="mJ/token")
+    table = MethodTable(samples, "drafting", "sending", "total", first="mJ/token")
     for method, mine in table.methods():
         joules, tokens = spent(energy, mine), sum(row.tokens for row in mine)
-        parts = (joules.drafting, joules.sending, joules.together)
+        parts = (joules.drafting, joules.sending, joules.total)
         table.add_row(method, *("–" if j is None else f"{1000 * j / tokens:,.2f}" for j in parts))
     return table
 
@@ -269,18 +269,17 @@ def traffic_table(samples: Sequence[Sample]) -> Table:
     """Bytes per token: what the codec wrote, what ZeroMQ was given, what crossed the radio link."""
     table = MethodTable(
         samples,
-        "up\npayload", "up\nmessages", "up\nframes",
-        "down\npayload", "down\nmessages", "down\nframes",
-        first="bytes\nper token",
-    )  # fmt: skip
+        *(Column(f"{name} {kind}") for name in ("up", "down") for kind in TRAFFIC["uplink"]),
+        first=Column("bytes", "per token"),
+    )
     for method, mine in table.methods():
         tokens = sum(row.tokens for row in mine)
         table.add_row(
             method,
             *(
-                _size(sum(getattr(row, f"{direction}_{kind}") for row in mine) / unit / tokens)
-                for direction in ("uplink", "downlink")
-                for kind, unit in (("payload_bits", 8), ("message_bytes", 1), ("wire_bytes", 1))
+                _size(measure(mine) / tokens)
+                for kinds in TRAFFIC.values()
+                for measure in kinds.values()
             ),
         )
     return table
@@ -294,24 +293,30 @@ def prediction_table(samples: Sequence[Sample]) -> Table:
     """
     table = MethodTable(
         samples,
-        "/round\npred.", "\nmeas.", "tok/s\npred.", "\nmeas.",
-        "up bits\nformula", "/draft\nwritten", "RTT\n< ms",
-        first="predicted,\nmeasured",
-    )  # fmt: skip
+        Column("predicted length", "tokens"),
+        Column("measured", "tokens"),
+        Column("predicted speed", "tokens/s"),
+        Column("measured", "tokens/s"),
+        Column("formula", "bits/draft"),
+        Column("written", "bits/draft"),
+        Column("RTT below", "ms"),
+    )
     alone = [row for sample in samples if sample.method == "cloud_ar" for row in sample.rows]
     target_s = sum(row.verify_s for row in alone) / max(1, sum(r.tokens for r in alone))
     for method, mine in table.methods():
-        drafted = sum(row.drafted for row in mine)
-        per_round = [row.predicted_tokens_per_round for row in mine]
+        drafted = sum(row.counts.drafted for row in mine)
+        lengths = [row.predicted_mean_acceptance_length for row in mine]
         predicted = predicted_speed(mine)
         table.add_row(
             method,
-            _mean(per_round, [row.verdicts for row in mine]),
-            _ratio(tokens_per_round(mine)),
+            _mean(lengths, [row.verification_rounds for row in mine]),
+            _ratio(mean_acceptance_length(mine)),
             NONE if predicted is None else _rate(predicted),
             _rate(speed(mine).estimate),
-            f"{sum(row.uplink_formula_bits for row in mine) / drafted:,.0f}" if drafted else "–",
-            f"{sum(row.uplink_payload_bits for row in mine) / drafted:,.0f}" if drafted else "–",
+            f"{sum(row.counts.formula_bits for row in mine) / drafted:,.0f}" if drafted else "–",
+            f"{sum(row.traffic.up_payload_bits for row in mine) / drafted:,.0f}"
+            if drafted
+            else "–",
             _break_even(mine, target_s) if drafted and alone else "–",
         )
     return table
@@ -329,7 +334,7 @@ def _break_even(rows: list[Row], target_s: float) -> str:
     The formula (testbed.decoding.theory) lets verifying a round take t_ar, as it does where drafts
     are read as fast as one token. Here it is what it was, and both read the prompt.
     """
-    exchanges = sum(row.rounds for row in rows)
+    exchanges = sum(row.counts.rounds for row in rows)
     tokens = sum(row.tokens for row in rows)
     compute = sum(row.device_compute_s + row.verify_s for row in rows)
     on_air = sum(row.predicted_on_air_s or 0.0 for row in rows)

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from testbed.files.stored_json import read
+from testbed.results import old_keys
 from testbed.results.link_check import Check
 
 NAME = "calibration.json"
@@ -46,7 +46,7 @@ class Curves(msgspec.Struct):
 class Calibration(msgspec.Struct, kw_only=True):
     """The content of calibration.json."""
 
-    version: Literal[1] = 1
+    version: Literal[2] = 2
     source: str
     """The profile or scenario that named the links."""
     backend: str
@@ -64,4 +64,4 @@ class Calibration(msgspec.Struct, kw_only=True):
     @classmethod
     def read(cls, folder: Path) -> Calibration:
         """Read the calibration in a folder; raise TestbedError if it is missing or unreadable."""
-        return read(folder / NAME, cls)
+        return old_keys.read(folder / NAME, cls)

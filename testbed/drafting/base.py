@@ -22,7 +22,7 @@ class RoundOutcome:
     drafted: int
     """Length of the draft; that of its longest path where it is a tree."""
     accepted: int
-    tested: int
+    verified: int
     """Positions at which drafts were verified: the accepted ones, and a rejected one."""
     draft_s: float
     """Seconds that drafting took."""

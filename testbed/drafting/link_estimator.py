@@ -77,8 +77,8 @@ class LinkEstimator:
 
     def learn(self, outcome: RoundOutcome) -> None:
         """Take in a round."""
-        if outcome.tested:
-            self._acceptance.add(outcome.accepted, outcome.tested)
+        if outcome.verified:
+            self._acceptance.add(outcome.accepted, outcome.verified)
         if outcome.drafted:
             self._draft_bytes.add(outcome.uplink_payload_bits / 8, outcome.drafted)
         if self._timed:
@@ -97,7 +97,7 @@ class LinkEstimator:
 
     @property
     def acceptance(self) -> float:
-        """α: the share of the tested drafts that were accepted."""
+        """α: the share of the verified drafts that were accepted."""
         mean = self._acceptance.mean
         assert mean is not None
         return mean

@@ -194,7 +194,7 @@ class _QsModel(ChoosesResolution):
         return not drafts or gain > 0
 
     def learn(self, outcome: RoundOutcome) -> None:
-        for place, draft in enumerate(self._drafted[: outcome.tested]):
+        for place, draft in enumerate(self._drafted[: outcome.verified]):
             self._certainty.add(draft.sure, (place < outcome.accepted) / draft.kept)
         self._link.learn(outcome)
         if self._started:  # the first round also waits until both ends have read the prompt

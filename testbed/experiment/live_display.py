@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from testbed import clock
-from testbed.analysis.aggregate import together_seconds, together_speed
+from testbed.analysis.aggregate import aggregate_seconds, aggregate_speed
 from testbed.analysis.generations import counting
 from testbed.analysis.intervals import speed
 from testbed.emulation.wire import DirectionCounters, Wire, WireCounters
@@ -119,7 +119,7 @@ class Display:
             f"{f' repeat {row.repeat + 1}' if row.repeat else ''}"
             f"{f' on {len(rows)} devices' if len(rows) > 1 else ''}: "
             f"{sum(each.tokens for each in rows)} tokens in "
-            f"{together_seconds(rows):.2f} s, {together_speed(rows):.2f} tok/s; {links}"
+            f"{aggregate_seconds(rows):.2f} s, {aggregate_speed(rows):.2f} tok/s; {links}"
         )
 
     def forget(self, label: str, repeat: int) -> None:

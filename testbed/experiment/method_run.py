@@ -171,7 +171,7 @@ class MethodRun:
                 own_links=own,
                 route=routes.route(each.device),
                 time_dilation=clock.dilation(),
-                again=again,
+                redecodes=again,
                 verdict=verdict.level,
                 reasons=verdict.reasons,
             )
@@ -184,12 +184,12 @@ class MethodRun:
 
         None where bytes may have gone over two links, or twice over one.
         """
-        results = [each.result for each in generations]
-        if self._deployment.scenario.handovers or any(each.resends for each in results):
+        traffic = [each.result.traffic for each in generations]
+        if self._deployment.scenario.handovers or any(each.resends for each in traffic):
             return None
         return {
-            "up": sum(each.up_bytes for each in results),
-            "down": sum(each.down_bytes for each in results),
+            "up": sum(each.up_bytes for each in traffic),
+            "down": sum(each.down_bytes for each in traffic),
         }
 
     def _write_text(self, prompt: int, generation: Generation) -> None:

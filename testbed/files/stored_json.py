@@ -19,20 +19,29 @@ from testbed.files.input_file import read_bytes
 T = TypeVar("T")
 
 
+UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What a decoder raises."""
+
+
 @cache
-def _decoder(kind: Any) -> Any:
+def decoder(kind: Any) -> Any:
+    """Return the decoder of a kind of values."""
     return msgspec.json.Decoder(kind)
 
 
 def decode(content: bytes, kind: type[T], where: str) -> T:
     """JSON as a `kind`. Raises TestbedError, starting with `where`, if it is not one."""
     try:
-        decoded: T = _decoder(kind).decode(content)  # type: ignore[arg-type]  # mypy: no Hashable
+        decoded: T = decoder(kind).decode(content)  # type: ignore[arg-type]  # mypy: no Hashable
         return decoded
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise TestbedError(f"{where}: cannot be read: {error}") from None
-    except RecursionError:
-        raise TestbedError(f"{where}: cannot be read: it is nested too deeply") from None
+    except UNREADABLE as error:
+        raise unreadable(where, error) from None
+
+
+def unreadable(where: str, error: Exception) -> TestbedError:
+    """Return the error, starting with `where`, of what a decoder refused."""
+    reason = "it is nested too deeply" if isinstance(error, RecursionError) else error
+    return TestbedError(f"{where}: cannot be read: {reason}")
 
 
 def read(path: Path, kind: type[T]) -> T:

@@ -45,10 +45,10 @@ class Method(ABC):
 
     @abstractmethod
     def device(self, device: DeviceContext) -> Iterator[list[int]]:
-        """Decode on the device: yield tokens as they become certain.
+        """Decode on the device: yield tokens as they are committed.
 
-        The caller appends what is yielded to `device.text`, cuts it at the end of the text, and
-        stops asking when the text is finished; a method may run on forever.
+        The caller appends what is yielded to `device.token_ids`, cuts it at the end of the text,
+        and stops asking when the text is finished; a method may run on forever.
         """
 
     def draft_length(self) -> DraftLength:
@@ -60,7 +60,7 @@ class Method(ABC):
         return room
 
     def verifier(self, verifier: VerifierContext, drafts: int, upload: bytes) -> Iterator[Answer]:
-        """Answer one round: extend `verifier.text`, yield each part of the answer up to the last.
+        """Answer one round: extend `verifier.token_ids`, yield each part of the answer.
 
         `drafts` is the number of drafted tokens in the upload. Raises PayloadError when the upload
         is damaged.

@@ -33,7 +33,7 @@ class CloudAR(Method):
         last = False
         while not last:
             p = verifier.target_after([])(0)
-            token = verifier.random.choose(p, "target", len(verifier.text))
-            verifier.text.append(token)
-            last = len(verifier.text) >= verifier.limit or token in verifier.end_tokens
+            token = verifier.random.choose(p, "target", len(verifier.token_ids))
+            verifier.token_ids.append(token)
+            last = len(verifier.token_ids) >= verifier.limit or token in verifier.end_tokens
             yield Answer(encode_tokens([token], self.vocabulary_size), last)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Protocol
+
+from msgspec.structs import replace
 
 from testbed import clock
 from testbed.codecs.base import Drawn
 from testbed.codecs.bits import Payload, PayloadError
+from testbed.counts import DraftCounts, Traffic
 from testbed.decoding.lattice import Lattice
 from testbed.decoding.randomness import Randomness
 from testbed.decoding.sampling import Probabilities, Sampling, distribution
@@ -20,21 +23,6 @@ from testbed.models.base import Logits
 from testbed.models.compute.paced_reader import Passes
 
 
-@dataclass
-class Traffic:
-    """What went over the line for one text, resends included."""
-
-    up_messages: int = 0
-    up_bytes: int = 0
-    """Frames as handed to the transport: header and payload."""
-    up_payload_bits: int = 0
-    down_messages: int = 0
-    down_bytes: int = 0
-    resends: int = 0
-    verifier_s: float = 0.0
-    """Seconds that the verifier worked on its answers, as these say."""
-
-
 class VerifierLink(Protocol):
     """The device's line to the verifier."""
 
@@ -43,42 +31,16 @@ class VerifierLink(Protocol):
     def ask(self, text: list[int], drafts: int, upload: Payload) -> Iterator[bytes]:
         """One round: send `upload` with `drafts` drafted tokens, yield each part of the answer.
 
-        `text` is everything certain on the device; what the verifier lacks of it travels along.
+        `text` is everything committed on the device; what the verifier lacks of it travels along.
         """
-
-
-@dataclass
-class DraftCounts:
-    """What a device counts while it decodes one text."""
-
-    rounds: int = 0
-    """Exchanges with the verifier: a question and its answer."""
-    draft_passes: int = 0
-    """Passes of the draft model, also those of which nothing was drafted."""
-    drafted: int = 0
-    """Tokens drafted for the verifier."""
-    tested: int = 0
-    """Positions at which drafts were verified: none behind a rejection."""
-    accepted: int = 0
-    """Of these, those at which one was accepted."""
-    rejections: int = 0
-    """The others: every draft was rejected."""
-    tested_at: list[int] = field(default_factory=list)
-    """How often drafts were verified in the first, second, … place of a round."""
-    accepted_at: list[int] = field(default_factory=list)
-    """Of these, how often one was accepted there."""
-    draft_lengths: list[int] = field(default_factory=list)
-    """How many rounds drafted 0, 1, 2, … tokens in a row."""
-    formula_bits: float = 0.0
-    """Uplink bits of the drafts by the method's own formula."""
 
 
 @dataclass
 class DeviceContext:
     """The device's half of one text."""
 
-    text: list[int]
-    """Prompt and every token that is certain."""
+    token_ids: list[int]
+    """Prompt and every token that is committed."""
     limit: int
     """Length of the text at which it is finished."""
     end_tokens: frozenset[int]
@@ -91,12 +53,13 @@ class DeviceContext:
     verifier: VerifierLink
     trace: Tracer
     stream: str
-    counts: DraftCounts = field(default_factory=DraftCounts)
+    counts: DraftCounts = field(default_factory=DraftCounts.zero)
     round: int = 0
     """The number of the exchange in which this round's drafts are sent."""
+    _passes: int = 0
     _draft_s: float = 0.0
     _wait_s: float = 0.0
-    _before: Traffic = field(default_factory=Traffic)
+    _before: Traffic = field(default_factory=Traffic.zero)
 
     def next_draft(self, text: list[int]) -> Probabilities:
         """The draft model's q after `text`, shape [V]."""
@@ -104,7 +67,8 @@ class DeviceContext:
 
     def _next(self, text: list[int]) -> tuple[Probabilities, Logits]:
         """q after `text`, and the logits that it comes from, both of shape [V]."""
-        self.counts.draft_passes += 1
+        self._passes += 1
+        self.counts.draft_passes = self._passes
         with self.draft.over(text) as logits:
             try:
                 return distribution(logits[-1], self.sampling), logits[-1]
@@ -114,7 +78,7 @@ class DeviceContext:
     @property
     def room(self) -> int:
         """Tokens that can be drafted: the verifier adds one of its own to every round."""
-        return self.limit - len(self.text) - 1
+        return self.limit - len(self.token_ids) - 1
 
     def propose(
         self,
@@ -137,7 +101,7 @@ class DeviceContext:
                 known = None if callable(formula_bits) else formula_bits
                 if not self.drafting.admits(drafts, known):
                     break
-                text = self.text + [draft.token for draft in drafts]
+                text = self.token_ids + [draft.token for draft in drafts]
                 raw_q, logits = self._next(text)
                 q = quantise(raw_q)
                 bits = formula_bits(q) if callable(formula_bits) else formula_bits
@@ -156,12 +120,12 @@ class DeviceContext:
     @contextmanager
     def drafting_round(self) -> Iterator[None]:
         """A span in which a round is drafted; its length is what the policy learns."""
-        start, passes = clock.now(), self.counts.draft_passes
+        start, passes = clock.now(), self._passes
         self._before, self._wait_s = replace(self.verifier.traffic), 0.0
         self.round = self.counts.rounds
         with self.trace.span("draft", self.stream, round=self.round) as fields:
             yield
-            fields["passes"] = self.counts.draft_passes - passes
+            fields["passes"] = self._passes - passes
         self._draft_s = clock.now() - start
 
     def encoding(self) -> AbstractContextManager[object]:
@@ -183,7 +147,7 @@ class DeviceContext:
         """One round whose answer comes in parts."""
         self.counts.rounds += 1
         start = clock.now()
-        yield from self.verifier.ask(self.text, drafts, upload)
+        yield from self.verifier.ask(self.token_ids, drafts, upload)
         self._wait_s += clock.now() - start
 
     def record(self, drafted: int, accepted: int) -> None:
@@ -196,22 +160,13 @@ class DeviceContext:
         `accepted` is the length of the accepted path; `rejected` is true where drafts stood behind
         it, of which none was accepted. Like them, all candidates for one position count once.
         """
-        tested = accepted + rejected
-        self.counts.drafted += drafted
-        self.counts.tested += tested
-        self.counts.accepted += accepted
-        self.counts.rejections += rejected
-        lengths = self.counts.draft_lengths
-        lengths += [0] * (length + 1 - len(lengths))
-        lengths[length] += 1
-        _count_places(self.counts.tested_at, tested, length)
-        _count_places(self.counts.accepted_at, accepted, length)
+        self.counts.count_verification(drafted, accepted, length, rejected=rejected)
         before, after = self._before, self.verifier.traffic
         self.drafting.learn(
             RoundOutcome(
                 drafted=length,
                 accepted=accepted,
-                tested=tested,
+                verified=accepted + rejected,
                 draft_s=self._draft_s,
                 wait_s=self._wait_s,
                 verifier_s=after.verifier_s - before.verifier_s,
@@ -220,9 +175,3 @@ class DeviceContext:
                 uplink_payload_bits=after.up_payload_bits - before.up_payload_bits,
             )
         )
-
-
-def _count_places(counts: list[int], places: int, length: int) -> None:
-    """One more for each of the first `places` of so many."""
-    counts += [0] * (length - len(counts))
-    counts[:places] = [count + 1 for count in counts[:places]]

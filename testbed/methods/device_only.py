@@ -23,6 +23,6 @@ class DeviceOnly(Method):
         """One token after the other."""
         while True:
             with device.trace.span("draft", device.stream):
-                q = device.next_draft(device.text)
-                token = device.random.choose(q, "draft", len(device.text))
+                q = device.next_draft(device.token_ids)
+                token = device.random.choose(q, "draft", len(device.token_ids))
             yield [token]

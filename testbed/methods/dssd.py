@@ -76,7 +76,7 @@ class Dssd(Method):
                     p_hat = self._target_codec.read(verdict, v)
                 with device.trace.span("resample", device.stream):
                     law = residual(p_hat.probabilities, drafts[accepted].q.probabilities)
-                    token = device.random.choose(law, "target", len(device.text) + accepted)
+                    token = device.random.choose(law, "target", len(device.token_ids) + accepted)
             else:
                 with device.decoding():
                     (token,) = read_tokens(verdict, 1, v)
@@ -89,16 +89,16 @@ class Dssd(Method):
         with verifier.decoding():
             tokens, q_drawn = read_scalars(upload, drafts, self._draft_codec, v)
         p_hat = verifier.quantised(verifier.target_after(tokens), self._target_codec.quantise)
-        position = len(verifier.text)
+        position = len(verifier.token_ids)
         accepted = accepted_prefix(
             q_drawn, lambda i: p_hat(i).probability(tokens[i]), verifier.random, position
         )
-        verifier.text += tokens[:accepted]
+        verifier.token_ids += tokens[:accepted]
 
         bonus = []
         if accepted == drafts:
             bonus = [p_hat(accepted).draw(verifier.random, "target", position + accepted)]
-            verifier.text += bonus
+            verifier.token_ids += bonus
         with verifier.encoding():
             verdict = BitWriter()
             verdict.write(accepted, width(drafts + 1))

@@ -108,12 +108,12 @@ class DssdLazy(Method):
         """Accept or reject; a bonus token goes down, or the news of a rejection."""
         p = verifier.target_after(tokens)
         accepted = accepted_prefix(
-            q_drawn, lambda i: float(p(i)[tokens[i]]), verifier.random, len(verifier.text)
+            q_drawn, lambda i: float(p(i)[tokens[i]]), verifier.random, len(verifier.token_ids)
         )
-        verifier.text += tokens[:accepted]
+        verifier.token_ids += tokens[:accepted]
         bonus = []
         if accepted < len(tokens):
-            self._rejecting = len(verifier.text), p(accepted)
+            self._rejecting = len(verifier.token_ids), p(accepted)
         else:
             bonus = [self._emit(verifier, p(accepted))]
         with verifier.encoding():
@@ -125,7 +125,7 @@ class DssdLazy(Method):
     def _resample(self, verifier: VerifierContext, q: Lattice) -> Answer:
         """Replace the rejected draft, which was drawn from q̂."""
         # The p that rejected, rather than a second reading of it: other sums, other last digits.
-        if self._rejecting and self._rejecting[0] == len(verifier.text):
+        if self._rejecting and self._rejecting[0] == len(verifier.token_ids):
             p = self._rejecting[1]
         else:
             p = verifier.target_after([])(0)
@@ -134,8 +134,8 @@ class DssdLazy(Method):
             return Answer(encode_tokens([token], self.vocabulary_size))
 
     def _emit(self, verifier: VerifierContext, law: Probabilities) -> int:
-        token = verifier.random.choose(law, "target", len(verifier.text))
-        verifier.text.append(token)
+        token = verifier.random.choose(law, "target", len(verifier.token_ids))
+        verifier.token_ids.append(token)
         return token
 
     def _written(self, q: Lattice) -> Ranks:

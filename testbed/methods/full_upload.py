@@ -60,7 +60,7 @@ class FullDistributionMethod(Method):
             drawn = self.codec.decode(upload, drafts)
         p = self.target(verifier, [draft.token for draft in drawn])
         tokens = verified(verifier, drawn, p)
-        verifier.text += tokens
+        verifier.token_ids += tokens
         with verifier.encoding():
             answer = write_verification(len(tokens) - 1, tokens[-1], drafts, self.vocabulary_size)
         yield Answer(answer)
@@ -76,7 +76,7 @@ def verified(
     verifier: VerifierContext, drafts: Sequence[Drawn], p: Callable[[int], Probabilities]
 ) -> list[int]:
     """The drafts that are accepted, and the token that follows them."""
-    position = len(verifier.text)
+    position = len(verifier.token_ids)
     tokens = [draft.token for draft in drafts]
     q_drawn = [draft.probability for draft in drafts]
     accepted = accepted_prefix(q_drawn, lambda i: float(p(i)[tokens[i]]), verifier.random, position)

@@ -74,8 +74,8 @@ class Gumbel(Method):
             tokens = decode_tokens(upload, drafts, self.vocabulary_size)
         p = verifier.target_after(tokens)
         for i in range(drafts + 1):
-            token = verifier.random.race(p(i), len(verifier.text))
-            verifier.text.append(token)
+            token = verifier.random.race(p(i), len(verifier.token_ids))
+            verifier.token_ids.append(token)
             if i == drafts or token != tokens[i]:
                 break
         with verifier.encoding():

@@ -87,7 +87,7 @@ class TsltTree(Method):
 
     def _draft(self, device: DeviceContext) -> Tree:
         def pick(node: Node, most: int) -> tuple[Lattice, list[int]]:
-            text = [*device.text, *node.path]
+            text = [*device.token_ids, *node.path]
             q = self.quantise(device.next_draft(text))
             candidates = draw_candidates(
                 q,
@@ -109,7 +109,7 @@ class TsltTree(Method):
 
     def verifier(self, verifier: VerifierContext, drafts: int, upload: bytes) -> Iterator[Answer]:
         """Walk down the tree; draw what follows the last accepted node."""
-        position = len(verifier.text)
+        position = len(verifier.token_ids)
         branches = self.options.branches[: verifier.limit - position - 1]
         with verifier.decoding():
             tree = self.codec.decode(upload, drafts, branches, verifier.end_tokens)
@@ -136,7 +136,7 @@ class TsltTree(Method):
                 break
             node = node.children[node.candidates[accepted]]
         token = verifier.random.choose(law, "target", position + depth)
-        verifier.text += [*node.path, token]
+        verifier.token_ids += [*node.path, token]
         with verifier.encoding():
             answer = write_verification(node.number, token, drafts, self.vocabulary_size)
         yield Answer(answer)

@@ -28,8 +28,8 @@ class Answer:
 class VerifierContext:
     """The verifier's half of one text."""
 
-    text: list[int]
-    """Every token the verifier knows to be certain."""
+    token_ids: list[int]
+    """Every token the verifier knows to be committed."""
     limit: int
     """Length of the text at which it is finished."""
     end_tokens: frozenset[int]
@@ -55,7 +55,7 @@ class VerifierContext:
 
         The result maps i in 0..γ to p given the text and the first i drafts, shape [V].
         """
-        with self.target.over(self.text + drafts, keep=len(drafts) + 1) as rows:
+        with self.target.over(self.token_ids + drafts, keep=len(drafts) + 1) as rows:
 
             @cache
             def p(i: int) -> Probabilities:

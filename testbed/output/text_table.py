@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import sys
+import textwrap
+from collections.abc import Iterator
+from typing import NamedTuple
 
 from rich.box import SIMPLE
 from rich.console import ConsoleOptions, RenderResult
@@ -12,44 +16,91 @@ from rich.table import Table as RichTable
 from testbed.output.console import Console
 from testbed.output.visible import in_one_line
 
+_LONGEST = 7
+"""Letters of a word in a header where there is little room."""
+
+
+class Column(NamedTuple):
+    """What a column is of; the unit stands below, or behind it."""
+
+    header: str
+    unit: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.header} {self.unit}".rstrip()
+
 
 class Table:
-    """Headers may have several lines; the first column is of what the rows are about."""
+    """Columns and rows; the first column is of what the rows are about.
 
-    def __init__(self, *headers: str, first: str = "\nmethod") -> None:
-        self.headers = (first, *headers)
+    Headers are plain words: whoever shows the table breaks them into lines.
+    """
+
+    def __init__(self, *columns: str | Column, first: str | Column = "method") -> None:
+        self.columns = [
+            Column(column) if isinstance(column, str) else column for column in (first, *columns)
+        ]
         self.rows: list[tuple[str, ...]] = []
         self.notes: list[str] = []
         """Lines below the rows."""
 
     def add_row(self, *cells: str) -> None:
         """A row, its cells as they are shown."""
-        assert len(cells) == len(self.headers)
+        assert len(cells) == len(self.columns)
         self.rows.append(cells)
 
     @property
     def verdicts(self) -> int | None:
         """The column of verdicts; None without one. A label may be "invalid", too."""
-        names = [header.strip() for header in self.headers]
+        names = [column.header for column in self.columns]
         return names.index("verdict") if "verdict" in names else None
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """As the terminal shows it; columns move closer, then long names fold: no figure is cut."""
-        wide = self._shown(gap=1)
-        needed = Measurement.get(console, options.update(width=sys.maxsize), wide).maximum
-        yield wide if needed <= options.max_width else self._shown(gap=0)
+        """As the terminal shows it: no figure is cut.
 
-    def _shown(self, gap: int) -> RichTable:
+        Where it is too wide, columns move closer, then words of headers break, then names fold.
+        """
+        for gap, longest in ((1, sys.maxsize), (0, sys.maxsize), (0, _LONGEST)):
+            shown = self._shown(gap, longest)
+            needed = Measurement.get(console, options.update(width=sys.maxsize), shown).maximum
+            if needed <= options.max_width:
+                break
+        yield shown
+
+    def _shown(self, gap: int, longest: int) -> RichTable:
         notes = "\n".join(map(in_one_line, self.notes)) or None
         shown = RichTable(
             box=SIMPLE, pad_edge=False, padding=(0, gap, 0, 0), header_style="bold",
             caption=notes, caption_justify="left", caption_style="",
         )  # fmt: skip
-        for place, header in enumerate(self.headers):
+        heads = [self._head(place, longest) for place in range(len(self.columns))]
+        height = max(map(len, heads))
+        for place, lines in enumerate(heads):
+            head = "\n".join([""] * (height - len(lines)) + lines)
             if place:
-                shown.add_column(header, justify="right", no_wrap=True)
+                shown.add_column(head, justify="right", no_wrap=True)
             else:
-                shown.add_column(header, no_wrap=gap > 0, overflow="fold")
+                shown.add_column(head, no_wrap=gap > 0, overflow="fold")
         for row in self.rows:
             shown.add_row(*map(in_one_line, row))
         return shown
+
+    def _head(self, place: int, longest: int) -> list[str]:
+        """The lines of a column's header, no wider than its cells, words and parts of the unit.
+
+        Words are broken at hyphens if they are longer than `longest` letters, and any cell.
+        """
+        header, unit = map(in_one_line, self.columns[place])
+        parts = re.findall("[^/]+|/[^/]*", unit)
+        width = max(map(len, [*parts, *(row[place] for row in self.rows)]), default=0)
+        width = max([1, width, *(min(len(word), longest) for word in header.split())])
+        words = [piece for word in header.split() for piece in _broken(word, width)]
+        lines = textwrap.wrap(" ".join(words), width)
+        return [*lines, *([unit] if len(unit) <= width else parts)] if unit else lines
+
+
+def _broken(word: str, width: int) -> Iterator[str]:
+    while len(word) > width:
+        yield f"{word[: width - 1]}-"
+        word = word[width - 1 :]
+    yield word

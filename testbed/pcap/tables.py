@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from testbed.output.text_table import Table
+from testbed.output.text_table import Column, Table
 from testbed.pcap.byte_ledger import Ledger
 from testbed.pcap.rounds import CapturedRound
 
@@ -15,11 +15,11 @@ def rounds_table(seen: Iterable[CapturedRound]) -> Table:
     Columns of a direction: payload bytes, all bytes, retransmitted bytes (`again`), frames (`n`).
     """
     directions = [
-        f"{direction}\n{what}"
+        Column(direction, what)
         for direction in ("up", "down")
         for what in ("payload", "all", "again", "n")
     ]
-    table = Table("exch.", "γ", "ms", *directions, first="\ns")
+    table = Table("exch.", "γ", "ms", *directions, first="s")
     begin = None
     for each in seen:
         begin = each.asked if begin is None else begin

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import msgspec
 
+from testbed.counts import DraftCounts, Traffic
 from testbed.protocol.request import DecodeRequest
 
 
@@ -38,33 +39,21 @@ class Ready(msgspec.Struct, tag=True):
 
 
 class Progress(msgspec.Struct, tag=True):
-    """From the device: `tokens` new tokens are certain, `seconds` after the start."""
+    """From the device: `tokens` new tokens are committed, `seconds` after the start."""
 
     tokens: int
     seconds: float
 
 
 class Result(msgspec.Struct, tag=True):
-    """From the device: the text is decoded. See testbed.protocol.device_loop.Decoded."""
+    """From the device: the generation is complete. See testbed.protocol.device_loop.Decoded."""
 
     tokens: list[int]
     text: str
     times: list[float]
     start: float
-    rounds: int
-    draft_passes: int
-    drafted: int
-    tested: int
-    accepted: int
-    rejections: int
-    tested_at: list[int]
-    accepted_at: list[int]
-    draft_lengths: list[int]
-    formula_bits: float
-    up_bytes: int
-    up_payload_bits: int
-    down_bytes: int
-    resends: int
+    counts: DraftCounts
+    traffic: Traffic
 
 
 class Failed(msgspec.Struct, tag=True):

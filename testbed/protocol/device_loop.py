@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from testbed import clock
+from testbed.counts import DraftCounts, Traffic
 from testbed.decoding.randomness import KeyedRandomness, Randomiser
 from testbed.errors import TestbedError
 from testbed.events import Tracer
 from testbed.methods.base import method_class, parse_options
-from testbed.methods.device_context import DeviceContext, DraftCounts, Traffic
+from testbed.methods.device_context import DeviceContext
 from testbed.models.base import Model, require_context
 from testbed.models.cached_reader import CachedReader
 from testbed.models.compute.pace import Pace
@@ -87,7 +88,7 @@ def generate(
     )
     verifier = VerifierClient(channel, opening, timeout, trace)
     device = DeviceContext(
-        text=list(prompt),
+        token_ids=list(prompt),
         limit=limit,
         end_tokens=end_tokens,
         draft=Passes(CachedReader(draft.session()), trace, task.stream, pace),
@@ -101,26 +102,26 @@ def generate(
     start = clock.now()
     times: list[float] = []
     if kind.uses_verifier:
-        verifier.open(device.text)
+        verifier.open(device.token_ids)
     for tokens in method.device(device):
         if not tokens:
             continue
-        new = _usable(tokens, limit - len(device.text), end_tokens)
-        device.text += new
+        new = _usable(tokens, limit - len(device.token_ids), end_tokens)
+        device.token_ids += new
         times += [clock.now() - start] * len(new)
         trace.event("commit", task.stream, tokens=len(new), round=device.round)
         progress(new)
-        if len(device.text) >= limit or new[-1] in end_tokens:
+        if len(device.token_ids) >= limit or new[-1] in end_tokens:
             break
     else:
         raise TestbedError(
-            f"{channel.peer} ended the generation after {len(device.text) - len(prompt)} of "
+            f"{channel.peer} ended the generation after {len(device.token_ids) - len(prompt)} of "
             f"{task.max_new_tokens} tokens"
         )
     if kind.uses_verifier:
         verifier.close()
     trace.flush()
-    return Decoded(device.text[len(prompt) :], times, start, device.counts, verifier.traffic)
+    return Decoded(device.token_ids[len(prompt) :], times, start, device.counts, verifier.traffic)
 
 
 def _usable(tokens: list[int], room: int, end_tokens: frozenset[int]) -> list[int]:

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from testbed import clock
 from testbed.codecs.bits import NOTHING, Payload, width
 from testbed.codecs.tokens import encode_tokens
+from testbed.counts import Traffic
 from testbed.errors import TestbedError
 from testbed.events import Tracer
-from testbed.methods.device_context import Traffic
 from testbed.protocol.channel import Channel, LinkTimeout, Reconnected
 from testbed.protocol.messages import (
     MAX_MESSAGE,
@@ -52,7 +52,7 @@ class VerifierClient:
         self._known = 0  # tokens that the verifier has
         self._round = -1
         self._received = 0  # parts of this round's answer
-        self.traffic = Traffic()
+        self.traffic = Traffic.zero()
 
     def open(self, text: list[int]) -> None:
         """Send the tokens so far, without waiting: a refusal is received in the first round."""
@@ -143,9 +143,7 @@ class VerifierClient:
             raise ProtocolError(
                 f"a message of {size} B is larger than {self._channel.peer} takes, {MAX_MESSAGE} B"
             )
-        self.traffic.up_messages += 1
-        self.traffic.up_bytes += size
-        self.traffic.up_payload_bits += payload.bits
+        self.traffic.count_sent(size, payload.bits)
         self._trace.event(
             "send",
             self._opening.stream,
@@ -170,8 +168,7 @@ class VerifierClient:
             if message.session not in (self._opening.session, NO_SESSION):
                 continue  # an answer to an earlier session
             size = sum(map(len, frames))
-            self.traffic.down_messages += 1
-            self.traffic.down_bytes += size
+            self.traffic.count_received(size)
             self._trace.event(
                 "receive",
                 self._opening.stream,

@@ -163,7 +163,7 @@ class VerifierServer:
         if not kind.uses_verifier:
             raise TestbedError(f"method {kind.name} does not use the verifier")
         context = VerifierContext(
-            text=decode_tokens(payload, message.length, v),
+            token_ids=decode_tokens(payload, message.length, v),
             limit=message.limit,
             target=Passes(
                 CachedReader(self.target.session()), self.trace, message.stream, self._pace
@@ -187,7 +187,7 @@ class VerifierServer:
             return  # its unfinished work goes on in `step`
         if message.round < session.round:
             return  # overtaken by a later round
-        length = len(session.context.text)
+        length = len(session.context.token_ids)
         if message.base != length:
             resync = Resync(VERSION, message.session, round=message.round, length=length)
             yield self._sent(session.context.stream, resync)
@@ -207,7 +207,7 @@ class VerifierServer:
         # The prompt has a pass of its own even if the first round has arrived already: a pass over
         # other tokens is rounded differently, and tokens must not depend on timing.
         prompt = self._work.get(key, ()) if session.round < 0 else ()
-        session.context.text += message.catch_up
+        session.context.token_ids += message.catch_up
         session.round = session.context.round = message.round
         session.answers = []
         self._work[key] = chain(prompt, self._answers(session, message, payload))
@@ -233,7 +233,7 @@ class VerifierServer:
                 round=message.round,
                 part=part,
                 last=last,
-                length=len(context.text),
+                length=len(context.token_ids),
                 busy_us=round(busy * 1e6),
             )
             session.answers.append((reply, answer.payload))
@@ -264,7 +264,7 @@ class VerifierServer:
     def _prefill(self, context: VerifierContext, length: int) -> Iterator[list[bytes]]:
         """Run the target model over the first `length` tokens, mostly while the device drafts."""
         try:
-            prompt = context.text[:length]
+            prompt = context.token_ids[:length]
             with self.trace.span("prefill", context.stream), context.target.over(prompt):
                 pass
         except (ValueError, TestbedError):

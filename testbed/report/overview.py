@@ -8,14 +8,15 @@ from testbed.analysis.generations import Point
 from testbed.analysis.intervals import speed
 from testbed.analysis.method_table import NONE
 from testbed.analysis.metrics import (
+    TRAFFIC,
     acceptance,
+    mean_acceptance_length,
     passes_per_draft,
-    per_output_token,
     resampling_rate,
-    tokens_per_round,
+    time_per_output_token,
 )
 from testbed.output.formatting import as_yaml
-from testbed.output.text_table import Table
+from testbed.output.text_table import Column, Table
 from testbed.results.rows import Row
 from testbed.results.verdict import worst
 
@@ -28,7 +29,7 @@ def overview(points: Sequence[Point]) -> Table:
     A method without any has an empty line that says why.
     """
     keys = list(dict.fromkeys(key for point, _ in points for key in point))
-    table = Table("verdict", *map(_in_two, keys), "\nn", *_MEASURES, first="method")
+    table = Table("verdict", *keys, "n", *_MEASURES, first="method")
     for point, samples in points:
         for sample in samples:
             fit = sample.rows
@@ -45,13 +46,6 @@ def overview(points: Sequence[Point]) -> Table:
     return table
 
 
-def _in_two(key: str) -> str:
-    """A key in two lines, broken at the dot nearest to its middle."""
-    dots = [place for place, letter in enumerate(key) if letter == "."]
-    middle = min(dots, key=lambda dot: abs(dot - len(key) / 2), default=0)
-    return f"{key[:middle]}\n{key[middle:]}" if middle else key
-
-
 def _cell(value: float | None, places: int) -> str:
     return NONE if value is None else f"{value:,.{places if abs(value) < 1000 else 0}f}"
 
@@ -64,21 +58,21 @@ def _scaled(measure: Measure, factor: float) -> Measure:
     return scaled
 
 
-def _per_token(name: str) -> Measure:
-    return lambda rows: sum(getattr(row, name) for row in rows) / sum(row.tokens for row in rows)
+def _per_token(total: Measure, factor: float = 1) -> Measure:
+    return _scaled(lambda rows: (total(rows) or 0.0) / sum(row.tokens for row in rows), factor)
 
 
-_MEASURES: dict[str, tuple[Measure, int]] = {
-    "tokens\n/s": (lambda rows: speed(rows).estimate, 2),
-    "first\ntoken ms": (lambda rows: 1000 * sum(row.ttft_s for row in rows) / len(rows), 0),
-    "ms/token\nafter it": (_scaled(per_output_token, 1000), 1),
-    "tokens\n/round": (tokens_per_round, 2),
-    "passes\n/draft": (passes_per_draft, 2),
-    "accep-\ntance": (acceptance, 2),
-    "resam-\npled %": (_scaled(resampling_rate, 100), 0),
-    "bits/token\nup": (_per_token("uplink_payload_bits"), 1),
-    "bits/token\ndown": (_per_token("downlink_payload_bits"), 1),
-    "frames up\nB/token": (_per_token("uplink_wire_bytes"), 1),
-    "frames down\nB/token": (_per_token("downlink_wire_bytes"), 1),
+_MEASURES: dict[Column, tuple[Measure, int]] = {
+    Column("speed", "tokens/s"): (lambda rows: speed(rows).estimate, 2),
+    Column("TTFT", "ms"): (lambda rows: 1000 * sum(row.ttft_s for row in rows) / len(rows), 0),
+    Column("TPOT", "ms"): (_scaled(time_per_output_token, 1000), 1),
+    Column("mean acceptance length", "tokens"): (mean_acceptance_length, 2),
+    Column("passes", "/draft"): (passes_per_draft, 2),
+    Column("acceptance"): (acceptance, 2),
+    Column("resampled", "%"): (_scaled(resampling_rate, 100), 0),
+    Column("payload up", "bits/token"): (_per_token(TRAFFIC["uplink"]["payload"], 8), 1),
+    Column("payload down", "bits/token"): (_per_token(TRAFFIC["downlink"]["payload"], 8), 1),
+    Column("frames up", "B/token"): (_per_token(TRAFFIC["uplink"]["frames"]), 1),
+    Column("frames down", "B/token"): (_per_token(TRAFFIC["downlink"]["frames"]), 1),
 }
 """What is measured, and decimals."""

@@ -76,7 +76,7 @@ def render(results: Results) -> str:
         left_out=len(rows) - len(counting(rows)),
         verdict=verdict,
         warnings=results.warnings(),
-        again=sum(row.again for row in rows),
+        again=sum(row.redecodes for row in rows),
         discarded=results.discarded(),
         retried=results.retried(),
         dilated=dilation_text(rows),

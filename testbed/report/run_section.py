@@ -13,10 +13,10 @@ from testbed.analysis.metrics import acceptance
 from testbed.audit.captures import Entry
 from testbed.errors import TestbedError
 from testbed.files.input_file import is_file
-from testbed.files.stored_json import read
-from testbed.output.text_table import Table
+from testbed.output.text_table import Column, Table
 from testbed.pcap.byte_ledger import Ledger
 from testbed.report.scenario_section import prompts
+from testbed.results import old_keys
 from testbed.results.directory import Results
 from testbed.results.rows import Row
 from testbed.results.verdict import Level, worst
@@ -93,20 +93,22 @@ def _there(scenario: Mapping[str, Any], point: Values) -> Mapping[str, Any]:
 
 def _texts_table(rows: Sequence[Row]) -> Table:
     table = Table(
-        "verdict", "tokens", "seconds", "tokens\n/s", "first\ntoken ms", "ex-\nchanges", "rounds",
-        "draft\npasses", "drafted", "accep-\ntance", "resends", "decoded\nagain",
-        "frames\nup B", "frames\ndown B", "SHA-256\nof tokens", first="prompt",
+        "verdict", "tokens", Column("time", "s"), Column("speed", "tokens/s"), Column("TTFT", "ms"),
+        "exchanges", "verification rounds", "draft passes", "drafted", "acceptance", "resends",
+        "redecodes", Column("frames up", "B"), Column("frames down", "B"), "SHA-256 of tokens",
+        first="prompt",
     )  # fmt: skip
     several = len({row.device for row in rows}) > 1
     for row in rows:
-        passes, accepted = row.draft_passes, acceptance([row])
+        passes, accepted = row.counts.draft_passes, acceptance([row])
         table.add_row(
             f"{row.prompt + 1}, {row.device}" if several else str(row.prompt + 1),
             row.verdict, str(row.tokens), f"{row.seconds:.3f}",
-            f"{row.tokens_per_second:,.2f}", f"{1000 * row.ttft_s:,.0f}", str(row.rounds),
-            str(row.verdicts), NONE if passes is None else str(passes), str(row.drafted),
+            f"{row.tokens_per_second:,.2f}", f"{1000 * row.ttft_s:,.0f}", str(row.counts.rounds),
+            str(row.verification_rounds), NONE if passes is None else str(passes),
+            str(row.counts.drafted),
             NONE if accepted is None else f"{accepted:.2f}",
-            str(row.resends), str(row.again), f"{row.uplink_wire_bytes:,}",
+            str(row.traffic.resends), str(row.redecodes), f"{row.uplink_wire_bytes:,}",
             f"{row.downlink_wire_bytes:,}", row.output_sha256[:12],
         )  # fmt: skip
     return table
@@ -116,9 +118,9 @@ def _ledger_table(path: Path) -> Table | None:
     """Bytes of all texts of a run, by what they were for, each direction of each link."""
     if not is_file(path):
         return None
-    entries = read(path, list[Entry])
+    entries = old_keys.read(path, list[Entry])
     directions = list(dict.fromkeys((entry.link, entry.direction) for entry in entries))
-    table = Table(*(f"{link}\n{direction}" for link, direction in directions), first="bytes\nfor")
+    table = Table(*(f"{link} {direction}" for link, direction in directions), first="bytes for")
     for use in (*Ledger.__struct_fields__, "total"):
         sums = [
             sum(

@@ -27,7 +27,7 @@ def print_results(results: Results) -> None:
             console.print(table)
     if any(sample.suspect for _, samples in every for sample in samples):
         console.print(STAR)
-    if again := sum(row.again for row in results.summary().rows):
+    if again := sum(row.redecodes for row in results.summary().rows):
         console.print(f"{again} times a text was decoded once more, as passes had been late")
     if done := results.discarded():
         console.print(f"{done} runs were done once more, as they had not been valid")

@@ -28,6 +28,7 @@ from testbed.files.input_file import read_text
 from testbed.files.whole_file import write_whole
 from testbed.links.files import place_files
 from testbed.models.compute.profiles import place_profiles
+from testbed.results import old_keys
 from testbed.results.journal import JOURNAL, Discarded, NetworkUp, RunEnded, RunFailed, read
 from testbed.results.rows import Row
 from testbed.results.verdict import Verdict, worst
@@ -59,7 +60,7 @@ class Summary(msgspec.Struct, kw_only=True):
     Points and methods are in the order of the scenario, not in that in which they ran.
     """
 
-    version: Literal[2] = 2
+    version: Literal[3] = 3
     scenario: str
     rows: list[Row]
     failed: list[FailedRun] = []
@@ -354,7 +355,7 @@ class Results:
         if (self.path / JOURNAL).exists() and not (self.path / "summary.json").exists():
             return self.summary_so_far()
         try:
-            return stored_json.read(self.path / "summary.json", Summary)
+            return old_keys.read(self.path / "summary.json", Summary)
         except TestbedError as error:
             raise TestbedError(f"{error}{self._writer()}") from None
 
@@ -374,7 +375,7 @@ class Results:
 
     def verdict(self) -> Verdict:
         """verdict.json."""
-        return stored_json.read(self.path / "verdict.json", Verdict)
+        return old_keys.read(self.path / "verdict.json", Verdict)
 
     def warnings(self) -> list[str]:
         """What plan.json warns of, at any point of the sweep, and what was found out in runs."""

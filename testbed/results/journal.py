@@ -25,6 +25,7 @@ import msgspec
 from testbed.errors import TestbedError
 from testbed.files.checksums import Checksum
 from testbed.host.machine_errors import naming, sentence
+from testbed.results import old_keys
 from testbed.results.rows import Row
 from testbed.results.verdict import Level, Verdict
 from testbed.scenario.run_order import RunId
@@ -175,7 +176,7 @@ def read(folder: Path) -> Iterator[JournalEntry]:
                 if checked and (found is None or _line_of(line[: found.start()]) != line):
                     raise _changed(path, number, "its checksum differs")
                 try:
-                    record = decoder.decode(line)
+                    record = old_keys.decode(JOURNAL, decoder, line)
                 except (ValueError, RecursionError) as error:
                     raise TestbedError(f"{path}: line {number} cannot be read: {error}") from None
                 if not checked and found:

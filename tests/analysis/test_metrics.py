@@ -13,18 +13,19 @@ from testbed.scenario.schema import Energy
 from tests.support.records import alone, row
 
 ROWS = [
-    row("dsd", token_s=[0.5, 0.5, 0.9], tested_at=[3, 2], accepted_at=[2, 1], rejections=2,
-        round_s=[0.5, 0.4], phases=dict.fromkeys(PHASES, 0.1)),
-    row("dsd", token_s=[0.2, 0.6], tested_at=[1], accepted_at=[1], rejections=0,
-        round_s=[0.2, 0.4], phases=dict.fromkeys(PHASES, 0.3)),
+    row("dsd", token_s=[0.5, 0.5, 0.9], verified_per_position=[3, 2],
+        accepted_per_position=[2, 1], rejections=2, round_s=[0.5, 0.4],
+        phases=dict.fromkeys(PHASES, 0.1)),
+    row("dsd", token_s=[0.2, 0.6], verified_per_position=[1], accepted_per_position=[1],
+        rejections=0, round_s=[0.2, 0.4], phases=dict.fromkeys(PHASES, 0.3)),
 ]  # fmt: skip
 OLD = row("dsd", rejections=None, draft_passes=None)
 
 
 def test_waits_are_between_tokens_of_one_text():
-    assert metrics.token_waits(ROWS) == pytest.approx([0.0, 0.4, 0.4])
+    assert metrics.inter_token_latencies(ROWS) == pytest.approx([0.0, 0.4, 0.4])
     assert metrics.round_seconds(ROWS) == [0.5, 0.4, 0.2, 0.4]
-    assert metrics.round_seconds([alone("device_only", verdicts=0, round_s=[3.0])]) == []
+    assert metrics.round_seconds([alone("device_only", verification_rounds=0, round_s=[3.0])]) == []
 
 
 @pytest.mark.parametrize(
@@ -58,25 +59,25 @@ def test_predictions_are_taken_together_as_what_was_measured_is():
 
 
 def test_time_per_output_token_leaves_out_the_first():
-    assert metrics.per_output_token(ROWS) == pytest.approx((1.5 + 1.5) / 18)
-    assert metrics.per_output_token([row("dsd", tokens=1)]) is None
+    assert metrics.time_per_output_token(ROWS) == pytest.approx((1.5 + 1.5) / 18)
+    assert metrics.time_per_output_token([row("dsd", tokens=1)]) is None
 
 
 def test_rejections_are_told_of_all_rounds_or_not_at_all():
     assert metrics.resampling_rate(ROWS) == 2 / 8
     assert metrics.resampling_rate([*ROWS, OLD]) is None
-    assert metrics.resampling_rate([alone("cloud_ar", verdicts=0, rejections=0)]) is None
+    assert metrics.resampling_rate([alone("cloud_ar", verification_rounds=0, rejections=0)]) is None
 
 
-def test_places_are_summed_up_however_long_rounds_were():
-    assert metrics.acceptance_by_place(ROWS) == [(4, 3), (2, 1)]
-    assert metrics.acceptance_by_place([OLD]) == []
+def test_positions_are_summed_up_however_long_rounds_were():
+    assert metrics.acceptance_per_position(ROWS) == [(4, 3), (2, 1)]
+    assert metrics.acceptance_per_position([OLD]) == []
 
 
 def test_the_bound_leaves_out_what_was_lost():
     assert metrics.phase_seconds(ROWS) == pytest.approx(dict.fromkeys(PHASES, 0.4))
-    assert metrics.over_bound(ROWS) == pytest.approx(9 / 6)
-    assert metrics.over_bound([*ROWS, OLD]) is None
+    assert metrics.slowdown_vs_bound(ROWS) == pytest.approx(9 / 6)
+    assert metrics.slowdown_vs_bound([*ROWS, OLD]) is None
 
 
 def test_acceptance_is_of_positions_and_of_all_rows_or_not_known():
@@ -84,15 +85,18 @@ def test_acceptance_is_of_positions_and_of_all_rows_or_not_known():
     assert metrics.acceptance([*ROWS, OLD]) is None
     assert metrics.acceptance([alone("cloud_ar", rejections=0)]) is None
     # As older results have a tree's: 3 positions, of 7 candidates.
-    tree = row("tslt_tree", accepted=2, tested=7, acceptance_rate=2 / 7, rejections=1)
+    tree = row("tslt_tree", accepted=2, verified=7, acceptance_rate=2 / 7, rejections=1)
     assert metrics.acceptance([tree]) == 2 / 3
 
 
 def test_a_round_ends_with_a_verification_whatever_exchanges_it_takes():
-    lazy = [row("dssd_lazy", rounds=6, verdicts=4), row("dssd_lazy", rounds=4, verdicts=4)]
-    assert metrics.tokens_per_round(lazy) == 20 / 8
+    lazy = [
+        row("dssd_lazy", rounds=6, verification_rounds=4),
+        row("dssd_lazy", rounds=4, verification_rounds=4),
+    ]
+    assert metrics.mean_acceptance_length(lazy) == 20 / 8
     assert metrics.drafts_per_round(lazy) == 24 / 8
-    assert metrics.tokens_per_round([alone("cloud_ar", verdicts=0)]) is None
+    assert metrics.mean_acceptance_length([alone("cloud_ar", verification_rounds=0)]) is None
 
 
 def test_passes_that_yield_nothing_are_passes():
@@ -107,7 +111,7 @@ def test_energy_is_what_the_scenario_says():
     assert spent(energy, ROWS) == pytest.approx((28 * 0.08, 2 * 2000 * 8 * 1e-7))
     assert spent(energy, [alone("device_only", tokens=7)]) == pytest.approx((7 * 0.08, 0))
     assert spent(energy, [*ROWS, OLD]) == (None, pytest.approx(3 * 2000 * 8 * 1e-7))
-    assert spent(energy, [OLD]).together is None
+    assert spent(energy, [OLD]).total is None
     assert energy_of({}) is energy_of({"energy": None}) is None
     with pytest.raises(ValueError, match="write a number and one of nJ, uJ, mJ, J"):
         Energy(per_drafted_token="5", per_bit="0")

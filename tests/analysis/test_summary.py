@@ -9,12 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from testbed.analysis.aggregate import together_seconds, together_speed
+from testbed.analysis.aggregate import aggregate_seconds, aggregate_speed
 from testbed.analysis.prediction import Hop, Route
 from testbed.analysis.summary import summarise
 from testbed.clock import LARGEST_DILATION
+from testbed.counts import DraftCounts, Traffic
 from testbed.protocol.control import Result
 from testbed.results.rows import SHORTEST, Row, WireBytes
+from tests.support.records import changed
 
 START = 1000.0  # seconds of CLOCK_MONOTONIC
 RESULT = Result(
@@ -22,21 +24,16 @@ RESULT = Result(
     text="x",
     times=[1.0, 4.0, 4.0, 10.0],
     start=START,
-    rounds=2,
-    draft_passes=7,
-    drafted=6,
-    tested=4,
-    accepted=2,
-    rejections=2,
-    tested_at=[2, 1, 1],
-    accepted_at=[1, 1, 0],
-    draft_lengths=[0, 0, 0, 2],
-    formula_bits=99.5,
-    up_bytes=900,
-    up_payload_bits=1234,
-    down_bytes=0,
-    resends=1,
-)
+    counts=msgspec.structs.replace(
+        DraftCounts.zero(), rounds=2, draft_passes=7, drafted=6, verified=4, accepted=2,
+        rejections=2,
+        verified_per_position=[2, 1, 1], accepted_per_position=[1, 1, 0],
+        draft_lengths=[0, 0, 0, 2], formula_bits=99.5,
+    ),
+    traffic=msgspec.structs.replace(
+        Traffic.zero(), up_bytes=900, up_payload_bits=1234, resends=1
+    ),
+)  # fmt: skip
 LINKS = {
     "radio": WireBytes(1111, 11, 1, 2222, 22, 2),
     "backhaul": WireBytes(3333, 33, 3, 4444, 44, 4),
@@ -59,7 +56,7 @@ def row(device=(), verifier=(), own_links=("radio",), name="device", **changes):
         point={"links.radio.up.rate": "1mbit"},
         repetition=1,
         prompt=2,
-        result=msgspec.structs.replace(RESULT, **changes),
+        result=changed(RESULT, **changes),
         device=list(device),
         verifier=list(verifier),
         links=LINKS,
@@ -79,21 +76,19 @@ def test_what_the_result_says():
     assert (got.method, got.repeat, got.prompt) == ("mine", 1, 2)
     assert got.point == {"links.radio.up.rate": "1mbit"}
     assert (got.tokens, got.seconds, got.tokens_per_second, got.ttft_s) == (4, 10, 0.4, 1)
-    assert (got.rounds, got.drafted, got.tested, got.accepted) == (2, 6, 4, 2)
-    assert got.draft_passes == 7
-    assert got.uplink_formula_bits == 99.5
-    assert (got.uplink_payload_bits, got.uplink_message_bytes, got.resends) == (1234, 900, 1)
+    assert (got.counts, got.traffic) == (RESULT.counts, RESULT.traffic)
+    assert got.verification_rounds == 2
     assert (got.verdict, got.reasons) == ("suspect", ["late"])
     assert got.output_sha256 == hashlib.sha256(b"[4,5,6,7]").hexdigest()
     assert row(tokens=[4, 5, 7, 6]).output_sha256 != got.output_sha256
 
 
 @pytest.mark.parametrize(
-    ("accepted", "tested", "wanted"),
+    ("accepted", "verified", "wanted"),
     [(0, 0, None), (0, 3, 0.0), (4, 4, 1.0), (3, 4, 0.75)],
 )
-def test_the_acceptance_rate_is_of_the_drafts_that_were_tested(accepted, tested, wanted):
-    got = row(accepted=accepted, tested=tested, drafted=50)
+def test_the_acceptance_rate_is_of_the_drafts_that_were_verified(accepted, verified, wanted):
+    got = row(accepted=accepted, verified=verified, drafted=50)
     assert got.acceptance_rate == wanted
 
 
@@ -201,8 +196,8 @@ def test_texts_decoded_together_take_from_the_first_start_to_the_last_end():
         )
 
     rows = [at(100, 2), at(101, 4, name="device2"), at(200, 1, 1), at(300, 3, repeat=1)]
-    assert together_seconds(rows) == 5 + 1 + 3
-    assert together_speed(rows) == 16 / 9
+    assert aggregate_seconds(rows) == 5 + 1 + 3
+    assert aggregate_speed(rows) == 16 / 9
     assert (row().device, row().start_s) == ("device", START)
     assert row(name="device7").device == "device7"
 
@@ -212,4 +207,4 @@ def test_the_shortest_text_is_read_back_and_has_a_speed_however_late_it_began():
     short = msgspec.structs.replace(row(), tokens=1, seconds=SHORTEST, start_s=1e9)
     read = msgspec.json.decode(msgspec.json.encode(short), type=Row)
     assert read.seconds == SHORTEST < 50e-6 / LARGEST_DILATION
-    assert 0 < together_speed([read]) < 1e9
+    assert 0 < aggregate_speed([read]) < 1e9

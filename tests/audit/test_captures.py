@@ -62,9 +62,9 @@ def test_every_byte_of_a_run_has_a_use(tmp_path, loss):
     (folder,) = (found.path / "runs").iterdir()
     captures = read_captures(folder)
     seen = list(rounds(*sent_frames(folder, captures)["radio"]))
-    assert len(seen) == sum(row.rounds for row in rows)
+    assert len(seen) == sum(row.counts.rounds for row in rows)
     assert all(each.answered and each.answered > each.asked for each in seen)
-    assert [each.number for each in seen] == [n for row in rows for n in range(row.rounds)]
+    assert [each.number for each in seen] == [n for row in rows for n in range(row.counts.rounds)]
 
 
 @pytest.mark.emulation

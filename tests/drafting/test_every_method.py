@@ -35,7 +35,7 @@ def test_methods_that_draft_are_found():
 def test_every_method_takes_every_policy(method, policy):
     got = decode_locally(task(method, 60, draft_length=policy), *similar_models(12, 0.3))
     assert len(got.tokens) == 60
-    assert 0 < got.counts.accepted <= got.counts.tested <= got.counts.drafted
+    assert 0 < got.counts.accepted <= got.counts.verified <= got.counts.drafted
     assert got.counts.rounds <= 60
 
 
@@ -67,7 +67,7 @@ def test_greedy_drafts_end_where_the_draft_model_is_unsure_of_its_likeliest_toke
 def test_a_round_without_drafts_is_the_targets_own_token(method):
     got = decode_locally(task(method, 20, draft_length=NEVER), *similar_models(12, 0.3))
     assert len(got.tokens) == 20
-    assert (got.counts.rounds, got.counts.drafted, got.counts.tested) == (20, 0, 0)
+    assert (got.counts.rounds, got.counts.drafted, got.counts.verified) == (20, 0, 0)
 
 
 BAD = [

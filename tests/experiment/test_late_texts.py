@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import count
+from operator import attrgetter
 
 import pytest
 
@@ -54,20 +55,21 @@ def rows_when_late(monkeypatch, folder, late):
     return rows, display.said
 
 
-COUNTED = ("tokens", "rounds", "drafted", "accepted", "output_sha256", "uplink_message_bytes",
-           "uplink_payload_bits", "downlink_message_bytes", "downlink_payload_bits")  # fmt: skip
+COUNTED = ("tokens", "counts.rounds", "counts.drafted", "counts.accepted", "output_sha256",
+           "traffic.up_bytes", "traffic.up_payload_bits", "downlink_message_bytes",
+           "downlink_payload_bits")  # fmt: skip
 
 
 @inside_sandbox
 def test_once_more_and_only_that_counts(tmp_path, monkeypatch):
     (first, second), said = rows_when_late(monkeypatch, tmp_path, {0})
     (same, _), silence = rows_when_late(monkeypatch, tmp_path, set())
-    assert [row.again for row in (first, second, same)] == [1, 0, 0]
+    assert [row.redecodes for row in (first, second, same)] == [1, 0, 0]
     assert said == ["dssd prompt 1 once more: late"]
     assert silence == []
     assert "late" not in first.reasons + second.reasons
     for name in COUNTED:
-        assert getattr(first, name) == getattr(same, name)
+        assert attrgetter(name)(first) == attrgetter(name)(same)
     for name in ("verify_s", "device_compute_s", "uplink_wire_bytes", "downlink_wire_bytes"):
         assert getattr(first, name) == pytest.approx(getattr(same, name), rel=0.5)
 
@@ -75,7 +77,7 @@ def test_once_more_and_only_that_counts(tmp_path, monkeypatch):
 @inside_sandbox
 def test_a_machine_that_stays_late_is_not_asked_for_ever(tmp_path, monkeypatch):
     (first, second), said = rows_when_late(monkeypatch, tmp_path, set(range(99)))
-    assert [row.again for row in (first, second)] == [2, 0]
+    assert [row.redecodes for row in (first, second)] == [2, 0]
     assert len(said) == 2
     for row in (first, second):
         assert row.verdict == "invalid"

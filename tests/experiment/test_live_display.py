@@ -46,7 +46,7 @@ def shown(monkeypatch):
 
 
 def decode(display, moments, seconds: float, **changes):
-    """A text of dsd, certain token by token every 10 ms."""
+    """A text of dsd, committed token by token every 10 ms."""
     display.start("dsd", 0, 2, 100)
     for token in range(round(seconds * 100)):
         moments["now"] += 0.01

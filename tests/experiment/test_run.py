@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from testbed.analysis.metrics import TRAFFIC
 from testbed.audit.packet_logs import read_packets
 from testbed.calibration.load import busy
 from testbed.emulation.mininet_link import namespace_of
@@ -88,10 +89,8 @@ def test_bytes_of_every_layer_add_up(tmp_path):
         if row.method == "device_only":
             assert row.uplink_wire_bytes == row.downlink_wire_bytes == 0
             continue
-        for direction in ("uplink", "downlink"):
-            payload = getattr(row, f"{direction}_payload_bits") / 8
-            message = getattr(row, f"{direction}_message_bytes")
-            wire = getattr(row, f"{direction}_wire_bytes")
+        for direction in TRAFFIC.values():
+            payload, message, wire = (size([row]) for size in direction.values())
             assert 0 < payload <= message < wire
         assert row.links["radio"].up_bytes == row.uplink_wire_bytes
         assert 0 < row.device_compute_s + row.verifier_compute_s + row.network_s <= 2 * row.seconds
@@ -330,7 +329,7 @@ def test_devices_of_a_cell_decode_at_the_same_time_and_none_changes_anothers_tex
         # Without loss, each frame on the radio is one device's.
         assert sum(r.uplink_wire_bytes for r in together) == radio.up_bytes
         assert sum(r.downlink_wire_bytes for r in together) == radio.down_bytes
-        assert all(r.uplink_message_bytes < r.uplink_wire_bytes for r in together)
+        assert all(r.traffic.up_bytes < r.uplink_wire_bytes for r in together)
 
 
 @pytest.mark.emulation
@@ -392,7 +391,7 @@ def test_a_pace_is_kept_or_the_run_is_invalid(tmp_path):
     found = results(scenario)
     (dssd, alone) = found.summary().rows
     assert alone.seconds > 16e-3 * alone.tokens  # much more, and the run were not valid
-    assert dssd.seconds > 16e-3 * dssd.drafted + 30e-3 * dssd.rounds
+    assert dssd.seconds > 16e-3 * dssd.counts.drafted + 30e-3 * dssd.counts.rounds
     (tmp_path / "hasty").mkdir()
     hasty = write(
         tmp_path / "hasty",

@@ -131,7 +131,7 @@ def test_bits_on_the_wire(gamma, top_k, lattice, b_s):
     assert rejections * formula - 1e-6 <= second <= rejections * (formula + 8)
     counts = decoded.counts
     assert (counts.drafted, counts.accepted) == (drafted, accepted)
-    assert counts.tested == accepted + rejections
+    assert counts.verified == accepted + rejections
     assert counts.rounds == len(line.rounds)
     assert counts.rounds == TOKENS - accepted + rejections  # each verdict ends in one token
     wanted = drafted * (B_ID + b_s) + rejections * formula
@@ -155,7 +155,7 @@ def test_p_is_not_read_again_while_the_session_lasts(monkeypatch):
         _noting(dssd_lazy.VerifierContext.target_after, passes),
     )
     decoded, line = decode_noting(task("dssd_lazy", TOKENS, draft_length=3))
-    second = decoded.counts.tested - decoded.counts.accepted
+    second = decoded.counts.verified - decoded.counts.accepted
     assert second > 3
     assert len(passes) == len(line.rounds) - second
 
@@ -178,7 +178,7 @@ def test_a_verifier_that_forgets_between_the_messages_reads_the_text_again():
     got, line = decode_over(Both, the_task, *similar_models(V))
     assert got.tokens == wanted.tokens
     assert got.counts == wanted.counts
-    second = got.counts.tested - got.counts.accepted
+    second = got.counts.verified - got.counts.accepted
     assert (len(plain.openings), len(line.openings)) == (1, 1 + second)
 
 

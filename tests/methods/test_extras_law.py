@@ -102,7 +102,7 @@ def test_dsd_sends_v_times_b_p_and_b_id_bits_a_draft(precision):
 def test_dssd_answers_a_rejection_with_v_times_b_p_bits(precision):
     the_task = task("dssd", 50, draft_length=3, target_precision=precision)
     decoded, line = decode_noting(msgspec.structs.replace(the_task, seed=8))
-    rejections = decoded.counts.tested - decoded.counts.accepted
+    rejections = decoded.counts.verified - decoded.counts.accepted
     large = [len(down) for down in line.down if len(down) > 1]
     assert large == [1 + 37 * B_P[precision] // 8] * rejections
     assert 3 < rejections < len(line.down)

@@ -58,7 +58,7 @@ def test_acceptance_is_as_the_joint_law_of_two_races_predicts():
     tokens = 3000
     got = decode_locally(_seeded(tokens, 3), draft, target)
 
-    # γ = 1: a draft is tested at the beginning of each round.
+    # γ = 1: a draft is verified at the beginning of each round.
     text, position, rates = [0, 1, *got.tokens], 2, []
     random = KeyedRandomness(3, 0, "device/0")
     while position < len(text) - 1:
@@ -66,7 +66,7 @@ def test_acceptance_is_as_the_joint_law_of_two_races_predicts():
         rates.append(np.trace(joint_race(p, q)))
         agree = random.race(q, position) == text[position]
         position += 1 + agree
-    assert got.counts.tested == len(rates) > 1500
+    assert got.counts.verified == len(rates) > 1500
     deviation = (got.counts.accepted - sum(rates)) / np.sqrt(sum(r * (1 - r) for r in rates))
     assert abs(deviation) < 3.3
     assert 0.3 < np.mean(rates) < 0.8  # far from where any rule would do
@@ -87,7 +87,7 @@ def test_at_temperature_0_drafts_are_accepted_where_the_greedy_tokens_agree():
         text.append(token)
     assert 0 < got.counts.accepted <= agreed
     same = decode_locally(task("gumbel", 300, Sampling(temperature=0)), target, target)
-    assert same.counts.accepted == same.counts.tested > 200
+    assert same.counts.accepted == same.counts.verified > 200
 
 
 class Apart(KeyedRandomness):
@@ -117,7 +117,7 @@ def test_independent_exponentials_keep_the_law_and_lose_the_acceptance():
         assert round_law_error(the_task, draft, target, 3) < 1e-12
         apart = decode_locally(_seeded(3000, 3, "apart_gumbel"), *similar_models(8)).counts
     coupled = decode_locally(_seeded(3000, 3), *similar_models(8)).counts
-    assert apart.accepted / apart.tested < 0.6 * coupled.accepted / coupled.tested
+    assert apart.accepted / apart.verified < 0.6 * coupled.accepted / coupled.verified
 
 
 class DevicesToken(Gumbel):
@@ -126,13 +126,13 @@ class DevicesToken(Gumbel):
     name = "devices_token"
 
     def verifier(self, verifier, drafts, upload):
-        before = len(verifier.text)
+        before = len(verifier.token_ids)
         (answer,) = super().verifier(verifier, drafts, upload)
-        accepted = len(verifier.text) - before - 1
+        accepted = len(verifier.token_ids) - before - 1
         if accepted == drafts:
             yield answer
             return
-        verifier.text[-1] = token = upload[0] >> 6  # γ is 1, an id has two bits
+        verifier.token_ids[-1] = token = upload[0] >> 6  # γ is 1, an id has two bits
         yield Answer(write_verification(accepted, token, drafts, self.vocabulary_size))
 
 

@@ -56,7 +56,7 @@ def test_dssd(gamma, precision, target_precision, sent_bits):
     drafts = line.drafts
     rejected = [a < g for a, g in zip(accepted(line), drafts, strict=True)]
     assert {True, False} == set(rejected)
-    assert sum(rejected) == decoded.counts.tested - decoded.counts.accepted
+    assert sum(rejected) == decoded.counts.verified - decoded.counts.accepted
 
     after_rejection = [False, *rejected[:-1]]
     assert [len(message.catch_up) for message, _ in line.rounds] == after_rejection

@@ -114,10 +114,10 @@ def test_counts_of_a_tree_agree_with_what_crossed_the_line(branches, replacement
     counts = decoded.counts
     assert counts.rounds == len(line.rounds)
     assert counts.drafted == sum(line.drafts)
-    assert (counts.accepted, counts.tested) == (accepted, verified)
+    assert (counts.accepted, counts.verified) == (accepted, verified)
     assert counts.rejections == verified - accepted
     assert counts.draft_passes == sum(node.q is not None for tree in rounds for node in tree)
-    assert counts.accepted <= counts.tested <= counts.drafted
+    assert counts.accepted <= counts.verified <= counts.drafted
     assert counts.accepted + counts.rounds == TOKENS
 
 

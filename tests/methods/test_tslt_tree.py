@@ -168,7 +168,7 @@ def test_another_path_is_read_only_when_a_node_on_it_is_accepted(monkeypatch):
     target_after = VerifierContext.target_after
 
     def noting(self, drafts):
-        calls.setdefault(len(self.text), []).append(drafts)
+        calls.setdefault(len(self.token_ids), []).append(drafts)
         return target_after(self, drafts)
 
     monkeypatch.setattr(VerifierContext, "target_after", noting)
@@ -212,12 +212,18 @@ def test_acceptance_is_of_positions_not_of_candidates(ends):
     counts = got.counts
     if ends:  # 1 is followed by 2 and the end; nothing stood behind it that could be rejected
         assert got.tokens == [1, 2]
-        assert (counts.accepted, counts.tested, counts.rejections) == (2, 2, 0)
-        assert (counts.tested_at, counts.accepted_at) == ([1, 1, 0], [1, 1, 0])
+        assert (counts.accepted, counts.verified, counts.rejections) == (2, 2, 0)
+        assert (counts.verified_per_position, counts.accepted_per_position) == (
+            [1, 1, 0],
+            [1, 1, 0],
+        )
     else:  # two positions accepted, one rejected; at the end there is room for two
         assert got.tokens == [1, 2, 3] * 10
-        assert (counts.accepted, counts.tested, counts.rejections) == (20, 29, 9)
-        assert (counts.tested_at, counts.accepted_at) == ([10, 10, 9], [10, 10, 0])
+        assert (counts.accepted, counts.verified, counts.rejections) == (20, 29, 9)
+        assert (counts.verified_per_position, counts.accepted_per_position) == (
+            [10, 10, 9],
+            [10, 10, 0],
+        )
 
 
 def test_a_chain_costs_what_tslt_costs():

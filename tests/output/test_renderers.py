@@ -56,7 +56,7 @@ def naughty_results(parent: Path, texts: list[str], *, second: bool = False) -> 
     labels = [text[:20] or "-" for text in texts[:2]]
     rows = [
         row(method, point=point, seconds=seconds, reasons=texts, token_s=[0.5, 1.0, 2.0],
-            tested_at=[6, 6], accepted_at=[5, 4], verdict="suspect")
+            verified_per_position=[6, 6], accepted_per_position=[5, 4], verdict="suspect")
         for point in points
         for method, seconds in ((labels[0], 2.0), ("dsd", 1.0), (labels[-1] + "2", 4.0))
     ]  # fmt: skip

@@ -140,7 +140,7 @@ def test_speed_is_of_one_device_and_says_what_all_make_together(tmp_path):
     (axes,) = speed.draw(make_results(tmp_path, CELL)).axes
     mean = intervals.speed(CELL).estimate
     assert [bar.get_width() for bar in axes.patches] == [pytest.approx(mean)]
-    assert notes(axes) == [f"{mean:.1f} (together 3.3)"]  # 20 tokens in 6 s
+    assert notes(axes) == [f"{mean:.1f} (aggregate 3.3)"]  # 20 tokens in 6 s
     assert "of one device" in axes.get_xlabel()
 
 
@@ -148,7 +148,7 @@ def test_together_is_of_the_prompts_that_count_on_every_device(tmp_path):
     broken = row("dsd", device="device2", prompt=1, start_s=101, verdict="invalid")
     (axes,) = speed.draw(make_results(tmp_path, [*CELL[:3], broken])).axes
     assert len(axes.lines[0].get_xdata()) == 3
-    assert "(together 3.3)" in notes(axes)[0]
+    assert "(aggregate 3.3)" in notes(axes)[0]
     broken = [msgspec.structs.replace(each, verdict="invalid") for each in CELL[1::2]]
     (axes,) = speed.draw(make_results(tmp_path, [*CELL[::2], *broken])).axes
     assert notes(axes) == ["2.5"]

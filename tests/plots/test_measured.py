@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from matplotlib.patches import Polygon
 
-from plots import bits, latency, link, places, predicted, speed, traffic, where, winners
+from plots import acceptance, bits, latency, link, predicted, speed, traffic, where, winners
 from testbed.analysis.intervals import speed_ratio
 from testbed.analysis.phases import PHASES
 from testbed.emulation.packet_log import ChangeLine, End, Header, PacketLine, packet_log_path
@@ -19,11 +19,11 @@ KNOWN = {
     "token_s": [0.5, 0.5, 0.6],
     "round_s": [0.5, 0.1],
     "phases": dict.fromkeys(PHASES, 0.1),
-    "tested_at": [9, 6, 2],
-    "accepted_at": [6, 3, 2],
+    "verified_per_position": [9, 6, 2],
+    "accepted_per_position": [6, 3, 2],
 }
 ROWS = [
-    alone("cloud_ar", token_s=[0.1, 0.3, 0.5], phases=KNOWN["phases"], verdicts=0),
+    alone("cloud_ar", token_s=[0.1, 0.3, 0.5], phases=KNOWN["phases"], verification_rounds=0),
     row("dsd", **KNOWN),
     row("ksqs", **KNOWN, verdict="suspect"),
     row("mine", **KNOWN, verdict="invalid"),
@@ -57,8 +57,8 @@ def test_latency_has_the_waits_of_all_and_the_rounds_of_those_that_have_some(tmp
     assert list(rounds.lines[0].get_xdata())[1:] == pytest.approx([100, 500])
 
 
-def test_places_with_few_tests_are_left_out(tmp_path):
-    (axes,) = places.draw(make_results(tmp_path, ROWS)).axes
+def test_positions_that_were_verified_seldom_are_left_out(tmp_path):
+    (axes,) = acceptance.draw(make_results(tmp_path, ROWS)).axes
     assert [line.get_label() for line in axes.lines] == ["DSD", "K-SQS"]
     assert list(axes.lines[0].get_xdata()) == [1, 2]
     assert list(axes.lines[0].get_ydata()) == pytest.approx([2 / 3, 1 / 2])
@@ -83,13 +83,13 @@ def test_predictions_stand_against_what_was_measured(tmp_path):
 
 def test_what_older_results_do_not_have_is_not_drawn(tmp_path):
     old = make_results(tmp_path, [row("dsd"), row("ksqs", verdict="invalid", **KNOWN)])
-    for figure in (where, latency, places, link, winners):
+    for figure in (where, latency, acceptance, link, winners):
         assert figure.draw(old) is None
 
 
 def test_figures_with_a_panel_a_point_are_left_out_where_there_are_many(tmp_path):
     rows = [row("dsd", point={"seed": seed}, **KNOWN) for seed in range(7)]
-    for figure in (speed, traffic, where, latency, places):
+    for figure in (speed, traffic, where, latency, acceptance):
         assert len(figure.draw(make_results(tmp_path, rows[:6])).axes) >= 6
         assert figure.draw(make_results(tmp_path, rows)) is None
 

@@ -58,8 +58,8 @@ def content(figure: Figure) -> str:
 
 def test_no_figure_is_forgotten():
     assert set(FIGURES) == {
-        "bits", "latency", "link", "places", "predicted", "speed", "sweep", "timeline", "traffic",
-        "where", "winners",
+        "acceptance", "bits", "latency", "link", "predicted", "speed", "sweep", "timeline",
+        "traffic", "where", "winners",
     }  # fmt: skip
 
 
@@ -73,9 +73,12 @@ def test_every_figure_marks_what_is_suspect(tmp_path, name):
 
 
 def test_a_star_that_is_nowhere_is_not_explained(tmp_path):
-    """A method of which nothing was tested is not in the figure, suspect or not."""
-    rows = [row("dsd", tested_at=[9], accepted_at=[6]), row("cloud_ar", verdict="suspect")]
-    figure = importlib.import_module("plots.places").draw(make_results(tmp_path, rows))
+    """A method of which nothing was verified is not in the figure, suspect or not."""
+    rows = [
+        row("dsd", verified_per_position=[9], accepted_per_position=[6]),
+        row("cloud_ar", verdict="suspect"),
+    ]
+    figure = importlib.import_module("plots.acceptance").draw(make_results(tmp_path, rows))
     assert not any("*" in text for text in texts(figure))
 
 

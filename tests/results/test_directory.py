@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plots import draw
-from testbed.analysis.aggregate import together_speed
+from testbed.analysis.aggregate import aggregate_speed
 from testbed.analysis.energy import Energy
 from testbed.analysis.generations import Sample
 from testbed.analysis.intervals import speed
@@ -193,7 +193,7 @@ def test_results_of_an_older_commit_are_shown_and_drawn(tmp_path, capsys):
     results = open_results(tmp_path)
     results.write_json("verdict.json", Verdict())
     results.write_scenario({"name": "old"})
-    assert [row.again for row in results.summary().rows] == [0, 0]
+    assert [row.redecodes for row in results.summary().rows] == [0, 0]
     print_results(results)
     assert results.summary().rows[0].method in capsys.readouterr().out
     assert tmp_path / "figures" / "speed.png" in list(draw(results, "speed"))
@@ -312,7 +312,7 @@ def test_results_of_before_there_were_devices_open_and_their_speed_is_the_same(t
     del old["device"], old["start_s"]
     (tmp_path / "summary.json").write_bytes(summary(rows=[old]))
     assert open_results(tmp_path).summary().rows == [ROW]
-    assert together_speed([ROW]) == ROW.tokens_per_second
+    assert aggregate_speed([ROW]) == ROW.tokens_per_second
 
 
 def test_waits_phases_and_places_are_told_where_they_are_known(lines):
@@ -321,9 +321,9 @@ def test_waits_phases_and_places_are_told_where_they_are_known(lines):
     phases = {phase: 0.02 * (1 + place) for place, phase in enumerate(PHASES)}
     rows = [
         row("dsd", token_s=times, round_s=[0.1 * n for n in range(40)], rejections=3, phases=phases,
-            tested_at=[4, 3, 1], accepted_at=[3, 2, 1]),
+            verified_per_position=[4, 3, 1], accepted_per_position=[3, 2, 1]),
         row("dssd", rejections=None, draft_passes=None),
-        alone("device_only", token_s=[0.1, 0.4], round_s=[2.0], verdicts=0, rejections=0,
+        alone("device_only", token_s=[0.1, 0.4], round_s=[2.0], verification_rounds=0, rejections=0,
               phases=phases),
     ]  # fmt: skip
     told = lines(rows)

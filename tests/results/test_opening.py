@@ -48,7 +48,8 @@ POINTS = [{"seed": 1, "repeat": 1}, {"seed": 1, "repeat": 2}]
 METHODS = ["dsd", "dssd"]
 MEASURED = {
     "token_s": [0.5, 0.5, 0.6], "round_s": [0.5, 0.1], "phases": dict.fromkeys(PHASES, 0.1),
-    "tested_at": [9, 6, 2], "accepted_at": [6, 3, 2], "rejections": 2, "start_s": 5.0,
+    "verified_per_position": [9, 6, 2], "accepted_per_position": [6, 3, 2], "rejections": 2,
+    "start_s": 5.0,
 }  # fmt: skip
 RUN = "runs/dsd-0*seed*1*repeat*1*"
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec.structs import replace
+
 from testbed.audit.cpu_samples import CpuSample, CpuUse
 from testbed.audit.evidence import GenerationEvidence, RunEvidence
+from testbed.counts import DraftCounts, Traffic
 from testbed.protocol.control import Result
 
 
@@ -30,8 +33,5 @@ def run_evidence(**changes: Any) -> RunEvidence:
 
 def result(down_bytes: int = 0, resends: int = 0) -> Result:
     """The report of a device that received so many bytes."""
-    return Result(
-        tokens=[], text="", times=[], start=0.0, rounds=0, draft_passes=0, drafted=0, tested=0,
-        accepted=0, rejections=0, tested_at=[], accepted_at=[], draft_lengths=[], formula_bits=0.0,
-        up_bytes=0, up_payload_bits=0, down_bytes=down_bytes, resends=resends,
-    )  # fmt: skip
+    traffic = replace(Traffic.zero(), down_bytes=down_bytes, resends=resends)
+    return Result([], "", [], 0.0, DraftCounts.zero(), traffic)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
+from testbed.counts import DraftCounts, Traffic
 from testbed.results.directory import Results, Summary
 from testbed.results.rows import Row, WireBytes
 from testbed.results.verdict import Verdict, worst
 
+T = TypeVar("T", bound=msgspec.Struct)
 ROW = Row(
     method="dsd",
     repeat=0,
@@ -20,60 +22,60 @@ ROW = Row(
     seconds=2.0,
     tokens_per_second=5.0,
     ttft_s=0.5,
-    rounds=4,
-    draft_passes=14,
-    drafted=12,
-    tested=8,
-    accepted=6,
+    counts=msgspec.structs.replace(
+        DraftCounts.zero(), rounds=4, draft_passes=14, drafted=12, verified=8, accepted=6,
+        rejections=2,
+        formula_bits=7000,
+    ),
+    traffic=msgspec.structs.replace(Traffic.zero(), up_bytes=1200, up_payload_bits=8000),
+    verification_rounds=4,
     acceptance_rate=0.75,
-    uplink_formula_bits=7000,
-    uplink_payload_bits=8000,
-    uplink_message_bytes=1200,
     uplink_wire_bytes=2000,
     downlink_payload_bits=80,
     downlink_message_bytes=100,
     downlink_wire_bytes=500,
     links={"radio": WireBytes(2000, 9, 0, 500, 8, 0)},
-    resends=0,
     target_tv=None,
     device_compute_s=0.4,
     verifier_compute_s=0.6,
     verify_s=0.5,
     network_s=1.0,
-    verdicts=4,
-    predicted_tokens_per_round=2.6,
+    predicted_mean_acceptance_length=2.6,
     predicted_tokens_per_second=5.5,
     predicted_on_air_s=0.1,
     output_sha256="00",
     verdict="valid",
     reasons=[],
-    rejections=2,
-)
+)  # fmt: skip
 
 
 def row(method: str, *, tokens: int = 10, seconds: float = 2.0, **changes: Any) -> Row:
-    """A row like any other but for what is given."""
+    """A row like any other but for what is given, its counts and traffic among it."""
+    own = changed(ROW, **changes)
     return msgspec.structs.replace(
-        ROW,
-        method=method,
-        tokens=tokens,
-        seconds=seconds,
-        tokens_per_second=tokens / seconds,
-        **changes,
+        own, method=method, tokens=tokens, seconds=seconds, tokens_per_second=tokens / seconds
     )
+
+
+def changed(whole: T, **changes: Any) -> T:
+    """A row or result with other fields: its own, or those of its counts and traffic."""
+    parts = {}
+    for name in ("counts", "traffic"):
+        part = changes.pop(name, getattr(whole, name))
+        mine = {key: changes.pop(key) for key in part.__struct_fields__ if key in changes}
+        parts[name] = msgspec.structs.replace(part, **mine)
+    return msgspec.structs.replace(whole, **parts, **changes)
 
 
 def alone(method: str, **changes: Any) -> Row:
     """A row of a method that sends nothing."""
-    nothing = {
-        f"{direction}_{what}": 0
-        for direction in ("uplink", "downlink")
-        for what in ("payload_bits", "message_bytes", "wire_bytes")
-    }
-    still = {"rounds": 0, "drafted": 0, "tested": 0, "accepted": 0, "rejections": 0}
-    nothing |= {"predicted_tokens_per_round": None, "uplink_formula_bits": 0}
-    still |= {"draft_passes": changes.get("tokens", 10)}
-    return row(method, acceptance_rate=None, **{**nothing, **still, **changes})
+    nothing = dict.fromkeys(
+        ("uplink_wire_bytes", "downlink_payload_bits", "downlink_message_bytes",
+         "downlink_wire_bytes"), 0
+    )  # fmt: skip
+    nothing |= {"counts": DraftCounts.zero(), "draft_passes": changes.get("tokens", 10)}
+    nothing |= {"traffic": Traffic.zero(), "predicted_mean_acceptance_length": None}
+    return row(method, acceptance_rate=None, **{**nothing, **changes})
 
 
 EVENTS = {

@@ -23,8 +23,8 @@ class MessageBytes(GenerationCheck):
 
     @override
     def judge(self, evidence: GenerationEvidence) -> Iterator[str]:
-        result = evidence.result
+        traffic = evidence.result.traffic
         sent = sum(event["bytes"] for event in evidence.answers if event["event"] == "send")
-        if not result.resends and sent != result.down_bytes:
+        if not traffic.resends and sent != traffic.down_bytes:
             device = "the device" if evidence.alone else evidence.device
-            yield f"the verifier sent {sent} B of messages, {device} got {result.down_bytes}"
+            yield f"the verifier sent {sent} B of messages, {device} got {traffic.down_bytes}"

@@ -71,7 +71,7 @@ def timed(network: CausalLM, cache: object, text: torch.Tensor) -> float:
     began = time.perf_counter()
     network.forward(text, cache, len(text))
     took = time.perf_counter() - began
-    network.cut(cache, len(text))
+    network.crop(cache, len(text))
     return took
 
 

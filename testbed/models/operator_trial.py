@@ -1,14 +1,15 @@
-"""Trying an operator against the plain layer, in a model's own passes. Importing this loads torch.
+"""Trial of an operator against plain layers in passes of a model. Importing this loads torch.
 
     python -m testbed.models.operator_trial SPEC
 
-SPEC is a testbed.models.spec.HuggingFaceSpec; the choice is printed, see
+SPEC is a testbed.models.spec.HuggingFaceSpec in JSON. The choice is printed as JSON, for
 testbed.models.cpu.operators.
 
-The operator is left alone where it raises anything, computes something else, or is slower. Which of
-the two is faster may depend on how many tokens a pass is over, so that passes of all the usual
-lengths are timed, and the operator is used from where on it is nowhere slower. Plain passes and the
-operator's take turns, for other programs to slow both.
+The operator is not used if it raises an error, computes something else, or is slower. Its speed
+relative to the plain layers may depend on the number of tokens in a pass. So passes of all the
+usual lengths are timed, and the operator is used from the shortest length on beyond which it is
+never slower. Plain passes and passes with the operator alternate, so that other programs slow
+both alike.
 """
 
 from __future__ import annotations
@@ -36,25 +37,29 @@ from testbed.models.memory import TRIED
 from testbed.models.spec import Dtype, HuggingFaceSpec, OperatorChoice
 
 LENGTHS = (1, 2, 3, 4, 5, 8)
-"""Tokens of the passes: a draft reads 1 or 2, a verifier γ + 1. Longer ones go as the last."""
-APART: dict[Dtype, float] = {"fp32": 1e-4, "bf16": 0.05, "int8": 0.05}
-"""The largest distance of logits, as a share of their range.
+"""Tokens of the timed passes: a draft reads 1 or 2, a verifier γ + 1.
 
-Both sum the same products in fp32 and in some order, and in fp32 that is all: 1e-6 was measured.
-In bf16 each matrix's results are then rounded to 8 bits. Where sums lie close to the middle of two
-numbers the two come out 2⁻⁸ apart, and what follows is computed of that: in 30 layers of 7 matrices
-as much as √210 · 2⁻⁹ ≈ 3 % of a logit's deviation, under 2 % of the range; up to 1 % was measured.
-The layers of int8 take and give bf16, too. A matrix that is missing, transposed or in a wrong order
-moves logits by as much as their range.
+Longer passes follow the last of them.
+"""
+APART: dict[Dtype, float] = {"fp32": 1e-4, "bf16": 0.05, "int8": 0.05}
+"""Largest allowed difference of logits, as a share of their range.
+
+Both sum the same products in fp32, in different orders. In fp32 this is the only difference; 1e-6
+was measured. In bf16 each matrix's results are then rounded to 8 bits: sums close to the middle
+between two numbers may come out 2⁻⁸ apart, and later layers carry the difference on. Over 30 layers
+of 7 matrices that makes up to √210 · 2⁻⁹ ≈ 3 % of a logit's deviation, under 2 % of the range; up
+to 1 % was measured. The layers of int8 take and return bf16, too. A matrix that is missing,
+transposed or in a wrong order moves logits by as much as their range.
 """
 SLOWER = 1.05
+"""An operator counts as slower when its median pass takes more than this many plain ones."""
 _CALLED: dict[Dtype, str] = {
     "fp32": "_linear_pointwise",
     "bf16": "_linear_pointwise",
     "int8": "_weight_int8pack_mm",
 }
 _TIMES = 5
-_BEHIND = 32  # tokens that all passes stand behind
+_BEHIND = 32  # tokens in the cache before each pass
 _NO_MEMORY = "can't allocate memory"  # of torch's RuntimeError
 
 
@@ -65,11 +70,11 @@ def try_operator(
     now: Callable[[], float] = time.perf_counter,
     room: int = _BEHIND + LENGTHS[-1],
 ) -> OperatorChoice:
-    """The choice for `network`, which must not be used from now on; `now` gives seconds.
+    """Choose between plain layers and the operator for `network`.
 
-    No text is longer than `room` tokens, two at least.
-
-    Raises MemoryError where there is too little of it to tell.
+    `network` must not be used afterwards. `now` returns seconds. No sequence is longer than `room`
+    tokens, which must be two or more. Raises MemoryError when there is too little memory for a
+    trial.
     """
     plain, operator = operators(dtype)
     called = _CALLED[dtype]
@@ -84,7 +89,7 @@ def try_operator(
         began = now()
         logits = network.forward(text[behind : behind + tokens], cache, tokens)
         took = now() - began
-        network.cut(cache, tokens)
+        network.crop(cache, tokens)
         return logits.float(), took
 
     def medians(tokens: int) -> tuple[float, float]:
@@ -96,7 +101,7 @@ def try_operator(
     with torch.inference_mode():
         try:
             network.replace(lambda linear: ByTokens(plain(linear), operator(linear), crossing))
-        except Exception as error:  # whatever it raises, it cannot be used
+        except Exception as error:  # after any error it cannot be used
             return _refused(called, error)
         network.forward(text[:behind], cache, 1)
         for tokens in lengths:
@@ -115,7 +120,7 @@ def try_operator(
         slow: list[int] = []
         for tokens in lengths:
             took = medians(tokens)
-            if took[1] > SLOWER * took[0]:  # once more: something else may have been in its way
+            if took[1] > SLOWER * took[0]:  # measure again: another program may have interfered
                 took = medians(tokens)
             if took[1] > SLOWER * took[0]:
                 slow.append(tokens)
@@ -133,14 +138,20 @@ def _plain(why: str, passes: tuple[tuple[int, float, float], ...] = ()) -> Opera
 
 
 def _refused(called: str, error: Exception) -> OperatorChoice:
-    """The choice where the operator raises this. A lack of memory is raised: it is none of its."""
+    """Return the choice of plain layers after an error of the operator.
+
+    Raises MemoryError when memory was lacking, which says nothing about the operator.
+    """
     if isinstance(error, MemoryError) or _NO_MEMORY in str(error):
         raise MemoryError from error
     return _plain(f"{called} is refused ({type(error).__name__}: {first_line(error)})")
 
 
 def shorten(network: Any, name: str) -> None:
-    """Remove the last layers of a large network: those that stay are more than caches hold."""
+    """Remove the last layers of a large network.
+
+    Those that stay take TRIED bytes or more, so that they do not fit into the processor's caches.
+    """
     layers = getattr(network.base_model, "layers", None)
     if not isinstance(layers, nn.ModuleList) or not len(layers):
         return
@@ -151,7 +162,7 @@ def shorten(network: Any, name: str) -> None:
 
 
 def main() -> None:
-    """Print the choice for the model that the command line describes."""
+    """Print the choice for the model in the command line as JSON."""
     spec = msgspec.json.decode(sys.argv[1], type=HuggingFaceSpec)
     if spec.threads is not None:
         torch.set_num_threads(spec.threads)

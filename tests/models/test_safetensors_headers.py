@@ -43,14 +43,14 @@ def test_one_whole_file_is_read_alone(shards: list[Path], tmp_path: Path) -> Non
 def test_a_missing_shard_is_named(shards: list[Path], tmp_path: Path) -> None:
     shards[1].unlink()
     with pytest.raises(
-        TestbedError, match=r"^Model 'm' lacks 1 of its 2 .*: model-00002-of-00002\.safetensors is"
+        TestbedError, match=r"^model 'm' lacks 1 of its 2 .*: model-00002-of-00002\.safetensors is"
     ):
         weight_files(tmp_path, "m")
 
 
 def test_pickles_are_no_weights(tmp_path: Path) -> None:
     (tmp_path / "pytorch_model.bin").touch()
-    with pytest.raises(TestbedError, match=r"^Model 'm' has no model\.safetensors .* run code"):
+    with pytest.raises(TestbedError, match=r"^model 'm' has no model\.safetensors .* run code"):
         weight_files(tmp_path, "m")
 
 

@@ -14,7 +14,7 @@ from testbed.config.convert import convert
 from testbed.errors import TestbedError
 from testbed.models.load import load_model
 from testbed.models.spec import ModelSpec, SyntheticSpec
-from testbed.models.synthetic import SyntheticModel, draft_law, target_law
+from testbed.models.synthetic import SyntheticModel, draft_distribution, target_distribution
 from testbed.scenario.schema import SyntheticModels
 
 ALPHAS = (0.55, 0.8, 0.95)
@@ -34,9 +34,9 @@ def entropy(law: np.ndarray) -> float:
 @pytest.mark.parametrize("size", [5, 1000, 50272])
 @pytest.mark.parametrize("place", [0, 1, 2, 5])
 def test_every_shape_has_its_acceptance_to_1e_9(size, place):
-    p = target_law(size, b"7", place)
+    p = target_distribution(size, b"7", place)
     for acceptance in (0.55, 0.8, 0.95, 1.0):
-        q = draft_law(p, acceptance, b"7")
+        q = draft_distribution(p, acceptance, b"7")
         assert q.sum() == pytest.approx(1, abs=1e-12)
         assert q.min() >= 0
         assert np.minimum(p, q).sum() == pytest.approx(acceptance, abs=1e-9)
@@ -45,14 +45,17 @@ def test_every_shape_has_its_acceptance_to_1e_9(size, place):
 def test_shapes_are_powers_of_the_rank():
     ranks = np.arange(1, 1001)
     for place in range(4):
-        law = np.sort(target_law(1000, b"3", place))[::-1]
+        law = np.sort(target_distribution(1000, b"3", place))[::-1]
         wanted = ranks ** -(1.5 + place / 2)
         assert law == pytest.approx(wanted / wanted.sum(), rel=1e-12)
 
 
 def test_the_draft_itself_is_the_more_certain_the_later_the_shape():
     for size in (50, 50272):
-        drafts = [draft_law(target_law(size, b"0", i), a, b"0") for i, a in enumerate(ALPHAS)]
+        drafts = [
+            draft_distribution(target_distribution(size, b"0", i), a, b"0")
+            for i, a in enumerate(ALPHAS)
+        ]
         entropies = [entropy(q) for q in drafts]
         assert entropies == sorted(entropies, reverse=True)
         assert np.diff(entropies).max() < -0.3

@@ -85,7 +85,7 @@ def test_a_bend_beyond_rounds_is_told_and_does_not_count(monkeypatch):
     assert made.pace.per_token == pytest.approx(PACE.per_token)
     told = [sentence for sentence in made.verdict() if "prompts" in sentence]
     assert told == [
-        "longer ones, prompts, did not count: there, up to 256 tokens, it is off by up to 100%"
+        "longer ones, prompts, were not fitted: up to 256 tokens the line is off by up to 100%"
     ]
 
 

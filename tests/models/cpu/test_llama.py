@@ -65,7 +65,7 @@ def read(model: Any, blocks: list[list[int]]) -> torch.Tensor:
     with torch.inference_mode():
         for block in blocks:
             model.forward(torch.tensor([*block, 7]), cache, 1)
-            model.cut(cache, len(block) + 1)
+            model.crop(cache, len(block) + 1)
             rows.append(model.forward(torch.tensor(block), cache, len(block)))
     return torch.cat(rows).float()
 
@@ -110,7 +110,9 @@ def test_what_computes_something_else_is_refused(
     """The lower the precision, the larger a mistake must be."""
     monkeypatch.setattr(llama, name, mistake)
     whole = network(rms_norm_eps=1e-2)
-    with pytest.raises(TestbedError, match=r"^Model 'it' computes something else here than in"):
+    with pytest.raises(
+        TestbedError, match=r"^model 'it' computes other logits on this processor than"
+    ):
         fastest_backend(in_precision(whole, dtype), "it", dtype, "cpu", None)
 
 

@@ -182,7 +182,7 @@ def test_an_operator_that_kills_the_process_is_left_alone(
 @pytest.mark.parametrize(
     ("code", "errors", "message"),
     [
-        (1, "some noise\nerror: Cannot load model 'it' from there\n", "Cannot load model 'it' fro"),
+        (1, "some noise\nerror: cannot load model 'it' from there\n", "cannot load model 'it' fro"),
         (3, "", "exit code 3"),
         (-signal.SIGKILL, "", "the trial of it in fp32 was ended by signal SIGKILL; run it again"),
         (

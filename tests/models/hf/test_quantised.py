@@ -150,5 +150,5 @@ def test_a_gguf_file_with_scales_beside_its_tensors_is_refused(tmp_path):
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
-    with pytest.raises(TestbedError, match=r"^The GGUF file has blk\.0\.attn_q\.scale, a scale"):
+    with pytest.raises(TestbedError, match=r"^the GGUF file has blk\.0\.attn_q\.scale, a scale"):
         convert_gguf(tmp_path / "model.gguf", tmp_path / "out")

@@ -48,5 +48,5 @@ def test_one_of_fewer_than_rollback_is_proved_on_is_refused(tmp_path):
     path = short(tmp_path, 8)
     config = json.loads((path / "config.json").read_text())
     (path / "config.json").write_text(json.dumps(config | {"max_position_embeddings": 7}))
-    with pytest.raises(TestbedError, match=r"up to 7 tokens .*; allowed is a number from 8 on"):
+    with pytest.raises(TestbedError, match=r"context of 7 tokens .*; allowed is 8 or more"):
         ModelDirectory(path, "short")

@@ -18,7 +18,9 @@ def empty_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("alias", [DEFAULT_MODEL, DEFAULT_DRAFT])
 def test_missing_default_says_how_to_get_it(alias: str) -> None:
-    with pytest.raises(TestbedError, match=f"^Model '{alias}' is not in .*: testbed models fetch$"):
+    with pytest.raises(
+        TestbedError, match=f"^model '{alias}' is not in .*; run: testbed models fetch$"
+    ):
         resolve(alias)
     assert {known.name: known.ready for known in describe()}[alias] is False
 

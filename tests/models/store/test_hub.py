@@ -80,16 +80,16 @@ def refused(kind: type[Exception]) -> Exception:
 @pytest.mark.parametrize(
     ("error", "words"),
     [
-        (ConnectionError("no route\nto host"), r"Cannot download model 'org/name@x' \(Connection"),
-        (refused(GatedRepoError), r"Model 'org/name' is gated: .*co/org/name, .*`hf auth login`"),
-        (refused(RevisionNotFoundError), r"Model 'org/name' has no revision 'x'; .*refs/pr/N"),
+        (ConnectionError("no route\nto host"), r"cannot download model 'org/name@x' \(Connection"),
+        (refused(GatedRepoError), r"model 'org/name' is gated: .*co/org/name, .*`hf auth login`"),
+        (refused(RevisionNotFoundError), r"model 'org/name' has no revision 'x'; .*refs/pr/N"),
     ],
 )
 def test_refusals_are_one_sentence(
     answer: Callable[..., list[Any]], error: Exception, words: str
 ) -> None:
     answer(error=error)
-    with pytest.raises(TestbedError, match=rf"^{words}.*\.$"):
+    with pytest.raises(TestbedError, match=rf"^{words}.*(?<!\.)$"):
         hub.download("org/name@x")
 
 
@@ -98,7 +98,7 @@ def test_refusals_are_one_sentence(
     [
         (
             [discussion(2, status="closed"), discussion(4, title="Hi"), discussion(7)],
-            r"its conversion by Hugging Face is a revision of its own, 'org/name@refs/pr/7'\.$",
+            r"take its conversion by Hugging Face, 'org/name@refs/pr/7'$",
         ),
         ([discussion(7, is_pull_request=False)], r"spaces/safetensors/convert makes a revision"),
         (ConnectionError("offline"), r"spaces/safetensors/convert makes a revision"),
@@ -109,5 +109,5 @@ def test_a_model_with_pickles_alone(
 ) -> None:
     """OPT is one: its safetensors were made, and wait in a pull request."""
     answer("config.json", talk=talk)
-    with pytest.raises(TestbedError, match=rf"^Model 'org/name' holds no safetensors, .*{words}"):
+    with pytest.raises(TestbedError, match=rf"^model 'org/name' has no safetensors, .*{words}"):
         hub.download("org/name")

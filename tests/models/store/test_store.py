@@ -224,7 +224,7 @@ def test_leftovers_of_killed_processes_are_swept() -> None:
 def test_unwritable_store_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("TESTBED_CACHE", str(tmp_path / "file"))
-    with pytest.raises(TestbedError, match=r"^Cannot write the model cache .*TESTBED_CACHE\.$"):
+    with pytest.raises(TestbedError, match=r"^cannot write the model cache .*TESTBED_CACHE$"):
         fetch_default()
 
 
@@ -249,26 +249,28 @@ def test_gguf_is_converted_once_whatever_its_name(
 def test_broken_gguf_is_one_sentence_and_leaves_nothing(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "broken.gguf"
     path.write_bytes(content)
-    with pytest.raises(TestbedError, match=r"^Cannot convert the GGUF file \(.*\); allowed"):
+    with pytest.raises(TestbedError, match=r"^cannot convert the GGUF file \(.*\); allowed"):
         add_gguf(path)
     assert stored() == []
 
 
 def test_a_family_that_cannot_be_read_is_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(TestbedError, match=r"^Cannot convert .* rwkv6 is not supported yet\); "):
+    with pytest.raises(TestbedError, match=r"^cannot convert .* rwkv6 is not supported yet\); "):
         add_gguf(write_gguf(tmp_path / "other.gguf", "rwkv6"))
     assert stored() == []
 
 
 def test_weights_that_a_gguf_lacks_are_not_made_up(tmp_path: Path) -> None:
-    with pytest.raises(TestbedError, match=r"^The GGUF file lacks 1 .* model\.layers\.1\..*whole"):
+    with pytest.raises(
+        TestbedError, match=r"^the GGUF file lacks 1 .* model\.layers\.1\..*complete"
+    ):
         add_gguf(write_gguf(tmp_path / "part.gguf", without="blk.1.ffn_down"))
     assert stored() == []
 
 
 def test_memory_is_checked_before_a_conversion(gguf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "free_memory", lambda: 1000)
-    with pytest.raises(TestbedError, match=r"^Converting the GGUF file to float32 needs 0\.4 GB"):
+    with pytest.raises(TestbedError, match=r"^converting the GGUF file to float32 needs 0\.4 GB"):
         add_gguf(gguf)
     assert stored() == []
 

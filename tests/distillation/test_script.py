@@ -54,7 +54,7 @@ def test_whole_run_then_more_then_an_early_end(
     assert draft.layers == [0, 5]
     assert draft.notes["tokens"] == 10 * STEP
     assert [tokens for tokens, _ in draft.notes["curve"]] == [8 * STEP, 10 * STEP]
-    assert "expected acceptance on texts never seen" in capsys.readouterr().out
+    assert "expected acceptance on held-out texts" in capsys.readouterr().out
 
     with pytest.raises(TestbedError, match=r"^--tokens 750 is too few, as 1,200 were trained on"):
         distill("--tokens", str(5 * STEP))
@@ -84,7 +84,7 @@ def test_a_draft_that_proposes_the_first_ids(distill: Callable[..., None], tmp_p
 
 
 def test_finish_before_any_training(distill: Callable[..., None]) -> None:
-    with pytest.raises(TestbedError, match=r"^There is nothing to finish in .*; train first\.$"):
+    with pytest.raises(TestbedError, match=r"^there is nothing to finish in .*; train first$"):
         distill("--finish")
 
 

@@ -73,7 +73,7 @@ def test_what_the_library_cannot_do_is_one_sentence(tmp_path, library):
 
     library.load_dataset = load_dataset
     assert refusal(tmp_path, QUIZ) == (
-        "prompts[0]: data set org/quiz cannot be had: Couldn't reach 'org/quiz' on the Hub"
+        "prompts[0]: data set org/quiz cannot be loaded: Couldn't reach 'org/quiz' on the Hub"
     )
 
 
@@ -82,10 +82,10 @@ def test_what_the_library_cannot_do_is_one_sentence(tmp_path, library):
     [
         ({"field": "q"},
          "[0]: org/quiz, test, row 0: there is no field 'q'; there are question, answer"),
-        ({"field": "answer"}, "[0]: org/quiz, test, row 0: field 'answer' is no text, but int"),
-        ({"first": 6}, "[0]: 6 prompts asked for, but it has 5"),
-        ({"dataset": "quiz"}, "[0]: 'quiz' is no data set; write it as org/name"),
-        ({"dataset": "https://a/b"}, "[0]: 'https://a/b' is no data set; write it as org/name"),
+        ({"field": "answer"}, "[0]: org/quiz, test, row 0: field 'answer' is not text, but int"),
+        ({"first": 6}, "[0]: 6 prompts are wanted, but the source has 5"),
+        ({"dataset": "quiz"}, "[0]: 'quiz' is not a data set; write it as org/name"),
+        ({"dataset": "https://a/b"}, "[0]: 'https://a/b' is not a data set; write it as org/name"),
         ({"splitt": "test"},
          "[0].splitt: unknown key; allowed are first, sample, dataset, split, config, field"),
     ],
@@ -124,6 +124,6 @@ def test_the_real_library(tmp_path):
     assert done.returncode == 0, done.stderr
     first, no_split, too_many = done.stdout.splitlines()
     assert first == "['question 0', 'question 1']"
-    assert "cannot be had" in no_split
+    assert "cannot be loaded" in no_split
     assert "test" in no_split
-    assert "6 prompts asked for, but it has 5" in too_many
+    assert "6 prompts are wanted, but the source has 5" in too_many

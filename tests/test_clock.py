@@ -1,4 +1,4 @@
-"""The clock of an experiment, and whoever keeps it: nodes, models, policies, ZeroMQ."""
+"""The clock of an experiment and its users: nodes, models, policies, ZeroMQ."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.support.toy import PROMPT, similar_models, task
 
 @pytest.fixture
 def dilated():
-    """Sets the dilation, for this test alone."""
+    """Return a function that sets the dilation for this test."""
     yield clock.set_dilation
     clock.set_dilation(1.0)
 
@@ -70,7 +70,7 @@ def test_zeromq_is_told_real_time(dilated):
 
 
 class Real:
-    """Real time that passes only in sleep, and when a model is asked."""
+    """Real time that advances only in sleep and in a model's passes."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -80,7 +80,7 @@ class Real:
 
 
 class Spy(drafting.DraftLength):
-    """Drafts three tokens, and remembers what it learnt."""
+    """A policy that drafts three tokens and records its observations."""
 
     def __init__(self) -> None:
         self.outcomes: list[drafting.RoundOutcome] = []

@@ -1,4 +1,4 @@
-"""Event files: what is written can be read back at once, whatever happened in between."""
+"""Event files: written events can be read back at once, also after failures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command from beginning to end, on the tiny target."""
+"""The whole command, on the tiny target."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from testbed.models.spec import HuggingFaceSpec
 
 SCRIPT = Path(__file__).parents[2] / "scripts/distill_draft.py"
 STEP = 5 * (32 - 2)
-"""Tokens of a step."""
+"""Tokens trained on in a step."""
 
 
 @pytest.fixture
 def distill(
     target: HuggingFaceSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., None]:
-    """The command with these arguments and what a test always needs."""
+    """Run the command with these arguments and those that every test needs."""
     spec: Any = importlib.util.spec_from_file_location("distill_draft", SCRIPT)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

@@ -32,7 +32,7 @@ def make(
     tmp_path_factory: pytest.TempPathFactory,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Make:
-    """A new trainer, on texts that all trainers of a test share."""
+    """Return a new trainer on texts that all trainers of a test share."""
     monkeypatch.setattr(module, "MEASURE", 10)
     texts = tmp_path_factory.mktemp("texts")
 
@@ -51,14 +51,14 @@ def make(
 
 
 def go(trainer: Trainer, plan: Schedule, path: Path, until: int) -> list[str]:
-    """Train without being stopped; what was said."""
+    """Train without being stopped; return the lines of progress."""
     said: list[str] = []
     run(trainer, plan, path, until=until, stopping=lambda: False, say=said.append)
     return said
 
 
 def same(one: Trainer, other: Trainer) -> bool:
-    """Whether every weight is equal."""
+    """Return True if every weight is equal."""
     pairs = zip(one.weights.values(), other.weights.values(), strict=True)
     return all(torch.equal(a, b) for a, b in pairs)
 
@@ -80,7 +80,7 @@ def test_acceptance_is_one_with_every_layer(make: Make) -> None:
 
 
 def test_what_is_not_proposed_is_not_accepted(make: Make) -> None:
-    """With every layer, what is left is p's mass of the first ids."""
+    """A student with every layer has an overlap equal to p's mass on the first ids."""
     trainer = make([0, 1, 2, 3, 4, 5], proposed=25)
     held_out = trainer._store.held_out()
     p = torch.softmax(held_out.hidden.float() @ trainer._head.T, -1)

@@ -1,4 +1,4 @@
-"""How processes end, and the limits that end them, in words."""
+"""Descriptions of how processes ended, and of the limits that ended them."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ M = 100_000_000
 
 @pytest.fixture
 def spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> HuggingFaceSpec:
-    """A model of 100 million numbers on a machine with 2 GB free, and two GPUs with 0.3 and 0.5."""
+    """Return a model of 100 million numbers; 2 GB are free, and 0.3 and 0.5 GB on two GPUs."""
     save_file({"a": np.zeros(10, np.float32)}, tmp_path / "model.safetensors")
     monkeypatch.setattr(memory, "read_weights", lambda path, name: Huge())
     monkeypatch.setattr(memory, "free_memory", lambda: 2 * GB)
@@ -38,7 +38,7 @@ def with_options(spec: HuggingFaceSpec, **options: object) -> HuggingFaceSpec:
 
 
 def test_both_nodes_together_must_fit(spec: HuggingFaceSpec) -> None:
-    """Each takes 0.4 GB of weights in fp32 and 0.4 GB for its process."""
+    """Each node takes 0.4 GB of weights in fp32 and 0.4 GB for its process."""
     require_memory([Load(spec, 1), Load(spec, 1)])
     with pytest.raises(
         TestbedError,
@@ -113,7 +113,7 @@ def test_room(spec: HuggingFaceSpec) -> None:
 
 @pytest.fixture
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Files of a machine with 8 GB available, and of no control group yet."""
+    """Make the files of a machine with 8 GB available and without control groups."""
     (tmp_path / "meminfo").write_text("MemFree: 9 kB\nMemAvailable:  8000000 kB\n")
     (tmp_path / "cgroup").write_text("0::/user.slice/mine\n")
     monkeypatch.setattr(memory, "_MEMINFO", tmp_path / "meminfo")

@@ -1,4 +1,4 @@
-"""The trial of operators: refused, wrong or slow ones are left alone, on whatever processor."""
+"""The trial of operators: refused, wrong or slow ones are not used, on any processor."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 DTYPES: tuple[Dtype, ...] = ("fp32", "bf16", "int8")
 TEXT = [5, 40, 7, 1, 9, 3, 3, 8]
 PRODUCTS = 13
-"""Of a pass: four matrices in each of three layers, and the head."""
+"""Products of a pass: four matrices in each of three layers, and the head."""
 multiply = functional.linear
 
 
@@ -38,7 +38,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Operators:
-    """Stand-ins for the operators and a clock, so that no test depends on the processor."""
+    """Replacements for the operators and the clock, so that no test depends on the processor."""
 
     def __init__(self) -> None:
         self.clock = 0.0
@@ -85,7 +85,7 @@ def choice(path: Path, dtype: Dtype, operators: Operators) -> OperatorChoice:
 
 
 def logits(path: Path, dtype: Dtype, operator_from: int | None) -> Any:
-    """Of a load, a pass, a rollback and another pass."""
+    """Return the logits of a first pass, of a pass after a rollback, and of a single token."""
     model = HuggingFaceModel(path, "it", dtype=dtype, operator_from=operator_from)
     session = model.session()
     first = session.extend(TEXT)
@@ -178,7 +178,7 @@ def test_from_where_the_two_cross_the_operator_is_used(
 
 
 def test_what_is_slow_once_is_measured_again(path: Path, operators: Operators) -> None:
-    """Something else may have had the processor."""
+    """Another program may have slowed the first measurement."""
     products, slow = iter(range(10_000)), len(LENGTHS) * PRODUCTS
     busy = range(slow, slow + 5 * PRODUCTS)  # while passes over one token are timed
     operators.cost = lambda _tokens: 5.0 if next(products) in busy else 0.9
@@ -234,7 +234,7 @@ for dtype in ("fp32", "bf16", "int8", "fp16"):
 
 
 def test_every_dtype_loads_and_decodes_on_avx2(path: Path) -> None:
-    """Whatever this processor is; oneDNN does as if it had no more."""
+    """With oneDNN limited to fewer instruction sets, on any processor."""
     done = subprocess.run(
         [sys.executable, "-c", _EVERY_DTYPE, str(path)],
         capture_output=True,

@@ -61,7 +61,7 @@ def test_laws_depend_on_the_last_two_tokens_and_the_seed_only() -> None:
 
 
 def test_known_values() -> None:
-    """The same numbers in every process and on every machine."""
+    """Logits are the same in every process and on every machine."""
     logits = SyntheticModel(5, 0.7, 11, "draft").session().extend([1, 2, 3], keep=1)[0]
     assert logits.dtype == np.float32
     assert logits == pytest.approx(

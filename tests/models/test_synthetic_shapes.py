@@ -1,4 +1,4 @@
-"""A synthetic pair with several α: each context has one of them, and its own sharpness."""
+"""Synthetic pairs with several α: each context has one α, and each α its own sharpness."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ V = 2000
 
 
 def rows(model: SyntheticModel, contexts: list[tuple[int, int]]) -> np.ndarray:
-    """Probabilities after each context, float64."""
+    """Return the probabilities after each context, float64 [contexts, V]."""
     laws = np.exp(np.stack([model.next_logits(c) for c in contexts]).astype(np.float64))
     return laws / laws.sum(axis=1, keepdims=True)
 
@@ -76,7 +76,7 @@ def test_both_ends_agree_on_the_shape_of_every_context_and_the_mean_is_that_of_t
 
 
 def test_shape_and_rotation_are_independent_of_each_other():
-    """The same shape comes with many rotations: the hash of one is not that of the other."""
+    """The shape and the rotation of a context come from different hashes."""
     draft = SyntheticModel(4, ALPHAS, 5, "draft")
     seen = {
         (row.argmax(), round(float(row.max()), 3))
@@ -98,7 +98,7 @@ def test_the_first_shape_alone_is_the_pair_with_one_number(role):
 
 
 def test_known_values_in_another_process():
-    """The same numbers in every process: hashes and laws do not depend on it."""
+    """Hashes and distributions are the same in every process."""
     code = (
         "from testbed.models.synthetic import SyntheticModel as M;"
         "m = M(6, (0.5, 0.9), 2, 'draft');"

@@ -1,4 +1,4 @@
-"""Commands whose output goes nowhere, and those that are interrupted before they began."""
+"""Commands whose output cannot be written, and commands interrupted at their start."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from testbed.host.machine_errors import naming, sentence
 
 
 def shell(command: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run a shell command in which $TESTBED is the command line; the first code that is not 0."""
+    """Run a shell command; $TESTBED is the command line, and a pipe fails if a part of it does."""
     return subprocess.run(
         ["bash", "-o", "pipefail", "-c", command],
         env={**os.environ, "TESTBED": f"{sys.executable} -m testbed", **environment},

@@ -1,4 +1,4 @@
-"""Hugging Face data sets: what is asked of the library, and what it may answer."""
+"""Hugging Face data sets: calls of the library, and its answers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ QUIZ = {"dataset": "org/quiz", "split": "test", "field": "question"}
 
 @pytest.fixture
 def library(monkeypatch):
-    """A stand-in for `datasets`; notes how it is called and which rows are read."""
+    """A replacement for `datasets` that records its calls and the rows that are read."""
     fake = ModuleType("datasets")
     fake.__version__, fake.calls, fake.read = "4.0.0", [], []
 
@@ -99,7 +99,7 @@ def test_a_split_is_needed(tmp_path, library):
 
 
 def test_the_real_library(tmp_path):
-    """On a folder, which it takes for a data set, in a process that must also end well."""
+    """Read a folder as a data set, in a process that must also exit without an error."""
     pytest.importorskip("datasets")
     folder = tmp_path / "org/quiz"
     folder.mkdir(parents=True)

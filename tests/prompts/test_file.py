@@ -1,4 +1,4 @@
-"""Prompts from JSONL files: which rows, in which order, and what is wrong with a file."""
+"""Prompts from JSONL files: choice and order of rows, and errors of a file."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_a_sample_depends_on_the_seed_alone_and_keeps_the_order(folder):
 
 
 def test_a_sample_takes_every_prompt_equally_often(folder):
-    """Each of ten in 4000 samples of 3: 1200 times, standard deviation 29."""
+    """Each of ten rows is expected 1200 times in 4000 samples of 3; standard deviation 29."""
 
     class Ten(Source, frozen=True):
         column = "prompt"
@@ -75,7 +75,7 @@ def test_a_sample_takes_every_prompt_equally_often(folder):
 
 @given(st.lists(st.text().filter(str.strip), min_size=1))
 def test_any_text_comes_through(tmp_path_factory, any_texts):
-    """Among them the characters that end a line for Python but not for JSON."""
+    """They include the characters that end a line in Python but not in JSON."""
     folder = tmp_path_factory.mktemp("any")
     lines = [json.dumps({"prompt": text}, ensure_ascii=False) for text in any_texts]
     (folder / "any.jsonl").write_bytes("\r\n \n".join(lines).encode())
@@ -155,7 +155,7 @@ def test_the_resolved_scenario_holds_the_texts(folder):
     ],
 )
 def test_prompts_may_be_swept(folder, sweep):
-    """One of the points is the scenario itself, which has no difference to write down."""
+    """One of the points equals the scenario, so there is no difference to write."""
     raw = {**BASE, "prompts": [{"file": "ten.jsonl", "first": 1}, "b"], "sweep": sweep}
     scenario = check_scenario(raw, str(folder / "s.yaml"))
     mapping = yaml.safe_load(yaml.safe_dump(scenario.to_mapping()))

@@ -1,4 +1,4 @@
-"""HumanEval: from its package, and only its data."""
+"""HumanEval: only the data of its package is read."""
 
 from __future__ import annotations
 

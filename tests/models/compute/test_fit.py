@@ -1,4 +1,4 @@
-"""The line through what passes took."""
+"""The fit of a pace to measured passes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Passes last as long as their pace says, are traced, and decide nothing."""
+"""Passes last as long as their pace, are traced, and have the logits of their reader."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PACE = Pace(per_pass=4e-3, per_token=1e-3)
 
 
 class Clock:
-    """Time that passes only in sleep."""
+    """A clock that advances only in sleep."""
 
     def __init__(self) -> None:
         self.now = 100.0

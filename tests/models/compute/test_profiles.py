@@ -1,4 +1,4 @@
-"""Compute profiles: every figure is a time and says where it comes from; scenarios name them."""
+"""Compute profiles: every value is a time with a source, and scenarios name profiles."""
 
 from __future__ import annotations
 

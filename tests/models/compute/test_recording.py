@@ -1,4 +1,4 @@
-"""Recording a compute profile, of models whose passes take what they are told to."""
+"""Recording of compute profiles, with models whose passes take given times."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PACE = Pace(per_pass=20e-3, per_token=2e-3)
 
 
 class FakeModel:
-    """Passes take what PACE says, and `slow` times as long from `long` tokens on."""
+    """A model whose passes take PACE, and `slow` times as long from `long` tokens on."""
 
     vocabulary_size = 7
     context_length = 4096

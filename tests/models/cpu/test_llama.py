@@ -1,4 +1,4 @@
-"""Llama taken to pieces against transformers' own."""
+"""Llama by its operators alone, against the Llama of transformers."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def in_precision(whole: LlamaForCausalLM, dtype: Any) -> Any:
 
 
 def read(model: Any, blocks: list[list[int]]) -> torch.Tensor:
-    """Logits after all tokens, read block by block, the last token of each rolled back once."""
+    """Return the logits after all tokens, read in blocks whose last token is rolled back once."""
     cache, rows = model.new_cache(), []
     with torch.inference_mode():
         for block in blocks:
@@ -107,7 +107,7 @@ def test_lower_precisions_are_near(dtype: Any, share: float) -> None:
 def test_what_computes_something_else_is_refused(
     dtype: Any, name: str, mistake: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The lower the precision, the larger a mistake must be."""
+    """In lower precision only larger mistakes are found."""
     monkeypatch.setattr(llama, name, mistake)
     whole = network(rms_norm_eps=1e-2)
     with pytest.raises(

@@ -1,4 +1,4 @@
-"""The choice of operators: made once, kept on disk and in plans, and part of what a run is."""
+"""The choice of operators: made once, kept on disk and in the plan of a run."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ tried: list[HuggingFaceSpec] = []
 
 @pytest.fixture
 def spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> HuggingFaceSpec:
-    """A model; trials are counted instead of made, in a cache that is empty."""
+    """Return a model; the cache is empty, and trials are counted instead of run."""
 
     def choose(spec: HuggingFaceSpec) -> OperatorChoice:
         tried.append(spec)

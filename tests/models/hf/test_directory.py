@@ -1,4 +1,4 @@
-"""What a model directory says of itself before its weights are loaded."""
+"""Configuration and tokenizer of a model directory, without its weights."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ LOOP = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% end
 
 @pytest.fixture
 def edited(tmp_path: Path) -> Callable[..., ModelDirectory]:
-    """A tiny Llama with some keys of one of its files changed; None takes a key out."""
+    """Save a tiny Llama with some keys of one file changed; None removes a key."""
 
     def change(file: str = "config.json", keep: bool = True, **changes: Any) -> ModelDirectory:
         path = save(FAMILIES["llama"](), tmp_path / "model")
@@ -64,7 +64,7 @@ def test_end_tokens_are_those_of_the_first_that_has_some(
 
 
 def test_contexts(tmp_path: Path) -> None:
-    """LongRoPE would turn cached keys anew beyond its first length; BLOOM has no positions."""
+    """LongRoPE would rotate cached keys again beyond its first length; BLOOM has no positions."""
     rope = {
         "rope_type": "longrope",
         "rope_theta": 1e4,
@@ -170,7 +170,7 @@ def test_one_child_renders_all_and_ends_with_its_parent() -> None:
 
 
 def test_a_tokenizer_of_vocabulary_and_merges(tmp_path: Path) -> None:
-    """As OPT has it, without a tokenizer.json; it starts every text with </s>."""
+    """The format of OPT: vocab.json and merges.txt, and every text starts with </s>."""
     trained = Tokenizer(models.BPE())
     trained.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     trainer = trainers.BpeTrainer(

@@ -1,4 +1,4 @@
-"""Checkpoints that are quantised in whatever way are refused before anything is loaded."""
+"""Quantised checkpoints of every format are refused before anything is loaded."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def model(plain, tmp_path) -> Path:
 
 
 def change(model: Path, *, remove: str = "", **tensors: torch.Tensor) -> None:
-    """Add tensors, and remove one."""
+    """Add tensors to a checkpoint, and remove one."""
     path = model / "model.safetensors"
     kept = {name: tensor for name, tensor in load_file(path).items() if name != remove}
     save_file(kept | tensors, path, {"format": "pt"})

@@ -1,4 +1,4 @@
-"""Models that read shorter texts than warming up and trials read by themselves."""
+"""Models with contexts shorter than warm-ups and trials normally read."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NONE = OperatorChoice(None, "plain layers: not tried", "here")
 
 
 def short(path: Path, positions: int) -> Path:
-    """One with a learnt vector for each position, beyond which there is nothing to add."""
+    """Save a model with a learnt vector for each position, and none beyond them."""
     config = OPTConfig(
         vocab_size=LOGITS, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, ffn_dim=64,
         word_embed_proj_dim=32, max_position_embeddings=positions, bos_token_id=1, eos_token_id=2,

@@ -1,4 +1,4 @@
-"""What is asked of the Hugging Face hub, and what its answers become; without any network."""
+"""Requests to the Hugging Face hub and the handling of its answers, without a network."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def discussion(number: int, **changes: Any) -> Discussion:
 
 @pytest.fixture
 def answer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., list[Any]]:
-    """Let the hub answer with files, or an error; the returned list has what it is asked."""
+    """Let the hub answer with files or an error; the returned list holds the requests."""
 
     def let(*files: str, error: Exception | None = None, talk: Any = ()) -> list[Any]:
         asked = []
@@ -73,7 +73,7 @@ def test_a_revision_goes_behind_an_at(answer: Callable[..., list[Any]]) -> None:
 
 
 def refused(kind: type[Exception]) -> Exception:
-    """An error whose own constructor wants an HTTP response."""
+    """Return an error whose constructor needs an HTTP response."""
     return kind.__new__(kind, "no")
 
 
@@ -107,7 +107,7 @@ def test_refusals_are_one_sentence(
 def test_a_model_with_pickles_alone(
     answer: Callable[..., list[Any]], talk: Any, words: str
 ) -> None:
-    """OPT is one: its safetensors were made, and wait in a pull request."""
+    """OPT is one: its safetensors are in an open pull request."""
     answer("config.json", talk=talk)
     with pytest.raises(TestbedError, match=rf"^model 'org/name' has no safetensors, .*{words}"):
         hub.download("org/name")

@@ -33,7 +33,7 @@ def target(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty store, and a package with the draft "small"."""
+    """Make an empty store, and a package with the draft "small"."""
     monkeypatch.setenv("TESTBED_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(shipped, "DATA", tmp_path)
     ship(tmp_path / "small.safetensors", 7)

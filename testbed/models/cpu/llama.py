@@ -14,8 +14,9 @@ from typing import Any
 import torch
 from torch import nn
 from torch.nn.functional import embedding, rms_norm, scaled_dot_product_attention, silu
+from typing_extensions import override
 
-from testbed.models.cpu.linear_layers import Replace
+from testbed.models.causal_lm import CausalLM, Replace
 
 _ROOM = 128
 """Tokens that a new cache has room for; a full cache doubles."""
@@ -49,8 +50,8 @@ class _Layer:
     down: Any
 
 
-class Llama:
-    """A network of the Llama family; implements testbed.models.hf.backends.CausalLM."""
+class Llama(CausalLM):
+    """A network of the Llama family."""
 
     def __init__(self, network: Any) -> None:
         """Take the weights of `network`, which must not be used afterwards."""
@@ -76,31 +77,28 @@ class Llama:
         self._frequencies, self._scale = rotary.inv_freq.detach(), rotary.attention_scaling
         self._rotations = torch.empty(2, 0, self._width)  # cosines and sines by position
 
+    @override
     def replace(self, by: Replace) -> None:
-        """Replace every linear layer by what `by` returns for it, one after the other."""
         for layer in self._layers:
             for name in ("qkv", "out", "gate_up", "down"):
                 setattr(layer, name, by(getattr(layer, name)))
         self._head = by(self._head)
 
+    @override
     def new_cache(self) -> LlamaCache:
-        """Return an empty cache."""
         shape = (2, self._kv_heads, _ROOM, self._width)
         return LlamaCache([self._embedding.new_empty(shape) for _ in self._layers])
 
+    @override
     def length(self, cache: LlamaCache) -> int:
-        """Return the number of tokens in a cache."""
         return cache.length
 
+    @override
     def crop(self, cache: LlamaCache, surplus: int) -> None:
-        """Remove the last `surplus` tokens from a cache."""
         cache.length -= surplus
 
+    @override
     def forward(self, tokens: torch.Tensor, cache: LlamaCache, keep: int) -> torch.Tensor:
-        """Read `tokens`, [M], after those in `cache`, and add them to it.
-
-        Returns logits after each of the last `keep` tokens, [keep, V].
-        """
         begin, end = cache.length, cache.length + len(tokens)
         cache.make_room(end)
         cos, sin = self._rotations_of(begin, end)

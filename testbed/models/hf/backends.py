@@ -5,7 +5,7 @@ Importing this loads torch.
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import nn
@@ -13,8 +13,9 @@ from transformers import DynamicCache, LlamaForCausalLM
 from typing_extensions import override
 
 from testbed.errors import TestbedError
+from testbed.models.causal_lm import CausalLM, Replace
 from testbed.models.cpu.int8 import to_int8, to_plain_int8
-from testbed.models.cpu.linear_layers import ByTokens, Crossing, Replace, replace_linears
+from testbed.models.cpu.linear_layers import ByTokens, Crossing, replace_linears
 from testbed.models.cpu.llama import Llama
 from testbed.models.cpu.reordered import ReorderedLinear
 from testbed.models.hf.rollback import crop, new_cache
@@ -28,28 +29,6 @@ _APART: dict[Dtype, float] = {"fp32": 1e-3, "int8": 1e-3, "bf16": 0.2}
 
 With int8 the matrices are still in fp32 when this is measured.
 """
-
-
-class CausalLM(Protocol):
-    """Interface of a network that reads tokens and keeps their keys and values in a cache."""
-
-    def new_cache(self) -> Any:
-        """Return an empty cache."""
-
-    def length(self, cache: Any) -> int:
-        """Return the number of tokens in a cache."""
-
-    def crop(self, cache: Any, surplus: int) -> None:
-        """Remove the last `surplus` tokens from a cache."""
-
-    def forward(self, tokens: torch.Tensor, cache: Any, keep: int) -> torch.Tensor:
-        """Read `tokens`, [M], after those in `cache`, and add them to it.
-
-        Returns logits after each of the last `keep` tokens, [keep, V or more].
-        """
-
-    def replace(self, by: Replace) -> None:
-        """Replace every linear layer by what `by` returns for it."""
 
 
 class TransformersBackend(CausalLM):

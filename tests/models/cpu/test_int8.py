@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import nn
 
+from testbed.models.causal_lm import Replace
 from testbed.models.cpu.int8 import to_int8, to_plain_int8
-from testbed.models.cpu.linear_layers import Replace, replace_linears
+from testbed.models.cpu.linear_layers import replace_linears
 from testbed.models.packed_draft import dequantise, quantise
 
 

@@ -12,7 +12,7 @@ from safetensors import safe_open
 from torch import nn
 from torch.optim import AdamW
 
-from testbed.distillation.samples import save_whole
+from testbed.distillation.atomic_safetensors import save_whole
 from testbed.errors import TestbedError
 
 _STATE = ("step", "exp_avg", "exp_avg_sq")

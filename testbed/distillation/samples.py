@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
+from testbed.distillation.atomic_safetensors import save_whole
 from testbed.distillation.teacher import Samples, write
 
 TEXTS = {"cpu": 128, "cuda": 1024}
@@ -71,17 +69,3 @@ class SampleStore:
             save_whole(tensors, path)
         tensors = load_file(path)
         return Samples(tensors["ids"].long(), tensors["hidden"])
-
-
-def save_whole(
-    tensors: dict[str, torch.Tensor], path: Path, metadata: dict[str, str] | None = None
-) -> None:
-    """Write a safetensors file atomically: `path` is always the old file or the new one."""
-    handle, name = tempfile.mkstemp(prefix=".", dir=path.parent)
-    os.close(handle)
-    try:
-        save_file(tensors, name, metadata)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink()
-        raise

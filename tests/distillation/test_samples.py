@@ -7,8 +7,9 @@ import pytest
 import torch
 from transformers import Qwen2Config
 
+from testbed.distillation.atomic_safetensors import save_whole
 from testbed.distillation.cache import fixed_cache
-from testbed.distillation.samples import SampleStore, save_whole
+from testbed.distillation.samples import SampleStore
 from testbed.distillation.student import load_target
 from testbed.distillation.teacher import header_of, write
 from testbed.errors import TestbedError
@@ -141,7 +142,7 @@ def test_interrupted_writing_leaves_the_old_file(
         Path(name).write_bytes(b"half")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("testbed.distillation.samples.save_file", interrupted)
+    monkeypatch.setattr("testbed.distillation.atomic_safetensors.save_file", interrupted)
     with pytest.raises(KeyboardInterrupt):
         save_whole({"a": torch.zeros(2)}, path)
     assert path.read_bytes() == before

@@ -53,7 +53,7 @@ to 1 % was measured. The layers of int8 take and return bf16, too. A matrix that
 transposed or in a wrong order moves logits by as much as their range.
 """
 SLOWER = 1.05
-"""An operator counts as slower when its median pass takes more than this many plain ones."""
+"""An operator counts as slower when its median pass takes over this multiple of a plain one."""
 _CALLED: dict[Dtype, str] = {
     "fp32": "_linear_pointwise",
     "bf16": "_linear_pointwise",

@@ -54,9 +54,8 @@ def protect_streams() -> None:
             _open_null(descriptor)
     for number, name in ((1, "stdout"), (2, "stderr")):
         stream: TextIO | None = getattr(sys, name)
-        if stream is getattr(
-            sys, f"__{name}__"
-        ):  # otherwise another program replaced it on purpose
+        # A stream that other code replaced, such as pytest, stays as it is.
+        if stream is getattr(sys, f"__{name}__"):
             setattr(sys, name, _protected(number, stream))
 
 

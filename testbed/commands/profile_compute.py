@@ -73,7 +73,7 @@ def _profile_compute(args: argparse.Namespace) -> int:
             f"{recording.relative_error(each):+.0%}",
         )
     Console().print(table)
-    say(*recording.verdict())
+    say(*recording.remarks())
     if args.out:
         import torch
 

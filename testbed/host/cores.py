@@ -33,9 +33,9 @@ def quota_warning() -> str:
         return ""
     # Documentation/scheduler/sched-bwc.rst of Linux; `--cpus` and `--cpuset-cpus` of docker-run.
     return (
-        f"a quota grants the time of {quota:g} of {cores} processors, and once that is used all "
-        "stands still until the next period, links too; give whole processors instead (cpuset, in "
-        "Docker `--cpuset-cpus` and not `--cpus`)"
+        f"a quota grants the time of {quota:g} of {cores} processors, and when it is used up all "
+        "processes and links stop until the next period; grant whole processors instead (cpuset; "
+        "in Docker `--cpuset-cpus`, not `--cpus`)"
     )
 
 

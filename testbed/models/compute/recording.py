@@ -78,13 +78,13 @@ class Recording(msgspec.Struct, frozen=True):
         """Return (line − median) / median for passes of one length."""
         return relative_error(self.pace, (one.tokens, one.median))
 
-    def verdict(self) -> Iterator[str]:
+    def remarks(self) -> Iterator[str]:
         """Yield sentences on how well the line fits, and for which passes."""
         inside = [each for each in self.timed if each.tokens <= ROUND]
         beyond = [each for each in self.timed if each.tokens > ROUND]
         yield (
-            f"{_figure(self.pace.per_pass)} a pass and {_figure(self.pace.per_token)} a token: for "
-            f"passes over {inside[0].tokens} to {inside[-1].tokens} tokens within "
+            f"{_rounded(self.pace.per_pass)} a pass and {_rounded(self.pace.per_token)} a token: "
+            f"for passes over {inside[0].tokens} to {inside[-1].tokens} tokens within "
             f"{self._worst(inside):.0%} of the median"
         )
         if beyond:
@@ -118,9 +118,9 @@ class Recording(msgspec.Struct, frozen=True):
         where = machine["processor"] if model["device"] == "cpu" else model["device"]
         described = f"{model['name']}, {model['dtype']}, {model['threads']} threads on {where}"
         return RecordedProfile(
-            per_pass=_figure(self.pace.per_pass),
-            per_token=_figure(self.pace.per_token),
-            source=f"testbed profile-compute, {date}: {described}; " + "; ".join(self.verdict()),
+            per_pass=_rounded(self.pace.per_pass),
+            per_token=_rounded(self.pace.per_token),
+            source=f"testbed profile-compute, {date}: {described}; " + "; ".join(self.remarks()),
             recorded={
                 "date": date,
                 "model": model,
@@ -201,7 +201,7 @@ def write_profile(profile: RecordedProfile, path: Path) -> None:
         raise TestbedError(f"{path}: cannot be written: {error.strerror}") from None
 
 
-def _figure(seconds: float) -> str:
+def _rounded(seconds: float) -> str:
     return format_time(float(f"{seconds:.4g}"))
 
 

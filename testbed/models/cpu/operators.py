@@ -99,7 +99,7 @@ def _try(spec: HuggingFaceSpec) -> OperatorChoice:
     """
     require_memory([Load(spec, processes=1)])
     what = f"{spec.name} in {spec.dtype}"
-    complain(f"trying which operators suit {what} on this machine, once")
+    complain(f"choosing the operators for {what} on this machine, once")
     done = subprocess.run(
         [
             sys.executable,

@@ -162,7 +162,7 @@ def test_a_trial_in_a_process_of_its_own(
     assert chosen is not None
     assert chosen.machine == machine()
     assert capsys.readouterr().err == (
-        "trying which operators suit it in fp32 on this machine, once\n"
+        "choosing the operators for it in fp32 on this machine, once\n"
     )
     ends(monkeypatch, 1)
     new_process()

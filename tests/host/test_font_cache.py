@@ -44,7 +44,7 @@ def test_a_folder_that_the_user_named_is_kept(monkeypatch, folders):
     assert folders("theirs") == "/somewhere"
 
 
-def test_a_folder_that_cannot_even_be_asked_for_is_not_there(tmp_path):
+def test_a_folder_that_cannot_be_looked_up_counts_as_missing(tmp_path):
     """A folder that cannot be searched, like another user's; here its name is too long."""
     assert existing(tmp_path / ("x" * 300) / "testbed") == tmp_path
     assert can_be_written(tmp_path / ("x" * 300))

@@ -21,7 +21,7 @@ from testbed.host.process_endings import await_end, how_ended
         (-24, f"signal SIGXCPU: {TOO_LONG}"),
     ],
 )
-def test_an_end_is_said_in_words_and_a_limit_named(code, said):
+def test_an_end_is_described_and_a_limit_named(code, said):
     assert how_ended(code) == said
 
 

@@ -61,7 +61,7 @@ def test_a_damaged_index(tmp_path: Path, text: str) -> None:
         weight_files(tmp_path, "m")
 
 
-def test_a_file_that_was_cut_short(shards: list[Path], tmp_path: Path) -> None:
+def test_a_file_that_was_truncated(shards: list[Path], tmp_path: Path) -> None:
     size = shards[0].stat().st_size
     shards[0].write_bytes(shards[0].read_bytes()[:-3])
     with pytest.raises(TestbedError, match=f"damaged .*: {size - 3} of {size} bytes; fetch"):

@@ -23,18 +23,18 @@ V = 2000
 
 def rows(model: SyntheticModel, contexts: list[tuple[int, int]]) -> np.ndarray:
     """Return the probabilities after each context, float64 [contexts, V]."""
-    laws = np.exp(np.stack([model.next_logits(c) for c in contexts]).astype(np.float64))
-    return laws / laws.sum(axis=1, keepdims=True)
+    distributions = np.exp(np.stack([model.next_logits(c) for c in contexts]).astype(np.float64))
+    return distributions / distributions.sum(axis=1, keepdims=True)
 
 
-def entropy(law: np.ndarray) -> float:
-    return float(-(law * np.log(law)).sum())
+def entropy(p: np.ndarray) -> float:
+    return float(-(p * np.log(p)).sum())
 
 
 @pytest.mark.parametrize("size", [5, 1000, 50272])
-@pytest.mark.parametrize("place", [0, 1, 2, 5])
-def test_every_shape_has_its_acceptance_to_1e_9(size, place):
-    p = target_distribution(size, b"7", place)
+@pytest.mark.parametrize("index", [0, 1, 2, 5])
+def test_every_shape_has_its_acceptance_to_1e_9(size, index):
+    p = target_distribution(size, b"7", index)
     for acceptance in (0.55, 0.8, 0.95, 1.0):
         q = draft_distribution(p, acceptance, b"7")
         assert q.sum() == pytest.approx(1, abs=1e-12)
@@ -44,13 +44,13 @@ def test_every_shape_has_its_acceptance_to_1e_9(size, place):
 
 def test_shapes_are_powers_of_the_rank():
     ranks = np.arange(1, 1001)
-    for place in range(4):
-        law = np.sort(target_distribution(1000, b"3", place))[::-1]
-        wanted = ranks ** -(1.5 + place / 2)
-        assert law == pytest.approx(wanted / wanted.sum(), rel=1e-12)
+    for index in range(4):
+        p = np.sort(target_distribution(1000, b"3", index))[::-1]
+        wanted = ranks ** -(1.5 + index / 2)
+        assert p == pytest.approx(wanted / wanted.sum(), rel=1e-12)
 
 
-def test_the_draft_itself_is_the_more_certain_the_later_the_shape():
+def test_later_shapes_have_a_sharper_draft():
     for size in (50, 50272):
         drafts = [
             draft_distribution(target_distribution(size, b"0", i), a, b"0")

@@ -68,7 +68,7 @@ os._exit(0)
 
 
 @pytest.mark.parametrize(("asked", "said"), [("", ""), ("1", "all of it\n")])
-def test_output_is_not_kept_back_where_that_was_asked_for(asked, said):
+def test_output_is_unbuffered_on_request(asked, said):
     environment = {**os.environ, "PYTHONUNBUFFERED": asked}
     argv = [sys.executable, "-c", UNBUFFERED]
     assert subprocess.check_output(argv, env=environment, text=True, timeout=60) == said

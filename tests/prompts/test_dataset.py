@@ -37,7 +37,7 @@ def library(monkeypatch):
     return fake
 
 
-def test_no_more_rows_are_read_than_asked_for(tmp_path, library):
+def test_no_more_rows_are_read_than_needed(tmp_path, library):
     assert texts(tmp_path, {**QUIZ, "first": 2}) == ["question 0", "question 1"]
     assert library.read == [0, 1]
     assert library.calls == [(("org/quiz", None), {"split": "test"})]

@@ -82,7 +82,7 @@ def test_any_text_comes_through(tmp_path_factory, any_texts):
     assert texts(folder, {"file": "any.jsonl"}) == any_texts
 
 
-def test_what_is_not_asked_for_is_not_looked_at(folder):
+def test_rows_that_are_not_needed_are_not_checked(folder):
     (folder / "some.jsonl").write_text('{"prompt": "a"}\n{"prompt": "b"}\n{"other": 1}\nx\n')
     assert texts(folder, {"file": "some.jsonl", "first": 2}) == ["a", "b"]
 
@@ -106,10 +106,10 @@ def test_what_is_wrong_with_a_file_is_named_with_its_line(tmp_path, content, err
     path = tmp_path / "a.jsonl"
     if content is not None:
         path.write_bytes(content.encode() if isinstance(content, str) else content)
-    place = "prompts[1]: "
+    location = "prompts[1]: "
     if not error.startswith("all"):
-        place += f"{path}{',' if error.startswith('line') else ':'} "
-    assert refusal(tmp_path, "text", {"file": "a.jsonl"}).startswith(place + error)
+        location += f"{path}{',' if error.startswith('line') else ':'} "
+    assert refusal(tmp_path, "text", {"file": "a.jsonl"}).startswith(location + error)
 
 
 @pytest.mark.parametrize(

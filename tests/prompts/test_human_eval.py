@@ -35,7 +35,7 @@ def test_without_the_package_the_command_to_get_it_is_named(tmp_path, monkeypatc
     )
 
 
-def test_nothing_but_its_prompts_can_be_asked_for(tmp_path):
+def test_only_its_prompts_can_be_read(tmp_path):
     error = refusal(tmp_path, {"human_eval": "canonical_solution"})
     assert error == "prompts[0].human_eval: 'canonical_solution': choose from prompt"
 

@@ -56,7 +56,7 @@ def written(trace, tmp_path):
     return read_events(tmp_path / "events.jsonl")
 
 
-def test_a_pass_lasts_as_long_as_its_tokens_ask_whatever_its_body_took(clock, trace, tmp_path):
+def test_a_pass_lasts_as_long_as_its_pace_however_long_its_body(clock, trace, tmp_path):
     passes = passes_of(trace, PACE)
     for text, body, wanted in (
         ([0, 1, 2], 0.002, 0.007),

@@ -51,7 +51,7 @@ def recorded(monkeypatch, model, role="target", **more):
     return record(model, role, **more)
 
 
-def test_the_line_is_found_and_said_to_fit(monkeypatch):
+def test_the_line_is_found_and_reported_to_fit(monkeypatch):
     made = recorded(monkeypatch, FakeModel())
     assert made.pace.per_pass == pytest.approx(PACE.per_pass)
     assert made.pace.per_token == pytest.approx(PACE.per_token)
@@ -80,16 +80,16 @@ def test_each_pass_reads_its_tokens_behind_the_prefix_and_predicts_as_its_role_d
     ]
 
 
-def test_a_bend_beyond_rounds_is_told_and_does_not_count(monkeypatch):
+def test_a_bend_beyond_rounds_is_reported_and_not_fitted(monkeypatch):
     made = recorded(monkeypatch, FakeModel(slow=0.5, long=64))
     assert made.pace.per_token == pytest.approx(PACE.per_token)
-    told = [sentence for sentence in made.remarks() if "prompts" in sentence]
-    assert told == [
+    remarks = [sentence for sentence in made.remarks() if "prompts" in sentence]
+    assert remarks == [
         "longer ones, prompts, were not fitted: up to 256 tokens the line is off by up to 100%"
     ]
 
 
-def test_a_busy_machine_is_told(monkeypatch):
+def test_a_busy_machine_is_reported(monkeypatch):
     made = recorded(monkeypatch, FakeModel(jolt=lambda passes: 50e-3 * (passes % 5 == 0)))
     assert made.noisy
     assert any("record again" in sentence for sentence in made.remarks())

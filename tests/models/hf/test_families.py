@@ -120,7 +120,7 @@ def test_low_precision_loads_and_resembles_fp32(load: Load, family: str, dtype: 
     assert 0 < np.abs(rounded - exact).max() < 0.1 * np.abs(exact).max()
 
 
-def test_padding_of_the_logits_is_cut_off(load: Load) -> None:
+def test_padding_of_the_logits_is_dropped(load: Load) -> None:
     model, network = load("llama")
     assert network.config.vocab_size == LOGITS
     assert model.vocabulary_size == IDS

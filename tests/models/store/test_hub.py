@@ -35,10 +35,10 @@ def answer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., lis
     """Let the hub answer with files or an error; the returned list holds the requests."""
 
     def let(*files: str, error: Exception | None = None, talk: Any = ()) -> list[Any]:
-        asked = []
+        requests = []
 
         def snapshot(model: str, *, revision: str | None, allow_patterns: list[str]) -> str:
-            asked.append((model, revision, allow_patterns))
+            requests.append((model, revision, allow_patterns))
             if error:
                 raise error
             for file in files:
@@ -53,23 +53,23 @@ def answer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., lis
 
         monkeypatch.setattr(hub, "snapshot_download", snapshot)
         monkeypatch.setattr(hub, "get_repo_discussions", discussions)
-        return asked
+        return requests
 
     return let
 
 
 def test_data_files_only(answer: Callable[..., list[Any]], tmp_path: Path) -> None:
-    asked = answer("model.safetensors")
+    requests = answer("model.safetensors")
     assert hub.download("org/name") == tmp_path
-    [(model, revision, patterns)] = asked
+    [(model, revision, patterns)] = requests
     assert (model, revision) == ("org/name", None)
     assert not [name for name in patterns if name.endswith((".bin", ".py", ".pt", ".pkl", "*"))]
 
 
 def test_a_revision_goes_behind_an_at(answer: Callable[..., list[Any]]) -> None:
-    asked = answer("model-00001-of-00002.safetensors")
+    requests = answer("model-00001-of-00002.safetensors")
     hub.download("org/name@refs/pr/3")
-    assert asked[0][:2] == ("org/name", "refs/pr/3")
+    assert requests[0][:2] == ("org/name", "refs/pr/3")
 
 
 def refused(kind: type[Exception]) -> Exception:

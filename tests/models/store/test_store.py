@@ -275,7 +275,7 @@ def test_memory_is_checked_before_a_conversion(gguf: Path, monkeypatch: pytest.M
     assert stored() == []
 
 
-def test_default_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_default_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("TESTBED_CACHE", "")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert store.cache_dir() == tmp_path / "testbed" / "models"

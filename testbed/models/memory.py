@@ -18,7 +18,7 @@ from testbed.models.spec import Dtype, HuggingFaceSpec
 
 BYTES: dict[Dtype, int] = {"fp32": 4, "bf16": 2, "fp16": 2, "int8": 5}
 """Most bytes per weight: int8 weights are loaded in fp32, then replaced matrix by matrix."""
-TRIED = 2**30
+MOST_TRIED = 2**30
 """Most bytes of layers that an operator is tried on; the trial holds these layers twice."""
 _PROCESS = 400_000_000  # bytes of a process with torch and no model: 380 MB measured
 _MEMINFO = Path("/proc/meminfo")
@@ -43,15 +43,15 @@ class Load:
         """Bytes of its weights in all processes together.
 
         On a CPU the largest matrix is held twice while it is reordered, and permanently where it is
-        both embedding and head. While operators are tried, layers of up to TRIED bytes are held
-        twice; where short passes use plain layers and longer ones the operator, all layers are
-        (testbed.models.cpu.operators).
+        both embedding and head. While operators are tried, layers of up to MOST_TRIED bytes are
+        held twice; where short passes use plain layers and longer ones the operator, all layers
+        are (testbed.models.cpu.operators).
         """
         weights = read_weights(Path(self.spec.path), self.spec.name)
         size = weights.size(BYTES[self.spec.dtype])
         if self.spec.device == "cpu":
             choice = self.spec.operators
-            tried = TRIED * self.spec.has_choice
+            tried = MOST_TRIED * self.spec.has_choice
             twice = tried if choice is None else size * ((choice.from_tokens or 1) > 1)
             size += max(weights.largest * BYTES[self.spec.dtype], min(twice, size))
         return self.processes * size

@@ -30,11 +30,11 @@ from testbed.host.machine_errors import sentence
 from testbed.models.causal_lm import CausalLM
 from testbed.models.cpu.linear_layers import ByTokens, Crossing
 from testbed.models.cpu.operators import machine
-from testbed.models.hf.backends import operators, taken_apart
+from testbed.models.hf.backends import operators, plain_backend
 from testbed.models.hf.directory import ModelDirectory
 from testbed.models.hf.layers import remove_layers
 from testbed.models.hf.model import load_network
-from testbed.models.memory import TRIED
+from testbed.models.memory import MOST_TRIED
 from testbed.models.spec import Dtype, HuggingFaceSpec, OperatorChoice
 
 LENGTHS = (1, 2, 3, 4, 5, 8)
@@ -42,7 +42,7 @@ LENGTHS = (1, 2, 3, 4, 5, 8)
 
 Longer passes follow the last of them.
 """
-APART: dict[Dtype, float] = {"fp32": 1e-4, "bf16": 0.05, "int8": 0.05}
+TOLERANCE: dict[Dtype, float] = {"fp32": 1e-4, "bf16": 0.05, "int8": 0.05}
 """Largest allowed difference of logits, as a share of their range.
 
 Both sum the same products in fp32, in different orders. In fp32 this is the only difference; 1e-6
@@ -60,7 +60,7 @@ _CALLED: dict[Dtype, str] = {
     "int8": "_weight_int8pack_mm",
 }
 _TIMES = 5
-_BEHIND = 32  # tokens in the cache before each pass
+_PREFIX = 32  # tokens in the cache before each pass
 _NO_MEMORY = "can't allocate memory"  # of torch's RuntimeError
 
 
@@ -69,7 +69,7 @@ def try_operator(
     dtype: Dtype,
     vocabulary_size: int,
     now: Callable[[], float] = time.perf_counter,
-    room: int = _BEHIND + LENGTHS[-1],
+    room: int = _PREFIX + LENGTHS[-1],
 ) -> OperatorChoice:
     """Choose between plain layers and the operator for `network`.
 
@@ -81,14 +81,14 @@ def try_operator(
     called = _CALLED[dtype]
     crossing = Crossing(None)
     lengths = [tokens for tokens in LENGTHS if tokens < room]
-    behind = min(_BEHIND, room - lengths[-1])
-    text = torch.arange(1, behind + lengths[-1] + 1) * 7919 % vocabulary_size
+    prefix = min(_PREFIX, room - lengths[-1])
+    text = torch.arange(1, prefix + lengths[-1] + 1) * 7919 % vocabulary_size
     cache = network.new_cache()
 
     def read(tokens: int, operator_from: int | None) -> tuple[torch.Tensor, float]:
         crossing.tokens = operator_from
         began = now()
-        logits = network.forward(text[behind : behind + tokens], cache, tokens)
+        logits = network.forward(text[prefix : prefix + tokens], cache, tokens)
         took = now() - began
         network.crop(cache, tokens)
         return logits.float(), took
@@ -104,18 +104,18 @@ def try_operator(
             network.replace(lambda linear: ByTokens(plain(linear), operator(linear), crossing))
         except Exception as error:  # after any error it cannot be used
             return _refused(called, error)
-        network.forward(text[:behind], cache, 1)
+        network.forward(text[:prefix], cache, 1)
         for tokens in lengths:
             wanted, _ = read(tokens, None)
             try:
                 got, _ = read(tokens, 1)
             except Exception as error:
                 return _refused(called, error)
-            apart = float((got - wanted).abs().max() / (wanted.max() - wanted.min()))
-            if not apart <= APART[dtype]:
+            difference = float((got - wanted).abs().max() / (wanted.max() - wanted.min()))
+            if not difference <= TOLERANCE[dtype]:
                 return _plain(
-                    f"{called} is wrong (logits over {tokens} tokens are off by {apart:.2g} of "
-                    f"their range, limit {APART[dtype]:g})"
+                    f"{called} is wrong (logits over {tokens} tokens are off by {difference:.2g} "
+                    f"of their range, limit {TOLERANCE[dtype]:g})"
                 )
         measured: list[tuple[int, float, float]] = []
         slow: list[int] = []
@@ -151,13 +151,13 @@ def _refused(called: str, error: Exception) -> OperatorChoice:
 def shorten(network: Any, name: str) -> None:
     """Remove the last layers of a large network.
 
-    Those that stay take TRIED bytes or more, so that they do not fit into the processor's caches.
+    Those that stay take MOST_TRIED bytes or more, so they do not fit into the processor's caches.
     """
     layers = getattr(network.base_model, "layers", None)
     if not isinstance(layers, nn.ModuleList) or not len(layers):
         return
     size = sum(each.numel() * each.element_size() for each in layers[0].parameters())
-    needed = TRIED // max(size, 1) + 1
+    needed = MOST_TRIED // max(size, 1) + 1
     if needed < len(layers):
         remove_layers(network, range(needed, len(layers)), name)
 
@@ -173,9 +173,9 @@ def main() -> None:
         )
         shorten(network, spec.name)
         size = int(network.get_input_embeddings().weight.shape[0])
-        taken = taken_apart(network, spec.name, spec.dtype, spec.device)
+        backend = plain_backend(network, spec.name, spec.dtype, spec.device)
         room = ModelDirectory(Path(spec.path), spec.name).context_length
-        choice = try_operator(taken, spec.dtype, size, room=room)
+        choice = try_operator(backend, spec.dtype, size, room=room)
     except (TestbedError, MemoryError) as error:
         sys.exit(f"error: {sentence(error)}")
     print(msgspec.json.encode(choice).decode())

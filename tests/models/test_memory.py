@@ -77,7 +77,7 @@ def test_a_trial_needs_the_layers_that_it_takes_twice(
     spec = with_options(spec, operators=None)
     assert Load(spec, 1).size == 8 * M
     assert Load(with_options(spec, dtype="fp16"), 1).size == 2 * M  # for it there is no trial
-    monkeypatch.setattr(memory, "TRIED", M)
+    monkeypatch.setattr(memory, "MOST_TRIED", M)
     assert Load(spec, 1).size == 5 * M
 
 

@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from testbed.models import operator_trial
 from testbed.models.cpu import int8
-from testbed.models.hf.backends import taken_apart
+from testbed.models.hf.backends import plain_backend
 from testbed.models.hf.model import HuggingFaceModel, load_network
 from testbed.models.operator_trial import LENGTHS, shorten, try_operator
 from testbed.models.spec import Dtype, OperatorChoice
@@ -80,8 +80,8 @@ def refuse(*_anything: object) -> Any:
 
 def choice(path: Path, dtype: Dtype, operators: Operators) -> OperatorChoice:
     network = load_network(path, "it", dtype, (), "cpu")
-    taken = taken_apart(network, "it", dtype, "cpu")
-    return try_operator(taken, dtype, LOGITS, lambda: operators.clock)
+    backend = plain_backend(network, "it", dtype, "cpu")
+    return try_operator(backend, dtype, LOGITS, lambda: operators.clock)
 
 
 def logits(path: Path, dtype: Dtype, operator_from: int | None) -> Any:
@@ -101,8 +101,8 @@ def test_a_good_operator_is_used_for_all_passes(
     assert made.from_tokens == 1
     assert made.why.endswith(" from 1 token on")
     assert [tokens for tokens, *_ in made.passes] == list(LENGTHS)
-    apart = np.abs(logits(path, dtype, 1) - logits(path, dtype, None)).max()
-    assert apart <= operator_trial.APART[dtype] * np.ptp(logits(path, dtype, None))
+    difference = np.abs(logits(path, dtype, 1) - logits(path, dtype, None)).max()
+    assert difference <= operator_trial.TOLERANCE[dtype] * np.ptp(logits(path, dtype, None))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -203,7 +203,7 @@ def test_a_large_network_is_tried_by_its_first_layers(
     network = FAMILIES["llama"]()
     shorten(network, "it")
     assert len(network.model.layers) == 3
-    monkeypatch.setattr(operator_trial, "TRIED", 1)
+    monkeypatch.setattr(operator_trial, "MOST_TRIED", 1)
     shorten(network, "it")
     assert len(network.model.layers) == 1
 
@@ -214,14 +214,14 @@ import numpy as np
 from pathlib import Path
 from tests.models.test_operator_trial import TEXT
 from testbed.models.hf.model import HuggingFaceModel, load_network
-from testbed.models.hf.backends import taken_apart
+from testbed.models.hf.backends import plain_backend
 from testbed.models.operator_trial import try_operator
 exact = None
 for dtype in ("fp32", "bf16", "int8", "fp16"):
     path, begun = Path(sys.argv[1]), None
     if dtype != "fp16":
-        taken = taken_apart(load_network(path, "it", dtype, (), "cpu"), "it", dtype, "cpu")
-        begun = try_operator(taken, dtype, 56).from_tokens
+        backend = plain_backend(load_network(path, "it", dtype, (), "cpu"), "it", dtype, "cpu")
+        begun = try_operator(backend, dtype, 56).from_tokens
     session = HuggingFaceModel(path, "it", dtype=dtype, operator_from=begun).session()
     first = session.extend(TEXT)
     session.rollback(3)

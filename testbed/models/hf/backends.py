@@ -24,7 +24,7 @@ from testbed.models.spec import Device, Dtype
 _FIXED_ROTATIONS = {"default", "linear", "llama3"}
 """Types of rotary position encoding that do not depend on the length of the sequence."""
 _PROBE = 3, 4  # tokens of the two passes of `_probe`
-_APART: dict[Dtype, float] = {"fp32": 1e-3, "int8": 1e-3, "bf16": 0.2}
+_TOLERANCE: dict[Dtype, float] = {"fp32": 1e-3, "int8": 1e-3, "bf16": 0.2}
 """Largest allowed distance from the logits of transformers, as a share of their own spread.
 
 With int8 the matrices are still in fp32 when this is measured.
@@ -77,16 +77,16 @@ def fastest_backend(
     multiply by the operator of `operators`; None: no pass does. Raises TestbedError when the
     backend computes other logits than transformers.
     """
-    taken = taken_apart(network, name, dtype, device)
+    backend = plain_backend(network, name, dtype, device)
     plain, operator = operators(dtype)
     if operator_from is None:
-        taken.replace(plain)
+        backend.replace(plain)
     elif operator_from == 1:
-        taken.replace(operator)
+        backend.replace(operator)
     else:
         crossing = Crossing(operator_from)
-        taken.replace(lambda linear: ByTokens(plain(linear), operator(linear), crossing))
-    return taken
+        backend.replace(lambda linear: ByTokens(plain(linear), operator(linear), crossing))
+    return backend
 
 
 def operators(dtype: Dtype) -> tuple[Replace, Replace]:
@@ -100,8 +100,8 @@ def operators(dtype: Dtype) -> tuple[Replace, Replace]:
     return _unchanged, ReorderedLinear
 
 
-def taken_apart(network: Any, name: str, dtype: Dtype, device: Device) -> CausalLM:
-    """Return a backend with little overhead: testbed.models.cpu.llama for a Llama on a CPU.
+def plain_backend(network: Any, name: str, dtype: Dtype, device: Device) -> CausalLM:
+    """Return a backend with plain layers: testbed.models.cpu.llama for a Llama on a CPU.
 
     All other networks are run by transformers. Raises TestbedError when the Llama backend computes
     other logits than transformers.
@@ -112,11 +112,11 @@ def taken_apart(network: Any, name: str, dtype: Dtype, device: Device) -> Causal
     vocabulary_size = network.config.vocab_size
     wanted = _probe(whole, vocabulary_size)
     llama = Llama(network)
-    apart = (_probe(llama, vocabulary_size) - wanted).float()
-    if not apart.norm() <= _APART[dtype] * (wanted - wanted.mean()).float().norm():
+    difference = (_probe(llama, vocabulary_size) - wanted).float()
+    if not difference.norm() <= _TOLERANCE[dtype] * (wanted - wanted.mean()).float().norm():
         raise TestbedError(
             f"model '{name}' computes other logits on this processor than transformers "
-            f"(off by up to {apart.abs().max():.3g}), so it cannot be used"
+            f"(off by up to {difference.abs().max():.3g}), so it cannot be used"
         )
     return llama
 

@@ -77,9 +77,9 @@ def test_logits_are_those_of_transformers(shape: str) -> None:
     blocks = [text[:250], text[250:251], text[251:256], text[256:257], text[257:262], text[262:]]
     with torch.inference_mode():
         wanted = whole(torch.tensor([text])).logits[0]
-    taken = fastest_backend(copy.deepcopy(whole), "it", "fp32", "cpu", None)
-    assert isinstance(taken, Llama)
-    got = read(taken, blocks)
+    backend = fastest_backend(copy.deepcopy(whole), "it", "fp32", "cpu", None)
+    assert isinstance(backend, Llama)
+    got = read(backend, blocks)
     assert (got - wanted).abs().max() < 1e-4 * wanted.abs().max()
     assert (
         read(TransformersBackend(whole), blocks) - wanted

@@ -11,7 +11,7 @@ from transformers import OPTConfig, OPTForCausalLM
 
 from nodes.arguments import WARM_BLOCK, WARM_PROMPT, load_warm
 from testbed.errors import TestbedError
-from testbed.models.hf.backends import taken_apart
+from testbed.models.hf.backends import plain_backend
 from testbed.models.hf.directory import ModelDirectory
 from testbed.models.hf.model import load_network
 from testbed.models.operator_trial import try_operator
@@ -39,8 +39,8 @@ def test_a_model_of_few_positions_is_warmed_up_and_tried(tmp_path, positions):
     assert model.context_length == positions
     session = model.session()
     session.extend([5] * positions)
-    taken = taken_apart(load_network(path, "short", "fp32", (), "cpu"), "short", "fp32", "cpu")
-    choice = try_operator(taken, "fp32", LOGITS, room=positions)
+    backend = plain_backend(load_network(path, "short", "fp32", (), "cpu"), "short", "fp32", "cpu")
+    choice = try_operator(backend, "fp32", LOGITS, room=positions)
     assert "refused" not in choice.why
 
 

@@ -83,7 +83,7 @@ def main() -> None:
     done = trainer.progress.step
     if args.finish:
         if not done:
-            raise TestbedError(f"There is nothing to finish in {args.directory}; train first.")
+            raise TestbedError(f"there is nothing to finish in {args.directory}; train first")
         plan = schedule.finishing(done)
     else:
         plan = schedule.whole(round(args.tokens / trainer.batch_tokens))
@@ -91,7 +91,7 @@ def main() -> None:
         raise TestbedError(
             f"--tokens {args.tokens:g} is too few, as {trainer.tokens:,} were trained on at the "
             f"full rate already; name at least {trainer.tokens / (1 - schedule.DECAY):.2g} or use "
-            "--finish."
+            "--finish"
         )
     stop = Stop()
     if done < plan.hold:
@@ -106,7 +106,7 @@ def main() -> None:
         return
     before = trainer.acceptance()
     packed = export(trainer, layers, spec, args.directory / f"{name}-draft")
-    say(f"expected acceptance on texts never seen {before:.4f}, packed {trainer.acceptance():.4f}")
+    say(f"expected acceptance on held-out texts {before:.4f}, packed {trainer.acceptance():.4f}")
     say(f"{packed}: {packed.stat().st_size / 1e6:.1f} MB, beside it a folder to use as a model")
     for tokens, measured in trainer.progress.curve:
         print(f"{tokens:>12,} {measured:.4f}")

@@ -52,7 +52,7 @@ from testbed.drafting.qs_dqn import (
     state_of,
     values,
 )
-from testbed.models.synthetic import draft_law, target_law
+from testbed.models.synthetic import draft_distribution, target_distribution
 
 V = 50272
 PAIRS = ((0.55, 0.8, 0.95), (0.18, 0.6, 0.9, 0.99))
@@ -95,8 +95,8 @@ def laws(pair: tuple[float, ...]) -> list[dict[int, Law]]:
     """For each kind of context of a synthetic pair, what each ℓ makes of it."""
     found = []
     for place, alpha in enumerate(pair):
-        p = target_law(V, b"0", place)
-        q = draft_law(p, alpha, b"0")
+        p = target_distribution(V, b"0", place)
+        q = draft_distribution(p, alpha, b"0")
         kinds = {}
         for total in RESOLUTIONS:
             codec = SparseLattice(total, V)

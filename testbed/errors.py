@@ -1,8 +1,8 @@
-"""The one exception that a user sees."""
+"""The exception whose message users read."""
 
 
 class TestbedError(Exception):
-    """Something the user can act on, said in one sentence: file, key, value, what is allowed.
+    """Error that the user can correct, in one sentence: file, key, value, what is allowed.
 
     The command line prints it without a traceback and exits non-zero.
     """
@@ -11,6 +11,6 @@ class TestbedError(Exception):
 
 
 def first_line(error: Exception) -> str:
-    """What a library's exception says first; some go on for pages."""
+    """Return the first sentence of a library's exception; some messages fill pages."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0].partition(". ")[0].rstrip(":.") if lines else type(error).__name__

@@ -1,7 +1,8 @@
 """Event traces: one JSON object per line, one file per node and run.
 
-Every event has `t` (ns of testbed.clock), `node`, `event` and `stream` (which text); spans have
-`dur` (ns). All nodes of an emulated run share one clock, so times of different files compare.
+Every event has `t` (ns of testbed.clock), `node`, `event` and `stream` (the generation that it
+belongs to); spans also have `dur` (ns). All nodes of an emulated run share one clock, so times in
+different files can be compared.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ Event = dict[str, Any]
 
 
 class _Fields(msgspec.Struct):
-    """The fields of an event that readers look at."""
+    """Fields of an event that readers use, for checking their types."""
 
     t: Int64
     node: str
@@ -36,10 +37,10 @@ class _Fields(msgspec.Struct):
 
 
 class Tracer:
-    """Writes the events of one node. Without a path it keeps nothing.
+    """Writer of the events of one node; without a path it discards them.
 
-    What was written can be read after `flush`, which nodes call when they have nothing to do but
-    wait: a write for each event would take longer than the rest of it.
+    Events are buffered, because a write for each would take longer than all else. Nodes call
+    `flush` when they wait, and others can read the events from then on.
     """
 
     def __init__(self, node: str, path: Path | None = None) -> None:
@@ -49,12 +50,12 @@ class Tracer:
         self._file = path.open("ab") if path else None
 
     def event(self, event: str, stream: str, **fields: Any) -> None:
-        """Record that something happened now."""
+        """Record an event at the present time."""
         self._write({"t": clock.now_ns(), "event": event, "stream": stream, **fields})
 
     @contextmanager
     def span(self, event: str, stream: str, **fields: Any) -> Iterator[dict[str, Any]]:
-        """Record how long the body took, also when it fails; it may add to the fields."""
+        """Record the duration of the `with` body, also if it raises; the body may add fields."""
         start = clock.now_ns()
         try:
             yield fields
@@ -62,18 +63,18 @@ class Tracer:
             self.past_span(event, stream, start, **fields)
 
     def past_span(self, event: str, stream: str, start: int, **fields: Any) -> None:
-        """Record something that began at `start`, in ns of testbed.clock, and ends now."""
+        """Record a span from `start`, in ns of testbed.clock, to the present time."""
         duration = clock.now_ns() - start
         self._write({"t": start, "event": event, "stream": stream, "dur": duration, **fields})
 
     def flush(self) -> None:
-        """Let others read all events so far."""
+        """Write all buffered events to the file."""
         if self._file and self._path:
             with naming(self._path):
                 self._file.flush()
 
     def close(self) -> None:
-        """Finish the file."""
+        """Write all buffered events and close the file."""
         if self._file and self._path:
             with naming(self._path):
                 self._file.close()
@@ -86,10 +87,10 @@ class Tracer:
 
 
 def read_events(path: Path, *, growing: bool = False) -> list[Event]:
-    """All events of one file, in the order they were written.
+    """Return all events of one file in the order they were written.
 
-    Of a `growing` one, whose writer may be at work or may have been killed, a last line that is cut
-    off is left out. Raises TestbedError with file and line for anything else.
+    `growing` is for a file whose writer may still be running or may have been killed: an unfinished
+    last line is skipped. Raises TestbedError, with file and line, for any other fault.
     """
     events = list(read_lines(path, Event, growing=growing))
     for number, event in enumerate(events, 1):
@@ -100,9 +101,9 @@ def read_events(path: Path, *, growing: bool = False) -> list[Event]:
 def events_by_stream(
     path: Path, since: int = 0, *, growing: bool = False
 ) -> dict[str, list[Event]]:
-    """The events of one file from a time on, in ns, those of each text by themselves.
+    """Return the events of one file from `since` on, in ns, grouped by their stream.
 
-    Reads and raises as `read_events`.
+    Reads the file and raises TestbedError as `read_events` does.
     """
     streams: dict[str, list[Event]] = {}
     for event in read_events(path, growing=growing):

@@ -1,4 +1,4 @@
-"""Every number of a scenario has two bounds, and what is beyond them is refused at once."""
+"""Every number of a scenario has two limits, and values beyond them are refused at once."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ WRITTEN = [
     *SOURCES.values(),
     *(method.Options for method in methods().values()),
 ]
-"""All that a scenario is converted to."""
+"""All types that parts of a scenario are converted to."""
 
 
 def numbers(kind: inspect.Type, path: str) -> Iterator[tuple[str, inspect.Type]]:
-    """Every number below a type, and its key."""
+    """Yield every number below a type, with its key."""
     if isinstance(kind, inspect.IntType | inspect.FloatType):
         yield path, kind
     elif isinstance(kind, inspect.UnionType):
@@ -98,7 +98,7 @@ ODD = [
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """The keys that lead to each value within another."""
+    """Yield the keys that lead to each value within another."""
     items = value.items() if isinstance(value, dict) else enumerate(value)
     for key, each in items:
         yield (*path, key)

@@ -1,4 +1,4 @@
-"""The clock of an experiment, and whoever keeps it: nodes, models, policies, ZeroMQ."""
+"""The clock of an experiment and its users: nodes, models, policies, ZeroMQ."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.support.toy import PROMPT, similar_models, task
 
 @pytest.fixture
 def dilated():
-    """Sets the dilation, for this test alone."""
+    """Return a function that sets the dilation for this test."""
     yield clock.set_dilation
     clock.set_dilation(1.0)
 
@@ -40,7 +40,7 @@ def test_emulated_time_is_real_time_over_the_dilation(dilated, monkeypatch):
     assert clock.emulated(3.0) == 0.75
 
 
-def test_a_node_keeps_the_clock_that_it_is_told(dilated):
+def test_a_node_uses_the_dilation_of_its_configuration(dilated):
     parser(None).parse_args(["--model", "x"])
     assert clock.dilation() == 1
     parser(None).parse_args(["--model", "x", "--time-dilation", "2.5"])
@@ -50,10 +50,10 @@ def test_a_node_keeps_the_clock_that_it_is_told(dilated):
             parser(None).parse_args(["--model", "x", "--time-dilation", text])
 
 
-def test_zeromq_is_told_real_time(dilated):
+def test_zeromq_gets_real_time(dilated):
     context = zmq.Context()
     try:
-        told = []
+        received = []
         for factor in (1.0, 5.0):
             dilated(factor)
             socket = context.socket(zmq.DEALER)
@@ -62,15 +62,15 @@ def test_zeromq_is_told_real_time(dilated):
             times = [socket.sndtimeo, socket.heartbeat_ivl, socket.heartbeat_timeout,
                      socket.handshake_ivl, socket.reconnect_ivl]  # fmt: skip
             detect_dead_peers(socket, 60.0)
-            told.append([*times, socket.tcp_maxrt, socket.tcp_keepalive_idle * 1000])
-        assert told[0] == [60_000, 5_000, 60_000, 30_000, 100, 60_000, 10_000]
-        assert told[1] == [5 * each for each in told[0]]
+            received.append([*times, socket.tcp_maxrt, socket.tcp_keepalive_idle * 1000])
+        assert received[0] == [60_000, 5_000, 60_000, 30_000, 100, 60_000, 10_000]
+        assert received[1] == [5 * each for each in received[0]]
     finally:
         context.destroy(linger=0)
 
 
 class Real:
-    """Real time that passes only in sleep, and when a model is asked."""
+    """Real time that advances only in sleep and in a model's passes."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -80,7 +80,7 @@ class Real:
 
 
 class Spy(drafting.DraftLength):
-    """Drafts three tokens, and remembers what it learnt."""
+    """A policy that drafts three tokens and records its observations."""
 
     def __init__(self) -> None:
         self.outcomes: list[drafting.RoundOutcome] = []

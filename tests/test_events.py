@@ -1,4 +1,4 @@
-"""Event files: what is written can be read back at once, whatever happened in between."""
+"""Event files: written events can be read back at once, also after failures."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_events_of_each_text_from_a_time_on(tmp_path):
     assert events_by_stream(path, since=3) == {"a": [a3]}
 
 
-def test_a_line_that_is_cut_off_is_named_unless_its_writer_may_be_at_work(tmp_path):
+def test_a_truncated_line_is_named_unless_the_file_may_still_grow(tmp_path):
     path = tmp_path / "x.jsonl"
     event = {"node": "x", "event": "commit", "t": 1, "stream": "a"}
     path.write_bytes(msgspec.json.encode(event) + b'\n{"node": "x", "ev')

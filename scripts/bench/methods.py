@@ -44,7 +44,7 @@ from testbed.analysis.intervals import speed, speed_ratio
 from testbed.codecs.sparse_lattice import SparseLattice
 from testbed.decoding.lattice import quantise
 from testbed.experiment.launcher import launch
-from testbed.models.synthetic import draft_law, target_law
+from testbed.models.synthetic import draft_distribution, target_distribution
 from testbed.results.opening import open_results
 from testbed.results.rows import Row
 from testbed.scenario.load import load_scenario
@@ -162,8 +162,8 @@ def expected_speeds(texts: dict[str, list[Row]], seed: int) -> dict[str, float]:
     overlap = dict.fromkeys(RESOLUTIONS, 0.0)
     bits = dict.fromkeys(RESOLUTIONS, 0.0)
     for total, (place, alpha) in product(RESOLUTIONS, enumerate(ACCEPTANCES)):
-        p = target_law(VOCABULARY, key, place)
-        q_hat = quantise(draft_law(p, alpha, key), total)
+        p = target_distribution(VOCABULARY, key, place)
+        q_hat = quantise(draft_distribution(p, alpha, key), total)
         used = int(np.count_nonzero(q_hat.counts))
         overlap[total] += np.minimum(p, q_hat.probabilities).sum() / len(ACCEPTANCES)
         bits[total] += SparseLattice(total, VOCABULARY).bits(used) / len(ACCEPTANCES)

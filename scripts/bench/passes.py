@@ -21,8 +21,9 @@ import torch
 from limits import BenchResult, command
 
 from testbed.host.environment import threads_per_node
+from testbed.models.causal_lm import CausalLM
 from testbed.models.cpu.operators import with_operators
-from testbed.models.hf.backends import CausalLM, TransformersBackend
+from testbed.models.hf.backends import TransformersBackend
 from testbed.models.hf.model import HuggingFaceModel, load_network
 from testbed.models.store.catalog import resolve
 from testbed.models.store.fetch import DEFAULT_MODEL
@@ -71,7 +72,7 @@ def timed(network: CausalLM, cache: object, text: torch.Tensor) -> float:
     began = time.perf_counter()
     network.forward(text, cache, len(text))
     took = time.perf_counter() - began
-    network.cut(cache, len(text))
+    network.crop(cache, len(text))
     return took
 
 

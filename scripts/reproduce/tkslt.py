@@ -45,7 +45,7 @@ from testbed.decoding.theory import (
     speed_up,
 )
 from testbed.errors import TestbedError
-from testbed.models.synthetic import draft_law, target_law
+from testbed.models.synthetic import draft_distribution, target_distribution
 from testbed.results.rows import Row
 
 VOCABULARY, VALUE_BITS, RATE = 32000, 16, 50e6
@@ -71,8 +71,8 @@ KEY = b"0"
 
 def kept_overlap(alpha: float, kept: int) -> float:
     """Return the acceptance when q is truncated to K tokens before sampling: Σ min(p, q̃)."""
-    p = target_law(VOCABULARY, KEY)
-    q = draft_law(p, alpha, KEY)
+    p = target_distribution(VOCABULARY, KEY)
+    q = draft_distribution(p, alpha, KEY)
     support = top_k(q, kept)
     q_cut = np.zeros_like(q)
     q_cut[support] = q[support] / q[support].sum()

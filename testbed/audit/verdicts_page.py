@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from testbed.audit.base import checks
+from testbed.output.terminal import write
 
 _PAGE = """\
 # Verdicts
@@ -28,4 +29,4 @@ def verdicts_page() -> str:
 
 
 if __name__ == "__main__":
-    print(verdicts_page(), end="")
+    write(verdicts_page())

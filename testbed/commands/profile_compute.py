@@ -81,10 +81,10 @@ def _profile_compute(args: argparse.Namespace) -> int:
             f"{each.median * 1e3:.2f}",
             f"{each.p90 * 1e3:.2f}",
             f"{recording.pace.seconds(each.tokens) * 1e3:.2f}",
-            f"{recording.off(each):+.0%}",
+            f"{recording.relative_error(each):+.0%}",
         )
     Console().print(table)
-    say(*recording.verdict())
+    say(*recording.remarks())
     if args.out:
         import torch
 

@@ -1,1 +1,1 @@
-"""Distilling a small draft from a target model: its own samples, its own layers, its own head."""
+"""Distillation of a small draft from a target model, on texts that the target samples itself."""

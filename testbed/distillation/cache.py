@@ -1,4 +1,4 @@
-"""A key-value cache whose room is claimed once. Importing this loads torch."""
+"""Key-value cache of fixed capacity. Importing this loads torch."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from transformers import PretrainedConfig
 from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
+from typing_extensions import override
 
 from testbed.errors import TestbedError
 
@@ -17,10 +18,11 @@ class _Layer(DynamicLayer):  # type: ignore[no-untyped-call]
         self._room = room
         self._length = 0
 
+    @override
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **more: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Write the new states behind the old ones; returns views of all, [B, heads, n, width]."""
+        # Returns views of all states so far, [B, heads, n, width] each.
         if not self._length:
             batch, heads, _, width = key_states.shape
             self._all = key_states.new_empty(2, batch, heads, self._room, width)
@@ -34,14 +36,14 @@ class _Layer(DynamicLayer):  # type: ignore[no-untyped-call]
 
 
 def fixed_cache(config: PretrainedConfig, room: int) -> Cache:
-    """An empty cache for texts of up to `room` tokens.
+    """Return an empty cache for texts of up to `room` tokens.
 
-    The library's own copies everything at each token, which is a third of a large batch's time.
-    Raises TestbedError for a network whose layers don't all see the whole text.
+    The cache of transformers copies all states at each token, which takes a third of the time of a
+    large batch. Raises TestbedError for a network with layers that do not attend to the whole text.
     """
     if any(type(layer) is not DynamicLayer for layer in DynamicCache(config=config).layers):
         raise TestbedError(
-            f"A {config.model_type} has sliding-window or recurrent layers; "
-            "allowed are models with full attention in every layer."
+            f"the model ({config.model_type}) has sliding-window or recurrent layers; "
+            "allowed are models with full attention in every layer"
         )
     return Cache(layers=[_Layer(room) for _ in range(config.num_hidden_layers)])

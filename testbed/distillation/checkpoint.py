@@ -1,4 +1,4 @@
-"""A run's state in one safetensors file, written whole or not at all. Importing loads torch."""
+"""State of a run in one safetensors file, written atomically. Importing this loads torch."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from safetensors import safe_open
 from torch import nn
 from torch.optim import AdamW
 
-from testbed.distillation.samples import save_whole
+from testbed.distillation.atomic_safetensors import save_whole
 from testbed.errors import TestbedError
 
 _STATE = ("step", "exp_avg", "exp_avg_sq")
-"""What AdamW keeps for each weight."""
+"""Names of AdamW's state of each weight."""
 
 
 @dataclass
 class Progress:
-    """How far a run is. Its data and every draw of them follow from `step`."""
+    """Progress of a run. Its training data follow from `step` alone."""
 
     step: int = 0
     seconds: float = 0.0
-    """Of work so far, over all the run's processes."""
+    """Seconds of training so far, summed over all processes of the run."""
     curve: list[tuple[int, float]] = field(default_factory=list)
-    """Tokens trained on, and the expected acceptance measured then."""
+    """Tokens trained on and the expected acceptance measured at that point."""
     begun: int = 0
-    """The step that the optimiser began at: a later one than 0 behind a packed draft."""
+    """Step at which the optimiser began; above 0 if the run continues a packed draft."""
 
 
 def save(
@@ -39,7 +39,7 @@ def save(
     progress: Progress,
     settings: dict[str, Any],
 ) -> None:
-    """Write the checkpoint; `settings` are what a run that goes on must share."""
+    """Write the checkpoint. `settings` must be equal in a run that continues from it."""
     tensors = {}
     for name, weight in weights.items():
         tensors[f"weight.{name}"] = weight.detach()
@@ -52,18 +52,18 @@ def save(
 def restore(
     path: Path, weights: dict[str, nn.Parameter], optimiser: AdamW, settings: dict[str, Any]
 ) -> Progress:
-    """Read a checkpoint into weights and optimiser.
+    """Read a checkpoint into weights and optimiser; return its progress.
 
-    Raises TestbedError when it is damaged or of a run with other settings.
+    Raises TestbedError when it is damaged, or belongs to a run with other settings.
     """
     try:
         with safe_open(path, "pt") as file:
             notes = file.metadata()
-            theirs, progress = json.loads(notes["settings"]), json.loads(notes["progress"])
-            if theirs != settings:
+            stored, progress = json.loads(notes["settings"]), json.loads(notes["progress"])
+            if stored != settings:
                 raise TestbedError(
-                    f"{path} is of a run with {theirs}, this one has {settings}; "
-                    "name another directory or remove it."
+                    f"{path}: the checkpoint belongs to a run with {stored}, but this one has "
+                    f"{settings}; name another directory, or remove the file"
                 )
             for name, weight in weights.items():
                 weight.data.copy_(file.get_tensor(f"weight.{name}"))
@@ -73,7 +73,7 @@ def restore(
     except TestbedError:
         raise
     except Exception as error:  # safetensors has an exception of its own
-        raise TestbedError(f"Cannot read the checkpoint {path} ({error}); remove it.") from error
+        raise TestbedError(f"cannot read the checkpoint {path} ({error}); remove it") from error
     curve = [(tokens, value) for tokens, value in progress["curve"]]
     return Progress(progress["step"], progress["seconds"], curve, progress.get("begun", 0))
 
@@ -81,7 +81,7 @@ def restore(
 def settings_of(
     target: str, layers: list[int], proposed: int | None, dtype: torch.dtype
 ) -> dict[str, Any]:
-    """What tells one run from another."""
+    """Return the settings that distinguish one run from another."""
     return {
         "target": target,
         "layers": layers,

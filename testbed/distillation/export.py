@@ -1,4 +1,4 @@
-"""From a student to files: packed as it is shipped, and as a model directory.
+"""Export of a student: as a packed draft, and as a model directory.
 
 Importing this loads torch.
 """
@@ -17,10 +17,10 @@ from testbed.models.spec import HuggingFaceSpec
 
 
 def export(trainer: Trainer, layers: list[int], target: HuggingFaceSpec, folder: Path) -> Path:
-    """Write the student to `folder` as a model directory, and packed beside it, as the path says.
+    """Write the student to `folder` as a model directory, and packed beside it; return that path.
 
-    The student, and so the folder, has the rounded weights of the packed file afterwards. That
-    holds the target's name, the tokens trained on and what was measured, too.
+    Afterwards the student, like the folder, has the rounded weights of the packed file. The packed
+    file also holds the target's name, the tokens trained on and the measured acceptance.
     """
     weights = {name: value.detach().cpu().numpy() for name, value in trainer.weights.items()}
     notes: dict[str, Any] = {

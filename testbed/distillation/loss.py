@@ -1,4 +1,4 @@
-"""Cross-entropy to the target's distribution plus what the two distributions do not share.
+"""Loss of distillation: cross-entropy to the target's distribution p, plus 1 − Σ min(p, q).
 
 Importing this loads torch.
 """
@@ -10,29 +10,30 @@ from typing import Any, NamedTuple
 import torch
 
 _ROWS = 128
-"""Positions whose distributions are in memory at once."""
+"""Number of positions whose distributions are in memory at once."""
 
 
 class Distances(NamedTuple):
-    """How far q is from p, both [N] float32, one per position."""
+    """Distances of q from p; both are [N] float32, one per position."""
 
     cross_entropy: torch.Tensor
     """−Σ p log q, in nats."""
     overlap: torch.Tensor
-    """Σ min(p, q): probability that a token drawn from q is accepted."""
+    """Σ min(p, q), the probability that a token drawn from q is accepted."""
 
 
 def distances(
     student: torch.Tensor, teacher: torch.Tensor, head: torch.Tensor
 ) -> tuple[Distances, torch.Tensor]:
-    """Distances of q = softmax(head · student) from p = softmax(head · teacher), and a gradient.
+    """Return the distances of q = softmax(head · student) from p = softmax(head · teacher).
 
     `student` and `teacher` are states, [N, H], and `head` is [V, H], all of one type. The second
-    result, [N, H], is the gradient of cross-entropy + 1 − overlap by `student`, row by row. With
-    m = 1 where q < p, and s = Σ m q, it is that of the logits, q − p − q (m − s), times the head.
+    result, [N, H], is the gradient of cross-entropy + 1 − overlap with respect to `student`, row by
+    row. With m = 1 where q < p, and s = Σ m q, it is q − p − q (m − s), the gradient with respect
+    to the logits, times the head.
 
-    A small student's time goes into these [N, V] arrays and not into its layers: so few rows at a
-    time are worked on, and in the same memory, as fresh memory costs more than the arithmetic.
+    For a small student most time goes into these [N, V] arrays and not into its layers. So a few
+    rows at a time are computed in the same memory: new memory takes longer than the arithmetic.
     """
     rows = min(_ROWS, len(student))
     logits = head.new_empty(rows, len(head))
@@ -59,7 +60,7 @@ def distances(
 def overlap(
     student: torch.Tensor, teacher: torch.Tensor, head: torch.Tensor, proposed: int
 ) -> torch.Tensor:
-    """Σ min(p, q) at each position, [N], where q has none but the first `proposed` tokens."""
+    """Return Σ min(p, q) at each position, [N]; q is restricted to the first `proposed` ids."""
     found = []
     for start in range(0, len(student), _ROWS):
         some = slice(start, start + _ROWS)
@@ -89,5 +90,5 @@ class _Loss(torch.autograd.Function):
 def distillation_loss(
     student: torch.Tensor, teacher: torch.Tensor, head: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean loss over N positions, with its gradient by `student`, and the mean overlap."""
+    """Return the mean loss over N positions, differentiable by `student`, and the mean overlap."""
     return _Loss.apply(student, teacher, head)  # type: ignore[no-untyped-call, no-any-return]

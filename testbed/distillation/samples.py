@@ -1,35 +1,34 @@
-"""Shards of the target's texts on disk, written when first asked for. Importing loads torch."""
+"""Shards of the target's texts on disk, written at first use. Importing this loads torch."""
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
+from testbed.distillation.atomic_safetensors import save_whole
 from testbed.distillation.teacher import Samples, write
 
 TEXTS = {"cpu": 128, "cuda": 1024}
-"""Of a shard. They are written side by side, of which a GPU needs more."""
+"""Texts of a shard. They are sampled in one batch, which must be larger on a GPU."""
 LENGTH = 256
-"""Tokens of a text, header included."""
+"""Tokens of a text, with its header."""
 WINDOW = 8
-"""Shards in memory."""
+"""Number of shards in memory."""
 _HELD_OUT = 1 << 40
-"""Seed of the texts that are never trained on; shards have their numbers as seeds."""
+"""Seed of the texts that are never trained on; the seed of a shard is its number."""
 
 
 class SampleStore:
     """The shards of one target in one directory, which several runs may share.
 
-    A token takes 2 H bytes (1.2 kB for H = 576), since the teacher's state is kept in bf16: it
-    costs no second pass through the target then, only its head. Half of a shard's texts have an
-    answer of temperature 0; the texts for measuring are of temperature 1 throughout.
+    A token takes 2 H bytes (1.2 kB for H = 576), because the teacher's state is kept in bf16: the
+    teacher's distribution then needs only the target's head, not a second pass through the target.
+    Half of a shard's texts have an answer of temperature 0; the texts for measurements have
+    temperature 1 throughout.
     """
 
     def __init__(
@@ -46,17 +45,17 @@ class SampleStore:
         self._texts = texts
         self._length = length
         self.shard_tokens = texts * (length - len(header))
-        """Tokens to train on in a shard."""
+        """Number of tokens in a shard that are trained on."""
         directory.mkdir(parents=True, exist_ok=True)
         self.shard = lru_cache(maxsize=WINDOW)(self._shard)
 
     @property
     def header(self) -> int:
-        """h: tokens of the common header."""
+        """h, the number of tokens in the common header."""
         return len(self._header)
 
     def held_out(self) -> Samples:
-        """Texts for measuring, half a shard."""
+        """Return the texts for measurements, half as many as in a shard."""
         return self._stored("held-out", self._texts // 2, _HELD_OUT, greedy=0)
 
     def _shard(self, number: int) -> Samples:
@@ -70,17 +69,3 @@ class SampleStore:
             save_whole(tensors, path)
         tensors = load_file(path)
         return Samples(tensors["ids"].long(), tensors["hidden"])
-
-
-def save_whole(
-    tensors: dict[str, torch.Tensor], path: Path, metadata: dict[str, str] | None = None
-) -> None:
-    """Write a safetensors file so that `path` is always the old file or the new one."""
-    handle, name = tempfile.mkstemp(prefix=".", dir=path.parent)
-    os.close(handle)
-    try:
-        save_file(tensors, name, metadata)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink()
-        raise

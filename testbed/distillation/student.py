@@ -1,4 +1,7 @@
-"""The draft to be: some layers of the target over its frozen embeddings. Importing loads torch."""
+"""The student: some layers of the target with its frozen embeddings and head.
+
+Importing this loads torch.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from testbed.models.spec import HuggingFaceSpec
 
 
 def load_target(spec: HuggingFaceSpec, dtype: torch.dtype) -> Any:
-    """The network that `spec` describes, frozen."""
+    """Load the network that `spec` describes, with all its parameters frozen."""
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     network: Any = AutoModelForCausalLM.from_pretrained(
         spec.path, dtype=dtype, local_files_only=True, use_safetensors=True
@@ -25,23 +28,24 @@ def load_target(spec: HuggingFaceSpec, dtype: torch.dtype) -> Any:
 
 
 def make_student(spec: HuggingFaceSpec, layers: Sequence[int], proposed: int | None = None) -> Any:
-    """The target's network with the layers of these indices only; what is to be learnt in fp32.
+    """Return the target's network in fp32 with the layers of these indices only.
 
-    Its configuration says how many of the first ids it is to propose, None: all; its head is whole.
-    Raises TestbedError when there is no such layer, or there are fewer ids.
+    Its own parameters are trainable. `proposed` is the number of first ids that it proposes, None:
+    all; it is stored in the configuration, and the head keeps its full length. Raises TestbedError
+    when there is no such layer, or there are fewer ids.
     """
     network = load_target(spec, torch.float32)
     total = network.config.num_hidden_layers
     wrong = [index for index in layers if not 0 <= index < total]
     if wrong:
         raise TestbedError(
-            f"Model '{spec.name}' has no layer {wrong[0]}; it has layers 0 to {total - 1}."
+            f"model '{spec.name}' has no layer {wrong[0]}; it has layers 0 to {total - 1}"
         )
     if proposed is not None:
         ids = network.get_output_embeddings().out_features
         if not 1 <= proposed <= ids:
             raise TestbedError(
-                f"A draft of '{spec.name}' cannot propose {proposed} ids; allowed are 1 to {ids}."
+                f"a draft of '{spec.name}' cannot propose {proposed} ids; allowed are 1 to {ids}"
             )
         setattr(network.config, PROPOSED, proposed)
     remove_layers(network, set(range(total)) - set(layers), spec.name)
@@ -51,7 +55,7 @@ def make_student(spec: HuggingFaceSpec, layers: Sequence[int], proposed: int | N
 
 
 def learnt(student: Any) -> dict[str, torch.nn.Parameter]:
-    """Its own parameters by name: everything but the embeddings and the head."""
+    """Return a student's own parameters by name: all but those of the embeddings and the head."""
     shared = {
         id(module.weight)
         for module in (student.get_input_embeddings(), student.get_output_embeddings())

@@ -1,4 +1,4 @@
-"""One distillation run. Importing this loads torch."""
+"""Training of one distillation run. Importing this loads torch."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ from testbed.errors import TestbedError
 from testbed.models.packed_draft import PROPOSED, PackedDraft
 
 BATCH = 5
-"""Texts a step."""
+"""Texts per step."""
 REUSE = 4
-"""How often a token is trained on, on average."""
-TELL = 30.0
-"""Seconds between two lines."""
+"""Average number of times that a token is trained on."""
+REPORT = 30.0
+"""Seconds between two lines of progress."""
 MEASURE = 200
-"""Steps between two measurements, each with a checkpoint."""
+"""Steps between two measurements of acceptance; each also writes a checkpoint."""
 _BETAS = (0.9, 0.95)
 _NORM = 1.0
-"""Longest gradient."""
+"""Largest norm of a gradient; larger ones are clipped."""
 
 
 class Trainer:
-    """A student, its optimiser and its place in the run."""
+    """A student, its optimiser and the progress of its run."""
 
     def __init__(
         self,
@@ -61,12 +61,12 @@ class Trainer:
 
     @property
     def batch_tokens(self) -> int:
-        """Tokens trained on in a step."""
+        """Number of tokens trained on in a step."""
         return BATCH * self._held_out.hidden.shape[1]
 
     @property
     def tokens(self) -> int:
-        """Tokens trained on so far."""
+        """Number of tokens trained on so far."""
         return self.progress.step * self.batch_tokens
 
     def save(self, path: Path) -> None:
@@ -74,18 +74,18 @@ class Trainer:
         checkpoint.save(path, self.weights, self._optimiser, self.progress, self._settings)
 
     def restore(self, path: Path) -> None:
-        """Go on from a checkpoint."""
+        """Continue from a checkpoint. Raises TestbedError when it is damaged or of another run."""
         self.progress = checkpoint.restore(path, self.weights, self._optimiser, self._settings)
 
     def begin_with(self, draft: PackedDraft) -> None:
-        """Go on from a packed draft, which says how much it was trained, with a new optimiser.
+        """Continue from a packed draft, with its count of tokens and a new optimiser.
 
-        Raises TestbedError unless it has the student's weights.
+        Raises TestbedError when its weights have other names or shapes than the student's.
         """
         shapes = {name: tuple(weight.shape) for name, weight in self.weights.items()}
         if {name: values.shape for name, values in draft.weights.items()} != shapes:
             raise TestbedError(
-                "The draft to go on from has other weights than the layers of this target."
+                "the draft to continue from has other weights than these layers of the target"
             )
         for name, weight in self.weights.items():
             weight.data.copy_(torch.from_numpy(draft.weights[name]))
@@ -94,10 +94,10 @@ class Trainer:
         self.progress = Progress(step, curve=curve, begun=step)
 
     def step(self, schedule: Schedule) -> tuple[float, float]:
-        """Learn from one batch; returns its loss and overlap, of the tokens that are proposed.
+        """Train on one batch; return its loss and overlap, over the proposed ids.
 
-        Where those are not all, q is to be p among them: no q without the others has more in common
-        with p.
+        If the draft proposes only some ids, q is trained towards p restricted to them: no q over
+        these ids has a larger overlap with p.
         """
         began = monotonic()
         for group in self._optimiser.param_groups:
@@ -116,7 +116,7 @@ class Trainer:
 
     @torch.no_grad()
     def acceptance(self) -> float:
-        """Expected acceptance Σ min(p, q) at temperature 1 on the texts not trained on."""
+        """Return the expected acceptance Σ min(p, q) at temperature 1 on held-out texts."""
         total = 0.0
         for start in range(0, len(self._held_out.ids), BATCH):
             some = slice(start, start + BATCH)
@@ -126,9 +126,9 @@ class Trainer:
         return total / self._held_out.hidden[..., 0].numel()
 
     def _read(self, ids: torch.Tensor) -> torch.Tensor:
-        """The student's states before each token behind the header, [BATCH · (n − h), H]."""
+        """Return the student's states before each token after the header, [BATCH · (n − h), H]."""
         device = self._head.device
-        # A type of 32 bits needs no autocast, which would only warn.
+        # autocast warns about types of 32 bits, which do not need it.
         mixed = self._dtype != torch.float32
         with torch.autocast(device.type, self._dtype) if mixed else nullcontext():
             states: torch.Tensor = self.student.base_model(
@@ -137,7 +137,7 @@ class Trainer:
         return states[:, self._store.header - 1 : -1].flatten(0, 1)
 
     def _batch(self, step: int) -> Samples:
-        """Texts of a step, drawn from the newest shards that this step may know."""
+        """Draw the texts of a step from the newest shards that it may use."""
         newest = step * self.batch_tokens // (REUSE * self._store.shard_tokens)
         oldest = max(0, newest + 1 - WINDOW)
         generator = torch.Generator().manual_seed(step)
@@ -160,22 +160,22 @@ def run(
     stopping: Callable[[], bool],
     say: Callable[[str], None],
 ) -> None:
-    """Train up to step `until`, keeping a checkpoint in `path` and telling how it goes.
+    """Train up to step `until`, with checkpoints in `path` and lines of progress to `say`.
 
-    Ends early, checkpoint written, when `stopping()` says so. Raises TestbedError when another
-    process is training into `path`.
+    If `stopping()` returns True, writes a checkpoint and returns early. Raises TestbedError when
+    another process is training into `path`.
     """
     with _alone(path):
-        told = monotonic()
+        reported = monotonic()
         kept = first = trainer.progress.step
         results: list[tuple[float, float]] = []
         while trainer.progress.step < until and not stopping():
             results.append(trainer.step(schedule))
             now = monotonic()
-            if now - told > TELL:
-                speed = (trainer.progress.step - first) / (now - told)
+            if now - reported > REPORT:
+                speed = (trainer.progress.step - first) / (now - reported)
                 say(_line(trainer, results, speed, until))
-                results, first, told = [], trainer.progress.step, now
+                results, first, reported = [], trainer.progress.step, now
             if trainer.progress.step % MEASURE == 0:
                 _keep(trainer, path, say)
                 kept = trainer.progress.step
@@ -184,7 +184,7 @@ def run(
 
 
 def _line(trainer: Trainer, results: list[tuple[float, float]], speed: float, until: int) -> str:
-    """Where a run is; `speed` in steps per second."""
+    """Format the progress of a run; `speed` is in steps per second."""
     loss, shared = (sum(each) / len(results) for each in zip(*results, strict=True))
     minutes = round((until - trainer.progress.step) / speed / 60)
     return (
@@ -197,15 +197,18 @@ def _keep(trainer: Trainer, path: Path, say: Callable[[str], None]) -> None:
     measured = trainer.acceptance()
     trainer.progress.curve.append((trainer.tokens, measured))
     trainer.save(path)
-    say(f"{trainer.tokens:>12,} tokens  expected acceptance on texts never seen {measured:.4f}")
+    say(f"{trainer.tokens:>12,} tokens  expected acceptance on held-out texts {measured:.4f}")
 
 
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
-    """Hold a lock that goes with this process."""
+    """Hold a lock on `path` that ends with this process.
+
+    Raises TestbedError when another process holds it.
+    """
     with path.with_suffix(".lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise TestbedError(f"Another process is training into {path}; stop it first.") from None
+            raise TestbedError(f"another process is training into {path}; stop it first") from None
         yield

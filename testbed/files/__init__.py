@@ -1,1 +1,1 @@
-"""Files as they were written: read whole, written whole, checked."""
+"""Reading, atomic writing and checksums of files."""

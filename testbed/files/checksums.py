@@ -1,4 +1,4 @@
-"""Checksums of the files of results, by which one that was cut, changed or replaced is found."""
+"""Checksums of the files of results, to detect truncated, changed or replaced ones."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from testbed.files.input_file import read_parts
 
 
 class Checksum(msgspec.Struct, frozen=True):
-    """What a file held."""
+    """Size and CRC of a file's content."""
 
     size: int
     """Bytes."""
@@ -22,7 +22,10 @@ class Checksum(msgspec.Struct, frozen=True):
 
 
 def checksum(path: Path, most: int = sys.maxsize) -> Checksum:
-    """Return that of the first `most` bytes of a file. Raises TestbedError as `read_parts`."""
+    """Return the checksum of the first `most` bytes of a file.
+
+    Raises TestbedError when it cannot be read.
+    """
     size = crc32 = 0
     for part in read_parts(path, str(path), most=sys.maxsize):
         taken = part[: most - size]
@@ -31,5 +34,8 @@ def checksum(path: Path, most: int = sys.maxsize) -> Checksum:
 
 
 def checksums(folder: Path, paths: Iterable[Path]) -> dict[str, Checksum]:
-    """Return that of each of these files, by its path from a folder."""
+    """Return the checksum of each of these files by its path relative to `folder`.
+
+    Raises TestbedError when one cannot be read.
+    """
     return {str(path.relative_to(folder)): checksum(path) for path in paths}

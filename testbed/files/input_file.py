@@ -1,4 +1,4 @@
-"""Reading files that people name: a scenario, and what it names beside it."""
+"""Reading of files that users name: a scenario, and the files named in it."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from pathlib import Path
 from testbed.bounds import LARGEST_FILE
 from testbed.errors import TestbedError
 
-_PART = 1 << 20  # bytes read at a time, since what is not a file may never end
+_PART = 1 << 20  # bytes read at a time, because a pipe may never end
 
 
 def is_file(path: Path) -> bool:
-    """Return True for a file; False, too, for a name out of other files that no file can have."""
+    """Return True for a file; False also for a path that no file can have, from another file."""
     return os.path.isfile(path)  # noqa: PTH113  Path's own raises for one that is too long
 
 
 def read_bytes(path: Path, where: str, *, piped: bool = False, most: int = LARGEST_FILE) -> bytes:
-    """The content of a regular file of at most so many bytes; with `piped`, of a pipe, too.
+    """Return the content of a regular file of at most `most` bytes; with `piped`, also of a pipe.
 
-    Raises TestbedError, starting with `where`, for another or one that cannot be read.
+    Raises TestbedError, starting with `where`, when it is neither, is larger or cannot be read.
     """
     return b"".join(read_parts(path, where, piped=piped, most=most))
 
@@ -29,9 +29,9 @@ def read_bytes(path: Path, where: str, *, piped: bool = False, most: int = LARGE
 def read_parts(
     path: Path, where: str, *, piped: bool = False, most: int = LARGEST_FILE
 ) -> Iterator[bytes]:
-    """Read a file as `read_bytes` does, a part at a time."""
+    """Yield a file's content in parts. Raises TestbedError as `read_bytes` does."""
     try:
-        # Not to wait for whoever should write into a pipe.
+        # Do not wait for a writer if the file is a pipe.
         with open(path, "rb", opener=None if piped else _open_at_once) as file:
             status = os.fstat(file.fileno())
             if not piped and not stat.S_ISREG(status.st_mode):
@@ -49,7 +49,10 @@ def read_parts(
 
 
 def read_text(path: Path, where: str, *, piped: bool = False, most: int = LARGEST_FILE) -> str:
-    """Read a UTF-8 text as `read_bytes` does; its line ends stay as they are."""
+    """Return the content as UTF-8 text, with its line ends as they are.
+
+    Raises TestbedError as `read_bytes` does, and when the content is not UTF-8.
+    """
     try:
         return read_bytes(path, where, piped=piped, most=most).decode()
     except UnicodeDecodeError:

@@ -1,6 +1,6 @@
-"""JSON that is read back from files, which may have been cut, changed or replaced meanwhile.
+"""Reading of JSON files that may have been truncated, changed or replaced since they were written.
 
-Results are read here and nowhere else, so that damage is one sentence that names file and line.
+All results are read here, so that damage becomes one sentence that names file and line.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def decoder(kind: Any) -> Any:
 
 
 def decode(content: bytes, kind: type[T], where: str) -> T:
-    """JSON as a `kind`. Raises TestbedError, starting with `where`, if it is not one."""
+    """Decode JSON as a `kind`. Raises TestbedError, starting with `where`, if it is not one."""
     try:
         decoded: T = decoder(kind).decode(content)  # type: ignore[arg-type]  # mypy: no Hashable
         return decoded
@@ -45,14 +45,15 @@ def unreadable(where: str, error: Exception) -> TestbedError:
 
 
 def read(path: Path, kind: type[T]) -> T:
-    """A whole file as a `kind`. Raises TestbedError when it cannot be read as one."""
+    """Decode a whole file as a `kind`. Raises TestbedError if it cannot be read or is not one."""
     return decode(read_bytes(path, str(path), most=sys.maxsize), kind, str(path))
 
 
 def read_lines(path: Path, kind: type[T], *, growing: bool = False) -> Iterator[T]:
-    """Each line of a file as a `kind`; of a `growing` one not a last one that has no end yet.
+    """Decode each line of a file as a `kind`; skip an unfinished last line if it is `growing`.
 
-    Raises TestbedError when the file or a line cannot be read as such, or is cut off.
+    Raises TestbedError when the file cannot be read, a line is not a `kind`, or the last line of a
+    file that is not growing is unfinished.
     """
     *lines, rest = read_bytes(path, str(path), most=sys.maxsize).split(b"\n")
     if rest and not growing:

@@ -1,4 +1,4 @@
-"""Files that are there as a whole or not at all."""
+"""Atomic writing of files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from testbed.host.machine_errors import naming
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write or replace a file. Raises OSError, and leaves what was there, if it does not fit."""
+    """Write or replace a file atomically.
+
+    Raises OSError when it cannot be written; an old file then stays as it was.
+    """
     temporary = path.with_name(f".{path.name}")
     try:
         with naming(path):

@@ -1,1 +1,1 @@
-"""What this machine gives a process: processors, memory, priority, and its own errors."""
+"""Resources of this machine for a process: processors, memory, priority, and their errors."""

@@ -1,4 +1,4 @@
-"""The processors that are ours: those of our affinity, but no more than a quota grants."""
+"""Number of processors that this process may use: its affinity, limited by a quota."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ _PROC = Path("/proc/self")
 
 
 def usable_cores() -> int:
-    """Return how many processors can be kept busy without being held back; at least one."""
+    """Return how many processors this process can keep busy without being throttled; at least 1."""
     cores = len(os.sched_getaffinity(0))
     quota = cpu_quota()
     return cores if quota is None else max(1, min(cores, int(quota)))
 
 
 def cpu_quota() -> float | None:
-    """Return how many processors' time the control groups of this process grant, None for all.
+    """Return the quota of processor time of this process, in processors; None without a quota.
 
-    Read from cpu.max (version 2) or cpu.cfs_quota_us and cpu.cfs_period_us (version 1) of each
-    group above, for the least of them holds.
+    Read from cpu.max (version 2) or cpu.cfs_quota_us and cpu.cfs_period_us (version 1) of its
+    control group and those above; the smallest applies.
     """
     shares = [share for group in _groups() if (share := _share(group)) is not None]
     return min(shares, default=None)
 
 
 def quota_warning() -> str:
-    """Return what a quota means for a run here; empty without one that is less than the cores."""
+    """Return a warning about a quota below the number of cores; empty if there is none."""
     quota, cores = cpu_quota(), len(os.sched_getaffinity(0))
     if quota is None or quota >= cores:
         return ""
     # Documentation/scheduler/sched-bwc.rst of Linux; `--cpus` and `--cpuset-cpus` of docker-run.
     return (
-        f"a quota grants the time of {quota:g} of {cores} processors, and once that is used all "
-        "stands still until the next period, links too; give whole processors instead (cpuset, in "
-        "Docker `--cpuset-cpus` and not `--cpus`)"
+        f"a quota grants the time of {quota:g} of {cores} processors, and when it is used up all "
+        "processes and links stop until the next period; grant whole processors instead (cpuset; "
+        "in Docker `--cpuset-cpus`, not `--cpus`)"
     )
 
 
@@ -48,12 +48,12 @@ def _share(group: Path) -> float | None:
                 (group / f"cpu.cfs_{name}_us").read_text().strip() for name in ("quota", "period")
             )
     except (OSError, ValueError):
-        return None  # the topmost group has none
+        return None  # the topmost group has no quota
     return None if quota in ("max", "-1") else int(quota) / int(period)
 
 
 def _groups() -> Iterator[Path]:
-    """Yield the folders of the control groups that limit this process, and of those above."""
+    """Yield the folders of the control groups of this process and of those above."""
     if not (_PROC / "cgroup").exists():
         return  # a kernel without control groups
     mounts = [line.split() for line in (_PROC / "mountinfo").read_text().splitlines()]
@@ -64,7 +64,7 @@ def _groups() -> Iterator[Path]:
             first = kind == "cgroup" and "cpu" in options and "cpu" in controllers.split(",")
             second = kind == "cgroup2" and not controllers
             if first or second:
-                # A container may have its own group mounted only, and not know of those above.
+                # A container may see only its own group, and not those above.
                 inside = Path(own.removeprefix(fields[3]).lstrip("/"))
                 top = Path(fields[4])
                 if not (top / inside).is_dir():

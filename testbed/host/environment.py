@@ -1,4 +1,4 @@
-"""Where a run took place: enough to explain, years later, why its numbers are what they are."""
+"""Description of the machine and software of a run, to explain its numbers years later."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ARITHMETIC = {
     "flags": re.compile("amx|avx|f16c|fma|s?sse|xop"),
     "Features": re.compile("asimd|bf16|fcma|fp|i8mm|sme|sve"),
 }
-"""Of an x86 and of an Arm: how the flags begin that say what it can compute with."""
+"""Prefixes of the flags of arithmetic instruction sets, on x86 and on Arm."""
 _PACKAGES = (
     "testbed", "mininet", "pyzmq", "numpy", "msgspec", "torch", "transformers", "tokenizers",
 )  # fmt: skip
@@ -32,7 +32,7 @@ _SYSCTLS = (
 
 
 def describe_environment() -> dict[str, Any]:
-    """Kernel, processor, packages, commit and sysctls, as JSON-able values."""
+    """Return kernel, processor, packages, commit and sysctls as values that JSON can hold."""
     return {
         "kernel": platform.release(),
         "system": platform.freedesktop_os_release().get("PRETTY_NAME", platform.system()),
@@ -47,30 +47,30 @@ def describe_environment() -> dict[str, Any]:
 
 
 def threads_per_node(nodes: int = 2) -> int:
-    """An equal part of the machine to each of so many nodes, so that none slows another."""
+    """Return the threads per node when `nodes` nodes share this machine equally; at least 1."""
     return max(1, usable_cores() // nodes)
 
 
 def processor() -> str:
-    """The model of the processors; on an Arm, which has no name there, its maker's numbers."""
-    told = _cpuinfo()
-    if name := told.get("model name"):
+    """Return the model of the processors; on Arm, which has no name there, its part numbers."""
+    fields = _cpuinfo()
+    if name := fields.get("model name"):
         return name
-    numbers = [f"{key} {told[key]}" for key in told if key.startswith("CPU ")]
+    numbers = [f"{key} {fields[key]}" for key in fields if key.startswith("CPU ")]
     return ", ".join([platform.machine(), *numbers])
 
 
 def instruction_sets() -> str:
     """Return the arithmetic flags of the first processor; empty where the kernel lists none.
 
-    Not its other flags: a new kernel knows more of them, and nothing is rounded otherwise for that.
+    Other flags are left out: newer kernels list more of them, and they do not affect rounding.
     """
-    told = _cpuinfo()
+    fields = _cpuinfo()
     return " ".join(
         sorted(
             flag
             for key, arithmetic in _ARITHMETIC.items()
-            for flag in told.get(key, "").split()
+            for flag in fields.get(key, "").split()
             if arithmetic.match(flag)
         )
     )
@@ -87,17 +87,17 @@ def _version(package: str) -> str | None:
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
-        return None  # run from a checkout, or not needed by this run
+        return None  # not installed: run from a checkout, or not needed
 
 
 def _commit() -> str | None:
-    """The checkout's commit, marked when files differ from it; None outside a checkout."""
+    """Return the checkout's commit, with "-dirty" if files differ; None outside a checkout."""
     root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return None
     commit = _git(root, "describe", "--always", "--abbrev=12")
-    # Not `describe --dirty`: it writes the index, and where that is beyond a limit it leaves a lock
-    # behind, so that git works no more there.
+    # Not `describe --dirty`: it writes the index. Where a limit on file sizes stops that, a lock
+    # is left behind, and git fails in that checkout from then on.
     changed = _git(root, "--no-optional-locks", "status", "--porcelain", "--untracked-files=no")
     if not commit or changed is None:
         return None
@@ -105,7 +105,7 @@ def _commit() -> str | None:
 
 
 def _git(root: Path, *arguments: str) -> str | None:
-    """Return what git prints of a checkout; None where it fails."""
+    """Return the output of git in a checkout; None if it fails."""
     argv = ["git", "-C", str(root), *arguments]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     return done.stdout.strip() if done.returncode == 0 else None

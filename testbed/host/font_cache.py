@@ -1,4 +1,4 @@
-"""A folder for what matplotlib finds out about fonts."""
+"""Folder for matplotlib's cache of fonts."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from testbed.host.cache import cache_root, can_be_written
 
 
 def keep_fonts() -> None:
-    """Let matplotlib use our cache where it cannot write to the user's own folder.
+    """Let matplotlib use this project's cache if it cannot write to the user's own folder.
 
-    Else it looks for all fonts at each start, says so, and leaves a folder in TMPDIR when it is
-    killed. Call before it is imported.
+    Otherwise it searches for all fonts at each start, prints a warning, and leaves a folder in
+    TMPDIR when it is killed. Call this before matplotlib is imported.
     """
     theirs, ours = platformdirs.user_config_path("matplotlib"), cache_root() / "matplotlib"
     if "MPLCONFIGDIR" not in os.environ and not can_be_written(theirs) and can_be_written(ours):

@@ -1,7 +1,7 @@
 """Errors of the machine (space, memory, open files), each as one sentence with its remedy.
 
-Code that ends a piece of work (a command, a point of a sweep, a node) catches REPORTABLE and
-reports `sentence`; code that writes a file names it with `naming`.
+Code that ends a unit of work (a command, a point of a sweep, a node) catches REPORTABLE and
+reports `sentence`. Code that writes a file wraps the writing in `naming`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from testbed.errors import TestbedError
 
 REPORTABLE = (TestbedError, OSError, MemoryError)
-"""Errors that are one sentence to a user; every other one is a fault of the testbed."""
+"""Errors that are reported to the user as one sentence; any other is a bug in the testbed."""
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
@@ -26,7 +26,7 @@ _STORAGE = {
     errno.EDQUOT: "the disk quota is used up; free some space",
     errno.EROFS: "the file system is read-only; choose another place",
     errno.EFBIG: TOO_LARGE,
-    errno.EIO: "input/output error; look after the device that it is on",
+    errno.EIO: "input/output error; check the device that it is on",
 }
 _MEMORY = (
     "there is not enough memory; end other programs, take smaller models or fewer devices, or "
@@ -41,7 +41,7 @@ _KINDS = {
 
 
 def sentence(error: BaseException) -> str:
-    """Return the error as one sentence: the file, what is wrong with it, what to do."""
+    """Return the error as one sentence: file, fault, remedy."""
     if isinstance(error, MemoryError):
         return _MEMORY
     if isinstance(error, TestbedError | ValueError):
@@ -53,20 +53,20 @@ def sentence(error: BaseException) -> str:
     return f"{os.fsdecode(name)}: {what}" if isinstance(name, str | bytes) else what
 
 
-def recognise(said: str) -> str:
-    """Return the sentence for an error that another program names, as libc does; else nothing."""
+def recognise(output: str) -> str:
+    """Return the sentence for an error of libc in another program's output; "" if there is none."""
     for number, what in _KINDS.items():
-        # The loader of programs and the guest kernel have no words, and say the number.
-        if os.strerror(number) in said or re.search(rf"\b(Error |errno = -){number}\b", said):
+        # The loader of programs and the guest kernel print the number instead of the words.
+        if os.strerror(number) in output or re.search(rf"\b(Error |errno = -){number}\b", output):
             return what
     return ""
 
 
 @contextmanager
 def naming(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Add this file to errors of storage that name none.
+    """Add this file to storage errors that name none.
 
-    The kernel names a file that cannot be opened, and not one that what is written does not fit.
+    An OSError names the file if it cannot be opened, but not if writing to it fails.
     """
     try:
         yield

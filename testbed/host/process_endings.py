@@ -1,4 +1,4 @@
-"""How processes end, in words."""
+"""Descriptions of how a process ended."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 from testbed.host.machine_errors import TOO_LARGE, TOO_LONG
 
 _LIMITS = {signal.SIGXFSZ: TOO_LARGE, signal.SIGXCPU: TOO_LONG}
-"""Signals by which the kernel ends a process that goes beyond a limit."""
+"""Signals by which the kernel ends a process that exceeds a limit."""
 
 
 def how_ended(code: int) -> str:
     """Return how a process ended, such as "exit code 3" or "signal SIGKILL".
 
-    A limit that it went beyond is named. `code` is that of `subprocess`, -n for signal n.
+    A limit that it exceeded is named. `code` is that of `subprocess`: -n for signal n.
     """
     if code >= 0:
         return f"exit code {code}"
@@ -28,7 +28,7 @@ def how_ended(code: int) -> str:
 
 
 def await_end(process: subprocess.Popen[Any], seconds: float) -> str:
-    """Wait for a process to end; return how it did, or that it did not within so many seconds."""
+    """Wait up to `seconds` for a process to end; return how it ended, or that it did not."""
     try:
         return how_ended(process.wait(seconds))
     except subprocess.TimeoutExpired:

@@ -1,4 +1,4 @@
-"""What a language model is to the rest of the testbed."""
+"""Interface of a language model: sessions, text and token ids, limits."""
 
 from __future__ import annotations
 
@@ -14,93 +14,93 @@ Logits = NDArray[np.float32]
 
 
 class ModelSession(Protocol):
-    """One text being read by one model, with its cache.
+    """One token sequence read by one model, with its key-value cache.
 
-    The cache covers the first `length` tokens of the text. A session is used by one thread.
+    The cache covers the first `length` tokens of the sequence. A session is used by one thread.
     """
 
     @property
     def length(self) -> int:
-        """Number of tokens the cache covers."""
+        """Number of tokens in the cache."""
 
     def extend(self, tokens: Sequence[int], keep: int | None = None) -> Logits:
         """Read `tokens` after the cached ones in one forward pass.
 
-        Returns logits of shape [keep, V], float32: the predictions made after each of the last
-        `keep` tokens (all of them by default); row -1 predicts the token that would follow.
-        Raises TestbedError when `tokens` is empty, an id is outside the vocabulary, or the text
-        would outgrow the model's context.
+        Returns logits of shape [keep, V], float32: one prediction after each of the last `keep`
+        tokens (all of them by default); row -1 predicts the token that follows the last one.
+        Raises TestbedError when `tokens` is empty, an id is outside the vocabulary, or the
+        sequence would be longer than the model's context.
         """
 
     def rollback(self, length: int) -> None:
-        """Forget every token from position `length` on; the rest of the cache stays valid.
+        """Remove every token from position `length` on; the rest of the cache stays valid.
 
         Raises ValueError unless 0 <= length <= self.length.
         """
 
 
 class TextFrontend(Protocol):
-    """How a model reads text; known before its weights are loaded."""
+    """Tokenizer and limits of a model, available before its weights are loaded."""
 
     @property
     def name(self) -> str:
-        """What the scenario called the model; used in messages to the user."""
+        """Name of the model in the scenario; used in messages to the user."""
 
     @property
     def context_length(self) -> int:
-        """Longest text in tokens that the model can read."""
+        """Length in tokens of the longest sequence that the model can read."""
 
     @property
     def end_tokens(self) -> frozenset[int]:
-        """Ids after which a text is complete."""
+        """Ids that end a generation."""
 
     def encode(self, text: str) -> list[int]:
-        """TextFrontend to token ids."""
+        """Convert text to token ids."""
 
     def encode_chat(self, prompt: str) -> list[int]:
-        """Token ids of a user's turn in the model's chat template, and of the answer's beginning.
+        """Convert a user's turn to token ids by the chat template, up to where the answer begins.
 
-        Raises TestbedError when the model has none.
+        Raises TestbedError when the model has no chat template.
         """
 
 
 class Model(Protocol):
-    """A causal language model that can read several texts, one session each."""
+    """A causal language model; each token sequence is read in a session of its own."""
 
     name: str
-    """What the scenario called it; used in messages to the user."""
+    """Name of the model in the scenario; used in messages to the user."""
 
     @property
     def vocabulary_size(self) -> int:
-        """V: number of token ids; every distribution has this many entries."""
+        """V, the number of token ids; every distribution has V entries."""
 
     @property
     def vocabulary_id(self) -> str:
-        """Fingerprint of the token-to-id map; draft and target must have the same one."""
+        """Fingerprint of the token-to-id map; draft and target must share it."""
 
     @property
     def context_length(self) -> int:
-        """Longest text in tokens that the model can read."""
+        """Length in tokens of the longest sequence that the model can read."""
 
     @property
     def end_tokens(self) -> frozenset[int]:
-        """Ids after which a text is complete."""
+        """Ids that end a generation."""
 
     def session(self) -> ModelSession:
-        """Start an empty text."""
+        """Start an empty sequence."""
 
     def warm_up(self, tokens: Sequence[int], block: int) -> None:
-        """Pay the costs of first calls: read `tokens` at once, then `block` tokens, then one."""
+        """Run passes over `tokens`, over `block` tokens and over one, as first calls are slow."""
 
     def encode(self, text: str) -> list[int]:
-        """TextFrontend to token ids."""
+        """Convert text to token ids."""
 
     def decode(self, tokens: Sequence[int]) -> str:
-        """Token ids to text."""
+        """Convert token ids to text."""
 
 
 def require_context(model: Model | TextFrontend, limit: int) -> None:
-    """Raise TestbedError unless `model` can read a text of `limit` tokens, all but the last."""
+    """Raise TestbedError unless `model` can read all but the last of `limit` tokens."""
     if limit - 1 > model.context_length:
         raise TestbedError(
             f"prompt and max_new_tokens make {limit} tokens, but model {model.name} reads at most "

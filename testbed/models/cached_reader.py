@@ -1,4 +1,4 @@
-"""Reading a text with a cached model, whatever was cached before."""
+"""Predictions for a token sequence from a cached model, whatever the cache held before."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from testbed.models.base import Logits, ModelSession
 
 
 class CachedReader:
-    """Keeps one model session in step with a text that grows and is cut back.
+    """One model session that follows a token sequence as it grows and is rolled back.
 
-    Rejected drafts are rolled back, and a draft that was accepted but never read (the last one of a
-    round) is fed, because the cache is compared with the text itself instead of being told.
+    Each call compares the cache with the sequence, so callers need not report what was accepted:
+    rejected drafts are rolled back, and an accepted draft that the model has not read yet (the last
+    one of a round) is read.
     """
 
     def __init__(self, session: ModelSession) -> None:
@@ -21,24 +22,24 @@ class CachedReader:
         self._cached: list[int] = []
         self._last: Logits = np.empty((0, 0), np.float32)  # after the last cached token
         self.read = 0
-        """How many tokens the last call had to read."""
+        """Number of tokens that the last call read."""
 
-    def logits(self, text: Sequence[int], keep: int = 1) -> Logits:
-        """Predictions after each of the last `keep` tokens of `text`, shape [keep, V].
+    def logits(self, tokens: Sequence[int], keep: int = 1) -> Logits:
+        """Return the predictions after each of the last `keep` of `tokens`, shape [keep, V].
 
-        One forward pass over what the cache does not hold yet, if anything.
+        Runs one forward pass over the tokens that are not in the cache, or none if all are.
         """
-        known = self._common_prefix(text)
-        if known == len(self._cached) == len(text) - keep + 1:
-            # The first row is known: the text was read up to there, as a prompt is ahead.
-            new = list(text[known:])
+        known = self._common_prefix(tokens)
+        if known == len(self._cached) == len(tokens) - keep + 1:
+            # The first row is known already, for instance of a prompt that was read ahead.
+            new = list(tokens[known:])
             logits = np.concatenate([self._last, self._read(new, keep - 1)]) if new else self._last
         else:
-            start = min(known, len(text) - keep)
+            start = min(known, len(tokens) - keep)
             if start < len(self._cached):
                 self._session.rollback(start)
                 del self._cached[start:]
-            new = list(text[start:])
+            new = list(tokens[start:])
             logits = self._read(new, keep)
         self.read = len(new)
         return logits
@@ -49,8 +50,8 @@ class CachedReader:
         self._last = logits[-1:]
         return logits
 
-    def _common_prefix(self, text: Sequence[int]) -> int:
-        for i, (cached, wanted) in enumerate(zip(self._cached, text, strict=False)):
+    def _common_prefix(self, tokens: Sequence[int]) -> int:
+        for i, (cached, wanted) in enumerate(zip(self._cached, tokens, strict=False)):
             if cached != wanted:
                 return i
-        return min(len(self._cached), len(text))
+        return min(len(self._cached), len(tokens))

@@ -1,4 +1,4 @@
-"""What every session refuses, in the same words."""
+"""Checks of arguments that all model sessions share."""
 
 from __future__ import annotations
 
@@ -9,22 +9,23 @@ from testbed.models.base import Model
 
 
 def check_extension(model: Model, length: int, tokens: Sequence[int], keep: int | None) -> int:
-    """Check `extend(tokens, keep)` on a text of `length` tokens; returns how many rows to keep.
+    """Check `extend(tokens, keep)` on a sequence of `length` tokens; return the rows to keep.
 
-    Raises TestbedError as ModelSession.extend says, ValueError unless 1 <= keep <= len(tokens).
+    Raises TestbedError for the reasons given at ModelSession.extend, and ValueError unless
+    1 <= keep <= len(tokens).
     """
     if not tokens:
-        raise TestbedError(f"Model '{model.name}' was given no tokens; at least one is needed.")
+        raise TestbedError(f"model '{model.name}' was given no tokens; at least one is needed")
     if min(tokens) < 0 or max(tokens) >= model.vocabulary_size:
         wrong = next(token for token in tokens if not 0 <= token < model.vocabulary_size)
         raise TestbedError(
-            f"Model '{model.name}' was given token {wrong}; "
-            f"its vocabulary allows 0 to {model.vocabulary_size - 1}."
+            f"model '{model.name}' was given token {wrong}; "
+            f"its vocabulary allows 0 to {model.vocabulary_size - 1}"
         )
     if length + len(tokens) > model.context_length:
         raise TestbedError(
-            f"Model '{model.name}' was given a text of {length + len(tokens)} tokens; "
-            f"its context allows {model.context_length}."
+            f"model '{model.name}' was given a sequence of {length + len(tokens)} tokens; "
+            f"its context allows {model.context_length}"
         )
     rows = len(tokens) if keep is None else keep
     if not 1 <= rows <= len(tokens):
@@ -33,6 +34,6 @@ def check_extension(model: Model, length: int, tokens: Sequence[int], keep: int 
 
 
 def check_rollback(length: int, to: int) -> None:
-    """Raise ValueError unless a text of `length` tokens can be cut to `to`."""
+    """Raise ValueError unless a sequence of `length` tokens can be rolled back to `to` tokens."""
     if not 0 <= to <= length:
-        raise ValueError(f"cannot roll a text of {length} tokens back to {to}")
+        raise ValueError(f"cannot roll a sequence of {length} tokens back to {to}")

@@ -1,4 +1,4 @@
-"""Where a model can run."""
+"""Devices that a model can run on."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from testbed.models.spec import Device, Dtype
 
 
 def require_device(model: str, device: Device, dtype: Dtype, gpus: int) -> None:
-    """Raise TestbedError unless a machine with so many CUDA devices has `device`, for `dtype`."""
+    """Raise TestbedError unless a machine with `gpus` CUDA devices can run `dtype` on `device`."""
     if dtype == "int8" and device != "cpu":
         raise TestbedError(
-            f"Model '{model}' is to run on {device} in int8, which is for the CPU; allowed there "
-            "are fp32, bf16 and fp16."
+            f"model '{model}' is to run on {device} in int8, which is for the CPU; allowed there "
+            "are fp32, bf16 and fp16"
         )
     number = int(device.partition(":")[2] or 0)
     if device.startswith("cuda") and number >= gpus:
         known = ", ".join(["cpu", "auto", *(f"cuda:{index}" for index in range(gpus))])
         raise TestbedError(
-            f"Model '{model}' is to run on {device}, and torch sees {gpus} CUDA devices here; "
-            f"allowed are {known}."
+            f"model '{model}' is to run on {device}, and torch sees {gpus} CUDA devices here; "
+            f"allowed are {known}"
         )

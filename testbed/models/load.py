@@ -1,4 +1,4 @@
-"""From a model's description to the model."""
+"""Load the model that a description names."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from testbed.models.synthetic import SyntheticModel
 def load_model(spec: ModelSpec, role: Role) -> Model:
     """Build or load the model that `spec` describes; reads local files only.
 
-    One whose operators are not chosen yet has them chosen, see testbed.models.cpu.operators.
-    Raises TestbedError when the description cannot be met.
+    If its operators are not chosen yet, they are chosen first (testbed.models.cpu.operators).
+    Raises TestbedError when there is no such model or it cannot be loaded.
     """
     if isinstance(spec, SyntheticSpec):
         return load_synthetic(spec, role)
@@ -31,7 +31,10 @@ def load_model(spec: ModelSpec, role: Role) -> Model:
 
 
 def load_synthetic(spec: SyntheticSpec, role: Role) -> SyntheticModel:
-    """Build one of a synthetic pair. Raises TestbedError when no pair is as `spec` asks."""
+    """Build one model of a synthetic pair.
+
+    Raises TestbedError when no pair has the acceptance that `spec` gives.
+    """
     return SyntheticModel(
         spec.vocabulary_size,
         spec.acceptance,

@@ -1,4 +1,4 @@
-"""Is there room for the models? Asked before any of them is loaded."""
+"""Checks, before any model is loaded, that there is enough free memory for all of them."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from testbed.models.safetensors_headers import read_weights
 from testbed.models.spec import Dtype, HuggingFaceSpec
 
 BYTES: dict[Dtype, int] = {"fp32": 4, "bf16": 2, "fp16": 2, "int8": 5}
-"""Of a weight, at most: for int8 it is loaded in fp32, then replaced matrix by matrix."""
-TRIED = 2**30
-"""Bytes of a model's layers that operators are tried on, at most; they are there twice then."""
+"""Most bytes per weight: int8 weights are loaded in fp32, then replaced matrix by matrix."""
+MOST_TRIED = 2**30
+"""Most bytes of layers that an operator is tried on; the trial holds these layers twice."""
 _PROCESS = 400_000_000  # bytes of a process with torch and no model: 380 MB measured
 _MEMINFO = Path("/proc/meminfo")
 _CGROUP = Path("/proc/self/cgroup")
 _CGROUPS = Path("/sys/fs/cgroup")
 _HOST = "memory"
-_ASK_GPUS = (
+_READ_GPUS = (
     "import json, torch; print(json.dumps([torch.cuda.mem_get_info(i)[0] "
     "for i in range(torch.cuda.device_count())]))"
 )
@@ -33,24 +33,25 @@ _ASK_GPUS = (
 
 @dataclass(frozen=True)
 class Load:
-    """A model, and how many processes load it."""
+    """A model and the number of processes that load it."""
 
     spec: HuggingFaceSpec
     processes: int
 
     @property
     def size(self) -> int:
-        """Bytes of its weights, in all processes.
+        """Bytes of its weights in all processes together.
 
-        On a CPU the largest matrix is there twice while it is reordered, and for good where it is
-        both embedding and head. All are where operators are tried, or used from some number of
-        tokens on; see testbed.models.cpu.operators.
+        On a CPU the largest matrix is held twice while it is reordered, and permanently where it is
+        both embedding and head. While operators are tried, layers of up to MOST_TRIED bytes are
+        held twice; where short passes use plain layers and longer ones the operator, all layers
+        are (testbed.models.cpu.operators).
         """
         weights = read_weights(Path(self.spec.path), self.spec.name)
         size = weights.size(BYTES[self.spec.dtype])
         if self.spec.device == "cpu":
             choice = self.spec.operators
-            tried = TRIED * self.spec.has_choice
+            tried = MOST_TRIED * self.spec.has_choice
             twice = tried if choice is None else size * ((choice.from_tokens or 1) > 1)
             size += max(weights.largest * BYTES[self.spec.dtype], min(twice, size))
         return self.processes * size
@@ -61,9 +62,9 @@ class Load:
 
 
 def require_memory(loads: Sequence[Load]) -> None:
-    """Raise TestbedError unless all weights fit, together, where they are to be.
+    """Raise TestbedError unless the weights of all `loads` together fit on their devices.
 
-    What a text's keys and values take, and the pages of a file that is read, come on top.
+    Key-value caches and the pages of files being read are not counted; they come on top.
     """
     free = {_HOST: free_memory()}
     if any(load.spec.device != "cpu" for load in loads):
@@ -71,53 +72,56 @@ def require_memory(loads: Sequence[Load]) -> None:
     wanted: list[tuple[set[str], int, Load]] = []
     for load in loads:
         require_device(load.spec.name, load.spec.device, load.spec.dtype, len(free) - 1)
-        wanted.append((_places(load.spec.device, free), load.size, load))
+        wanted.append((_memories(load.spec.device, free), load.size, load))
         wanted.append(({_HOST}, load.processes * _PROCESS, load))
-    for places, _, _ in wanted:
-        here = [(size, load) for others, size, load in wanted if others <= places]
-        needed, room = sum(size for size, _ in here), sum(free[place] for place in places)
+    for memories, _, _ in wanted:
+        here = [(size, load) for others, size, load in wanted if others <= memories]
+        needed, room = sum(size for size, _ in here), sum(free[memory] for memory in memories)
         if needed > room:
             raise TestbedError(
-                f"the models need {_gigabytes(needed)} of {' and '.join(sorted(places))} "
+                f"the models need {_gigabytes(needed)} of {' and '.join(sorted(memories))} "
                 f"({'; '.join(dict.fromkeys(str(load) for _, load in here))}; "
                 f"{_gigabytes(_PROCESS)} for each process), but {_gigabytes(room)} are free; "
-                "take smaller ones, or bf16."
+                "take smaller ones, or bf16"
             )
 
 
 def require_room(size: int, what: str) -> None:
-    """Raise TestbedError unless `what` finds `size` bytes of memory free."""
+    """Raise TestbedError unless `size` bytes of memory are free; `what` names the work."""
     needed, free = size + _PROCESS, free_memory()
     if needed > free:
         raise TestbedError(
-            f"{what} needs {_gigabytes(needed)} of memory, but {_gigabytes(free)} are free."
+            f"{what} needs {_gigabytes(needed)} of memory, but {_gigabytes(free)} are free"
         )
 
 
 def give_back() -> None:
-    """Return what has been freed to the system, where the C library can be asked to."""
+    """Return freed memory to the system, where the C library is able to."""
     if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
         trim(0)
 
 
 def free_memory() -> int:
-    """Bytes that processes can still get: of this machine, and of the control group we are in."""
+    """Return the bytes still available in this machine and in the control group of this process."""
     return min([_available(), *_rooms()])
 
 
 @cache
 def free_gpu_memory() -> list[int]:
-    """Bytes free on each CUDA device, asked in a process of its own: to ask takes memory there."""
-    asked = subprocess.run(
-        [sys.executable, "-c", _ASK_GPUS], capture_output=True, text=True, check=False
+    """Return the free bytes of each CUDA device.
+
+    A process of its own reads them, because reading takes memory on the devices.
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", _READ_GPUS], capture_output=True, text=True, check=False
     )
-    if asked.returncode:
-        reason = asked.stderr.strip().splitlines()[-1:] or ["torch said nothing"]
-        raise TestbedError(f"the CUDA devices cannot be asked for their memory: {reason[0]}")
-    return [int(size) for size in json.loads(asked.stdout)]
+    if done.returncode:
+        reason = done.stderr.strip().splitlines()[-1:] or ["torch printed no error"]
+        raise TestbedError(f"cannot read the free memory of the CUDA devices: {reason[0]}")
+    return [int(size) for size in json.loads(done.stdout)]
 
 
-def _places(device: str, free: dict[str, int]) -> set[str]:
+def _memories(device: str, free: dict[str, int]) -> set[str]:
     if device == "cpu":
         return {_HOST}
     if device == "auto":
@@ -134,7 +138,7 @@ def _available() -> int:
 
 
 def _rooms() -> Iterator[int]:
-    """What the limits of our control group and of those around it leave, caches given back."""
+    """Yield the bytes that each control group around this process leaves, with freeable caches."""
     for line in _CGROUP.read_text().splitlines():
         _, controllers, path = line.split(":", 2)
         if controllers == "":  # version 2
@@ -145,13 +149,13 @@ def _rooms() -> Iterator[int]:
         else:
             continue
         group = root / path.strip("/")
-        for place in (group, *group.parents):
-            if place.is_relative_to(root):
-                yield from _room(place, *files)
+        for outer in (group, *group.parents):
+            if outer.is_relative_to(root):
+                yield from _room(outer, *files)
 
 
 def _room(group: Path, limit: str, usage: str, cache: str) -> Iterator[int]:
-    """What one control group leaves; nothing when it has no limit, or is not to be seen here."""
+    """Yield the bytes that one control group leaves; nothing if it has no limit or is invisible."""
     try:
         most = (group / limit).read_text().strip()
         used = int((group / usage).read_text())

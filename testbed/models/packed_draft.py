@@ -1,8 +1,8 @@
-"""A draft as it is shipped: its own layers in 8 bits, without what it has from its target.
+"""Draft model in a compact file: its own layers in 8 bits, without what it shares with its target.
 
-A safetensors file. A matrix W, [rows, columns], is two tensors: the int8 integers "W" and the
-float32 "W.scale", [rows], with W ≈ integers × scale; anything else is float32 as it is. Embeddings
-and head are the target's.
+The file is in safetensors format. A matrix W, [rows, columns], is stored as two tensors: the int8
+integers "W" and the float32 "W.scale", [rows], with W ≈ integers × scale. All other tensors are
+stored in float32. Embeddings and head are those of the target and not stored.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from safetensors.numpy import save_file
 from testbed.errors import TestbedError
 
 PROPOSED = "draft_vocab_size"
-"""In a model's configuration: how many of the first ids it proposes."""
+"""Key in a model's configuration: it proposes this many of the first ids."""
 
 Tensors = Mapping[str, NDArray[Any]]
 _SCALE = ".scale"
-_ROWS = 128  # at a time: a head in fp32 is the largest thing that a device holds
+_ROWS = 128  # rounded at a time: a copy of the head in fp32 would be the largest array of all
 
 
 @dataclass(frozen=True)
@@ -34,17 +34,20 @@ class PackedDraft:
     """A draft without its embeddings."""
 
     weights: dict[str, NDArray[np.float32]]
-    """By their names in the network."""
+    """Weights by their names in the network."""
     layers: list[int]
-    """Which of the target's decoder layers they began as, in order; all that it has."""
+    """For each of its decoder layers, the index of the target's layer that it began as."""
     notes: dict[str, Any]
-    """Where it comes from and what was measured."""
+    """Origin and measurements."""
     proposed: int | None = None
-    """How many of the first ids it proposes; None: all. See testbed.models.hf.draft_head."""
+    """It proposes only this many of the first ids (testbed.models.hf.draft_head); None: all."""
 
 
 def quantise(matrix: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """Integers in −127 … 127 and a scale for each row; off by at most half a scale."""
+    """Round a matrix to integers in −127 … 127 with one scale per row.
+
+    The error is at most half a scale.
+    """
     scale = np.maximum(matrix.max(axis=1), -matrix.min(axis=1)) / np.float32(127)
     safe = np.where(scale > 0, scale, np.float32(1))
     integers = np.empty(matrix.shape, np.int8)
@@ -55,7 +58,7 @@ def quantise(matrix: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.
 
 
 def dequantise(integers: NDArray[np.int8], scale: NDArray[np.float32]) -> NDArray[np.float32]:
-    """What `quantise` was given, up to rounding."""
+    """Return the matrix that `quantise` rounded, [rows, columns]."""
     return integers.astype(np.float32) * scale[:, None]
 
 
@@ -67,29 +70,29 @@ def pack(draft: PackedDraft, path: Path) -> None:
             tensors[name], tensors[name + _SCALE] = quantise(values)
         else:
             tensors[name] = values
-    told = {"layers": draft.layers, "notes": draft.notes, "proposed": draft.proposed}
-    save_file(tensors, path, {"draft": json.dumps(told), "sha256": _digest(tensors)})
+    header = {"layers": draft.layers, "notes": draft.notes, "proposed": draft.proposed}
+    save_file(tensors, path, {"draft": json.dumps(header), "sha256": _digest(tensors)})
 
 
 def unpack(path: Path) -> PackedDraft:
-    """Read what `pack` wrote.
+    """Read a file that `pack` wrote.
 
-    Raises TestbedError when the file is missing, damaged or something else.
+    Raises TestbedError when the file is missing, damaged or of another kind.
     """
     try:
         with safe_open(path, "np") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             metadata = file.metadata()
-            told, digest = json.loads(metadata["draft"]), metadata["sha256"]
-        layers, notes, proposed = told["layers"], told["notes"], told.get("proposed")
+            header, digest = json.loads(metadata["draft"]), metadata["sha256"]
+        layers, notes, proposed = header["layers"], header["notes"], header.get("proposed")
     except Exception as error:  # safetensors has an exception of its own
         reason = " ".join(str(error).split()) or type(error).__name__
         raise TestbedError(
-            f"Cannot read the draft {path} ({reason}); allowed are files that "
-            "scripts/distill_draft.py wrote."
+            f"cannot read the draft {path} ({reason}); allowed are files that "
+            "scripts/distill_draft.py wrote"
         ) from error
     if _digest(tensors) != digest:
-        raise TestbedError(f"The draft {path} is damaged: its SHA-256 must be {digest}.")
+        raise TestbedError(f"the draft {path} is damaged: its SHA-256 must be {digest}")
     weights = {
         name: dequantise(values, tensors[name + _SCALE]) if values.ndim == 2 else values
         for name, values in tensors.items()

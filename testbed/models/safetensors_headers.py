@@ -1,6 +1,6 @@
-"""The safetensors files of a model directory: are they all there, whole, and how much is in them?
+"""Headers of the safetensors files of a model directory: completeness, types, sizes.
 
-Only their headers are read: 8 bytes that say how long it is, and JSON. Format:
+Only the headers are read: 8 bytes with the header's length, then JSON. Format:
 https://huggingface.co/docs/safetensors#format
 """
 
@@ -26,14 +26,14 @@ Size: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
 class _Index(msgspec.Struct):
-    """An index, as far as it is needed."""
+    """The part of an index file that is needed."""
 
     weight_map: dict[str, str]
     """The file of each tensor."""
 
 
 class _Tensor(msgspec.Struct):
-    """An entry of a header."""
+    """One tensor's entry in a header."""
 
     dtype: str
     shape: list[Size]
@@ -42,22 +42,22 @@ class _Tensor(msgspec.Struct):
 
 @dataclass(frozen=True)
 class Weights:
-    """What the headers say."""
+    """Sizes of a model's tensors, summed over all headers."""
 
     floats: int
-    """Numbers that take the size of the type they are loaded in."""
+    """Count of floating-point numbers; they are converted to the type that the model runs in."""
     other_bytes: int
-    """The rest, such as masks, which stays as it is."""
+    """Bytes of all other tensors, such as masks, which are not converted."""
     largest: int
-    """Numbers in the largest matrix, mostly that of the embedding or the head."""
+    """Count of numbers in the largest matrix, usually the embedding or the head."""
 
     def size(self, bytes_per_float: int) -> int:
-        """Bytes of memory once loaded."""
+        """Return the bytes of memory that the loaded tensors take."""
         return self.floats * bytes_per_float + self.other_bytes
 
 
 def weight_files(model: Path, name: str) -> list[Path]:
-    """The files that hold the weights: one, or what the index names.
+    """Return the files that hold the weights: a single one, or those that the index names.
 
     Raises TestbedError when there are none or some are missing.
     """
@@ -66,8 +66,8 @@ def weight_files(model: Path, name: str) -> list[Path]:
         return [whole]
     if not index.is_file():
         raise TestbedError(
-            f"Model '{name}' has no model.safetensors in {model}; "
-            "other weight formats can run code and are not loaded."
+            f"model '{name}' has no model.safetensors in {model}; "
+            "other weight formats can run code and are not loaded"
         )
     try:
         files = sorted(set(read(index, _Index).weight_map.values()))
@@ -81,16 +81,16 @@ def weight_files(model: Path, name: str) -> list[Path]:
     missing = [file for file in files if not (model / file).is_file()]
     if missing:
         raise TestbedError(
-            f"Model '{name}' lacks {len(missing)} of its {len(files)} weight files in {model}: "
-            f"{missing[0]} is not there; fetch the model again."
+            f"model '{name}' lacks {len(missing)} of its {len(files)} weight files in {model}: "
+            f"{missing[0]} is not there; fetch the model again"
         )
     return [model / file for file in files]
 
 
 def layout(model: Path, name: str) -> str:
-    """A digest of what matrices a model has, of which shapes and types, not of their numbers.
+    """Return a digest of a model's configuration and its tensors' names, shapes and types.
 
-    Raises TestbedError when a weight file is missing.
+    It does not cover the numbers in the tensors. Raises TestbedError when a weight file is missing.
     """
     digest = hashlib.sha256()
     for file in (model / "config.json", *weight_files(model, name)):
@@ -103,7 +103,7 @@ def layout(model: Path, name: str) -> str:
 
 
 def read_weights(model: Path, name: str) -> Weights:
-    """What the model's weight files hold. Raises TestbedError when one is missing or damaged."""
+    """Sum the sizes in all weight files. Raises TestbedError if one is missing or damaged."""
     floats = other = largest = 0
     for file in weight_files(model, name):
         for tensor in _tensors(file, name).values():
@@ -118,7 +118,10 @@ def read_weights(model: Path, name: str) -> Weights:
 
 
 def tensor_types(model: Path, name: str) -> dict[str, str]:
-    """The type of each tensor. Raises TestbedError when a weight file is missing or damaged."""
+    """Return the type of each tensor by its name.
+
+    Raises TestbedError when a weight file is missing or damaged.
+    """
     return {
         key: tensor.dtype
         for file in weight_files(model, name)
@@ -127,7 +130,7 @@ def tensor_types(model: Path, name: str) -> dict[str, str]:
 
 
 def _tensors(file: Path, name: str) -> dict[str, _Tensor]:
-    """The entries of a header."""
+    """Return the tensors in a file's header by name, after checking the size of the file."""
     where = f"{file}: model '{name}' has a damaged weight file"
     try:
         with file.open("rb") as content:

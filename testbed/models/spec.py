@@ -1,4 +1,4 @@
-"""Which model a node loads: plain data, sent to node processes as JSON."""
+"""Descriptions of models: plain data, sent to node processes as JSON."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 
 Role: TypeAlias = Literal["target", "draft"]
 Dtype: TypeAlias = Literal["fp32", "bf16", "fp16", "int8"]
-"""int8: the matrices in 8 bits, on the CPU; see testbed.models.cpu.int8."""
+"""Type of the weights. int8 is for the CPU and for matrices only (testbed.models.cpu.int8)."""
 Device: TypeAlias = Literal[
     "cpu", "auto", "cuda",
     "cuda:0", "cuda:1", "cuda:2", "cuda:3", "cuda:4", "cuda:5", "cuda:6", "cuda:7",
@@ -19,34 +19,37 @@ class SyntheticSpec(msgspec.Struct, frozen=True, tag="synthetic", forbid_unknown
     """One of a pair of synthetic models; target and draft have equal fields but for `name`."""
 
     vocabulary_size: int
-    """V, from 2 up."""
+    """V, 2 or more."""
     acceptance: float | tuple[float, ...]
-    """α: probability that the target accepts a drafted token, in (0, 1]; or several, of which each
-    context has one, the laws sharper from one to the next."""
+    """α, the probability that the target accepts a drafted token, in (0, 1].
+
+    With several α, each context has one of them, and the distributions are sharper for each later
+    one.
+    """
     seed: int = 0
     name: str = "synthetic"
     greedy_acceptance: float | None = None
-    """Share of contexts in which the likeliest tokens are the same; None leaves it to α."""
+    """Share of contexts in which both models have the same likeliest token; None: as α gives."""
 
 
 class OperatorChoice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The choice between plain layers and an operator that not every processor has.
+    """Choice between plain layers and an operator that only some processors have.
 
-    Another choice rounds otherwise, so that one is kept for all of a run's life.
+    The two round differently, so the choice is made once and kept for the whole run.
     """
 
     from_tokens: int | None
-    """Passes over this many tokens or more use the operator; None: no pass does."""
+    """Passes over this many tokens or more use the operator; None: no pass uses it."""
     why: str
-    """In words."""
+    """Reason for the choice, in words."""
     machine: str
-    """The processor and what else decides which operators there are, see operators.machine."""
+    """Result of testbed.models.cpu.operators.machine where the choice was made."""
     passes: tuple[tuple[int, float, float], ...] = ()
-    """Measured: tokens, ms of a pass by plain layers, ms of one by the operator."""
+    """Measured passes: tokens, ms with plain layers, ms with the operator."""
 
 
 class HuggingFaceSpec(msgspec.Struct, frozen=True, tag="huggingface", forbid_unknown_fields=True):
-    """A causal model in a local directory (see catalog.resolve)."""
+    """A causal model in a local directory; made by testbed.models.store.catalog.resolve."""
 
     path: str
     name: str
@@ -54,15 +57,15 @@ class HuggingFaceSpec(msgspec.Struct, frozen=True, tag="huggingface", forbid_unk
     without_layers: tuple[int, ...] = ()
     """Indices of the decoder layers to leave out."""
     threads: int | None = None
-    """CPU threads for the whole process; None leaves torch's choice."""
+    """CPU threads of the whole process; None keeps torch's default."""
     device: Device = "cpu"
-    """Where it runs; auto spreads it over all GPUs as transformers' own device map does."""
+    """Device it runs on; auto spreads it over all GPUs by the device map of transformers."""
     operators: OperatorChoice | None = None
-    """None: not chosen yet, or there is nothing to choose."""
+    """None before the choice, and where there is no operator to choose."""
 
     @property
     def has_choice(self) -> bool:
-        """True where there is a choice between operators."""
+        """True if there is an operator to choose for this device and type."""
         return self.device == "cpu" and self.dtype != "fp16"
 
 

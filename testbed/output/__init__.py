@@ -1,1 +1,1 @@
-"""What people read on a terminal; whatever stands in a text, it stays text."""
+"""Output for people: terminal, tables and formatting, in which text is never markup."""

@@ -1,7 +1,7 @@
-"""Rich's console, to which a text is a text.
+"""Rich's console without markup in strings.
 
-By itself Rich reads `[bold]` and `:smile:` as markup wherever it is given a string, in the cells of
-tables, too, and lets escape sequences pass. What is to be in colour is given as `rich.text.Text`.
+By default Rich interprets `[bold]` and `:smile:` in every string, also in cells of tables, and lets
+escape sequences through. Coloured output is passed as `rich.text.Text` instead.
 """
 
 from __future__ import annotations
@@ -10,17 +10,18 @@ from typing import Any
 
 from rich import console
 from rich.text import Text
+from typing_extensions import override
 
 from testbed.output.visible import visible
 
 
 class Console(console.Console):
-    """Shows every string as it is; what steers a terminal is made visible."""
+    """Console that shows every string literally, with control characters made visible."""
 
     def __init__(self, **options: Any) -> None:
-        """With other options as Rich has them."""
+        """Take all other options of Rich's console."""
         super().__init__(markup=False, emoji=False, highlight=False, **options)
 
+    @override
     def render_str(self, text: str, **options: Any) -> Text:
-        """As Rich's, of a visible text."""
         return super().render_str(visible(text), **options)

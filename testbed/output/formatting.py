@@ -1,4 +1,4 @@
-"""Values of a scenario, and texts that nobody vouches for, as a page may show them."""
+"""Formatting of values and of untrusted text for HTML pages."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from testbed.output.visible import visible
 
 
 def printable(value: Any) -> Any:
-    """Any value on its way into the page, made visible; markup of our own stays as it is."""
+    """Convert a value to text with control characters made visible; return Markup unchanged."""
     if isinstance(value, Markup):
         return value
     return visible(str(value))
 
 
 def as_yaml(value: Any) -> str:
-    """A value as a scenario would write it, in one line."""
+    """Format a value in one line, as a scenario would write it."""
     if isinstance(value, str):
         return value
     text = yaml.safe_dump(
@@ -29,11 +29,11 @@ def as_yaml(value: Any) -> str:
 
 
 def shorten(text: str, longest: int = 60) -> str:
-    """The beginning of a text, in one line."""
+    """Return the beginning of a text in one line of at most `longest` characters."""
     line = " ".join(text.split())
     return line if len(line) <= longest else f"{line[: longest - 1]}…"
 
 
 def breakable(text: str) -> Markup:
-    """Text that may be broken behind its dots and underscores."""
+    """Return HTML that may be broken after each dot and underscore of the text."""
     return Markup("<wbr>").join(re.findall(r"[^._]*[._]+|[^._]+", printable(text)))

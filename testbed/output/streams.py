@@ -1,7 +1,7 @@
-"""Standard output and error that end no program, whatever becomes of their other end.
+"""Standard output and error whose failures do not end the program.
 
-A reader that goes (`| head -1`), a full disk, a terminal that was closed or characters that it does
-not have are no reason to lose a run of hours.
+A closed pipe (`| head -1`), a full disk, a closed terminal or characters outside its encoding must
+not lose a run of hours.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from testbed.host.machine_errors import sentence
 
 
 class _Unfailing(io.TextIOWrapper):
-    """A stream that takes everything; what cannot be written is dropped from then on."""
+    """A text stream that drops output that cannot be written, and does not raise OSError."""
 
     lost: OSError | None = None
-    """The first error of writing."""
+    """First error while writing; None without any."""
 
     def write(self, text: str) -> int:
         try:
@@ -42,9 +42,10 @@ class _Unfailing(io.TextIOWrapper):
 
 
 def protect_streams() -> None:
-    """Make standard output and error unfailing, and open those that are closed as /dev/null.
+    """Make standard output and error unfailing, and open closed standard streams as /dev/null.
 
-    Files opened later would take the numbers of closed ones, and be written to by whoever prints.
+    Otherwise files opened later would take the descriptors of closed streams, and printed text
+    would be written to these files.
     """
     for descriptor in range(3):
         try:
@@ -53,12 +54,16 @@ def protect_streams() -> None:
             _open_null(descriptor)
     for number, name in ((1, "stdout"), (2, "stderr")):
         stream: TextIO | None = getattr(sys, name)
-        if stream is getattr(sys, f"__{name}__"):  # else whoever replaced it knows what for
+        # A stream that other code replaced, such as pytest, stays as it is.
+        if stream is getattr(sys, f"__{name}__"):
             setattr(sys, name, _protected(number, stream))
 
 
 def lost_output() -> str:
-    """Say why standard output could not be written; empty if it was, or its reader had gone."""
+    """Return why standard output could not be written.
+
+    Return "" if it was written, or its reader closed it.
+    """
     if not isinstance(sys.stdout, _Unfailing):
         return ""
     sys.stdout.flush()
@@ -67,7 +72,7 @@ def lost_output() -> str:
 
 
 def _open_null(descriptor: int) -> None:
-    """Make a descriptor one of /dev/null, also for processes started later."""
+    """Open /dev/null as `descriptor`, inherited by processes started later."""
     null = os.open(os.devnull, os.O_RDWR)
     if null != descriptor:
         os.dup2(null, descriptor)
@@ -76,12 +81,12 @@ def _open_null(descriptor: int) -> None:
 
 
 def _protected(descriptor: int, stream: TextIO | None) -> TextIO:
-    """A stream as the given one, on a descriptor that takes everything."""
+    """Return an unfailing stream on `descriptor` with the settings of `stream`."""
     return _Unfailing(
         open(descriptor, "wb", closefd=False),
         encoding=stream.encoding if stream else "utf-8",
         errors="replace" if descriptor == 1 else "backslashreplace",
-        # PYTHONUNBUFFERED asks for no less.
+        # `write_through` is set by PYTHONUNBUFFERED.
         line_buffering=descriptor == 2
         or (stream is not None and (stream.isatty() or getattr(stream, "write_through", False))),
     )

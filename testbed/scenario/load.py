@@ -16,7 +16,7 @@ from typing import Any, Literal
 import msgspec
 from mininet.topo import Topo
 
-from testbed.bounds import LARGEST_SCENARIO, MOST_TEXTS, Name
+from testbed.bounds import LARGEST_SCENARIO, MOST_GENERATIONS, Name
 from testbed.config.convert import convert
 from testbed.config.yaml_loader import apply_change, get_value, parse_yaml
 from testbed.emulation.netem_support import refusals
@@ -229,10 +229,10 @@ def check_scenario(raw: Mapping[str, Any], where: str) -> Scenario:
     """Check a parsed scenario; `where` names its file. Raises TestbedError."""
     scenario = _check(raw, where, PromptReader(where))
     texts = sum(_texts(point.scenario) for point in scenario.every_point())
-    if texts > MOST_TEXTS:
+    if texts > MOST_GENERATIONS:
         raise TestbedError(
             f"{where}: it asks for {texts:,} texts, all points, methods, repetitions, devices and "
-            f"prompts together; at most {MOST_TEXTS:,} are allowed"
+            f"prompts together; at most {MOST_GENERATIONS:,} are allowed"
         )
     return scenario
 

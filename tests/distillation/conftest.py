@@ -1,4 +1,4 @@
-"""A tiny random target made for chat."""
+"""A tiny random target with a chat template."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _TEMPLATE = (
 
 @pytest.fixture(scope="session")
 def target(tmp_path_factory: pytest.TempPathFactory) -> HuggingFaceSpec:
-    """Six layers, 40 words; a chat begins with "w1 user"."""
+    """Save a target of six layers and 40 words; a chat begins with "w1 user"."""
     path = tmp_path_factory.mktemp("target")
     torch.manual_seed(0)
     config = LlamaConfig(

@@ -10,7 +10,7 @@ V, H = 50, 8
 
 @pytest.fixture
 def states() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Of the student, of the teacher, and the head; more rows than are worked on at once."""
+    """Return states of student and teacher, and the head; more rows than are computed at once."""
     random = torch.Generator().manual_seed(0)
     student, teacher = torch.randn(2, 300, H, generator=random)
     return student, teacher, torch.randn(V, H, generator=random)
@@ -19,7 +19,7 @@ def states() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
 def naive(
     student: torch.Tensor, teacher: torch.Tensor, head: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The loss and the overlap as their definitions read."""
+    """Return loss and overlap by their definitions."""
     p, q = torch.softmax(teacher @ head.T, -1), torch.softmax(student @ head.T, -1)
     overlap = torch.minimum(p, q).sum(-1).mean()
     return -(p * q.log()).sum(-1).mean() + 1 - overlap, overlap

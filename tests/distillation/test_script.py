@@ -1,4 +1,4 @@
-"""The command from beginning to end, on the tiny target."""
+"""The whole command, on the tiny target."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from testbed.models.spec import HuggingFaceSpec
 
 SCRIPT = Path(__file__).parents[2] / "scripts/distill_draft.py"
 STEP = 5 * (32 - 2)
-"""Tokens of a step."""
+"""Tokens trained on in a step."""
 
 
 @pytest.fixture
 def distill(
     target: HuggingFaceSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., None]:
-    """The command with these arguments and what a test always needs."""
+    """Run the command with these arguments and those that every test needs."""
     spec: Any = importlib.util.spec_from_file_location("distill_draft", SCRIPT)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -54,7 +54,7 @@ def test_whole_run_then_more_then_an_early_end(
     assert draft.layers == [0, 5]
     assert draft.notes["tokens"] == 10 * STEP
     assert [tokens for tokens, _ in draft.notes["curve"]] == [8 * STEP, 10 * STEP]
-    assert "expected acceptance on texts never seen" in capsys.readouterr().out
+    assert "expected acceptance on held-out texts" in capsys.readouterr().out
 
     with pytest.raises(TestbedError, match=r"^--tokens 750 is too few, as 1,200 were trained on"):
         distill("--tokens", str(5 * STEP))
@@ -84,7 +84,7 @@ def test_a_draft_that_proposes_the_first_ids(distill: Callable[..., None], tmp_p
 
 
 def test_finish_before_any_training(distill: Callable[..., None]) -> None:
-    with pytest.raises(TestbedError, match=r"^There is nothing to finish in .*; train first\.$"):
+    with pytest.raises(TestbedError, match=r"^there is nothing to finish in .*; train first$"):
         distill("--finish")
 
 

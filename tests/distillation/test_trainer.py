@@ -32,7 +32,7 @@ def make(
     tmp_path_factory: pytest.TempPathFactory,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Make:
-    """A new trainer, on texts that all trainers of a test share."""
+    """Return a new trainer on texts that all trainers of a test share."""
     monkeypatch.setattr(module, "MEASURE", 10)
     texts = tmp_path_factory.mktemp("texts")
 
@@ -51,14 +51,14 @@ def make(
 
 
 def go(trainer: Trainer, plan: Schedule, path: Path, until: int) -> list[str]:
-    """Train without being stopped; what was said."""
+    """Train without being stopped; return the lines of progress."""
     said: list[str] = []
     run(trainer, plan, path, until=until, stopping=lambda: False, say=said.append)
     return said
 
 
 def same(one: Trainer, other: Trainer) -> bool:
-    """Whether every weight is equal."""
+    """Return True if every weight is equal."""
     pairs = zip(one.weights.values(), other.weights.values(), strict=True)
     return all(torch.equal(a, b) for a, b in pairs)
 
@@ -80,7 +80,7 @@ def test_acceptance_is_one_with_every_layer(make: Make) -> None:
 
 
 def test_what_is_not_proposed_is_not_accepted(make: Make) -> None:
-    """With every layer, what is left is p's mass of the first ids."""
+    """A student with every layer has an overlap equal to p's mass on the first ids."""
     trainer = make([0, 1, 2, 3, 4, 5], proposed=25)
     held_out = trainer._store.held_out()
     p = torch.softmax(held_out.hidden.float() @ trainer._head.T, -1)
@@ -90,7 +90,7 @@ def test_what_is_not_proposed_is_not_accepted(make: Make) -> None:
 
 def test_drafts_that_propose_more_than_there_is_are_refused(target: HuggingFaceSpec) -> None:
     for proposed in (0, 41):
-        with pytest.raises(TestbedError, match=rf"cannot propose {proposed} ids; .* 1 to 40\.$"):
+        with pytest.raises(TestbedError, match=rf"cannot propose {proposed} ids; .* 1 to 40$"):
             make_student(target, LAYERS, proposed)
 
 
@@ -140,7 +140,7 @@ def test_a_packed_draft_is_gone_on_from_with_new_texts(
     third = make()
     third.restore(path)
     assert vars(third.progress) == vars(second.progress)
-    with pytest.raises(TestbedError, match="has other weights than the layers"):
+    with pytest.raises(TestbedError, match="has other weights than these layers"):
         make([0, 5]).begin_with(unpack(packed))
 
 
@@ -174,17 +174,17 @@ def test_stopping_keeps_a_checkpoint(make: Make, tmp_path: Path) -> None:
 def test_only_one_process_trains(make: Make, tmp_path: Path) -> None:
     with (tmp_path / "run.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        with pytest.raises(TestbedError, match=r"^Another process is training into .*run\.saf"):
+        with pytest.raises(TestbedError, match=r"^another process is training into .*run\.saf"):
             go(make(), whole(10), tmp_path / "run.safetensors", 10)
 
 
 def test_wrong_checkpoints_are_refused(make: Make, tmp_path: Path) -> None:
     path = tmp_path / "run.safetensors"
     go(make(), whole(10), path, 2)
-    with pytest.raises(TestbedError, match=r"is of a run with .*\[0, 1, 5\].* has .*\[0, 5\]"):
+    with pytest.raises(TestbedError, match=r"belongs to a run with .*\[0, 1, 5\].* has .*\[0, 5\]"):
         make([0, 5]).restore(path)
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(TestbedError, match=r"^Cannot read the checkpoint .*; remove it\.$"):
+    with pytest.raises(TestbedError, match=r"^cannot read the checkpoint .*; remove it$"):
         make().restore(path)
 
 

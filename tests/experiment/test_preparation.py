@@ -109,9 +109,9 @@ def test_chat_wraps_prompts_in_the_targets_template(models):
     assert plan(models=models, chat=True).prompts == ["7 5 6 9"]
     swapped = {"target": models["draft"], "draft": models["target"]}
     assert refusal(models=swapped, chat=True).startswith(
-        f"s.yaml: prompts: prompt 1 ('w5 w6'): Model '{models['draft']}' has no chat template"
+        f"s.yaml: prompts: prompt 1 ('w5 w6'): model '{models['draft']}' has no chat template"
     )
-    assert "Model 'synthetic' has no chat template" in refusal(chat=True)
+    assert "model 'synthetic' has no chat template" in refusal(chat=True)
 
 
 def test_options_of_a_model_reach_its_spec(models, monkeypatch):
@@ -133,7 +133,7 @@ def test_synthetic_prompts_are_those_of_the_model():
 def test_unlike_vocabularies(models, tmp_path):
     other = str(save(FAMILIES["llama"](), tmp_path / "other", ids=IDS - 2))
     assert refusal(models={**models, "draft": other}).startswith(
-        f"s.yaml: models: Draft '{other}' and target '{models['target']}' must share one vocab"
+        f"s.yaml: models: draft '{other}' and target '{models['target']}' must share one vocab"
     )
 
 
@@ -169,7 +169,7 @@ def test_all_nodes_must_fit_into_memory_together(models, monkeypatch):
 def test_a_missing_weight_file(models, tmp_path):
     (tmp_path / "target" / "model.safetensors").unlink()
     assert refusal(models=models).startswith(
-        f"s.yaml: models.target: Model '{models['target']}' has no model.safetensors"
+        f"s.yaml: models.target: model '{models['target']}' has no model.safetensors"
     )
 
 

@@ -1,4 +1,4 @@
-"""The processors that are ours, by affinity and by the quota of control groups."""
+"""Usable processors, by affinity and by the quota of control groups."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NO_GROUPS = {"mountinfo": ""}
 
 @pytest.fixture
 def groups(tmp_path, monkeypatch):
-    """Sets what /proc says of the groups of this process, and their quotas."""
+    """Return a function that sets the control groups of this process and their quotas."""
 
     def prepare(proc, quotas):
         for name, text in proc.items():

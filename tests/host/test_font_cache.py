@@ -1,4 +1,4 @@
-"""matplotlib keeps its fonts where it can write."""
+"""matplotlib's cache of fonts is in a folder that can be written."""
 
 import os
 
@@ -10,7 +10,7 @@ from testbed.host.font_cache import keep_fonts
 
 @pytest.fixture
 def folders(tmp_path, monkeypatch):
-    """Makes the user's own folder and ours; calls keep_fonts, and returns the folder it names."""
+    """Return a function that makes both folders, calls keep_fonts, and returns its choice."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "theirs"))
     monkeypatch.setenv("TESTBED_CACHE", str(tmp_path / "ours"))
     monkeypatch.delenv("MPLCONFIGDIR", raising=False)
@@ -44,7 +44,7 @@ def test_a_folder_that_the_user_named_is_kept(monkeypatch, folders):
     assert folders("theirs") == "/somewhere"
 
 
-def test_a_folder_that_cannot_even_be_asked_for_is_not_there(tmp_path):
-    """As those in the home of another user are, for all but root; here for its name's length."""
+def test_a_folder_that_cannot_be_looked_up_counts_as_missing(tmp_path):
+    """A folder that cannot be searched, like another user's; here its name is too long."""
     assert existing(tmp_path / ("x" * 300) / "testbed") == tmp_path
     assert can_be_written(tmp_path / ("x" * 300))

@@ -1,4 +1,4 @@
-"""How processes end, and the limits that end them, in words."""
+"""Descriptions of how processes ended, and of the limits that ended them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from testbed.host.process_endings import await_end, how_ended
         (-24, f"signal SIGXCPU: {TOO_LONG}"),
     ],
 )
-def test_an_end_is_said_in_words_and_a_limit_named(code, said):
+def test_an_end_is_described_and_a_limit_named(code, said):
     assert how_ended(code) == said
 
 

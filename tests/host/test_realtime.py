@@ -1,4 +1,4 @@
-"""Being on time: what is asked of the machine, and that it may be refused."""
+"""Real-time priority, timers and idle states: requests to the machine, granted or refused."""
 
 from testbed.host import realtime
 

@@ -10,7 +10,7 @@ import torch
 
 @pytest.fixture(scope="module")
 def one_thread() -> Iterator[None]:
-    """On so small networks threads only wait for each other."""
+    """Use one thread: on such small networks threads only wait for each other."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

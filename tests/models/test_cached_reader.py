@@ -1,4 +1,4 @@
-"""Reader: the cache follows the text, and nothing is read twice."""
+"""CachedReader: the cache follows the sequence, and no token is read twice."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MODEL = ToyModel(4, 1)
 
 
 class Spy(ToySession):
-    """Notes how many tokens each forward pass reads."""
+    """A session that records how many tokens each pass reads."""
 
     def __init__(self):
         super().__init__(MODEL)

@@ -1,4 +1,4 @@
-"""The trial of operators: refused, wrong or slow ones are left alone, on whatever processor."""
+"""The trial of operators: refused, wrong or slow ones are not used, on any processor."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from testbed.models import operator_trial
 from testbed.models.cpu import int8
-from testbed.models.hf.backends import taken_apart
+from testbed.models.hf.backends import plain_backend
 from testbed.models.hf.model import HuggingFaceModel, load_network
 from testbed.models.operator_trial import LENGTHS, shorten, try_operator
 from testbed.models.spec import Dtype, OperatorChoice
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 DTYPES: tuple[Dtype, ...] = ("fp32", "bf16", "int8")
 TEXT = [5, 40, 7, 1, 9, 3, 3, 8]
 PRODUCTS = 13
-"""Of a pass: four matrices in each of three layers, and the head."""
+"""Products of a pass: four matrices in each of three layers, and the head."""
 multiply = functional.linear
 
 
@@ -38,7 +38,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Operators:
-    """Stand-ins for the operators and a clock, so that no test depends on the processor."""
+    """Replacements for the operators and the clock, so that no test depends on the processor."""
 
     def __init__(self) -> None:
         self.clock = 0.0
@@ -80,12 +80,12 @@ def refuse(*_anything: object) -> Any:
 
 def choice(path: Path, dtype: Dtype, operators: Operators) -> OperatorChoice:
     network = load_network(path, "it", dtype, (), "cpu")
-    taken = taken_apart(network, "it", dtype, "cpu")
-    return try_operator(taken, dtype, LOGITS, lambda: operators.clock)
+    backend = plain_backend(network, "it", dtype, "cpu")
+    return try_operator(backend, dtype, LOGITS, lambda: operators.clock)
 
 
 def logits(path: Path, dtype: Dtype, operator_from: int | None) -> Any:
-    """Of a load, a pass, a rollback and another pass."""
+    """Return the logits of a first pass, of a pass after a rollback, and of a single token."""
     model = HuggingFaceModel(path, "it", dtype=dtype, operator_from=operator_from)
     session = model.session()
     first = session.extend(TEXT)
@@ -101,8 +101,8 @@ def test_a_good_operator_is_used_for_all_passes(
     assert made.from_tokens == 1
     assert made.why.endswith(" from 1 token on")
     assert [tokens for tokens, *_ in made.passes] == list(LENGTHS)
-    apart = np.abs(logits(path, dtype, 1) - logits(path, dtype, None)).max()
-    assert apart <= operator_trial.APART[dtype] * np.ptp(logits(path, dtype, None))
+    difference = np.abs(logits(path, dtype, 1) - logits(path, dtype, None)).max()
+    assert difference <= operator_trial.TOLERANCE[dtype] * np.ptp(logits(path, dtype, None))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -178,7 +178,7 @@ def test_from_where_the_two_cross_the_operator_is_used(
 
 
 def test_what_is_slow_once_is_measured_again(path: Path, operators: Operators) -> None:
-    """Something else may have had the processor."""
+    """Another program may have slowed the first measurement."""
     products, slow = iter(range(10_000)), len(LENGTHS) * PRODUCTS
     busy = range(slow, slow + 5 * PRODUCTS)  # while passes over one token are timed
     operators.cost = lambda _tokens: 5.0 if next(products) in busy else 0.9
@@ -203,7 +203,7 @@ def test_a_large_network_is_tried_by_its_first_layers(
     network = FAMILIES["llama"]()
     shorten(network, "it")
     assert len(network.model.layers) == 3
-    monkeypatch.setattr(operator_trial, "TRIED", 1)
+    monkeypatch.setattr(operator_trial, "MOST_TRIED", 1)
     shorten(network, "it")
     assert len(network.model.layers) == 1
 
@@ -214,14 +214,14 @@ import numpy as np
 from pathlib import Path
 from tests.models.test_operator_trial import TEXT
 from testbed.models.hf.model import HuggingFaceModel, load_network
-from testbed.models.hf.backends import taken_apart
+from testbed.models.hf.backends import plain_backend
 from testbed.models.operator_trial import try_operator
 exact = None
 for dtype in ("fp32", "bf16", "int8", "fp16"):
     path, begun = Path(sys.argv[1]), None
     if dtype != "fp16":
-        taken = taken_apart(load_network(path, "it", dtype, (), "cpu"), "it", dtype, "cpu")
-        begun = try_operator(taken, dtype, 56).from_tokens
+        backend = plain_backend(load_network(path, "it", dtype, (), "cpu"), "it", dtype, "cpu")
+        begun = try_operator(backend, dtype, 56).from_tokens
     session = HuggingFaceModel(path, "it", dtype=dtype, operator_from=begun).session()
     first = session.extend(TEXT)
     session.rollback(3)
@@ -234,7 +234,7 @@ for dtype in ("fp32", "bf16", "int8", "fp16"):
 
 
 def test_every_dtype_loads_and_decodes_on_avx2(path: Path) -> None:
-    """Whatever this processor is; oneDNN does as if it had no more."""
+    """With oneDNN limited to fewer instruction sets, on any processor."""
     done = subprocess.run(
         [sys.executable, "-c", _EVERY_DTYPE, str(path)],
         capture_output=True,

@@ -49,10 +49,10 @@ def test_damage_is_noticed(draft: PackedDraft, tmp_path: Path) -> None:
     whole = bytearray(path.read_bytes())
     whole[-1] ^= 1
     path.write_bytes(whole)
-    with pytest.raises(TestbedError, match=r"^The draft .* is damaged: its SHA-256 must be \w+\.$"):
+    with pytest.raises(TestbedError, match=r"^the draft .* is damaged: its SHA-256 must be \w+$"):
         unpack(path)
     path.write_bytes(whole[:-5])
-    with pytest.raises(TestbedError, match=r"^Cannot read the draft .*; allowed are files that .*"):
+    with pytest.raises(TestbedError, match=r"^cannot read the draft .*; allowed are files that .*"):
         unpack(path)
 
 
@@ -60,5 +60,5 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "other.safetensors"
     save_file({"a": np.zeros(3, np.float32)}, path)
     for wrong in (path, tmp_path / "missing.safetensors", tmp_path):
-        with pytest.raises(TestbedError, match=r"^Cannot read the draft .*distill_draft\.py wrote"):
+        with pytest.raises(TestbedError, match=r"^cannot read the draft .*distill_draft\.py wrote"):
             unpack(wrong)

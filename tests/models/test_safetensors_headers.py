@@ -1,4 +1,4 @@
-"""Weight files are looked at before anything is loaded."""
+"""Checks of weight files before anything is loaded."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ INDEX = "model.safetensors.index.json"
 
 @pytest.fixture
 def shards(tmp_path: Path) -> list[Path]:
-    """Two files and their index: 12 numbers in fp32, 10 in fp16, and a mask of 6 bytes."""
+    """Write two files and their index: 12 numbers in fp32, 10 in fp16, and a mask of 6 bytes."""
     files = [tmp_path / f"model-0000{index}-of-00002.safetensors" for index in (1, 2)]
     save_file({"a": np.zeros((3, 4), np.float32), "mask": np.ones(6, np.bool_)}, files[0])
     save_file({"b": np.zeros(10, np.float16)}, files[1])
@@ -34,7 +34,7 @@ def test_all_shards_count(shards: list[Path], tmp_path: Path) -> None:
 
 
 def test_one_whole_file_is_read_alone(shards: list[Path], tmp_path: Path) -> None:
-    """As transformers does."""
+    """As in transformers."""
     save_file({"a": np.zeros(5, np.float32)}, tmp_path / "model.safetensors")
     (tmp_path / "consolidated.safetensors").touch()
     assert read_weights(tmp_path, "m") == Weights(5, 0, 5)
@@ -43,14 +43,14 @@ def test_one_whole_file_is_read_alone(shards: list[Path], tmp_path: Path) -> Non
 def test_a_missing_shard_is_named(shards: list[Path], tmp_path: Path) -> None:
     shards[1].unlink()
     with pytest.raises(
-        TestbedError, match=r"^Model 'm' lacks 1 of its 2 .*: model-00002-of-00002\.safetensors is"
+        TestbedError, match=r"^model 'm' lacks 1 of its 2 .*: model-00002-of-00002\.safetensors is"
     ):
         weight_files(tmp_path, "m")
 
 
 def test_pickles_are_no_weights(tmp_path: Path) -> None:
     (tmp_path / "pytorch_model.bin").touch()
-    with pytest.raises(TestbedError, match=r"^Model 'm' has no model\.safetensors .* run code"):
+    with pytest.raises(TestbedError, match=r"^model 'm' has no model\.safetensors .* run code"):
         weight_files(tmp_path, "m")
 
 
@@ -61,7 +61,7 @@ def test_a_damaged_index(tmp_path: Path, text: str) -> None:
         weight_files(tmp_path, "m")
 
 
-def test_a_file_that_was_cut_short(shards: list[Path], tmp_path: Path) -> None:
+def test_a_file_that_was_truncated(shards: list[Path], tmp_path: Path) -> None:
     size = shards[0].stat().st_size
     shards[0].write_bytes(shards[0].read_bytes()[:-3])
     with pytest.raises(TestbedError, match=f"damaged .*: {size - 3} of {size} bytes; fetch"):

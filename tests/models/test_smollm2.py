@@ -1,4 +1,4 @@
-"""The default models themselves; fetch them first: testbed models fetch."""
+"""The default models; download them first: testbed models fetch."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def draft() -> HuggingFaceModel:
 
 
 def laws(model: HuggingFaceModel, text: list[int], temperature: float) -> NDArray[np.float64]:
-    """Next-token distributions after each token of `text`, [len(text), V]."""
+    """Return the next-token distributions after each token of `text`, [len(text), V]."""
     logits = model.session().extend(text).astype(np.float64) / temperature
     weights = np.exp(logits - logits.max(axis=1, keepdims=True))
     return np.asarray(weights / weights.sum(axis=1, keepdims=True))
@@ -100,7 +100,7 @@ def test_draft_is_often_accepted(
     draft: HuggingFaceModel,
     record_property: Callable[[str, object], None],
 ) -> None:
-    """Over texts that the target writes at temperature 1, in the quickstart's scenario."""
+    """Over generations of the target at temperature 1, in the quickstart's scenario."""
     assert draft.vocabulary_id == target.vocabulary_id
     random, overlaps = np.random.default_rng(0), list[float]()
     for prompt in yaml.safe_load(QUICKSTART.read_text())["prompts"]:

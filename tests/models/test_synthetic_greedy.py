@@ -1,4 +1,4 @@
-"""A synthetic pair whose likeliest tokens differ in a given share of contexts."""
+"""Synthetic pairs whose likeliest tokens differ in a given share of contexts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CONTEXTS = [(a, b) for a in range(40) for b in range(50)]
 
 
 def laws(role, acceptance, greedy):
-    """Probabilities after each context, float64 [contexts, V]."""
+    """Return the probabilities after each context, float64 [contexts, V]."""
     model = SyntheticModel(V, acceptance, 3, role, greedy_acceptance=greedy)
     each = np.exp(np.stack([model.next_logits(c) for c in CONTEXTS]).astype(np.float64))
     return each / each.sum(axis=1, keepdims=True)
@@ -34,7 +34,7 @@ def test_that_share_of_contexts_agrees_and_the_overlap_stays(acceptance, greedy)
 
 
 def test_without_it_the_likeliest_tokens_are_the_same():
-    """What it is for: at temperature 0 such a draft is always accepted."""
+    """Without `greedy_acceptance` a draft is always accepted at temperature 0."""
     p, q = laws("target", 0.8, None), laws("draft", 0.8, None)
     assert (p.argmax(axis=1) == q.argmax(axis=1)).all()
     assert np.array_equal(q, laws("draft", 0.8, 1))

@@ -51,7 +51,7 @@ def test_vocabulary_of_one_is_refused() -> None:
         SyntheticModel(1, 0.5, 0, "target")
 
 
-def test_laws_depend_on_the_last_two_tokens_and_the_seed_only() -> None:
+def test_distributions_depend_on_the_last_two_tokens_and_the_seed_only() -> None:
     model = SyntheticModel(1000, 0.7, 0, "target")
     base = law(model, [5, 6, 7])
     assert np.array_equal(base, law(model, [9, 9, 9, 6, 7]))
@@ -61,7 +61,7 @@ def test_laws_depend_on_the_last_two_tokens_and_the_seed_only() -> None:
 
 
 def test_known_values() -> None:
-    """The same numbers in every process and on every machine."""
+    """Logits are the same in every process and on every machine."""
     logits = SyntheticModel(5, 0.7, 11, "draft").session().extend([1, 2, 3], keep=1)[0]
     assert logits.dtype == np.float32
     assert logits == pytest.approx(

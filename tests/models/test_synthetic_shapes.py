@@ -1,4 +1,4 @@
-"""A synthetic pair with several α: each context has one of them, and its own sharpness."""
+"""Synthetic pairs with several α: each context has one α, and each α its own sharpness."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from testbed.config.convert import convert
 from testbed.errors import TestbedError
 from testbed.models.load import load_model
 from testbed.models.spec import ModelSpec, SyntheticSpec
-from testbed.models.synthetic import SyntheticModel, draft_law, target_law
+from testbed.models.synthetic import SyntheticModel, draft_distribution, target_distribution
 from testbed.scenario.schema import SyntheticModels
 
 ALPHAS = (0.55, 0.8, 0.95)
@@ -22,21 +22,21 @@ V = 2000
 
 
 def rows(model: SyntheticModel, contexts: list[tuple[int, int]]) -> np.ndarray:
-    """Probabilities after each context, float64."""
-    laws = np.exp(np.stack([model.next_logits(c) for c in contexts]).astype(np.float64))
-    return laws / laws.sum(axis=1, keepdims=True)
+    """Return the probabilities after each context, float64 [contexts, V]."""
+    distributions = np.exp(np.stack([model.next_logits(c) for c in contexts]).astype(np.float64))
+    return distributions / distributions.sum(axis=1, keepdims=True)
 
 
-def entropy(law: np.ndarray) -> float:
-    return float(-(law * np.log(law)).sum())
+def entropy(p: np.ndarray) -> float:
+    return float(-(p * np.log(p)).sum())
 
 
 @pytest.mark.parametrize("size", [5, 1000, 50272])
-@pytest.mark.parametrize("place", [0, 1, 2, 5])
-def test_every_shape_has_its_acceptance_to_1e_9(size, place):
-    p = target_law(size, b"7", place)
+@pytest.mark.parametrize("index", [0, 1, 2, 5])
+def test_every_shape_has_its_acceptance_to_1e_9(size, index):
+    p = target_distribution(size, b"7", index)
     for acceptance in (0.55, 0.8, 0.95, 1.0):
-        q = draft_law(p, acceptance, b"7")
+        q = draft_distribution(p, acceptance, b"7")
         assert q.sum() == pytest.approx(1, abs=1e-12)
         assert q.min() >= 0
         assert np.minimum(p, q).sum() == pytest.approx(acceptance, abs=1e-9)
@@ -44,15 +44,18 @@ def test_every_shape_has_its_acceptance_to_1e_9(size, place):
 
 def test_shapes_are_powers_of_the_rank():
     ranks = np.arange(1, 1001)
-    for place in range(4):
-        law = np.sort(target_law(1000, b"3", place))[::-1]
-        wanted = ranks ** -(1.5 + place / 2)
-        assert law == pytest.approx(wanted / wanted.sum(), rel=1e-12)
+    for index in range(4):
+        p = np.sort(target_distribution(1000, b"3", index))[::-1]
+        wanted = ranks ** -(1.5 + index / 2)
+        assert p == pytest.approx(wanted / wanted.sum(), rel=1e-12)
 
 
-def test_the_draft_itself_is_the_more_certain_the_later_the_shape():
+def test_later_shapes_have_a_sharper_draft():
     for size in (50, 50272):
-        drafts = [draft_law(target_law(size, b"0", i), a, b"0") for i, a in enumerate(ALPHAS)]
+        drafts = [
+            draft_distribution(target_distribution(size, b"0", i), a, b"0")
+            for i, a in enumerate(ALPHAS)
+        ]
         entropies = [entropy(q) for q in drafts]
         assert entropies == sorted(entropies, reverse=True)
         assert np.diff(entropies).max() < -0.3
@@ -73,7 +76,7 @@ def test_both_ends_agree_on_the_shape_of_every_context_and_the_mean_is_that_of_t
 
 
 def test_shape_and_rotation_are_independent_of_each_other():
-    """The same shape comes with many rotations: the hash of one is not that of the other."""
+    """The shape and the rotation of a context come from different hashes."""
     draft = SyntheticModel(4, ALPHAS, 5, "draft")
     seen = {
         (row.argmax(), round(float(row.max()), 3))
@@ -95,7 +98,7 @@ def test_the_first_shape_alone_is_the_pair_with_one_number(role):
 
 
 def test_known_values_in_another_process():
-    """The same numbers in every process: hashes and laws do not depend on it."""
+    """Hashes and distributions are the same in every process."""
     code = (
         "from testbed.models.synthetic import SyntheticModel as M;"
         "m = M(6, (0.5, 0.9), 2, 'draft');"

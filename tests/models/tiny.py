@@ -12,11 +12,11 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from tokenizers.processors import TemplateProcessing
 
 IDS = 48
-"""Ids that the tokenizer has: w0, w1, … and <|endoftext|>."""
+"""Number of the tokenizer's ids: w0, w1, … and <|endoftext|>."""
 LOGITS = 56
-"""Logits that the networks have; the rest is padding."""
+"""Number of the networks' logits; those beyond the ids are padding."""
 WINDOW = 4
-"""Tokens that local attention sees."""
+"""Width of local attention in tokens."""
 CONTEXT = 128
 
 # Every token shows in the logits (0.1 and more), rounding does not (1e-6).

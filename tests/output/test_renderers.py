@@ -49,7 +49,7 @@ KEY = "prompts.0"
 
 
 def naughty_results(parent: Path, texts: list[str], *, second: bool = False) -> Results:
-    """Results in which the texts that a person may choose are these, a point for each."""
+    """Write results with these texts wherever a person may choose one, a point for each."""
     points = [{KEY: text} for text in texts]
     if second:  # a map of winners
         points = [{**point, "name$x_$": each} for point in points for each in (texts[0], "plain")]
@@ -69,7 +69,7 @@ def naughty_results(parent: Path, texts: list[str], *, second: bool = False) -> 
 
 @pytest.fixture
 def figures(monkeypatch):
-    """The texts of each figure that is written from now on."""
+    """Collect the texts of each figure that is written from now on."""
     drawn: list[list[str]] = []
 
     def written(figure, file, **options):
@@ -183,7 +183,7 @@ def test_a_label_is_no_verdict_on_a_page(tmp_path):
 
 
 def test_nothing_prints_but_by_the_helpers():
-    """What goes to a person is printed by `terminal` and `console` alone."""
+    """Only `terminal` and `console` print for people."""
     machines = {
         "testbed/models/operator_trial.py",
         "testbed/emulation/wire_probe.py",

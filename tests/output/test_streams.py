@@ -1,4 +1,4 @@
-"""Commands whose output goes nowhere, and those that are interrupted before they began."""
+"""Commands whose output cannot be written, and commands interrupted at their start."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from testbed.host.machine_errors import naming, sentence
 
 
 def shell(command: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run a shell command in which $TESTBED is the command line; the first code that is not 0."""
+    """Run a shell command; $TESTBED is the command line, and a pipe fails if a part of it does."""
     return subprocess.run(
         ["bash", "-o", "pipefail", "-c", command],
         env={**os.environ, "TESTBED": f"{sys.executable} -m testbed", **environment},
@@ -68,7 +68,7 @@ os._exit(0)
 
 
 @pytest.mark.parametrize(("asked", "said"), [("", ""), ("1", "all of it\n")])
-def test_output_is_not_kept_back_where_that_was_asked_for(asked, said):
+def test_output_is_unbuffered_on_request(asked, said):
     environment = {**os.environ, "PYTHONUNBUFFERED": asked}
     argv = [sys.executable, "-c", UNBUFFERED]
     assert subprocess.check_output(argv, env=environment, text=True, timeout=60) == said

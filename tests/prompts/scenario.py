@@ -1,4 +1,4 @@
-"""The texts that a scenario with given prompts has."""
+"""Prompts of a scenario, as its reader returns them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def texts(folder: Path, *prompts, seed: int = 0) -> list[str]:
 
 
 def refusal(folder: Path, *prompts) -> str:
-    """The error without the scenario's name."""
+    """Return the error without the scenario's name."""
     with pytest.raises(TestbedError) as caught:
         texts(folder, *prompts)
     assert "\n" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""Hugging Face data sets: what is asked of the library, and what it may answer."""
+"""Hugging Face data sets: calls of the library, and its answers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ QUIZ = {"dataset": "org/quiz", "split": "test", "field": "question"}
 
 @pytest.fixture
 def library(monkeypatch):
-    """A stand-in for `datasets`; notes how it is called and which rows are read."""
+    """A replacement for `datasets` that records its calls and the rows that are read."""
     fake = ModuleType("datasets")
     fake.__version__, fake.calls, fake.read = "4.0.0", [], []
 
@@ -37,7 +37,7 @@ def library(monkeypatch):
     return fake
 
 
-def test_no_more_rows_are_read_than_asked_for(tmp_path, library):
+def test_no_more_rows_are_read_than_needed(tmp_path, library):
     assert texts(tmp_path, {**QUIZ, "first": 2}) == ["question 0", "question 1"]
     assert library.read == [0, 1]
     assert library.calls == [(("org/quiz", None), {"split": "test"})]
@@ -73,7 +73,7 @@ def test_what_the_library_cannot_do_is_one_sentence(tmp_path, library):
 
     library.load_dataset = load_dataset
     assert refusal(tmp_path, QUIZ) == (
-        "prompts[0]: data set org/quiz cannot be had: Couldn't reach 'org/quiz' on the Hub"
+        "prompts[0]: data set org/quiz cannot be loaded: Couldn't reach 'org/quiz' on the Hub"
     )
 
 
@@ -82,10 +82,10 @@ def test_what_the_library_cannot_do_is_one_sentence(tmp_path, library):
     [
         ({"field": "q"},
          "[0]: org/quiz, test, row 0: there is no field 'q'; there are question, answer"),
-        ({"field": "answer"}, "[0]: org/quiz, test, row 0: field 'answer' is no text, but int"),
-        ({"first": 6}, "[0]: 6 prompts asked for, but it has 5"),
-        ({"dataset": "quiz"}, "[0]: 'quiz' is no data set; write it as org/name"),
-        ({"dataset": "https://a/b"}, "[0]: 'https://a/b' is no data set; write it as org/name"),
+        ({"field": "answer"}, "[0]: org/quiz, test, row 0: field 'answer' is not text, but int"),
+        ({"first": 6}, "[0]: 6 prompts are wanted, but the source has 5"),
+        ({"dataset": "quiz"}, "[0]: 'quiz' is not a data set; write it as org/name"),
+        ({"dataset": "https://a/b"}, "[0]: 'https://a/b' is not a data set; write it as org/name"),
         ({"splitt": "test"},
          "[0].splitt: unknown key; allowed are first, sample, dataset, split, config, field"),
     ],
@@ -99,7 +99,7 @@ def test_a_split_is_needed(tmp_path, library):
 
 
 def test_the_real_library(tmp_path):
-    """On a folder, which it takes for a data set, in a process that must also end well."""
+    """Read a folder as a data set, in a process that must also exit without an error."""
     pytest.importorskip("datasets")
     folder = tmp_path / "org/quiz"
     folder.mkdir(parents=True)
@@ -124,6 +124,6 @@ def test_the_real_library(tmp_path):
     assert done.returncode == 0, done.stderr
     first, no_split, too_many = done.stdout.splitlines()
     assert first == "['question 0', 'question 1']"
-    assert "cannot be had" in no_split
+    assert "cannot be loaded" in no_split
     assert "test" in no_split
-    assert "6 prompts asked for, but it has 5" in too_many
+    assert "6 prompts are wanted, but the source has 5" in too_many

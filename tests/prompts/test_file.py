@@ -1,4 +1,4 @@
-"""Prompts from JSONL files: which rows, in which order, and what is wrong with a file."""
+"""Prompts from JSONL files: choice and order of rows, and errors of a file."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_a_sample_depends_on_the_seed_alone_and_keeps_the_order(folder):
 
 
 def test_a_sample_takes_every_prompt_equally_often(folder):
-    """Each of ten in 4000 samples of 3: 1200 times, standard deviation 29."""
+    """Each of ten rows is expected 1200 times in 4000 samples of 3; standard deviation 29."""
 
     class Ten(Source, frozen=True):
         column = "prompt"
@@ -75,14 +75,14 @@ def test_a_sample_takes_every_prompt_equally_often(folder):
 
 @given(st.lists(st.text().filter(str.strip), min_size=1))
 def test_any_text_comes_through(tmp_path_factory, any_texts):
-    """Among them the characters that end a line for Python but not for JSON."""
+    """They include the characters that end a line in Python but not in JSON."""
     folder = tmp_path_factory.mktemp("any")
     lines = [json.dumps({"prompt": text}, ensure_ascii=False) for text in any_texts]
     (folder / "any.jsonl").write_bytes("\r\n \n".join(lines).encode())
     assert texts(folder, {"file": "any.jsonl"}) == any_texts
 
 
-def test_what_is_not_asked_for_is_not_looked_at(folder):
+def test_rows_that_are_not_needed_are_not_checked(folder):
     (folder / "some.jsonl").write_text('{"prompt": "a"}\n{"prompt": "b"}\n{"other": 1}\nx\n')
     assert texts(folder, {"file": "some.jsonl", "first": 2}) == ["a", "b"]
 
@@ -91,14 +91,14 @@ def test_what_is_not_asked_for_is_not_looked_at(folder):
     ("content", "error"),
     [
         (None, "cannot be read: No such file or directory"),
-        ("", "all prompts asked for, but it has 0"),
+        ("", "all prompts are wanted, but the source has 0"),
         ('{"prompt": "a"}\n\n{"prompt": \n', "line 3: cannot be read: Input data was truncated"),
         (b'{"prompt": "a"}\n"\xff"\n', "line 2: cannot be read: "),
         ('{"prompt": "\\ud800"}\n', "line 1: cannot be read: "),
         ('{"id": 1, "text": "a"}', "line 1: there is no field 'prompt'; there are id, text"),
         ('["prompt"]', "line 1: there is no field 'prompt'; there are none"),
-        ('{"prompt": ["a"]}', "line 1: field 'prompt' is no text, but list"),
-        ('{"prompt": null}', "line 1: field 'prompt' is no text, but NoneType"),
+        ('{"prompt": ["a"]}', "line 1: field 'prompt' is not text, but list"),
+        ('{"prompt": null}', "line 1: field 'prompt' is not text, but NoneType"),
         ('{"prompt": "a"}\n{"prompt": " \\n"}', "line 2: field 'prompt' is empty"),
     ],
 )
@@ -106,17 +106,17 @@ def test_what_is_wrong_with_a_file_is_named_with_its_line(tmp_path, content, err
     path = tmp_path / "a.jsonl"
     if content is not None:
         path.write_bytes(content.encode() if isinstance(content, str) else content)
-    place = "prompts[1]: "
+    location = "prompts[1]: "
     if not error.startswith("all"):
-        place += f"{path}{',' if error.startswith('line') else ':'} "
-    assert refusal(tmp_path, "text", {"file": "a.jsonl"}).startswith(place + error)
+        location += f"{path}{',' if error.startswith('line') else ':'} "
+    assert refusal(tmp_path, "text", {"file": "a.jsonl"}).startswith(location + error)
 
 
 @pytest.mark.parametrize(
     ("source", "error"),
     [
-        ({"file": "ten.jsonl", "first": 11}, "[0]: 11 prompts asked for, but it has 10"),
-        ({"file": "ten.jsonl", "sample": 11}, "[0]: 11 prompts asked for, but it has 10"),
+        ({"file": "ten.jsonl", "first": 11}, "[0]: 11 prompts are wanted, but the source has 10"),
+        ({"file": "ten.jsonl", "sample": 11}, "[0]: 11 prompts are wanted, but the source has 10"),
         ({"file": "ten.jsonl", "first": 1, "sample": 1}, "[0]: give first or sample, not both"),
         ({"file": "ten.jsonl", "first": 0}, "[0].first: 0: expected `int` >= 1"),
         ({"file": 3}, "[0].file: 3: expected `str`, got `int`"),
@@ -155,7 +155,7 @@ def test_the_resolved_scenario_holds_the_texts(folder):
     ],
 )
 def test_prompts_may_be_swept(folder, sweep):
-    """One of the points is the scenario itself, which has no difference to write down."""
+    """One of the points equals the scenario, so there is no difference to write."""
     raw = {**BASE, "prompts": [{"file": "ten.jsonl", "first": 1}, "b"], "sweep": sweep}
     scenario = check_scenario(raw, str(folder / "s.yaml"))
     mapping = yaml.safe_load(yaml.safe_dump(scenario.to_mapping()))

@@ -1,4 +1,4 @@
-"""HumanEval: from its package, and only its data."""
+"""HumanEval: only the data of its package is read."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_without_the_package_the_command_to_get_it_is_named(tmp_path, monkeypatc
     )
 
 
-def test_nothing_but_its_prompts_can_be_asked_for(tmp_path):
+def test_only_its_prompts_can_be_read(tmp_path):
     error = refusal(tmp_path, {"human_eval": "canonical_solution"})
     assert error == "prompts[0].human_eval: 'canonical_solution': choose from prompt"
 
@@ -47,5 +47,5 @@ def test_the_real_package(tmp_path, monkeypatch):
     assert len(found) == len(set(found)) == 164
     assert found[0].startswith("from typing import List\n\n\ndef has_close_elements(")
     assert refusal(tmp_path, {"human_eval": "prompt", "sample": 165}) == (
-        "prompts[0]: 165 prompts asked for, but it has 164"
+        "prompts[0]: 165 prompts are wanted, but the source has 164"
     )

@@ -1,4 +1,4 @@
-"""The prompts in scripts/prompts: whole, all different, and as long as the README says."""
+"""The prompts in scripts/prompts: complete, all different, and as long as documented."""
 
 from __future__ import annotations
 

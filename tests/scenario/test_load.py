@@ -237,7 +237,7 @@ NO_LINK_KEY = (
 NO_OPTION = "unknown key; allowed are draft_length, precision, target_precision"
 NAMING = "begin with a letter or digit of ASCII, then use these, '_', '.' and '-'"
 EITHER = "give either target and draft, or synthetic"
-PROMPTS = "at least one, and none of them empty, is needed"
+PROMPTS = "at least one is needed, and none may be empty"
 
 MISTAKES = [  # where, what is written there, and the error after the name of that place
     ("colour", 1, ": unknown key; allowed are name, topology, verifier, links, models, methods, "

@@ -1,1 +1,1 @@
-"""How long forward passes take, here or on hardware that is not there."""
+"""Durations of forward passes: measured here, or emulated for other hardware."""

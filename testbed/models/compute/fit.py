@@ -1,4 +1,4 @@
-"""A line through what passes took."""
+"""Least-absolute-deviations fit of a pace to measured passes."""
 
 from __future__ import annotations
 
@@ -8,26 +8,32 @@ from itertools import combinations
 from testbed.models.compute.pace import Pace
 
 Pass = tuple[int, float]
-"""Its tokens and the seconds it took."""
+"""Tokens and duration in seconds."""
 
 
 def fit_line(passes: Sequence[Pass]) -> Pace:
-    """The pace with the least sum of |paced / took - 1| over all passes; neither part is negative.
+    """Return the pace with the least sum of |paced / took - 1| over all passes.
 
-    Least absolute deviations, so one pass that is far off does not bend the line, and relative
-    ones, so long passes do not outweigh short ones. Needs two lengths at least.
+    Neither part of it is negative. Absolute deviations, because a single outlier then does not bend
+    the line; relative ones, because long passes would otherwise outweigh short ones. Needs passes
+    of at least two lengths.
     """
-    return min(_lines(passes), key=lambda pace: sum(abs(off(pace, each)) for each in passes))
+    return min(
+        _lines(passes), key=lambda pace: sum(abs(relative_error(pace, each)) for each in passes)
+    )
 
 
-def off(pace: Pace, one: Pass) -> float:
-    """How much longer than it took a pass is by a pace, as a share of what it took."""
+def relative_error(pace: Pace, one: Pass) -> float:
+    """Return (paced − measured) / measured for one pass; positive if the pace is too slow."""
     tokens, took = one
     return pace.seconds(tokens) / took - 1
 
 
 def _lines(passes: Sequence[Pass]) -> Iterator[Pace]:
-    """Among these is the best: it meets two passes, or one and has one part only."""
+    """Yield candidates that contain the best line.
+
+    It goes through two passes, or through one pass with one of its parts zero.
+    """
     for tokens, took in passes:
         yield Pace(per_pass=took, per_token=0.0)
         yield Pace(per_pass=0.0, per_token=took / tokens)

@@ -1,4 +1,4 @@
-"""How long a forward pass takes on hardware that isn't there."""
+"""Duration of a forward pass on emulated hardware."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ from testbed.links.units import format_time
 
 
 class Pace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A pass over n tokens takes `per_pass` + n `per_token` seconds, sampling from it included."""
+    """Linear model of duration: a pass over n tokens takes `per_pass` + n `per_token` seconds.
+
+    Sampling from its logits is included.
+    """
 
     per_pass: float
     per_token: float
 
     def seconds(self, tokens: int) -> float:
-        """What a pass over so many tokens takes."""
+        """Return the duration in seconds of a pass over `tokens` tokens."""
         return self.per_pass + tokens * self.per_token
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""Forward passes over one text: timed, and made to last as long as other hardware would take."""
+"""Timed forward passes over one token sequence, extended to the duration of other hardware."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from testbed.models.compute.pace import Pace
 
 
 class Passes:
-    """Reads a text as its CachedReader does; every pass becomes a `forward` span in the trace.
+    """Forward passes of a CachedReader, each recorded as a `forward` span in the trace.
 
-    With a pace, no pass ends before its time. One that ends later is late, and the trace tells: see
-    testbed.audit.checks.pacing.
+    With a pace, every pass lasts at least as long as the pace gives. A pass that this machine
+    computes more slowly ends late, which testbed.audit.checks.pacing reports.
     """
 
     def __init__(self, reader: CachedReader, trace: Tracer, stream: str, pace: Pace | None) -> None:
@@ -28,18 +28,18 @@ class Passes:
 
     @property
     def paced(self) -> bool:
-        """Whether passes last as long as a pace says."""
+        """True if passes last as long as a pace gives."""
         return self._pace is not None
 
     @contextmanager
-    def over(self, text: Sequence[int], keep: int = 1) -> Iterator[Logits]:
-        """The logits as CachedReader.logits has them, in a pass that includes the body."""
+    def over(self, sequence: Sequence[int], keep: int = 1) -> Iterator[Logits]:
+        """Yield CachedReader.logits(sequence, keep); the pass ends after the `with` body."""
         start = clock.now_ns()
-        logits = self._reader.logits(text, keep)
+        logits = self._reader.logits(sequence, keep)
         tokens = self._reader.read
         yield logits
         if not tokens:
-            return  # all was read ahead
+            return  # the whole sequence was read ahead
         if self._pace is not None:
             sleep_until(clock.real(start * 1e-9 + self._pace.seconds(tokens)))
         self._trace.past_span("forward", self._stream, start, tokens=tokens)

@@ -1,12 +1,12 @@
-"""What forward passes take on hardware by name, each figure with its source.
+"""Compute profiles: durations of forward passes on named hardware, each value with its source.
 
-A pass over n tokens takes per_pass + n per_token. Nobody publishes these two; what is published are
-the times of two passes, mostly of one token and of a prompt, and a line goes through them. So a
-profile is right for passes over as many tokens, and a guess between and beyond. Sampling is in it
-as far as it was in what was measured. The verifier reads one text at a time, so there are no
-batches.
+A pass over n tokens takes per_pass + n per_token. Publications do not give these two values; they
+give the durations of two passes, usually over one token and over a prompt, and a profile is the
+line through both. It is exact for passes of these two lengths and an estimate for others. Sampling
+is included where the published measurements include it. The verifier reads one sequence at a time,
+so there are no batches.
 
-`testbed profile-compute` records such a profile as a file, which a scenario names by its path.
+`testbed profile-compute` records a profile as a file; a scenario names it by its path.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from testbed.models.compute.pace import Pace
 
 @dataclass(frozen=True, slots=True)
 class ComputeProfile:
-    """A model on some hardware, by name."""
+    """Durations of one model's passes on one kind of hardware."""
 
     name: str
     description: str
@@ -37,35 +37,35 @@ class ComputeProfile:
     per_token: SourcedValue
 
     def figures(self) -> dict[str, SourcedValue]:
-        """The figures, by the key that a scenario uses."""
+        """Return both values by their keys in a scenario."""
         return {"per_pass": self.per_pass, "per_token": self.per_token}
 
     @property
     def measured(self) -> bool:
-        """Whether both figures come from published measurements."""
+        """True if both values come from measurements."""
         return all(PRESET not in figure.source for figure in self.figures().values())
 
     def pace(self) -> Pace:
-        """What a pass takes. Raises ValueError for a figure that is no time."""
+        """Convert both values to a pace. Raises ValueError when one of them is not a time."""
         return Pace(**{key: parse_time(figure.text) for key, figure in self.figures().items()})
 
 
 class RecordedProfile(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
-    """A profile as a file."""
+    """Contents of a profile's file."""
 
     per_pass: str
     per_token: str
     source: str
     recorded: dict[str, Any] = {}
-    """What was measured, by whom and on what: for people."""
+    """Measurements, model and machine, for people; not used by a run."""
 
 
 Pass = tuple[int, float]
-"""Its tokens and what it took, in ms."""
+"""Tokens and duration in ms."""
 
 
 def _through(name: str, description: str, short: Pass, long: Pass, source: str) -> ComputeProfile:
-    """The line through two passes of one source."""
+    """Return the profile of the line through two passes of one source."""
     (n, took), (m, took_longer) = short, long
     per_token = (took_longer - took) / (m - n)
     basis = (
@@ -80,16 +80,17 @@ def _through(name: str, description: str, short: Pass, long: Pass, source: str) 
 
 
 def _bench(one: float, prompt: float, tokens: int) -> tuple[Pass, Pass]:
-    """Two passes from the tokens/s of decoding and of reading a prompt of so many tokens."""
+    """Return two passes, from the tokens/s of decoding and of a prompt of `tokens` tokens."""
     return (1, 1e3 / one), (tokens, tokens * 1e3 / prompt)
 
 
 def _lmdeploy(
     name: str, model: str, gpus: str, *, speed: float, first: float, long: float
 ) -> ComputeProfile:
-    """From the tokens/s of 128 tokens behind a prompt of 128, and ms to the first of them.
+    """Return a profile from lmdeploy's figures.
 
-    `long` is the time to the first token behind a prompt of 2,048.
+    `speed` is in tokens/s, over 128 tokens after a prompt of 128, and `first` is the TTFT in ms of
+    that prompt. `long` is the TTFT in ms of a prompt of 2,048 tokens.
     """
     step = (128e3 / speed - first) / 127
     return _through(
@@ -158,16 +159,16 @@ _ALL = (
 )  # fmt: skip
 
 COMPUTE_PROFILES = {profile.name: profile for profile in _ALL}
-"""All profiles by name."""
+"""All named profiles."""
 
 
 def is_file(profile: str) -> bool:
-    """Whether what a scenario calls a profile is a file, and no name."""
+    """Return True if a scenario's `profile` is the path of a file and not a name."""
     return "/" in profile or profile.endswith((".yaml", ".yml"))
 
 
 def place_profiles(compute: Any, place: Callable[[str], str]) -> Any:
-    """A copy of what a scenario says of compute, the path of each file replaced by `place`."""
+    """Return a copy of a scenario's `compute` with `place` applied to the path of each file."""
     if not isinstance(compute, Mapping):
         return compute
     return {
@@ -180,7 +181,10 @@ def place_profiles(compute: Any, place: Callable[[str], str]) -> Any:
 
 
 def find_compute_profile(profile: str, where: str) -> ComputeProfile:
-    """The profile of this name, or in this file; TestbedError that starts with `where` if none."""
+    """Return the profile of this name or in this file.
+
+    Raises TestbedError, starting with `where`, when there is none.
+    """
     if is_file(profile):
         return _read(Path(profile), f"{where}: {profile}")
     if profile not in COMPUTE_PROFILES:

@@ -1,10 +1,10 @@
-"""Recording a compute profile: what this machine takes for passes of a model.
+"""Recording of a compute profile: durations of a model's passes on this machine.
 
-Passes are timed as a node makes them, sampling included, over texts of 1, 2, 4, … tokens behind a
-prefix that is cached. A draft predicts one token a pass. A target verifies: it predicts behind each
-token, up to as many as rounds have, and reads what is longer as it reads a prompt, predicting once.
-The line is fitted to passes as long as rounds are; how far off it is beyond is told. One text is
-read at a time, as the verifier does, so there are no batches.
+Passes are timed as a node runs them, sampling included, over 1, 2, 4, … tokens after a cached
+prefix. A draft predicts one token per pass. A target predicts after each token of a pass that is as
+long as a round, and after the last token of a longer one, as it does for a prompt. The line is
+fitted to passes as long as rounds are; its error for longer ones is reported. One sequence is read
+at a time, as the verifier does, so there are no batches.
 """
 
 from __future__ import annotations
@@ -26,70 +26,70 @@ from testbed.host.environment import describe_environment
 from testbed.links.units import format_time
 from testbed.models.base import Model
 from testbed.models.cached_reader import CachedReader
-from testbed.models.compute.fit import fit_line, off
+from testbed.models.compute.fit import fit_line, relative_error
 from testbed.models.compute.pace import Pace
 from testbed.models.compute.paced_reader import Passes
 from testbed.models.compute.profiles import RecordedProfile
 from testbed.models.spec import Role
 
 PREFIX = 128
-"""Tokens that are cached before each pass."""
+"""Tokens in the cache before each pass."""
 LENGTHS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
-"""Tokens of a pass."""
+"""Tokens of the timed passes."""
 ROUND = 32
-"""Up to so many tokens a pass is one of a round, and counts for the line."""
+"""Passes of up to this many tokens are as long as rounds; the line is fitted to them."""
 NOISE = 0.2
-"""A p90 that is further above the median says that the machine was busy."""
+"""Largest p90 above the median, as a share of it, of a machine that was not busy."""
 
 _BUDGET = 60.0  # seconds
 _FEWEST, _MOST = 5, 50  # passes of each length
 _SAMPLING = Sampling()
-_TEXT = "The quick brown fox jumps over the lazy dog."  # some tokens that any model knows
+_TEXT = "The quick brown fox jumps over the lazy dog."  # its tokens exist in every vocabulary
 _MACHINE = ("processor", "cores", "kernel", "system", "python", "packages", "commit", "load")
 
 
 class Timed(msgspec.Struct, frozen=True):
-    """Passes of one length."""
+    """Timed passes of one length."""
 
     tokens: int
     predicted: int
-    """Tokens behind which a pass predicted, and sampled."""
+    """Number of positions at which a pass predicted and sampled."""
     seconds: list[float]
 
     @property
     def median(self) -> float:
-        """Of the seconds that a pass took."""
+        """Median duration in seconds."""
         return float(np.median(self.seconds))
 
     @property
     def p90(self) -> float:
-        """Nine in ten passes took no longer, in seconds."""
+        """90th percentile of the duration in seconds."""
         return float(np.quantile(self.seconds, 0.9))
 
 
 class Recording(msgspec.Struct, frozen=True):
-    """What was timed, and the line through it."""
+    """Timed passes of a model and the line fitted to them."""
 
     role: Role
     timed: list[Timed]
     pace: Pace
 
-    def off(self, one: Timed) -> float:
-        """How much longer the line is than the median, as a share of it."""
-        return off(self.pace, (one.tokens, one.median))
+    def relative_error(self, one: Timed) -> float:
+        """Return (line − median) / median for passes of one length."""
+        return relative_error(self.pace, (one.tokens, one.median))
 
-    def verdict(self) -> Iterator[str]:
-        """How well the line fits, and over which passes, in sentences."""
+    def remarks(self) -> Iterator[str]:
+        """Yield sentences on how well the line fits, and for which passes."""
         inside = [each for each in self.timed if each.tokens <= ROUND]
         beyond = [each for each in self.timed if each.tokens > ROUND]
         yield (
-            f"{_figure(self.pace.per_pass)} a pass and {_figure(self.pace.per_token)} a token: for "
-            f"passes over {inside[0].tokens} to {inside[-1].tokens} tokens within "
+            f"{_rounded(self.pace.per_pass)} a pass and {_rounded(self.pace.per_token)} a token: "
+            f"for passes over {inside[0].tokens} to {inside[-1].tokens} tokens within "
             f"{self._worst(inside):.0%} of the median"
         )
         if beyond:
             yield (
-                f"longer ones, prompts, did not count: there, up to {beyond[-1].tokens} tokens, it "
+                f"longer ones, prompts, were not fitted: up to {beyond[-1].tokens} tokens the line "
                 f"is off by up to {self._worst(beyond):.0%}"
             )
         if self.noisy:
@@ -97,11 +97,11 @@ class Recording(msgspec.Struct, frozen=True):
                 f"one pass in ten took over {self._noise:.0%} longer than the median: this machine "
                 "was busy; record again when it is not"
             )
-        yield "one text at a time, as the verifier reads: there are no batches"
+        yield "one sequence at a time, as the verifier reads: there are no batches"
 
     @property
     def noisy(self) -> bool:
-        """Whether passes of the same length differed too much."""
+        """True if durations of passes of the same length differed too much."""
         return self._noise > NOISE
 
     @property
@@ -109,18 +109,18 @@ class Recording(msgspec.Struct, frozen=True):
         return max(each.p90 / each.median - 1 for each in self.timed if each.tokens <= ROUND)
 
     def _worst(self, some: list[Timed]) -> float:
-        return max(abs(self.off(each)) for each in some)
+        return max(abs(self.relative_error(each)) for each in some)
 
     def profile(self, model: dict[str, Any]) -> RecordedProfile:
-        """The profile as a file; `model` has name, dtype, threads and device."""
+        """Return the profile's file; `model` has name, dtype, threads and device."""
         machine = describe_environment()
         date = f"{datetime.now(timezone.utc):%Y-%m-%d}"
         where = machine["processor"] if model["device"] == "cpu" else model["device"]
         described = f"{model['name']}, {model['dtype']}, {model['threads']} threads on {where}"
         return RecordedProfile(
-            per_pass=_figure(self.pace.per_pass),
-            per_token=_figure(self.pace.per_token),
-            source=f"testbed profile-compute, {date}: {described}; " + "; ".join(self.verdict()),
+            per_pass=_rounded(self.pace.per_pass),
+            per_token=_rounded(self.pace.per_token),
+            source=f"testbed profile-compute, {date}: {described}; " + "; ".join(self.remarks()),
             recorded={
                 "date": date,
                 "model": model,
@@ -149,10 +149,11 @@ def record(
     budget: float = _BUDGET,
     progress: Callable[[int], None] = lambda passes: None,
 ) -> Recording:
-    """Time passes of a model for about `budget` seconds; `progress` is told how many of each.
+    """Time passes of a model for about `budget` seconds.
 
-    Lengths take turns, so that a machine that slows down does so for all. Raises TestbedError for a
-    model with too short a context.
+    `progress` is called with the number of passes of each length so far. Lengths alternate, so that
+    a machine that slows down affects all of them. Raises TestbedError when the model's context is
+    too short.
     """
     lengths = [n for n in LENGTHS if PREFIX + n <= model.context_length]
     if len(lengths) < 2:
@@ -171,14 +172,14 @@ def record(
         if turn > _FEWEST and time.monotonic() - began > budget:
             break
         for position, n in enumerate(lengths):
-            # Not as the text before: all of it is to be read.
+            # Another first token than in the previous pass, so that nothing new is cached.
             first = known[(turn * len(lengths) + position) % len(known)]
             new = [int(first), *rng.choice(known, n - 1).tolist()]
             start = time.monotonic()
             with passes.over(prefix + new, _predicted(role, n)) as logits:
                 for row in logits:
                     distribution(row, _SAMPLING)
-            if turn:  # the first one also reads the prefix, and pays for first calls
+            if turn:  # the first pass also reads the prefix, and first calls are slow
                 assert reader.read == n
                 seconds[n].append(time.monotonic() - start)
         progress(turn)
@@ -192,7 +193,7 @@ def _predicted(role: Role, tokens: int) -> int:
 
 
 def write_profile(profile: RecordedProfile, path: Path) -> None:
-    """Write the file that a scenario names; TestbedError if it cannot be written."""
+    """Write a profile's file. Raises TestbedError when it cannot be written."""
     text = dump_yaml(msgspec.to_builtins(profile))
     try:
         path.write_text(text, encoding="utf-8")
@@ -200,7 +201,7 @@ def write_profile(profile: RecordedProfile, path: Path) -> None:
         raise TestbedError(f"{path}: cannot be written: {error.strerror}") from None
 
 
-def _figure(seconds: float) -> str:
+def _rounded(seconds: float) -> str:
     return format_time(float(f"{seconds:.4g}"))
 
 

@@ -1,1 +1,1 @@
-"""A Llama forward pass for processors, with quicker operators where they agree with the plain."""
+"""Llama's forward pass on a CPU, with faster operators where they agree with plain layers."""

@@ -1,10 +1,10 @@
-"""Running a network's matrices in 8 bits on a CPU. Importing this loads torch.
+"""Linear layers in 8 bits on a CPU. Importing this loads torch.
 
-A single token costs what it takes to read all weights from memory: in 8 bits a quarter of fp32's.
-Libraries for this gain little without a compiler (torchao, eager, took longer than fp32 here), so
-this is torch's own operator and nothing around it. It is not part of torch's public interface:
-testbed.models.operator_trial tries it first, and where it cannot be used the same integers are
-multiplied as numbers of 32 bits, which takes four times the memory.
+A pass over a single token takes as long as reading all weights from memory, so weights in 8 bits
+take a quarter of the time of fp32. Libraries for this gain little without a compiler (torchao,
+eager, took longer than fp32 here), so torch's own operator is called directly. It is not part of
+torch's public interface: testbed.models.operator_trial tries it first. Where it cannot be used, the
+same integers are stored and multiplied in fp32, which takes four times the memory.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from torch.nn.functional import linear as multiply
 
 from testbed.models.packed_draft import quantise
 
-_BLOCK = 32  # numbers; the operator has blocks of 16 or 32, by the processor
+_BLOCK = 32  # numbers; the operator works in blocks of 16 or 32, depending on the processor
 
 
 class Int8Linear(nn.Module):
-    """x ↦ x·Wᵀ + b, W [N, K] as integers with a scale for each row; x and the result in bf16.
+    """x ↦ x·Wᵀ + b with W, [N, K], as integers and one scale per row; x is rounded to bf16.
 
-    The integers are those of testbed.models.packed_draft, so a draft that was shipped in 8
-    bits loses nothing more.
+    The integers are those of testbed.models.packed_draft, so a draft stored in 8 bits is not
+    rounded any further.
     """
 
     integers: torch.Tensor
@@ -31,10 +31,10 @@ class Int8Linear(nn.Module):
     def __init__(
         self, integers: torch.Tensor, scale: torch.Tensor, bias: torch.Tensor | None
     ) -> None:
-        """W's integers, [N, K], and scales, [N].
+        """Take W's integers, [N, K], as int8 or float32, and its scales, [N].
 
-        Those of int8 are multiplied by torch's operator, those of float32 as they are. Up to the
-        order of the sums both compute the same.
+        int8 is multiplied by torch's operator, float32 by a plain matrix product. Both give the
+        same result up to the order of the sums.
         """
         super().__init__()
         self.register_buffer("integers", integers)
@@ -42,7 +42,7 @@ class Int8Linear(nn.Module):
         self.bias = bias
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """[…, K] to […, N], in x's type."""
+        """Map x, […, K], to […, N], in the type of x."""
         rows = x.reshape(-1, x.shape[-1]).bfloat16()
         if self.integers.dtype == torch.int8:
             product = torch._weight_int8pack_mm(rows, self.integers, self.scale)
@@ -55,9 +55,10 @@ class Int8Linear(nn.Module):
 
 
 def to_int8(linear: nn.Linear) -> nn.Module:
-    """A linear layer in 8 bits.
+    """Convert a linear layer to 8 bits.
 
-    One whose rows are no whole number of blocks stays: torch's operator reads beyond their ends.
+    A layer whose rows are not a multiple of the block size is returned as it is, because torch's
+    operator would read beyond the ends of its rows.
     """
     if linear.in_features % _BLOCK:
         return linear
@@ -66,7 +67,7 @@ def to_int8(linear: nn.Linear) -> nn.Module:
 
 
 def to_plain_int8(linear: nn.Linear) -> nn.Module:
-    """A linear layer rounded to 8 bits, without torch's operator for them."""
+    """Round a linear layer to 8 bits, without the use of torch's operator."""
     rounded = to_int8(linear)
     if isinstance(rounded, Int8Linear):
         rounded.integers = rounded.integers.float()

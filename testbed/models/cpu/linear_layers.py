@@ -1,23 +1,20 @@
-"""Putting something quicker in the place of linear layers. Importing this loads torch."""
+"""Replacement of a network's linear layers by faster ones. Importing this loads torch."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import torch
 from torch import nn
 
-Replace: TypeAlias = Callable[[nn.Linear], nn.Module]
-"""Makes of a linear layer what is to stand in its place, or gives it back."""
+from testbed.models.causal_lm import Replace
 
 
 def replace_linears(network: nn.Module, by: Replace) -> None:
     """Replace the linear layers of `network`, the head included, in place.
 
-    Subclasses stay as they are: they may compute something else. So do embeddings, even where the
-    head is the same matrix.
+    Subclasses of nn.Linear are kept, because they may compute something else. Embeddings are kept,
+    even if the head is the same matrix.
     """
     for name, child in network.named_children():
         if type(child) is nn.Linear:
@@ -28,13 +25,13 @@ def replace_linears(network: nn.Module, by: Replace) -> None:
 
 @dataclass
 class Crossing:
-    """The number of tokens from which on the layers of a network use an operator; None: never."""
+    """Shortest pass, in tokens, in which the layers of a network use an operator; None: no pass."""
 
     tokens: int | None
 
 
 class ByTokens(nn.Module):
-    """A linear layer twice, each for the numbers of tokens that it is better for."""
+    """A linear layer in two forms: plain for short passes, with an operator for longer ones."""
 
     def __init__(self, plain: nn.Module, operator: nn.Module, crossing: Crossing) -> None:
         super().__init__()
@@ -42,12 +39,12 @@ class ByTokens(nn.Module):
 
     @property
     def weight(self) -> torch.Tensor:
-        """W, for networks that look at it."""
+        """W, [N, K], for networks that read it."""
         weight: torch.Tensor = self._plain.weight  # type: ignore[assignment]
         return weight
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """[…, K] to […, N]."""
+        """Map x, […, K], to […, N]."""
         crossing = self._crossing.tokens
         beyond = crossing is not None and x.numel() >= crossing * x.shape[-1]
         product: torch.Tensor = (self._operator if beyond else self._plain)(x)

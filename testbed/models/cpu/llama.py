@@ -1,9 +1,9 @@
-"""Llama's forward pass on a CPU with nothing around it. Importing this loads torch.
+"""Llama's forward pass on a CPU by its operators alone. Importing this loads torch.
 
-A pass over a few tokens computes little, so that half of its time went into what a library does
-around its operators. Here are the operators alone, with queries, keys and values, and gate and up,
-as one matrix each. The network is transformers' own, taken to pieces; that both compute the same is
-checked when it is (testbed.models.hf.backends).
+A pass over a few tokens computes so little that half of its time in transformers went into code
+around the operators. Here only the operators remain; queries, keys and values share one matrix, and
+so do gate and up. The weights are taken from a network of transformers, and
+testbed.models.hf.backends checks that both compute the same logits.
 """
 
 from __future__ import annotations
@@ -14,27 +14,28 @@ from typing import Any
 import torch
 from torch import nn
 from torch.nn.functional import embedding, rms_norm, scaled_dot_product_attention, silu
+from typing_extensions import override
 
-from testbed.models.cpu.linear_layers import Replace
+from testbed.models.causal_lm import CausalLM, Replace
 
 _ROOM = 128
-"""Tokens that a cache has room for at first; it is doubled when it is full."""
+"""Tokens that a new cache has room for; a full cache doubles."""
 
 
 @dataclass
 class LlamaCache:
-    """Keys and values of a text's first `length` tokens, [2, heads, room, width] a layer."""
+    """Keys and values of the first `length` tokens; [2, heads, room, width] for each layer."""
 
     layers: list[torch.Tensor]
     length: int = 0
 
     @property
     def room(self) -> int:
-        """Tokens that there is room for."""
+        """Number of tokens that fit."""
         return self.layers[0].shape[2]
 
     def make_room(self, tokens: int) -> None:
-        """Let at least so many tokens in all fit."""
+        """Grow until at least `tokens` tokens fit."""
         while self.room < tokens:
             self.layers = [torch.cat([kv, torch.empty_like(kv)], 2) for kv in self.layers]
 
@@ -49,11 +50,11 @@ class _Layer:
     down: Any
 
 
-class Llama:
-    """A network of the family, as a function of tokens and a cache."""
+class Llama(CausalLM):
+    """A network of the Llama family."""
 
     def __init__(self, network: Any) -> None:
-        """Takes `network` to pieces."""
+        """Take the weights of `network`, which must not be used afterwards."""
         config, model = network.config, network.model
         self._heads, self._kv_heads = config.num_attention_heads, config.num_key_value_heads
         self._width = model.layers[0].self_attn.head_dim
@@ -74,34 +75,34 @@ class Llama:
         ]
         rotary = model.rotary_emb
         self._frequencies, self._scale = rotary.inv_freq.detach(), rotary.attention_scaling
-        self._turns = torch.empty(2, 0, self._width)
+        self._rotations = torch.empty(2, 0, self._width)  # cosines and sines by position
 
+    @override
     def replace(self, by: Replace) -> None:
-        """Put something else in the place of every matrix, one after the other."""
         for layer in self._layers:
             for name in ("qkv", "out", "gate_up", "down"):
                 setattr(layer, name, by(getattr(layer, name)))
         self._head = by(self._head)
 
+    @override
     def new_cache(self) -> LlamaCache:
-        """Of no text yet."""
         shape = (2, self._kv_heads, _ROOM, self._width)
         return LlamaCache([self._embedding.new_empty(shape) for _ in self._layers])
 
+    @override
     def length(self, cache: LlamaCache) -> int:
-        """Tokens in a cache."""
         return cache.length
 
-    def cut(self, cache: LlamaCache, surplus: int) -> None:
-        """Forget the last `surplus` tokens."""
+    @override
+    def crop(self, cache: LlamaCache, surplus: int) -> None:
         cache.length -= surplus
 
+    @override
     def forward(self, tokens: torch.Tensor, cache: LlamaCache, keep: int) -> torch.Tensor:
-        """Read `tokens`, [M]; logits after each of the last `keep` of them, [keep, V]."""
         begin, end = cache.length, cache.length + len(tokens)
         cache.make_room(end)
-        cos, sin = self._turned(begin, end)
-        # All of one token and of a text's beginning is seen; of what follows a part.
+        cos, sin = self._rotations_of(begin, end)
+        # A single token sees the whole cache, and a first pass is causal; other passes need a mask.
         mask = None
         if begin and len(tokens) > 1:
             mask = torch.ones(len(tokens), end, dtype=torch.bool).tril(begin)
@@ -109,15 +110,15 @@ class Llama:
         for layer, kv in zip(self._layers, cache.layers, strict=True):
             h = rms_norm(x, layer.norm.shape, layer.norm, self._eps)
             qkv = layer.qkv(h).view(len(tokens), -1, self._width).transpose(0, 1)
-            turned = qkv[: self._heads + self._kv_heads]
+            rotated = qkv[: self._heads + self._kv_heads]
             half = torch.cat(
-                (-turned[..., self._width // 2 :], turned[..., : self._width // 2]), -1
+                (-rotated[..., self._width // 2 :], rotated[..., : self._width // 2]), -1
             )
-            turned = turned * cos + half * sin
-            kv[0, :, begin:end] = turned[self._heads :]
+            rotated = rotated * cos + half * sin
+            kv[0, :, begin:end] = rotated[self._heads :]
             kv[1, :, begin:end] = qkv[self._heads + self._kv_heads :]
             seen = scaled_dot_product_attention(
-                turned[None, : self._heads],
+                rotated[None, : self._heads],
                 kv[None, 0, :, :end],
                 kv[None, 1, :, :end],
                 attn_mask=mask,
@@ -133,18 +134,18 @@ class Llama:
         logits: torch.Tensor = self._head(last)
         return logits
 
-    def _turned(self, begin: int, end: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Cosine and sine of the angles of these positions, [M, width]."""
-        if self._turns.shape[1] < end:
-            places = torch.arange(2 * end, dtype=torch.float32)
-            angles = torch.outer(places, self._frequencies.float()).repeat(1, 2)
-            self._turns = torch.stack([angles.cos(), angles.sin()]) * self._scale
-            self._turns = self._turns.to(self._embedding.dtype)
-        return self._turns[0, begin:end], self._turns[1, begin:end]
+    def _rotations_of(self, begin: int, end: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return cosine and sine of the angles of positions `begin` to `end`, [M, width] each."""
+        if self._rotations.shape[1] < end:
+            positions = torch.arange(2 * end, dtype=torch.float32)
+            angles = torch.outer(positions, self._frequencies.float()).repeat(1, 2)
+            self._rotations = torch.stack([angles.cos(), angles.sin()]) * self._scale
+            self._rotations = self._rotations.to(self._embedding.dtype)
+        return self._rotations[0, begin:end], self._rotations[1, begin:end]
 
 
 def _joined(parent: Any, *names: str) -> Any:
-    """Linear layers of a module as one, with their outputs side by side; takes them out of it."""
+    """Join linear layers of a module into one with concatenated outputs; remove them from it."""
     parts: list[nn.Linear] = [getattr(parent, name) for name in names]
     for name in names:
         setattr(parent, name, None)

@@ -1,12 +1,13 @@
-"""The operators that a model multiplies by on this machine: tried once, then kept.
+"""Choice of the operators that a model multiplies with on this machine, made once and kept.
 
-torch has private operators that are faster than its plain layers on many processors, are refused on
-some, and are slower on others. Another operator sums in another order, so that texts may differ by
-it: the choice is made once for a machine, a model's layout and type and a number of threads, cached
-on disk, and part of a run's plan, which all its points, repetitions and resumed sessions follow.
+torch has private operators that are faster than its plain layers on many processors, slower on
+some, and unsupported on others. Operators sum in different orders, so generations may depend on
+the choice. It is therefore made once for a machine, a model's layout and type and a number of
+threads, cached on disk, and stored in the plan of a run, which all its points, repetitions and
+resumed sessions follow.
 
-The trial runs in a process of its own: the launcher need not load torch, which nothing else makes
-it do; memory is returned; and an operator that kills the process is known by that to be no good.
+The trial runs in a process of its own, for three reasons: the launcher does not load torch, the
+memory is returned, and an operator that crashes the process is recognised by that.
 """
 
 from __future__ import annotations
@@ -42,20 +43,20 @@ _VARIABLES = (
     )),
     "MKL_ENABLE_INSTRUCTIONS", "MKL_CBWR",
 )  # fmt: skip
-"""Of the environment: they decide which operators there are, or how they round."""
+"""Environment variables that decide which operators there are, or how they round."""
 _FAULTS = {signal.SIGILL, signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGABRT}
-"""Signals that a process gets for what it does itself."""
+"""Signals that a process receives for its own faults."""
 
 AnySpec = TypeVar("AnySpec", bound=ModelSpec)
 _made: dict[str, OperatorChoice] = {}
-"""In this process, for where nothing can be cached."""
+"""Choices made by this process, kept in case the cache cannot be written."""
 
 
 def with_operators(spec: AnySpec) -> AnySpec:
-    """`spec` with the choice for this machine: a cached one, or that of a trial, which is cached.
+    """Return `spec` with the choice for this machine, from the cache or from a trial.
 
-    Unchanged when it has one, or when there is nothing to choose. Raises TestbedError when the
-    model cannot be loaded.
+    The result of a trial is cached. A `spec` that has a choice already, or nothing to choose, is
+    returned as it is. Raises TestbedError when the model cannot be loaded.
     """
     if not isinstance(spec, HuggingFaceSpec) or spec.operators or not spec.has_choice:
         return spec
@@ -67,7 +68,7 @@ def with_operators(spec: AnySpec) -> AnySpec:
 
 
 def machine() -> str:
-    """The processor, and what else decides which operators there are and how they round."""
+    """Describe the processor, the version and settings that decide how operators round."""
     settings = [f"{name}={os.environ[name]}" for name in _VARIABLES if os.environ.get(name)]
     instructions = hashlib.sha256(instruction_sets().encode()).hexdigest()[:8]
     return ", ".join(
@@ -81,7 +82,7 @@ def machine() -> str:
 
 
 def _key(spec: HuggingFaceSpec) -> str:
-    """A digest of all that a choice depends on."""
+    """Return a digest of everything that a choice depends on."""
     threads = spec.threads or f"of {len(os.sched_getaffinity(0))}"
     try:
         described = layout(Path(spec.path), spec.name)
@@ -92,10 +93,13 @@ def _key(spec: HuggingFaceSpec) -> str:
 
 
 def _try(spec: HuggingFaceSpec) -> OperatorChoice:
-    """Try in another process. Raises TestbedError when there is no room, or no model."""
+    """Run the trial in another process.
+
+    Raises TestbedError when there is too little memory or the model cannot be loaded.
+    """
     require_memory([Load(spec, processes=1)])
     what = f"{spec.name} in {spec.dtype}"
-    complain(f"trying which operators suit {what} on this machine, once")
+    complain(f"choosing the operators for {what} on this machine, once")
     done = subprocess.run(
         [
             sys.executable,
@@ -124,7 +128,7 @@ def _try(spec: HuggingFaceSpec) -> OperatorChoice:
 
 
 def _read(path: Path) -> OperatorChoice | None:
-    """A cached choice; None where there is none that can be read."""
+    """Read a cached choice; return None if there is none or it cannot be read."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=OperatorChoice)
     except (OSError, msgspec.MsgspecError):
@@ -132,9 +136,9 @@ def _read(path: Path) -> OperatorChoice | None:
 
 
 def _first(path: Path, choice: OperatorChoice) -> OperatorChoice:
-    """Cache a choice, whole or not at all; where that cannot be done it lasts as this process.
+    """Cache a choice atomically and return it, or that of another process that was first.
 
-    If another process was there first, its choice holds.
+    If the cache cannot be written, the choice holds for this process only.
     """
     if earlier := _read(path):
         return earlier

@@ -1,1 +1,1 @@
-"""Models of the transformers library, and the files that they consist of."""
+"""Models of the transformers library, and the files that they are loaded from."""

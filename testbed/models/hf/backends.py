@@ -1,73 +1,59 @@
-"""How a network of transformers is run: by itself, or taken to pieces. Importing loads torch."""
+"""Backends that run a network of transformers, as it is or by its operators alone.
+
+Importing this loads torch.
+"""
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import nn
 from transformers import DynamicCache, LlamaForCausalLM
+from typing_extensions import override
 
 from testbed.errors import TestbedError
+from testbed.models.causal_lm import CausalLM, Replace
 from testbed.models.cpu.int8 import to_int8, to_plain_int8
-from testbed.models.cpu.linear_layers import ByTokens, Crossing, Replace, replace_linears
+from testbed.models.cpu.linear_layers import ByTokens, Crossing, replace_linears
 from testbed.models.cpu.llama import Llama
 from testbed.models.cpu.reordered import ReorderedLinear
-from testbed.models.hf.rollback import cut, new_cache
+from testbed.models.hf.rollback import crop, new_cache
 from testbed.models.spec import Device, Dtype
 
 _FIXED_ROTATIONS = {"default", "linear", "llama3"}
-"""Kinds of position encoding that are the same for texts of any length."""
-_PROBE = 3, 4  # tokens of two passes
-_APART: dict[Dtype, float] = {"fp32": 1e-3, "int8": 1e-3, "bf16": 0.2}
-"""The largest distance of logits from those of transformers, as a share of their own spread.
+"""Types of rotary position encoding that do not depend on the length of the sequence."""
+_PROBE = 3, 4  # tokens of the two passes of `_probe`
+_TOLERANCE: dict[Dtype, float] = {"fp32": 1e-3, "int8": 1e-3, "bf16": 0.2}
+"""Largest allowed distance from the logits of transformers, as a share of their own spread.
 
-With int8 matrices are in fp32 when this is measured.
+With int8 the matrices are still in fp32 when this is measured.
 """
 
 
-class CausalLM(Protocol):
-    """Something that reads tokens and keeps what it needs of them in a cache."""
-
-    def new_cache(self) -> Any:
-        """An empty cache."""
-
-    def length(self, cache: Any) -> int:
-        """Tokens in a cache."""
-
-    def cut(self, cache: Any, surplus: int) -> None:
-        """Forget the last `surplus` tokens."""
-
-    def forward(self, tokens: torch.Tensor, cache: Any, keep: int) -> torch.Tensor:
-        """Read `tokens`, [M]; logits after each of the last `keep`, [keep, V or more]."""
-
-    def replace(self, by: Replace) -> None:
-        """Put something else in the place of every linear layer."""
-
-
-class TransformersBackend:
-    """A network as transformers runs it."""
+class TransformersBackend(CausalLM):
+    """A network run by the forward pass of transformers."""
 
     def __init__(self, network: Any) -> None:
         self._network = network
         embedding = network.get_input_embeddings().weight
-        # Offloaded weights are nowhere until they are used; whatever uses them fetches its input.
+        # Offloaded weights have no device until they are used; their layers move inputs themselves.
         self._device = torch.device("cpu") if embedding.is_meta else embedding.device
 
+    @override
     def new_cache(self) -> DynamicCache:
-        """See CausalLM."""
         return new_cache()
 
+    @override
     def length(self, cache: DynamicCache) -> int:
-        """See CausalLM."""
         return int(cache.get_seq_length())
 
-    def cut(self, cache: DynamicCache, surplus: int) -> None:
-        """See CausalLM."""
-        cut(cache, surplus)
+    @override
+    def crop(self, cache: DynamicCache, surplus: int) -> None:
+        crop(cache, surplus)
 
+    @override
     def forward(self, tokens: torch.Tensor, cache: DynamicCache, keep: int) -> torch.Tensor:
-        """See CausalLM."""
         out = self._network(
             tokens[None].to(self._device),
             past_key_values=cache,
@@ -77,46 +63,48 @@ class TransformersBackend:
         logits: torch.Tensor = out.logits[0]
         return logits
 
+    @override
     def replace(self, by: Replace) -> None:
-        """Put something else in the place of every linear layer."""
         replace_linears(self._network, by)
 
 
 def fastest_backend(
     network: Any, name: str, dtype: Dtype, device: Device, operator_from: int | None
 ) -> CausalLM:
-    """The quickest way to run `network` here, which must not be used otherwise from now on.
+    """Return the fastest backend of `network` on this machine.
 
-    Passes over `operator_from` tokens and more multiply by the operator of `operators`.
-    Raises TestbedError when that does not compute what transformers does.
+    `network` must not be used otherwise from now on. Passes over `operator_from` tokens or more
+    multiply by the operator of `operators`; None: no pass does. Raises TestbedError when the
+    backend computes other logits than transformers.
     """
-    taken = taken_apart(network, name, dtype, device)
+    backend = plain_backend(network, name, dtype, device)
     plain, operator = operators(dtype)
     if operator_from is None:
-        taken.replace(plain)
+        backend.replace(plain)
     elif operator_from == 1:
-        taken.replace(operator)
+        backend.replace(operator)
     else:
         crossing = Crossing(operator_from)
-        taken.replace(lambda linear: ByTokens(plain(linear), operator(linear), crossing))
-    return taken
+        backend.replace(lambda linear: ByTokens(plain(linear), operator(linear), crossing))
+    return backend
 
 
 def operators(dtype: Dtype) -> tuple[Replace, Replace]:
-    """Makers of the plain layer of a type, and of the one with an operator that may be faster.
+    """Return two functions that convert a linear layer of this type: plain, and with an operator.
 
-    The operators are private ones of torch, which some processors lack: see
-    testbed.models.operator_trial.
+    The operator may be faster. It is a private one of torch that some processors lack, so
+    testbed.models.operator_trial tries it first.
     """
     if dtype == "int8":
         return to_plain_int8, to_int8
     return _unchanged, ReorderedLinear
 
 
-def taken_apart(network: Any, name: str, dtype: Dtype, device: Device) -> CausalLM:
-    """`network` with as little around its operators as possible: on a CPU a Llama in pieces.
+def plain_backend(network: Any, name: str, dtype: Dtype, device: Device) -> CausalLM:
+    """Return a backend with plain layers: testbed.models.cpu.llama for a Llama on a CPU.
 
-    Raises TestbedError when that does not compute what transformers does.
+    All other networks are run by transformers. Raises TestbedError when the Llama backend computes
+    other logits than transformers.
     """
     whole = TransformersBackend(network)
     if device != "cpu" or dtype == "fp16" or not _is_llama(network):
@@ -124,11 +112,11 @@ def taken_apart(network: Any, name: str, dtype: Dtype, device: Device) -> Causal
     vocabulary_size = network.config.vocab_size
     wanted = _probe(whole, vocabulary_size)
     llama = Llama(network)
-    apart = (_probe(llama, vocabulary_size) - wanted).float()
-    if not apart.norm() <= _APART[dtype] * (wanted - wanted.mean()).float().norm():
+    difference = (_probe(llama, vocabulary_size) - wanted).float()
+    if not difference.norm() <= _TOLERANCE[dtype] * (wanted - wanted.mean()).float().norm():
         raise TestbedError(
-            f"Model '{name}' computes something else here than in transformers "
-            f"(logits are off by up to {apart.abs().max():.3g}), so it cannot be used."
+            f"model '{name}' computes other logits on this processor than transformers "
+            f"(off by up to {difference.abs().max():.3g}), so it cannot be used"
         )
     return llama
 
@@ -147,10 +135,10 @@ def _is_llama(network: Any) -> bool:
 
 @torch.inference_mode()
 def _probe(network: CausalLM, vocabulary_size: int) -> torch.Tensor:
-    """Logits at the end of two passes over a short text.
+    """Return the last logits of each of two passes over a short sequence, [2, V or more].
 
-    Its tokens are from all over the vocabulary: those at the beginning are mostly special ones, on
-    which bf16 can be far off, whoever computes.
+    Its tokens are spread over the whole vocabulary: the first ids are mostly special tokens, for
+    which bf16 logits can be far off in every implementation.
     """
     first, second = _PROBE
     text = torch.arange(1, first + second + 1) * vocabulary_size // (first + second + 1)

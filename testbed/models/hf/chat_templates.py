@@ -1,7 +1,7 @@
-"""Rendering chat templates, which are programs of whoever made a model, in a process of their own.
+"""Rendering of chat templates in a child process with limited time and memory.
 
-Jinja's sandbox keeps a template from everything but time and memory. So it has little of either,
-and its process ends with what goes beyond.
+A chat template is a program written by the maker of a model. Jinja's sandbox denies it everything
+but time and memory; limits of the child process bound these two, and end it when it exceeds them.
 """
 
 from __future__ import annotations
@@ -17,21 +17,22 @@ from multiprocessing.context import ForkProcess
 from pathlib import Path
 
 SECONDS = 5
-"""Of computing, for one turn; it takes milliseconds."""
+"""CPU seconds allowed for one turn; rendering normally takes milliseconds."""
 MEMORY = 1 << 30
-"""Bytes beside those that the process began with."""
+"""Bytes that the child may allocate in addition to those it starts with."""
 _LONGEST = 1 << 26  # bytes of a rendered turn
-_PATIENCE = 60.0  # seconds until a process that does not even compute is given up
+_PATIENCE = 60.0  # seconds to wait for a child that uses no CPU time
 
 
 class TemplateFailedError(Exception):
-    """A template did not render; says why."""
+    """A template failed to render; the message gives the reason."""
 
 
 class Renderer:
-    """Renders prompts with `render` in a child process, which begins with the first of them.
+    """Calls `render` for prompts in a child process, which starts with the first prompt.
 
-    One child renders all: forking a process that holds a model's tables takes longer than that.
+    One child renders all prompts, because forking a process that holds a model's tables takes
+    longer than rendering.
     """
 
     def __init__(self, render: Callable[[str], str]) -> None:
@@ -40,7 +41,7 @@ class Renderer:
         self._connection: Connection | None = None
 
     def __call__(self, prompt: str) -> str:
-        """The turn as the template writes it. Raises TemplateFailedError when it cannot be had."""
+        """Return the rendered turn. Raises TemplateFailedError when rendering fails."""
         connection = self._connection or self._start()
         try:
             connection.send_bytes(prompt.encode("utf-8", "surrogatepass"))
@@ -50,7 +51,7 @@ class Renderer:
         except (EOFError, OSError):
             raise TemplateFailedError(self._end("its process died")) from None
         except KeyboardInterrupt:
-            self._end("")  # or the next prompt would get this one's answer
+            self._end("")  # otherwise the next prompt would get the answer to this one
             raise
         if answer[0] == "-":
             raise TemplateFailedError(answer[1:])
@@ -63,18 +64,18 @@ class Renderer:
             target=_serve, args=(self._render, theirs, self._connection), daemon=True
         )
         with warnings.catch_warnings():
-            # Of threads: the child renders and does nothing else, least of all compute.
+            # Warns of forking with threads: the child renders only and uses no other threads.
             warnings.simplefilter("ignore", DeprecationWarning)
             self._process.start()
         theirs.close()
         return self._connection
 
     def _end(self, reason: str) -> str:
-        """End the child; return that it computed for too long if that ended it, else `reason`."""
+        """End the child and return why rendering failed: the time limit, or else `reason`."""
         assert self._process is not None
         assert self._connection is not None
         self._connection.close()
-        self._process.join(1)  # what has closed its end is about to die
+        self._process.join(1)  # a child that closed its end is about to exit
         code = self._process.exitcode
         self._process.kill()
         self._process.join()
@@ -83,13 +84,13 @@ class Renderer:
 
 
 def _limit(what: int, most: int) -> None:
-    """Set a limit of this process, within what it may set."""
+    """Set a resource limit of this process, at most its hard limit."""
     _, hard = resource.getrlimit(what)
     resource.setrlimit(what, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
 
 
 def _serve(render: Callable[[str], str], connection: Connection, theirs: Connection) -> None:
-    """Answer prompts until nobody asks any more: "+" and the turn, or "-" and why there is none."""
+    """Answer prompts until the connection closes: "+" and the turn, or "-" and the error."""
     theirs.close()
     size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     _limit(resource.RLIMIT_AS, size + MEMORY)

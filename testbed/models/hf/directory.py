@@ -1,4 +1,4 @@
-"""A model directory before its weights are loaded: what kind of model, what text, how long.
+"""Configuration and tokenizer of a model directory, read before its weights are loaded.
 
 Importing this loads torch.
 """
@@ -28,16 +28,17 @@ _SIZES = {
     "num_attention_heads": 1 << 16,
     "vocab_size": MOST_TOKENS,
 }
-"""The most that a configuration may have of each: far more than any model."""
+"""Largest allowed values in a configuration, far beyond those of any model."""
 _LEAST = 8
-"""Tokens of the texts on which rollback is proved, and one."""
-_UNLIMITED = 1 << 31  # tokens; of models that need no positions, such as BLOOM
+"""Shortest context in tokens: one more than the proof of rollback reads."""
+_UNLIMITED = 1 << 31  # tokens; for models without positions, such as BLOOM
 
 
 class ModelDirectory:
     """Configuration and tokenizer of a causal language model in a local directory.
 
-    Raises TestbedError when it is none, or one whose texts cannot be cut back.
+    Raises TestbedError when the directory holds no causal language model, or one whose cache cannot
+    be rolled back.
     """
 
     def __init__(self, path: Path, name: str) -> None:
@@ -53,25 +54,28 @@ class ModelDirectory:
 
     @property
     def vocabulary(self) -> Vocabulary:
-        """What token ids stand for."""
+        """Map from token ids to tokens."""
         return self._tokenizer.vocabulary
 
     def encode(self, text: str) -> list[int]:
-        """Token ids, with the start token where the model wants one."""
+        """Convert text to token ids, with the start token if the model uses one."""
         return self._tokenizer.encode(text)
 
     def encode_chat(self, prompt: str) -> list[int]:
-        """See Tokenizer.encode_chat."""
+        """Convert a user's turn to token ids, up to where the answer begins.
+
+        Raises TestbedError when the model has no chat template, or it fails.
+        """
         return self._tokenizer.encode_chat(prompt)
 
     def decode(self, tokens: Sequence[int]) -> str:
-        """The text, special tokens spelt out."""
+        """Convert token ids to text, with special tokens spelt out."""
         return self._tokenizer.decode(tokens)
 
 
 @cache
 def open_directory(path: str, name: str) -> ModelDirectory:
-    """The same directory read once, however many points of a sweep use it."""
+    """Return the directory, read once for all points of a sweep that use it."""
     return ModelDirectory(Path(path), name)
 
 
@@ -81,40 +85,41 @@ def _read_config(path: Path, name: str) -> Any:
     except Exception as error:  # each family's reader fails in its own way
         if "auto_map" in _json(path / "config.json"):
             raise TestbedError(
-                f"Model '{name}' in {path} comes with code of its own, which is never run; "
-                "allowed are models that transformers itself knows."
+                f"model '{name}' in {path} comes with code of its own, which is never run; "
+                "allowed are models that transformers itself knows"
             ) from error
         raise TestbedError(
-            f"Cannot read the configuration of model '{name}' in {path} ({first_line(error)}); "
-            "allowed are directories of models that transformers knows."
+            f"cannot read the configuration of model '{name}' in {path} ({first_line(error)}); "
+            "allowed are directories of models that transformers knows"
         ) from error
     named = config.architectures
     declared = list(map(str, named)) if isinstance(named, list) else []
     if MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.get(config.model_type) not in declared:
         raise TestbedError(
-            f"Model '{name}' in {path} ({', '.join(declared) or config.model_type}) has no trained "
-            "causal head; allowed are causal language models."
+            f"model '{name}' in {path} ({', '.join(declared) or config.model_type}) has no trained "
+            "causal head; allowed are causal language models"
         )
     return config
 
 
 def _check_sizes(config: Any, path: Path, name: str) -> None:
-    """Raise TestbedError for a network that nobody can build; transformers would try."""
+    """Raise TestbedError for sizes that no machine can build; transformers would try to."""
     for key, most in _SIZES.items():
         size = getattr(config, key, None)
         sizes = [] if size is None else size if isinstance(size, list) else [size]  # of each layer
         if not all(isinstance(each, int) and 1 <= each <= most for each in sizes):
             raise TestbedError(
-                f"{path}: model '{name}' has {key} {reprlib.repr(size)} in its configuration; "
+                f"{path}: model '{name}' has {key} {reprlib.repr(size)} in config.json; "
                 f"allowed is 1 to {most}"
             )
 
 
 def _context_length(config: Any, path: Path, name: str) -> int:
-    """Longest text in tokens. Raises TestbedError when the configuration does not give it.
+    """Return the length in tokens of the longest sequence.
 
-    LongRoPE (Phi-3) turns all keys in another way once a text is longer than it was at first
-    trained for, so that cached keys are wrong from there on.
+    LongRoPE (Phi-3) rotates all keys differently once a sequence exceeds the original training
+    length, which makes cached keys wrong; so that length is the limit. Raises TestbedError when the
+    configuration gives a length that is not a number or too small.
     """
     length = getattr(config, "max_position_embeddings", None)
     if length is None:
@@ -126,16 +131,17 @@ def _context_length(config: Any, path: Path, name: str) -> int:
         return _UNLIMITED
     if not isinstance(length, int) or length < _LEAST:
         raise TestbedError(
-            f"{path}: model '{name}' has texts of up to {length!r} tokens by its configuration; "
-            f"allowed is a number from {_LEAST} on"
+            f"{path}: model '{name}' has a context of {length!r} tokens in config.json; "
+            f"allowed is {_LEAST} or more"
         )
     return length
 
 
 def _end_tokens(path: Path, config: Any, tokenizer: Tokenizer) -> frozenset[int]:
-    """Ids after which a text is complete: the first of the places that say so.
+    """Return the ids that end a generation.
 
-    Raises TestbedError when it names something else than tokens.
+    They are those of the generation configuration, else of the configuration, else of the
+    tokenizer. Raises TestbedError when a configuration names something other than token ids.
     """
     for ends in (
         _json(path / "generation_config.json").get("eos_token_id"),
@@ -146,14 +152,15 @@ def _end_tokens(path: Path, config: Any, tokenizer: Tokenizer) -> frozenset[int]
             found = ends if isinstance(ends, list) else [ends]
             if not all(isinstance(end, int) and 0 <= end < MOST_TOKENS for end in found):
                 raise TestbedError(
-                    f"{path}: eos_token_id is {reprlib.repr(ends)}; it must be a token or several"
+                    f"{path}: eos_token_id is {reprlib.repr(ends)}; it must be a token id or a "
+                    "list of them"
                 )
             return frozenset(found)
     return frozenset()
 
 
 def _json(path: Path) -> dict[str, Any]:
-    """A JSON file; nothing where it is missing or damaged."""
+    """Read a JSON file; return an empty dict if it is missing or damaged."""
     try:
         return read(path, dict[str, Any])
     except TestbedError:

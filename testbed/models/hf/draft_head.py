@@ -1,9 +1,9 @@
-"""A draft that proposes the commonest tokens only. Importing this loads torch.
+"""Shorter head for a draft that proposes only the commonest tokens. Importing this loads torch.
 
-A byte-pair vocabulary is in the order of its merges, which is that of frequency in what it was made
-from: the first third of its ids is nearly all of a text. A small draft's head is as large as all
-its layers together, so that it gains more by a shorter one than it loses by tokens that it never
-proposes. Speculative decoding is lossless whatever the draft leaves out.
+A byte-pair vocabulary is in the order of its merges, that is, of frequency in its training text:
+the first third of its ids covers nearly all tokens of a text. A small draft's head is as large as
+all its layers together. So a shorter head gains more time than the tokens that are never proposed
+cost in acceptance. Speculative decoding stays lossless whatever the draft leaves out.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from testbed.models.packed_draft import PROPOSED
 
 
 def trim_head(network: Any, name: str) -> None:
-    """Shorten the head of `network`, in place, as its configuration says; else leave it alone.
+    """Shorten the head of `network` in place to the length in its configuration, if there is one.
 
-    It shares its weights with the old one, so that an embedding which is the head too stays whole.
-    Raises TestbedError unless the head is that long.
+    The new head shares its weights with the old one, so an embedding that is also the head keeps
+    its full length. Raises TestbedError when the head is shorter than that.
     """
     size = getattr(network.config, PROPOSED, None)
     if size is None:
@@ -28,8 +28,8 @@ def trim_head(network: Any, name: str) -> None:
     head = network.get_output_embeddings()
     if type(size) is not int or not 1 <= size <= head.out_features:
         raise TestbedError(
-            f"The configuration of model '{name}' has {PROPOSED} {size!r}; allowed are 1 to "
-            f"{head.out_features}, its head's length."
+            f"the configuration of model '{name}' has {PROPOSED} {size!r}; allowed are 1 to "
+            f"{head.out_features}, its head's length"
         )
     trimmed = nn.Linear(head.in_features, size, bias=head.bias is not None, device="meta")
     for part in ("weight", "bias"):

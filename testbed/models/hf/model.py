@@ -10,9 +10,10 @@ import numpy as np
 import torch
 from transformers import AutoModelForCausalLM
 from transformers.utils import logging
+from typing_extensions import override
 
 from testbed.errors import TestbedError, first_line
-from testbed.models.base import Logits
+from testbed.models.base import Logits, Model, ModelSession
 from testbed.models.checks import check_extension, check_rollback
 from testbed.models.devices import require_device
 from testbed.models.hf.backends import TransformersBackend, fastest_backend
@@ -28,18 +29,19 @@ _DTYPES: dict[Dtype, torch.dtype] = {
     "fp32": torch.float32,
     "bf16": torch.bfloat16,
     "fp16": torch.float16,
-    "int8": torch.float32,  # all but the matrices, and these when they are read
+    "int8": torch.float32,  # of all but the matrices, and of the matrices while loading
 }
 
 
-class HuggingFaceModel:
-    """A model directory (config, tokenizer, safetensors), without the layers `without_layers`.
+class HuggingFaceModel(Model):
+    """A model of a local directory with configuration, tokenizer and safetensors.
 
-    `device` is "cpu", "cuda", "cuda:N", or "auto" for transformers' own device map: all GPUs, and
-    the CPU for what they cannot hold. `threads` sets torch's thread count for the whole process.
-    Passes over `operator_from` tokens and more use operators that not every processor has, see
-    testbed.models.cpu.operators; by default none does.
-    Only in fp32 do block-wise and token-wise reading agree closely enough for lossless decoding.
+    `without_layers` are the indices of decoder layers to leave out. `device` is "cpu", "cuda",
+    "cuda:N", or "auto" for the device map of transformers: all GPUs, and the CPU for the layers
+    that they cannot hold. `threads` sets torch's thread count for the whole process. Passes over
+    `operator_from` tokens or more use operators that only some processors have
+    (testbed.models.cpu.operators); with None no pass does.
+    Only in fp32 do passes over many tokens and over one agree closely enough for lossless decoding.
     Raises TestbedError when the directory holds no usable causal model.
     """
 
@@ -60,7 +62,7 @@ class HuggingFaceModel:
         self._directory = ModelDirectory(Path(path), name)
         vocabulary = self._directory.vocabulary
         self._vocabulary_size, self._vocabulary_id = vocabulary.size, vocabulary.fingerprint
-        give_back()  # the tables of tokens leave tens of MB
+        give_back()  # reading the tokenizer leaves tens of MB of freed memory
         network = load_network(Path(path), name, dtype, without_layers, device)
         self._embedded = int(network.get_input_embeddings().weight.shape[0])
         with torch.inference_mode():
@@ -69,54 +71,55 @@ class HuggingFaceModel:
         give_back()
 
     @property
+    @override
     def vocabulary_size(self) -> int:
-        """V: the ids that the tokenizer has. Padding of the logits is cut off."""
+        # That of the tokenizer: `forward` drops padding of the logits.
         return self._vocabulary_size
 
     @property
+    @override
     def vocabulary_id(self) -> str:
-        """See Vocabulary.fingerprint."""
         return self._vocabulary_id
 
     @property
+    @override
     def context_length(self) -> int:
-        """Longest text in tokens."""
         return self._directory.context_length
 
     @property
+    @override
     def end_tokens(self) -> frozenset[int]:
-        """End-of-sequence ids of the generation configuration, else of the tokenizer."""
         return self._directory.end_tokens
 
+    @override
     def session(self) -> HuggingFaceSession:
-        """Start an empty text."""
         return HuggingFaceSession(self)
 
+    @override
     def encode(self, text: str) -> list[int]:
-        """Token ids, with the start token where the model wants one."""
         return self._directory.encode(text)
 
+    @override
     def decode(self, tokens: Sequence[int]) -> str:
-        """The text, special tokens spelt out."""
         return self._directory.decode(tokens)
 
+    @override
     def warm_up(self, tokens: Sequence[int], block: int) -> None:
-        """Pay the costs of first calls: read `tokens` at once, then `block` tokens, then one."""
         session = self.session()
         session.extend(tokens, keep=1)
         session.extend([tokens[-1]] * block)
         session.extend([tokens[-1]])
 
     def forward(self, tokens: Sequence[int], cache: Any, keep: int) -> Logits:
-        """Read `tokens` after `cache`, which grows; returns the last `keep` logits, [keep, V].
+        """Read `tokens` after those in `cache`, and add them to it.
 
-        Raises TestbedError when the tokenizer has an id that the network lacks. Logits that the
-        network lacks are -inf: it never says what it cannot read.
+        Returns the logits after each of the last `keep` tokens, [keep, V]; ids that the network
+        has no logit for get -inf. Raises TestbedError when a token has no embedding in the network.
         """
         if max(tokens) >= self._embedded:
             raise TestbedError(
-                f"Model '{self.name}' was given token {max(tokens)}, which its tokenizer has and "
-                f"its network lacks; that allows 0 to {self._embedded - 1}."
+                f"model '{self.name}' was given token {max(tokens)}, which its tokenizer has and "
+                f"its network lacks; the network allows 0 to {self._embedded - 1}"
             )
         with torch.inference_mode():
             all_logits = self.network.forward(torch.tensor(tokens), cache, keep)
@@ -128,8 +131,8 @@ class HuggingFaceModel:
         return logits
 
 
-class HuggingFaceSession:
-    """One text and its key-value cache."""
+class HuggingFaceSession(ModelSession):
+    """One token sequence in the key-value cache of a HuggingFaceModel."""
 
     def __init__(self, model: HuggingFaceModel) -> None:
         self._model = model
@@ -137,32 +140,32 @@ class HuggingFaceSession:
         self._cache = model.network.new_cache()
 
     @property
+    @override
     def length(self) -> int:
-        """Number of tokens in the cache."""
         return self._network.length(self._cache)
 
+    @override
     def extend(self, tokens: Sequence[int], keep: int | None = None) -> Logits:
-        """See ModelSession.extend."""
         rows = check_extension(self._model, self.length, tokens, keep)
         return self._model.forward(tokens, self._cache, rows)
 
+    @override
     def rollback(self, length: int) -> None:
-        """See ModelSession.rollback."""
         check_rollback(self.length, length)
-        self._network.cut(self._cache, self.length - length)
+        self._network.crop(self._cache, self.length - length)
         assert self.length == length
 
 
 def load_network(
     path: Path, name: str, dtype: Dtype, without_layers: Sequence[int], device: Device
 ) -> Any:
-    """The network in a local directory, without some layers, as transformers runs it.
+    """Load the network of a local directory with transformers, without some of its layers.
 
-    Raises TestbedError when there is no usable one.
+    Raises TestbedError when the directory holds no usable causal model.
     """
     require_device(name, device, dtype, torch.cuda.device_count())
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    causal: Any = AutoModelForCausalLM  # its declared type forgets output_loading_info
+    causal: Any = AutoModelForCausalLM  # its declared type lacks output_loading_info
     try:
         network, report = causal.from_pretrained(
             path,
@@ -175,13 +178,13 @@ def load_network(
         )
     except Exception as error:  # each architecture's reader fails in its own way
         raise TestbedError(
-            f"Cannot load model '{name}' from {path} ({first_line(error)}); "
-            "allowed are causal models of transformers in safetensors."
+            f"cannot load model '{name}' from {path} ({first_line(error)}); "
+            "allowed are causal models of transformers in safetensors"
         ) from error
     if report["missing_keys"]:
         raise TestbedError(
-            f"Model '{name}' in {path} has no trained causal head: its files lack "
-            f"{min(report['missing_keys'])}; allowed are causal language models."
+            f"model '{name}' in {path} has no trained causal head: its files lack "
+            f"{min(report['missing_keys'])}; allowed are causal language models"
         )
     require_all_read(report["unexpected_keys"], path, name)
     if without_layers:

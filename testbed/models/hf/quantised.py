@@ -1,8 +1,8 @@
-"""Checkpoints whose numbers are not weights, but what weights are computed of: refused.
+"""Refusal of quantised checkpoints, whose numbers must be scaled before they are weights.
 
-There are more forms of them than anybody reads, and transformers loads some without a word: it
-takes integers or 8-bit floats for weights and leaves their scales out. So the rule goes by what is
-known: a weight is a float of 16 bits or more, and every tensor has a use.
+There are many formats, and transformers loads some of them without an error: it takes integers or
+8-bit floats as weights and ignores their scales. So the check allows only what is known to be safe:
+every weight is a float of 16 bits or more, and the network uses every tensor.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ _KEYS = {
     "quantization", "quantization_config", "quantize_config", "quant_config", "quant_method",
     "compression_config",
 }  # fmt: skip
-"""Of config.json, at any depth."""
+"""Keys of quantisation in config.json, at any depth."""
 _FILES = (
     "quantize_config.json", "quant_config.json", "quantization_config.json", "quanto_qmap.json",
     "quantization_map.json", "hf_quant_config.json",
 )  # fmt: skip
-"""Beside config.json: of AutoGPTQ, AutoAWQ, mlc, quanto and modelopt."""
+"""Files beside config.json that AutoGPTQ, AutoAWQ, mlc, quanto and modelopt write."""
 _PARTS = re.compile(
     r"(^|\.)(scales|_scale|weight_scale\w*|scale_weight|(input|output|act|[kv])_scale|"
     r"qweight|qzeros|g_idx|w_q|w_?packed|weight_packed|weight_zero_point|zero_point|weight_shape|"
@@ -34,17 +34,18 @@ _PARTS = re.compile(
     r"bitsandbytes__\w+)$",
     re.IGNORECASE,
 )
-"""Names of what stands beside quantised numbers."""
+"""Names of tensors that accompany quantised weights, such as scales."""
 _BUFFERS = re.compile(
     r"(^|\.)(position_ids|token_type_ids|num_batches_tracked|inv_freq|masked_bias|causal_mask|"
     r"(attn|attention|self_attn|self_attention)\.bias)$"
 )
-"""Names of what networks compute anew, and older ones kept: positions, frequencies and masks."""
+"""Names of positions, frequencies and masks: older files store them, networks compute them anew.
+"""
 _ADVICE = "take the model in bf16, fp16 or fp32, or a GGUF file of it"
 
 
 def require_plain(path: Path, name: str) -> None:
-    """Raise TestbedError when the model in a directory is quantised."""
+    """Raise TestbedError when the model in the directory `path` is quantised."""
     where = f"{path}: model '{name}' is quantised"
     if found := next(_quantised_keys(_config(path)), None):
         raise TestbedError(f"{where} by its config.json ({found}), which is not read; {_ADVICE}")
@@ -60,22 +61,22 @@ def require_plain(path: Path, name: str) -> None:
 
 
 def require_all_read(unread: Iterable[str], path: Path, name: str) -> None:
-    """Raise TestbedError when some of these tensors, which a network did not take, had a use."""
+    """Raise TestbedError when `unread`, the tensors that a network did not load, hold weights."""
     used = sorted(tensor for tensor in unread if not _BUFFERS.search(tensor))
     if used:
         raise TestbedError(
             f"{path}: model '{name}' has tensors that its network does not read, such as "
-            f"{used[0]}, so that it would be another model; {_ADVICE}"
+            f"{used[0]}, so the loaded model would be another one; {_ADVICE}"
         )
 
 
 def is_scale(tensor: str) -> bool:
-    """Return True for the name of what stands beside quantised numbers, in a GGUF file, too."""
+    """Return True for the name of a tensor that accompanies quantised weights, also in GGUF."""
     return tensor.endswith(".scale") or bool(_PARTS.search(tensor))
 
 
 def _config(path: Path) -> Any:
-    """config.json; nothing where it cannot be read, which others say."""
+    """Read config.json; return an empty dict if it cannot be read, which is reported elsewhere."""
     try:
         return read(path / "config.json", dict[str, Any])
     except TestbedError:
@@ -83,7 +84,7 @@ def _config(path: Path) -> Any:
 
 
 def _quantised_keys(config: Any) -> Iterator[str]:
-    """Each entry of a configuration on quantisation, at any depth."""
+    """Yield each entry on quantisation in a configuration, at any depth."""
     if isinstance(config, list):
         for each in config:
             yield from _quantised_keys(each)

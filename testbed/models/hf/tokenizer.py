@@ -1,4 +1,4 @@
-"""Text to token ids and back, as the files of a model directory say. Importing this loads torch."""
+"""Tokenizer of a model directory: text to token ids and back. Importing this loads torch."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from testbed.models.hf.vocabulary import Vocabulary
 
 
 class Tokenizer:
-    """The tokenizer of a model directory, slow ones converted where transformers can.
+    """The tokenizer in a model directory; a slow one is converted if transformers is able to.
 
-    Raises TestbedError when there is none that can be read without running code.
+    Raises TestbedError when no tokenizer can be read without running code.
     """
 
     def __init__(self, model: Path, name: str) -> None:
@@ -28,12 +28,12 @@ class Tokenizer:
         except Exception as error:  # each family's reader fails in its own way
             if (model / "tokenizer.model").is_file():
                 raise TestbedError(
-                    f"Model '{name}' in {model} has its tokenizer in a tokenizer.model alone; to "
-                    "read it takes: pip install sentencepiece protobuf"
+                    f"model '{name}' in {model} has its tokenizer only in tokenizer.model; to "
+                    "read it, run: pip install sentencepiece protobuf"
                 ) from error
             raise TestbedError(
-                f"Model '{name}' in {model} has no tokenizer that can be read ({first_line(error)})"
-                "; it takes a tokenizer.json, or vocab.json and merges.txt."
+                f"model '{name}' in {model} has no tokenizer that can be read ({first_line(error)})"
+                "; needed is tokenizer.json, or vocab.json and merges.txt"
             ) from error
         self._rendered = Renderer(self._render)
         self.vocabulary = Vocabulary(
@@ -42,31 +42,31 @@ class Tokenizer:
 
     @property
     def end_token(self) -> int | None:
-        """Its end-of-sequence id, if it has one."""
+        """End-of-sequence id; None if there is none."""
         end = self._tokenizer.eos_token_id
         return None if end is None else int(end)
 
     def encode(self, text: str) -> list[int]:
-        """Token ids, with the start token where the model wants one."""
+        """Convert text to token ids, with the start token if the model uses one."""
         return list(self._tokenizer.encode(text, verbose=False))
 
     def encode_chat(self, prompt: str) -> list[int]:
-        """Token ids of a user's turn that says `prompt`, and of the beginning of the answer.
+        """Convert a user's turn with `prompt` to token ids, up to where the answer begins.
 
         Raises TestbedError when the model has no chat template, or it fails.
         """
         if not self._tokenizer.chat_template:
             raise TestbedError(
-                f"Model '{self._name}' has no chat template; leave chat out, or take a model that "
-                "was tuned for chat."
+                f"model '{self._name}' has no chat template; leave chat out, or take a model that "
+                "was tuned for chat"
             )
         try:
             turn = self._rendered(prompt)
         except TemplateFailedError as error:
             raise TestbedError(
-                f"Model '{self._name}' has a chat template that fails ({first_line(error)})."
+                f"model '{self._name}' has a chat template that fails ({first_line(error)})"
             ) from error
-        # What starts a text is in the template.
+        # The template itself writes the start token.
         return list(self._tokenizer.encode(turn, add_special_tokens=False, verbose=False))
 
     def _render(self, prompt: str) -> str:
@@ -76,5 +76,5 @@ class Tokenizer:
         )
 
     def decode(self, tokens: Sequence[int]) -> str:
-        """The text, special tokens spelt out."""
+        """Convert token ids to text, with special tokens spelt out."""
         return str(self._tokenizer.decode(list(tokens), clean_up_tokenization_spaces=False))

@@ -1,4 +1,4 @@
-"""Do two models mean the same text by the same token ids?"""
+"""Vocabularies of models, and the check that draft and target share one."""
 
 from __future__ import annotations
 
@@ -12,24 +12,23 @@ from testbed.errors import TestbedError
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """What a model's token ids stand for, as its tokenizer has it.
+    """Map from a model's token ids to tokens, taken from its tokenizer.
 
-    Models of one family often differ in how many rows of padding their logits have beyond it (OPT:
-    50272 logits for 50265 ids; Qwen 2.5: 151936 and 152064 for 151665), so that not the logits but
-    the tokenizer says how many ids there are.
+    The number of logits is not the number of ids, because models of one family are padded
+    differently (OPT: 50272 logits for 50265 ids; Qwen 2.5: 151936 and 152064 for 151665).
     """
 
     tokens: Mapping[int, str]
-    """The spelling of each id."""
+    """Token of each id, as the tokenizer spells it."""
 
     @property
     def size(self) -> int:
-        """V: covers every id."""
+        """V, the highest id plus one."""
         return max(self.tokens, default=-1) + 1
 
     @property
     def fingerprint(self) -> str:
-        """Equal for equal vocabularies only (up to SHA-256); names the size."""
+        """V and a SHA-256 digest of all tokens; equal only for equal vocabularies."""
         text = json.dumps(sorted(self.tokens.items()))
         return f"{self.size}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
@@ -37,14 +36,14 @@ class Vocabulary:
 def require_same_vocabulary(
     target: Vocabulary, draft: Vocabulary, target_name: str, draft_name: str
 ) -> None:
-    """Raise TestbedError with the first difference unless ids mean the same to both models."""
-    pair = f"Draft '{draft_name}' and target '{target_name}' must share one vocabulary"
+    """Raise TestbedError, with the first difference, unless both vocabularies are equal."""
+    pair = f"draft '{draft_name}' and target '{target_name}' must share one vocabulary"
     for token in sorted(target.tokens.keys() | draft.tokens.keys()):
         left, right = draft.tokens.get(token), target.tokens.get(token)
         if left != right:
             raise TestbedError(
                 f"{pair}, but id {token} is {_spelling(left)} to the one and {_spelling(right)} to "
-                "the other."
+                "the other"
             )
 
 

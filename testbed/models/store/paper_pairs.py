@@ -1,4 +1,4 @@
-"""The pairs that the papers measured, by their Hugging Face ids, and what each needs."""
+"""Model pairs measured in the papers: Hugging Face ids, sizes and conditions of download."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ NOTES = {
 
 @dataclass(frozen=True)
 class HubModel:
-    """A model on the Hugging Face hub. Numbers of weights: counted, from its configuration."""
+    """A model on the Hugging Face hub; its number of weights follows from its configuration."""
 
     id: str
     weights: int
     stored_bytes: float
-    """Bytes on the hub for each weight."""
+    """Bytes per weight on the hub."""
     note: str = ""
-    """A key of NOTES, or nothing."""
+    """A key of NOTES, or empty."""
 
     @property
     def download(self) -> float:
-        """GB to download."""
+        """Size of the download in GB."""
         return self.weights * self.stored_bytes / 1e9
 
     def memory(self, bytes_per_weight: int) -> float:
-        """GB of memory for its weights."""
+        """Return the memory for its weights in GB."""
         return self.weights * bytes_per_weight / 1e9
 
 
 @dataclass(frozen=True)
 class PaperPair:
-    """A draft and a target with one vocabulary."""
+    """A draft and a target that share one vocabulary."""
 
     draft: HubModel
     target: HubModel
@@ -43,7 +43,7 @@ class PaperPair:
 
     @property
     def note(self) -> str:
-        """What else it needs, see NOTES."""
+        """Conditions of download of both models: keys of NOTES, or empty."""
         return ", ".join(dict.fromkeys(m.note for m in (self.draft, self.target) if m.note))
 
 

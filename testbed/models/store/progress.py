@@ -1,4 +1,4 @@
-"""Telling the user how far a long step is: a bar on a terminal, one line elsewhere."""
+"""Progress of a long step: a bar on a terminal, one line elsewhere."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from testbed.output.visible import in_one_line
 def step(console: Console, label: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
     """Show `label` while the block runs; the yielded function takes the bytes done so far.
 
-    Without `total` (in bytes) the bar only shows that time passes.
+    `total` is in bytes; without it the bar shows only the elapsed time.
     """
     if not console.is_terminal:
         console.print(f"{label} …", soft_wrap=True)

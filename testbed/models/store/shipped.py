@@ -1,4 +1,4 @@
-"""The draft that comes with the package, made into a model directory like any other."""
+"""Conversion of the draft in this package to a model directory."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ _WEIGHTS = "model.safetensors"
 
 
 def shipped_draft(name: str, target: Path) -> Path:
-    """The directory of the draft `name` in the store, built unless it is there.
+    """Return the directory of the draft `name` in the store; build it unless it is there.
 
-    `target` is the directory of the model it was distilled from. Another file of that name makes
-    another directory. Raises TestbedError when the file or the target doesn't fit.
+    `target` is the directory of the model that the draft was distilled from. The directory's name
+    contains a digest of the packed file. Raises TestbedError when the file is missing or damaged,
+    or does not fit the target.
     """
     packed = DATA / f"{name}.safetensors"
     if not packed.is_file():
-        raise TestbedError(f"The package lacks {packed}; install it anew.")
+        raise TestbedError(f"the package lacks {packed}; install the package again")
     final = f"{name}-{file_sha256(packed)[:16]}"
     path = cache_dir() / final
     if path.is_dir():
@@ -37,9 +38,9 @@ def shipped_draft(name: str, target: Path) -> Path:
 
 
 def build(packed: Path, target: Path, into: Path) -> None:
-    """Write the packed draft and what it shares with `target` as a model directory, float32.
+    """Write a model directory in float32: the packed draft, and all it shares with `target`.
 
-    Raises TestbedError when the file is damaged or of a draft of another target.
+    Raises TestbedError when the file is damaged, or the draft was made for another target.
     """
     draft = unpack(packed)
     with safe_open(target / _WEIGHTS, "np") as file:
@@ -47,8 +48,8 @@ def build(packed: Path, target: Path, into: Path) -> None:
         strange = [n for n, values in draft.weights.items() if shapes.get(n) != values.shape]
         if strange:
             raise TestbedError(
-                f"The draft {packed} does not fit the target in {target}, which has no "
-                f"{strange[0]} of shape {draft.weights[strange[0]].shape}."
+                f"the draft {packed} does not fit the target in {target}, which has no "
+                f"{strange[0]} of shape {draft.weights[strange[0]].shape}"
             )
         shared = {
             name: file.get_tensor(name)

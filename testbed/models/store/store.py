@@ -1,4 +1,4 @@
-"""Where converted models live on disk, and how one gets there whole or not at all."""
+"""Directory of converted models, to which each is added atomically."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _STAGING = ".staging-"
 
 
 def cache_dir() -> Path:
-    """Directory of the stored models."""
+    """Return the directory of the stored models, which may not exist yet."""
     return cache_root() / "models"
 
 
 @contextmanager
 def staging() -> Iterator[Path]:
-    """A private directory on the store's file system, removed again whatever happens.
+    """Yield a private directory on the store's file system; remove it at the end in any case.
 
     Raises TestbedError when the store cannot be written.
     """
@@ -35,21 +35,21 @@ def staging() -> Iterator[Path]:
         with tempfile.TemporaryDirectory(prefix=_STAGING, dir=cache) as name:
             handle = os.open(name, os.O_RDONLY)
             try:
-                fcntl.flock(handle, fcntl.LOCK_EX)  # says that its owner lives, see _sweep
+                fcntl.flock(handle, fcntl.LOCK_EX)  # shows `_sweep` that its owner is alive
                 yield Path(name)
             finally:
                 os.close(handle)
     except OSError as error:
         raise TestbedError(
-            f"Cannot write the model cache {cache} ({error.strerror or error}); "
-            "make it writable or name another place in TESTBED_CACHE."
+            f"cannot write the model cache {cache} ({error.strerror or error}); "
+            "make it writable, or name another directory in TESTBED_CACHE"
         ) from error
 
 
 def install(model: Path, name: str) -> Path:
-    """Move the finished directory `model` into the store as `name`; returns its new path.
+    """Move the finished directory `model` into the store as `name`; return its new path.
 
-    When another process installed `name` first, its copy stays and `model` is left to staging.
+    If another process installed `name` first, its copy stays, and `model` is removed with staging.
     """
     final = cache_dir() / name
     try:
@@ -61,7 +61,7 @@ def install(model: Path, name: str) -> Path:
 
 
 def file_sha256(path: Path) -> str:
-    """Hex SHA-256 of a file."""
+    """Return the SHA-256 of a file in hexadecimal."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(1 << 20):
@@ -70,7 +70,7 @@ def file_sha256(path: Path) -> str:
 
 
 def _sweep(cache: Path) -> None:
-    """Remove the staging directories of processes that were killed: nobody holds their lock."""
+    """Remove the staging directories of killed processes, which no longer hold their locks."""
     for stale in cache.glob(f"{_STAGING}*"):
         try:
             handle = os.open(stale, os.O_RDONLY)

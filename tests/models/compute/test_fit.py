@@ -1,4 +1,4 @@
-"""The line through what passes took."""
+"""The fit of a pace to measured passes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from testbed.models.compute.fit import fit_line, off
+from testbed.models.compute.fit import fit_line, relative_error
 from testbed.models.compute.pace import Pace
 
 LENGTHS = (1, 2, 4, 8, 16, 32)
@@ -28,7 +28,7 @@ def test_one_pass_that_is_far_off_does_not_bend_it():
     passes = on(pace)
     passes[3] = (8, 10 * pace.seconds(8))
     assert fit_line(passes).per_token == pytest.approx(1e-3)
-    assert off(fit_line(passes), passes[3]) == pytest.approx(-0.9)
+    assert relative_error(fit_line(passes), passes[3]) == pytest.approx(-0.9)
 
 
 def test_neither_part_is_negative():
@@ -47,6 +47,6 @@ def test_no_other_line_is_closer(times, per_pass, per_token):
     passes = list(zip(LENGTHS, times, strict=False))
 
     def distance(pace: Pace) -> float:
-        return sum(abs(off(pace, each)) for each in passes)
+        return sum(abs(relative_error(pace, each)) for each in passes)
 
     assert distance(fit_line(passes)) <= distance(Pace(per_pass, per_token)) + 1e-9

@@ -1,4 +1,4 @@
-"""Passes last as long as their pace says, are traced, and decide nothing."""
+"""Passes last as long as their pace, are traced, and have the logits of their reader."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PACE = Pace(per_pass=4e-3, per_token=1e-3)
 
 
 class Clock:
-    """Time that passes only in sleep."""
+    """A clock that advances only in sleep."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -56,7 +56,7 @@ def written(trace, tmp_path):
     return read_events(tmp_path / "events.jsonl")
 
 
-def test_a_pass_lasts_as_long_as_its_tokens_ask_whatever_its_body_took(clock, trace, tmp_path):
+def test_a_pass_lasts_as_long_as_its_pace_however_long_its_body(clock, trace, tmp_path):
     passes = passes_of(trace, PACE)
     for text, body, wanted in (
         ([0, 1, 2], 0.002, 0.007),

@@ -1,4 +1,4 @@
-"""Compute profiles: every figure is a time and says where it comes from; scenarios name them."""
+"""Compute profiles: every value is a time with a source, and scenarios name profiles."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ def test_the_command_lists_both_kinds_and_shows_sources(tmp_path):
         (["--threads", "0"], "--threads: it is 0; it must be 1 or more"),
         (["--out", "{}/there.yaml"], "--out {}/there.yaml: it exists already"),
         (["--out", "{}/no/x.yaml"], "--out {}/no/x.yaml: there is no such folder"),
-        ([], "There is no model 'nonesuch'"),
+        ([], "there is no model 'nonesuch'"),
     ],
 )
 def test_recording_refuses_before_it_loads_a_model(arguments, error, tmp_path):

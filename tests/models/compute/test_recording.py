@@ -1,4 +1,4 @@
-"""Recording a compute profile, of models whose passes take what they are told to."""
+"""Recording of compute profiles, with models whose passes take given times."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PACE = Pace(per_pass=20e-3, per_token=2e-3)
 
 
 class FakeModel:
-    """Passes take what PACE says, and `slow` times as long from `long` tokens on."""
+    """A model whose passes take PACE, and `slow` times as long from `long` tokens on."""
 
     vocabulary_size = 7
     context_length = 4096
@@ -51,12 +51,12 @@ def recorded(monkeypatch, model, role="target", **more):
     return record(model, role, **more)
 
 
-def test_the_line_is_found_and_said_to_fit(monkeypatch):
+def test_the_line_is_found_and_reported_to_fit(monkeypatch):
     made = recorded(monkeypatch, FakeModel())
     assert made.pace.per_pass == pytest.approx(PACE.per_pass)
     assert made.pace.per_token == pytest.approx(PACE.per_token)
     assert [each.tokens for each in made.timed] == list(LENGTHS)
-    first, *others = made.verdict()
+    first, *others = made.remarks()
     assert first == (
         "20ms a pass and 2ms a token: for passes over 1 to 32 tokens within 0% of the median"
     )
@@ -80,19 +80,19 @@ def test_each_pass_reads_its_tokens_behind_the_prefix_and_predicts_as_its_role_d
     ]
 
 
-def test_a_bend_beyond_rounds_is_told_and_does_not_count(monkeypatch):
+def test_a_bend_beyond_rounds_is_reported_and_not_fitted(monkeypatch):
     made = recorded(monkeypatch, FakeModel(slow=0.5, long=64))
     assert made.pace.per_token == pytest.approx(PACE.per_token)
-    told = [sentence for sentence in made.verdict() if "prompts" in sentence]
-    assert told == [
-        "longer ones, prompts, did not count: there, up to 256 tokens, it is off by up to 100%"
+    remarks = [sentence for sentence in made.remarks() if "prompts" in sentence]
+    assert remarks == [
+        "longer ones, prompts, were not fitted: up to 256 tokens the line is off by up to 100%"
     ]
 
 
-def test_a_busy_machine_is_told(monkeypatch):
+def test_a_busy_machine_is_reported(monkeypatch):
     made = recorded(monkeypatch, FakeModel(jolt=lambda passes: 50e-3 * (passes % 5 == 0)))
     assert made.noisy
-    assert any("record again" in sentence for sentence in made.verdict())
+    assert any("record again" in sentence for sentence in made.remarks())
     assert made.pace.per_token == pytest.approx(PACE.per_token)  # for all that
 
 
@@ -109,7 +109,7 @@ def test_a_short_context_is_used_as_far_as_it_goes(monkeypatch):
     model.context_length = PREFIX + 20
     made = recorded(monkeypatch, model)
     assert [each.tokens for each in made.timed] == [1, 2, 4, 8, 16]
-    assert not any("prompts" in sentence for sentence in made.verdict())
+    assert not any("prompts" in sentence for sentence in made.remarks())
     model.context_length = PREFIX + 1
     with pytest.raises(TestbedError, match=r"^model fake reads at most 129 tokens; 130 are needed"):
         record(model, "target")

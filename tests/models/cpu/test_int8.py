@@ -1,4 +1,4 @@
-"""Matrices in 8 bits against the same in full."""
+"""Matrices in 8 bits against the same in fp32."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import nn
 
+from testbed.models.causal_lm import Replace
 from testbed.models.cpu.int8 import to_int8, to_plain_int8
-from testbed.models.cpu.linear_layers import Replace, replace_linears
+from testbed.models.cpu.linear_layers import replace_linears
 from testbed.models.packed_draft import dequantise, quantise
 
 
@@ -19,7 +20,7 @@ from testbed.models.packed_draft import dequantise, quantise
 def test_product_is_that_of_the_rounded_matrix(
     rows: int, columns: int, tokens: int, bias: bool, to_rounded: Replace
 ) -> None:
-    """Up to bf16: 8 bits of every factor and of the sum."""
+    """Up to the rounding of every factor and of the sum to bf16."""
     torch.manual_seed(rows + columns + tokens)
     linear = nn.Linear(columns, rows, bias=bias)
     rounded = dequantise(*quantise(linear.weight.detach().numpy()))
@@ -47,7 +48,7 @@ def test_matrices_of_a_network_are_replaced_and_its_embedding_is_not() -> None:
 
 @pytest.mark.parametrize("columns", [1, 5, 8, 40, 100])
 def test_rows_that_end_within_a_block_are_left_alone(columns: int) -> None:
-    """On them torch's operator reads what is not theirs, or crashes."""
+    """For such rows torch's operator reads beyond their ends, or crashes."""
     network = nn.Sequential(nn.Linear(columns, 4))
     replace_linears(network, to_int8)
     assert isinstance(network[0], nn.Linear)

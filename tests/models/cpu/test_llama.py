@@ -1,4 +1,4 @@
-"""Llama taken to pieces against transformers' own."""
+"""Llama by its operators alone, against the Llama of transformers."""
 
 from __future__ import annotations
 
@@ -60,12 +60,12 @@ def in_precision(whole: LlamaForCausalLM, dtype: Any) -> Any:
 
 
 def read(model: Any, blocks: list[list[int]]) -> torch.Tensor:
-    """Logits after all tokens, read block by block, the last token of each rolled back once."""
+    """Return the logits after all tokens, read in blocks whose last token is rolled back once."""
     cache, rows = model.new_cache(), []
     with torch.inference_mode():
         for block in blocks:
             model.forward(torch.tensor([*block, 7]), cache, 1)
-            model.cut(cache, len(block) + 1)
+            model.crop(cache, len(block) + 1)
             rows.append(model.forward(torch.tensor(block), cache, len(block)))
     return torch.cat(rows).float()
 
@@ -77,9 +77,9 @@ def test_logits_are_those_of_transformers(shape: str) -> None:
     blocks = [text[:250], text[250:251], text[251:256], text[256:257], text[257:262], text[262:]]
     with torch.inference_mode():
         wanted = whole(torch.tensor([text])).logits[0]
-    taken = fastest_backend(copy.deepcopy(whole), "it", "fp32", "cpu", None)
-    assert isinstance(taken, Llama)
-    got = read(taken, blocks)
+    backend = fastest_backend(copy.deepcopy(whole), "it", "fp32", "cpu", None)
+    assert isinstance(backend, Llama)
+    got = read(backend, blocks)
     assert (got - wanted).abs().max() < 1e-4 * wanted.abs().max()
     assert (
         read(TransformersBackend(whole), blocks) - wanted
@@ -107,10 +107,12 @@ def test_lower_precisions_are_near(dtype: Any, share: float) -> None:
 def test_what_computes_something_else_is_refused(
     dtype: Any, name: str, mistake: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The lower the precision, the larger a mistake must be."""
+    """In lower precision only larger mistakes are found."""
     monkeypatch.setattr(llama, name, mistake)
     whole = network(rms_norm_eps=1e-2)
-    with pytest.raises(TestbedError, match=r"^Model 'it' computes something else here than in"):
+    with pytest.raises(
+        TestbedError, match=r"^model 'it' computes other logits on this processor than"
+    ):
         fastest_backend(in_precision(whole, dtype), "it", dtype, "cpu", None)
 
 

@@ -1,4 +1,4 @@
-"""The choice of operators: made once, kept on disk and in plans, and part of what a run is."""
+"""The choice of operators: made once, kept on disk and in the plan of a run."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ tried: list[HuggingFaceSpec] = []
 
 @pytest.fixture
 def spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> HuggingFaceSpec:
-    """A model; trials are counted instead of made, in a cache that is empty."""
+    """Return a model; the cache is empty, and trials are counted instead of run."""
 
     def choose(spec: HuggingFaceSpec) -> OperatorChoice:
         tried.append(spec)
@@ -162,7 +162,7 @@ def test_a_trial_in_a_process_of_its_own(
     assert chosen is not None
     assert chosen.machine == machine()
     assert capsys.readouterr().err == (
-        "trying which operators suit it in fp32 on this machine, once\n"
+        "choosing the operators for it in fp32 on this machine, once\n"
     )
     ends(monkeypatch, 1)
     new_process()
@@ -182,7 +182,7 @@ def test_an_operator_that_kills_the_process_is_left_alone(
 @pytest.mark.parametrize(
     ("code", "errors", "message"),
     [
-        (1, "some noise\nerror: Cannot load model 'it' from there\n", "Cannot load model 'it' fro"),
+        (1, "some noise\nerror: cannot load model 'it' from there\n", "cannot load model 'it' fro"),
         (3, "", "exit code 3"),
         (-signal.SIGKILL, "", "the trial of it in fp32 was ended by signal SIGKILL; run it again"),
         (

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.skipif(
     reason="this torch has no oneDNN",
 )
 ROUNDING = {torch.float32: 2**-18, torch.bfloat16: 2**-6}
-"""Of the sum of all summands' sizes; a bf16 result alone is off by 2⁻⁹ of itself."""
+"""Share of the sum of all summands' magnitudes; rounding to bf16 alone is off by 2⁻⁹."""
 
 
 @pytest.mark.parametrize("dtype", ROUNDING)

@@ -1,4 +1,4 @@
-"""What a model directory says of itself before its weights are loaded."""
+"""Configuration and tokenizer of a model directory, without its weights."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ LOOP = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% end
 
 @pytest.fixture
 def edited(tmp_path: Path) -> Callable[..., ModelDirectory]:
-    """A tiny Llama with some keys of one of its files changed; None takes a key out."""
+    """Save a tiny Llama with some keys of one file changed; None removes a key."""
 
     def change(file: str = "config.json", keep: bool = True, **changes: Any) -> ModelDirectory:
         path = save(FAMILIES["llama"](), tmp_path / "model")
@@ -64,7 +64,7 @@ def test_end_tokens_are_those_of_the_first_that_has_some(
 
 
 def test_contexts(tmp_path: Path) -> None:
-    """LongRoPE would turn cached keys anew beyond its first length; BLOOM has no positions."""
+    """LongRoPE would rotate cached keys again beyond its first length; BLOOM has no positions."""
     rope = {
         "rope_type": "longrope",
         "rope_theta": 1e4,
@@ -92,14 +92,14 @@ def test_a_start_token_comes_once_with_and_without_chat(tmp_path: Path) -> None:
 
 
 def test_chat_without_a_template(edited: Callable[..., ModelDirectory]) -> None:
-    with pytest.raises(TestbedError, match=r"^Model 'tiny' has no chat template; leave chat out,"):
+    with pytest.raises(TestbedError, match=r"^model 'tiny' has no chat template; leave chat out,"):
         edited().encode_chat("w5")
 
 
 def test_a_template_that_refuses(tmp_path: Path) -> None:
     template = "{{ raise_exception('a system turn is needed') }}"
     path = save(FAMILIES["llama"](), tmp_path, template=template)
-    with pytest.raises(TestbedError, match=r"^Model 'it' .* fails \(a system turn is needed\)\.$"):
+    with pytest.raises(TestbedError, match=r"^model 'it' .* fails \(a system turn is needed\)$"):
         ModelDirectory(path, "it").encode_chat("w5")
 
 
@@ -141,7 +141,7 @@ def test_a_template_that_does_not_render_is_one_sentence(
         FAMILIES["llama"](), tmp_path, template=template.join(guard) if parses else template
     )
     directory = ModelDirectory(path, "it")
-    with pytest.raises(TestbedError, match=r"^Model 'it' has a chat template that fails \(") as got:
+    with pytest.raises(TestbedError, match=r"^model 'it' has a chat template that fails \(") as got:
         directory.encode_chat("bad")
     assert why in str(got.value)
     assert "\n" not in str(got.value)
@@ -170,7 +170,7 @@ def test_one_child_renders_all_and_ends_with_its_parent() -> None:
 
 
 def test_a_tokenizer_of_vocabulary_and_merges(tmp_path: Path) -> None:
-    """As OPT has it, without a tokenizer.json; it starts every text with </s>."""
+    """The format of OPT: vocab.json and merges.txt, and every text starts with </s>."""
     trained = Tokenizer(models.BPE())
     trained.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     trainer = trainers.BpeTrainer(
@@ -198,8 +198,8 @@ def test_a_tokenizer_of_vocabulary_and_merges(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "words"),
     [
-        ("none", r"has no tokenizer that can be read \(.*\); it takes a tokenizer\.json, or vocab"),
-        ("tokenizer.model", r"tokenizer\.model alone; .*: pip install sentencepiece protobuf$"),
+        ("none", r"has no tokenizer that can be read \(.*\); needed is tokenizer\.json, or vocab"),
+        ("tokenizer.model", r"only in tokenizer\.model; .*: pip install sentencepiece protobuf$"),
     ],
 )
 def test_no_tokenizer_is_one_sentence(tmp_path: Path, file: str, words: str) -> None:
@@ -207,7 +207,7 @@ def test_no_tokenizer_is_one_sentence(tmp_path: Path, file: str, words: str) -> 
     for each in path.glob("tokenizer*"):
         each.unlink()
     (path / file).write_bytes(b"no sentencepiece model")
-    with pytest.raises(TestbedError, match=rf"^Model 'it' in .* {words}") as caught:
+    with pytest.raises(TestbedError, match=rf"^model 'it' in .* {words}") as caught:
         ModelDirectory(path, "it")
     assert "\n" not in str(caught.value)
 
@@ -218,7 +218,7 @@ def test_code_of_its_own_is_never_run(
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "code.py").write_text("raise SystemExit('it was run')")
     own = {"AutoConfig": "code.Config", "AutoModelForCausalLM": "code.Model"}
-    with pytest.raises(TestbedError, match=r"^Model 'tiny' in .* code of its own, .* never run;"):
+    with pytest.raises(TestbedError, match=r"^model 'tiny' in .* code of its own, .* never run;"):
         edited(model_type="zork", auto_map=own)
     edited(auto_map=own)  # transformers knows llamas itself
 
@@ -228,7 +228,7 @@ def test_a_configuration_of_brackets_is_one_sentence(tmp_path: Path) -> None:
     for file, words in (
         ("tokenizer_config.json", "has no tokenizer that can be read"),
         ("generation_config.json", ""),
-        ("config.json", "Cannot read the configuration of model 'it'"),
+        ("config.json", "cannot read the configuration of model 'it'"),
     ):
         (path / file).write_text("[" * 100_000)
         if words:
@@ -243,13 +243,13 @@ def test_a_configuration_of_brackets_is_one_sentence(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"model_type": "zork"}, r"Cannot read the configuration of model 'tiny'.*zork"),
+        ({"model_type": "zork"}, r"cannot read the configuration of model 'tiny'.*zork"),
         ({"architectures": ["LlamaModel"]}, r"\(LlamaModel\) has no trained causal head"),
         ({"architectures": None}, r"\(llama\) has no trained causal head"),
-        ({"num_hidden_layers": -3}, r"num_hidden_layers -3 in its configuration; allowed is 1 to"),
-        ({"num_hidden_layers": 10**7}, r"num_hidden_layers 10000000 in its configuration; allowed"),
-        ({"hidden_size": 10**12}, r"hidden_size 1000000000000 in its configuration; allowed is"),
-        ({"max_position_embeddings": 0}, r"has texts of up to 0 tokens by its configuration"),
+        ({"num_hidden_layers": -3}, r"num_hidden_layers -3 in config.json; allowed is 1 to"),
+        ({"num_hidden_layers": 10**7}, r"num_hidden_layers 10000000 in config.json; allowed"),
+        ({"hidden_size": 10**12}, r"hidden_size 1000000000000 in config.json; allowed is"),
+        ({"max_position_embeddings": 0}, r"has a context of 0 tokens in config"),
         ({"architectures": 3}, r"\(llama\) has no trained causal head"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Models that propose the first ids only: those logits are the same, the others never come."""
+"""Models that propose the first ids only: their logits are the same, all others are -inf."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TEXT = [5, 40, 7, 1, 9]
 
 
 def saved(family: str, path: Path, size: Any) -> Path:
-    """A network of the family whose configuration says that it proposes so many ids."""
+    """Save a network of the family whose configuration limits the ids that it proposes."""
     save(FAMILIES[family](), path)
     config = json.loads((path / "config.json").read_text())
     (path / "config.json").write_text(json.dumps({**config, "draft_vocab_size": size}))

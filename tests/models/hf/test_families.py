@@ -1,4 +1,4 @@
-"""The rollback rule, on a network of each family: a cut text is as one that was never longer."""
+"""Rollback on a network of each family: afterwards logits are as if nothing was removed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Load = Callable[..., tuple[HuggingFaceModel, Any]]
 
 @pytest.fixture(scope="module")
 def load(tmp_path_factory: pytest.TempPathFactory) -> Load:
-    """A family's model, and the network it was saved from."""
+    """Return a family's model and the network that it was saved from."""
 
     @cache
     def of(family: str, dtype: Any = "fp32") -> tuple[HuggingFaceModel, Any]:
@@ -41,7 +41,7 @@ def load(tmp_path_factory: pytest.TempPathFactory) -> Load:
 
 
 def reference(network: Any, text: list[int]) -> NDArray[np.float32]:
-    """Logits after each token, by transformers alone and without any cache."""
+    """Return the logits after each token, by transformers and without a cache."""
     with torch.inference_mode():
         logits = network(torch.tensor([text]), use_cache=False).logits[0, :, :IDS]
     return np.asarray(logits.float().numpy())
@@ -80,7 +80,7 @@ def test_logits_after_any_rounds_are_those_of_a_fresh_text(
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_one_token_more_or_less_would_show(load: Load, family: str) -> None:
-    """The tolerance above is far below what any mistake changes: here the last two swapped."""
+    """The tolerance above is far below the effect of a mistake: here two tokens are swapped."""
     model, _ = load(family)
     right = model.session().extend([5, 9, 4, 7, 11, 12, 3, 8], keep=1)
     wrong = model.session().extend([5, 9, 4, 7, 11, 3, 12, 8], keep=1)
@@ -91,7 +91,7 @@ def test_one_token_more_or_less_would_show(load: Load, family: str) -> None:
 def test_the_cache_of_transformers_drops_what_a_window_has_passed(
     load: Load, family: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Why we keep all keys: with theirs, the text above could not be cut back."""
+    """The caches of transformers drop keys, so the sequence above could not be rolled back."""
     model, network = load(family)
     monkeypatch.setattr(backends, "new_cache", lambda: DynamicCache(config=network.config))
     session = model.session()
@@ -102,10 +102,10 @@ def test_the_cache_of_transformers_drops_what_a_window_has_passed(
 
 @pytest.mark.parametrize("family", RECURRENT)
 def test_recurrent_models_are_refused(family: str, tmp_path: Path) -> None:
-    """RWKV is one of them, though transformers itself would say that it has full attention."""
+    """RWKV is one of them, although transformers reports full attention for it."""
     path = save(RECURRENT[family](), tmp_path)
     with pytest.raises(
-        TestbedError, match=rf"^Model 'it' \({family}\) has recurrent layers, .*\.$"
+        TestbedError, match=rf"^model 'it' \({family}\) has recurrent layers, .*[^.]$"
     ):
         HuggingFaceModel(path, "it")
 
@@ -120,7 +120,7 @@ def test_low_precision_loads_and_resembles_fp32(load: Load, family: str, dtype: 
     assert 0 < np.abs(rounded - exact).max() < 0.1 * np.abs(exact).max()
 
 
-def test_padding_of_the_logits_is_cut_off(load: Load) -> None:
+def test_padding_of_the_logits_is_dropped(load: Load) -> None:
     model, network = load("llama")
     assert network.config.vocab_size == LOGITS
     assert model.vocabulary_size == IDS

@@ -1,4 +1,4 @@
-"""On tiny random networks: the arithmetic of sessions, not the quality of text."""
+"""Sessions of tiny random networks: the arithmetic, not the quality of text."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ TINY = LlamaConfig(
 
 @pytest.fixture(scope="module")
 def make_tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Any], Path]:
-    """Save a transformers model next to a small word-level tokenizer; returns the directory."""
+    """Save a transformers model and a small word-level tokenizer; return the directory."""
     torch.manual_seed(0)
     return lambda network: save(network, tmp_path_factory.mktemp("tiny"))
 
@@ -92,7 +92,7 @@ def test_wrong_calls_are_refused_and_change_nothing(model: HuggingFaceModel) -> 
     session.extend([1, 2])
     with pytest.raises(TestbedError, match=r"'tiny' was given token 48; .* 0 to 47"):
         session.extend([48])
-    with pytest.raises(TestbedError, match=r"text of 129 tokens; .* 128"):
+    with pytest.raises(TestbedError, match=r"sequence of 129 tokens; .* 128"):
         session.extend([1] * 127)
     for length in (-1, 3):
         with pytest.raises(ValueError, match=f"back to {length}"):
@@ -107,7 +107,7 @@ def test_warm_up_leaves_sessions_alone(model: HuggingFaceModel) -> None:
 
 
 def test_left_out_layers_are_gone(tiny_llama: Path) -> None:
-    """The rest must compute what the same layers compute in a network built without the others."""
+    """The remaining layers compute the same as in a network built without the others."""
     network = LlamaForCausalLM.from_pretrained(tiny_llama)
     del network.model.layers[1:3]
     with torch.no_grad():
@@ -130,12 +130,12 @@ def test_left_out_layers_are_gone(tiny_llama: Path) -> None:
     [((4,), "layer 4; it has layers 0 to 3"), ((-1,), "layer -1"), (range(4), "leaves out all")],
 )
 def test_wrong_layers_are_refused(tiny_llama: Path, layers: Any, words: str) -> None:
-    with pytest.raises(TestbedError, match=f"Model 'short' .*{words}"):
+    with pytest.raises(TestbedError, match=f"model 'short' .*{words}"):
         HuggingFaceModel(tiny_llama, "short", without_layers=layers)
 
 
 def test_layer_types_follow_the_layers(make_tiny: Callable[[Any], Path]) -> None:
-    """Qwen 2 keeps a list of kinds in its configuration, one for each layer."""
+    """Qwen 2 has a list of layer types in its configuration, one for each layer."""
     config = Qwen2Config(
         vocab_size=V,
         hidden_size=32,
@@ -163,7 +163,7 @@ def test_layer_types_follow_the_layers(make_tiny: Callable[[Any], Path]) -> None
 
 
 def test_other_kinds_of_model_are_refused(make_tiny: Callable[[Any], Path]) -> None:
-    """T5 is no causal model; BERT would load as one, whole, and see the future."""
+    """T5 is not a causal model; BERT would load as one without an error, and see the future."""
     t5 = T5Config(vocab_size=V, d_model=8, d_kv=4, d_ff=8, num_layers=1, num_heads=2)
     bert = BertConfig(vocab_size=V, hidden_size=8, num_hidden_layers=1, num_attention_heads=2)
     for network in (T5ForConditionalGeneration(t5), BertForMaskedLM(bert)):
@@ -173,7 +173,7 @@ def test_other_kinds_of_model_are_refused(make_tiny: Callable[[Any], Path]) -> N
 
 
 def test_missing_head_is_refused(make_tiny: Callable[[Any], Path]) -> None:
-    """transformers would make up random numbers for it."""
+    """transformers would fill it with random numbers."""
     path = make_tiny(LlamaModel(TINY))
     config = path / "config.json"
     config.write_text(config.read_text().replace("LlamaModel", "LlamaForCausalLM"))
@@ -198,7 +198,7 @@ def test_half_precision_still_returns_float32(tiny_llama: Path) -> None:
 
 @pytest.mark.parametrize("device", ["auto", "cpu"])
 def test_devices(tiny_llama: Path, model: HuggingFaceModel, device: str) -> None:
-    """Without GPUs transformers' own device map puts everything on the CPU."""
+    """Without GPUs the device map of transformers puts everything on the CPU."""
     text = [5, 6, 7]
     other = HuggingFaceModel(tiny_llama, "tiny", device=device).session().extend(text)
     assert np.array_equal(other, model.session().extend(text))
@@ -207,18 +207,18 @@ def test_devices(tiny_llama: Path, model: HuggingFaceModel, device: str) -> None
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
 @pytest.mark.parametrize("device", ["cuda", "cuda:1"])
 def test_a_device_that_is_not_there(tiny_llama: Path, device: str) -> None:
-    with pytest.raises(TestbedError, match=f"'tiny' is to run on {device}, .* cpu, auto\\.$"):
+    with pytest.raises(TestbedError, match=f"'tiny' is to run on {device}, .* cpu, auto$"):
         HuggingFaceModel(tiny_llama, "tiny", device=device)
 
 
 def test_weights_that_overflow_are_refused(make_tiny: Callable[[Any], Path]) -> None:
-    """fp16 ends at 65504."""
+    """The largest number in fp16 is 65504."""
     network = LlamaForCausalLM(TINY)
     with torch.no_grad():
         network.model.embed_tokens.weight.mul_(1e6)
     path = make_tiny(network)
     HuggingFaceModel(path, "large")
-    with pytest.raises(TestbedError, match=r"'large' computes NaN or infinity .* fp16 lacks\.$"):
+    with pytest.raises(TestbedError, match=r"'large' computes NaN or infinity .* fp16 lacks$"):
         HuggingFaceModel(path, "large", dtype="fp16")
 
 

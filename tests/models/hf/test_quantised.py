@@ -1,4 +1,4 @@
-"""Checkpoints that are quantised in whatever way are refused before anything is loaded."""
+"""Quantised checkpoints of every format are refused before anything is loaded."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def model(plain, tmp_path) -> Path:
 
 
 def change(model: Path, *, remove: str = "", **tensors: torch.Tensor) -> None:
-    """Add tensors, and remove one."""
+    """Add tensors to a checkpoint, and remove one."""
     path = model / "model.safetensors"
     kept = {name: tensor for name, tensor in load_file(path).items() if name != remove}
     save_file(kept | tensors, path, {"format": "pt"})
@@ -150,5 +150,5 @@ def test_a_gguf_file_with_scales_beside_its_tensors_is_refused(tmp_path):
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
-    with pytest.raises(TestbedError, match=r"^The GGUF file has blk\.0\.attn_q\.scale, a scale"):
+    with pytest.raises(TestbedError, match=r"^the GGUF file has blk\.0\.attn_q\.scale, a scale"):
         convert_gguf(tmp_path / "model.gguf", tmp_path / "out")

@@ -35,7 +35,7 @@ def test_equal_vocabularies_share_a_fingerprint_that_names_the_size() -> None:
 def test_the_first_difference_is_named(draft: dict[int, str], words: str) -> None:
     target, other = Vocabulary(WORDS), Vocabulary(draft)
     with pytest.raises(
-        TestbedError, match=rf"^Draft 'small' and target 'big' must share .* {words}\.$"
+        TestbedError, match=rf"^draft 'small' and target 'big' must share .* {words}$"
     ):
         require_same_vocabulary(target, other, "big", "small")
     assert target.fingerprint != other.fingerprint

@@ -18,7 +18,9 @@ def empty_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("alias", [DEFAULT_MODEL, DEFAULT_DRAFT])
 def test_missing_default_says_how_to_get_it(alias: str) -> None:
-    with pytest.raises(TestbedError, match=f"^Model '{alias}' is not in .*: testbed models fetch$"):
+    with pytest.raises(
+        TestbedError, match=f"^model '{alias}' is not in .*; run: testbed models fetch$"
+    ):
         resolve(alias)
     assert {known.name: known.ready for known in describe()}[alias] is False
 
@@ -100,19 +102,19 @@ def test_a_folder_of_the_caller_is_not_taken_for_a_scenarios_model(tmp_path, mon
         resolve("org/name")  # by hand
 
 
-def test_the_hub_is_asked_for_ids(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_ids_are_downloaded_from_the_hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").touch()
-    asked = []
+    downloaded = []
 
     def download(reference: str) -> Path:
-        asked.append(reference)
+        downloaded.append(reference)
         return tmp_path
 
     monkeypatch.setattr(hub, "download", download)
     for reference in ("org/name-1.5", "facebook/opt-125m@refs/pr/9"):
         spec = resolve(reference)
         assert (spec.name, spec.path) == (reference, str(tmp_path))
-    assert asked == ["org/name-1.5", "facebook/opt-125m@refs/pr/9"]
+    assert downloaded == ["org/name-1.5", "facebook/opt-125m@refs/pr/9"]
 
 
 def test_the_papers_pairs_can_be_named_in_a_scenario(

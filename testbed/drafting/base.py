@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, TypeAlias
+from typing import Annotated, ClassVar, TypeAlias
 
 import msgspec
 
@@ -60,8 +60,20 @@ class DraftLength(ABC):
         """Take in what came of a round."""
 
 
-class PolicyOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="policy"):
-    """The options of a policy as a scenario writes them: {policy: NAME, …}."""
+class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="policy"):
+    """The options of a policy as a scenario writes them: {policy: NAME, …}.
+
+    A subclass with a `summary`, in a module of its own in this package, is found by its tag, which
+    is NAME; nothing else has to be registered.
+    """
+
+    summary: ClassVar[str]
+    """One line for `testbed policies`."""
+    paper: ClassVar[str]
+
+
+class PolicyOptions(Policy, frozen=True):
+    """The options of a policy that decides on γ alone, for any method that drafts."""
 
     def start(self) -> DraftLength:
         """The policy, about to begin a text."""

@@ -32,6 +32,9 @@ REMEMBERED = 2
 class BitBudget(PolicyOptions, frozen=True, tag="bit_budget"):
     """`bits` is B. With `predict` a pass whose bits are not known must be likely to fit."""
 
+    summary = "as many drafts as fit into a budget of uplink bits per round"
+    paper = "arXiv 2510.09942"
+
     bits: Annotated[int, msgspec.Meta(ge=1, le=1 << 40)] = 5000
     longest: Length = 16
     predict: bool = True

@@ -29,6 +29,9 @@ class Confidence(PolicyOptions, frozen=True, tag="confidence"):
     `product`: it is the product over the whole draft, not the last token's probability.
     """
 
+    summary = "drafting ends behind a token, or a draft, that the draft model is unsure of"
+    paper = "transformers; arXiv 2605.13319"
+
     threshold: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.4
     longest: Length = 16
     product: bool = False

@@ -15,6 +15,9 @@ from testbed.drafting.base import DraftLength, Length, PolicyOptions, RoundOutco
 class Heuristic(PolicyOptions, frozen=True, tag="heuristic"):
     """`first` is the draft length of the first round, `longest` the most it grows to."""
 
+    summary = "two drafts more after a round that was accepted whole, one less after any other"
+    paper = "transformers"
+
     first: Length = 5
     longest: Length = 16
 

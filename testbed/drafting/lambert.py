@@ -41,6 +41,9 @@ class Lambert(PolicyOptions, frozen=True, tag="lambert"):
     until a round with drafts has been timed.
     """
 
+    summary = "the draft length that is best by TK-SLT's closed form, from what is measured"
+    paper = "arXiv 2509.04576"
+
     acceptance: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.7
     cost: Annotated[float, msgspec.Meta(gt=0, le=1e6)] = 0.2
     measure: Literal["both", "acceptance", "cost", "nothing"] = "both"

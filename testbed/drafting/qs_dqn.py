@@ -51,6 +51,9 @@ WEIGHTS = Path(__file__).with_name("qs_dqn.npz")
 class QsDqn(ChoosingOptions, frozen=True, tag="qs_dqn"):
     """No options: the policy is as it was trained."""
 
+    summary = "γ and each round's ℓ by QS's Double DQN, as trained"
+    paper = "arXiv 2507.00605"
+
     def start(self, resolutions: Sequence[Resolution]) -> ChoosesResolution:
         """See ChoosingOptions."""
         offered = [each.total for each in resolutions]

@@ -73,6 +73,9 @@ SLOPES_EVERY = 4
 class QsModel(ChoosingOptions, frozen=True, tag="qs_model"):
     """`first` drafts are made in each of the first rounds, which measure; never over `longest`."""
 
+    summary = "γ and each draft's ℓ by QS's throughput model"
+    paper = "arXiv 2507.00605"
+
     first: Length = 3
     longest: Length = 16
 

@@ -6,11 +6,9 @@ from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import msgspec
-
 from testbed.codecs.base import Drawn
 from testbed.decoding.sampling import Probabilities
-from testbed.drafting.base import DraftLength
+from testbed.drafting.base import DraftLength, Policy
 
 
 @dataclass(frozen=True)
@@ -37,8 +35,8 @@ class ChoosesResolution(DraftLength):
         """The first `accepted` of the round's drafts stand; told before `learn`."""
 
 
-class ChoosingOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="policy"):
-    """The options of such a policy as a scenario writes them: {policy: NAME, …}."""
+class ChoosingOptions(Policy, frozen=True):
+    """The options of a policy that decides on γ and on each draft's ℓ, for methods that offer ℓ."""
 
     def start(self, resolutions: Sequence[Resolution]) -> ChoosesResolution:
         """The policy, about to begin a text. Raises TestbedError when it can't choose from these.

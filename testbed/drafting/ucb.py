@@ -35,6 +35,9 @@ DISCOUNT = 0.98
 class Ucb(PolicyOptions, frozen=True, tag="ucb"):
     """`longest` is the number of arms; `exploration` scales the bonus of those tried less."""
 
+    summary = "a bandit over draft lengths, by committed tokens per second"
+    paper = "arXiv 0805.3415"
+
     longest: Length = 8
     exploration: Factor = 0.1
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
-import inspect
-import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 import msgspec
 
+from testbed.config.by_file import find_classes
 from testbed.config.convert import convert
 from testbed.drafting.base import DraftLength
 from testbed.drafting.policies import start_policy
@@ -70,19 +68,8 @@ class Method(ABC):
 
 def methods() -> dict[str, type[Method]]:
     """Every method of this package by name, sorted."""
-    package = importlib.import_module("testbed.methods")
-    found: dict[str, type[Method]] = {}
-    for info in pkgutil.iter_modules(package.__path__):
-        module = importlib.import_module(f"testbed.methods.{info.name}")
-        for value in vars(module).values():
-            if (
-                isinstance(value, type)
-                and issubclass(value, Method)
-                and not inspect.isabstract(value)
-                and value.__module__ == module.__name__
-            ):
-                found[value.name] = value
-    return dict(sorted(found.items()))
+    found = find_classes("testbed.methods", Method)  # type: ignore[type-abstract]
+    return {kind.name: kind for kind in sorted(found, key=lambda kind: kind.name)}
 
 
 def method_class(name: str, where: str = "method") -> type[Method]:

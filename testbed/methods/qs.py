@@ -24,10 +24,8 @@ from testbed.codecs.sparse_lattice import SparseLattice
 from testbed.decoding.lattice import Denominator
 from testbed.decoding.sampling import Probabilities
 from testbed.drafting.base import DraftLength
-from testbed.drafting.policies import DraftLengthOption
-from testbed.drafting.qs_dqn import QsDqn
-from testbed.drafting.qs_model import QsModel
-from testbed.drafting.resolution import ChoosesResolution, Resolution
+from testbed.drafting.policies import ChoosingOption, DraftLengthOption, policies
+from testbed.drafting.resolution import ChoosesResolution, ChoosingOptions, Resolution
 from testbed.errors import TestbedError
 from testbed.methods.full_upload import FullDistributionMethod
 
@@ -42,7 +40,7 @@ class QsOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     "simplex" is the paper's form. The text is the same; only bits and time differ.
     """
 
-    draft_length: DraftLengthOption | QsModel | QsDqn = 4
+    draft_length: DraftLengthOption | ChoosingOption = 4
     lattice: (
         Denominator
         | Annotated[list[Denominator], msgspec.Meta(min_length=1, max_length=_MOST_LATTICES)]
@@ -61,14 +59,15 @@ class Qs(FullDistributionMethod):
     def make_codec(self) -> Codec:
         """See FullDistributionMethod."""
         lattice, policy = self.options.lattice, self.options.draft_length
-        chooses = isinstance(policy, QsModel | QsDqn)
+        chooses = isinstance(policy, ChoosingOptions)
         totals = sorted(lattice if isinstance(lattice, list) else [lattice])
         if len(set(totals)) < len(totals):
             raise TestbedError(f"qs.lattice: {lattice} has one ℓ twice; give each once")
         if len(totals) > 1 and not chooses:
+            able = " or ".join(f"{{policy: {name}}}" for name in policies(ChoosingOptions))
             raise TestbedError(
-                f"qs.lattice: {lattice} needs a draft_length that chooses from it, "
-                "{policy: qs_model} or {policy: qs_dqn}; otherwise give one number"
+                f"qs.lattice: {lattice} needs a draft_length that chooses from it, {able}; "
+                "otherwise give one number"
             )
         form = Simplex if self.options.index == "simplex" else SparseLattice
         codecs = [form(total, self.vocabulary_size) for total in totals]
@@ -81,7 +80,7 @@ class Qs(FullDistributionMethod):
     def draft_length(self) -> DraftLength:
         """See Method."""
         policy = self.options.draft_length
-        if not isinstance(policy, QsModel | QsDqn):
+        if not isinstance(policy, ChoosingOptions):
             return super().draft_length()
         self._chooser = policy.start(self._resolutions)
         return self._chooser

@@ -169,8 +169,8 @@ BAD = [
     ),
     (
         {"draft_length": 3, "lattice": [8, 16]},
-        "qs.lattice: [8, 16] needs a draft_length that chooses from it, {policy: qs_model} or "
-        "{policy: qs_dqn}; otherwise give one number",
+        "qs.lattice: [8, 16] needs a draft_length that chooses from it, {policy: qs_dqn} or "
+        "{policy: qs_model}; otherwise give one number",
     ),
     (
         {"draft_length": {"policy": "qs_model"}, "lattice": [8, 16, 8]},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from math import log2
 
 from testbed.codecs.base import Drawn
@@ -16,15 +16,15 @@ from testbed.decoding.sampling import Probabilities
 class Mixed:
     """A Codec: what the codec of the chosen ℓ sends, and log2 n bits a draft for n codecs."""
 
-    def __init__(self, codecs: Sequence[Ranked], choose: Callable[[Probabilities], int]) -> None:
-        """`codecs` differ in ℓ, each at least 1; `choose` names the ℓ for a law, shape [V]."""
+    def __init__(self, codecs: Sequence[Ranked]) -> None:
+        """`codecs` differ in ℓ, the finest last."""
         self._codecs = codecs
         self._places = {codec.total: place for place, codec in enumerate(codecs)}
-        self._choose = choose
 
-    def quantise(self, q: Probabilities) -> Lattice:
-        """See Codec."""
-        return self._codecs[self._places[self._choose(q)]].quantise(q)
+    def quantise(self, q: Probabilities, total: int | None = None) -> Lattice:
+        """See Codec. ℓ is `total`, one of those of `codecs`; the finest unless it is given."""
+        place = -1 if total is None else self._places[total]
+        return self._codecs[place].quantise(q)
 
     def encode(self, drafts: Sequence[Drawn]) -> Payload:
         """See Codec. Raises ValueError on an ℓ that is none of these."""

@@ -117,7 +117,7 @@ class _QsDqn(ChoosesResolution):
         gamma, _ = self._action
         return len(drafts) < gamma
 
-    def resolution(self, q: Probabilities) -> int:
+    def choose(self, q: Probabilities) -> int:
         self._q = q
         return self._action[1]
 

@@ -159,7 +159,6 @@ class _QsModel(ChoosesResolution):
         self._drafted: list[_Drafted] = []
         self._prices: _Prices | None = None
         self._reach = 1.0  # S
-        self._next = (1.0, 0.0)  # a of the draft about to be drawn, and its gain
         self._started = False
 
     def more(self, drafts: Sequence[Drawn]) -> bool:
@@ -172,7 +171,7 @@ class _QsModel(ChoosesResolution):
             return len(drafts) < self._options.first
         return float(self._ahead(np.array([self._reach]), self._prices)[0]) > 0
 
-    def resolution(self, q: Probabilities) -> int:
+    def choose(self, q: Probabilities) -> int | None:
         sure = float(q.max())
         alpha = self._certainty.predict(sure)
         acceptance, used = quantised(q, self._totals, alpha)
@@ -185,16 +184,11 @@ class _QsModel(ChoosesResolution):
             gains += self._ahead(reach, self._prices)
             choice = int(gains.argmax())
             gain = float(gains[choice])
-        self._next = (float(acceptance[choice]), gain)
+        if self._drafted and not gain > 0:
+            return None
+        self._reach *= float(acceptance[choice])
         self._drafted.append(_Drafted(sure, float(acceptance[choice]) / alpha))
         return self._resolutions[choice].total
-
-    def admits(self, drafts: Sequence[Drawn], bits: float | None) -> bool:
-        if bits is None:
-            return True  # `more` has said so; what a draft gains is not known yet
-        acceptance, gain = self._next
-        self._reach *= acceptance
-        return not drafts or gain > 0
 
     def learn(self, outcome: RoundOutcome) -> None:
         for place, draft in enumerate(self._drafted[: outcome.tested]):

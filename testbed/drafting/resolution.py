@@ -22,14 +22,14 @@ class Resolution:
 
 
 class ChoosesResolution(DraftLength):
-    """A policy at work on one text, asked for ℓ after `more` and before `admits` with its bits.
+    """A policy at work on one generation that is asked once about each draft, when its q is known.
 
     It sees q itself, before it is quantised; the token is drawn afterwards, and from what is sent.
     """
 
     @abstractmethod
-    def resolution(self, q: Probabilities) -> int:
-        """ℓ of the draft that is about to be drawn; `q`, shape [V], is its law unquantised."""
+    def choose(self, q: Probabilities) -> int | None:
+        """Return ℓ of a draft from `q`, shape [V], or None to end the round without that draft."""
 
     def settle(self, drafts: Sequence[Drawn], accepted: int) -> None:
         """The first `accepted` of the round's drafts stand; told before `learn`."""

@@ -118,16 +118,17 @@ class DeviceContext:
 
     def propose(
         self,
-        quantise: Callable[[Probabilities], Lattice],
+        quantise: Callable[[Probabilities], Lattice | None],
         formula_bits: float | Callable[[Lattice], float],
         draw: Callable[[Lattice, int], int] | None = None,
     ) -> list[Drawn]:
         """Draft tokens, each drawn from the q̂ that `quantise` makes of q.
 
         As many as the draft-length policy wants, but never more than can be used, and nothing
-        follows an end token. `formula_bits` are what one draft costs on the uplink: a number where
-        q̂ does not matter, for then the policy can be asked before a pass is made for the draft.
-        `draw` takes q̂ and a position; without it, a token is drawn for this round alone.
+        follows an end token. Where `quantise` returns None the round ends without that draft.
+        `formula_bits` are what one draft costs on the uplink: a number where q̂ does not matter, for
+        then the policy can be asked before a pass is made for the draft. `draw` takes q̂ and a
+        position; without it, a token is drawn for this round alone.
         """
         draw = draw or self._draw
         drafts: list[Drawn] = []
@@ -140,6 +141,8 @@ class DeviceContext:
                 text = self.text + [draft.token for draft in drafts]
                 raw_q, logits = self._next(text)
                 q = quantise(raw_q)
+                if q is None:
+                    break
                 bits = formula_bits(q) if callable(formula_bits) else formula_bits
                 if known is None and not self.drafting.admits(drafts, bits):
                     break

@@ -32,8 +32,8 @@ class FullDistributionMethod(Method):
     def make_codec(self) -> Codec:
         """The codec that both ends use. Raises TestbedError when the options do not allow one."""
 
-    def quantise(self, q: Probabilities) -> Lattice:
-        """The q̂ to draw from; called for one draft after the other."""
+    def quantise(self, q: Probabilities) -> Lattice | None:
+        """Return the q̂ to draw the next draft from, or None to end the round without it."""
         return self.codec.quantise(q)
 
     def settle(self, drafts: Sequence[Drawn], accepted: int) -> None:

@@ -21,7 +21,7 @@ from testbed.codecs.base import Codec, Drawn
 from testbed.codecs.mixed import Mixed
 from testbed.codecs.simplex import Simplex
 from testbed.codecs.sparse_lattice import SparseLattice
-from testbed.decoding.lattice import Denominator
+from testbed.decoding.lattice import Denominator, Lattice
 from testbed.decoding.sampling import Probabilities
 from testbed.drafting.base import DraftLength
 from testbed.drafting.policies import ChoosingOption, DraftLengthOption, policies
@@ -71,25 +71,29 @@ class Qs(FullDistributionMethod):
             )
         form = Simplex if self.options.index == "simplex" else SparseLattice
         codecs = [form(total, self.vocabulary_size) for total in totals]
-        self._chooser: ChoosesResolution | None = None
+        self._policy: ChoosesResolution | None = None
         if not chooses:
             return codecs[0]
         self._resolutions = [Resolution(codec.total, codec.bits) for codec in codecs]
-        return Mixed(codecs, self._choose)
+        self._mixed = Mixed(codecs)
+        return self._mixed
 
     def draft_length(self) -> DraftLength:
         """See Method."""
         policy = self.options.draft_length
         if not isinstance(policy, ChoosingOptions):
             return super().draft_length()
-        self._chooser = policy.start(self._resolutions)
-        return self._chooser
+        self._policy = policy.start(self._resolutions)
+        return self._policy
+
+    def quantise(self, q: Probabilities) -> Lattice | None:
+        """See FullDistributionMethod. A policy that chooses says in one whether to draft and ℓ."""
+        if self._policy is None:
+            return super().quantise(q)
+        total = self._policy.choose(q)
+        return None if total is None else self._mixed.quantise(q, total)
 
     def settle(self, drafts: Sequence[Drawn], accepted: int) -> None:
         """See FullDistributionMethod."""
-        if self._chooser is not None:
-            self._chooser.settle(drafts, accepted)
-
-    def _choose(self, q: Probabilities) -> int:
-        assert self._chooser is not None
-        return self._chooser.resolution(q)
+        if self._policy is not None:
+            self._policy.settle(drafts, accepted)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import ClassVar
 
 from testbed.codecs.base import Drawn
 from testbed.codecs.bits import Payload, PayloadError, width
@@ -77,6 +78,19 @@ class Ranked(ABC):
                 )
             self.push(ranks, draft)
         return ranks
+
+
+class LatticeCodec(Ranked):
+    """Carries lattice points over the whole vocabulary: QS's q̂.
+
+    A subclass in a module of its own in this package is found by its `name`.
+    """
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def bits(self, used: int) -> float:
+        """Return the bits of a draft whose q̂ has a count on `used` tokens."""
 
 
 def drawn_at(place: int, q: Lattice) -> Drawn:

@@ -8,11 +8,13 @@ on every machine, and normalised after rounding. What is below 2^-53 (below 2^-2
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import override
 
+from testbed.codecs.base import PrecisionCodec
 from testbed.codecs.bits import BitReader, BitWriter, PayloadError
 from testbed.decoding.lattice import Lattice
 from testbed.decoding.sampling import Probabilities
@@ -34,16 +36,18 @@ _HALF_BIAS = 112
 
 
 @dataclass(frozen=True)
-class Floating:
+class Floating(PrecisionCodec):
     """Numbers of one float format."""
 
+    precisions = get_args(FloatPrecision)
     precision: FloatPrecision
 
     @property
+    @override
     def bits(self) -> int:
-        """b_p, bits per probability."""
         return 32 if self.precision == "fp32" else 16
 
+    @override
     def quantise(self, q: Probabilities) -> Lattice:
         """`q`, shape [V], rounded as the wire rounds it, then normalised."""
         if not (q.min() >= 0 and q.max() <= 1):
@@ -53,6 +57,7 @@ class Floating:
             to_counts(self._rounded(q[block]), _UNIT, out=counts[block])
         return _lattice(counts)
 
+    @override
     def write(self, writer: BitWriter, distribution: Lattice) -> None:
         """Append all V probabilities: V·b_p bits."""
         # Normalising moved them all by one factor; rounding again would not find the way back.
@@ -62,6 +67,7 @@ class Floating:
             packed[block] = self._packed(numbers)
         writer.write_bytes(packed.tobytes())
 
+    @override
     def read(self, reader: BitReader, vocabulary_size: int) -> Lattice:
         """Read V probabilities. Raises PayloadError when they are none that `write` writes."""
         data = reader.read_bytes(vocabulary_size * self.bits // 8)

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from testbed.config.by_file import find_classes
+from testbed.config.by_file import find_named
 from testbed.config.convert import convert
 from testbed.drafting.base import DraftLength
 from testbed.drafting.policies import start_policy
@@ -68,8 +68,7 @@ class Method(ABC):
 
 def methods() -> dict[str, type[Method]]:
     """Every method of this package by name, sorted."""
-    found = find_classes("testbed.methods", Method)  # type: ignore[type-abstract]
-    return {kind.name: kind for kind in sorted(found, key=lambda kind: kind.name)}
+    return find_named("testbed.methods", Method)  # type: ignore[type-abstract]
 
 
 def method_class(name: str, where: str = "method") -> type[Method]:

@@ -14,7 +14,8 @@ from typing import Literal
 import msgspec
 
 from testbed.codecs.base import Codec
-from testbed.codecs.dense import Dense, Precision, distribution_codec
+from testbed.codecs.dense import Dense
+from testbed.codecs.precisions import Precision, distribution_codec
 from testbed.decoding.sampling import Probabilities
 from testbed.drafting.policies import DraftLengthOption
 from testbed.methods.full_upload import FullDistributionMethod
@@ -44,7 +45,7 @@ class Dsd(FullDistributionMethod):
 
     def make_codec(self) -> Codec:
         """See FullDistributionMethod."""
-        return Dense(self.options.precision, self.vocabulary_size)
+        return Dense(distribution_codec(self.options.precision), self.vocabulary_size)
 
     def target(
         self, verifier: VerifierContext, tokens: list[int]

@@ -19,8 +19,8 @@ import msgspec
 
 from testbed.codecs.base import DistributionCodec
 from testbed.codecs.bits import BitReader, BitWriter, width
-from testbed.codecs.dense import Precision, distribution_codec
 from testbed.codecs.fixed_point import FixedPoint, FixedPrecision
+from testbed.codecs.precisions import Precision, distribution_codec
 from testbed.codecs.scalars import read_scalars, scalar_bits, write_scalars
 from testbed.codecs.tokens import read_tokens, write_tokens
 from testbed.codecs.verification import read_accepted_count

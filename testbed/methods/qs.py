@@ -13,14 +13,14 @@ several ℓ, each draft says which is its own: log2 n bits more a draft.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 import msgspec
 
 from testbed.codecs.base import Codec, Drawn
+from testbed.codecs.enumerative_codec import LatticeCodec
 from testbed.codecs.mixed import Mixed
-from testbed.codecs.simplex import Simplex
-from testbed.codecs.sparse_lattice import SparseLattice
+from testbed.config.by_file import find_named
 from testbed.decoding.lattice import Denominator, Lattice
 from testbed.decoding.sampling import Probabilities
 from testbed.drafting.base import DraftLength
@@ -31,6 +31,12 @@ from testbed.methods.full_upload import FullDistributionMethod
 
 _MOST_LATTICES = 64
 """ℓ to choose from; each draft says which is its own."""
+_FORMS = find_named("testbed.codecs", LatticeCodec)  # type: ignore[type-abstract]
+
+if TYPE_CHECKING:
+    Index: TypeAlias = str
+else:
+    Index = Literal[(*_FORMS,)]
 
 
 class QsOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -45,7 +51,7 @@ class QsOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Denominator
         | Annotated[list[Denominator], msgspec.Meta(min_length=1, max_length=_MOST_LATTICES)]
     ) = 240
-    index: Literal["support", "simplex"] = "support"
+    index: Index = "support"
 
 
 class Qs(FullDistributionMethod):
@@ -69,7 +75,7 @@ class Qs(FullDistributionMethod):
                 f"qs.lattice: {lattice} needs a draft_length that chooses from it, {able}; "
                 "otherwise give one number"
             )
-        form = Simplex if self.options.index == "simplex" else SparseLattice
+        form = _FORMS[self.options.index]
         codecs = [form(total, self.vocabulary_size) for total in totals]
         self._policy: ChoosesResolution | None = None
         if not chooses:

@@ -2,39 +2,32 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar
 
-from testbed.codecs.base import Drawn
+from typing_extensions import override
+
+from testbed.codecs.base import Codec, Drawn
 from testbed.codecs.bits import Payload, PayloadError, width
 from testbed.codecs.enumerative import Ranks
 from testbed.decoding.lattice import Lattice
-from testbed.decoding.sampling import Probabilities
 
 _ROUNDING = 64
 """Bits; more than a draft loses in the rounding of its fields."""
 
 
-class Ranked(ABC):
-    """A Codec of lattices with denominator `total` = ℓ that both ends know."""
+class Ranked(Codec):
+    """Carries lattices with denominator `total` = ℓ that both ends know."""
 
     def __init__(self, total: int, vocabulary_size: int) -> None:
         self.total = total
         self.vocabulary_size = vocabulary_size
 
-    @abstractmethod
-    def quantise(self, q: Probabilities) -> Lattice:
-        """See Codec."""
-
-    @abstractmethod
-    def formula_bits(self, q: Lattice) -> float:
-        """See Codec."""
-
     @property
+    @override
     def constant_bits(self) -> float | None:
-        """See Codec; None unless a subclass knows better."""
-        return None
+        return None  # unless a subclass knows better
 
     @abstractmethod
     def push(self, ranks: Ranks, draft: Drawn) -> None:
@@ -44,12 +37,13 @@ class Ranked(ABC):
     def pop(self, ranks: Ranks) -> Drawn:
         """Read one draft, its first field first. Raises PayloadError on damage."""
 
+    @override
     def encode(self, drafts: Sequence[Drawn]) -> Payload:
         """See Codec. Raises ValueError on another ℓ or V than the reader will take for granted."""
         return self._written(drafts).payload()
 
+    @override
     def decode(self, data: bytes, drafts: int) -> list[Drawn]:
-        """See Codec."""
         ranks = self.received(data, drafts)
         drawn = [self.pop(ranks) for _ in range(drafts)]
         ranks.finish(self._written(drawn))

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import log2
 
-from testbed.codecs.base import Drawn
+from typing_extensions import override
+
+from testbed.codecs.base import Codec, Drawn
 from testbed.codecs.bits import Payload
 from testbed.codecs.enumerative import Ranks
 from testbed.codecs.enumerative_codec import Ranked
@@ -13,35 +15,39 @@ from testbed.decoding.lattice import Lattice
 from testbed.decoding.sampling import Probabilities
 
 
-class Mixed:
-    """A Codec: what the codec of the chosen ℓ sends, and log2 n bits a draft for n codecs."""
+class Mixed(Codec):
+    """What the codec of the chosen ℓ sends, and log2 n bits a draft for n codecs."""
 
     def __init__(self, codecs: Sequence[Ranked]) -> None:
         """`codecs` differ in ℓ, the finest last."""
         self._codecs = codecs
         self._places = {codec.total: place for place, codec in enumerate(codecs)}
 
+    @override
     def quantise(self, q: Probabilities, total: int | None = None) -> Lattice:
         """See Codec. ℓ is `total`, one of those of `codecs`; the finest unless it is given."""
         place = -1 if total is None else self._places[total]
         return self._codecs[place].quantise(q)
 
+    @override
     def encode(self, drafts: Sequence[Drawn]) -> Payload:
         """See Codec. Raises ValueError on an ℓ that is none of these."""
         return self._written(drafts).payload()
 
+    @override
     def decode(self, data: bytes, drafts: int) -> list[Drawn]:
-        """See Codec."""
         ranks = Ranks(data)
         drawn = [self._codecs[ranks.pop(len(self._codecs))].pop(ranks) for _ in range(drafts)]
         ranks.finish(self._written(drawn))
         return drawn
 
+    @override
     def formula_bits(self, q: Lattice) -> float:
         """See Codec; a choice among n costs log2 n."""
         return self._codecs[self._places[q.total]].formula_bits(q) + log2(len(self._codecs))
 
     @property
+    @override
     def constant_bits(self) -> None:
         """See Codec; ℓ is chosen when q is known."""
         return None

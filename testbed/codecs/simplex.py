@@ -23,25 +23,26 @@ class Simplex(LatticeCodec):
 
     name = "simplex"
 
+    @override
     def quantise(self, q: Probabilities) -> Lattice:
-        """See Codec."""
         return quantise(q, self.total)
 
+    @override
     def push(self, ranks: Ranks, draft: Drawn) -> None:
-        """See Ranked."""
         ranks.push(draft.q.place(draft.token), self.vocabulary_size)
         ranks.push_composition(draft.q.counts)
 
+    @override
     def pop(self, ranks: Ranks) -> Drawn:
-        """See Ranked."""
         q = Lattice.dense(ranks.pop_composition(self.vocabulary_size, self.total), self.total)
         return drawn_at(ranks.pop(self.vocabulary_size), q)
 
+    @override
     def formula_bits(self, q: Lattice) -> float:
-        """See Codec."""
         return self.constant_bits
 
     @property
+    @override
     def constant_bits(self) -> float:
         """QS: ⌈log2 C(ℓ+V-1, V-1)⌉ + b_id; the authors' code adds 16, b_id of its models."""
         return qs_bits(self.vocabulary_size, self.total) + id_bits(self.vocabulary_size)

@@ -29,26 +29,28 @@ class SparseLattice(LatticeCodec):
 
     name = "support"
 
+    @override
     def quantise(self, q: Probabilities) -> Lattice:
         """See Codec. Only tokens with a count are in the support."""
         return _without_zeros(quantise(q, self.total))
 
+    @override
     def push(self, ranks: Ranks, draft: Drawn) -> None:
-        """See Ranked."""
         q = _without_zeros(draft.q)
         ranks.push(q.place(draft.token), q.support.size)
         ranks.push_composition(q.counts - 1)
         ranks.push_subset(q.support, self.vocabulary_size)
         ranks.push(q.support.size - 1, self._sizes)
 
+    @override
     def pop(self, ranks: Ranks) -> Drawn:
-        """See Ranked."""
         size = ranks.pop(self._sizes) + 1
         support = ranks.pop_subset(size, self.vocabulary_size)
         counts = ranks.pop_composition(size, self.total - size) + 1
         q = Lattice(counts, self.total, support, self.vocabulary_size)
         return drawn_at(ranks.pop(size), q)
 
+    @override
     def formula_bits(self, q: Lattice) -> float:
         """See Codec; by this form's own formula, for the paper counts the other one."""
         return self.bits(int(np.count_nonzero(q.counts)))

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from typing_extensions import override
+
 from testbed.codecs.base import Drawn
 from testbed.codecs.enumerative import Ranks
 from testbed.codecs.enumerative_codec import Ranked, drawn_at
@@ -36,12 +38,12 @@ class Sqs(Ranked):
         self._support = support
         self._size = size
 
+    @override
     def quantise(self, q: Probabilities) -> Lattice:
-        """See Codec."""
         return quantise(q, self.total, self._support(q))
 
+    @override
     def push(self, ranks: Ranks, draft: Drawn) -> None:
-        """See Ranked."""
         ranks.push(draft.q.place(draft.token), draft.q.support.size)
         self.push_lattice(ranks, draft.q)
 
@@ -55,8 +57,8 @@ class Sqs(Ranked):
         elif size != self._size:
             raise ValueError(f"a support of {size} tokens where both ends agreed on {self._size}")
 
+    @override
     def pop(self, ranks: Ranks) -> Drawn:
-        """See Ranked."""
         q = self.pop_lattice(ranks)
         return drawn_at(ranks.pop(q.support.size), q)
 
@@ -67,11 +69,13 @@ class Sqs(Ranked):
         counts = ranks.pop_composition(size, self.total)
         return Lattice(counts, self.total, support, self.vocabulary_size)
 
+    @override
     def formula_bits(self, q: Lattice) -> float:
         """As printed, not a whole number, and ⌈log2 K⌉ for the drawn token."""
         return self._bits(q.support.size)
 
     @property
+    @override
     def constant_bits(self) -> float | None:
         """See Codec; None where K varies."""
         return None if self._size is None else self._bits(self._size)

@@ -14,11 +14,13 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import Literal, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from testbed.decoding.wide import blocks
 
@@ -33,6 +35,7 @@ Role = Literal["draft", "accept", "target", "race"]
 class Randomness(Protocol):
     """Where decisions come from."""
 
+    @abstractmethod
     def choose(self, weights: Weights, role: Role, position: int, *which: int) -> int:
         """Index drawn with probability proportional to `weights`, shape [K], non-negative.
 
@@ -41,9 +44,11 @@ class Randomness(Protocol):
         tells several draws for one position apart: the round, the candidate.
         """
 
+    @abstractmethod
     def accept(self, probability: float, position: int, *which: int) -> bool:
         """True with the given probability."""
 
+    @abstractmethod
     def race(self, weights: Weights, position: int) -> int:
         """Index drawn with probability proportional to `weights`, shape [V], by a shared race.
 
@@ -58,7 +63,7 @@ Randomiser = Callable[[int, int, str], Randomness]
 """Makes the randomness of one text from (seed, repetition, stream)."""
 
 
-class KeyedRandomness:
+class KeyedRandomness(Randomness):
     """Uniforms from BLAKE2b in counter mode, keyed as the module says."""
 
     def __init__(self, seed: int, repetition: int, stream: str) -> None:
@@ -70,6 +75,7 @@ class KeyedRandomness:
         digest = self._digest(role, position, *which, size=8)
         return (int.from_bytes(digest, "little") >> 11) * 2.0**-53
 
+    @override
     def choose(self, weights: Weights, role: Role, position: int, *which: int) -> int:
         """See Randomness. Inverse CDF in token order; an entry of weight 0 is never chosen."""
         # The sum over every block first, then the tokens of one: a sixth of the time.
@@ -85,10 +91,12 @@ class KeyedRandomness:
         # u·Σ can round up to Σ itself, or the last digits of a block add up to less inside it.
         return int(np.flatnonzero(weights[: begin + _BLOCK])[-1])
 
+    @override
     def accept(self, probability: float, position: int, *which: int) -> bool:
         """See Randomness. Strictly below, so that probability 0 is never accepted."""
         return self.uniform("accept", position, *which) < probability
 
+    @override
     def race(self, weights: Weights, position: int) -> int:
         """See Randomness. The exponentials are those of a Philox generator keyed by position."""
         if np.count_nonzero(weights != 0) == 1:

@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from typing import Annotated
 
 import msgspec
+from typing_extensions import override
 
 from testbed.codecs.base import Drawn
 from testbed.drafting.base import DraftLength, Length, PolicyOptions
@@ -39,8 +40,8 @@ class BitBudget(PolicyOptions, frozen=True, tag="bit_budget"):
     longest: Length = 16
     predict: bool = True
 
+    @override
     def start(self) -> DraftLength:
-        """See PolicyOptions."""
         return _BitBudget(self)
 
 
@@ -50,11 +51,13 @@ class _BitBudget(DraftLength):
         self._spent = 0.0
         self._last: deque[float] = deque(maxlen=REMEMBERED if options.predict else 0)
 
+    @override
     def more(self, drafts: Sequence[Drawn]) -> bool:
         if not drafts:
             self._spent = 0.0
         return len(drafts) < self._options.longest
 
+    @override
     def admits(self, drafts: Sequence[Drawn], bits: float | None) -> bool:
         if bits is None:
             likely = min(self._last, default=0.0)

@@ -18,6 +18,7 @@ from math import prod
 from typing import Annotated
 
 import msgspec
+from typing_extensions import override
 
 from testbed.codecs.base import Drawn
 from testbed.drafting.base import DraftLength, Length, PolicyOptions
@@ -36,8 +37,8 @@ class Confidence(PolicyOptions, frozen=True, tag="confidence"):
     longest: Length = 16
     product: bool = False
 
+    @override
     def start(self) -> DraftLength:
-        """See PolicyOptions."""
         return _Confidence(self)
 
 
@@ -45,6 +46,7 @@ class _Confidence(DraftLength):
     def __init__(self, options: Confidence) -> None:
         self._options = options
 
+    @override
     def more(self, drafts: Sequence[Drawn]) -> bool:
         judged = drafts if self._options.product else drafts[-1:]
         sure = prod(draft.confidence for draft in judged) >= self._options.threshold

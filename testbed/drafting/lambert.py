@@ -24,6 +24,7 @@ from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import msgspec
+from typing_extensions import override
 
 from testbed.codecs.base import Drawn
 from testbed.decoding.theory import optimal_draft_length, runs_alone
@@ -49,8 +50,8 @@ class Lambert(PolicyOptions, frozen=True, tag="lambert"):
     measure: Literal["both", "acceptance", "cost", "nothing"] = "both"
     longest: Length = 16
 
+    @override
     def start(self) -> DraftLength:
-        """See PolicyOptions."""
         return _Lambert(self)
 
 
@@ -61,9 +62,11 @@ class _Lambert(DraftLength):
         self._alone = 0  # rounds in a row without a draft
         self._length = self._best()
 
+    @override
     def more(self, drafts: Sequence[Drawn]) -> bool:
         return len(drafts) < self._length
 
+    @override
     def learn(self, outcome: RoundOutcome) -> None:
         self._measured.learn(outcome)
         self._alone = 0 if outcome.drafted else self._alone + 1

@@ -26,6 +26,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from testbed.codecs.base import Drawn
 from testbed.decoding.sampling import Probabilities
@@ -54,8 +55,8 @@ class QsDqn(ChoosingOptions, frozen=True, tag="qs_dqn"):
     summary = "γ and each round's ℓ by QS's Double DQN, as trained"
     paper = "arXiv 2507.00605"
 
+    @override
     def start(self, resolutions: Sequence[Resolution]) -> ChoosesResolution:
-        """See ChoosingOptions."""
         offered = [each.total for each in resolutions]
         if unknown := sorted(set(offered) - set(RESOLUTIONS)):
             raise TestbedError(
@@ -107,6 +108,7 @@ class _QsDqn(ChoosesResolution):
         self._drawn: list[float] = []  # q(x) of the round's other drafts
         self._action = ACTIONS[0]
 
+    @override
     def more(self, drafts: Sequence[Drawn]) -> bool:
         self._keep(drafts)
         if not drafts:
@@ -117,10 +119,12 @@ class _QsDqn(ChoosesResolution):
         gamma, _ = self._action
         return len(drafts) < gamma
 
+    @override
     def choose(self, q: Probabilities) -> int:
         self._q = q
         return self._action[1]
 
+    @override
     def settle(self, drafts: Sequence[Drawn], accepted: int) -> None:
         self._keep(drafts)
         self._history.extend(self._drawn[:accepted])
@@ -132,5 +136,6 @@ class _QsDqn(ChoosesResolution):
             self._drawn.append(float(self._q[drafts[-1].token]))
             self._q = None
 
+    @override
     def learn(self, outcome: RoundOutcome) -> None:
         self._link.learn(outcome)

@@ -47,6 +47,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from testbed.codecs.base import Drawn
 from testbed.decoding.sampling import Probabilities
@@ -79,8 +80,8 @@ class QsModel(ChoosingOptions, frozen=True, tag="qs_model"):
     first: Length = 3
     longest: Length = 16
 
+    @override
     def start(self, resolutions: Sequence[Resolution]) -> ChoosesResolution:
-        """See ChoosingOptions."""
         return _QsModel(self, resolutions)
 
 
@@ -161,6 +162,7 @@ class _QsModel(ChoosesResolution):
         self._reach = 1.0  # S
         self._started = False
 
+    @override
     def more(self, drafts: Sequence[Drawn]) -> bool:
         if not drafts:
             self._begin()
@@ -171,6 +173,7 @@ class _QsModel(ChoosesResolution):
             return len(drafts) < self._options.first
         return float(self._ahead(np.array([self._reach]), self._prices)[0]) > 0
 
+    @override
     def choose(self, q: Probabilities) -> int | None:
         sure = float(q.max())
         alpha = self._certainty.predict(sure)
@@ -190,6 +193,7 @@ class _QsModel(ChoosesResolution):
         self._drafted.append(_Drafted(sure, float(acceptance[choice]) / alpha))
         return self._resolutions[choice].total
 
+    @override
     def learn(self, outcome: RoundOutcome) -> None:
         for place, draft in enumerate(self._drafted[: outcome.tested]):
             self._certainty.add(draft.sure, (place < outcome.accepted) / draft.kept)

@@ -23,6 +23,7 @@ from collections.abc import Sequence
 from math import log
 
 import numpy as np
+from typing_extensions import override
 
 from testbed.bounds import Factor
 from testbed.codecs.base import Drawn
@@ -41,8 +42,8 @@ class Ucb(PolicyOptions, frozen=True, tag="ucb"):
     longest: Length = 8
     exploration: Factor = 0.1
 
+    @override
     def start(self) -> DraftLength:
-        """See PolicyOptions."""
         return _Ucb(self)
 
 
@@ -54,9 +55,11 @@ class _Ucb(DraftLength):
         self._sums = np.zeros((3, options.longest))
         self._length = 1
 
+    @override
     def more(self, drafts: Sequence[Drawn]) -> bool:
         return len(drafts) < self._length
 
+    @override
     def learn(self, outcome: RoundOutcome) -> None:
         arms = self._sums.shape[1]
         if self._timed and 1 <= outcome.drafted <= arms:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Annotated
 
 import msgspec
+from typing_extensions import override
 
 from testbed.codecs.base import Codec, Drawn
 from testbed.codecs.sqs import Sqs
@@ -41,12 +42,13 @@ class Csqs(FullDistributionMethod):
     paper = "arXiv 2510.09942"
     Options = CsqsOptions
 
+    @override
     def make_codec(self) -> Codec:
         """Only the device's threshold moves; the verifier reads K_n."""
         options: CsqsOptions = self.options
         self._threshold = OnlineThreshold(options.alpha, options.eta, options.first_threshold)
         return Sqs(options.lattice, self.vocabulary_size, self._threshold.support)
 
+    @override
     def settle(self, drafts: Sequence[Drawn], accepted: int) -> None:
-        """See FullDistributionMethod."""
         self._threshold.settle(accepted)

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Literal
 
 import msgspec
+from typing_extensions import override
 
 from testbed.codecs.base import Codec
 from testbed.codecs.dense import Dense
@@ -43,14 +44,14 @@ class Dsd(FullDistributionMethod):
     paper = "Zhao et al. 2024, via arXiv 2507.12000"
     Options = DsdOptions
 
+    @override
     def make_codec(self) -> Codec:
-        """See FullDistributionMethod."""
         return Dense(distribution_codec(self.options.precision), self.vocabulary_size)
 
+    @override
     def target(
         self, verifier: VerifierContext, tokens: list[int]
     ) -> Callable[[int], Probabilities]:
-        """See FullDistributionMethod."""
         p = verifier.target_after(tokens)
         if self.options.target_precision == "exact":
             return p

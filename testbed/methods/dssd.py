@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 import msgspec
+from typing_extensions import override
 
 from testbed.codecs.base import DistributionCodec
 from testbed.codecs.bits import BitReader, BitWriter, width
@@ -60,6 +61,7 @@ class Dssd(Method):
         """How p̂ comes down."""
         return distribution_codec(self.options.target_precision)
 
+    @override
     def device(self, device: DeviceContext) -> Iterator[list[int]]:
         """Draft, send ids and scalars; resample here when one is rejected."""
         v = self.vocabulary_size
@@ -83,6 +85,7 @@ class Dssd(Method):
             verdict.finish()
             yield [*(draft.token for draft in drafts[:accepted]), token]
 
+    @override
     def verifier(self, verifier: VerifierContext, drafts: int, upload: bytes) -> Iterator[Answer]:
         """Accept or reject; a bonus token or p̂ goes down."""
         v = self.vocabulary_size

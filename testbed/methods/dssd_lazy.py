@@ -24,6 +24,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import msgspec
+from typing_extensions import override
 
 from testbed.bounds import TopK
 from testbed.codecs.bits import BitReader, BitWriter, width
@@ -64,6 +65,7 @@ class DssdLazy(Method):
         self._codec = likeliest(options.top_k, options.lattice, vocabulary_size)
         self._rejecting: tuple[int, Probabilities] | None = None
 
+    @override
     def device(self, device: DeviceContext) -> Iterator[list[int]]:
         """Draft, send ids and scalars; send q̂ when one is rejected."""
         v = self.vocabulary_size
@@ -93,6 +95,7 @@ class DssdLazy(Method):
                 device.record(len(drafts), accepted)
                 yield tokens
 
+    @override
     def verifier(self, verifier: VerifierContext, drafts: int, upload: bytes) -> Iterator[Answer]:
         """Answer either question."""
         if upload and not drafts:

@@ -17,6 +17,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from typing_extensions import override
+
 from testbed.codecs.base import DistributionCodec
 from testbed.codecs.fixed_point import CompressedFixedPoint, FixedPrecision
 from testbed.config.by_file import find_named
@@ -45,6 +47,6 @@ class DssdLean(Dssd):
     paper = "arXiv 2507.12000, with a downlink of our own"
     Options = DssdLeanOptions
 
+    @override
     def target_codec(self) -> DistributionCodec:
-        """See Dssd."""
         return _FORMS[self.options.form](self.options.target_precision)

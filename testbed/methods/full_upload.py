@@ -11,6 +11,8 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from typing_extensions import override
+
 from testbed.codecs.base import Codec, Drawn
 from testbed.codecs.verification import read_verification, write_verification
 from testbed.decoding.acceptance import accepted_prefix, residual
@@ -39,6 +41,7 @@ class FullDistributionMethod(Method):
     def settle(self, drafts: Sequence[Drawn], accepted: int) -> None:
         """The first `accepted` of these drafts stand, the others are discarded."""
 
+    @override
     def device(self, device: DeviceContext) -> Iterator[list[int]]:
         """Draft, send the drafts with all their q̂, take the verdict."""
         constant = self.codec.constant_bits
@@ -54,6 +57,7 @@ class FullDistributionMethod(Method):
             device.record(len(drafts), accepted)
             yield [*(draft.token for draft in drafts[:accepted]), token]
 
+    @override
     def verifier(self, verifier: VerifierContext, drafts: int, upload: bytes) -> Iterator[Answer]:
         """Verify the drafts; draw from the residual, or the bonus token."""
         with verifier.decoding():

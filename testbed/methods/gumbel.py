@@ -22,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import msgspec
+from typing_extensions import override
 
 from testbed.codecs.bits import width
 from testbed.codecs.fixed_point import FixedPoint
@@ -48,6 +49,7 @@ class Gumbel(Method):
     paper = "arXiv 2408.07978"
     Options = GumbelOptions
 
+    @override
     def device(self, device: DeviceContext) -> Iterator[list[int]]:
         """Draft by races, send the ids, take the verdict."""
         v = self.vocabulary_size
@@ -68,6 +70,7 @@ class Gumbel(Method):
             device.record(len(drafts), accepted)
             yield [*tokens[:accepted], token]
 
+    @override
     def verifier(self, verifier: VerifierContext, drafts: int, upload: bytes) -> Iterator[Answer]:
         """Race at each position, until a winner is not the draft."""
         with verifier.decoding():

@@ -10,6 +10,7 @@ from __future__ import annotations
 from functools import partial
 
 import msgspec
+from typing_extensions import override
 
 from testbed.bounds import TopK
 from testbed.codecs.base import Codec
@@ -41,8 +42,8 @@ class Ksqs(FullDistributionMethod):
     paper = "arXiv 2510.09942"
     Options = KsqsOptions
 
+    @override
     def make_codec(self) -> Codec:
-        """See FullDistributionMethod."""
         return likeliest(self.options.top_k, self.options.lattice, self.vocabulary_size)
 
 

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 import msgspec
+from typing_extensions import override
 
 from testbed.codecs.base import Codec, Drawn
 from testbed.codecs.enumerative_codec import LatticeCodec
@@ -62,8 +63,8 @@ class Qs(FullDistributionMethod):
     paper = "arXiv 2507.00605"
     Options = QsOptions
 
+    @override
     def make_codec(self) -> Codec:
-        """See FullDistributionMethod."""
         lattice, policy = self.options.lattice, self.options.draft_length
         chooses = isinstance(policy, ChoosingOptions)
         totals = sorted(lattice if isinstance(lattice, list) else [lattice])
@@ -84,14 +85,15 @@ class Qs(FullDistributionMethod):
         self._mixed = Mixed(codecs)
         return self._mixed
 
+    @override
     def draft_length(self) -> DraftLength:
-        """See Method."""
         policy = self.options.draft_length
         if not isinstance(policy, ChoosingOptions):
             return super().draft_length()
         self._policy = policy.start(self._resolutions)
         return self._policy
 
+    @override
     def quantise(self, q: Probabilities) -> Lattice | None:
         """See FullDistributionMethod. A policy that chooses says in one whether to draft and ℓ."""
         if self._policy is None:
@@ -99,7 +101,7 @@ class Qs(FullDistributionMethod):
         total = self._policy.choose(q)
         return None if total is None else self._mixed.quantise(q, total)
 
+    @override
     def settle(self, drafts: Sequence[Drawn], accepted: int) -> None:
-        """See FullDistributionMethod."""
         if self._policy is not None:
             self._policy.settle(drafts, accepted)

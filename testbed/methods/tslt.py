@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import msgspec
+from typing_extensions import override
 
 from testbed.bounds import TopK
 from testbed.codecs.base import Codec
@@ -70,7 +71,7 @@ class Tslt(FullDistributionMethod):
     paper = "arXiv 2512.16273"
     Options = TsltOptions
 
+    @override
     def make_codec(self) -> Codec:
-        """See FullDistributionMethod."""
         options: TsltOptions = self.options
         return options.codec(self.vocabulary_size)

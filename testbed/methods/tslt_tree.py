@@ -18,6 +18,7 @@ from operator import mul
 from typing import Annotated
 
 import msgspec
+from typing_extensions import override
 
 from testbed.codecs.token_tree import Node, Tree, TreeCodec, grow
 from testbed.codecs.verification import read_verification, write_verification
@@ -45,6 +46,7 @@ class TsltTreeOptions(TruncationOptions, frozen=True, kw_only=True):
     ] = msgspec.field(default_factory=lambda: [3, 2, 1])
     replacement: bool = False
 
+    @override
     def __post_init__(self) -> None:
         super().__post_init__()
         nodes = sum(accumulate(self.branches, mul))
@@ -69,6 +71,7 @@ class TsltTree(Method):
         """The q̂ to draw from."""
         return self.truncated.quantise(q)
 
+    @override
     def device(self, device: DeviceContext) -> Iterator[list[int]]:
         """Draft a tree, send it, take the verdict."""
         while True:
@@ -103,10 +106,11 @@ class TsltTree(Method):
 
         return grow(self.options.branches[: device.room], device.end_tokens, pick)
 
+    @override
     def most_drafts(self, room: int) -> int:
-        """See Method."""
         return MOST_NODES
 
+    @override
     def verifier(self, verifier: VerifierContext, drafts: int, upload: bytes) -> Iterator[Answer]:
         """Walk down the tree; draw what follows the last accepted node."""
         position = len(verifier.text)

@@ -50,6 +50,5 @@ class Dense(Codec):
     @property
     @override
     def constant_bits(self) -> float:
-        """DSD: b_id + V b_p."""
         v = self._vocabulary_size
         return id_bits(v) + dsd_bits(v, self._numbers.bits)

@@ -35,7 +35,7 @@ from testbed.errors import TestbedError
 
 @dataclass(frozen=True)
 class Entropy(CompressedFixedPoint):
-    """A DistributionCodec for one fixed precision."""
+    """Entropy-coded counts of one fixed precision."""
 
     name = "entropy"
 
@@ -106,7 +106,7 @@ def _read_classes(
 
 
 def _stream() -> Any:
-    """constriction's coders; imported late, as not every machine has the package."""
+    """Return constriction's coders; imported late, as not every machine has the package."""
     from constriction import stream  # noqa: PLC0415
 
     return stream
@@ -122,7 +122,7 @@ def _most_words(vocabulary_size: int) -> int:
 
 
 def _write_gamma(writer: BitWriter, number: int) -> None:
-    """A number from 0 on: as many zeros as n + 1 has digits below the leading one, then n + 1."""
+    """Append n >= 0: as many zeros as n + 1 has digits below the leading one, then n + 1."""
     writer.write(number + 1, 2 * (number + 1).bit_length() - 1)
 
 

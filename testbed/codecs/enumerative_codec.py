@@ -31,7 +31,7 @@ class Ranked(Codec):
 
     @abstractmethod
     def push(self, ranks: Ranks, draft: Drawn) -> None:
-        """Write one draft: its last field first. Raises ValueError when it is none of ours."""
+        """Write one draft: its last field first. Raises ValueError on another's."""
 
     @abstractmethod
     def pop(self, ranks: Ranks) -> Drawn:
@@ -39,7 +39,6 @@ class Ranked(Codec):
 
     @override
     def encode(self, drafts: Sequence[Drawn]) -> Payload:
-        """See Codec. Raises ValueError on another ℓ or V than the reader will take for granted."""
         return self._written(drafts).payload()
 
     @override
@@ -50,13 +49,14 @@ class Ranked(Codec):
         return drawn
 
     def received(self, data: bytes, drafts: int) -> Ranks:
-        """A message to read so many drafts from.
+        """Return a message to read `drafts` drafts from.
 
         Raises PayloadError when it is longer than any: the time to find out otherwise grows with
         its length and with what it says.
         """
         v, total = self.vocabulary_size, self.total
-        # A bit for each token, one for each star and bar or a number for each, the place, the size.
+        # A bit for each token, one for each star and bar or a number for each, the position, the
+        # size.
         most = v + min(total + v, v * width(total + 1)) + 2 * width(v)
         if len(data) * 8 > drafts * (most + _ROUNDING) + 8:
             raise PayloadError(f"payload of {len(data)} bytes is longer than {drafts} drafts are")
@@ -88,7 +88,7 @@ class LatticeCodec(Ranked):
 
 
 def drawn_at(place: int, q: Lattice) -> Drawn:
-    """The draft whose token stands at `place` of the support.
+    """Return the draft whose token is at index `place` of the support.
 
     Raises PayloadError when it cannot have been drawn.
     """

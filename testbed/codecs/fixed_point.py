@@ -3,7 +3,7 @@
 The whole of q is put on the lattice ℓ = 2^b_p - 1, so each probability is an integer of b_p bits
 and Σ = 1 holds exactly. DSD sends all V of them; DSSD only the one of the drawn token, which needs
 no normalisation at the receiver because ℓ is known. Rounding that scalar alone, as floats invite
-one to do, would bias the output law.
+one to do, would bias the output.
 """
 
 from __future__ import annotations
@@ -46,18 +46,16 @@ class FixedPoint(PrecisionCodec):
 
     @override
     def write(self, writer: BitWriter, distribution: Lattice) -> None:
-        """Append all V probabilities: V·b_p bits."""
         writer.write_bytes(distribution.counts.astype(self._dtype).tobytes())
 
     @override
     def read(self, reader: BitReader, vocabulary_size: int) -> Lattice:
-        """Read V probabilities. Raises PayloadError unless they sum to exactly 1."""
         data = reader.read_bytes(vocabulary_size * self.bits // 8)
         counts = np.frombuffer(data, self._dtype).astype(np.int64)
         return self.received(counts)
 
     def received(self, counts: NDArray[np.int64]) -> Lattice:
-        """The distribution of counts, shape [V], that arrived.
+        """Return the distribution of counts, shape [V], that arrived.
 
         Raises PayloadError unless they sum to exactly 1.
         """

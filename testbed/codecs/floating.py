@@ -25,9 +25,9 @@ _UNIT = 2.0**-52
 _LEAST, _MOST = 0.5, 2.0
 """The numbers on the wire sum to 1 but for rounding, which moves their sum by far less."""
 _ONE = {"fp32": 0x3F800000, "fp16": 0x3C00, "bf16": 0x3F80}
-"""How 1 looks on the wire; a larger integer is above 1, negative, -0 or not a number."""
+"""1 on the wire; a larger integer is above 1, negative, -0 or not a number."""
 _WHOLE_FROM = {"fp32": 0x31000000, "fp16": 0, "bf16": 0x2900}
-"""How 2^-29, 0 and 2^-45 look; from there on all numbers of the format are multiples of 2^-52."""
+"""2^-29, 0 and 2^-45 on the wire; from there on all numbers of a format are multiples of 2^-52."""
 _EXPONENT = 0x7FF << 52
 _HALF_LEAST = 2.0**-14
 """The least normal number of fp16. Those below are as far apart as those above: 2^-24."""
@@ -49,7 +49,6 @@ class Floating(PrecisionCodec):
 
     @override
     def quantise(self, q: Probabilities) -> Lattice:
-        """`q`, shape [V], rounded as the wire rounds it, then normalised."""
         if not (q.min() >= 0 and q.max() <= 1):
             raise ValueError("the probabilities are not numbers from 0 to 1")
         counts = np.empty(q.size, np.int64)
@@ -59,8 +58,7 @@ class Floating(PrecisionCodec):
 
     @override
     def write(self, writer: BitWriter, distribution: Lattice) -> None:
-        """Append all V probabilities: V·b_p bits."""
-        # Normalising moved them all by one factor; rounding again would not find the way back.
+        # Normalising moved them all by one factor; rounding again would not restore them.
         packed = np.empty(distribution.counts.size, self._wire)
         for block in blocks(packed.size):
             numbers = from_counts(distribution.counts[block], _UNIT).astype(np.float32)
@@ -69,7 +67,6 @@ class Floating(PrecisionCodec):
 
     @override
     def read(self, reader: BitReader, vocabulary_size: int) -> Lattice:
-        """Read V probabilities. Raises PayloadError when they are none that `write` writes."""
         data = reader.read_bytes(vocabulary_size * self.bits // 8)
         packed = np.frombuffer(data, self._wire).astype(self._wire.newbyteorder("="))
         counts, mass, whole = np.empty(packed.size, np.int64), 0.0, True
@@ -97,7 +94,7 @@ class Floating(PrecisionCodec):
         return np.dtype(f">u{self.bits // 8}")
 
     def _rounded(self, values: Probabilities) -> Probabilities:
-        """`values`, from 0 to 1, rounded to the nearest of the format, ties to even."""
+        """Round `values`, from 0 to 1, to the nearest of the format, ties to even."""
         if self.precision == "fp16":
             return _rounded_to_half(values)
         numbers = values.astype(np.float32)
@@ -112,7 +109,7 @@ class Floating(PrecisionCodec):
         return numbers.astype(np.float64)
 
     def _packed(self, numbers: NDArray[np.float32]) -> NDArray[np.uint32]:
-        """`numbers` that the format has, as they go on the wire; the array is used up."""
+        """Return `numbers`, which the format has, as on the wire; overwrites the array."""
         if self.precision == "fp16":
             # Below 2^-14 numbers are evenly spaced down to 0: halved and moved up, they look as if
             # they were from 2^-15 to 2^-14. Of the rest this would make less.
@@ -128,7 +125,7 @@ class Floating(PrecisionCodec):
         return raw
 
     def _unpacked(self, packed: NDArray[np.unsignedinteger]) -> Probabilities:
-        """Inverse of `_packed`."""
+        """Undo `_packed`."""
         raw = packed.astype(np.uint32)
         numbers = raw.view(np.float32)
         if self.precision == "fp16":
@@ -143,7 +140,7 @@ class Floating(PrecisionCodec):
 
 
 def _rounded_to_half(values: Probabilities) -> Probabilities:
-    """`values`, from 0 to 1, rounded to fp16, ties to even."""
+    """Round `values`, from 0 to 1, to fp16, ties to even."""
     # Added to 2^42 times its own power of two, a number loses all but 10 digits behind the first.
     large = np.clip(values, _HALF_LEAST, 1.0)
     raw = large.view(np.int64)

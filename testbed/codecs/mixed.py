@@ -16,7 +16,7 @@ from testbed.decoding.sampling import Probabilities
 
 
 class Mixed(Codec):
-    """What the codec of the chosen ℓ sends, and log2 n bits a draft for n codecs."""
+    """The fields of the codec of the chosen ℓ, and log2 n bits a draft for n codecs."""
 
     def __init__(self, codecs: Sequence[Ranked]) -> None:
         """`codecs` differ in ℓ, the finest last."""
@@ -25,13 +25,12 @@ class Mixed(Codec):
 
     @override
     def quantise(self, q: Probabilities, total: int | None = None) -> Lattice:
-        """See Codec. ℓ is `total`, one of those of `codecs`; the finest unless it is given."""
+        """Quantise with ℓ = `total`, one of those of `codecs`; with the finest unless given."""
         place = -1 if total is None else self._places[total]
         return self._codecs[place].quantise(q)
 
     @override
     def encode(self, drafts: Sequence[Drawn]) -> Payload:
-        """See Codec. Raises ValueError on an ℓ that is none of these."""
         return self._written(drafts).payload()
 
     @override
@@ -43,14 +42,12 @@ class Mixed(Codec):
 
     @override
     def formula_bits(self, q: Lattice) -> float:
-        """See Codec; a choice among n costs log2 n."""
         return self._codecs[self._places[q.total]].formula_bits(q) + log2(len(self._codecs))
 
     @property
     @override
     def constant_bits(self) -> None:
-        """See Codec; ℓ is chosen when q is known."""
-        return None
+        return None  # ℓ is chosen when q is known
 
     def _written(self, drafts: Sequence[Drawn]) -> Ranks:
         ranks = Ranks()

@@ -29,7 +29,7 @@ class ScalarCodec(Protocol):
 
     @abstractmethod
     def read_scalar(self, reader: BitReader) -> float:
-        """Exactly what was written. Raises PayloadError on what cannot have been drawn."""
+        """Read exactly what was written. Raises PayloadError on what cannot have been drawn."""
 
 
 @dataclass(frozen=True)
@@ -57,12 +57,12 @@ class CountCodec(ScalarCodec):
 
 
 def scalar_bits(codec: ScalarCodec, vocabulary_size: int) -> int:
-    """b_id + b_p, for one draft."""
+    """Return b_id + b_p, for one draft."""
     return width(vocabulary_size) + codec.bits
 
 
 def write_scalars(drafts: Sequence[Drawn], codec: ScalarCodec, vocabulary_size: int) -> Payload:
-    """All ids, then the probability that each was drawn with; `codec` has quantised them."""
+    """Write all ids, then the probability of each; `codec` has quantised them."""
     writer = BitWriter()
     write_tokens(writer, [draft.token for draft in drafts], vocabulary_size)
     for draft in drafts:
@@ -73,7 +73,7 @@ def write_scalars(drafts: Sequence[Drawn], codec: ScalarCodec, vocabulary_size: 
 def read_scalars(
     data: bytes, drafts: int, codec: ScalarCodec, vocabulary_size: int
 ) -> tuple[list[int], list[float]]:
-    """Ids and probabilities. Raises PayloadError on damage, and on a probability of 0."""
+    """Read ids and probabilities. Raises PayloadError on damage, and on a probability of 0."""
     reader = BitReader(data)
     tokens = read_tokens(reader, drafts, vocabulary_size)
     scalars = [codec.read_scalar(reader) for _ in tokens]

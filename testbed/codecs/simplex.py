@@ -19,7 +19,7 @@ from testbed.decoding.sampling import Probabilities
 
 
 class Simplex(LatticeCodec):
-    """A Codec: log2 C(ℓ+V-1, V-1) + log2 V bits a draft, and a few for the message: see Ranks."""
+    """log2 C(ℓ+V-1, V-1) + log2 V bits a draft, and a few for the message: see Ranks."""
 
     name = "simplex"
 
@@ -44,7 +44,7 @@ class Simplex(LatticeCodec):
     @property
     @override
     def constant_bits(self) -> float:
-        """QS: ⌈log2 C(ℓ+V-1, V-1)⌉ + b_id; the authors' code adds 16, b_id of its models."""
+        # The authors' code adds 16, b_id of its models.
         return qs_bits(self.vocabulary_size, self.total) + id_bits(self.vocabulary_size)
 
     @override

@@ -14,7 +14,7 @@ from testbed.decoding.lattice import Lattice
 
 @dataclass(frozen=True)
 class NonZero(CompressedFixedPoint):
-    """A DistributionCodec: how many entries (b_id bits, one less), their ids, their counts.
+    """The number of entries (b_id bits, one less), their ids, their counts.
 
     Larger than all V probabilities at once when more than b_p / (b_id + b_p) of them are not 0.
     """

@@ -21,17 +21,16 @@ from testbed.decoding.sampling import Probabilities
 
 
 class SparseLattice(LatticeCodec):
-    """A Codec: log2 min(ℓ, V) + log2 C(V, m) + log2 C(ℓ-1, m-1) + log2 m bits a draft.
+    """log2 min(ℓ, V) + log2 C(V, m) + log2 C(ℓ-1, m-1) + log2 m bits a draft.
 
-    These are m, the tokens, their counts of 1 and more, and the drawn one's place among them; a few
-    bits more for the whole message: see Ranks.
+    These are m, the tokens, their counts of 1 and more, and the drawn one's position among them; a
+    few bits more for the whole message: see Ranks.
     """
 
     name = "support"
 
     @override
     def quantise(self, q: Probabilities) -> Lattice:
-        """See Codec. Only tokens with a count are in the support."""
         return _without_zeros(quantise(q, self.total))
 
     @override
@@ -52,7 +51,7 @@ class SparseLattice(LatticeCodec):
 
     @override
     def formula_bits(self, q: Lattice) -> float:
-        """See Codec; by this form's own formula, for the paper counts the other one."""
+        # By this form's own formula: the paper counts the other one.
         return self.bits(int(np.count_nonzero(q.counts)))
 
     @override

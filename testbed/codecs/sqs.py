@@ -1,7 +1,7 @@
 """SQS: a lattice on a part of the vocabulary (arXiv 2510.09942).
 
 The paper's text was not at hand. Its parts are known: a support X of K tokens, q̃ = q / Σ_X q on
-it, q̂ the nearest lattice point to q̃; so is what must be told of each draft: K where the reader
+it, q̂ the nearest lattice point to q̃; so are the fields of each draft: K where the reader
 does not know it (C-SQS), X among C(V, K), the point among C(ℓ+K-1, K-1), the drawn token among K.
 How the authors order or round these numbers is not; here the whole message is one number.
 """
@@ -21,7 +21,7 @@ from testbed.decoding.sampling import Probabilities
 
 
 class Sqs(Ranked):
-    """A Codec: log2 C(V, K) + log2 C(ℓ+K-1, K-1) + log2 K bits a draft, + log2 V where K varies.
+    """log2 C(V, K) + log2 C(ℓ+K-1, K-1) + log2 K bits a draft, + log2 V where K varies.
 
     A few bits more for the whole message: see Ranks. A token of the support may have count 0.
     """
@@ -63,7 +63,7 @@ class Sqs(Ranked):
         return drawn_at(ranks.pop(q.support.size), q)
 
     def pop_lattice(self, ranks: Ranks) -> Lattice:
-        """Inverse of `push_lattice`."""
+        """Read q̂ alone."""
         size = self._size or ranks.pop(self.vocabulary_size) + 1
         support = ranks.pop_subset(size, self.vocabulary_size)
         counts = ranks.pop_composition(size, self.total)
@@ -71,13 +71,12 @@ class Sqs(Ranked):
 
     @override
     def formula_bits(self, q: Lattice) -> float:
-        """As printed, not a whole number, and ⌈log2 K⌉ for the drawn token."""
+        # As printed, not a whole number, and ⌈log2 K⌉ for the drawn token.
         return self._bits(q.support.size)
 
     @property
     @override
     def constant_bits(self) -> float | None:
-        """See Codec; None where K varies."""
         return None if self._size is None else self._bits(self._size)
 
     def _bits(self, size: int) -> float:

@@ -40,7 +40,7 @@ _INT8_TOP = 255
 
 
 class Truncated(Codec):
-    """Per draft n, the values, the ids they belong to, and the drawn token's place in S.
+    """Per draft n, the values, the ids they belong to, and the drawn token's position in S.
 
     `plain`: ⌈log2 K⌉ + n (b_p + b_id) + ⌈log2 n⌉ bits, with V in place of K for top-p. `ranked`:
     log2 K + n b_p + log2 C(V, n) + log2 n, and a bit or two more (see Ranks), but 320 tokens take
@@ -117,25 +117,21 @@ class Truncated(Codec):
 
     @override
     def formula_bits(self, q: Lattice) -> float:
-        """b_id + K (b_p + b_id), K tokens being left in `q`.
-
-        TK-SLT's own account is K b_p: it forgets that the verifier must learn which tokens the
-        values belong to.
-        """
+        # TK-SLT's own account is K b_p: it forgets that the verifier must learn which tokens the
+        # values belong to.
         return tk_slt_honest_bits(self._vocabulary_size, q.support.size, self._value_size * 8)
 
     @property
     @override
     def constant_bits(self) -> None:
-        """See Codec; K varies, as no value that rounds to 0 is sent."""
-        return None
+        return None  # K varies, as no value that rounds to 0 is sent
 
     def writer(self) -> FieldWriter:
-        """An empty message."""
+        """Begin an empty message."""
         return field_writer(self._form)
 
     def reader(self, data: bytes) -> FieldReader:
-        """A message that has come in."""
+        """Open a message that has arrived."""
         return field_reader(self._form, data)
 
     def write_values(self, writer: FieldWriter, q: Lattice) -> None:
@@ -151,7 +147,7 @@ class Truncated(Codec):
         writer.subset(q.support, self._vocabulary_size)
 
     def read_values(self, reader: FieldReader) -> Counts:
-        """Read counts, shape [n]. Raises PayloadError when `quantise` makes no such."""
+        """Read counts, shape [n]. Raises PayloadError on what `quantise` never makes."""
         size = reader.number(self._most, "the number of kept tokens, less one,") + 1
         data = reader.raw(size * self._value_size)
         if self._values == "fp16":

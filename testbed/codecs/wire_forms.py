@@ -26,19 +26,19 @@ class FieldWriter(Protocol):
 
     @abstractmethod
     def number(self, value: int, radix: int) -> None:
-        """A number from 0 to `radix` - 1."""
+        """Append a number from 0 to `radix` - 1."""
 
     @abstractmethod
     def subset(self, ids: Ids, size: int) -> None:
-        """A set of ascending ids below `size`; the reader must know how many."""
+        """Append a set of ascending ids below `size`; the reader must know how many."""
 
     @abstractmethod
     def raw(self, data: bytes) -> None:
-        """Bytes; the reader must know how many."""
+        """Append bytes; the reader must know how many."""
 
     @abstractmethod
     def payload(self) -> Payload:
-        """All that was written."""
+        """Return all that was written."""
 
 
 class FieldReader(Protocol):
@@ -46,15 +46,15 @@ class FieldReader(Protocol):
 
     @abstractmethod
     def number(self, radix: int, what: str) -> int:
-        """A number from 0 to `radix` - 1."""
+        """Read a number from 0 to `radix` - 1."""
 
     @abstractmethod
     def subset(self, count: int, size: int, what: str) -> Ids:
-        """A set of `count` ascending ids below `size`."""
+        """Read a set of `count` ascending ids below `size`."""
 
     @abstractmethod
     def raw(self, size: int) -> bytes:
-        """`size` bytes."""
+        """Read `size` bytes."""
 
     @abstractmethod
     def finish(self) -> None:
@@ -62,36 +62,33 @@ class FieldReader(Protocol):
 
 
 def field_writer(form: WireForm) -> FieldWriter:
-    """An empty message of this form."""
+    """Begin an empty message of this form."""
     return PlainWriter() if form == "plain" else RankedWriter()
 
 
 def field_reader(form: WireForm, data: bytes) -> FieldReader:
-    """A message of this form that has come in."""
+    """Open a message of this form that has arrived."""
     return PlainReader(data) if form == "plain" else RankedReader(data)
 
 
 class PlainWriter(FieldWriter):
-    """See FieldWriter."""
+    """Writes field by field; numbers and ids in ⌈log2⌉ bits each, no byte aligned."""
 
     def __init__(self) -> None:
         self._bits = BitWriter()
 
     @override
     def number(self, value: int, radix: int) -> None:
-        """⌈log2 radix⌉ bits."""
         self._bits.write(value, width(radix))
 
     @override
     def subset(self, ids: Ids, size: int) -> None:
-        """⌈log2 size⌉ bits for each id."""
         bits = ids.size * width(size)
         packed = np.packbits(_bits_of(ids)[:, 32 - width(size) :]).tobytes()
         self._bits.write(int.from_bytes(packed, "big") >> (-bits % 8), bits)
 
     @override
     def raw(self, data: bytes) -> None:
-        """Not aligned: no bit is lost."""
         self._bits.write(int.from_bytes(data, "big"), len(data) * 8)
 
     @override
@@ -100,7 +97,7 @@ class PlainWriter(FieldWriter):
 
 
 class PlainReader(FieldReader):
-    """See FieldReader."""
+    """Reads what a PlainWriter wrote."""
 
     def __init__(self, data: bytes) -> None:
         self._bits = BitReader(data)
@@ -132,24 +129,24 @@ class PlainReader(FieldReader):
 
 
 class RankedWriter(FieldWriter):
-    """See FieldWriter. Keeps the fields, since a stack is written from the last to the first."""
+    """Makes one number of all fields, log2 C(size, K) bits for a set.
+
+    Keeps the fields, since a stack is written from the last to the first.
+    """
 
     def __init__(self) -> None:
         self._fields: list[Callable[[Ranks], None]] = []
 
     @override
     def number(self, value: int, radix: int) -> None:
-        """log2 radix bits."""
         self._fields.append(lambda ranks: ranks.push(value, radix))
 
     @override
     def subset(self, ids: Ids, size: int) -> None:
-        """log2 C(size, K) bits."""
         self._fields.append(lambda ranks: ranks.push_subset(ids, size))
 
     @override
     def raw(self, data: bytes) -> None:
-        """As many bits as there are."""
         value = int.from_bytes(data, "big")
         self._fields.append(lambda ranks: ranks.push(value, 1 << len(data) * 8))
 
@@ -158,7 +155,7 @@ class RankedWriter(FieldWriter):
         return self.ranks().payload()
 
     def ranks(self) -> Ranks:
-        """The stack with all fields on it."""
+        """Return the stack with all fields on it."""
         ranks = Ranks()
         for push in reversed(self._fields):
             push(ranks)
@@ -166,7 +163,7 @@ class RankedWriter(FieldWriter):
 
 
 class RankedReader(FieldReader):
-    """See FieldReader. What was read is written again, to see whether it is what came."""
+    """Reads what a RankedWriter wrote, and writes it again to compare it with what arrived."""
 
     def __init__(self, data: bytes) -> None:
         self._ranks = Ranks(data)
@@ -196,5 +193,5 @@ class RankedReader(FieldReader):
 
 
 def _bits_of(ids: Ids) -> NDArray[np.uint8]:
-    """The 32 bits of each id, the highest first; shape [K, 32]."""
+    """Return the 32 bits of each id, the highest first; shape [K, 32]."""
     return np.unpackbits(ids.astype(">u4").view(np.uint8)).reshape(-1, 32)

@@ -11,7 +11,8 @@ round. What differs from it here: no such pass is made where neither of the last
 fitted. The budget is kept all the same, but a draft that would have fitted may be missed. The
 paper's own L comes with `predict: false`.
 
-The last passes say nothing of the token that is not drawn yet: the output law stays exact.
+The last passes are independent of the token that is not drawn yet: the output distribution stays
+exact.
 """
 
 from __future__ import annotations

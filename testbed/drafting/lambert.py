@@ -1,4 +1,4 @@
-"""The draft length that is best by TK-SLT's closed form, from what is measured on the way.
+"""The draft length that is best by TK-SLT's closed form, from what is measured meanwhile.
 
 Source: TK-SLT (arXiv 2509.04576). With α the probability that a draft is accepted and L = b + c
 what one more draft costs, in units of what a round costs without any, γ drafts gain
@@ -14,8 +14,8 @@ A device that drafts nothing learns nothing of α and of what drafts cost, and a
 for ever. So when it has to decode alone, every sixth round drafts one token all the same, unless
 nothing is measured.
 
-What is measured of L depends on the clock, and with it the text, though never its law. With
-`measure: acceptance` or `nothing` the text is a function of the seed.
+What is measured of L depends on the clock, and so do the tokens, though never their distribution.
+With `measure: acceptance` or `nothing` the tokens are a function of the seed.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ PROBE = 6
 class Lambert(PolicyOptions, frozen=True, tag="lambert"):
     """`acceptance` is α and `cost` is L, for good or until `measure` replaces them.
 
-    Where they are measured, the first is a guess that counts for a few tests, and the second serves
-    until a round with drafts has been timed.
+    Where they are measured, the first is a guess that counts for a few verifications, and the
+    second serves until a round with drafts has been timed.
     """
 
     summary = "the draft length that is best by TK-SLT's closed form, from what is measured"

@@ -10,8 +10,9 @@ What differs from the paper. Its uplink is in one of two states, which the devic
 log2 of the rate in Mbit/s as testbed.drafting.link_estimator measures it, 0 before the first
 measurement, so that one network serves fast links and slow ones. Its ℓ are one of two, another pair
 for each mean rate; here they are any of five, in which those pairs lie. The network is trained on
-synthetic texts whose mix of certain and uncertain contexts varies, with the costs of one machine:
-like the paper's it is made for one pair of models, and others want a training of their own.
+synthetic generations whose mix of certain and uncertain contexts varies, with the costs of one
+machine: like the paper's it is made for one pair of models, and others want a training of their
+own.
 
 Weights: qs_dqn.npz, made by `python scripts/train_qs_policy.py --seed 1`.
 """
@@ -67,7 +68,7 @@ class QsDqn(ChoosingOptions, frozen=True, tag="qs_dqn"):
 
 
 def state_of(history: Sequence[float], rate: float | None) -> tuple[NDArray[np.float32], ...]:
-    """The inputs of the three branches, from q(x) of accepted drafts and the rate in bit/s."""
+    """Return the inputs of the branches, from q(x) of accepted drafts and the rate in bit/s."""
     last = list(history)[-REMEMBERED:]
     padded = np.zeros(REMEMBERED, np.float32)
     if last:
@@ -78,7 +79,7 @@ def state_of(history: Sequence[float], rate: float | None) -> tuple[NDArray[np.f
 
 
 def values(weights: Weights, state: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
-    """Q of each action, shape [|A|]."""
+    """Return Q of each action, shape [|A|]."""
     hidden = []
 
     def layer(name: str, x: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -94,7 +95,7 @@ def values(weights: Weights, state: Sequence[NDArray[np.float32]]) -> NDArray[np
 
 @cache
 def trained() -> Weights:
-    """The network that is kept with the code."""
+    """Load the network that is kept with the code."""
     with np.load(WEIGHTS) as file:
         return dict(file)
 

@@ -18,7 +18,7 @@ class Resolution:
     total: int
     """ℓ."""
     bits: Callable[[int], float]
-    """What a draft takes on the uplink whose q̂ has a count on so many tokens."""
+    """Uplink bits of a draft, by the number of tokens that have a count in its q̂."""
 
 
 class ChoosesResolution(DraftLength):
@@ -32,15 +32,16 @@ class ChoosesResolution(DraftLength):
         """Return ℓ of a draft from `q`, shape [V], or None to end the round without that draft."""
 
     def settle(self, drafts: Sequence[Drawn], accepted: int) -> None:
-        """The first `accepted` of the round's drafts stand; told before `learn`."""
+        """Commit the first `accepted` of the round's drafts; called before `learn`."""
 
 
 class ChoosingOptions(Policy, frozen=True):
     """The options of a policy that decides on γ and on each draft's ℓ, for methods that offer ℓ."""
 
     def start(self, resolutions: Sequence[Resolution]) -> ChoosesResolution:
-        """The policy, about to begin a text. Raises TestbedError when it can't choose from these.
+        """Return the policy, about to begin a generation.
 
-        `resolutions` are ascending, at least one.
+        `resolutions` are ascending, at least one. Raises TestbedError when the policy cannot choose
+        from these.
         """
         raise NotImplementedError

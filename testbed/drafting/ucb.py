@@ -14,7 +14,7 @@ and
 with n(γ) the arm's rounds and n = Σ n(γ), both discounted. A round counts for the length that it
 had. The first one, in which both ends also read the prompt, does not count.
 
-The text depends on the clock, though never its law. A text begins with nothing learned.
+The tokens depend on the clock, their distribution never. A generation begins with nothing learned.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from testbed.codecs.base import Drawn
 from testbed.drafting.base import DraftLength, Length, PolicyOptions, RoundOutcome
 
 DISCOUNT = 0.98
-"""What a round still counts after one more: about the last fifty rounds matter."""
+"""Weight of a round after one more: about the last fifty rounds matter."""
 
 
 class Ucb(PolicyOptions, frozen=True, tag="ucb"):

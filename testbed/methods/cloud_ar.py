@@ -27,13 +27,11 @@ class CloudAR(Method):
 
     @override
     def device(self, device: DeviceContext) -> Iterator[list[int]]:
-        """Ask once; pass on what arrives."""
         for download in device.stream_answers(NOTHING):
             yield decode_tokens(download, 1, self.vocabulary_size)
 
     @override
     def verifier(self, verifier: VerifierContext, drafts: int, upload: bytes) -> Iterator[Answer]:
-        """Decode to the end of the text, one token an answer."""
         last = False
         while not last:
             p = verifier.target_after([])(0)

@@ -1,4 +1,4 @@
-"""What a method works with on the device."""
+"""The surroundings of a method on the device."""
 
 from __future__ import annotations
 
@@ -99,11 +99,11 @@ class DeviceContext:
     _before: Traffic = field(default_factory=Traffic)
 
     def next_draft(self, text: list[int]) -> Probabilities:
-        """The draft model's q after `text`, shape [V]."""
+        """Return the draft model's q after `text`, shape [V]."""
         return self._next(text)[0]
 
     def _next(self, text: list[int]) -> tuple[Probabilities, Logits]:
-        """q after `text`, and the logits that it comes from, both of shape [V]."""
+        """Return q after `text`, and the logits that it comes from, both of shape [V]."""
         self.counts.draft_passes += 1
         with self.draft.over(text) as logits:
             try:
@@ -158,7 +158,7 @@ class DeviceContext:
 
     @contextmanager
     def drafting_round(self) -> Iterator[None]:
-        """A span in which a round is drafted; its length is what the policy learns."""
+        """Open a span in which a round is drafted; its length is what the policy learns."""
         start, passes = clock.now(), self.counts.draft_passes
         self._before, self._wait_s = replace(self.verifier.traffic), 0.0
         self.round = self.counts.rounds
@@ -168,11 +168,11 @@ class DeviceContext:
         self._draft_s = clock.now() - start
 
     def encoding(self) -> AbstractContextManager[object]:
-        """A span in which this round's upload is written."""
+        """Open a span in which this round's upload is written."""
         return self.trace.span("encode", self.stream, round=self.counts.rounds)
 
     def decoding(self) -> AbstractContextManager[object]:
-        """A span in which the answer to the last question is read."""
+        """Open a span in which the answer to the last question is read."""
         return self.trace.span("decode", self.stream, round=self.counts.rounds - 1)
 
     def ask(self, upload: Payload, drafts: int = 0) -> bytes:
@@ -214,7 +214,7 @@ class DeviceContext:
             RoundOutcome(
                 drafted=length,
                 accepted=accepted,
-                tested=tested,
+                verified=tested,
                 draft_s=self._draft_s,
                 wait_s=self._wait_s,
                 verifier_s=after.verifier_s - before.verifier_s,

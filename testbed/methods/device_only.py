@@ -23,7 +23,6 @@ class DeviceOnly(Method):
 
     @override
     def device(self, device: DeviceContext) -> Iterator[list[int]]:
-        """One token after the other."""
         while True:
             with device.trace.span("draft", device.stream):
                 q = device.next_draft(device.text)

@@ -2,8 +2,8 @@
 
 Zhao et al., ICCC Workshops 2024, as described by DSSD (arXiv 2507.12000). Per round, with γ drafts,
 b_id = ⌈log2 V⌉ bits per id and b_p bits per probability:
-uplink γ (b_id + V b_p), downlink b_id + ⌈log2(γ + 1)⌉. The output law is the target's p; with
-`target_precision` it is p̂, p so rounded, as DSSD's is.
+uplink γ (b_id + V b_p), downlink b_id + ⌈log2(γ + 1)⌉. The output distribution is the target's p;
+with `target_precision` it is p̂, p so rounded, as DSSD's is.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ class Ksqs(FullDistributionMethod):
 
 
 def likeliest(k: int | None, total: int, vocabulary_size: int) -> Sqs:
-    """The codec for the K likeliest tokens. Raises TestbedError when there are not so many."""
+    """Return the codec for the K likeliest tokens. Raises TestbedError when K exceeds V."""
     if k is None:
         k = min(K, vocabulary_size)
     if k > vocabulary_size:

@@ -44,7 +44,7 @@ class QsOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`draft_length` is γ or a policy, `lattice` is ℓ, or several for a policy to choose from.
 
     `index` is how a lattice point is named: "support" first says which tokens have a count,
-    "simplex" is the paper's form. The text is the same; only bits and time differ.
+    "simplex" is the paper's form. The tokens are the same; only bits and time differ.
     """
 
     draft_length: DraftLengthOption | ChoosingOption = 4
@@ -95,7 +95,6 @@ class Qs(FullDistributionMethod):
 
     @override
     def quantise(self, q: Probabilities) -> Lattice | None:
-        """See FullDistributionMethod. A policy that chooses says in one whether to draft and ℓ."""
         if self._policy is None:
             return super().quantise(q)
         total = self._policy.choose(q)

@@ -4,7 +4,7 @@ The device drafts a tree instead of a chain: `branches[d]` candidates behind eve
 all drawn from the truncated q̂ there, which is sent once. The verifier walks down from the root; at
 each node recursive rejection (testbed.decoding.candidates) accepts one of the candidates or none.
 How the paper builds its tree was not at hand; the rule is the one of SpecInfer, which keeps the
-target's law for any tree whose q̂ is decided before its candidates are drawn.
+target's distribution for any tree whose q̂ is decided before its candidates are drawn.
 
 Per round, with n nodes of which m are inner: uplink n b_id + m K (b_p + b_id); downlink
 b_id + ⌈log2(n + 1)⌉, the number of the last accepted node and the token that follows it.
@@ -68,21 +68,20 @@ class TsltTree(Method):
         self.codec = TreeCodec(self.truncated, options.replacement)
 
     def quantise(self, q: Probabilities) -> Lattice:
-        """The q̂ to draw from."""
+        """Return the q̂ to draw from."""
         return self.truncated.quantise(q)
 
     @override
     def device(self, device: DeviceContext) -> Iterator[list[int]]:
-        """Draft a tree, send it, take the verdict."""
         while True:
             with device.drafting_round():
                 tree = self._draft(device)
             drafts = len(tree) - 1
             with device.encoding():
                 upload = self.codec.encode(tree)
-            verdict = device.ask(upload, drafts)
+            verification = device.ask(upload, drafts)
             with device.decoding():
-                number, token = read_verification(verdict, drafts, self.vocabulary_size)
+                number, token = read_verification(verification, drafts, self.vocabulary_size)
             last = tree[number]
             longest = max(len(node.path) for node in tree)
             device.record_path(drafts, len(last.path), longest, rejected=bool(last.children))
@@ -112,7 +111,6 @@ class TsltTree(Method):
 
     @override
     def verifier(self, verifier: VerifierContext, drafts: int, upload: bytes) -> Iterator[Answer]:
-        """Walk down the tree; draw what follows the last accepted node."""
         position = len(verifier.text)
         branches = self.options.branches[: verifier.limit - position - 1]
         with verifier.decoding():

@@ -13,7 +13,7 @@ from testbed.drafting.base import DraftLength, RoundOutcome
 ROUND = RoundOutcome(
     drafted=4,
     accepted=2,
-    tested=3,
+    verified=3,
     draft_s=0.08,
     wait_s=0.35,
     verifier_s=0.1,
@@ -25,8 +25,8 @@ ROUND = RoundOutcome(
 
 def outcome(drafted: int, accepted: int, **fields) -> RoundOutcome:
     """A round of so many drafts; the rest as in ROUND unless it is given."""
-    tested = accepted + (accepted < drafted)
-    return replace(ROUND, drafted=drafted, accepted=accepted, tested=tested, **fields)
+    verified = accepted + (accepted < drafted)
+    return replace(ROUND, drafted=drafted, accepted=accepted, verified=verified, **fields)
 
 
 def draft(probability: float) -> Drawn:

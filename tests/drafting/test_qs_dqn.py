@@ -141,11 +141,11 @@ def test_it_remembers_q_unquantised_and_of_accepted_drafts_alone(monkeypatch):
         assert policy.more(drafts)
         drafts.append(Drawn(token, quantise(q, policy.choose(q))))
     policy.settle(drafts, 2)
-    policy.learn(replace(ROUND, drafted=3, accepted=2, tested=3))
+    policy.learn(replace(ROUND, drafted=3, accepted=2, verified=3))
     policy.more([])
     assert seen[0] == ([], None)
     assert seen[1][0] == [0.29, 0.47]
-    policy.learn(replace(ROUND, drafted=3, accepted=0, tested=1))
+    policy.learn(replace(ROUND, drafted=3, accepted=0, verified=1))
     policy.more([])
     assert seen[2][1] == pytest.approx(8 * 4040 / 0.25)  # bits over seconds of the timed round
 

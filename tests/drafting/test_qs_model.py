@@ -69,7 +69,7 @@ class World:
                     ROUND,
                     drafted=len(kinds),
                     accepted=accepted,
-                    tested=min(accepted + 1, len(kinds)),
+                    verified=min(accepted + 1, len(kinds)),
                     draft_s=computed * self.draft_s,
                     wait_s=time - computed * self.draft_s,
                     verifier_s=work,

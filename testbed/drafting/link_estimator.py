@@ -1,8 +1,8 @@
 """Estimates of a device while it decodes: the costs of its link and its models, and α.
 
 A device measures how long each answer took, and the verifier reports how much of that was work.
-What is left is the network's: fixed + uplink_bytes / rate. Two messages of different sizes tell the
-two apart. So the fixed part is the median of what rounds and their next ones say, weighted by how
+What is left is the network's: fixed + uplink_bytes / rate. Two messages of different sizes separate
+the two. So the fixed part is the median of what rounds and their next ones say, weighted by how
 different they are (a pair across a change of rate says something wild, but is one of few), and the
 rate is the bytes of the last rounds by what they took beyond it. As long as all messages have about
 the same size only the sum is known; then all of it is put down to the bytes, fixed = 0, as in

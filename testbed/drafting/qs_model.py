@@ -135,7 +135,7 @@ class _Prices(NamedTuple):
 
 
 class _Drafted(NamedTuple):
-    """What the verification of a draft is recorded with."""
+    """Kept of a draft until it is verified."""
 
     sure: float
     kept: float

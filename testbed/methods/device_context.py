@@ -43,7 +43,7 @@ class VerifierLink(Protocol):
     def ask(self, text: list[int], drafts: int, upload: Payload) -> Iterator[bytes]:
         """One round: send `upload` with `drafts` drafted tokens, yield each part of the answer.
 
-        `text` is everything certain on the device; what the verifier lacks of it travels along.
+        `text` is everything committed on the device; what the verifier lacks of it travels along.
         """
 
 
@@ -78,7 +78,7 @@ class DeviceContext:
     """The device's half of one text."""
 
     text: list[int]
-    """Prompt and every token that is certain."""
+    """Prompt and every committed token."""
     limit: int
     """Length of the text at which it is finished."""
     end_tokens: frozenset[int]
@@ -190,11 +190,11 @@ class DeviceContext:
         self._wait_s += clock.now() - start
 
     def record(self, drafted: int, accepted: int) -> None:
-        """Note the verdict on one round's chain of drafts; the policy learns from it."""
+        """Note the verification of one round's chain of drafts; the policy learns from it."""
         self.record_path(drafted, accepted, drafted, rejected=accepted < drafted)
 
     def record_path(self, drafted: int, accepted: int, length: int, *, rejected: bool) -> None:
-        """Note a verdict: on `drafted` tokens, on paths of up to `length`.
+        """Note a verification: of `drafted` tokens, on paths of up to `length`.
 
         `accepted` is the length of the accepted path; `rejected` is true where drafts stood behind
         it, of which none was accepted. Like them, all candidates for one position count once.

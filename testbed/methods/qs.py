@@ -5,7 +5,7 @@ and resamples with the same point, so the output follows the target exactly.
 
 Per round, with γ drafts: uplink γ (⌈log2 C(ℓ+V-1, V-1)⌉ + b_id), downlink b_id + ⌈log2(γ + 1)⌉.
 
-The paper adapts γ and ℓ to the draft's uncertainty and to the link, here by one of two policies:
+The paper adapts γ and ℓ to the uncertainty of drafts and to the link, here by a policy:
 `qs_dqn` is the paper's Double DQN, `qs_model` maximises the paper's throughput model instead. Of
 several ℓ, each draft says which is its own: log2 n bits more a draft.
 """

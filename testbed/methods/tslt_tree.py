@@ -123,13 +123,13 @@ class TsltTree(Method):
             if node.path != read[:depth]:  # the target has read another path than was accepted
                 read = node.first_path()
                 p = verifier.target_after(list(read))
-            law = p(depth)
+            following = p(depth)
             if node.q is None:
                 break
-            accepted, law = first_accepted(
+            accepted, following = first_accepted(
                 node.candidates,
                 node.q,
-                law,
+                following,
                 verifier.random,
                 position + depth,
                 replacement=self.options.replacement,
@@ -137,7 +137,7 @@ class TsltTree(Method):
             if accepted is None:
                 break
             node = node.children[node.candidates[accepted]]
-        token = verifier.random.choose(law, "target", position + depth)
+        token = verifier.random.choose(following, "target", position + depth)
         verifier.text += [*node.path, token]
         with verifier.encoding():
             answer = write_verification(node.number, token, drafts, self.vocabulary_size)

@@ -27,7 +27,8 @@ from limits import BenchResult, command
 from numpy.lib.introspect import opt_func_info
 
 from testbed.codecs.base import Drawn
-from testbed.codecs.dense import Dense, Precision
+from testbed.codecs.dense import Dense
+from testbed.codecs.precisions import Precision, distribution_codec
 from testbed.decoding.randomness import KeyedRandomness
 from testbed.decoding.sampling import Probabilities, Sampling, distribution
 from testbed.host.allocator import keep_freed_memory
@@ -47,7 +48,7 @@ LEFT_OUT = "NPY_DISABLE_CPU_FEATURES"
 def bench_codecs() -> Iterator[BenchResult]:
     """All steps of one draft together; each of them is in the note."""
     for precision, limit in CODECS.items():
-        codec = Dense(precision, V)
+        codec = Dense(distribution_codec(precision), V)
 
         def steps(q: Probabilities, codec: Dense = codec) -> list[Callable[[], object]]:
             drafts = [Drawn(int(q.argmax()), codec.quantise(q))]
@@ -64,7 +65,7 @@ def bench_codecs() -> Iterator[BenchResult]:
 def bench_race() -> Iterator[BenchResult]:
     """Over probabilities, as the verifier's, and over counts, as the device's."""
     race = KeyedRandomness(1, 0, "bench").race
-    fine = Dense("fixed32", V)
+    fine = Dense(distribution_codec("fixed32"), V)
     yield slowest("race over probabilities", lambda q: [partial(race, q, 1)], RACE)
     yield slowest("race over counts", lambda q: [partial(race, fine.quantise(q).counts, 1)], RACE)
 

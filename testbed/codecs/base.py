@@ -1,10 +1,11 @@
-"""What a codec for draft distributions is."""
+"""The interfaces of codecs: drafts with their distributions to bits, and back."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +31,7 @@ class Drawn:
 
     @property
     def confidence(self) -> float:
-        """How sure the draft model is of the token: q̂(token), but if greedy its q(token)."""
+        """The draft model's confidence in the token: q̂(token), but if greedy its q(token)."""
         return self.probability if self.logits is None else confidence(self.logits)
 
 
@@ -41,19 +42,24 @@ class Codec(Protocol):
     after drawing would bias the output.
     """
 
+    @abstractmethod
     def quantise(self, q: Probabilities) -> Lattice:
-        """The q̂ that takes the place of `q`, shape [V]. Raises ValueError when it has none."""
+        """Return the q̂ that replaces `q`, shape [V]. Raises ValueError when `q` has none."""
 
+    @abstractmethod
     def encode(self, drafts: Sequence[Drawn]) -> Payload:
-        """All drafts of one round."""
+        """Write all drafts of one round."""
 
+    @abstractmethod
     def decode(self, data: bytes, drafts: int) -> list[Drawn]:
-        """Inverse of `encode`. Raises PayloadError when `data` is nothing that encode writes."""
+        """Read what `encode` wrote. Raises PayloadError on anything that `encode` never writes."""
 
+    @abstractmethod
     def formula_bits(self, q: Lattice) -> float:
-        """Bits of one draft by the paper's formula: q̂ and what the paper adds to it."""
+        """Return the bits of one draft by the paper's formula: q̂ and what the paper adds to it."""
 
     @property
+    @abstractmethod
     def constant_bits(self) -> float | None:
         """`formula_bits` of every q̂ where they are all the same, known before q is; else None."""
 
@@ -61,11 +67,32 @@ class Codec(Protocol):
 class DistributionCodec(Protocol):
     """Carries one whole distribution, as a field of a payload."""
 
+    @abstractmethod
     def quantise(self, q: Probabilities) -> Lattice:
-        """What takes the place of `q`, shape [V], on both ends."""
+        """Return the distribution that replaces `q`, shape [V], on both ends."""
 
+    @abstractmethod
     def write(self, writer: BitWriter, distribution: Lattice) -> None:
-        """Append what `quantise` gave."""
+        """Append a distribution that `quantise` returned."""
 
+    @abstractmethod
     def read(self, reader: BitReader, vocabulary_size: int) -> Lattice:
-        """Exactly what was written. Raises PayloadError when `write` writes no such thing."""
+        """Read exactly what was written. Raises PayloadError on what `write` never writes."""
+
+
+class PrecisionCodec(DistributionCodec):
+    """Carries all V probabilities, each in `bits` bits, at a precision that options name.
+
+    A subclass in a module of its own in this package is found by its `precisions`.
+    """
+
+    precisions: ClassVar[tuple[str, ...]]
+
+    @abstractmethod
+    def __init__(self, precision: str) -> None:
+        """`precision` is one of `precisions`."""
+
+    @property
+    @abstractmethod
+    def bits(self) -> int:
+        """b_p, bits per probability."""

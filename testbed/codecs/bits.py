@@ -76,7 +76,7 @@ class BitWriter:
         self._bits += len(data) * 8
 
     def payload(self) -> Payload:
-        """All that was written."""
+        """Return all that was written."""
         self._align()
         return Payload(b"".join(self._done), self._bits)
 
@@ -95,7 +95,7 @@ class BitReader:
         self._position = 0  # in bits
 
     def read(self, bits: int) -> int:
-        """The next `bits` bits as a number."""
+        """Return the next `bits` bits as a number."""
         end = self._position + bits
         if end > len(self._data) * 8:
             raise PayloadError(f"payload of {len(self._data)} bytes ends inside a field")
@@ -105,7 +105,7 @@ class BitReader:
         return value & ((1 << bits) - 1)
 
     def read_array(self, count: int, bits: int) -> NDArray[np.int64]:
-        """The next `count` numbers of `bits` bits each, shape [count]."""
+        """Return the next `count` numbers of `bits` bits each, shape [count]."""
         size = count * bits
         packed = (self.read(size) << -size % 8).to_bytes((size + 7) // 8, "big")
         used = (bits + 7) // 8
@@ -117,7 +117,7 @@ class BitReader:
         return octets.view(">u8").reshape(count).astype(np.int64)
 
     def read_bytes(self, size: int) -> bytes:
-        """The next `size` bytes from a byte boundary on."""
+        """Return the next `size` bytes from a byte boundary on."""
         self._align()
         start = self._position // 8
         if start + size > len(self._data):

@@ -25,19 +25,19 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from testbed.codecs.bits import BitReader, BitWriter, PayloadError, width
-from testbed.codecs.fixed_point import FixedPoint, FixedPrecision
+from testbed.codecs.fixed_point import CompressedFixedPoint, FixedPoint
 from testbed.decoding.lattice import Lattice
-from testbed.decoding.sampling import Probabilities
 from testbed.errors import TestbedError
 
 
 @dataclass(frozen=True)
-class Entropy:
-    """A DistributionCodec for one fixed precision."""
+class Entropy(CompressedFixedPoint):
+    """Entropy-coded counts of one fixed precision."""
 
-    precision: FixedPrecision
+    name = "entropy"
 
     def __post_init__(self) -> None:
         """Raise TestbedError where the coder's package is missing."""
@@ -47,12 +47,8 @@ class Entropy:
                 "x86_64 only; choose the form sparse, or build it from its sources"
             )
 
-    def quantise(self, q: Probabilities) -> Lattice:
-        """See DistributionCodec; as FixedPoint does."""
-        return FixedPoint(self.precision).quantise(q)
-
+    @override
     def write(self, writer: BitWriter, distribution: Lattice) -> None:
-        """See DistributionCodec."""
         counts = distribution.counts
         classes = np.frexp(counts.astype(np.float64))[1]
         histogram = np.bincount(classes, minlength=FixedPoint(self.precision).bits + 1)
@@ -67,8 +63,8 @@ class Entropy:
         for k, kept in enumerate(np.split(counts[_with_digits(classes)], ends), 2):
             writer.write_array(kept - (1 << k - 1), k - 1)
 
+    @override
     def read(self, reader: BitReader, vocabulary_size: int) -> Lattice:
-        """See DistributionCodec."""
         fixed = FixedPoint(self.precision)
         numbers = [_read_gamma(reader, vocabulary_size) for _ in range(fixed.bits)]
         rest = vocabulary_size - sum(numbers)
@@ -110,7 +106,7 @@ def _read_classes(
 
 
 def _stream() -> Any:
-    """constriction's coders; imported late, as not every machine has the package."""
+    """Return constriction's coders; imported late, as not every machine has the package."""
     from constriction import stream  # noqa: PLC0415
 
     return stream
@@ -126,7 +122,7 @@ def _most_words(vocabulary_size: int) -> int:
 
 
 def _write_gamma(writer: BitWriter, number: int) -> None:
-    """A number from 0 on: as many zeros as n + 1 has digits below the leading one, then n + 1."""
+    """Append n >= 0: as many zeros as n + 1 has digits below the leading one, then n + 1."""
     writer.write(number + 1, 2 * (number + 1).bit_length() - 1)
 
 

@@ -41,7 +41,7 @@ class Ranks:
         """Empty to write into, or with `data` to read from."""
         self._data = data
         self._state = int.from_bytes(data, "big")
-        # The state is below bound · 2^shift: two words tell the number of bits exactly enough.
+        # The state is below bound · 2^shift: two words give the number of bits exactly enough.
         self._bound = 1 << len(data) * 8 % _WORD
         self._shift = len(data) * 8 // _WORD * _WORD
 
@@ -65,7 +65,7 @@ class Ranks:
         return digit
 
     def payload(self) -> Payload:
-        """All that was written; as many bits as tell all messages of this form apart."""
+        """Return all that was written, in as many bits as distinguish all messages of this form."""
         bits = self._bits
         return Payload(self._state.to_bytes((bits + 7) // 8, "big"), bits)
 
@@ -145,7 +145,7 @@ class Ranks:
         self._shift += blocks * _BLOCK_BITS
 
     def _pop_below(self, few: int, size: int) -> int:
-        """How many blocks of the stack below a set were put aside.
+        """Read the number of blocks of the stack below a set that were put aside.
 
         The reader knows how long the stack was but for what is lost in rounding, up to a byte on
         the wire and log2 K on an empty stack, and never too little; so the last digit is enough.
@@ -177,12 +177,12 @@ class Ranks:
 
 
 def _blocks(bits: int) -> int:
-    """How many blocks of so many bits can be put aside, with one or two left."""
+    """Return the number of blocks of `bits` bits that can be put aside, with one or two left."""
     return max(0, bits // _BLOCK_BITS - 1)
 
 
 def _surplus(count: int, size: int) -> list[int]:
-    """After each id of a set, how many blocks of what the ids before have added to put aside.
+    """Return, for each id of a set, the number of blocks of the ids before it to put aside then.
 
     Arithmetic on a number takes time in proportion to its length, and so a set of K ids time in
     proportion to K²; not so when most of the number is put aside meanwhile. Any schedule that both
@@ -200,7 +200,7 @@ def _surplus(count: int, size: int) -> list[int]:
 
 
 def _smaller(subset: Sequence[int], rank: int) -> int:
-    """How many ids of `subset` are below the id that has this rank among all others."""
+    """Return the number of ids of `subset` below the id of this rank among all others."""
     low, high = 0, len(subset)
     while low < high:
         middle = (low + high) // 2
@@ -212,7 +212,7 @@ def _smaller(subset: Sequence[int], rank: int) -> int:
 
 
 def _others(subset: Ids, size: int) -> Ids:
-    """The ids below `size` that are not in `subset`."""
+    """Return the ids below `size` that are not in `subset`."""
     mask = np.ones(size, np.bool_)
     mask[subset] = False
     return np.flatnonzero(mask)

@@ -2,66 +2,61 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
+from typing import ClassVar
 
-from testbed.codecs.base import Drawn
+from typing_extensions import override
+
+from testbed.codecs.base import Codec, Drawn
 from testbed.codecs.bits import Payload, PayloadError, width
 from testbed.codecs.enumerative import Ranks
 from testbed.decoding.lattice import Lattice
-from testbed.decoding.sampling import Probabilities
 
 _ROUNDING = 64
 """Bits; more than a draft loses in the rounding of its fields."""
 
 
-class Ranked(ABC):
-    """A Codec of lattices with denominator `total` = ℓ that both ends know."""
+class Ranked(Codec):
+    """Carries lattices with denominator `total` = ℓ that both ends know."""
 
     def __init__(self, total: int, vocabulary_size: int) -> None:
         self.total = total
         self.vocabulary_size = vocabulary_size
 
-    @abstractmethod
-    def quantise(self, q: Probabilities) -> Lattice:
-        """See Codec."""
-
-    @abstractmethod
-    def formula_bits(self, q: Lattice) -> float:
-        """See Codec."""
-
     @property
+    @override
     def constant_bits(self) -> float | None:
-        """See Codec; None unless a subclass knows better."""
-        return None
+        return None  # unless a subclass knows better
 
     @abstractmethod
     def push(self, ranks: Ranks, draft: Drawn) -> None:
-        """Write one draft: its last field first. Raises ValueError when it is none of ours."""
+        """Write one draft: its last field first. Raises ValueError on another's."""
 
     @abstractmethod
     def pop(self, ranks: Ranks) -> Drawn:
         """Read one draft, its first field first. Raises PayloadError on damage."""
 
+    @override
     def encode(self, drafts: Sequence[Drawn]) -> Payload:
-        """See Codec. Raises ValueError on another ℓ or V than the reader will take for granted."""
         return self._written(drafts).payload()
 
+    @override
     def decode(self, data: bytes, drafts: int) -> list[Drawn]:
-        """See Codec."""
         ranks = self.received(data, drafts)
         drawn = [self.pop(ranks) for _ in range(drafts)]
         ranks.finish(self._written(drawn))
         return drawn
 
     def received(self, data: bytes, drafts: int) -> Ranks:
-        """A message to read so many drafts from.
+        """Return a message to read `drafts` drafts from.
 
         Raises PayloadError when it is longer than any: the time to find out otherwise grows with
         its length and with what it says.
         """
         v, total = self.vocabulary_size, self.total
-        # A bit for each token, one for each star and bar or a number for each, the place, the size.
+        # A bit for each token, one for each star and bar or a number for each, the position, the
+        # size.
         most = v + min(total + v, v * width(total + 1)) + 2 * width(v)
         if len(data) * 8 > drafts * (most + _ROUNDING) + 8:
             raise PayloadError(f"payload of {len(data)} bytes is longer than {drafts} drafts are")
@@ -79,8 +74,21 @@ class Ranked(ABC):
         return ranks
 
 
+class LatticeCodec(Ranked):
+    """Carries lattice points over the whole vocabulary: QS's q̂.
+
+    A subclass in a module of its own in this package is found by its `name`.
+    """
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def bits(self, used: int) -> float:
+        """Return the bits of a draft whose q̂ has a count on `used` tokens."""
+
+
 def drawn_at(place: int, q: Lattice) -> Drawn:
-    """The draft whose token stands at `place` of the support.
+    """Return the draft whose token is at index `place` of the support.
 
     Raises PayloadError when it cannot have been drawn.
     """

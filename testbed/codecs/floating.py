@@ -8,11 +8,13 @@ on every machine, and normalised after rounding. What is below 2^-53 (below 2^-2
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import override
 
+from testbed.codecs.base import PrecisionCodec
 from testbed.codecs.bits import BitReader, BitWriter, PayloadError
 from testbed.decoding.lattice import Lattice
 from testbed.decoding.sampling import Probabilities
@@ -23,9 +25,9 @@ _UNIT = 2.0**-52
 _LEAST, _MOST = 0.5, 2.0
 """The numbers on the wire sum to 1 but for rounding, which moves their sum by far less."""
 _ONE = {"fp32": 0x3F800000, "fp16": 0x3C00, "bf16": 0x3F80}
-"""How 1 looks on the wire; a larger integer is above 1, negative, -0 or not a number."""
+"""1 on the wire; a larger integer is above 1, negative, -0 or not a number."""
 _WHOLE_FROM = {"fp32": 0x31000000, "fp16": 0, "bf16": 0x2900}
-"""How 2^-29, 0 and 2^-45 look; from there on all numbers of the format are multiples of 2^-52."""
+"""2^-29, 0 and 2^-45 on the wire; from there on all numbers of a format are multiples of 2^-52."""
 _EXPONENT = 0x7FF << 52
 _HALF_LEAST = 2.0**-14
 """The least normal number of fp16. Those below are as far apart as those above: 2^-24."""
@@ -34,18 +36,19 @@ _HALF_BIAS = 112
 
 
 @dataclass(frozen=True)
-class Floating:
+class Floating(PrecisionCodec):
     """Numbers of one float format."""
 
+    precisions = get_args(FloatPrecision)
     precision: FloatPrecision
 
     @property
+    @override
     def bits(self) -> int:
-        """b_p, bits per probability."""
         return 32 if self.precision == "fp32" else 16
 
+    @override
     def quantise(self, q: Probabilities) -> Lattice:
-        """`q`, shape [V], rounded as the wire rounds it, then normalised."""
         if not (q.min() >= 0 and q.max() <= 1):
             raise ValueError("the probabilities are not numbers from 0 to 1")
         counts = np.empty(q.size, np.int64)
@@ -53,17 +56,17 @@ class Floating:
             to_counts(self._rounded(q[block]), _UNIT, out=counts[block])
         return _lattice(counts)
 
+    @override
     def write(self, writer: BitWriter, distribution: Lattice) -> None:
-        """Append all V probabilities: V·b_p bits."""
-        # Normalising moved them all by one factor; rounding again would not find the way back.
+        # Normalising moved them all by one factor; rounding again would not restore them.
         packed = np.empty(distribution.counts.size, self._wire)
         for block in blocks(packed.size):
             numbers = from_counts(distribution.counts[block], _UNIT).astype(np.float32)
             packed[block] = self._packed(numbers)
         writer.write_bytes(packed.tobytes())
 
+    @override
     def read(self, reader: BitReader, vocabulary_size: int) -> Lattice:
-        """Read V probabilities. Raises PayloadError when they are none that `write` writes."""
         data = reader.read_bytes(vocabulary_size * self.bits // 8)
         packed = np.frombuffer(data, self._wire).astype(self._wire.newbyteorder("="))
         counts, mass, whole = np.empty(packed.size, np.int64), 0.0, True
@@ -91,7 +94,7 @@ class Floating:
         return np.dtype(f">u{self.bits // 8}")
 
     def _rounded(self, values: Probabilities) -> Probabilities:
-        """`values`, from 0 to 1, rounded to the nearest of the format, ties to even."""
+        """Round `values`, from 0 to 1, to the nearest of the format, ties to even."""
         if self.precision == "fp16":
             return _rounded_to_half(values)
         numbers = values.astype(np.float32)
@@ -106,7 +109,7 @@ class Floating:
         return numbers.astype(np.float64)
 
     def _packed(self, numbers: NDArray[np.float32]) -> NDArray[np.uint32]:
-        """`numbers` that the format has, as they go on the wire; the array is used up."""
+        """Return `numbers`, which the format has, as on the wire; overwrites the array."""
         if self.precision == "fp16":
             # Below 2^-14 numbers are evenly spaced down to 0: halved and moved up, they look as if
             # they were from 2^-15 to 2^-14. Of the rest this would make less.
@@ -122,7 +125,7 @@ class Floating:
         return raw
 
     def _unpacked(self, packed: NDArray[np.unsignedinteger]) -> Probabilities:
-        """Inverse of `_packed`."""
+        """Undo `_packed`."""
         raw = packed.astype(np.uint32)
         numbers = raw.view(np.float32)
         if self.precision == "fp16":
@@ -137,7 +140,7 @@ class Floating:
 
 
 def _rounded_to_half(values: Probabilities) -> Probabilities:
-    """`values`, from 0 to 1, rounded to fp16, ties to even."""
+    """Round `values`, from 0 to 1, to fp16, ties to even."""
     # Added to 2^42 times its own power of two, a number loses all but 10 digits behind the first.
     large = np.clip(values, _HALF_LEAST, 1.0)
     raw = large.view(np.int64)

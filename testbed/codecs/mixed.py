@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from math import log2
 
-from testbed.codecs.base import Drawn
+from typing_extensions import override
+
+from testbed.codecs.base import Codec, Drawn
 from testbed.codecs.bits import Payload
 from testbed.codecs.enumerative import Ranks
 from testbed.codecs.enumerative_codec import Ranked
@@ -13,38 +15,39 @@ from testbed.decoding.lattice import Lattice
 from testbed.decoding.sampling import Probabilities
 
 
-class Mixed:
-    """A Codec: what the codec of the chosen ℓ sends, and log2 n bits a draft for n codecs."""
+class Mixed(Codec):
+    """The fields of the codec of the chosen ℓ, and log2 n bits a draft for n codecs."""
 
-    def __init__(self, codecs: Sequence[Ranked], choose: Callable[[Probabilities], int]) -> None:
-        """`codecs` differ in ℓ, each at least 1; `choose` names the ℓ for a law, shape [V]."""
+    def __init__(self, codecs: Sequence[Ranked]) -> None:
+        """`codecs` differ in ℓ, the finest last."""
         self._codecs = codecs
         self._places = {codec.total: place for place, codec in enumerate(codecs)}
-        self._choose = choose
 
-    def quantise(self, q: Probabilities) -> Lattice:
-        """See Codec."""
-        return self._codecs[self._places[self._choose(q)]].quantise(q)
+    @override
+    def quantise(self, q: Probabilities, total: int | None = None) -> Lattice:
+        """Quantise with ℓ = `total`, one of those of `codecs`; with the finest unless given."""
+        place = -1 if total is None else self._places[total]
+        return self._codecs[place].quantise(q)
 
+    @override
     def encode(self, drafts: Sequence[Drawn]) -> Payload:
-        """See Codec. Raises ValueError on an ℓ that is none of these."""
         return self._written(drafts).payload()
 
+    @override
     def decode(self, data: bytes, drafts: int) -> list[Drawn]:
-        """See Codec."""
         ranks = Ranks(data)
         drawn = [self._codecs[ranks.pop(len(self._codecs))].pop(ranks) for _ in range(drafts)]
         ranks.finish(self._written(drawn))
         return drawn
 
+    @override
     def formula_bits(self, q: Lattice) -> float:
-        """See Codec; a choice among n costs log2 n."""
         return self._codecs[self._places[q.total]].formula_bits(q) + log2(len(self._codecs))
 
     @property
+    @override
     def constant_bits(self) -> None:
-        """See Codec; ℓ is chosen when q is known."""
-        return None
+        return None  # ℓ is chosen when q is known
 
     def _written(self, drafts: Sequence[Drawn]) -> Ranks:
         ranks = Ranks()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
+
+from typing_extensions import override
 
 from testbed.codecs.base import Drawn
 from testbed.codecs.bits import BitReader, BitWriter, Payload, PayloadError, width
@@ -16,34 +19,37 @@ class ScalarCodec(Protocol):
     """Carries the one probability that a token was drawn with."""
 
     @property
+    @abstractmethod
     def bits(self) -> int:
         """b_p, bits per probability."""
 
+    @abstractmethod
     def write_scalar(self, writer: BitWriter, distribution: Lattice, token: int) -> None:
         """Append q̂(token)."""
 
+    @abstractmethod
     def read_scalar(self, reader: BitReader) -> float:
-        """Exactly what was written. Raises PayloadError on what cannot have been drawn."""
+        """Read exactly what was written. Raises PayloadError on what cannot have been drawn."""
 
 
 @dataclass(frozen=True)
-class CountCodec:
-    """A ScalarCodec for any denominator `total` = ℓ: counts from 1 to ℓ, ⌈log2 ℓ⌉ bits."""
+class CountCodec(ScalarCodec):
+    """For any denominator `total` = ℓ: counts from 1 to ℓ, ⌈log2 ℓ⌉ bits."""
 
     total: int
 
     @property
+    @override
     def bits(self) -> int:
-        """See ScalarCodec."""
         return width(self.total)
 
+    @override
     def write_scalar(self, writer: BitWriter, distribution: Lattice, token: int) -> None:
-        """See ScalarCodec."""
         count = int(distribution.counts[distribution.place(token)])
         writer.write(count - 1, self.bits)
 
+    @override
     def read_scalar(self, reader: BitReader) -> float:
-        """See ScalarCodec."""
         count = reader.read(self.bits) + 1
         if count > self.total:
             raise PayloadError(f"a drafted token arrived with probability {count}/{self.total}")
@@ -51,12 +57,12 @@ class CountCodec:
 
 
 def scalar_bits(codec: ScalarCodec, vocabulary_size: int) -> int:
-    """b_id + b_p, for one draft."""
+    """Return b_id + b_p, for one draft."""
     return width(vocabulary_size) + codec.bits
 
 
 def write_scalars(drafts: Sequence[Drawn], codec: ScalarCodec, vocabulary_size: int) -> Payload:
-    """All ids, then the probability that each was drawn with; `codec` has quantised them."""
+    """Write all ids, then the probability of each; `codec` has quantised them."""
     writer = BitWriter()
     write_tokens(writer, [draft.token for draft in drafts], vocabulary_size)
     for draft in drafts:
@@ -67,7 +73,7 @@ def write_scalars(drafts: Sequence[Drawn], codec: ScalarCodec, vocabulary_size: 
 def read_scalars(
     data: bytes, drafts: int, codec: ScalarCodec, vocabulary_size: int
 ) -> tuple[list[int], list[float]]:
-    """Ids and probabilities. Raises PayloadError on damage, and on a probability of 0."""
+    """Read ids and probabilities. Raises PayloadError on damage, and on a probability of 0."""
     reader = BitReader(data)
     tokens = read_tokens(reader, drafts, vocabulary_size)
     scalars = [codec.read_scalar(reader) for _ in tokens]

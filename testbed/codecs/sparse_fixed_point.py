@@ -5,36 +5,32 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from typing_extensions import override
 
 from testbed.codecs.bits import BitReader, BitWriter, PayloadError, width
-from testbed.codecs.fixed_point import FixedPoint, FixedPrecision
+from testbed.codecs.fixed_point import CompressedFixedPoint, FixedPoint
 from testbed.decoding.lattice import Lattice
-from testbed.decoding.sampling import Probabilities
 
 
 @dataclass(frozen=True)
-class NonZero:
-    """A DistributionCodec: how many entries (b_id bits, one less), their ids, their counts.
+class NonZero(CompressedFixedPoint):
+    """The number of entries (b_id bits, one less), their ids, their counts.
 
     Larger than all V probabilities at once when more than b_p / (b_id + b_p) of them are not 0.
     """
 
-    precision: FixedPrecision
+    name = "sparse"
 
-    def quantise(self, q: Probabilities) -> Lattice:
-        """See DistributionCodec; as FixedPoint does."""
-        return FixedPoint(self.precision).quantise(q)
-
+    @override
     def write(self, writer: BitWriter, distribution: Lattice) -> None:
-        """See DistributionCodec."""
         b_id = width(distribution.vocabulary_size)
         ids = np.flatnonzero(distribution.counts)
         writer.write(ids.size - 1, b_id)
         writer.write_array(ids, b_id)
         writer.write_array(distribution.counts[ids], FixedPoint(self.precision).bits)
 
+    @override
     def read(self, reader: BitReader, vocabulary_size: int) -> Lattice:
-        """See DistributionCodec."""
         fixed, b_id = FixedPoint(self.precision), width(vocabulary_size)
         size = reader.read(b_id) + 1
         ids = reader.read_array(size, b_id)

@@ -10,48 +10,52 @@ from __future__ import annotations
 from math import log2
 
 import numpy as np
+from typing_extensions import override
 
 from testbed.codecs.base import Drawn
 from testbed.codecs.enumerative import Ranks
-from testbed.codecs.enumerative_codec import Ranked, drawn_at
+from testbed.codecs.enumerative_codec import LatticeCodec, drawn_at
 from testbed.decoding.bit_counts import log2_binomial
 from testbed.decoding.lattice import Lattice, quantise
 from testbed.decoding.sampling import Probabilities
 
 
-class SparseLattice(Ranked):
-    """A Codec: log2 min(ℓ, V) + log2 C(V, m) + log2 C(ℓ-1, m-1) + log2 m bits a draft.
+class SparseLattice(LatticeCodec):
+    """log2 min(ℓ, V) + log2 C(V, m) + log2 C(ℓ-1, m-1) + log2 m bits a draft.
 
-    These are m, the tokens, their counts of 1 and more, and the drawn one's place among them; a few
-    bits more for the whole message: see Ranks.
+    These are m, the tokens, their counts of 1 and more, and the drawn one's position among them; a
+    few bits more for the whole message: see Ranks.
     """
 
+    name = "support"
+
+    @override
     def quantise(self, q: Probabilities) -> Lattice:
-        """See Codec. Only tokens with a count are in the support."""
         return _without_zeros(quantise(q, self.total))
 
+    @override
     def push(self, ranks: Ranks, draft: Drawn) -> None:
-        """See Ranked."""
         q = _without_zeros(draft.q)
         ranks.push(q.place(draft.token), q.support.size)
         ranks.push_composition(q.counts - 1)
         ranks.push_subset(q.support, self.vocabulary_size)
         ranks.push(q.support.size - 1, self._sizes)
 
+    @override
     def pop(self, ranks: Ranks) -> Drawn:
-        """See Ranked."""
         size = ranks.pop(self._sizes) + 1
         support = ranks.pop_subset(size, self.vocabulary_size)
         counts = ranks.pop_composition(size, self.total - size) + 1
         q = Lattice(counts, self.total, support, self.vocabulary_size)
         return drawn_at(ranks.pop(size), q)
 
+    @override
     def formula_bits(self, q: Lattice) -> float:
-        """See Codec; by this form's own formula, for the paper counts the other one."""
+        # By this form's own formula: the paper counts the other one.
         return self.bits(int(np.count_nonzero(q.counts)))
 
+    @override
     def bits(self, used: int) -> float:
-        """What a draft takes whose q̂ has a count on `used` tokens."""
         tokens = log2_binomial(self.vocabulary_size, used)
         counts = log2_binomial(self.total - 1, used - 1)
         return log2(self._sizes) + tokens + counts + log2(used)

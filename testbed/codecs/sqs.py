@@ -1,7 +1,7 @@
 """SQS: a lattice on a part of the vocabulary (arXiv 2510.09942).
 
 The paper's text was not at hand. Its parts are known: a support X of K tokens, q̃ = q / Σ_X q on
-it, q̂ the nearest lattice point to q̃; so is what must be told of each draft: K where the reader
+it, q̂ the nearest lattice point to q̃; so are the fields of each draft: K where the reader
 does not know it (C-SQS), X among C(V, K), the point among C(ℓ+K-1, K-1), the drawn token among K.
 How the authors order or round these numbers is not; here the whole message is one number.
 """
@@ -9,6 +9,8 @@ How the authors order or round these numbers is not; here the whole message is o
 from __future__ import annotations
 
 from collections.abc import Callable
+
+from typing_extensions import override
 
 from testbed.codecs.base import Drawn
 from testbed.codecs.enumerative import Ranks
@@ -19,7 +21,7 @@ from testbed.decoding.sampling import Probabilities
 
 
 class Sqs(Ranked):
-    """A Codec: log2 C(V, K) + log2 C(ℓ+K-1, K-1) + log2 K bits a draft, + log2 V where K varies.
+    """log2 C(V, K) + log2 C(ℓ+K-1, K-1) + log2 K bits a draft, + log2 V where K varies.
 
     A few bits more for the whole message: see Ranks. A token of the support may have count 0.
     """
@@ -36,12 +38,12 @@ class Sqs(Ranked):
         self._support = support
         self._size = size
 
+    @override
     def quantise(self, q: Probabilities) -> Lattice:
-        """See Codec."""
         return quantise(q, self.total, self._support(q))
 
+    @override
     def push(self, ranks: Ranks, draft: Drawn) -> None:
-        """See Ranked."""
         ranks.push(draft.q.place(draft.token), draft.q.support.size)
         self.push_lattice(ranks, draft.q)
 
@@ -55,25 +57,26 @@ class Sqs(Ranked):
         elif size != self._size:
             raise ValueError(f"a support of {size} tokens where both ends agreed on {self._size}")
 
+    @override
     def pop(self, ranks: Ranks) -> Drawn:
-        """See Ranked."""
         q = self.pop_lattice(ranks)
         return drawn_at(ranks.pop(q.support.size), q)
 
     def pop_lattice(self, ranks: Ranks) -> Lattice:
-        """Inverse of `push_lattice`."""
+        """Read q̂ alone."""
         size = self._size or ranks.pop(self.vocabulary_size) + 1
         support = ranks.pop_subset(size, self.vocabulary_size)
         counts = ranks.pop_composition(size, self.total)
         return Lattice(counts, self.total, support, self.vocabulary_size)
 
+    @override
     def formula_bits(self, q: Lattice) -> float:
-        """As printed, not a whole number, and ⌈log2 K⌉ for the drawn token."""
+        # As printed, not a whole number, and ⌈log2 K⌉ for the drawn token.
         return self._bits(q.support.size)
 
     @property
+    @override
     def constant_bits(self) -> float | None:
-        """See Codec; None where K varies."""
         return None if self._size is None else self._bits(self._size)
 
     def _bits(self, size: int) -> float:

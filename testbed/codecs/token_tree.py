@@ -1,8 +1,8 @@
-"""A tree of drafts on the wire: the q̂ behind each inner node once, its children as places in it.
+"""A tree of drafts on the wire: q̂ behind each inner node, its children as indices in the support.
 
 Both ends grow the tree in the same order, depth first, the device by drawing and the verifier by
-reading. The shape needs no bits: how many candidates each depth has, how many tokens the text has
-room for and which tokens end it are known to both.
+reading. The shape needs no bits: how many candidates each depth has, how many tokens there is room
+for and which tokens end a generation are known to both.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ _PLACE = "the place of a candidate"
 
 @dataclass(eq=False)
 class Node:
-    """A drafted token behind others; the root, number 0, is none and stands for the text."""
+    """A drafted token behind others; the root, number 0, stands for the committed tokens."""
 
     number: int
     """In the order of growth."""
     path: tuple[int, ...]
     """The drafted tokens from the root to this one, itself included."""
     turns: tuple[int, ...]
-    """Which candidate each of them was; of equal ones the first."""
+    """The number of each among its candidates; of equal ones the first."""
     q: Lattice | None = None
-    """What the candidates behind it were drawn from; None behind a leaf."""
+    """The distribution of the candidates behind it; None behind a leaf."""
     candidates: list[int] = field(default_factory=list)
     """The tokens drawn for the next position, in that order."""
     children: dict[int, Node] = field(default_factory=dict)
     """The node of each candidate; equal ones are one node."""
 
     def first_path(self) -> tuple[int, ...]:
-        """The path through this node and on by first children, down to a leaf."""
+        """Return the path through this node and on by first children, down to a leaf."""
         node = self
         while node.candidates:
             node = node.children[node.candidates[0]]
@@ -46,13 +46,13 @@ class Node:
 Tree = list[Node]
 """All nodes by number, the root first."""
 Pick = Callable[[Node, int], tuple[Lattice, list[int]]]
-"""Gives q̂ behind a node, and at most so many candidates drawn from it, one at least."""
+"""Returns q̂ behind a node, and 1 to n candidates drawn from it, of a node and n."""
 
 
 def grow(branches: Sequence[int], end_tokens: Collection[int], pick: Pick) -> Tree:
-    """A tree with up to `branches[d]` candidates behind each node of depth d.
+    """Grow a tree with up to `branches[d]` candidates behind each node of depth d.
 
-    Nothing stands behind a token that ends the text.
+    Nothing follows an end token.
     """
     tree: Tree = []
 
@@ -77,15 +77,15 @@ def grow(branches: Sequence[int], end_tokens: Collection[int], pick: Pick) -> Tr
 class TreeCodec:
     """Carries trees.
 
-    Per inner node: q̂ as `codec` writes it, then the place of each candidate in its support; without
-    replacement, among those places that are still free.
+    Per inner node: q̂ as `codec` writes it, then the position of each candidate in its support;
+    without replacement, among those positions that are still free.
     """
 
     codec: Truncated
     replacement: bool
 
     def encode(self, tree: Tree) -> Payload:
-        """All of a tree."""
+        """Write all of a tree."""
         writer = self.codec.writer()
         for node in tree:
             if node.q is not None:
@@ -97,9 +97,9 @@ class TreeCodec:
     def decode(
         self, data: bytes, drafts: int, branches: Sequence[int], end_tokens: Collection[int]
     ) -> Tree:
-        """Inverse of `encode`, for a tree of `drafts` nodes besides the root.
+        """Read what `encode` wrote, a tree of `drafts` nodes besides the root.
 
-        Raises PayloadError when `data` is nothing that encode writes.
+        Raises PayloadError on anything that `encode` never writes.
         """
         reader = self.codec.reader(data)
 
@@ -116,7 +116,7 @@ class TreeCodec:
         return tree
 
     def formula_bits(self, q: Lattice, candidates: int) -> float:
-        """b_id for each candidate, and q̂ once."""
+        """Return the bits behind one node: b_id for each candidate, and q̂ once."""
         return self.codec.formula_bits(q) + (candidates - 1) * self.codec.id_bits
 
     def _write_candidates(self, writer: FieldWriter, q: Lattice, candidates: Sequence[int]) -> None:

@@ -24,14 +24,14 @@ def read_tokens(reader: BitReader, count: int, vocabulary_size: int) -> list[int
 
 
 def encode_tokens(tokens: Sequence[int], vocabulary_size: int) -> Payload:
-    """A payload of nothing but token ids."""
+    """Write a payload of nothing but token ids."""
     writer = BitWriter()
     write_tokens(writer, tokens, vocabulary_size)
     return writer.payload()
 
 
 def decode_tokens(data: bytes, count: int, vocabulary_size: int) -> list[int]:
-    """Inverse of `encode_tokens`. Raises PayloadError on damage."""
+    """Read what `encode_tokens` wrote. Raises PayloadError on damage."""
     reader = BitReader(data)
     tokens = read_tokens(reader, count, vocabulary_size)
     reader.finish()

@@ -22,8 +22,9 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import override
 
-from testbed.codecs.base import Drawn
+from testbed.codecs.base import Codec, Drawn
 from testbed.codecs.bits import Payload, PayloadError, width
 from testbed.codecs.wire_forms import FieldReader, FieldWriter, WireForm, field_reader, field_writer
 from testbed.decoding.bit_counts import tk_slt_honest_bits
@@ -38,8 +39,8 @@ _FP16_UNITS = 1 << 24
 _INT8_TOP = 255
 
 
-class Truncated:
-    """A Codec: per draft n, the values, the ids they belong to, and the drawn token's place in S.
+class Truncated(Codec):
+    """Per draft n, the values, the ids they belong to, and the drawn token's position in S.
 
     `plain`: ⌈log2 K⌉ + n (b_p + b_id) + ⌈log2 n⌉ bits, with V in place of K for top-p. `ranked`:
     log2 K + n b_p + log2 C(V, n) + log2 n, and a bit or two more (see Ranks), but 320 tokens take
@@ -72,8 +73,8 @@ class Truncated:
         self._values = values
         self._form: WireForm = index
 
+    @override
     def quantise(self, q: Probabilities) -> Lattice:
-        """See Codec."""
         if self._top_k is not None:
             support = top_k(q, self._top_k)
         else:
@@ -87,8 +88,8 @@ class Truncated:
             counts = np.rint(kept * (_INT8_TOP / kept.max())).astype(np.int64)
         return self._lattice(counts[counts > 0], support[counts > 0])
 
+    @override
     def encode(self, drafts: Sequence[Drawn]) -> Payload:
-        """See Codec."""
         writer = self.writer()
         for draft in drafts:
             self.write_values(writer, draft.q)
@@ -98,8 +99,8 @@ class Truncated:
             writer.number(draft.q.place(draft.token), draft.q.support.size)
         return writer.payload()
 
+    @override
     def decode(self, data: bytes, drafts: int) -> list[Drawn]:
-        """See Codec."""
         reader = self.reader(data)
         drawn = []
         for counts in [self.read_values(reader) for _ in range(drafts)]:
@@ -114,25 +115,23 @@ class Truncated:
         """b_id."""
         return width(self._vocabulary_size)
 
+    @override
     def formula_bits(self, q: Lattice) -> float:
-        """b_id + K (b_p + b_id), K tokens being left in `q`.
-
-        TK-SLT's own account is K b_p: it forgets that the verifier must learn which tokens the
-        values belong to.
-        """
+        # TK-SLT's own account is K b_p: it forgets that the verifier must learn which tokens the
+        # values belong to.
         return tk_slt_honest_bits(self._vocabulary_size, q.support.size, self._value_size * 8)
 
     @property
+    @override
     def constant_bits(self) -> None:
-        """See Codec; K varies, as no value that rounds to 0 is sent."""
-        return None
+        return None  # K varies, as no value that rounds to 0 is sent
 
     def writer(self) -> FieldWriter:
-        """An empty message."""
+        """Begin an empty message."""
         return field_writer(self._form)
 
     def reader(self, data: bytes) -> FieldReader:
-        """A message that has come in."""
+        """Open a message that has arrived."""
         return field_reader(self._form, data)
 
     def write_values(self, writer: FieldWriter, q: Lattice) -> None:
@@ -148,7 +147,7 @@ class Truncated:
         writer.subset(q.support, self._vocabulary_size)
 
     def read_values(self, reader: FieldReader) -> Counts:
-        """Read counts, shape [n]. Raises PayloadError when `quantise` makes no such."""
+        """Read counts, shape [n]. Raises PayloadError on what `quantise` never makes."""
         size = reader.number(self._most, "the number of kept tokens, less one,") + 1
         data = reader.raw(size * self._value_size)
         if self._values == "fp16":

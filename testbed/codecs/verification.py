@@ -7,7 +7,7 @@ from testbed.codecs.tokens import read_tokens, write_tokens
 
 
 def write_verification(accepted: int, token: int, drafts: int, vocabulary_size: int) -> Payload:
-    """How many of the `drafts` were accepted, and the token that follows."""
+    """Write the number of accepted ones of `drafts` drafts, and the token that follows."""
     writer = BitWriter()
     writer.write(accepted, width(drafts + 1))
     write_tokens(writer, [token], vocabulary_size)
@@ -15,7 +15,7 @@ def write_verification(accepted: int, token: int, drafts: int, vocabulary_size: 
 
 
 def read_verification(data: bytes, drafts: int, vocabulary_size: int) -> tuple[int, int]:
-    """Inverse of `write_verification`. Raises PayloadError on damage."""
+    """Read what `write_verification` wrote. Raises PayloadError on damage."""
     reader = BitReader(data)
     accepted = read_accepted_count(reader, drafts)
     (token,) = read_tokens(reader, 1, vocabulary_size)
@@ -24,7 +24,7 @@ def read_verification(data: bytes, drafts: int, vocabulary_size: int) -> tuple[i
 
 
 def read_accepted_count(reader: BitReader, drafts: int) -> int:
-    """The number of accepted drafts. Raises PayloadError when there are not so many."""
+    """Read the number of accepted drafts. Raises PayloadError when it exceeds `drafts`."""
     accepted = reader.read(width(drafts + 1))
     if accepted > drafts:
         raise PayloadError(f"{accepted} of {drafts} drafts arrived as accepted")

@@ -6,11 +6,13 @@ count. `ranked` makes the whole message one number: a few bits above the fewest,
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from testbed.codecs.bits import BitReader, BitWriter, Payload, PayloadError, width
 from testbed.codecs.enumerative import Ranks
@@ -22,85 +24,93 @@ WireForm = Literal["plain", "ranked"]
 class FieldWriter(Protocol):
     """Takes the fields of a message in the order in which they will be read."""
 
+    @abstractmethod
     def number(self, value: int, radix: int) -> None:
-        """A number from 0 to `radix` - 1."""
+        """Append a number from 0 to `radix` - 1."""
 
+    @abstractmethod
     def subset(self, ids: Ids, size: int) -> None:
-        """A set of ascending ids below `size`; the reader must know how many."""
+        """Append a set of ascending ids below `size`; the reader must know how many."""
 
+    @abstractmethod
     def raw(self, data: bytes) -> None:
-        """Bytes; the reader must know how many."""
+        """Append bytes; the reader must know how many."""
 
+    @abstractmethod
     def payload(self) -> Payload:
-        """All that was written."""
+        """Return all that was written."""
 
 
 class FieldReader(Protocol):
     """Gives the fields back. `what` names a field in the PayloadError that damage raises."""
 
+    @abstractmethod
     def number(self, radix: int, what: str) -> int:
-        """A number from 0 to `radix` - 1."""
+        """Read a number from 0 to `radix` - 1."""
 
+    @abstractmethod
     def subset(self, count: int, size: int, what: str) -> Ids:
-        """A set of `count` ascending ids below `size`."""
+        """Read a set of `count` ascending ids below `size`."""
 
+    @abstractmethod
     def raw(self, size: int) -> bytes:
-        """`size` bytes."""
+        """Read `size` bytes."""
 
+    @abstractmethod
     def finish(self) -> None:
         """Raise PayloadError when there is more."""
 
 
 def field_writer(form: WireForm) -> FieldWriter:
-    """An empty message of this form."""
+    """Begin an empty message of this form."""
     return PlainWriter() if form == "plain" else RankedWriter()
 
 
 def field_reader(form: WireForm, data: bytes) -> FieldReader:
-    """A message of this form that has come in."""
+    """Open a message of this form that has arrived."""
     return PlainReader(data) if form == "plain" else RankedReader(data)
 
 
-class PlainWriter:
-    """See FieldWriter."""
+class PlainWriter(FieldWriter):
+    """Writes field by field; numbers and ids in ⌈log2⌉ bits each, no byte aligned."""
 
     def __init__(self) -> None:
         self._bits = BitWriter()
 
+    @override
     def number(self, value: int, radix: int) -> None:
-        """⌈log2 radix⌉ bits."""
         self._bits.write(value, width(radix))
 
+    @override
     def subset(self, ids: Ids, size: int) -> None:
-        """⌈log2 size⌉ bits for each id."""
         bits = ids.size * width(size)
         packed = np.packbits(_bits_of(ids)[:, 32 - width(size) :]).tobytes()
         self._bits.write(int.from_bytes(packed, "big") >> (-bits % 8), bits)
 
+    @override
     def raw(self, data: bytes) -> None:
-        """Not aligned: no bit is lost."""
         self._bits.write(int.from_bytes(data, "big"), len(data) * 8)
 
+    @override
     def payload(self) -> Payload:
-        """See FieldWriter."""
         return self._bits.payload()
 
 
-class PlainReader:
-    """See FieldReader."""
+class PlainReader(FieldReader):
+    """Reads what a PlainWriter wrote."""
 
     def __init__(self, data: bytes) -> None:
         self._bits = BitReader(data)
 
+    @override
     def number(self, radix: int, what: str) -> int:
-        """See FieldReader."""
         value = self._bits.read(width(radix))
         if value >= radix:
             raise PayloadError(f"{what} arrived as {value}; it must be below {radix}")
         return value
 
+    @override
     def subset(self, count: int, size: int, what: str) -> Ids:
-        """See FieldReader."""
         bits = count * width(size)
         packed = (self._bits.read(bits) << (-bits % 8)).to_bytes((bits + 7) // 8, "big")
         flat = np.unpackbits(np.frombuffer(packed, np.uint8), count=bits)
@@ -109,76 +119,79 @@ class PlainReader:
             raise PayloadError(f"{what} arrived as something else than ascending ids below {size}")
         return ids
 
+    @override
     def raw(self, size: int) -> bytes:
-        """See FieldReader."""
         return self._bits.read(size * 8).to_bytes(size, "big")
 
+    @override
     def finish(self) -> None:
-        """See FieldReader."""
         self._bits.finish()
 
 
-class RankedWriter:
-    """See FieldWriter. Keeps the fields, since a stack is written from the last to the first."""
+class RankedWriter(FieldWriter):
+    """Makes one number of all fields, log2 C(size, K) bits for a set.
+
+    Keeps the fields, since a stack is written from the last to the first.
+    """
 
     def __init__(self) -> None:
         self._fields: list[Callable[[Ranks], None]] = []
 
+    @override
     def number(self, value: int, radix: int) -> None:
-        """log2 radix bits."""
         self._fields.append(lambda ranks: ranks.push(value, radix))
 
+    @override
     def subset(self, ids: Ids, size: int) -> None:
-        """log2 C(size, K) bits."""
         self._fields.append(lambda ranks: ranks.push_subset(ids, size))
 
+    @override
     def raw(self, data: bytes) -> None:
-        """As many bits as there are."""
         value = int.from_bytes(data, "big")
         self._fields.append(lambda ranks: ranks.push(value, 1 << len(data) * 8))
 
+    @override
     def payload(self) -> Payload:
-        """See FieldWriter."""
         return self.ranks().payload()
 
     def ranks(self) -> Ranks:
-        """The stack with all fields on it."""
+        """Return the stack with all fields on it."""
         ranks = Ranks()
         for push in reversed(self._fields):
             push(ranks)
         return ranks
 
 
-class RankedReader:
-    """See FieldReader. What was read is written again, to see whether it is what came."""
+class RankedReader(FieldReader):
+    """Reads what a RankedWriter wrote, and writes it again to compare it with what arrived."""
 
     def __init__(self, data: bytes) -> None:
         self._ranks = Ranks(data)
         self._again = RankedWriter()
 
+    @override
     def number(self, radix: int, what: str) -> int:
-        """See FieldReader."""
         value = self._ranks.pop(radix)
         self._again.number(value, radix)
         return value
 
+    @override
     def subset(self, count: int, size: int, what: str) -> Ids:
-        """See FieldReader."""
         ids = self._ranks.pop_subset(count, size)
         self._again.subset(ids, size)
         return ids
 
+    @override
     def raw(self, size: int) -> bytes:
-        """See FieldReader."""
         data = self._ranks.pop(1 << size * 8).to_bytes(size, "big")
         self._again.raw(data)
         return data
 
+    @override
     def finish(self) -> None:
-        """See FieldReader."""
         self._ranks.finish(self._again.ranks())
 
 
 def _bits_of(ids: Ids) -> NDArray[np.uint8]:
-    """The 32 bits of each id, the highest first; shape [K, 32]."""
+    """Return the 32 bits of each id, the highest first; shape [K, 32]."""
     return np.unpackbits(ids.astype(">u4").view(np.uint8)).reshape(-1, 32)

@@ -16,6 +16,7 @@ def add(commands: Commands) -> None:
     """Add the parsers of these commands."""
     for name, command, text in (
         ("methods", _methods, "list the methods"),
+        ("policies", _policies, "list the draft-length policies"),
         ("topologies", _topologies, "list the topologies"),
         ("schema", _schema, "print the JSON schema of scenarios, for editors"),
     ):
@@ -42,6 +43,18 @@ def _methods(args: argparse.Namespace) -> int:
     table = list_table("method", "what it does", "options", "source")
     for name, kind in methods().items():
         table.add_row(name, kind.summary, "\n".join(kind.Options.__struct_fields__), kind.paper)
+    Console().print(table)
+    return VALID
+
+
+def _policies(args: argparse.Namespace) -> int:
+    from testbed.drafting.base import Policy, PolicyOptions
+    from testbed.drafting.policies import policies
+
+    table = list_table("policy", "decides on", "what it does", "options", "source")
+    for name, kind in policies(Policy).items():
+        decides = "γ" if issubclass(kind, PolicyOptions) else "γ, ℓ"
+        table.add_row(name, decides, kind.summary, "\n".join(kind.__struct_fields__), kind.paper)
     Console().print(table)
     return VALID
 

@@ -5,9 +5,16 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
-from typing import TypeVar
+from typing import ClassVar, Protocol, TypeVar
 
 T = TypeVar("T")
+
+
+class _Named(Protocol):
+    name: ClassVar[str]
+
+
+N = TypeVar("N", bound=_Named)
 
 
 def find_classes(package: str, base: type[T]) -> list[type[T]]:
@@ -27,3 +34,8 @@ def find_classes(package: str, base: type[T]) -> list[type[T]]:
             and value.__module__ == module.__name__
         ]
     return found
+
+
+def find_named(package: str, base: type[N]) -> dict[str, type[N]]:
+    """Return what `find_classes` does, by `name`, sorted."""
+    return dict(sorted((kind.name, kind) for kind in find_classes(package, base)))

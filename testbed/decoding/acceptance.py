@@ -4,7 +4,7 @@ Notation, used throughout: q̂ is the distribution a draft token x was drawn fro
 γ is the number of drafted tokens. Accept x with probability min(1, p(x)/q̂(x)). At the first
 rejection draw from the *residual* norm(max(0, p - q̂)); when all γ are accepted draw the *bonus
 token* from p. Each emitted token then follows p exactly (Leviathan et al., arXiv 2211.17192).
-The DSSD paper prints the ratio upside down; this is the right way up.
+The DSSD paper prints the ratio upside down; here it is upright.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def residual(p: Probabilities, q: Probabilities) -> Probabilities:
 def accepted_prefix(
     q: Sequence[float], p: Callable[[int], float], random: Randomness, position: int
 ) -> int:
-    """How many of γ drafted tokens are accepted before the first rejection.
+    """Return the number of γ drafted tokens that are accepted before the first rejection.
 
     They are drafts for positions `position`, `position` + 1, …; `q[i]` is q̂ of the i-th at its own
     position, `p(i)` what the target gives it there, and only asked for where it is needed.

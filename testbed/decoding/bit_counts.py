@@ -18,7 +18,7 @@ def require(allowed: bool, symbol: str, value: object, what: str) -> None:
 
 
 def id_bits(choices: int) -> int:
-    """⌈log2 n⌉: tells n choices apart. b_id of a vocabulary, the index of a place in a support."""
+    """Return ⌈log2 n⌉, to distinguish n choices: b_id of a vocabulary, the index in a support."""
     require(choices >= 1, "the number of choices", choices, "at least 1")
     return (choices - 1).bit_length()
 
@@ -72,7 +72,7 @@ def dssd_uplink_bits(vocabulary_size: int, probability_bits: int) -> int:
 def dssd_downlink_bits(
     vocabulary_size: int, probability_bits: int, gamma: int, *, rejected: bool
 ) -> int:
-    """The answer to a round of DSSD: which of γ + 1 ends it had, then p (V·b_p) or the bonus id.
+    """Return an answer's bits in DSSD: which of γ + 1 ends it had, then p (V·b_p) or the bonus id.
 
     The paper bills V·b_p alone, and nothing for a round that is accepted whole.
     """
@@ -82,7 +82,7 @@ def dssd_downlink_bits(
 
 
 def answer_bits(vocabulary_size: int, gamma: int) -> int:
-    """⌈log2(γ+1)⌉ + b_id: how many drafts stand, and the token after them (all but DSSD)."""
+    """⌈log2(γ+1)⌉ + b_id: how many drafts are accepted, and the token after them (all but DSSD)."""
     _check(vocabulary_size, gamma=gamma)
     return id_bits(gamma + 1) + id_bits(vocabulary_size)
 

@@ -1,9 +1,9 @@
 """Several candidates for one position: recursive rejection.
 
-Notation: candidates x_1 … x_k are drawn one after the other from q̂_1 … q̂_k and tested in that
+Notation: candidates x_1 … x_k are drawn one after the other from q̂_1 … q̂_k and verified in that
 order against p_1 = p. Accept x_i with probability min(1, p_i(x_i) / q̂_i(x_i)); else go on with
 p_{i+1} = norm(max(0, p_i - q̂_i)). When all are rejected, draw from p_{k+1}. With replacement every
-q̂_i is q̂; without it q̂_{i+1} = norm(q̂_i minus x_i), the law that x_{i+1} was drawn from.
+q̂_i is q̂; without it q̂_{i+1} = norm(q̂_i minus x_i), the distribution that x_{i+1} was drawn from.
 
 Each step is the rule of testbed.decoding.acceptance with p_i as its target, so whatever comes out
 follows p (SpecInfer, arXiv 2305.09781; multi-candidate speculative decoding, arXiv 2401.06706).
@@ -34,7 +34,7 @@ def draw_candidates(
 ) -> list[int]:
     """`count` candidates for `position`; fewer when, without replacement, q̂ has no more tokens.
 
-    `which` tells the nodes of a tree and the rounds apart; the candidate's number follows it.
+    `which` distinguishes the nodes of a tree and the rounds; the candidate's number follows it.
     """
     if not replacement:
         count = min(count, int(np.count_nonzero(q.counts)))
@@ -55,7 +55,7 @@ def first_accepted(
     *,
     replacement: bool,
 ) -> tuple[int | None, Probabilities]:
-    """Which candidate is accepted, None when none is, and what p has become by then, shape [V].
+    """Return the accepted candidate's number, None without one, and p after that, shape [V].
 
     `tokens` are what `draw_candidates` drew from `q` with the same `replacement`. When none is
     accepted the token of this position must be drawn from the second result.

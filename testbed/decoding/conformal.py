@@ -6,7 +6,7 @@ a_n = 1 - Σ_{X_n} q_n, and moves the threshold: β_{n+1} = β_n - η (a_n - α)
 
 Guarantee, for β_1 >= 0 and whatever q_1, q_2, …: (1/T) Σ a_n <= α + (β_1 + η (1 - α)) / (η T).
 For η Σ (a_n - α) = β_1 - β_{T+1}, and β never falls below -η (1 - α): at β <= 0 everything is kept
-and it rises again. It holds for the drafts that stand, because a discarded draft is undone.
+and it rises again. It holds for the committed drafts, because a discarded draft is undone.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ class OnlineThreshold:
         return self._states[-1]
 
     def support(self, q: Probabilities) -> Ids:
-        """The ids that a draft from `q`, shape [V], keeps, ascending; moves the threshold."""
+        """Return the ids kept of a draft from `q`, shape [V], ascending; moves the threshold."""
         kept = at_least(q, self.threshold)
         dropped = max(0.0, 1.0 - float(q[kept].sum())) if kept.size < q.size else 0.0
         self._states.append(self.threshold - self._eta * (dropped - self._alpha))
         return kept
 
     def settle(self, accepted: int) -> None:
-        """The round is over: undo all drafts but the first `accepted`."""
+        """End the round: undo all drafts but the first `accepted`."""
         self._states = [self._states[accepted]]

@@ -26,12 +26,12 @@ Denominator: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=1 << 24)]
 _SLACK = 1e-10
 """Of a sum of probabilities; less than one count of 2^32."""
 _SAMPLED, _SPARE = 64, 8
-"""Every 64th of many values tells what is small among them; 8 more than needed allow for chance."""
+"""Every 64th of many values bounds what is small among them; 8 more than needed allow for luck."""
 
 
 @lru_cache(maxsize=4)
 def whole_vocabulary(size: int) -> Ids:
-    """The support of everything: ids 0 to V - 1; the same array each time."""
+    """Return the support of everything: ids 0 to V - 1; the same array each time."""
     ids = np.arange(size)
     ids.flags.writeable = False
     return ids
@@ -42,7 +42,7 @@ class Lattice:
     """A distribution on the lattice, over a support.
 
     `counts`, int64, non-negative, sum to `total` = ℓ. `support` holds the token ids they belong to,
-    ascending; every other id has probability 0. Raises ValueError when they are no such thing.
+    ascending; every other id has probability 0. Raises ValueError otherwise.
     """
 
     counts: NDArray[np.int64]
@@ -90,14 +90,14 @@ class Lattice:
         return 0.0 if place is None else int(self.counts[place]) / self.total
 
     def place(self, token: int) -> int:
-        """Where in the support `token` stands. Raises ValueError when it has probability 0."""
+        """Return the index of `token` in the support. Raises ValueError at probability 0."""
         place = self._find(token)
         if place is None or self.counts[place] == 0:
             raise ValueError(f"token {token} has probability 0 and cannot have been drawn")
         return place
 
     def draw(self, random: Randomness, role: Role, position: int, *which: int) -> int:
-        """A token drawn from q̂; see Randomness.choose."""
+        """Draw a token from q̂; see Randomness.choose."""
         return int(self.support[random.choose(self.counts, role, position, *which)])
 
     def _find(self, token: int) -> int | None:
@@ -107,11 +107,11 @@ class Lattice:
 
 
 def quantise(q: Probabilities, total: int, support: Ids | None = None) -> Lattice:
-    """The lattice point nearest to `q`, shape [V], with denominator `total` = ℓ.
+    """Return the lattice point nearest to `q`, shape [V], with denominator `total` = ℓ.
 
     With a `support` (ascending ids) the nearest to q̃ = q / Σ_support q, 0 elsewhere. Support never
     grows: a token with q = 0 keeps count 0. TV(q̃, q̂) <= K / (4ℓ) on K tokens (Reznik). Ties go to
-    the lowest token id. Raises ValueError when `q` is no distribution or has no mass there.
+    the lowest token id. Raises ValueError when `q` is not a distribution or has no mass there.
     """
     if support is None:
         support = whole_vocabulary(q.size)
@@ -135,7 +135,7 @@ def quantise(q: Probabilities, total: int, support: Ids | None = None) -> Lattic
 
 
 def _nearest(kept: Probabilities, total: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """The integers nearest to ℓq, and by how much they overstate it (Reznik's ζ); shape [K]."""
+    """Return the integers nearest to ℓq, and how much they overstate it (Reznik's ζ); shape [K]."""
     counts = np.empty(kept.size, np.int64)
     overstated = np.empty(kept.size)
     for block in blocks(kept.size):
@@ -147,7 +147,7 @@ def _nearest(kept: Probabilities, total: int) -> tuple[NDArray[np.int64], NDArra
 
 
 def _smallest(values: NDArray[np.float64], n: int) -> NDArray[np.intp]:
-    """Indices of the n smallest values; among equals the lowest indices."""
+    """Return the indices of the n smallest values; among equals the lowest indices."""
     for bound in _bounds(values, n):
         below = np.flatnonzero(values < bound)
         if below.size > n:

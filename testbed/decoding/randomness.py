@@ -1,9 +1,9 @@
 """Every random decision of a run, keyed by what it decides and never by when.
 
-A draw depends on (seed, repetition, stream, role, position, which) alone: the text is a function of
-the seed and the method, whatever the link does. Methods ask for decisions, not for uniforms, so
+A draw depends on (seed, repetition, stream, role, position, which) alone: the tokens are a function
+of the seed and the method, whatever the link does. Methods ask for decisions, not for uniforms, so
 that a test can put an exhaustive enumeration in place of the generator and obtain the exact output
-law.
+distribution.
 
 No uniform is ever used twice: a position that is drafted again after a rejection is drafted in
 another round, and `which` says so. What a method or a draft-length policy learned from discarded
@@ -14,11 +14,13 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import Literal, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from testbed.decoding.wide import blocks
 
@@ -31,47 +33,51 @@ Role = Literal["draft", "accept", "target", "race"]
 
 
 class Randomness(Protocol):
-    """Where decisions come from."""
+    """The source of all decisions."""
 
+    @abstractmethod
     def choose(self, weights: Weights, role: Role, position: int, *which: int) -> int:
         """Index drawn with probability proportional to `weights`, shape [K], non-negative.
 
-        `role` "draft" draws drafts, "target" everything that stands in the text by the target's
-        own law (residual, bonus and plain autoregressive tokens), wherever it is drawn. `which`
-        tells several draws for one position apart: the round, the candidate.
+        `role` "draft" draws drafts, "target" every token that is committed by the target's
+        own distribution (residual, bonus and plain autoregressive tokens), wherever it is drawn.
+        `which` distinguishes several draws for one position: the round, the candidate.
         """
 
+    @abstractmethod
     def accept(self, probability: float, position: int, *which: int) -> bool:
-        """True with the given probability."""
+        """Return True with the given probability."""
 
+    @abstractmethod
     def race(self, weights: Weights, position: int) -> int:
         """Index drawn with probability proportional to `weights`, shape [V], by a shared race.
 
         Every caller at one position shares the same exponentials E: the winner is argmin E / w, and
         two similar weights mostly have the same winner (Daliri et al., arXiv 2408.07978). So races
         are the exception to the rule that no uniform is used twice, and only the winner over the
-        target's weights may enter a text.
+        target's weights may be committed.
         """
 
 
 Randomiser = Callable[[int, int, str], Randomness]
-"""Makes the randomness of one text from (seed, repetition, stream)."""
+"""Makes the randomness of one generation from (seed, repetition, stream)."""
 
 
-class KeyedRandomness:
+class KeyedRandomness(Randomness):
     """Uniforms from BLAKE2b in counter mode, keyed as the module says."""
 
     def __init__(self, seed: int, repetition: int, stream: str) -> None:
-        """`stream` names the text within a repetition, e.g. "device/2" for the third prompt."""
+        """`stream` names the generation in a repetition, e.g. "device/2" for the third prompt."""
         self._prefix = struct.pack("<qq", seed, repetition) + stream.encode()
 
     def uniform(self, role: Role, position: int, *which: int) -> float:
-        """The uniform in [0, 1) that belongs to this decision, 53 bits."""
+        """Return the uniform in [0, 1) that belongs to this decision, 53 bits."""
         digest = self._digest(role, position, *which, size=8)
         return (int.from_bytes(digest, "little") >> 11) * 2.0**-53
 
+    @override
     def choose(self, weights: Weights, role: Role, position: int, *which: int) -> int:
-        """See Randomness. Inverse CDF in token order; an entry of weight 0 is never chosen."""
+        # Inverse CDF in token order; an entry of weight 0 is never chosen.
         # The sum over every block first, then the tokens of one: a sixth of the time.
         blocks = np.cumsum(np.add.reduceat(weights, np.arange(0, weights.size, _BLOCK)))
         target = self.uniform(role, position, *which) * float(blocks[-1])
@@ -85,12 +91,14 @@ class KeyedRandomness:
         # u·Σ can round up to Σ itself, or the last digits of a block add up to less inside it.
         return int(np.flatnonzero(weights[: begin + _BLOCK])[-1])
 
+    @override
     def accept(self, probability: float, position: int, *which: int) -> bool:
-        """See Randomness. Strictly below, so that probability 0 is never accepted."""
+        # Strictly below, so that probability 0 is never accepted.
         return self.uniform("accept", position, *which) < probability
 
+    @override
     def race(self, weights: Weights, position: int) -> int:
-        """See Randomness. The exponentials are those of a Philox generator keyed by position."""
+        # The exponentials are those of a Philox generator keyed by position.
         if np.count_nonzero(weights != 0) == 1:
             return int(weights.argmax())
         key = np.frombuffer(self._digest("race", position, size=16), "<u8")
@@ -113,7 +121,7 @@ class KeyedRandomness:
 
 
 def _winner(uniforms: NDArray[np.float64], weights: Weights) -> tuple[float, int]:
-    """The least -log(1 - u) / w and its lowest index, weights being above 0.
+    """Return the least -log(1 - u) / w and its lowest index, weights being above 0.
 
     No arrival is before u / w, since -log(1 - u) is at least u. So logarithms are needed only of
     those that could still arrive before the one whose u / w is the least.

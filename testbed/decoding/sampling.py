@@ -14,7 +14,7 @@ Probabilities = NDArray[np.float64]
 
 
 class Sampling(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How both models sample. `temperature` 0 is greedy; `top_k` 0 and `top_p` 1 switch off."""
+    """Sampling of both models. `temperature` 0 is greedy; `top_k` 0 and `top_p` 1 switch off."""
 
     temperature: float = 1.0
     top_k: int = 0
@@ -67,7 +67,7 @@ def confidence(logits: NDArray[np.floating]) -> float:
 
 
 def likeliest(p: Probabilities, mass: float) -> NDArray[np.int64]:
-    """The smallest set of likeliest ids of `p`, shape [V], that has at least this share of it.
+    """Return the smallest set of likeliest ids with at least this share of `p`, shape [V].
 
     Likeliest first, and among equals the lowest id first; never one of probability 0.
     """

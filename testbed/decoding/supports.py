@@ -1,4 +1,4 @@
-"""Which tokens of q a device keeps: the K likeliest, the likeliest up to a mass, those above β.
+"""The tokens of q that a device keeps: the K likeliest, the likeliest up to a mass, those above β.
 
 Ties go to the lowest token id, on both ends alike.
 """
@@ -12,7 +12,7 @@ from testbed.decoding.sampling import Probabilities, likeliest
 
 
 def top_k(q: Probabilities, k: int) -> Ids:
-    """The k likeliest ids of `q`, shape [V], ascending.
+    """Return the k likeliest ids of `q`, shape [V], ascending.
 
     Raises ValueError unless 1 <= k <= V.
     """
@@ -25,7 +25,7 @@ def top_k(q: Probabilities, k: int) -> Ids:
 
 
 def top_p(q: Probabilities, mass: float) -> Ids:
-    """The smallest set of likeliest ids whose mass reaches `mass`, ascending.
+    """Return the smallest set of likeliest ids whose mass reaches `mass`, ascending.
 
     Raises ValueError unless 0 < mass <= 1.
     """
@@ -35,7 +35,7 @@ def top_p(q: Probabilities, mass: float) -> Ids:
 
 
 def at_least(q: Probabilities, threshold: float) -> Ids:
-    """The ids with q >= `threshold`, ascending; the likeliest one when there is none.
+    """Return the ids with q >= `threshold`, ascending; the likeliest one when there is none.
 
     All of the vocabulary when `threshold` is 0 or less (C-SQS, arXiv 2510.09942).
     """

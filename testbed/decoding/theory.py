@@ -1,4 +1,4 @@
-"""What the papers' formulas predict: tokens per round, seconds per round, the best draft length.
+"""Predictions of the papers' formulas: tokens per round, seconds per round, the best draft length.
 
 Notation, used throughout: α is the probability that one drafted token is accepted, independently
 of the others; γ is the number of tokens drafted per round; N is the number of tokens a round emits,
@@ -59,7 +59,7 @@ def total_variation(q: Probabilities, p: Probabilities) -> float:
 
 @dataclass(frozen=True)
 class RejectionBound:
-    """Where rejections come from, at most; `total` bounds their probability TV(q̂, p)."""
+    """The sources of rejections, each at most; `total` bounds their probability TV(q̂, p)."""
 
     mismatch: float  # TV(q, p): the models disagree
     dropped: float  # a = 1 - Σ_support q: tokens that are not sent
@@ -76,7 +76,7 @@ def rejection_bound(
 ) -> RejectionBound:
     """TV(q̂, p) <= TV(q, p) + a + K/(4ℓ) (SQS, arXiv 2510.09942).
 
-    q̂ is q, shape [V], cut to the K distinct ids of `support`, scaled up again and rounded to
+    q̂ is q, shape [V], truncated to the K distinct ids of `support`, scaled up again and rounded to
     `total` = ℓ. The terms are TV(q, p), TV(q, q̃) and a bound on TV(q̃, q̂) (Reznik, DCC 2011).
     """
     require(p.shape == q.shape, "the size of p", p.size, f"that of q, {q.size}")
@@ -105,7 +105,7 @@ def conformal_bound(target: float, step: float, first: float, tokens: int) -> fl
 
 @dataclass(frozen=True)
 class Costs:
-    """What a round is made of, in the notation of DSSD (arXiv 2507.12000)."""
+    """The parts of a round, in the notation of DSSD (arXiv 2507.12000)."""
 
     draft: float  # T_SLM: the device drafts one token
     verify: float  # T_LLM: the target runs once, over γ + 1 positions or over one
@@ -191,7 +191,7 @@ def speed_up(alpha: float, gamma: int, cost: float) -> float:
 
 
 def runs_alone(alpha: float, cost: float) -> bool:
-    """Whether the target is best left alone: S(γ) <= 1 for every γ.
+    """Return True where the target is best left alone: S(γ) <= 1 for every γ.
 
     That is α <= L: S(γ) > 1 says that the mean of α, α², …, α^γ exceeds L, and α is the largest.
     """
@@ -201,7 +201,7 @@ def runs_alone(alpha: float, cost: float) -> bool:
 
 
 def optimal_draft_length(alpha: float, cost: float) -> int:
-    """The γ >= 1 at which S(γ) is largest: one of the two integers around γ0.
+    """Return the γ >= 1 at which S(γ) is largest: one of the two integers around γ0.
 
     Printed: γ0 = (1/ln α)(W + 1) - 1/L, W = W_{-1}(-(1/e) α^(1/L - 1)). With t = -(W + 1) this is
     γ0 = ln(1+t)/(-ln α) - 1, where t - ln(1+t) = -(1/L - 1) ln α: here nothing underflows (L -> 0)
@@ -221,7 +221,7 @@ def optimal_draft_length(alpha: float, cost: float) -> int:
 
 
 def _lambert_excess(s: float) -> float:
-    """The t >= 0 with t - ln(1+t) = s, which is -1 - W_{-1}(-e^(-1-s)); s > 0.
+    """Return the t >= 0 with t - ln(1+t) = s, which is -1 - W_{-1}(-e^(-1-s)); s > 0.
 
     Newton's method, from Chatzigeorgiou's bound t < s + √(2s) (IEEE Comm. Letters 17(8), 2013):
     the left side is convex, so that every step falls short of the root and only rounding ends it.

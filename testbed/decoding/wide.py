@@ -34,7 +34,7 @@ def to_counts(values: NDArray[np.float64], unit: float, out: NDArray[np.int64]) 
 
 
 def from_counts(counts: NDArray[np.int64], unit: float) -> NDArray[np.float64]:
-    """`counts` times `unit`, exactly: the inverse of `to_counts`."""
+    """Return `counts` times `unit`, exactly: the inverse of `to_counts`."""
     ruler = np.float64(_DIGITS * unit)
     values: NDArray[np.float64] = (counts + ruler.view(np.int64)).view(np.float64)
     values -= ruler

@@ -1,11 +1,11 @@
-"""What a draft-length policy is: γ, decided token by token."""
+"""The interface of draft-length policies: γ, decided token by token."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, TypeAlias
+from typing import Annotated, ClassVar, TypeAlias
 
 import msgspec
 
@@ -17,7 +17,7 @@ Length: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=4096)]
 
 @dataclass(frozen=True)
 class RoundOutcome:
-    """What came of one round."""
+    """The outcome of one round, as the device sees it."""
 
     drafted: int
     """Length of the draft; that of its longest path where it is a tree."""
@@ -29,7 +29,7 @@ class RoundOutcome:
     wait_s: float
     """Seconds from the upload to the whole answer."""
     verifier_s: float
-    """Of these, seconds in which the verifier worked on the answer, as it says itself."""
+    """Of these, seconds in which the verifier worked on the answer, as it reports."""
     uplink_bytes: int
     """Messages, whole: header and payload; what is below them is not known here."""
     downlink_bytes: int
@@ -38,18 +38,18 @@ class RoundOutcome:
 
 
 class DraftLength(ABC):
-    """A policy at work on one text.
+    """A policy at work on one generation.
 
-    The text may depend on what it decides, but never the text's law: each decision is made before
-    the draw it is about, and no draw is made twice (see testbed.decoding.randomness).
+    The tokens may depend on its decisions, but never their distribution: each decision is made
+    before the draw it is about, and no draw is made twice (see testbed.decoding.randomness).
     """
 
     @abstractmethod
     def more(self, drafts: Sequence[Drawn]) -> bool:
-        """Whether to draft another token behind `drafts`, the round's so far."""
+        """Decide on another draft behind `drafts`, the round's so far."""
 
     def admits(self, drafts: Sequence[Drawn], bits: float | None) -> bool:
-        """Whether a draft of so many bits may follow `drafts`; asked before its token is drawn.
+        """Decide on a draft of `bits` bits behind `drafts`; asked before its token is drawn.
 
         Where all drafts take the same bits, asked once, before the draft model's pass. Elsewhere
         asked twice: before the pass with None, as the bits are not known yet, and behind it.
@@ -57,12 +57,24 @@ class DraftLength(ABC):
         return True
 
     def learn(self, outcome: RoundOutcome) -> None:  # noqa: B027  most have nothing to learn
-        """Take in what came of a round."""
+        """Learn from a round."""
 
 
-class PolicyOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="policy"):
-    """The options of a policy as a scenario writes them: {policy: NAME, …}."""
+class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="policy"):
+    """The options of a policy as a scenario writes them: {policy: NAME, …}.
+
+    A subclass with a `summary`, in a module of its own in this package, is found by its tag, which
+    is NAME; nothing else has to be registered.
+    """
+
+    summary: ClassVar[str]
+    """One line for `testbed policies`."""
+    paper: ClassVar[str]
+
+
+class PolicyOptions(Policy, frozen=True):
+    """The options of a policy that decides on γ alone, for any method that drafts."""
 
     def start(self) -> DraftLength:
-        """The policy, about to begin a text."""
+        """Return the policy, about to begin a generation."""
         raise NotImplementedError

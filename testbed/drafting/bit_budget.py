@@ -11,7 +11,8 @@ round. What differs from it here: no such pass is made where neither of the last
 fitted. The budget is kept all the same, but a draft that would have fitted may be missed. The
 paper's own L comes with `predict: false`.
 
-The last passes say nothing of the token that is not drawn yet: the output law stays exact.
+The last passes are independent of the token that is not drawn yet: the output distribution stays
+exact.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from collections.abc import Sequence
 from typing import Annotated
 
 import msgspec
+from typing_extensions import override
 
 from testbed.codecs.base import Drawn
 from testbed.drafting.base import DraftLength, Length, PolicyOptions
@@ -32,12 +34,15 @@ REMEMBERED = 2
 class BitBudget(PolicyOptions, frozen=True, tag="bit_budget"):
     """`bits` is B. With `predict` a pass whose bits are not known must be likely to fit."""
 
+    summary = "as many drafts as fit into a budget of uplink bits per round"
+    paper = "arXiv 2510.09942"
+
     bits: Annotated[int, msgspec.Meta(ge=1, le=1 << 40)] = 5000
     longest: Length = 16
     predict: bool = True
 
+    @override
     def start(self) -> DraftLength:
-        """See PolicyOptions."""
         return _BitBudget(self)
 
 
@@ -47,11 +52,13 @@ class _BitBudget(DraftLength):
         self._spent = 0.0
         self._last: deque[float] = deque(maxlen=REMEMBERED if options.predict else 0)
 
+    @override
     def more(self, drafts: Sequence[Drawn]) -> bool:
         if not drafts:
             self._spent = 0.0
         return len(drafts) < self._options.longest
 
+    @override
     def admits(self, drafts: Sequence[Drawn], bits: float | None) -> bool:
         if bits is None:
             likely = min(self._last, default=0.0)

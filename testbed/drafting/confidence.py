@@ -18,6 +18,7 @@ from math import prod
 from typing import Annotated
 
 import msgspec
+from typing_extensions import override
 
 from testbed.codecs.base import Drawn
 from testbed.drafting.base import DraftLength, Length, PolicyOptions
@@ -29,12 +30,15 @@ class Confidence(PolicyOptions, frozen=True, tag="confidence"):
     `product`: it is the product over the whole draft, not the last token's probability.
     """
 
+    summary = "drafting ends behind a token, or a draft, that the draft model is unsure of"
+    paper = "transformers; arXiv 2605.13319"
+
     threshold: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.4
     longest: Length = 16
     product: bool = False
 
+    @override
     def start(self) -> DraftLength:
-        """See PolicyOptions."""
         return _Confidence(self)
 
 
@@ -42,6 +46,7 @@ class _Confidence(DraftLength):
     def __init__(self, options: Confidence) -> None:
         self._options = options
 
+    @override
     def more(self, drafts: Sequence[Drawn]) -> bool:
         judged = drafts if self._options.product else drafts[-1:]
         sure = prod(draft.confidence for draft in judged) >= self._options.threshold

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from typing_extensions import override
+
 from testbed.codecs.base import Drawn
 from testbed.drafting.base import DraftLength
 
@@ -15,6 +17,6 @@ class Fixed(DraftLength):
 
     length: int
 
+    @override
     def more(self, drafts: Sequence[Drawn]) -> bool:
-        """See DraftLength."""
         return len(drafts) < self.length

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from typing_extensions import override
+
 from testbed.codecs.base import Drawn
 from testbed.drafting.base import DraftLength, Length, PolicyOptions, RoundOutcome
 
@@ -15,11 +17,14 @@ from testbed.drafting.base import DraftLength, Length, PolicyOptions, RoundOutco
 class Heuristic(PolicyOptions, frozen=True, tag="heuristic"):
     """`first` is the draft length of the first round, `longest` the most it grows to."""
 
+    summary = "two drafts more after a round that was accepted whole, one less after any other"
+    paper = "transformers"
+
     first: Length = 5
     longest: Length = 16
 
+    @override
     def start(self) -> DraftLength:
-        """See PolicyOptions."""
         return _Heuristic(self)
 
 
@@ -28,9 +33,11 @@ class _Heuristic(DraftLength):
         self._longest = options.longest
         self._length = min(options.first, options.longest)
 
+    @override
     def more(self, drafts: Sequence[Drawn]) -> bool:
         return len(drafts) < self._length
 
+    @override
     def learn(self, outcome: RoundOutcome) -> None:
         whole = outcome.accepted == outcome.drafted
         self._length = min(self._length + 2, self._longest) if whole else max(self._length - 1, 1)

@@ -1,4 +1,4 @@
-"""The draft length that is best by TK-SLT's closed form, from what is measured on the way.
+"""The draft length that is best by TK-SLT's closed form, from what is measured meanwhile.
 
 Source: TK-SLT (arXiv 2509.04576). With α the probability that a draft is accepted and L = b + c
 what one more draft costs, in units of what a round costs without any, γ drafts gain
@@ -14,8 +14,8 @@ A device that drafts nothing learns nothing of α and of what drafts cost, and a
 for ever. So when it has to decode alone, every sixth round drafts one token all the same, unless
 nothing is measured.
 
-What is measured of L depends on the clock, and with it the text, though never its law. With
-`measure: acceptance` or `nothing` the text is a function of the seed.
+What is measured of L depends on the clock, and so do the tokens, though never their distribution.
+With `measure: acceptance` or `nothing` the tokens are a function of the seed.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import msgspec
+from typing_extensions import override
 
 from testbed.codecs.base import Drawn
 from testbed.decoding.theory import optimal_draft_length, runs_alone
@@ -37,17 +38,20 @@ PROBE = 6
 class Lambert(PolicyOptions, frozen=True, tag="lambert"):
     """`acceptance` is α and `cost` is L, for good or until `measure` replaces them.
 
-    Where they are measured, the first is a guess that counts for a few tests, and the second serves
-    until a round with drafts has been timed.
+    Where they are measured, the first is a guess that counts for a few verifications, and the
+    second serves until a round with drafts has been timed.
     """
+
+    summary = "the draft length that is best by TK-SLT's closed form, from what is measured"
+    paper = "arXiv 2509.04576"
 
     acceptance: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.7
     cost: Annotated[float, msgspec.Meta(gt=0, le=1e6)] = 0.2
     measure: Literal["both", "acceptance", "cost", "nothing"] = "both"
     longest: Length = 16
 
+    @override
     def start(self) -> DraftLength:
-        """See PolicyOptions."""
         return _Lambert(self)
 
 
@@ -58,9 +62,11 @@ class _Lambert(DraftLength):
         self._alone = 0  # rounds in a row without a draft
         self._length = self._best()
 
+    @override
     def more(self, drafts: Sequence[Drawn]) -> bool:
         return len(drafts) < self._length
 
+    @override
     def learn(self, outcome: RoundOutcome) -> None:
         self._measured.learn(outcome)
         self._alone = 0 if outcome.drafted else self._alone + 1

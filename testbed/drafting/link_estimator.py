@@ -1,15 +1,15 @@
-"""What a device can know while it decodes: the costs of its link and its models, and α.
+"""Estimates of a device while it decodes: the costs of its link and its models, and α.
 
-A device sees how long each answer took, and the verifier says how much of that was work. What is
-left is the network's: fixed + uplink_bytes / rate. Two messages of different sizes tell the two
-apart. So the fixed part is the median of what rounds and their next ones say, weighted by how
+A device measures how long each answer took, and the verifier reports how much of that was work.
+What is left is the network's: fixed + uplink_bytes / rate. Two messages of different sizes separate
+the two. So the fixed part is the median of what rounds and their next ones say, weighted by how
 different they are (a pair across a change of rate says something wild, but is one of few), and the
 rate is the bytes of the last rounds by what they took beyond it. As long as all messages have about
 the same size only the sum is known; then all of it is put down to the bytes, fixed = 0, as in
 TK-SLT's model, which knows no round trip.
 
-Everything that passes between the two without work on this text is the network's: round trip,
-queues, waiting for a verifier that serves others. The first round of a text is not timed: it also
+Everything that passes between the two without work on this generation is the network's: round trip,
+queues, waiting for a verifier that serves others. The first round is not timed: it also
 waits until both ends have read the prompt.
 """
 
@@ -24,13 +24,13 @@ from testbed.drafting.base import RoundOutcome
 REMEMBERED = 32
 """Rounds that the fixed part is judged from."""
 DISTINCT = 1.05
-"""How many times as long as another a message must be to tell something by the difference."""
+"""Least ratio of the sizes of two messages whose difference is informative."""
 RATE_KEEPS = 0.25
-"""What a round still counts in the rate after one more: it must follow a link that switches."""
+"""Weight of a round in the rate after one more: it must follow a link that switches."""
 COSTS_KEEP = 0.8
 ACCEPTANCE_KEEPS = 0.95
 GUESSED_TESTS = 8
-"""Tests that a guess of α counts for at the beginning."""
+"""Verified drafts that a guess of α counts for at the beginning."""
 
 
 class ExponentialAverage:
@@ -62,10 +62,10 @@ class _Passage(NamedTuple):
 
 
 class LinkEstimator:
-    """Estimates from the rounds of one text; None for what has not been seen yet."""
+    """Estimates from the rounds of one generation; None for what has not been seen yet."""
 
     def __init__(self, acceptance: float) -> None:
-        """`acceptance` is a guess of α."""
+        """Begin with `acceptance` as a guess of α."""
         self._timed = False
         self._passages: deque[_Passage] = deque(maxlen=REMEMBERED)
         self._draft_s = ExponentialAverage(COSTS_KEEP)
@@ -153,13 +153,13 @@ class LinkEstimator:
         return fixed, 1 / seconds_per_byte if seconds_per_byte else float("inf")
 
     def _comparable(self) -> list[_Passage]:
-        """The rounds with a short answer: a long one takes time that is not the uplink's."""
+        """Return the rounds with a short answer: a long one takes time that is not the uplink's."""
         shortest = min((passage.down for passage in self._passages), default=0)
         return [passage for passage in self._passages if passage.down <= 2 * shortest]
 
 
 def _median(weighted: list[tuple[float, float]]) -> float:
-    """The value at which half of the weight of all (value, weight) is reached."""
+    """Return the value at which half of the weight of all (value, weight) is reached."""
     half = sum(weight for _, weight in weighted) / 2
     reached = 0.0
     for value, weight in sorted(weighted):

@@ -1,21 +1,33 @@
-"""All draft-length policies: what `draft_length` may be in a scenario."""
+"""All draft-length policies, found by their files: the values of `draft_length` in a scenario."""
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, TypeVar, Union
 
-from testbed.drafting.base import DraftLength, Length
-from testbed.drafting.bit_budget import BitBudget
-from testbed.drafting.confidence import Confidence
+from testbed.config.by_file import find_classes
+from testbed.drafting.base import DraftLength, Length, Policy, PolicyOptions
 from testbed.drafting.fixed import Fixed
-from testbed.drafting.heuristic import Heuristic
-from testbed.drafting.lambert import Lambert
-from testbed.drafting.ucb import Ucb
+from testbed.drafting.resolution import ChoosingOptions
 
-DraftLengthOption: TypeAlias = Length | BitBudget | Confidence | Heuristic | Lambert | Ucb
-"""A number, or a mapping with the `policy` and its options."""
+P = TypeVar("P", bound=Policy)
+
+
+def policies(kind: type[P]) -> dict[str, type[P]]:
+    """Return the policies of this package that are of this `kind`, by name, sorted."""
+    found = [each for each in find_classes("testbed.drafting", kind) if hasattr(each, "summary")]
+    return dict(sorted((str(each.__struct_config__.tag), each) for each in found))
+
+
+if TYPE_CHECKING:
+    DraftLengthOption: TypeAlias = Length | PolicyOptions
+    ChoosingOption: TypeAlias = ChoosingOptions
+else:  # of what is found when methods are imported
+    DraftLengthOption = Union[(Length, *policies(PolicyOptions).values())]
+    """A number, or a mapping with the `policy` and its options."""
+    ChoosingOption = Union[(*policies(ChoosingOptions).values(),)]
+    """A mapping with a `policy` that decides on γ and ℓ, and its options."""
 
 
 def start_policy(option: DraftLengthOption) -> DraftLength:
-    """The policy that an option names, about to begin a text."""
+    """Return the policy that an option names, about to begin a generation."""
     return Fixed(option) if isinstance(option, int) else option.start()

@@ -10,8 +10,9 @@ What differs from the paper. Its uplink is in one of two states, which the devic
 log2 of the rate in Mbit/s as testbed.drafting.link_estimator measures it, 0 before the first
 measurement, so that one network serves fast links and slow ones. Its ℓ are one of two, another pair
 for each mean rate; here they are any of five, in which those pairs lie. The network is trained on
-synthetic texts whose mix of certain and uncertain contexts varies, with the costs of one machine:
-like the paper's it is made for one pair of models, and others want a training of their own.
+synthetic generations whose mix of certain and uncertain contexts varies, with the costs of one
+machine: like the paper's it is made for one pair of models, and others want a training of their
+own.
 
 Weights: qs_dqn.npz, made by `python scripts/train_qs_policy.py --seed 1`.
 """
@@ -26,6 +27,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from testbed.codecs.base import Drawn
 from testbed.decoding.sampling import Probabilities
@@ -51,8 +53,11 @@ WEIGHTS = Path(__file__).with_name("qs_dqn.npz")
 class QsDqn(ChoosingOptions, frozen=True, tag="qs_dqn"):
     """No options: the policy is as it was trained."""
 
+    summary = "γ and each round's ℓ by QS's Double DQN, as trained"
+    paper = "arXiv 2507.00605"
+
+    @override
     def start(self, resolutions: Sequence[Resolution]) -> ChoosesResolution:
-        """See ChoosingOptions."""
         offered = [each.total for each in resolutions]
         if unknown := sorted(set(offered) - set(RESOLUTIONS)):
             raise TestbedError(
@@ -63,7 +68,7 @@ class QsDqn(ChoosingOptions, frozen=True, tag="qs_dqn"):
 
 
 def state_of(history: Sequence[float], rate: float | None) -> tuple[NDArray[np.float32], ...]:
-    """The inputs of the three branches, from q(x) of accepted drafts and the rate in bit/s."""
+    """Return the inputs of the branches, from q(x) of accepted drafts and the rate in bit/s."""
     last = list(history)[-REMEMBERED:]
     padded = np.zeros(REMEMBERED, np.float32)
     if last:
@@ -74,7 +79,7 @@ def state_of(history: Sequence[float], rate: float | None) -> tuple[NDArray[np.f
 
 
 def values(weights: Weights, state: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
-    """Q of each action, shape [|A|]."""
+    """Return Q of each action, shape [|A|]."""
     hidden = []
 
     def layer(name: str, x: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -90,7 +95,7 @@ def values(weights: Weights, state: Sequence[NDArray[np.float32]]) -> NDArray[np
 
 @cache
 def trained() -> Weights:
-    """The network that is kept with the code."""
+    """Load the network that is kept with the code."""
     with np.load(WEIGHTS) as file:
         return dict(file)
 
@@ -104,6 +109,7 @@ class _QsDqn(ChoosesResolution):
         self._drawn: list[float] = []  # q(x) of the round's other drafts
         self._action = ACTIONS[0]
 
+    @override
     def more(self, drafts: Sequence[Drawn]) -> bool:
         self._keep(drafts)
         if not drafts:
@@ -114,10 +120,12 @@ class _QsDqn(ChoosesResolution):
         gamma, _ = self._action
         return len(drafts) < gamma
 
-    def resolution(self, q: Probabilities) -> int:
+    @override
+    def choose(self, q: Probabilities) -> int:
         self._q = q
         return self._action[1]
 
+    @override
     def settle(self, drafts: Sequence[Drawn], accepted: int) -> None:
         self._keep(drafts)
         self._history.extend(self._drawn[:accepted])
@@ -129,5 +137,6 @@ class _QsDqn(ChoosesResolution):
             self._drawn.append(float(self._q[drafts[-1].token]))
             self._q = None
 
+    @override
     def learn(self, outcome: RoundOutcome) -> None:
         self._link.learn(outcome)

@@ -30,13 +30,14 @@ q̂ is then accepted with probability
     a(ℓ) = Σ_x min(α q̂(x), q(x)),   α (1 - TV(q, q̂)) <= a(ℓ) <= α,
 
 which the device can compute. α is predicted from max q, how sure the draft model is: a kernel mean
-over the tests of this text, beginning from the line 0.4 + 0.6 max q.
+over the verified drafts of this generation, beginning from the line 0.4 + 0.6 max q.
 
 **Costs.** Rate and fixed costs: testbed.drafting.link_estimator. T_v and T_b: a plane through the
 verifier's times; decoding ends with encoding again, so that the device is taken to need half as
 much a bit. θ: recent tokens over recent seconds, their bytes billed at the rate of now.
 
-All is decided before the draw it is about; the clock has a say in the text, never in its law.
+All is decided before the draw it is about: the tokens depend on the clock, their distribution
+never.
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from testbed.codecs.base import Drawn
 from testbed.decoding.sampling import Probabilities
@@ -58,13 +60,13 @@ Numbers = NDArray[np.float64]
 Counts = NDArray[np.int64]
 
 CONTEXTS = 32
-"""How many of the last contexts stand for those to come."""
+"""Number of the last contexts that stand for those to come."""
 TESTS = 256
-"""How many of the last tests α is predicted from."""
+"""Number of the last verified drafts that α is predicted from."""
 WIDTH = 0.1
 """Standard deviation of the kernel over max q."""
 GUESS, GUESSED_TESTS = (0.4, 0.6), 3.0
-"""α = 0.4 + 0.6 max q before any test, and how many tests that is worth."""
+"""α = 0.4 + 0.6 max q before any verification, and how many of these that is worth."""
 ROUNDS_KEEP = 0.95
 SLOPES_EVERY = 4
 """Rounds from one look at the verifier's times to the next."""
@@ -73,11 +75,14 @@ SLOPES_EVERY = 4
 class QsModel(ChoosingOptions, frozen=True, tag="qs_model"):
     """`first` drafts are made in each of the first rounds, which measure; never over `longest`."""
 
+    summary = "γ and each draft's ℓ by QS's throughput model"
+    paper = "arXiv 2507.00605"
+
     first: Length = 3
     longest: Length = 16
 
+    @override
     def start(self, resolutions: Sequence[Resolution]) -> ChoosesResolution:
-        """See ChoosingOptions."""
         return _QsModel(self, resolutions)
 
 
@@ -89,13 +94,13 @@ class Certainty:
         self._count = 0
 
     def add(self, sure: float, accepted: float) -> None:
-        """A test: max q, and 1 or 0, divided by what α was multiplied with."""
+        """Add a verified draft: max q, and 1 or 0, divided by the factor of α in its a(ℓ)."""
         place = self._count % TESTS
         self._sure[place], self._accepted[place] = sure, accepted
         self._count += 1
 
     def predict(self, sure: float) -> float:
-        """α of a context."""
+        """Return α of a context, by its max q."""
         tests = min(self._count, TESTS)
         near = np.exp(-0.5 * ((self._sure[:tests] - sure) / WIDTH) ** 2)
         amount = GUESSED_TESTS * (GUESS[0] + GUESS[1] * sure) + float(near @ self._accepted[:tests])
@@ -103,7 +108,7 @@ class Certainty:
 
 
 def quantised(q: Probabilities, totals: Counts, alpha: float) -> tuple[Numbers, Counts]:
-    """a(ℓ), and how many tokens have a count in q̂, for each ℓ of `totals`; both of shape [L].
+    """Return a(ℓ) and the number of tokens with a count in q̂, for each ℓ of `totals`; shape [L].
 
     `q` has shape [V]. As testbed.decoding.lattice.quantise, for all ℓ at once and without tokens
     so unlikely that they hardly ever have a count.
@@ -122,7 +127,7 @@ def quantised(q: Probabilities, totals: Counts, alpha: float) -> tuple[Numbers, 
 
 
 class _Prices(NamedTuple):
-    """What things cost in tokens, θ times their seconds."""
+    """Costs in tokens, θ times seconds."""
 
     bit: float
     draft: float
@@ -130,7 +135,7 @@ class _Prices(NamedTuple):
 
 
 class _Drafted(NamedTuple):
-    """What a test of a draft will tell about."""
+    """Kept of a draft until it is verified."""
 
     sure: float
     kept: float
@@ -156,9 +161,9 @@ class _QsModel(ChoosesResolution):
         self._drafted: list[_Drafted] = []
         self._prices: _Prices | None = None
         self._reach = 1.0  # S
-        self._next = (1.0, 0.0)  # a of the draft about to be drawn, and its gain
         self._started = False
 
+    @override
     def more(self, drafts: Sequence[Drawn]) -> bool:
         if not drafts:
             self._begin()
@@ -169,7 +174,8 @@ class _QsModel(ChoosesResolution):
             return len(drafts) < self._options.first
         return float(self._ahead(np.array([self._reach]), self._prices)[0]) > 0
 
-    def resolution(self, q: Probabilities) -> int:
+    @override
+    def choose(self, q: Probabilities) -> int | None:
         sure = float(q.max())
         alpha = self._certainty.predict(sure)
         acceptance, used = quantised(q, self._totals, alpha)
@@ -182,17 +188,13 @@ class _QsModel(ChoosesResolution):
             gains += self._ahead(reach, self._prices)
             choice = int(gains.argmax())
             gain = float(gains[choice])
-        self._next = (float(acceptance[choice]), gain)
+        if self._drafted and not gain > 0:
+            return None
+        self._reach *= float(acceptance[choice])
         self._drafted.append(_Drafted(sure, float(acceptance[choice]) / alpha))
         return self._resolutions[choice].total
 
-    def admits(self, drafts: Sequence[Drawn], bits: float | None) -> bool:
-        if bits is None:
-            return True  # `more` has said so; what a draft gains is not known yet
-        acceptance, gain = self._next
-        self._reach *= acceptance
-        return not drafts or gain > 0
-
+    @override
     def learn(self, outcome: RoundOutcome) -> None:
         for place, draft in enumerate(self._drafted[: outcome.verified]):
             self._certainty.add(draft.sure, (place < outcome.accepted) / draft.kept)
@@ -226,12 +228,12 @@ class _QsModel(ChoosesResolution):
         self._others = (acceptance, bits * self._prices.bit + self._prices.verifying)
 
     def _verifying(self) -> tuple[float, float]:
-        """T_v and T_b."""
+        """Return T_v and T_b."""
         rounds = np.array(
             [(each.drafted, each.uplink_payload_bits, each.verifier_s) for each in self._rounds]
         )
         drafted, bits, seconds = (rounds - rounds.mean(axis=0)).T
-        # What is added keeps few rounds of almost one length from telling slopes.
+        # What is added keeps few rounds of almost one length from giving slopes.
         squares = np.array(
             [[drafted @ drafted + 1.0, drafted @ bits], [drafted @ bits, bits @ bits + 1e4]]
         )
@@ -239,7 +241,7 @@ class _QsModel(ChoosesResolution):
         return max(0.0, float(a_draft)), max(0.0, 1.5 * float(a_bit))
 
     def _ahead(self, reach: Numbers, prices: _Prices) -> Numbers:
-        """G(S) for each S of `reach`."""
+        """Return G(S) for each S of `reach`."""
         acceptance, costs = self._others
         gains = reach[:, None, None] * acceptance - costs
         worth: Numbers = np.maximum(gains.max(axis=2), 0.0).mean(axis=1) - prices.draft

@@ -6,11 +6,9 @@ from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import msgspec
-
 from testbed.codecs.base import Drawn
 from testbed.decoding.sampling import Probabilities
-from testbed.drafting.base import DraftLength
+from testbed.drafting.base import DraftLength, Policy
 
 
 @dataclass(frozen=True)
@@ -20,29 +18,30 @@ class Resolution:
     total: int
     """ℓ."""
     bits: Callable[[int], float]
-    """What a draft takes on the uplink whose q̂ has a count on so many tokens."""
+    """Uplink bits of a draft, by the number of tokens that have a count in its q̂."""
 
 
 class ChoosesResolution(DraftLength):
-    """A policy at work on one text, asked for ℓ after `more` and before `admits` with its bits.
+    """A policy at work on one generation that is asked once about each draft, when its q is known.
 
     It sees q itself, before it is quantised; the token is drawn afterwards, and from what is sent.
     """
 
     @abstractmethod
-    def resolution(self, q: Probabilities) -> int:
-        """ℓ of the draft that is about to be drawn; `q`, shape [V], is its law unquantised."""
+    def choose(self, q: Probabilities) -> int | None:
+        """Return ℓ of a draft from `q`, shape [V], or None to end the round without that draft."""
 
     def settle(self, drafts: Sequence[Drawn], accepted: int) -> None:
-        """The first `accepted` of the round's drafts stand; told before `learn`."""
+        """Commit the first `accepted` of the round's drafts; called before `learn`."""
 
 
-class ChoosingOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="policy"):
-    """The options of such a policy as a scenario writes them: {policy: NAME, …}."""
+class ChoosingOptions(Policy, frozen=True):
+    """The options of a policy that decides on γ and on each draft's ℓ, for methods that offer ℓ."""
 
     def start(self, resolutions: Sequence[Resolution]) -> ChoosesResolution:
-        """The policy, about to begin a text. Raises TestbedError when it can't choose from these.
+        """Return the policy, about to begin a generation.
 
-        `resolutions` are ascending, at least one.
+        `resolutions` are ascending, at least one. Raises TestbedError when the policy cannot choose
+        from these.
         """
         raise NotImplementedError

@@ -14,7 +14,7 @@ and
 with n(γ) the arm's rounds and n = Σ n(γ), both discounted. A round counts for the length that it
 had. The first one, in which both ends also read the prompt, does not count.
 
-The text depends on the clock, though never its law. A text begins with nothing learned.
+The tokens depend on the clock, their distribution never. A generation begins with nothing learned.
 """
 
 from __future__ import annotations
@@ -23,23 +23,27 @@ from collections.abc import Sequence
 from math import log
 
 import numpy as np
+from typing_extensions import override
 
 from testbed.bounds import Factor
 from testbed.codecs.base import Drawn
 from testbed.drafting.base import DraftLength, Length, PolicyOptions, RoundOutcome
 
 DISCOUNT = 0.98
-"""What a round still counts after one more: about the last fifty rounds matter."""
+"""Weight of a round after one more: about the last fifty rounds matter."""
 
 
 class Ucb(PolicyOptions, frozen=True, tag="ucb"):
     """`longest` is the number of arms; `exploration` scales the bonus of those tried less."""
 
+    summary = "a bandit over draft lengths, by committed tokens per second"
+    paper = "arXiv 0805.3415"
+
     longest: Length = 8
     exploration: Factor = 0.1
 
+    @override
     def start(self) -> DraftLength:
-        """See PolicyOptions."""
         return _Ucb(self)
 
 
@@ -51,9 +55,11 @@ class _Ucb(DraftLength):
         self._sums = np.zeros((3, options.longest))
         self._length = 1
 
+    @override
     def more(self, drafts: Sequence[Drawn]) -> bool:
         return len(drafts) < self._length
 
+    @override
     def learn(self, outcome: RoundOutcome) -> None:
         arms = self._sums.shape[1]
         if self._timed and 1 <= outcome.drafted <= arms:

@@ -1,16 +1,14 @@
-"""What a method is: a device half and a verifier half."""
+"""The interface of methods: a device half and a verifier half."""
 
 from __future__ import annotations
 
-import importlib
-import inspect
-import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 import msgspec
 
+from testbed.config.by_file import find_named
 from testbed.config.convert import convert
 from testbed.drafting.base import DraftLength
 from testbed.drafting.policies import start_policy
@@ -24,10 +22,11 @@ class NoOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Method(ABC):
-    """A way to split decoding between a device and a verifier.
+    """A split of decoding between a device and a verifier.
 
-    One instance serves one half of one text, so it may keep state between rounds. A subclass in a
-    module of its own in this package is found by its `name`; nothing else has to be registered.
+    One instance serves one half of one generation, so it may keep state between rounds. A subclass
+    in a module of its own in this package is found by its `name`; nothing else has to be
+    registered.
     """
 
     name: ClassVar[str]
@@ -47,16 +46,16 @@ class Method(ABC):
     def device(self, device: DeviceContext) -> Iterator[list[int]]:
         """Decode on the device: yield tokens as they are committed.
 
-        The caller appends what is yielded to `device.token_ids`, cuts it at the end of the text,
-        and stops asking when the text is finished; a method may run on forever.
+        The caller appends what is yielded to `device.token_ids`, truncates it where the generation
+        ends, and stops asking then; a method may run on forever.
         """
 
     def draft_length(self) -> DraftLength:
-        """The policy that the option `draft_length` asks for; one that never drafts without it."""
+        """Return the policy of the option `draft_length`; one that never drafts without it."""
         return start_policy(getattr(self.options, "draft_length", 0))
 
     def most_drafts(self, room: int) -> int:
-        """How many drafts a round may have where the text has room for a chain of `room`."""
+        """Return the most drafts of a round where there is room for a chain of `room`."""
         return room
 
     def verifier(self, verifier: VerifierContext, drafts: int, upload: bytes) -> Iterator[Answer]:
@@ -69,24 +68,12 @@ class Method(ABC):
 
 
 def methods() -> dict[str, type[Method]]:
-    """Every method of this package by name, sorted."""
-    package = importlib.import_module("testbed.methods")
-    found: dict[str, type[Method]] = {}
-    for info in pkgutil.iter_modules(package.__path__):
-        module = importlib.import_module(f"testbed.methods.{info.name}")
-        for value in vars(module).values():
-            if (
-                isinstance(value, type)
-                and issubclass(value, Method)
-                and not inspect.isabstract(value)
-                and value.__module__ == module.__name__
-            ):
-                found[value.name] = value
-    return dict(sorted(found.items()))
+    """Return every method of this package by name, sorted."""
+    return find_named("testbed.methods", Method)  # type: ignore[type-abstract]
 
 
 def method_class(name: str, where: str = "method") -> type[Method]:
-    """The method called `name`. `where` names the place it came from in the error."""
+    """Return the method called `name`. `where` names its origin in the error."""
     known = methods()
     if name not in known:
         raise TestbedError(f"{where}: '{name}' is not a method; choose from {', '.join(known)}")
@@ -94,5 +81,5 @@ def method_class(name: str, where: str = "method") -> type[Method]:
 
 
 def parse_options(method: type[Method], options: Mapping[str, Any], where: str) -> msgspec.Struct:
-    """Options of a method from a mapping, defaults filled in. `where` starts the error."""
+    """Convert a mapping to options, defaults filled in. `where` starts the error."""
     return convert(dict(options), method.Options, f"{where}.")

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from typing_extensions import override
+
 from testbed.codecs.bits import NOTHING
 from testbed.codecs.tokens import decode_tokens, encode_tokens
 from testbed.methods.base import Method
@@ -23,13 +25,13 @@ class CloudAR(Method):
     paper = "baseline"
     uses_draft = False
 
+    @override
     def device(self, device: DeviceContext) -> Iterator[list[int]]:
-        """Ask once; pass on what arrives."""
         for download in device.stream_answers(NOTHING):
             yield decode_tokens(download, 1, self.vocabulary_size)
 
+    @override
     def verifier(self, verifier: VerifierContext, drafts: int, upload: bytes) -> Iterator[Answer]:
-        """Decode to the end of the text, one token an answer."""
         last = False
         while not last:
             p = verifier.target_after([])(0)

@@ -1,7 +1,7 @@
 """C-SQS: the tokens above an online conformal threshold, on a lattice (SQS-SD, arXiv 2510.09942).
 
 The threshold holds the dropped mass to α on average; see testbed.decoding.conformal. As K_n varies,
-it is told: per round, uplink Σ_n (log2 C(V, K_n) + log2 C(ℓ+K_n-1, K_n-1) + ⌈log2 K_n⌉ +
+it is sent: per round, uplink Σ_n (log2 C(V, K_n) + log2 C(ℓ+K_n-1, K_n-1) + ⌈log2 K_n⌉ +
 ⌈log2 V⌉), downlink b_id + ⌈log2(γ + 1)⌉. Drafts as in K-SQS, but what one
 takes is known only behind the draft model's pass; testbed.drafting.bit_budget says how the budget
 foresees it. The paper's α, η, β_1, ℓ and budget were not at hand; the defaults are guesses.
@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Annotated
 
 import msgspec
+from typing_extensions import override
 
 from testbed.codecs.base import Codec, Drawn
 from testbed.codecs.sqs import Sqs
@@ -41,12 +42,13 @@ class Csqs(FullDistributionMethod):
     paper = "arXiv 2510.09942"
     Options = CsqsOptions
 
+    @override
     def make_codec(self) -> Codec:
-        """Only the device's threshold moves; the verifier reads K_n."""
         options: CsqsOptions = self.options
+        # Only the device's threshold moves; the verifier reads K_n.
         self._threshold = OnlineThreshold(options.alpha, options.eta, options.first_threshold)
         return Sqs(options.lattice, self.vocabulary_size, self._threshold.support)
 
+    @override
     def settle(self, drafts: Sequence[Drawn], accepted: int) -> None:
-        """See FullDistributionMethod."""
         self._threshold.settle(accepted)

@@ -1,4 +1,4 @@
-"""What a method works with on the device."""
+"""The surroundings of a method on the device."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class DeviceContext:
     """The device's half of one text."""
 
     token_ids: list[int]
-    """Prompt and every token that is committed."""
+    """Prompt and every committed token."""
     limit: int
     """Length of the text at which it is finished."""
     end_tokens: frozenset[int]
@@ -62,11 +62,11 @@ class DeviceContext:
     _before: Traffic = field(default_factory=Traffic.zero)
 
     def next_draft(self, text: list[int]) -> Probabilities:
-        """The draft model's q after `text`, shape [V]."""
+        """Return the draft model's q after `text`, shape [V]."""
         return self._next(text)[0]
 
     def _next(self, text: list[int]) -> tuple[Probabilities, Logits]:
-        """q after `text`, and the logits that it comes from, both of shape [V]."""
+        """Return q after `text`, and the logits that it comes from, both of shape [V]."""
         self._passes += 1
         self.counts.draft_passes = self._passes
         with self.draft.over(text) as logits:
@@ -82,16 +82,17 @@ class DeviceContext:
 
     def propose(
         self,
-        quantise: Callable[[Probabilities], Lattice],
+        quantise: Callable[[Probabilities], Lattice | None],
         formula_bits: float | Callable[[Lattice], float],
         draw: Callable[[Lattice, int], int] | None = None,
     ) -> list[Drawn]:
         """Draft tokens, each drawn from the q̂ that `quantise` makes of q.
 
         As many as the draft-length policy wants, but never more than can be used, and nothing
-        follows an end token. `formula_bits` are what one draft costs on the uplink: a number where
-        q̂ does not matter, for then the policy can be asked before a pass is made for the draft.
-        `draw` takes q̂ and a position; without it, a token is drawn for this round alone.
+        follows an end token. Where `quantise` returns None the round ends without that draft.
+        `formula_bits` are what one draft costs on the uplink: a number where q̂ does not matter, for
+        then the policy can be asked before a pass is made for the draft. `draw` takes q̂ and a
+        position; without it, a token is drawn for this round alone.
         """
         draw = draw or self._draw
         drafts: list[Drawn] = []
@@ -104,6 +105,8 @@ class DeviceContext:
                 text = self.token_ids + [draft.token for draft in drafts]
                 raw_q, logits = self._next(text)
                 q = quantise(raw_q)
+                if q is None:
+                    break
                 bits = formula_bits(q) if callable(formula_bits) else formula_bits
                 if known is None and not self.drafting.admits(drafts, bits):
                     break
@@ -119,7 +122,7 @@ class DeviceContext:
 
     @contextmanager
     def drafting_round(self) -> Iterator[None]:
-        """A span in which a round is drafted; its length is what the policy learns."""
+        """Open a span in which a round is drafted; its length is what the policy learns."""
         start, passes = clock.now(), self._passes
         self._before, self._wait_s = replace(self.verifier.traffic), 0.0
         self.round = self.counts.rounds
@@ -129,11 +132,11 @@ class DeviceContext:
         self._draft_s = clock.now() - start
 
     def encoding(self) -> AbstractContextManager[object]:
-        """A span in which this round's upload is written."""
+        """Open a span in which this round's upload is written."""
         return self.trace.span("encode", self.stream, round=self.counts.rounds)
 
     def decoding(self) -> AbstractContextManager[object]:
-        """A span in which the answer to the last question is read."""
+        """Open a span in which the answer to the last question is read."""
         return self.trace.span("decode", self.stream, round=self.counts.rounds - 1)
 
     def ask(self, upload: Payload, drafts: int = 0) -> bytes:
@@ -151,11 +154,11 @@ class DeviceContext:
         self._wait_s += clock.now() - start
 
     def record(self, drafted: int, accepted: int) -> None:
-        """Note the verdict on one round's chain of drafts; the policy learns from it."""
+        """Note the verification of one round's chain of drafts; the policy learns from it."""
         self.record_path(drafted, accepted, drafted, rejected=accepted < drafted)
 
     def record_path(self, drafted: int, accepted: int, length: int, *, rejected: bool) -> None:
-        """Note a verdict: on `drafted` tokens, on paths of up to `length`.
+        """Note a verification: of `drafted` tokens, on paths of up to `length`.
 
         `accepted` is the length of the accepted path; `rejected` is true where drafts stood behind
         it, of which none was accepted. Like them, all candidates for one position count once.

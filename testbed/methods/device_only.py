@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from typing_extensions import override
+
 from testbed.methods.base import Method
 from testbed.methods.device_context import DeviceContext
 
@@ -19,8 +21,8 @@ class DeviceOnly(Method):
     paper = "baseline"
     uses_verifier = False
 
+    @override
     def device(self, device: DeviceContext) -> Iterator[list[int]]:
-        """One token after the other."""
         while True:
             with device.trace.span("draft", device.stream):
                 q = device.next_draft(device.token_ids)

@@ -2,8 +2,8 @@
 
 Zhao et al., ICCC Workshops 2024, as described by DSSD (arXiv 2507.12000). Per round, with γ drafts,
 b_id = ⌈log2 V⌉ bits per id and b_p bits per probability:
-uplink γ (b_id + V b_p), downlink b_id + ⌈log2(γ + 1)⌉. The output law is the target's p; with
-`target_precision` it is p̂, p so rounded, as DSSD's is.
+uplink γ (b_id + V b_p), downlink b_id + ⌈log2(γ + 1)⌉. The output distribution is the target's p;
+with `target_precision` it is p̂, p so rounded, as DSSD's is.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ from collections.abc import Callable
 from typing import Literal
 
 import msgspec
+from typing_extensions import override
 
 from testbed.codecs.base import Codec
-from testbed.codecs.dense import Dense, Precision, distribution_codec
+from testbed.codecs.dense import Dense
+from testbed.codecs.precisions import Precision, distribution_codec
 from testbed.decoding.sampling import Probabilities
 from testbed.drafting.policies import DraftLengthOption
 from testbed.methods.full_upload import FullDistributionMethod
@@ -42,14 +44,14 @@ class Dsd(FullDistributionMethod):
     paper = "Zhao et al. 2024, via arXiv 2507.12000"
     Options = DsdOptions
 
+    @override
     def make_codec(self) -> Codec:
-        """See FullDistributionMethod."""
-        return Dense(self.options.precision, self.vocabulary_size)
+        return Dense(distribution_codec(self.options.precision), self.vocabulary_size)
 
+    @override
     def target(
         self, verifier: VerifierContext, tokens: list[int]
     ) -> Callable[[int], Probabilities]:
-        """See FullDistributionMethod."""
         p = verifier.target_after(tokens)
         if self.options.target_precision == "exact":
             return p

@@ -6,8 +6,8 @@ since only it has q̂. The resampled id travels up with the next round.
 
 Per round: uplink γ (b_id + b_p) (+ b_id after a rejection), downlink ⌈log2(γ + 1)⌉ plus V b_p on a
 rejection or b_id otherwise. The paper's latency table leaves the downlink out; here it is sent.
-Acceptance and residual both use p̂, the p that the wire carries: the output law is exactly p̂, and
-TV(p, p̂) is reported.
+Acceptance and residual both use p̂, the p that the wire carries: the output distribution is
+exactly p̂, and TV(p, p̂) is reported.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 import msgspec
+from typing_extensions import override
 
 from testbed.codecs.base import DistributionCodec
 from testbed.codecs.bits import BitReader, BitWriter, width
-from testbed.codecs.dense import Precision, distribution_codec
 from testbed.codecs.fixed_point import FixedPoint, FixedPrecision
+from testbed.codecs.precisions import Precision, distribution_codec
 from testbed.codecs.scalars import read_scalars, scalar_bits, write_scalars
 from testbed.codecs.tokens import read_tokens, write_tokens
 from testbed.codecs.verification import read_accepted_count
@@ -57,34 +58,34 @@ class Dssd(Method):
         self._target_codec = self.target_codec()
 
     def target_codec(self) -> DistributionCodec:
-        """How p̂ comes down."""
+        """Return the codec that p̂ comes down with."""
         return distribution_codec(self.options.target_precision)
 
+    @override
     def device(self, device: DeviceContext) -> Iterator[list[int]]:
-        """Draft, send ids and scalars; resample here when one is rejected."""
         v = self.vocabulary_size
         bits = scalar_bits(self._draft_codec, v)
         while True:
             drafts = device.propose(self._draft_codec.quantise, bits)
             with device.encoding():
                 upload = write_scalars(drafts, self._draft_codec, v)
-            verdict = BitReader(device.ask(upload, len(drafts)))
-            accepted = read_accepted_count(verdict, len(drafts))
+            verification = BitReader(device.ask(upload, len(drafts)))
+            accepted = read_accepted_count(verification, len(drafts))
             device.record(len(drafts), accepted)
             if accepted < len(drafts):
                 with device.decoding():
-                    p_hat = self._target_codec.read(verdict, v)
+                    p_hat = self._target_codec.read(verification, v)
                 with device.trace.span("resample", device.stream):
-                    law = residual(p_hat.probabilities, drafts[accepted].q.probabilities)
-                    token = device.random.choose(law, "target", len(device.token_ids) + accepted)
+                    p = residual(p_hat.probabilities, drafts[accepted].q.probabilities)
+                    token = device.random.choose(p, "target", len(device.token_ids) + accepted)
             else:
                 with device.decoding():
-                    (token,) = read_tokens(verdict, 1, v)
-            verdict.finish()
+                    (token,) = read_tokens(verification, 1, v)
+            verification.finish()
             yield [*(draft.token for draft in drafts[:accepted]), token]
 
+    @override
     def verifier(self, verifier: VerifierContext, drafts: int, upload: bytes) -> Iterator[Answer]:
-        """Accept or reject; a bonus token or p̂ goes down."""
         v = self.vocabulary_size
         with verifier.decoding():
             tokens, q_drawn = read_scalars(upload, drafts, self._draft_codec, v)
@@ -100,10 +101,10 @@ class Dssd(Method):
             bonus = [p_hat(accepted).draw(verifier.random, "target", position + accepted)]
             verifier.token_ids += bonus
         with verifier.encoding():
-            verdict = BitWriter()
-            verdict.write(accepted, width(drafts + 1))
+            verification = BitWriter()
+            verification.write(accepted, width(drafts + 1))
             if bonus:
-                write_tokens(verdict, bonus, v)
+                write_tokens(verification, bonus, v)
             else:
-                self._target_codec.write(verdict, p_hat(accepted))
-        yield Answer(verdict.payload())
+                self._target_codec.write(verification, p_hat(accepted))
+        yield Answer(verification.payload())

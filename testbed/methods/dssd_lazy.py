@@ -1,4 +1,4 @@
-"""DSSD the other way round: on a rejection the one q̂ that matters goes up, not p down.
+"""DSSD in the other direction: on a rejection the one q̂ that matters goes up, not p down.
 
 A variant of split verification (DSSD, arXiv 2507.12000) without its large downlink. Drafts are
 drawn from K-SQS's q̂ (arXiv 2510.09942): the K likeliest tokens on a lattice with denominator ℓ.
@@ -12,8 +12,8 @@ drawn from K-SQS's q̂ (arXiv 2510.09942): the K likeliest tokens on a lattice w
 Lossless in p: nothing but q̂ is ever rounded, and the token is drawn, accepted and replaced by the
 same q̂. Both messages are rounds. The second has no drafts, and a payload: a first one without
 drafts has none, while any q̂ takes a bit at least (but for a vocabulary of one token, which nobody
-rejects). It can be answered from the text and the payload alone, so a verifier that has lost the
-session in between, and with it p, reads the text again.
+rejects). It can be answered from the committed tokens and the payload alone, so a verifier that has
+lost the session in between, and with it p, reads them again.
 
 Uplink γ (b_id + ⌈log2 ℓ⌉), and log2 C(V, K) + log2 C(ℓ+K-1, K-1) after a rejection; downlink
 ⌈log2(γ + 1)⌉ + b_id in all.
@@ -24,6 +24,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import msgspec
+from typing_extensions import override
 
 from testbed.bounds import TopK
 from testbed.codecs.bits import BitReader, BitWriter, width
@@ -64,24 +65,24 @@ class DssdLazy(Method):
         self._codec = likeliest(options.top_k, options.lattice, vocabulary_size)
         self._rejecting: tuple[int, Probabilities] | None = None
 
+    @override
     def device(self, device: DeviceContext) -> Iterator[list[int]]:
-        """Draft, send ids and scalars; send q̂ when one is rejected."""
         v = self.vocabulary_size
         bits = scalar_bits(self._scalars, v)
         while True:
             drafts = device.propose(self._codec.quantise, bits)
             with device.encoding():
                 upload = write_scalars(drafts, self._scalars, v)
-            verdict = BitReader(device.ask(upload, len(drafts)))
+            verification = BitReader(device.ask(upload, len(drafts)))
             with device.decoding():
-                accepted = read_accepted_count(verdict, len(drafts))
+                accepted = read_accepted_count(verification, len(drafts))
                 tokens = [draft.token for draft in drafts[:accepted]]
                 if accepted == len(drafts):
-                    tokens += read_tokens(verdict, 1, v)
-                verdict.finish()
+                    tokens += read_tokens(verification, 1, v)
+                verification.finish()
             if accepted == len(drafts):
                 device.record(len(drafts), accepted)
-            yield tokens  # now they are in the text that the second question is about
+            yield tokens  # now they are among the tokens that the second question is about
             if accepted < len(drafts):
                 q = drafts[accepted].q
                 with device.encoding():
@@ -93,8 +94,8 @@ class DssdLazy(Method):
                 device.record(len(drafts), accepted)
                 yield tokens
 
+    @override
     def verifier(self, verifier: VerifierContext, drafts: int, upload: bytes) -> Iterator[Answer]:
-        """Answer either question."""
         if upload and not drafts:
             with verifier.decoding():
                 q = self._read(upload)
@@ -117,10 +118,10 @@ class DssdLazy(Method):
         else:
             bonus = [self._emit(verifier, p(accepted))]
         with verifier.encoding():
-            verdict = BitWriter()
-            verdict.write(accepted, width(len(tokens) + 1))
-            write_tokens(verdict, bonus, self.vocabulary_size)
-        return Answer(verdict.payload())
+            verification = BitWriter()
+            verification.write(accepted, width(len(tokens) + 1))
+            write_tokens(verification, bonus, self.vocabulary_size)
+        return Answer(verification.payload())
 
     def _resample(self, verifier: VerifierContext, q: Lattice) -> Answer:
         """Replace the rejected draft, which was drawn from q̂."""
@@ -133,8 +134,8 @@ class DssdLazy(Method):
         with verifier.encoding():
             return Answer(encode_tokens([token], self.vocabulary_size))
 
-    def _emit(self, verifier: VerifierContext, law: Probabilities) -> int:
-        token = verifier.random.choose(law, "target", len(verifier.token_ids))
+    def _emit(self, verifier: VerifierContext, p: Probabilities) -> int:
+        token = verifier.random.choose(p, "target", len(verifier.token_ids))
         verifier.token_ids.append(token)
         return token
 

@@ -5,7 +5,7 @@ are 0: below half a lattice step, or filtered by top-k and top-p. The device onl
 the same integers, so any lossless code will do:
 
 - `entropy`: every count by its magnitude, entropy-coded, and its other digits (codecs/entropy.py);
-- `sparse`: b_id + b_p bits for each entry of p̂ that isn't 0 (codecs/nonzero.py).
+- `sparse`: b_id + b_p bits for each entry of p̂ that isn't 0 (codecs/sparse_fixed_point.py).
 
 What cannot be sent is the residual max(0, p̂ - q̂), though it is all that the device wants and has
 fewer entries still: the verifier knows of q̂ only what DSSD sends up, one number a draft, and so not
@@ -15,20 +15,28 @@ Cutting p̂ to its largest entries, as PicoSpec (arXiv 2603.19133) does, is not 
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from typing_extensions import override
 
 from testbed.codecs.base import DistributionCodec
-from testbed.codecs.entropy import Entropy
-from testbed.codecs.fixed_point import FixedPrecision
-from testbed.codecs.sparse_fixed_point import NonZero
+from testbed.codecs.fixed_point import CompressedFixedPoint, FixedPrecision
+from testbed.config.by_file import find_named
 from testbed.methods.dssd import Dssd, DssdOptions
+
+_FORMS = find_named("testbed.codecs", CompressedFixedPoint)  # type: ignore[type-abstract]
+
+if TYPE_CHECKING:
+    Form: TypeAlias = str
+else:
+    Form = Literal[(*_FORMS,)]
 
 
 class DssdLeanOptions(DssdOptions, frozen=True, forbid_unknown_fields=True):
     """As DSSD's; `form` is how p̂ is compressed, and `target_precision` is a fixed one."""
 
     target_precision: FixedPrecision = "fixed16"
-    form: Literal["entropy", "sparse"] = "entropy"
+    form: Form = "entropy"
 
 
 class DssdLean(Dssd):
@@ -39,7 +47,6 @@ class DssdLean(Dssd):
     paper = "arXiv 2507.12000, with a downlink of our own"
     Options = DssdLeanOptions
 
+    @override
     def target_codec(self) -> DistributionCodec:
-        """See Dssd."""
-        kind = Entropy if self.options.form == "entropy" else NonZero
-        return kind(self.options.target_precision)
+        return _FORMS[self.options.form](self.options.target_precision)

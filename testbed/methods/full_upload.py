@@ -1,4 +1,4 @@
-"""What all methods share that send the whole of q̂ up: DSD, QS, SQS and TSLT differ in the codec.
+"""Methods that send the whole of q̂ up, in common: DSD, QS, SQS and TSLT differ in the codec.
 
 Per round the device drafts, sends each draft with its q̂, and gets back how many were accepted and
 one token more. The verifier has p and q̂, so it accepts and resamples by itself:
@@ -10,6 +10,8 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
+
+from typing_extensions import override
 
 from testbed.codecs.base import Codec, Drawn
 from testbed.codecs.verification import read_verification, write_verification
@@ -30,32 +32,32 @@ class FullDistributionMethod(Method):
 
     @abstractmethod
     def make_codec(self) -> Codec:
-        """The codec that both ends use. Raises TestbedError when the options do not allow one."""
+        """Return the codec of both ends. Raises TestbedError when the options do not allow one."""
 
-    def quantise(self, q: Probabilities) -> Lattice:
-        """The q̂ to draw from; called for one draft after the other."""
+    def quantise(self, q: Probabilities) -> Lattice | None:
+        """Return the q̂ to draw the next draft from, or None to end the round without it."""
         return self.codec.quantise(q)
 
     def settle(self, drafts: Sequence[Drawn], accepted: int) -> None:
-        """The first `accepted` of these drafts stand, the others are discarded."""
+        """Commit the first `accepted` of these drafts; the others are discarded."""
 
+    @override
     def device(self, device: DeviceContext) -> Iterator[list[int]]:
-        """Draft, send the drafts with all their q̂, take the verdict."""
         constant = self.codec.constant_bits
         bits = self.codec.formula_bits if constant is None else constant
         while True:
             drafts = device.propose(self.quantise, bits)
             with device.encoding():
                 upload = self.codec.encode(drafts)
-            verdict = device.ask(upload, len(drafts))
+            verification = device.ask(upload, len(drafts))
             with device.decoding():
-                accepted, token = read_verification(verdict, len(drafts), self.vocabulary_size)
+                accepted, token = read_verification(verification, len(drafts), self.vocabulary_size)
             self.settle(drafts, accepted)
             device.record(len(drafts), accepted)
             yield [*(draft.token for draft in drafts[:accepted]), token]
 
+    @override
     def verifier(self, verifier: VerifierContext, drafts: int, upload: bytes) -> Iterator[Answer]:
-        """Verify the drafts; draw from the residual, or the bonus token."""
         with verifier.decoding():
             drawn = self.codec.decode(upload, drafts)
         p = self.target(verifier, [draft.token for draft in drawn])
@@ -68,19 +70,19 @@ class FullDistributionMethod(Method):
     def target(
         self, verifier: VerifierContext, tokens: list[int]
     ) -> Callable[[int], Probabilities]:
-        """p after each draft, as the verifier uses it."""
+        """Return p after each draft, as the verifier uses it."""
         return verifier.target_after(tokens)
 
 
 def verified(
     verifier: VerifierContext, drafts: Sequence[Drawn], p: Callable[[int], Probabilities]
 ) -> list[int]:
-    """The drafts that are accepted, and the token that follows them."""
+    """Verify the drafts; return those that are accepted, and the token that follows them."""
     position = len(verifier.token_ids)
     tokens = [draft.token for draft in drafts]
     q_drawn = [draft.probability for draft in drafts]
     accepted = accepted_prefix(q_drawn, lambda i: float(p(i)[tokens[i]]), verifier.random, position)
-    law = p(accepted)
+    following = p(accepted)
     if accepted < len(drafts):
-        law = residual(law, drafts[accepted].q.probabilities)
-    return [*tokens[:accepted], verifier.random.choose(law, "target", position + accepted)]
+        following = residual(following, drafts[accepted].q.probabilities)
+    return [*tokens[:accepted], verifier.random.choose(following, "target", position + accepted)]

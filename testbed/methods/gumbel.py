@@ -2,17 +2,18 @@
 
 Device and verifier know the same exponentials E_i, one for each token, at each position. The device
 drafts x = argmin E_i / q_i, the verifier draws y = argmin E_i / p_i. Each is a fair draw from its
-own law, and where the laws are alike, so are the winners. As long as x = y the draft stands; at the
-first difference y is the token; when all γ agree, the race at the next position is the bonus token.
+own distribution, and where these are alike, so are the winners. As long as x = y the draft stands;
+at the first difference y is the token; when all γ agree, the race at the next position is the bonus
+token.
 
-Lossless, because each token is y, and y follows p whatever x is. The text depends neither on the
+Lossless, because each token is y, and y follows p whatever x is. The tokens depend neither on the
 draft model nor on the draft length, which may therefore follow any policy. The price is the
 acceptance rate: Σ_i 1 / Σ_k max(p_k / p_i, q_k / q_i), which is at least (1 - TV) / (1 + TV), where
 the usual rule reaches 1 - TV.
 
 The paper's communication-free protocol needs both parties to run the same races; both here derive
-them from the seed. If their logarithms differ in the last bit, a draft may be lost, never the law:
-the verifier alone decides what y is.
+them from the seed. If their logarithms differ in the last bit, a draft may be lost, never the
+distribution: the verifier alone decides what y is.
 
 Per round: uplink γ b_id, downlink b_id + ⌈log2(γ + 1)⌉ bits.
 """
@@ -22,6 +23,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import msgspec
+from typing_extensions import override
 
 from testbed.codecs.bits import width
 from testbed.codecs.fixed_point import FixedPoint
@@ -48,8 +50,8 @@ class Gumbel(Method):
     paper = "arXiv 2408.07978"
     Options = GumbelOptions
 
+    @override
     def device(self, device: DeviceContext) -> Iterator[list[int]]:
-        """Draft by races, send the ids, take the verdict."""
         v = self.vocabulary_size
         # Policies look at q̂(x); nobody else ever learns q̂, so it is as fine as lattices go.
         quantise = FixedPoint("fixed32").quantise
@@ -68,8 +70,8 @@ class Gumbel(Method):
             device.record(len(drafts), accepted)
             yield [*tokens[:accepted], token]
 
+    @override
     def verifier(self, verifier: VerifierContext, drafts: int, upload: bytes) -> Iterator[Answer]:
-        """Race at each position, until a winner is not the draft."""
         with verifier.decoding():
             tokens = decode_tokens(upload, drafts, self.vocabulary_size)
         p = verifier.target_after(tokens)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from functools import partial
 
 import msgspec
+from typing_extensions import override
 
 from testbed.bounds import TopK
 from testbed.codecs.base import Codec
@@ -41,13 +42,13 @@ class Ksqs(FullDistributionMethod):
     paper = "arXiv 2510.09942"
     Options = KsqsOptions
 
+    @override
     def make_codec(self) -> Codec:
-        """See FullDistributionMethod."""
         return likeliest(self.options.top_k, self.options.lattice, self.vocabulary_size)
 
 
 def likeliest(k: int | None, total: int, vocabulary_size: int) -> Sqs:
-    """The codec for the K likeliest tokens. Raises TestbedError when there are not so many."""
+    """Return the codec for the K likeliest tokens. Raises TestbedError when K exceeds V."""
     if k is None:
         k = min(K, vocabulary_size)
     if k > vocabulary_size:

@@ -5,7 +5,7 @@ and resamples with the same point, so the output follows the target exactly.
 
 Per round, with γ drafts: uplink γ (⌈log2 C(ℓ+V-1, V-1)⌉ + b_id), downlink b_id + ⌈log2(γ + 1)⌉.
 
-The paper adapts γ and ℓ to the draft's uncertainty and to the link, here by one of two policies:
+The paper adapts γ and ℓ to the uncertainty of drafts and to the link, here by a policy:
 `qs_dqn` is the paper's Double DQN, `qs_model` maximises the paper's throughput model instead. Of
 several ℓ, each draft says which is its own: log2 n bits more a draft.
 """
@@ -13,41 +13,46 @@ several ℓ, each draft says which is its own: log2 n bits more a draft.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 import msgspec
+from typing_extensions import override
 
 from testbed.codecs.base import Codec, Drawn
+from testbed.codecs.enumerative_codec import LatticeCodec
 from testbed.codecs.mixed import Mixed
-from testbed.codecs.simplex import Simplex
-from testbed.codecs.sparse_lattice import SparseLattice
-from testbed.decoding.lattice import Denominator
+from testbed.config.by_file import find_named
+from testbed.decoding.lattice import Denominator, Lattice
 from testbed.decoding.sampling import Probabilities
 from testbed.drafting.base import DraftLength
-from testbed.drafting.policies import DraftLengthOption
-from testbed.drafting.qs_dqn import QsDqn
-from testbed.drafting.qs_model import QsModel
-from testbed.drafting.resolution import ChoosesResolution, Resolution
+from testbed.drafting.policies import ChoosingOption, DraftLengthOption, policies
+from testbed.drafting.resolution import ChoosesResolution, ChoosingOptions, Resolution
 from testbed.errors import TestbedError
 from testbed.methods.full_upload import FullDistributionMethod
 
 _MOST_LATTICES = 64
 """ℓ to choose from; each draft says which is its own."""
+_FORMS = find_named("testbed.codecs", LatticeCodec)  # type: ignore[type-abstract]
+
+if TYPE_CHECKING:
+    Index: TypeAlias = str
+else:
+    Index = Literal[(*_FORMS,)]
 
 
 class QsOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`draft_length` is γ or a policy, `lattice` is ℓ, or several for a policy to choose from.
 
     `index` is how a lattice point is named: "support" first says which tokens have a count,
-    "simplex" is the paper's form. The text is the same; only bits and time differ.
+    "simplex" is the paper's form. The tokens are the same; only bits and time differ.
     """
 
-    draft_length: DraftLengthOption | QsModel | QsDqn = 4
+    draft_length: DraftLengthOption | ChoosingOption = 4
     lattice: (
         Denominator
         | Annotated[list[Denominator], msgspec.Meta(min_length=1, max_length=_MOST_LATTICES)]
     ) = 240
-    index: Literal["support", "simplex"] = "support"
+    index: Index = "support"
 
 
 class Qs(FullDistributionMethod):
@@ -58,39 +63,44 @@ class Qs(FullDistributionMethod):
     paper = "arXiv 2507.00605"
     Options = QsOptions
 
+    @override
     def make_codec(self) -> Codec:
-        """See FullDistributionMethod."""
         lattice, policy = self.options.lattice, self.options.draft_length
-        chooses = isinstance(policy, QsModel | QsDqn)
+        chooses = isinstance(policy, ChoosingOptions)
         totals = sorted(lattice if isinstance(lattice, list) else [lattice])
         if len(set(totals)) < len(totals):
             raise TestbedError(f"qs.lattice: {lattice} has one ℓ twice; give each once")
         if len(totals) > 1 and not chooses:
+            able = " or ".join(f"{{policy: {name}}}" for name in policies(ChoosingOptions))
             raise TestbedError(
-                f"qs.lattice: {lattice} needs a draft_length that chooses from it, "
-                "{policy: qs_model} or {policy: qs_dqn}; otherwise give one number"
+                f"qs.lattice: {lattice} needs a draft_length that chooses from it, {able}; "
+                "otherwise give one number"
             )
-        form = Simplex if self.options.index == "simplex" else SparseLattice
+        form = _FORMS[self.options.index]
         codecs = [form(total, self.vocabulary_size) for total in totals]
-        self._chooser: ChoosesResolution | None = None
+        self._policy: ChoosesResolution | None = None
         if not chooses:
             return codecs[0]
         self._resolutions = [Resolution(codec.total, codec.bits) for codec in codecs]
-        return Mixed(codecs, self._choose)
+        self._mixed = Mixed(codecs)
+        return self._mixed
 
+    @override
     def draft_length(self) -> DraftLength:
-        """See Method."""
         policy = self.options.draft_length
-        if not isinstance(policy, QsModel | QsDqn):
+        if not isinstance(policy, ChoosingOptions):
             return super().draft_length()
-        self._chooser = policy.start(self._resolutions)
-        return self._chooser
+        self._policy = policy.start(self._resolutions)
+        return self._policy
 
+    @override
+    def quantise(self, q: Probabilities) -> Lattice | None:
+        if self._policy is None:
+            return super().quantise(q)
+        total = self._policy.choose(q)
+        return None if total is None else self._mixed.quantise(q, total)
+
+    @override
     def settle(self, drafts: Sequence[Drawn], accepted: int) -> None:
-        """See FullDistributionMethod."""
-        if self._chooser is not None:
-            self._chooser.settle(drafts, accepted)
-
-    def _choose(self, q: Probabilities) -> int:
-        assert self._chooser is not None
-        return self._chooser.resolution(q)
+        if self._policy is not None:
+            self._policy.settle(drafts, accepted)

@@ -1,8 +1,8 @@
 """TSLT: truncated sparse logits (arXiv 2512.16273; with top-K, TK-SLT, arXiv 2509.04576).
 
-The device cuts q to its likeliest tokens before it draws from it, and sends those with their
+The device truncates q to its likeliest tokens before it draws from it, and sends those with their
 values; the verifier takes all others to have q̂ = 0. They stay reachable through the residual, so
-the target's law is kept, and acceptance falls by no more than the mass that was cut off.
+the target's distribution is kept, and acceptance falls by no more than the mass that was dropped.
 
 Per round, with γ drafts: uplink γ (b_id + K (b_p + b_id)), which TK-SLT accounts for as γ K b_p;
 downlink b_id + ⌈log2(γ + 1)⌉. What is really written is said in testbed.codecs.truncated.
@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import msgspec
+from typing_extensions import override
 
 from testbed.bounds import TopK
 from testbed.codecs.base import Codec
@@ -27,7 +28,7 @@ K = 320
 
 
 class TruncationOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What of q is kept, and how it is sent.
+    """The part of q that is kept, and the form in which it is sent.
 
     `top_k` tokens, or the likeliest ones of mass `top_p`; without either top_k is 320, or the
     whole of a smaller vocabulary. `values` are rounded to this format, `index` is the form of the
@@ -44,7 +45,7 @@ class TruncationOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
             raise ValueError("top_k and top_p are both given; give one of them")
 
     def codec(self, vocabulary_size: int) -> Truncated:
-        """The codec for these options. Raises TestbedError when top_k exceeds the vocabulary."""
+        """Return the codec of these options. Raises TestbedError when top_k exceeds V."""
         k = self.top_k
         if k is None and self.top_p is None:
             k = min(K, vocabulary_size)
@@ -70,7 +71,7 @@ class Tslt(FullDistributionMethod):
     paper = "arXiv 2512.16273"
     Options = TsltOptions
 
+    @override
     def make_codec(self) -> Codec:
-        """See FullDistributionMethod."""
         options: TsltOptions = self.options
         return options.codec(self.vocabulary_size)

@@ -4,7 +4,7 @@ The device drafts a tree instead of a chain: `branches[d]` candidates behind eve
 all drawn from the truncated q̂ there, which is sent once. The verifier walks down from the root; at
 each node recursive rejection (testbed.decoding.candidates) accepts one of the candidates or none.
 How the paper builds its tree was not at hand; the rule is the one of SpecInfer, which keeps the
-target's law for any tree whose q̂ is decided before its candidates are drawn.
+target's distribution for any tree whose q̂ is decided before its candidates are drawn.
 
 Per round, with n nodes of which m are inner: uplink n b_id + m K (b_p + b_id); downlink
 b_id + ⌈log2(n + 1)⌉, the number of the last accepted node and the token that follows it.
@@ -18,6 +18,7 @@ from operator import mul
 from typing import Annotated
 
 import msgspec
+from typing_extensions import override
 
 from testbed.codecs.token_tree import Node, Tree, TreeCodec, grow
 from testbed.codecs.verification import read_verification, write_verification
@@ -45,6 +46,7 @@ class TsltTreeOptions(TruncationOptions, frozen=True, kw_only=True):
     ] = msgspec.field(default_factory=lambda: [3, 2, 1])
     replacement: bool = False
 
+    @override
     def __post_init__(self) -> None:
         super().__post_init__()
         nodes = sum(accumulate(self.branches, mul))
@@ -66,20 +68,20 @@ class TsltTree(Method):
         self.codec = TreeCodec(self.truncated, options.replacement)
 
     def quantise(self, q: Probabilities) -> Lattice:
-        """The q̂ to draw from."""
+        """Return the q̂ to draw from."""
         return self.truncated.quantise(q)
 
+    @override
     def device(self, device: DeviceContext) -> Iterator[list[int]]:
-        """Draft a tree, send it, take the verdict."""
         while True:
             with device.drafting_round():
                 tree = self._draft(device)
             drafts = len(tree) - 1
             with device.encoding():
                 upload = self.codec.encode(tree)
-            verdict = device.ask(upload, drafts)
+            verification = device.ask(upload, drafts)
             with device.decoding():
-                number, token = read_verification(verdict, drafts, self.vocabulary_size)
+                number, token = read_verification(verification, drafts, self.vocabulary_size)
             last = tree[number]
             longest = max(len(node.path) for node in tree)
             device.record_path(drafts, len(last.path), longest, rejected=bool(last.children))
@@ -103,12 +105,12 @@ class TsltTree(Method):
 
         return grow(self.options.branches[: device.room], device.end_tokens, pick)
 
+    @override
     def most_drafts(self, room: int) -> int:
-        """See Method."""
         return MOST_NODES
 
+    @override
     def verifier(self, verifier: VerifierContext, drafts: int, upload: bytes) -> Iterator[Answer]:
-        """Walk down the tree; draw what follows the last accepted node."""
         position = len(verifier.token_ids)
         branches = self.options.branches[: verifier.limit - position - 1]
         with verifier.decoding():
@@ -121,13 +123,13 @@ class TsltTree(Method):
             if node.path != read[:depth]:  # the target has read another path than was accepted
                 read = node.first_path()
                 p = verifier.target_after(list(read))
-            law = p(depth)
+            following = p(depth)
             if node.q is None:
                 break
-            accepted, law = first_accepted(
+            accepted, following = first_accepted(
                 node.candidates,
                 node.q,
-                law,
+                following,
                 verifier.random,
                 position + depth,
                 replacement=self.options.replacement,
@@ -135,7 +137,7 @@ class TsltTree(Method):
             if accepted is None:
                 break
             node = node.children[node.candidates[accepted]]
-        token = verifier.random.choose(law, "target", position + depth)
+        token = verifier.random.choose(following, "target", position + depth)
         verifier.token_ids += [*node.path, token]
         with verifier.encoding():
             answer = write_verification(node.number, token, drafts, self.vocabulary_size)

@@ -1,4 +1,4 @@
-"""What a method works with at the verifier."""
+"""The surroundings of a method at the verifier."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ class Answer:
 
 @dataclass
 class VerifierContext:
-    """The verifier's half of one text."""
+    """The verifier's half of one generation."""
 
     token_ids: list[int]
     """Every token the verifier knows to be committed."""
     limit: int
-    """Length of the text at which it is finished."""
+    """Length of `token_ids` at which the generation ends."""
     end_tokens: frozenset[int]
-    """Ids that finish the text earlier."""
+    """Ids that end it earlier."""
     target: Passes
     sampling: Sampling
     random: Randomness
@@ -43,15 +43,15 @@ class VerifierContext:
     """The device's number of the round that is answered."""
 
     def encoding(self) -> AbstractContextManager[object]:
-        """A span in which the answer is written."""
+        """Open a span in which the answer is written."""
         return self.trace.span("encode", self.stream, round=self.round)
 
     def decoding(self) -> AbstractContextManager[object]:
-        """A span in which the question is read."""
+        """Open a span in which the question is read."""
         return self.trace.span("decode", self.stream, round=self.round)
 
     def target_after(self, drafts: list[int]) -> Callable[[int], Probabilities]:
-        """The target's p at each drafted position and after the last, from one forward pass.
+        """Return the target's p at each drafted position and after the last, from one forward pass.
 
         The result maps i in 0..γ to p given the text and the first i drafts, shape [V].
         """
@@ -71,7 +71,7 @@ class VerifierContext:
         p: Callable[[int], Probabilities],
         quantise: Callable[[Probabilities], Lattice],
     ) -> Callable[[int], Lattice]:
-        """p̂ in place of p, at each position where it is asked for; records TV(p, p̂)."""
+        """Return p̂ for p, computed at each position once it is asked for; records TV(p, p̂)."""
 
         @cache
         def p_hat(i: int) -> Lattice:

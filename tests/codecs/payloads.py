@@ -41,8 +41,12 @@ def read(codec, data: bytes, v: int) -> Lattice:
 
 def drafted(codec, qs, seed: int = 1) -> list[Drawn]:
     """A draft from each q, as a device makes it."""
+    return drawn([codec.quantise(q) for q in qs], seed)
+
+
+def drawn(lattices: Sequence[Lattice], seed: int = 1) -> list[Drawn]:
+    """A draft from each q̂."""
     random = KeyedRandomness(seed, 0, "test")
-    lattices = [codec.quantise(q) for q in qs]
     return [Drawn(q.draw(random, "draft", n), q) for n, q in enumerate(lattices)]
 
 

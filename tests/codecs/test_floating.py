@@ -253,7 +253,7 @@ def test_what_is_no_distribution_cannot_be_quantised(codec, q):
 
 @by_precision
 def test_drafts_of_dsd_cross_in_v_times_b_p_and_b_id_bits(codec):
-    dense = Dense(codec.precision, 37)
+    dense = Dense(codec, 37)
     drafts = drafted(dense, [distribution(37, seed) for seed in range(3)])
     payload = dense.encode(drafts)
     assert payload.bits == 3 * (37 * codec.bits + 6)

@@ -15,15 +15,19 @@ from testbed.codecs.mixed import Mixed
 from testbed.codecs.simplex import Simplex
 from testbed.codecs.sparse_lattice import SparseLattice
 from testbed.decoding.lattice import quantise
-from tests.codecs.payloads import drafted, fewest_bits, same_drafts
+from tests.codecs.payloads import drafted, drawn, fewest_bits, same_drafts
 from tests.support.strategies import distributions
 
 TOTALS = [[3], [2, 7], [1, 8, 100], [4, 24, 240, 720, 5000]]
 
 
 def mixed(form, totals, v) -> Mixed:
-    turns = cycle(totals)
-    return Mixed([form(total, v) for total in totals], lambda q: next(turns))
+    return Mixed([form(total, v) for total in totals])
+
+
+def drafted_in_turn(codec, qs, totals):
+    """A draft from each q, by one ℓ after the other."""
+    return drawn([codec.quantise(q, total) for q, total in zip(qs, cycle(totals), strict=False)])
 
 
 @settings(max_examples=200, deadline=None)
@@ -37,7 +41,7 @@ def test_each_draft_arrives_with_its_own_resolution_in_as_few_bits_as_there_are(
     q, totals, form, drafts
 ):
     codec = mixed(form, totals, q.size)
-    sent = drafted(codec, [np.roll(q, n) for n in range(drafts)])
+    sent = drafted_in_turn(codec, [np.roll(q, n) for n in range(drafts)], totals)
     assert [draft.q.total for draft in sent] == (totals * 6)[:drafts]
     payload = codec.encode(sent)
     assert same_drafts(codec.decode(payload.data, drafts), sent)
@@ -52,7 +56,7 @@ def test_each_draft_arrives_with_its_own_resolution_in_as_few_bits_as_there_are(
 @given(q=distributions(60), form=st.sampled_from([Simplex, SparseLattice]), data=st.data())
 def test_damage_is_refused_or_reads_as_another_message_that_could_have_been_sent(q, form, data):
     codec = mixed(form, [2, 7, 24], q.size)
-    payload = codec.encode(drafted(codec, [q, q, q])).data
+    payload = codec.encode(drafted_in_turn(codec, [q, q, q], [2, 7, 24])).data
     with pytest.raises(PayloadError):
         codec.decode(b"\0" + payload, 3)
     if not payload:
@@ -79,7 +83,7 @@ def test_the_choice_is_in_the_formula():
     q = np.full(10, 0.1)
     for form in (Simplex, SparseLattice):
         codec = mixed(form, [2, 7, 24, 100], 10)
-        (draft,) = drafted(codec, [q])
+        (draft,) = drafted_in_turn(codec, [q], [2])
         assert codec.formula_bits(draft.q) == form(2, 10).formula_bits(draft.q) + 2
 
 

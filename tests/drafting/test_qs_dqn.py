@@ -116,9 +116,7 @@ def test_the_round_has_the_length_and_the_resolution_of_the_action(monkeypatch):
     q = np.full(100, 0.01)
     drafts = []
     while policy.more(drafts):
-        lattice = quantise(q, policy.resolution(q))
-        assert policy.admits(drafts, 1.0)
-        drafts.append(Drawn(0, lattice))
+        drafts.append(Drawn(0, quantise(q, policy.choose(q))))
     assert [draft.q.total for draft in drafts] == [24] * 5
 
 
@@ -126,7 +124,7 @@ def test_what_is_not_offered_is_not_taken(monkeypatch):
     choosing(5, 24, monkeypatch)
     policy = QsDqn().start(offered(8, 100))
     policy.more([])
-    assert policy.resolution(np.full(100, 0.01)) in (8, 100)
+    assert policy.choose(np.full(100, 0.01)) in (8, 100)
 
 
 def test_it_remembers_q_unquantised_and_of_accepted_drafts_alone(monkeypatch):
@@ -141,7 +139,7 @@ def test_it_remembers_q_unquantised_and_of_accepted_drafts_alone(monkeypatch):
     drafts = []
     for token, q in zip(tokens, laws, strict=True):
         assert policy.more(drafts)
-        drafts.append(Drawn(token, quantise(q, policy.resolution(q))))
+        drafts.append(Drawn(token, quantise(q, policy.choose(q))))
     policy.settle(drafts, 2)
     policy.learn(replace(ROUND, drafted=3, accepted=2, verified=3))
     policy.more([])
@@ -169,8 +167,8 @@ BAD = [
     ),
     (
         {"draft_length": 3, "lattice": [8, 16]},
-        "qs.lattice: [8, 16] needs a draft_length that chooses from it, {policy: qs_model} or "
-        "{policy: qs_dqn}; otherwise give one number",
+        "qs.lattice: [8, 16] needs a draft_length that chooses from it, {policy: qs_dqn} or "
+        "{policy: qs_model}; otherwise give one number",
     ),
     (
         {"draft_length": {"policy": "qs_model"}, "lattice": [8, 16, 8]},

@@ -54,8 +54,8 @@ class World:
             kinds, totals, computed = [], [], 0
             while policy.more([draft(1.0)] * len(kinds)):
                 kind = int(rng.integers(len(self.laws)))
-                total, computed = policy.resolution(self.laws[kind]), computed + 1
-                if not policy.admits([draft(1.0)] * len(kinds), 0.0):
+                total, computed = policy.choose(self.laws[kind]), computed + 1
+                if total is None:
                     break
                 kinds.append(kind)
                 totals.append(total)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from testbed.codecs.dense import distribution_codec
 from testbed.codecs.floating import Floating
+from testbed.codecs.precisions import distribution_codec
 from testbed.decoding.sampling import distribution
 from tests.support.laws import SAMPLINGS, round_law_error, text_law_error
 from tests.support.toy import PLAIN, ToyModel, decode_locally, models, task

@@ -1,0 +1,20 @@
+"""Codecs for whole distributions by the precision that options name, found by their files."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, TypeAlias, Union
+
+from testbed.codecs.base import PrecisionCodec
+from testbed.config.by_file import find_classes
+
+_KINDS = find_classes("testbed.codecs", PrecisionCodec)  # type: ignore[type-abstract]
+
+if TYPE_CHECKING:
+    Precision: TypeAlias = str
+else:  # of what is found when methods are imported
+    Precision = Union[(*(Literal[kind.precisions] for kind in _KINDS),)]
+
+
+def distribution_codec(precision: Precision) -> PrecisionCodec:
+    """Return the codec for one whole distribution at this precision."""
+    return next(kind for kind in _KINDS if precision in kind.precisions)(precision)

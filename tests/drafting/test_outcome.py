@@ -31,7 +31,7 @@ def test_outcomes(method, draft_bits, catch_up):
     assert len(told) == got.counts.rounds
     assert sum(each.drafted for each in told) == got.counts.drafted
     assert sum(each.accepted for each in told) == got.counts.accepted
-    assert sum(each.verified for each in told) == got.counts.tested
+    assert sum(each.verified for each in told) == got.counts.verified
     for before, each in zip([None, *told], told, strict=False):
         late = catch_up if before and before.accepted < before.drafted else 0
         assert each.uplink_payload_bits == each.drafted * draft_bits + late

@@ -66,8 +66,9 @@ finish
 # Tests with networks mostly wait; meanwhile the others take what that leaves of the processors.
 timed weights .venv/bin/testbed models fetch
 OMP_NUM_THREADS=1 beside 'tests with models, and slow ones' nice -n 19 \
-    "${pytest[@]}" -m "(model or slow or long) and not ($networks)$cut"
-timed 'tests with networks' "${pytest[@]}" -m "($networks) and not parallel$cut" || failed=1
+    "${pytest[@]}" -m "(slow or (model or long) and not ($networks))$cut"
+timed 'tests with networks' "${pytest[@]}" \
+    -m "($networks) and not (slow or parallel)$cut" || failed=1
 timed 'whole runs, two side by side' "${pytest[@]}" -n 2 -m "parallel$cut" || failed=1
 finish
 

@@ -36,6 +36,7 @@ def ledger(found: Results) -> list[Entry]:
     return msgspec.json.decode((folder / "ledger.json").read_bytes(), type=list[Entry])
 
 
+@pytest.mark.parallel
 @pytest.mark.emulation
 @pytest.mark.parametrize("loss", ["0%", "5%"])
 def test_every_byte_of_a_run_has_a_use(tmp_path, loss):
@@ -67,6 +68,7 @@ def test_every_byte_of_a_run_has_a_use(tmp_path, loss):
     assert [each.number for each in seen] == [n for row in rows for n in range(row.counts.rounds)]
 
 
+@pytest.mark.parallel
 @pytest.mark.emulation
 def test_two_links_one_behind_the_other(tmp_path):
     direction = {"rate": "100mbit", "delay": "2ms", "loss": "3%"}
@@ -82,6 +84,7 @@ def test_two_links_one_behind_the_other(tmp_path):
     }
 
 
+@pytest.mark.parallel
 @pytest.mark.emulation
 def test_without_captures_there_is_no_ledger(tmp_path):
     scenario = write(tmp_path, methods=["dssd"])

@@ -116,7 +116,14 @@ def test_loss_that_is_off_fails_by_its_mean_or_by_its_bursts():
 
 
 @inside_sandbox
-@pytest.mark.parametrize("name", ["duplicate", "corrupt", "reorder"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("duplicate", marks=pytest.mark.long),
+        "corrupt",
+        pytest.param("reorder", marks=pytest.mark.long),
+    ],
+)
 def test_each_other_impairment_strikes_as_often_as_asked(name):
     spec = LinkSpec(delay=0.01, **{name: 0.03})
 

@@ -247,6 +247,7 @@ def test_no_other_draft_length_is_better_at_extremes(alpha, cost):
         assert theory.runs_alone(alpha, cost) == (best <= 1)
 
 
+@pytest.mark.slow
 def test_no_other_draft_length_is_better_by_brute_force():
     gammas = np.arange(1, 2001, dtype=np.longdouble)
     for alpha in np.concatenate([np.linspace(0, 0.98, 50), [0.985, 0.99, 0.995]]):

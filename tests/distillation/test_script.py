@@ -17,6 +17,7 @@ from testbed.errors import TestbedError
 from testbed.models.packed_draft import unpack
 from testbed.models.spec import HuggingFaceSpec
 
+pytestmark = pytest.mark.slow
 SCRIPT = Path(__file__).parents[2] / "scripts/distill_draft.py"
 STEP = 5 * (32 - 2)
 """Tokens trained on in a step."""

@@ -106,6 +106,7 @@ def test_it_beats_the_best_static_where_contexts_differ():
         assert world.play(start(), 1500)[0] > gain * world.best_static()
 
 
+@pytest.mark.slow
 def test_it_is_not_far_from_the_best_static_where_all_contexts_are_alike():
     for rate in (1e5, 1e6):
         for kind in (SURE, UNSURE, pair(0.7, 1.5)):

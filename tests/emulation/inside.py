@@ -51,9 +51,10 @@ def _run(node):
     # Temporary files of its own: a pytest removes those of others that it takes for finished.
     with tempfile.TemporaryDirectory() as folder:
         options = ["-q", "-s", "-p", "no:cacheprovider", f"--basetemp={folder}/inside"]
+        light = ["--noconftest", "-p", "pytest_timeout"]  # to load the others takes most of a start
         return sandbox.run_in_sandbox(
-            [sys.executable, "-m", "pytest", *options, node],
-            env={**os.environ, _INSIDE: "outside"},
+            [sys.executable, "-m", "pytest", *options, *light, node],
+            env={**os.environ, _INSIDE: "outside", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         )
 
 

@@ -156,11 +156,11 @@ def test_a_run_tells_the_same_whatever_its_dilation(tmp_path):
         compute=pace,
         decoding={"temperature": 1.0, "max_new_tokens": 32},
         backend="relay",
-        sweep={"time_dilation": [1, 2, 5]},
+        sweep={"time_dilation": [1, 5]},
     )
     done = run(scenario)
     rows = results(scenario).summary().rows
-    assert [row.time_dilation for row in rows] == [1.0, 2.0, 5.0]
+    assert [row.time_dilation for row in rows] == [1.0, 5.0]
     assert len({row.output_sha256 for row in rows}) == 1
     speeds = [row.tokens_per_second for row in rows]
     # Where other programs keep the models waiting, they do so less in emulated time.

@@ -62,7 +62,7 @@ def test_delay_and_changes_in_place(edge):
 
 
 @timed_inside_sandbox
-@pytest.mark.parametrize("packets", [1, 6, 20])
+@pytest.mark.parametrize("packets", [1, pytest.param(6, marks=pytest.mark.long), 20])
 def test_bursts_pay_for_every_byte(edge, packets):
     rate = 5e6
     with edge(symmetric(rate=rate)) as network, Path(network, "device", "base_station") as path:

@@ -27,6 +27,7 @@ cp -r "$OUT"/* "$KEPT/whole"
 """
 
 
+@pytest.mark.parallel
 @pytest.mark.emulation
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
 def test_a_full_disk_takes_no_method_along_but_the_one_that_filled_it(tmp_path):

@@ -85,6 +85,7 @@ def attempt(folder, wanted: Scenario) -> str:
     return ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "for_good", "step"),
     [("ENOSPC", False, 1), ("ENOSPC", True, 1), ("EMFILE", False, 3), ("EROFS", True, 3)],

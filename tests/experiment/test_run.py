@@ -43,6 +43,7 @@ from tests.support.whole_run import (
 )
 
 
+@pytest.mark.parallel
 @pytest.mark.emulation
 def test_one_device_decodes_64_tokens_without_torch(tmp_path):
     # A torch that cannot be imported, found first by every process of the run.
@@ -54,6 +55,7 @@ def test_one_device_decodes_64_tokens_without_torch(tmp_path):
     assert row.verdict == "valid" or only_busy(scenario)
 
 
+@pytest.mark.parallel
 @pytest.mark.emulation
 def test_results_directory_is_complete_and_self_describing(tmp_path):
     scenario = write(tmp_path, methods=FOUR, prompts=["one", "two"], repeat=2)
@@ -81,6 +83,7 @@ def test_results_directory_is_complete_and_self_describing(tmp_path):
     }  # fmt: skip
 
 
+@pytest.mark.parallel
 @pytest.mark.emulation
 def test_bytes_of_every_layer_add_up(tmp_path):
     scenario = write(tmp_path, methods=FOUR)
@@ -96,6 +99,7 @@ def test_bytes_of_every_layer_add_up(tmp_path):
         assert 0 < row.device_compute_s + row.verifier_compute_s + row.network_s <= 2 * row.seconds
 
 
+@pytest.mark.parallel
 @pytest.mark.emulation
 def test_the_relay_logs_every_packet_of_every_run(tmp_path):
     links = lossy("20%")
@@ -124,6 +128,7 @@ def lossy(loss: str) -> dict:
     return {"radio": {"up": direction, "down": direction}}
 
 
+@pytest.mark.parallel
 @pytest.mark.emulation
 def test_loss_does_not_change_the_text(tmp_path):
     same = {"precision": "fixed16", "target_precision": "fixed16"}
@@ -184,6 +189,7 @@ def test_a_link_cut_for_two_seconds_does_not_change_the_text(tmp_path, method, t
     assert all("busy" in reason for reason in hurt.reasons)
 
 
+@pytest.mark.parallel
 @pytest.mark.emulation
 def test_the_verifier_may_stand_in_the_cloud(tmp_path):
     direction = {"rate": "100mbit", "delay": "2ms"}
@@ -269,6 +275,7 @@ def test_a_handover_that_fails_ends_the_run(tmp_path):
             running.decode(0, Silent())
 
 
+@pytest.mark.parallel
 @pytest.mark.emulation
 def test_two_runs_side_by_side(tmp_path):
     need_sandbox()
@@ -332,6 +339,7 @@ def test_devices_of_a_cell_decode_at_the_same_time_and_none_changes_anothers_tex
         assert all(r.traffic.up_bytes < r.uplink_wire_bytes for r in together)
 
 
+@pytest.mark.parallel
 @pytest.mark.emulation
 def test_a_device_of_a_cell_that_dies_ends_the_run_by_name(tmp_path):
     need_sandbox()
@@ -405,6 +413,7 @@ def test_a_pace_is_kept_or_the_run_is_invalid(tmp_path):
     assert any("device did not keep its pace, 1us a pass" in each for each in verdict.reasons)
 
 
+@pytest.mark.parallel
 @pytest.mark.emulation
 def test_a_pair_of_unlike_families_ends_texts_where_the_target_does(tmp_path):
     """Its draft has other end tokens, no chat template, and more weights, of which it warns."""

@@ -28,6 +28,7 @@ from tests.support.whole_run import (
 )
 
 
+@pytest.mark.parallel
 @pytest.mark.emulation
 def test_nothing_is_left_after_kill_9(tmp_path):
     process, scenario = long_run(tmp_path)
@@ -42,6 +43,7 @@ def test_nothing_is_left_after_kill_9(tmp_path):
     assert found.verdict().reasons == ["the run did not end"]
 
 
+@pytest.mark.parallel
 @pytest.mark.emulation
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupting_keeps_what_was_measured(tmp_path, number):
@@ -57,6 +59,7 @@ def test_interrupting_keeps_what_was_measured(tmp_path, number):
     assert "interrupted" in found.verdict().reasons[0]
 
 
+@pytest.mark.parallel
 @pytest.mark.emulation
 @pytest.mark.parametrize(
     ("program", "named"),
@@ -92,6 +95,7 @@ def test_a_part_that_dies_ends_the_run_by_name(tmp_path, program, named):
     assert processes_of(str(tmp_path)) == []
 
 
+@pytest.mark.parallel
 @pytest.mark.emulation
 def test_a_verifier_that_never_answers_is_named_and_takes_no_other_method_along(tmp_path):
     dead = {"rate": "1mbit", "loss": "100%"}
@@ -110,6 +114,7 @@ def test_a_verifier_that_never_answers_is_named_and_takes_no_other_method_along(
     assert re.match(r"dsd failed: .* did not answer within 1 s$", found.verdict().reasons[0])
 
 
+@pytest.mark.parallel
 @pytest.mark.emulation
 def test_netem_without_the_kernel_module_stops_before_anything_begins(tmp_path):
     need_sandbox()
@@ -124,6 +129,7 @@ def test_netem_without_the_kernel_module_stops_before_anything_begins(tmp_path):
     pytest.skip("this kernel has netem")
 
 
+@pytest.mark.parallel
 @pytest.mark.emulation
 def test_different_vocabularies_are_refused_by_name(tmp_path):
     for name, ids in (("small", IDS), ("other", IDS + 1)):

@@ -66,6 +66,7 @@ def expected(user: str) -> str:
     return "relay" if guest_missing() or user == "root of a user namespace" else "guest netem"
 
 
+@pytest.mark.parallel
 @pytest.mark.emulation
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 @pytest.mark.parametrize("user", USERS)

@@ -20,6 +20,7 @@ from testbed.methods.ksqs import Ksqs
 from tests.support.mistakes import RoundedAfterwards
 from tests.support.toy import PLAIN, decode_locally, models, target_law, task
 
+pytestmark = pytest.mark.slow
 V = 3
 LEVEL = 1e-4
 FEW = 5000
@@ -65,6 +66,7 @@ def p_value(
     return float(chisquare([counts[text] for text in law], expected).pvalue)
 
 
+@pytest.mark.long
 def test_a_hundred_thousand_sequences():
     assert p_value("ksqs", SQS["ksqs"], 2, 100_000) > LEVEL
 

@@ -23,7 +23,7 @@ from testbed.models.operator_trial import LENGTHS, shorten, try_operator
 from testbed.models.spec import Dtype, OperatorChoice
 from tests.models.tiny import FAMILIES, LOGITS, save
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
 DTYPES: tuple[Dtype, ...] = ("fp32", "bf16", "int8")
 TEXT = [5, 40, 7, 1, 9, 3, 3, 8]

@@ -13,6 +13,7 @@ import nodes.verifier
 from testbed.errors import TestbedError
 from tests.transport.test_zmq import free_port
 
+pytestmark = pytest.mark.slow
 SYNTHETIC = '{"type":"synthetic","vocabulary_size":1000,"acceptance":0.8}'
 
 

@@ -172,7 +172,7 @@ def test_it_is_the_installed_one_that_works(installed: Path, tmp_path: Path) -> 
 
 @pytest.mark.emulation
 def test_a_scenario_runs_and_is_reported(installed: Path, tmp_path: Path) -> None:
-    scenario = write(tmp_path, methods=["dssd"], repeat=1)
+    scenario = write(tmp_path, methods=["dssd"], repeat=1, backend="relay")
     done = run(installed, tmp_path, "testbed", "run", str(scenario), "--out", "out")
     assert done.returncode == 0 or only_busy(scenario), done.stdout + done.stderr
     (results,) = (tmp_path / "out").iterdir()

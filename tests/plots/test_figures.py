@@ -61,6 +61,7 @@ UNLIKE = [
 ]
 
 
+@pytest.mark.slow
 def test_points_of_unlike_keys_are_the_axis_themselves_and_make_no_map(tmp_path):
     rows = [
         row(method, point=point, seconds=seconds)
@@ -293,6 +294,7 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
         list(draw_all(results))
 
 
+@pytest.mark.slow
 def test_every_figure_of_a_dilated_run_says_so(tmp_path, monkeypatch):
     drawn = []
     for module in (bits, predicted, speed, timeline, traffic):

@@ -180,6 +180,7 @@ def test_a_source_can_be_changed_from_the_command_line(folder):
     assert load_scenario(path, ["prompts.0.first=2"]).prompts == TEN[:2]
 
 
+@pytest.mark.parallel
 @pytest.mark.emulation
 def test_a_run_decodes_the_prompts_of_a_file_and_keeps_them(folder):
     some = {"file": "ten.jsonl", "sample": 2}

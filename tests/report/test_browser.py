@@ -9,9 +9,12 @@ from tests.report.pages import HOSTILE, write_whole
 from tests.support.browser import NAMES, browse, find_browser
 from tests.support.records import row
 
-pytestmark = pytest.mark.skipif(
-    find_browser() is None, reason=f"needs a browser, one of {', '.join(NAMES)} (apt: chromium)"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        find_browser() is None, reason=f"needs a browser, one of {', '.join(NAMES)} (apt: chromium)"
+    ),
+]
 WIDTHS = (375, 1280)
 TABLE = "document.querySelector('#results table')"
 COLUMN = f"[...{TABLE}.tBodies[0].rows].map(row => row.cells[%d].textContent)"

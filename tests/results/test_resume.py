@@ -203,6 +203,7 @@ def texts(found: Results) -> list[tuple]:
     return [(*(getattr(row, key) for key in KEYS), row.traffic.up_payload_bits) for row in rows]
 
 
+@pytest.mark.parallel
 @pytest.mark.emulation
 def test_a_resumed_run_is_what_an_uninterrupted_one_would_have_been(tmp_path, capfd):
     need_sandbox()
@@ -242,6 +243,7 @@ def test_a_resumed_run_is_what_an_uninterrupted_one_would_have_been(tmp_path, ca
     assert texts(found) == texts(whole)
 
 
+@pytest.mark.parallel
 @pytest.mark.emulation
 def test_a_run_that_is_going_on_is_not_resumed(tmp_path):
     process, scenario = long_run(tmp_path)

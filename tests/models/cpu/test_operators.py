@@ -155,6 +155,7 @@ def ends(monkeypatch: pytest.MonkeyPatch, code: int, errors: str = "") -> None:
     monkeypatch.setattr(operators.subprocess, "run", lambda *_, **__: done)
 
 
+@pytest.mark.slow
 def test_a_trial_in_a_process_of_its_own(
     real: HuggingFaceSpec, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -58,6 +58,7 @@ ROUNDS = st.lists(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 @settings(deadline=None, max_examples=60)
 @given(rounds=ROUNDS)

@@ -19,11 +19,11 @@ from testbed.links.spec import Duplex, LinkSpec
 from testbed.methods.base import methods
 from testbed.prompts.reader import SOURCES
 from testbed.scenario.load import check_scenario, load_scenario
-from testbed.scenario.schema import Directions, Document
+from testbed.scenario.schema import Directions, ScenarioSpec
 from tests.scenario.test_load import BASE, changed
 
 WRITTEN = [
-    Document,
+    ScenarioSpec,
     Directions,
     *SOURCES.values(),
     *(method.Options for method in methods().values()),
@@ -53,8 +53,9 @@ NUMBERS = [found for kind in WRITTEN for found in numbers(inspect.type_info(kind
 def test_all_numbers_are_found():
     keys = {path for path, _ in NUMBERS}
     assert {
-        "Document.repeat", "Document.decoding.temperature", "Document.models.target.threads",
-        "Document.models.synthetic.acceptance[]", "File.sample", "QsOptions.lattice[]",
+        "ScenarioSpec.repeat", "ScenarioSpec.decoding.temperature",
+        "ScenarioSpec.models.target.threads", "ScenarioSpec.models.synthetic.acceptance[]",
+        "File.sample", "QsOptions.lattice[]",
         "TsltTreeOptions.branches[]", "DsdOptions.draft_length.exploration",
     } <= keys  # fmt: skip
 

@@ -47,8 +47,8 @@ def request(scenario: Path | None, profile: str | None, backend: str) -> Request
     """
     if scenario is not None:
         loaded = load_scenario(scenario)
-        document, links, source = loaded.document, loaded.links, scenario.name
-        topology, devices, seed = document.topology, document.devices, document.seed
+        spec, links, source = loaded.spec, loaded.links, scenario.name
+        topology, devices, seed = spec.topology, spec.devices, spec.seed
     else:
         source, topology, devices, seed = profile or "reference link", "edge", 1, 1
         link = REFERENCE if profile is None else find_profile(profile, "--profile").duplex()

@@ -74,7 +74,7 @@ class Decoder:
         scenario = self._deployment.scenario
         nodes: dict[Role, tuple[str, list[Event]]] = {
             "draft": (generation.device, generation.events),
-            "target": (scenario.document.verifier, generation.answers),
+            "target": (scenario.spec.verifier, generation.answers),
         }
         return [PacedNode(*nodes[role], pace) for role, pace in scenario.paces.items()]
 
@@ -102,15 +102,15 @@ class Decoder:
         return results
 
     def _request(self, stream: str) -> DecodeRequest:
-        document = self._deployment.scenario.document
+        spec = self._deployment.scenario.spec
         return DecodeRequest(
             method=self._entry.method,
             options=self._entry.options,
-            sampling=document.decoding.sampling,
-            seed=document.seed,
+            sampling=spec.decoding.sampling,
+            seed=spec.seed,
             repetition=self._repetition,
             stream=stream,
-            max_new_tokens=document.decoding.max_new_tokens,
+            max_new_tokens=spec.decoding.max_new_tokens,
             end_tokens=tuple(self._deployment.plan.end_tokens),
         )
 
@@ -121,7 +121,7 @@ class Decoder:
 
         `since` is in ns of testbed.clock.
         """
-        answers = self._events(self._deployment.scenario.document.verifier, since)
+        answers = self._events(self._deployment.scenario.spec.verifier, since)
         for name in self._devices:
             stream = f"{name}/{prompt}"
             mine = self._events(name, since).get(stream, [])

@@ -32,10 +32,10 @@ _SLOW_DISK = 2e7  # bytes/s
 def network_of(scenario: Scenario, backend: str) -> Network:
     """Return the network that a scenario asks for, not yet built."""
     return Network(
-        load_topology(scenario.document.topology, scenario.document.devices),
+        load_topology(scenario.spec.topology, scenario.spec.devices),
         scenario.links,
         backend,
-        scenario.document.seed,
+        scenario.spec.seed,
         schedules=scenario.schedules,
         handovers=scenario.handovers,
     )
@@ -61,7 +61,7 @@ class Deployment:
     def __enter__(self) -> Deployment:
         with ExitStack() as stack:
             stack.callback(clock.set_dilation, 1.0)
-            clock.set_dilation(self.scenario.document.time_dilation)
+            clock.set_dilation(self.scenario.spec.time_dilation)
             stack.enter_context(self.network)
             # While nothing else uses the processors.
             links = check_links(self.network)
@@ -91,7 +91,7 @@ class Deployment:
         self.network.handovers.check()
 
     def _start_nodes(self, stack: ExitStack) -> None:
-        verifier = self.scenario.document.verifier
+        verifier = self.scenario.spec.verifier
         common = [f"--timeout={self.scenario.timeout}", f"--time-dilation={clock.dilation()}"]
         uses_verifier = any(entry.uses_verifier for entry in self.scenario.methods)
         for device in self.routes.own_links:

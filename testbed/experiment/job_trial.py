@@ -77,7 +77,7 @@ def _measure(results: Results, point: int, mine: Path, jobs: int) -> list[str]:
 
     whole = check_scenario(results.scenario(), str(results.path / "scenario.yaml"))
     scenario = whole.every_point()[point].scenario
-    clock.set_dilation(scenario.document.time_dilation)
+    clock.set_dilation(scenario.spec.time_dilation)
     began = time.monotonic()
     with network_of(scenario, read_plans(results)[point].backend) as network:
         mine.touch()

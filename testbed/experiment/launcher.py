@@ -42,7 +42,7 @@ def launch(scenario: Scenario, out: Path, jobs: int = 1) -> tuple[Results, int]:
     """
     check_sandbox()
     require_processors(jobs)
-    chosen = choose_backend(scenario.document.backend, scenario.netem_refusals())
+    chosen = choose_backend(scenario.spec.backend, scenario.netem_refusals())
     backend = chosen.backend
     plans = _plans(scenario, backend, jobs)
     results = Results.create(out, scenario.name)
@@ -94,7 +94,7 @@ def resume(path: Path, *, redo: bool = False) -> tuple[Results, int]:
 
 def _plans(scenario: Scenario, backend: str, jobs: int) -> list[Plan]:
     points = scenario.every_point()
-    wanted = any(point.scenario.document.capture for point in points)
+    wanted = any(point.scenario.spec.capture for point in points)
     why_not = why_no_captures() if wanted else ""
     plans = [prepare(point, backend, jobs, why_not) for point in points]
     if limited := quota_warning():

@@ -57,26 +57,26 @@ def prepare(point: Point, backend: str, jobs: int = 1, why_no_captures: str = ""
     _check_methods(scenario, pair.vocabulary_size)
     prompts = _read_prompts(scenario, pair)
     pair = _with_operators(scenario, pair)
-    ends = [] if scenario.document.decoding.ignore_eos else sorted(pair.target_text.end_tokens)
+    ends = [] if scenario.spec.decoding.ignore_eos else sorted(pair.target_text.end_tokens)
     _check_memory(scenario, pair, jobs)
-    document = scenario.document
+    spec = scenario.spec
     methods = [entry.label for entry in scenario.methods]
     return Plan(
         point=point.values,
         methods=methods,
-        order=shuffled(methods, document.repeat, document.seed, point.values),
+        order=shuffled(methods, spec.repeat, spec.seed, point.values),
         backend=backend,
         target=pair.target,
         draft=pair.draft,
         prompts=[" ".join(map(str, tokens)) for tokens in prompts],
         end_tokens=ends,
-        capture=document.capture and not why_no_captures,
+        capture=spec.capture and not why_no_captures,
         warnings=[
             *_warnings(pair),
             *scenario.idle(),
             *(
                 [_NOT_CAPTURED.format(why=why_no_captures)]
-                if document.capture and why_no_captures
+                if spec.capture and why_no_captures
                 else []
             ),
             *([_SHARED.format(jobs=jobs)] if jobs > 1 and _takes_its_own_time(scenario) else []),
@@ -95,7 +95,7 @@ def _takes_its_own_time(scenario: Scenario) -> bool:
 
 
 def _find_pair(scenario: Scenario, jobs: int) -> ModelPair:
-    models = scenario.document.models
+    models = scenario.spec.models
     if models.synthetic is not None:
         given = models.synthetic
         spec = SyntheticSpec(
@@ -110,7 +110,7 @@ def _find_pair(scenario: Scenario, jobs: int) -> ModelPair:
     from testbed.models.hf.directory import open_directory  # noqa: PLC0415  loads torch
 
     where = f"{scenario.source}: models"
-    threads = threads_per_node(jobs * (scenario.document.devices + 1))
+    threads = threads_per_node(jobs * (scenario.spec.devices + 1))
     folder = Path(scenario.source).parent
     target = _resolve(models.target, folder, threads, f"{where}.target")
     draft = _resolve(models.draft, folder, threads, f"{where}.draft")
@@ -156,8 +156,8 @@ def _read_prompts(scenario: Scenario, pair: ModelPair) -> list[list[int]]:
 
     Raises TestbedError for one that a model that is used cannot read to the end.
     """
-    document = scenario.document
-    encode = pair.target_text.encode_chat if document.chat else pair.target_text.encode
+    spec = scenario.spec
+    encode = pair.target_text.encode_chat if spec.chat else pair.target_text.encode
     kinds = [method_class(entry.method) for entry in scenario.methods]
     readers = [pair.target_text] if any(kind.uses_verifier for kind in kinds) else []
     readers += [pair.draft_text] if any(kind.uses_draft for kind in kinds) else []
@@ -168,7 +168,7 @@ def _read_prompts(scenario: Scenario, pair: ModelPair) -> list[list[int]]:
             if not tokens:
                 raise TestbedError("it has no tokens")
             for reader in readers:
-                require_context(reader, len(tokens) + document.decoding.max_new_tokens)
+                require_context(reader, len(tokens) + spec.decoding.max_new_tokens)
         except TestbedError as error:
             which = f"prompt {number} ({reprlib.repr(prompt)})"
             raise TestbedError(f"{scenario.source}: prompts: {which}: {error}") from None
@@ -199,7 +199,7 @@ def _check_memory(scenario: Scenario, pair: ModelPair, jobs: int) -> None:
         asked = any(entry.uses_verifier for entry in scenario.methods)
         loads += [Load(pair.target, jobs * int(asked))]
     if isinstance(pair.draft, HuggingFaceSpec):
-        loads += [Load(pair.draft, jobs * scenario.document.devices)]
+        loads += [Load(pair.draft, jobs * scenario.spec.devices)]
     if jobs > 1 and (on_gpu := [load.spec for load in loads if load.spec.device != "cpu"]):
         raise TestbedError(
             f"--jobs: '{on_gpu[0].name}' is to run on {on_gpu[0].device}, which jobs would share, "

@@ -17,8 +17,8 @@ class Routes:
     """The links of a scenario's topology, by the device that uses them."""
 
     def __init__(self, scenario: Scenario) -> None:
-        document = scenario.document
-        topology = load_topology(document.topology, document.devices)
+        spec = scenario.spec
+        topology = load_topology(spec.topology, spec.devices)
         self._scenario = scenario
         self.links = topology_links(topology)
         """Those that a scenario shapes."""
@@ -51,7 +51,7 @@ class Routes:
         return {link for device in self.own_links for link in self.first_shaped(device)}
 
     def _shaped_way(self, device: str) -> list[str]:
-        verifier = self._scenario.document.verifier
+        verifier = self._scenario.spec.verifier
         names = links_between([*self.links, *self.plain], device, verifier)
         return [name for name in names if name in self._scenario.links]
 

@@ -103,13 +103,12 @@ class Runner:
         where = f"{self._name(plan.point)}: " if plan.point else ""
         if parts > 1:
             where += f"part {piece.part + 1} of {parts}: "
-        document = scenario.document
-        factor = document.time_dilation
+        spec = scenario.spec
+        factor = spec.time_dilation
         slow = f" (everything {factor:g} times as slow)" if factor > 1 else ""
         left_of = Counter(turn.method for turn in turns)
         texts = {
-            label: left_of[label] * len(scenario.prompts) * document.devices
-            for label in plan.methods
+            label: left_of[label] * len(scenario.prompts) * spec.devices for label in plan.methods
         }
         display = Display(texts, where if self._job.jobs > 1 else None)
         failures = in_a_row = 0
@@ -215,8 +214,8 @@ def run_prompts(deployment: Deployment, turn: RunId, display: Display) -> RunOut
     """Decode every prompt by one method, in one run."""
     scenario = deployment.scenario
     (entry,) = (each for each in scenario.methods if each.label == turn.method)
-    prompts, document = len(scenario.prompts), scenario.document
-    tokens = document.decoding.max_new_tokens * document.devices
+    prompts, spec = len(scenario.prompts), scenario.spec
+    tokens = spec.decoding.max_new_tokens * spec.devices
     with MethodRun(deployment, entry, turn.repeat) as run:
         for prompt in range(prompts):
             display.start(entry.label, prompt, prompts, tokens)

@@ -18,7 +18,7 @@ from testbed.links.schedule_syntax import Change
 from testbed.links.spec import LinkSpec, SomeFields
 from testbed.methods.base import Method, methods
 from testbed.prompts.reader import SOURCES
-from testbed.scenario.schema import Directions, Document
+from testbed.scenario.schema import Directions, ScenarioSpec
 
 _TRACE = "CSV file of time and rate, delay or loss, which this direction follows"
 
@@ -26,16 +26,16 @@ _TRACE = "CSV file of time and rate, delay or loss, which this direction follows
 def scenario_schema() -> Schema:
     """Return the schema of a scenario file."""
     builder = SchemaBuilder()
-    parts: list[type[Struct]] = [Document, Directions, SomeFields, Change, Handover]
+    parts: list[type[Struct]] = [ScenarioSpec, Directions, SomeFields, Change, Handover]
     sources = SOURCES.values()
     options = [kind.Options for kind in methods().values()]
     refs = {struct: builder.ref(struct) for struct in [*parts, *sources, *options]}
     found = builder.definitions()
-    document, link = (found[each.__name__]["properties"] for each in (Document, Directions))
-    document["links"]["additionalProperties"] = refs[Directions]
-    document["handovers"]["items"] = refs[Handover]
-    document["prompts"]["items"]["anyOf"][1:] = [refs[source] for source in sources]
-    document["methods"]["items"]["anyOf"] = [
+    scenario, link = (found[each.__name__]["properties"] for each in (ScenarioSpec, Directions))
+    scenario["links"]["additionalProperties"] = refs[Directions]
+    scenario["handovers"]["items"] = refs[Handover]
+    scenario["prompts"]["items"]["anyOf"][1:] = [refs[source] for source in sources]
+    scenario["methods"]["items"]["anyOf"] = [
         {"enum": list(methods())},
         *(_method(kind, found[kind.Options.__name__]) for kind in methods().values()),
     ]
@@ -49,7 +49,7 @@ def scenario_schema() -> Schema:
     link["profile"] = {**link["profile"], "examples": list(PROFILES)}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        **refs[Document],
+        **refs[ScenarioSpec],
         "$defs": found,
     }
 

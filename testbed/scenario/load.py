@@ -46,7 +46,7 @@ from testbed.models.spec import Role
 from testbed.models.store.catalog import place_model
 from testbed.prompts.reader import PromptReader
 from testbed.protocol.channel import LONGEST_TIMEOUT
-from testbed.scenario.schema import Compute, Cost, Directions, Document, Models, RealModel
+from testbed.scenario.schema import Compute, Cost, Directions, Models, RealModel, ScenarioSpec
 from testbed.scenario.sweep import (
     Values,
     at_point,
@@ -83,7 +83,7 @@ class Point:
 class Scenario:
     """A checked scenario."""
 
-    document: Document
+    spec: ScenarioSpec
     links: dict[str, Duplex]
     schedules: dict[str, Schedule]
     handovers: list[Handover]
@@ -103,7 +103,7 @@ class Scenario:
     @property
     def name(self) -> str:
         """Used for the results directory."""
-        return self.document.name
+        return self.spec.name
 
     def every_point(self) -> tuple[Point, ...]:
         """The points of its sweep; without one itself, with no values."""
@@ -122,7 +122,7 @@ class Scenario:
         found = [
             (f"{name}.{key}", reason)
             for name, duplex in self.links.items()
-            for key, reason in idle(self.document.links[name], duplex, self.schedules[name])
+            for key, reason in idle(self.spec.links[name], duplex, self.schedules[name])
         ]
         used = {*self.radios[:1], *(handover.to for handover in self.handovers)}
         found += [(name, "no handover leads to it") for name in self.radios if name not in used]
@@ -130,7 +130,7 @@ class Scenario:
 
     def to_mapping(self) -> dict[str, Any]:
         """The scenario with every default filled in; reads back as the same scenario."""
-        mapping: dict[str, Any] = msgspec.to_builtins(self.document)
+        mapping: dict[str, Any] = msgspec.to_builtins(self.spec)
         mapping["links"] = {
             name: {
                 # The profile stays, to say where the figures came from; they are all spelt out.
@@ -146,8 +146,8 @@ class Scenario:
                 "per_pass": format_time(self.paces[role].per_pass),
                 "per_token": format_time(self.paces[role].per_token),
             }
-            for role, cost in _costs(self.document.compute).items()
-        } or self.document.compute
+            for role, cost in _costs(self.spec.compute).items()
+        } or self.spec.compute
         mapping["handovers"] = [handover.to_mapping() for handover in self.handovers]
         mapping["methods"] = [
             {"method": entry.method, "label": entry.label, **entry.options}
@@ -166,18 +166,18 @@ class Scenario:
         return mapping
 
     def _as_written(self, link: str, *keys: str) -> dict[str, Any]:
-        return {key: value for key, value in self.document.links[link].items() if key in keys}
+        return {key: value for key, value in self.spec.links[link].items() if key in keys}
 
     def _trace(self, link: str, direction: str) -> dict[str, str]:
-        written = self.document.links[link].get(direction, {})
+        written = self.spec.links[link].get(direction, {})
         return {"trace": written["trace"]} if "trace" in written else {}
 
 
 def _as_resolved(point: Point) -> Values:
     """The values of a point that is the scenario itself, with files placed and prompts as texts."""
-    document = msgspec.to_builtins(point.scenario.document)
+    spec = msgspec.to_builtins(point.scenario.spec)
     keys = [key for key in point.values if key.split(".")[0] != "prompts"]
-    found = {key: get_value(document, key) for key in keys}
+    found = {key: get_value(spec, key) for key in keys}
     return found or {"prompts": point.scenario.prompts}
 
 
@@ -239,42 +239,42 @@ def check_scenario(raw: Mapping[str, Any], where: str) -> Scenario:
 
 def _texts(scenario: Scenario) -> int:
     """Count the texts that are decoded at a point."""
-    document = scenario.document
-    runs = len(scenario.methods) * document.repeat
-    return runs * document.devices * len(scenario.prompts)
+    spec = scenario.spec
+    runs = len(scenario.methods) * spec.repeat
+    return runs * spec.devices * len(scenario.prompts)
 
 
 def _check(raw: Mapping[str, Any], where: str, reader: PromptReader) -> Scenario:
-    document = convert(raw, Document, f"{where}: ")
-    if not _NAME.fullmatch(document.name):
-        raise TestbedError(f"{where}: name: '{document.name}' is not a name; {_NAMING}")
-    topology = _load_topology(document, where)
+    spec = convert(raw, ScenarioSpec, f"{where}: ")
+    if not _NAME.fullmatch(spec.name):
+        raise TestbedError(f"{where}: name: '{spec.name}' is not a name; {_NAMING}")
+    topology = _load_topology(spec, where)
     hosts = [host for host in topology_hosts(topology) if host in VERIFIERS]
-    if document.verifier not in hosts:
+    if spec.verifier not in hosts:
         raise TestbedError(
-            f"{where}: verifier: '{document.verifier}' is no host of topology "
-            f"{document.topology} that can verify; choose from {', '.join(hosts)}"
+            f"{where}: verifier: '{spec.verifier}' is no host of topology "
+            f"{spec.topology} that can verify; choose from {', '.join(hosts)}"
         )
-    _check_models(document.models, where)
+    _check_models(spec.models, where)
     try:
-        timeout = parse_time(str(document.timeout))
+        timeout = parse_time(str(spec.timeout))
     except ValueError as error:
         raise TestbedError(f"{where}: timeout: {error}") from None
     if not 0 < timeout <= LONGEST_TIMEOUT:
         raise TestbedError(
-            f"{where}: timeout: it is {document.timeout}; it must be above 0 and at most "
+            f"{where}: timeout: it is {spec.timeout}; it must be above 0 and at most "
             f"{format_time(LONGEST_TIMEOUT)}"
         )
-    document = _with_files_placed(document, Path(where).parent)
+    spec = _with_files_placed(spec, Path(where).parent)
     paths = list(topology_paths(topology))
-    handovers = _check_handovers(document, paths, where)
+    handovers = _check_handovers(spec, paths, where)
     held = held_links(handovers, paths[0]) if paths else {}
-    links, schedules = _check_links(document.links, topology_links(topology), held, where)
-    entries = _check_methods(document.methods, where)
-    paces = _check_compute(document.compute, f"{where}: compute")
-    _check_dilation(document.time_dilation, entries, paces, timeout, where)
+    links, schedules = _check_links(spec.links, topology_links(topology), held, where)
+    entries = _check_methods(spec.methods, where)
+    paces = _check_compute(spec.compute, f"{where}: compute")
+    _check_dilation(spec.time_dilation, entries, paces, timeout, where)
     return Scenario(
-        document=document,
+        spec=spec,
         links=links,
         schedules=schedules,
         handovers=handovers,
@@ -282,19 +282,19 @@ def _check(raw: Mapping[str, Any], where: str, reader: PromptReader) -> Scenario
         paces=paces,
         timeout=timeout,
         radios=paths,
-        prompts=reader.read(document.prompts, document.seed),
+        prompts=reader.read(spec.prompts, spec.seed),
         source=where,
-        points=_check_points(raw, document, where, reader),
+        points=_check_points(raw, spec, where, reader),
     )
 
 
 def _check_points(
-    raw: Mapping[str, Any], document: Document, where: str, reader: PromptReader
+    raw: Mapping[str, Any], spec: ScenarioSpec, where: str, reader: PromptReader
 ) -> tuple[Point, ...]:
     """The points of a sweep; two that are the same scenario would write into the same runs."""
     points: list[Point] = []
     seen: dict[bytes, Values] = {}  # by the hash of what they resolve to
-    for values in read_points(document.sweep, where):
+    for values in read_points(spec.sweep, where):
         scenario = _check(at_point(raw, values, where), where, reader)
         mapping = msgspec.json.encode(scenario.to_mapping(), order="sorted")
         resolved = hashlib.sha256(mapping).digest()
@@ -308,12 +308,12 @@ def _check_points(
     return tuple(points)
 
 
-def _load_topology(document: Document, where: str) -> Topo:
+def _load_topology(spec: ScenarioSpec, where: str) -> Topo:
     key = "topology"
     try:
-        load_topology(document.topology)
+        load_topology(spec.topology)
         key = "devices"
-        return load_topology(document.topology, document.devices)
+        return load_topology(spec.topology, spec.devices)
     except TestbedError as error:
         raise TestbedError(f"{where}: {key}: {error}") from None
 
@@ -386,18 +386,18 @@ def _check_dilation(
         )
 
 
-def _with_files_placed(document: Document, folder: Path) -> Document:
-    """The document with each file where it is, seen from the scenario's folder."""
+def _with_files_placed(spec: ScenarioSpec, folder: Path) -> ScenarioSpec:
+    """The spec with each file where it is, seen from the scenario's folder."""
 
     def place(path: str) -> str:
         return str((folder / path).absolute())
 
-    compute = msgspec.to_builtins(document.compute)
+    compute = msgspec.to_builtins(spec.compute)
     return msgspec.structs.replace(
-        document,
-        links=place_files(document.links, place),
+        spec,
+        links=place_files(spec.links, place),
         compute=msgspec.convert(place_profiles(compute, place), type=Literal["measured"] | Compute),
-        models=_with_models_placed(document.models, place),
+        models=_with_models_placed(spec.models, place),
     )
 
 
@@ -410,14 +410,14 @@ def _with_models_placed(models: Models, place: Callable[[str], str]) -> Models:
     return msgspec.structs.replace(models, target=placed(models.target), draft=placed(models.draft))
 
 
-def _check_handovers(document: Document, paths: list[str], where: str) -> list[Handover]:
-    if document.handovers and not paths:
+def _check_handovers(spec: ScenarioSpec, paths: list[str], where: str) -> list[Handover]:
+    if spec.handovers and not paths:
         able = [name for name, kind in known_topologies().items() if topology_paths(kind())]
         raise TestbedError(
-            f"{where}: handovers: topology {document.topology} has one path only; "
+            f"{where}: handovers: topology {spec.topology} has one path only; "
             f"choose from {', '.join(able)}"
         )
-    return read_handovers(document.handovers, paths, f"{where}: handovers")
+    return read_handovers(spec.handovers, paths, f"{where}: handovers")
 
 
 def _check_links(

@@ -141,7 +141,7 @@ class Energy(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
             parse_energy(value)
 
 
-class Document(Strict):
+class ScenarioSpec(Strict):
     """A scenario file as written; links and methods are checked one by one afterwards."""
 
     name: Name

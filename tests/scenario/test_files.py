@@ -113,7 +113,7 @@ def test_set_replaces_one_value(write, change, key, value):
 
 
 def test_later_changes_win(write):
-    assert load_scenario(write(TEXT), ["seed=1", "seed=2"]).document.seed == 2
+    assert load_scenario(write(TEXT), ["seed=1", "seed=2"]).spec.seed == 2
 
 
 @pytest.mark.parametrize(

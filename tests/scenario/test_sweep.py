@@ -50,7 +50,7 @@ def test_zipped_keys_change_together_and_meet_every_other_value():
         for length in (2, 6)
     ]
     again = check_scenario(scenario.to_mapping(), "resolved.yaml").every_point()
-    assert [p.scenario.document.seed for p in again] == [5, 5, 6, 6]
+    assert [p.scenario.spec.seed for p in again] == [5, 5, 6, 6]
 
 
 def test_several_groups_of_zipped_keys_meet_each_other():

@@ -28,7 +28,8 @@ from testbed.experiment.launcher import launch
 from testbed.results.directory import Results
 from testbed.results.opening import open_results
 from testbed.results.rows import Row
-from testbed.scenario.load import Scenario, load_scenario
+from testbed.scenario.load import load_scenario
+from testbed.scenario.scenario import Scenario
 
 EXPLAINED = 0.05
 """A paper's formula explains a printed value that it meets this closely."""

@@ -18,7 +18,7 @@ from testbed.experiment.node_process import checked
 from testbed.models.spec import Role
 from testbed.protocol.control import Decode, Progress, Result
 from testbed.protocol.request import DecodeRequest
-from testbed.scenario.load import MethodEntry
+from testbed.scenario.methods import MethodEntry
 
 _AGAIN = 2  # times that a prompt is decoded anew because its passes were late
 

@@ -23,7 +23,7 @@ from testbed.protocol.messages import PORT
 from testbed.results.directory import Results
 from testbed.results.plan import Plan
 from testbed.results.verdict import Verdict
-from testbed.scenario.load import Scenario
+from testbed.scenario.scenario import Scenario
 
 _LOADING = 300.0  # seconds a node may take to load its model, beside reading it
 _SLOW_DISK = 2e7  # bytes/s

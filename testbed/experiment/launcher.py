@@ -31,7 +31,7 @@ from testbed.results.opening import open_results
 from testbed.results.plan import Plan, read_plans
 from testbed.results.resume import discard_doubtful, require_same_operators, sessions
 from testbed.results.verdict import UNFINISHED, Verdict
-from testbed.scenario.load import Scenario
+from testbed.scenario.scenario import Scenario
 
 
 def launch(scenario: Scenario, out: Path, jobs: int = 1) -> tuple[Results, int]:

@@ -23,7 +23,7 @@ from testbed.links.unmet import unmet
 from testbed.protocol.control import Begin, Ready
 from testbed.results.rows import Row
 from testbed.results.verdict import Verdict
-from testbed.scenario.load import MethodEntry
+from testbed.scenario.methods import MethodEntry
 
 
 @dataclass(frozen=True)

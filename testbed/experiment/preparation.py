@@ -21,8 +21,8 @@ from testbed.models.safetensors_headers import read_weights
 from testbed.models.spec import HuggingFaceSpec, ModelSpec, SyntheticSpec
 from testbed.models.store.catalog import resolve
 from testbed.results.plan import Plan
-from testbed.scenario.load import Point, Scenario
 from testbed.scenario.run_order import shuffled
+from testbed.scenario.scenario import Point, Scenario
 from testbed.scenario.schema import RealModel
 
 

@@ -10,7 +10,7 @@ from testbed.emulation.topology import (
     topology_devices,
     topology_links,
 )
-from testbed.scenario.load import Scenario
+from testbed.scenario.scenario import Scenario
 
 
 class Routes:

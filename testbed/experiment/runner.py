@@ -32,8 +32,9 @@ from testbed.results import journal
 from testbed.results.directory import FailedRun, Results
 from testbed.results.finalise import failure
 from testbed.results.plan import Plan, operator_choices, read_plans
-from testbed.scenario.load import Scenario, check_scenario
+from testbed.scenario.load import check_scenario
 from testbed.scenario.run_order import RunId
+from testbed.scenario.scenario import Scenario
 from testbed.scenario.sweep import Values, namer
 
 _GIVE_UP = 3

@@ -1,28 +1,23 @@
-"""A scenario: what to build, what to run, on what.
+"""Loading of scenarios, checked as a whole before anything starts.
 
-Everything is checked here, before anything starts; an error names the file, the key, the value and
-what is allowed.
+An error names the file, the key, the value and what is allowed.
 """
 
 from __future__ import annotations
 
 import hashlib
-import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 from mininet.topo import Topo
 
-from testbed.bounds import LARGEST_SCENARIO, MOST_GENERATIONS, Name
+from testbed.bounds import LARGEST_SCENARIO, MOST_GENERATIONS
 from testbed.config.convert import convert
-from testbed.config.yaml_loader import apply_change, get_value, parse_yaml
-from testbed.emulation.netem_support import refusals
+from testbed.config.yaml_loader import apply_change, parse_yaml
 from testbed.emulation.topology import (
-    LinkDeclaration,
-    known_topologies,
     load_topology,
     topology_hosts,
     topology_links,
@@ -30,155 +25,26 @@ from testbed.emulation.topology import (
 )
 from testbed.errors import TestbedError
 from testbed.files.input_file import read_text
-from testbed.links.files import place_files
-from testbed.links.handovers import Handover, Interval, held_links, read_handovers
-from testbed.links.idle import idle
-from testbed.links.profiles import find_profile
-from testbed.links.queue import as_queue
-from testbed.links.schedule import Schedule
-from testbed.links.schedule_syntax import read_schedule
-from testbed.links.spec import Duplex, LinkSpec
+from testbed.links.handovers import held_links
 from testbed.links.units import format_time, parse_time
-from testbed.methods.base import method_class, parse_options
-from testbed.models.compute.pace import Pace
-from testbed.models.compute.profiles import find_compute_profile, place_profiles
-from testbed.models.spec import Role
-from testbed.models.store.catalog import place_model
 from testbed.prompts.reader import PromptReader
 from testbed.protocol.channel import LONGEST_TIMEOUT
-from testbed.scenario.schema import Compute, Cost, Directions, Models, RealModel, ScenarioSpec
+from testbed.scenario.compute import check_compute, check_dilation
+from testbed.scenario.file_paths import with_files_placed
+from testbed.scenario.links import check_handovers, check_links
+from testbed.scenario.methods import check_methods
+from testbed.scenario.names import NAME, NAMING_RULE
+from testbed.scenario.scenario import Point, Scenario
+from testbed.scenario.schema import Models, ScenarioSpec
 from testbed.scenario.sweep import (
     Values,
     at_point,
-    differences,
     point_text,
     read_points,
     swept_keys,
 )
 
 VERIFIERS = ("base_station", "cloud")
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
-_NAMING = "begin with a letter or digit of ASCII, then use these, '_', '.' and '-'"
-
-
-@dataclass(frozen=True)
-class MethodEntry:
-    """One method with its options, under a label of its own."""
-
-    label: str
-    method: str
-    options: dict[str, Any]
-    uses_verifier: bool
-
-
-@dataclass(frozen=True)
-class Point:
-    """One point of a sweep."""
-
-    values: Values
-    scenario: Scenario
-
-
-@dataclass(frozen=True)
-class Scenario:
-    """A checked scenario."""
-
-    spec: ScenarioSpec
-    links: dict[str, Duplex]
-    schedules: dict[str, Schedule]
-    handovers: list[Handover]
-    methods: list[MethodEntry]
-    prompts: list[str]
-    paces: dict[Role, Pace]
-    """Of the models that are paced."""
-    timeout: float
-    """Longest silence in seconds before a run is given up."""
-    radios: list[str]
-    """The links that the device can hand over between, the first one in use at first."""
-    source: str
-    """The file it was read from, for messages."""
-    points: tuple[Point, ...] = ()
-    """The points of its sweep; none without one."""
-
-    @property
-    def name(self) -> str:
-        """Used for the results directory."""
-        return self.spec.name
-
-    def every_point(self) -> tuple[Point, ...]:
-        """The points of its sweep; without one itself, with no values."""
-        return self.points or (Point({}, self),)
-
-    def netem_refusals(self) -> list[str]:
-        """What kernel netem cannot do of the links, at any point."""
-        return [
-            refusal
-            for point in self.every_point()
-            for refusal in refusals(point.scenario.links, point.scenario.schedules)
-        ]
-
-    def idle(self) -> list[str]:
-        """What it asks of links that can take no effect, with the reasons."""
-        found = [
-            (f"{name}.{key}", reason)
-            for name, duplex in self.links.items()
-            for key, reason in idle(self.spec.links[name], duplex, self.schedules[name])
-        ]
-        used = {*self.radios[:1], *(handover.to for handover in self.handovers)}
-        found += [(name, "no handover leads to it") for name in self.radios if name not in used]
-        return [f"links.{key} has no effect: {reason}" for key, reason in found]
-
-    def to_mapping(self) -> dict[str, Any]:
-        """The scenario with every default filled in; reads back as the same scenario."""
-        mapping: dict[str, Any] = msgspec.to_builtins(self.spec)
-        mapping["links"] = {
-            name: {
-                # The profile stays, to say where the figures came from; they are all spelt out.
-                **self._as_written(name, "profile", "start", "changes"),
-                "up": {**self._trace(name, "up"), **duplex.up.to_mapping()},
-                "down": {**self._trace(name, "down"), **duplex.down.to_mapping()},
-            }
-            for name, duplex in self.links.items()
-        }
-        mapping["compute"] = {
-            role: {
-                **({"profile": cost.profile} if cost.profile else {}),
-                "per_pass": format_time(self.paces[role].per_pass),
-                "per_token": format_time(self.paces[role].per_token),
-            }
-            for role, cost in _costs(self.spec.compute).items()
-        } or self.spec.compute
-        mapping["handovers"] = [handover.to_mapping() for handover in self.handovers]
-        mapping["methods"] = [
-            {"method": entry.method, "label": entry.label, **entry.options}
-            for entry in self.methods
-        ]
-        mapping["prompts"] = self.prompts
-        mapping["models"] = {k: v for k, v in mapping["models"].items() if v is not None}
-        mapping["timeout"] = format_time(self.timeout)
-        # What follows from a value, such as a queue's length from a rate, differs as well.
-        base = {**mapping, "sweep": []}
-        mapping["sweep"] = [
-            differences(base, point.scenario.to_mapping()) or _as_resolved(point)
-            for point in self.points
-            if point.values
-        ]
-        return mapping
-
-    def _as_written(self, link: str, *keys: str) -> dict[str, Any]:
-        return {key: value for key, value in self.spec.links[link].items() if key in keys}
-
-    def _trace(self, link: str, direction: str) -> dict[str, str]:
-        written = self.spec.links[link].get(direction, {})
-        return {"trace": written["trace"]} if "trace" in written else {}
-
-
-def _as_resolved(point: Point) -> Values:
-    """The values of a point that is the scenario itself, with files placed and prompts as texts."""
-    spec = msgspec.to_builtins(point.scenario.spec)
-    keys = [key for key in point.values if key.split(".")[0] != "prompts"]
-    found = {key: get_value(spec, key) for key in keys}
-    return found or {"prompts": point.scenario.prompts}
 
 
 def load_scenario(
@@ -186,8 +52,10 @@ def load_scenario(
 ) -> Scenario:
     """Read and check a scenario file.
 
-    `changes` are KEY.KEY=VALUE texts that replace values before checking; `methods` keeps only
-    the methods with these labels. Raises TestbedError.
+    changes: texts KEY.KEY=VALUE that replace values before the check, as `--set` gives them.
+    methods: labels of the methods to keep; None keeps all.
+
+    Raises TestbedError for a file that cannot be read, and for a mistake in it or in the arguments.
     """
     raw = parse_yaml(read_text(path, str(path), piped=True, most=LARGEST_SCENARIO), str(path))
     if not isinstance(raw, dict):
@@ -208,7 +76,10 @@ def load_scenario(
 
 
 def _with_methods(scenario: Scenario, labels: Sequence[str], where: str) -> Scenario:
-    """The scenario with the methods of these labels alone, at each of its points."""
+    """Return the scenario with only the methods of these labels, at each of its points.
+
+    Raises TestbedError for a point at which none of them is left.
+    """
     points = [
         replace(
             point,
@@ -226,7 +97,7 @@ def _with_methods(scenario: Scenario, labels: Sequence[str], where: str) -> Scen
 
 
 def check_scenario(raw: Mapping[str, Any], where: str) -> Scenario:
-    """Check a parsed scenario; `where` names its file. Raises TestbedError."""
+    """Check a parsed scenario; `where` names its file. Raises TestbedError for any mistake."""
     scenario = _check(raw, where, PromptReader(where))
     texts = sum(_texts(point.scenario) for point in scenario.every_point())
     if texts > MOST_GENERATIONS:
@@ -238,7 +109,7 @@ def check_scenario(raw: Mapping[str, Any], where: str) -> Scenario:
 
 
 def _texts(scenario: Scenario) -> int:
-    """Count the texts that are decoded at a point."""
+    """Count the generations of a scenario at one point."""
     spec = scenario.spec
     runs = len(scenario.methods) * spec.repeat
     return runs * spec.devices * len(scenario.prompts)
@@ -246,8 +117,8 @@ def _texts(scenario: Scenario) -> int:
 
 def _check(raw: Mapping[str, Any], where: str, reader: PromptReader) -> Scenario:
     spec = convert(raw, ScenarioSpec, f"{where}: ")
-    if not _NAME.fullmatch(spec.name):
-        raise TestbedError(f"{where}: name: '{spec.name}' is not a name; {_NAMING}")
+    if not NAME.fullmatch(spec.name):
+        raise TestbedError(f"{where}: name: '{spec.name}' is not a name; {NAMING_RULE}")
     topology = _load_topology(spec, where)
     hosts = [host for host in topology_hosts(topology) if host in VERIFIERS]
     if spec.verifier not in hosts:
@@ -265,14 +136,14 @@ def _check(raw: Mapping[str, Any], where: str, reader: PromptReader) -> Scenario
             f"{where}: timeout: it is {spec.timeout}; it must be above 0 and at most "
             f"{format_time(LONGEST_TIMEOUT)}"
         )
-    spec = _with_files_placed(spec, Path(where).parent)
+    spec = with_files_placed(spec, Path(where).parent)
     paths = list(topology_paths(topology))
-    handovers = _check_handovers(spec, paths, where)
+    handovers = check_handovers(spec, paths, where)
     held = held_links(handovers, paths[0]) if paths else {}
-    links, schedules = _check_links(spec.links, topology_links(topology), held, where)
-    entries = _check_methods(spec.methods, where)
-    paces = _check_compute(spec.compute, f"{where}: compute")
-    _check_dilation(spec.time_dilation, entries, paces, timeout, where)
+    links, schedules = check_links(spec.links, topology_links(topology), held, where)
+    entries = check_methods(spec.methods, where)
+    paces = check_compute(spec.compute, f"{where}: compute")
+    check_dilation(spec.time_dilation, entries, paces, timeout, where)
     return Scenario(
         spec=spec,
         links=links,
@@ -291,7 +162,10 @@ def _check(raw: Mapping[str, Any], where: str, reader: PromptReader) -> Scenario
 def _check_points(
     raw: Mapping[str, Any], spec: ScenarioSpec, where: str, reader: PromptReader
 ) -> tuple[Point, ...]:
-    """The points of a sweep; two that are the same scenario would write into the same runs."""
+    """Return the points of a sweep.
+
+    Raises TestbedError for two that are the same scenario, which would write into the same runs.
+    """
     points: list[Point] = []
     seen: dict[bytes, Values] = {}  # by the hash of what they resolve to
     for values in read_points(spec.sweep, where):
@@ -322,177 +196,3 @@ def _check_models(models: Models, where: str) -> None:
     given = [model is not None for model in (models.synthetic, models.target, models.draft)]
     if given not in ([True, False, False], [False, True, True]):
         raise TestbedError(f"{where}: models: give either target and draft, or synthetic")
-
-
-def _costs(compute: str | Compute) -> dict[Role, Cost]:
-    if not isinstance(compute, Compute):
-        return {}
-    roles: dict[Role, Cost | None] = {"draft": compute.draft, "target": compute.target}
-    return {role: cost for role, cost in roles.items() if cost is not None}
-
-
-def _check_compute(compute: str | Compute, where: str) -> dict[Role, Pace]:
-    paces = {role: _read_cost(cost, f"{where}.{role}") for role, cost in _costs(compute).items()}
-    if isinstance(compute, Compute) and not paces:
-        raise TestbedError(f"{where}: it paces neither draft nor target; 'measured' says so")
-    return paces
-
-
-def _read_cost(cost: Cost, where: str) -> Pace:
-    written = {"per_pass": cost.per_pass, "per_token": cost.per_token}
-    if cost.profile is not None:
-        profile = find_compute_profile(cost.profile, f"{where}.profile")
-        written = {
-            key: profile.figures()[key].text if text is None else text
-            for key, text in written.items()
-        }
-    figures = {}
-    for key, text in written.items():
-        if text is None:
-            raise TestbedError(f"{where}.{key}: this key is missing, and there is no profile")
-        try:
-            figures[key] = parse_time(text)
-        except ValueError as error:
-            raise TestbedError(f"{where}.{key}: {error}") from None
-    if not any(figures.values()):
-        raise TestbedError(f"{where}: a pass that takes no time is allowed to no model")
-    return Pace(**figures)
-
-
-def _check_dilation(
-    factor: float,
-    methods: Sequence[MethodEntry],
-    paces: Mapping[Role, Pace],
-    timeout: float,
-    where: str,
-) -> None:
-    """Only what can be slowed down may be: a model takes its own time, unless it is paced."""
-    place = f"{where}: time_dilation: it is {factor:g}"
-    used: dict[Role, bool] = {
-        "draft": any(method_class(entry.method).uses_draft for entry in methods),
-        "target": any(entry.uses_verifier for entry in methods),
-    }
-    for role, needed in used.items():
-        if factor > 1 and needed and role not in paces:
-            raise TestbedError(
-                f"{place}, but the {role} model takes its own time, which would count as that of "
-                f"one {factor:g} times as fast; give it a pace, compute.{role}, or leave "
-                "time_dilation at 1"
-            )
-    if factor * timeout > LONGEST_TIMEOUT:
-        raise TestbedError(
-            f"{place} and timeout {format_time(timeout)}; one times the other must be at most "
-            f"{format_time(LONGEST_TIMEOUT)}"
-        )
-
-
-def _with_files_placed(spec: ScenarioSpec, folder: Path) -> ScenarioSpec:
-    """The spec with each file where it is, seen from the scenario's folder."""
-
-    def place(path: str) -> str:
-        return str((folder / path).absolute())
-
-    compute = msgspec.to_builtins(spec.compute)
-    return msgspec.structs.replace(
-        spec,
-        links=place_files(spec.links, place),
-        compute=msgspec.convert(place_profiles(compute, place), type=Literal["measured"] | Compute),
-        models=_with_models_placed(spec.models, place),
-    )
-
-
-def _with_models_placed(models: Models, place: Callable[[str], str]) -> Models:
-    def placed(model: str | RealModel | None) -> str | RealModel | None:
-        if isinstance(model, RealModel):
-            return msgspec.structs.replace(model, model=place_model(model.model, place))
-        return model and place_model(model, place)
-
-    return msgspec.structs.replace(models, target=placed(models.target), draft=placed(models.draft))
-
-
-def _check_handovers(spec: ScenarioSpec, paths: list[str], where: str) -> list[Handover]:
-    if spec.handovers and not paths:
-        able = [name for name, kind in known_topologies().items() if topology_paths(kind())]
-        raise TestbedError(
-            f"{where}: handovers: topology {spec.topology} has one path only; "
-            f"choose from {', '.join(able)}"
-        )
-    return read_handovers(spec.handovers, paths, f"{where}: handovers")
-
-
-def _check_links(
-    raw: dict[str, Any],
-    declared: list[LinkDeclaration],
-    held: Mapping[str, list[Interval]],
-    where: str,
-) -> tuple[dict[str, Duplex], dict[str, Schedule]]:
-    names = [link.name for link in declared]
-    if sorted(raw) != sorted(names):
-        raise TestbedError(
-            f"{where}: links: {', '.join(raw) or 'none'} given; this topology has "
-            f"exactly {', '.join(names)}"
-        )
-    links, schedules = {}, {}
-    for link in declared:
-        name, place = link.name, f"{where}: links.{link.name}"
-        directions = convert(raw[name], Directions, f"{place}.")
-        up, down = dict(directions.up), dict(directions.down)
-        traces = {
-            direction: str(values.pop("trace"))
-            for direction, values in (("up", up), ("down", down))
-            if "trace" in values
-        }
-        if directions.profile is not None:
-            profile = find_profile(directions.profile, f"{place}.profile")
-            up, down = {**profile.up.mapping(), **up}, {**profile.down.mapping(), **down}
-        links[name] = Duplex(
-            up=_disciplined(LinkSpec.parse(up, f"{place}.up"), link, directions.up),
-            down=_disciplined(LinkSpec.parse(down, f"{place}.down"), link, directions.down),
-        )
-        for direction in ("up", "down"):
-            if getattr(links[name], direction).stands_still:
-                raise TestbedError(
-                    f"{place}.{direction}.rate: it is 0 from the beginning; give the rate of most "
-                    "of the time, and 0 in changes or in rows of a trace"
-                )
-        schedules[name] = read_schedule(
-            links[name],
-            directions.start,
-            directions.changes,
-            traces,
-            place,
-            holds=held.get(name, ()),
-            given={"up": up, "down": down},
-        )
-    return links, schedules
-
-
-def _disciplined(spec: LinkSpec, link: LinkDeclaration, written: Mapping[str, Any]) -> LinkSpec:
-    """The spec with the link's own discipline, unless the scenario itself writes of the queue."""
-    queue = as_queue(spec.queue)
-    plain = queue.discipline == "drop_tail"
-    if "queue" in written or not plain or link.discipline == "drop_tail":
-        return spec
-    disciplined = msgspec.structs.replace(queue, discipline=link.discipline)
-    return msgspec.structs.replace(spec, queue=disciplined)
-
-
-def _check_methods(raw: list[str | dict[str, Any]], where: str) -> list[MethodEntry]:
-    if not raw:
-        raise TestbedError(f"{where}: methods: at least one is needed (see `testbed methods`)")
-    entries: list[MethodEntry] = []
-    for i, item in enumerate(raw):
-        place = f"{where}: methods[{i}]"
-        options = {"method": item} if isinstance(item, str) else dict(item)
-        if "method" not in options:
-            raise TestbedError(f"{place}.method: this key is missing")
-        name = convert(str(options.pop("method")), Name, f"{place}.method: ")
-        label = convert(str(options.pop("label", name)), Name, f"{place}.label: ")
-        kind = method_class(name, place)
-        if not _NAME.fullmatch(label):
-            raise TestbedError(f"{place}.label: '{label}' is not a label; {_NAMING}")
-        if label in [entry.label for entry in entries]:
-            raise TestbedError(f"{place}.label: '{label}' is taken; give each method its own label")
-        filled: dict[str, Any] = msgspec.to_builtins(parse_options(kind, options, place))
-        entries.append(MethodEntry(label, name, filled, kind.uses_verifier))
-    return entries

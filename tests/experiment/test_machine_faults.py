@@ -16,7 +16,7 @@ from testbed.host.machine_errors import REPORTABLE, sentence
 from testbed.results.directory import Results
 from testbed.results.journal import Began, NetworkUp, read
 from testbed.results.verdict import Verdict
-from testbed.scenario.load import Scenario
+from testbed.scenario.scenario import Scenario
 from tests.support.fake_runs import fake_runs, scenario
 from tests.support.records import row
 

@@ -19,7 +19,8 @@ from testbed.experiment.method_run import RunOutcome
 from testbed.results import resume
 from testbed.results.directory import Results
 from testbed.results.verdict import Verdict
-from testbed.scenario.load import Scenario, check_scenario
+from testbed.scenario.load import check_scenario
+from testbed.scenario.scenario import Scenario
 from tests.support.records import row, write_events
 from tests.support.whole_run import SYNTHETIC
 

@@ -1,8 +1,8 @@
 """The JSON schema of scenarios, for editors.
 
-It takes every scenario that loads; of what does not load it refuses what stands in one place: keys
-that are unknown or missing, values of the wrong kind or without their unit. What has to go together
-is checked when a scenario is loaded.
+It accepts every scenario that loads. It refuses mistakes that concern one key: a key that is
+unknown or missing, a value of the wrong type or without its unit. Rules that concern several keys
+are checked only when a scenario is loaded.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def scenario_schema() -> Schema:
 
 
 def _method(kind: type[Method], options: Schema) -> Schema:
-    """The schema of a method with its options."""
+    """Return the schema of a method with its options."""
     named = {"method": {"const": kind.name}, "label": {"type": "string"}}
     return {
         **options,
@@ -67,13 +67,13 @@ def _method(kind: type[Method], options: Schema) -> Schema:
 
 
 def _describe_fields(fields: Schema) -> None:
-    """Say what the keys of a direction are."""
+    """Add a description to each key of a direction, in place."""
     texts = field_docstrings(LinkSpec) | {kind.key: kind.summary for kind in impairments()}
     for key, schema in fields["properties"].items():
         schema["description"] = texts[key]
 
 
 def _with_trace(fields: Schema) -> Schema:
-    """A direction of a link as a scenario writes it."""
+    """Return the schema of a direction: the fields of a link and `trace`."""
     trace = {"type": "string", "description": _TRACE}
     return {**fields, "title": "Direction", "properties": {**fields["properties"], "trace": trace}}

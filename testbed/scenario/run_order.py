@@ -1,7 +1,7 @@
-"""In which order the runs of a scenario take place, and in which they are told.
+"""The order in which the runs of a scenario take place.
 
-They take place in a random order, so that a machine that becomes slower or faster meanwhile favours
-no method. Whatever is told of them keeps the order of the scenario.
+It is random, so that a machine that becomes slower or faster during the runs favours no method.
+Tables and figures keep the order of the scenario.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ class RunId(msgspec.Struct, frozen=True, array_like=True):
 
 
 def shuffled(methods: Sequence[str], repeat: int, seed: int, point: Values) -> list[RunId]:
-    """Every method in every repetition, at one point, in an order fixed by the seed.
+    """Return every method in every repetition, at one point, in an order fixed by the seed.
 
-    Whether one of two comes first depends on those two alone, not on which others there are.
+    The order of any two runs does not depend on the other runs, so that `--methods` keeps it.
     """
     prefix = msgspec.json.encode((seed, point), order="sorted")
 
-    def number(turn: RunId) -> bytes:
-        return hashlib.blake2b(prefix + msgspec.json.encode(turn)).digest()
+    def sort_key(run: RunId) -> bytes:
+        return hashlib.blake2b(prefix + msgspec.json.encode(run)).digest()
 
-    return sorted((RunId(each, n) for n, each in product(range(repeat), methods)), key=number)
+    return sorted((RunId(each, n) for n, each in product(range(repeat), methods)), key=sort_key)

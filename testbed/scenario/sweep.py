@@ -1,9 +1,10 @@
 """Points of a sweep: the same scenario with some values replaced.
 
-Written as a grid, {KEY.KEY: [value, …], …}, of which every combination is a point, or as a list of
-points, each {KEY.KEY: value, …}. In a grid {zip: {KEY.KEY: [value, …], …}} has keys that change
-together, the first values with each other and so on; zip may also be a list of several such. Keys
-are those of `--set`.
+A sweep is a grid, {KEY.KEY: [value, …], …}, of which every combination is a point, or a list of
+points, each {KEY.KEY: value, …}. Keys are written as for `--set`.
+
+Under `zip` in a grid, {zip: {KEY.KEY: [value, …], …}}, keys change together: the first value of one
+with the first value of the others, and so on. `zip` may also be a list of several such groups.
 """
 
 from __future__ import annotations
@@ -20,13 +21,16 @@ from testbed.config.yaml_loader import set_value
 from testbed.errors import TestbedError
 
 Values: TypeAlias = dict[str, Any]
-"""What is replaced at one point, by key."""
+"""The values replaced at one point, by key."""
 Sweep: TypeAlias = dict[str, list[Any] | dict[str, list[Any]]] | list[Values]
 _ZIP = "zip"
 
 
 def read_points(sweep: Sweep, where: str) -> list[Values]:
-    """The values of each point; none without a sweep. Raises TestbedError."""
+    """Return the values of each point; an empty list without a sweep.
+
+    Raises TestbedError for too many points, a key named twice, or a key that cannot be swept.
+    """
     if isinstance(sweep, list):
         points = sweep
     else:
@@ -47,7 +51,7 @@ def read_points(sweep: Sweep, where: str) -> list[Values]:
 
 
 def _combinations(entries: Iterable[tuple[str, Any]]) -> int:
-    """Points of a grid; of keys that change together the first counts."""
+    """Count the points of a grid; keys that change together are one axis."""
     columns = (
         next(iter(each.values()), []) if isinstance(each, dict) else each for _, each in entries
     )
@@ -62,21 +66,21 @@ def _check_number(points: int, where: str) -> None:
 
 
 def _entries(sweep: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Each key with its values, and each group of those that change together."""
+    """Yield each key with its values, and `zip` with each group of keys that change together."""
     for key, values in sweep.items():
         several = values if key == _ZIP and isinstance(values, list) and values else [values]
         yield from ((key, each) for each in several)
 
 
 def _names(key: str, values: Any) -> Iterable[str]:
-    """The keys of an entry."""
+    """Return the keys of an entry."""
     return map(str, values) if isinstance(values, dict) else [key]
 
 
 def _axis(
     key: str, values: list[Any] | dict[str, list[Any]], where: str
 ) -> Iterator[list[tuple[str, Any]]]:
-    """What one entry of a grid replaces, one value of it after the other: (key, value) pairs."""
+    """Yield the (key, value) pairs that one entry of a grid replaces, for each of its values."""
     if isinstance(values, dict) != (key == _ZIP):
         known = f"{{{_ZIP}: {{KEY: [value, …], …}}}}"
         raise TestbedError(f"{where}: give a list of values, or keys that change together: {known}")
@@ -85,14 +89,14 @@ def _axis(
     if not all(lengths.values()) or not lengths:
         raise TestbedError(f"{where}: at least one value is needed")
     if len(set(lengths.values())) > 1:
-        told = ", ".join(f"{name} has {length}" for name, length in lengths.items())
-        raise TestbedError(f"{where}: all keys need as many values, but {told}")
+        counts = ", ".join(f"{name} has {length}" for name, length in lengths.items())
+        raise TestbedError(f"{where}: all keys need as many values, but {counts}")
     for each in zip(*together.values(), strict=True):
         yield list(zip(together, each, strict=True))
 
 
 def at_point(raw: Mapping[str, Any], values: Values, where: str) -> dict[str, Any]:
-    """The scenario `raw` at one point."""
+    """Return the mapping of the scenario at one point; `raw` is not changed."""
     result = {key: copy.deepcopy(value) for key, value in raw.items() if key != "sweep"}
     for key, value in values.items():
         set_value(result, key, copy.deepcopy(value), f"{where}: sweep.{key}")
@@ -100,7 +104,7 @@ def at_point(raw: Mapping[str, Any], values: Values, where: str) -> dict[str, An
 
 
 def differences(base: Any, other: Any, path: str = "") -> Values:
-    """What must be replaced in `base` to make `other` of it."""
+    """Return the values, by key, that turn `base` into `other` when they are replaced in it."""
     if isinstance(base, dict) and isinstance(other, dict) and base.keys() == other.keys():
         pairs = [(key, base[key], other[key]) for key in base]
     elif isinstance(base, list) and isinstance(other, list) and len(base) == len(other):
@@ -114,20 +118,20 @@ def differences(base: Any, other: Any, path: str = "") -> Values:
 
 
 def point_text(point: Values) -> str:
-    """A point for people: each key and its value."""
+    """Write a point as text: each key and its value."""
     return ", ".join(f"{key} {_value_text(value)}" for key, value in point.items())
 
 
 def _value_text(value: object) -> str:
-    """A value for people: of a long one its beginning and its end, in which texts differ."""
+    """Write a value as text; a long one is cut in its middle, as prompts differ at the ends."""
     text = str(value)
     return text if len(text) <= 120 else f"{text[:70]} … {text[-45:]}"
 
 
 def short_key(key: str) -> str:
-    """A key in short: of links.radio.up.rate "radio up rate", of decoding.top_p "top_p".
+    """Shorten a key: links.radio.up.rate to "radio up rate", decoding.top_p to "top_p".
 
-    A number in a list says nothing by itself: prompts.0 stays as it is.
+    The index of a list keeps the key before it: prompts.0 stays as it is.
     """
     parts = key.split(".")
     if parts[0] == "links":
@@ -136,7 +140,10 @@ def short_key(key: str) -> str:
 
 
 def namer(points: Iterable[Values]) -> Callable[[Values], str]:
-    """Names each of these points in short: of keys that change together only the first counts."""
+    """Return a function that names one of these points by its keys and values, in short.
+
+    Of keys that change together only the first is shown.
+    """
     every = list(points)
     named = {group[0] for group in axes_of(every)}
     if not alike(every):
@@ -147,12 +154,12 @@ def namer(points: Iterable[Values]) -> Callable[[Values], str]:
 
 
 def alike(points: Sequence[Values]) -> bool:
-    """Return True if all points have the same keys, as in a grid; listed ones may differ."""
+    """Return True if all points have the same keys, as in a grid; those of a list may differ."""
     return all(point.keys() == points[0].keys() for point in points)
 
 
 def axes_of(points: Sequence[Values]) -> list[list[str]]:
-    """The keys of points, those that change together with another one in one group with it."""
+    """Return the keys of points in groups: keys that change together are in one group."""
     groups: list[list[str]] = []
     for key in points[0] if points else ():
         group = next((each for each in groups if _follows(key, each[0], points)), None)
@@ -164,14 +171,14 @@ def axes_of(points: Sequence[Values]) -> list[list[str]]:
 
 
 def _follows(key: str, other: str, points: Sequence[Values]) -> bool:
-    """Whether one value of `key` belongs to each of `other`, and there are several."""
+    """Return True if `key` varies, and each value of `other` goes with one value of `key`."""
     pairs = {(str(point.get(other)), str(point.get(key))) for point in points}
     values = {value for _, value in pairs}
     return 1 < len(values) <= len(pairs) == len({first for first, _ in pairs})
 
 
 def swept_keys(sweep: object) -> set[str]:
-    """The keys of a sweep as parsed, whatever it is."""
+    """Return the keys of a sweep as parsed; it need not be valid."""
     points = sweep if isinstance(sweep, list) else [sweep]
     each = [point for point in points if isinstance(point, dict)]
     return {name for point in each for entry in _entries(point) for name in _names(*entry)}

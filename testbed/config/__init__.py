@@ -1,1 +1,1 @@
-"""YAML read strictly and converted to typed data, once for the whole project."""
+"""Strict reading of YAML and its conversion to typed data, once for the whole project."""

@@ -1,4 +1,4 @@
-"""From parsed YAML to typed data, with errors for the person who wrote it."""
+"""Conversion of parsed YAML to typed data, with errors in terms of the file."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _FIELD = re.compile(r"Object (?P<problem>.*) field `(?P<name>.*)`")
 
 
 def convert(raw: Any, kind: type[T], where: str) -> T:
-    """`raw` as a `kind`, strictly.
+    """Return `raw` as a `kind`, strictly.
 
-    Raises TestbedError: one sentence that starts with `where` and the key, and says the value and
-    what is allowed. `where` ends in what separates it from a key: "a.yaml: " or "methods[0].".
+    `where` is the start of errors and ends with what separates it from a key: "a.yaml: " or
+    "methods[0].". Raises TestbedError: `where`, the key, the value and what is allowed.
     """
     try:
         return convert_part(raw, kind)
@@ -31,7 +31,7 @@ def convert(raw: Any, kind: type[T], where: str) -> T:
 
 
 def convert_part(raw: Any, kind: type[T]) -> T:
-    """The same where the place is not known; raises FieldError."""
+    """Return `raw` as a `kind` like `convert`, but raise FieldError, which names only the key."""
     try:
         return msgspec.convert(raw, kind, dec_hook=_read)
     except msgspec.ValidationError as error:
@@ -39,9 +39,9 @@ def convert_part(raw: Any, kind: type[T]) -> T:
 
 
 def _read(kind: type, raw: Any) -> Any:
-    """Read a value that has a form of its own."""
+    """Read a value of a Written type. Raises FieldError for a value that it refuses."""
     if not is_written(kind):
-        raise NotImplementedError(f"nothing says how to read {kind}")
+        raise NotImplementedError(f"{kind} is not a Written type, so it cannot be read")
     try:
         return kind.read(raw)
     except FieldError:
@@ -51,7 +51,7 @@ def _read(kind: type, raw: Any) -> Any:
 
 
 def _explain(error: msgspec.ValidationError, raw: Any, kind: type) -> FieldError:
-    """Say what msgspec says in terms of the file: the key and the reason."""
+    """Translate an error of msgspec into the key in the file and the reason."""
     parts = _MESSAGE.fullmatch(str(error))
     assert parts is not None
     what, path = parts["what"], parts["path"] or ""
@@ -71,7 +71,7 @@ def _explain(error: msgspec.ValidationError, raw: Any, kind: type) -> FieldError
         return FieldError(key, f"unknown key; allowed are {', '.join(names) or 'none'}")
     if parts["key"]:
         odd = [key for key in value if not isinstance(key, str)]
-        # Behind "[...]", any key of a mapping, msgspec does not say which one.
+        # msgspec writes "[...]" for any key of a mapping, so the key is looked for here.
         return FieldError(
             path, f"the key {odd[0]!r} is not a text" if odd else "a key in it is not a text"
         )
@@ -84,7 +84,7 @@ def _explain(error: msgspec.ValidationError, raw: Any, kind: type) -> FieldError
 
 
 def _below(path: str, key: str) -> str:
-    """The key `key` of what is at `path`."""
+    """Join the path of a value and a key in it; either may be empty."""
     return path + ("." if path and key and not key.startswith("[") else "") + key
 
 
@@ -93,7 +93,7 @@ def _flat(kind: inspect.Type) -> list[inspect.Type]:
 
 
 def _named(types: list[inspect.Type], value: Any) -> list[inspect.Type]:
-    """Of a union of tagged types the one that `value` names; all when it names none."""
+    """Return the type of a tagged union that `value` names, or all types if it names none."""
     named: list[inspect.Type] = [
         t
         for t in types
@@ -106,7 +106,7 @@ def _named(types: list[inspect.Type], value: Any) -> list[inspect.Type]:
 
 
 def _inside(outer: inspect.Type, step: str) -> list[inspect.Type]:
-    """The types that the field or item `step` of `outer` may have."""
+    """Return the types that the field or item `step` of `outer` may have."""
     if isinstance(outer, inspect.StructType):
         if step == outer.tag_field:
             return [inspect.LiteralType((outer.tag,))]

@@ -1,4 +1,4 @@
-"""JSON schemas for editors, from the types that `convert` reads."""
+"""JSON schemas for editors, made from the types that `convert` reads."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ Struct = type[msgspec.Struct]
 
 
 class SchemaBuilder:
-    """Collects the schemas of structs, with the docstrings of their fields as descriptions."""
+    """Collects the schemas of structs; docstrings of fields become their descriptions."""
 
     def __init__(self) -> None:
         self._wanted: list[Struct] = []
 
     def ref(self, struct: Struct) -> Schema:
-        """Want the schema of a struct; return the reference to it."""
+        """Add a struct to those whose schema is needed; return the reference to its schema."""
         if struct not in self._wanted:
             self._wanted.append(struct)
         return {"$ref": f"#/$defs/{struct.__name__}"}
 
     def definitions(self) -> dict[str, Schema]:
-        """Return the schemas of all that is wanted, and of what they refer to, by name."""
+        """Return the schemas of all added structs, and of those they refer to, by name."""
         count = -1
         found: dict[str, Schema] = {}
-        while len(self._wanted) > count:  # values that are Written refer to further structs
+        while len(self._wanted) > count:  # schemas of Written types add further structs
             count = len(self._wanted)
             _, found = msgspec.json.schema_components(self._wanted, schema_hook=self._written)
         for struct in {each for wanted in self._wanted for each in _structs(wanted)}:
@@ -46,7 +46,7 @@ class SchemaBuilder:
 
     def _written(self, kind: type) -> Schema:
         if not is_written(kind):
-            raise NotImplementedError(f"nothing says how {kind} is written")
+            raise NotImplementedError(f"{kind} is not a Written type, so it has no schema")
         return kind.json_schema(self.ref)
 
 
@@ -59,7 +59,7 @@ def _describe(schema: Schema, struct: Struct, field: msgspec.structs.FieldInfo) 
 
 @functools.cache
 def field_docstrings(struct: Struct) -> dict[str, str]:
-    """Return the docstring below each field of a struct, if its class stands in a file."""
+    """Return the docstring below each field of a struct, by field; its source must be in a file."""
     found: dict[str, str] = {}
     for each in reversed(struct.__mro__):
         if issubclass(each, msgspec.Struct) and each is not msgspec.Struct:
@@ -90,7 +90,7 @@ def _fields_with_docstrings(body: list[ast.stmt]) -> Iterator[tuple[str, str]]:
 
 
 def _structs(kind: type) -> Iterator[Struct]:
-    """Yield each struct that a type holds, itself included."""
+    """Yield each struct that occurs in a type, the type itself included."""
     yield from _structs_in(kinds.type_info(kind), set())
 
 

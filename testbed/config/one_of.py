@@ -1,4 +1,4 @@
-"""Values that are written as a text, or as one of several mappings."""
+"""Values that are written either as text or as one of several kinds of mapping."""
 
 from __future__ import annotations
 
@@ -14,15 +14,18 @@ from testbed.config.written import Schema, Written
 
 
 class Form(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """A mapping that stands for a value."""
+    """A mapping that is one way to write a value."""
 
     def value(self) -> Any:
-        """Return what it stands for; FieldError for what cannot be."""
+        """Return the value. Raises FieldError for fields that do not go together."""
         return self
 
 
 class OneOf(Written):
-    """Reads a mapping as the first form that requires one of its keys, else as the last form."""
+    """A value written as text, or as a mapping of one of several forms.
+
+    A mapping is read as the first form that requires one of its keys, or else as the last form.
+    """
 
     text: ClassVar[type[Written]]
     forms: ClassVar[tuple[type[Form], ...]]
@@ -32,8 +35,8 @@ class OneOf(Written):
     def read(cls, raw: object) -> Any:
         if not isinstance(raw, Mapping):
             return cls.text.read(raw)
-        asked = (form for form in cls.forms if any(key in raw for key in _required(form)))
-        return convert_part(raw, next(asked, cls.forms[-1])).value()
+        matching = (form for form in cls.forms if any(key in raw for key in _required(form)))
+        return convert_part(raw, next(matching, cls.forms[-1])).value()
 
     @override
     @classmethod

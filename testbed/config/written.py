@@ -1,8 +1,8 @@
-"""Types of values that files write in a form of their own, such as quantities with units.
+"""Types of values that files write in a special form, such as quantities with units.
 
-Which form it is follows from the annotation of a field, not from the value: 0.02 is written "20ms"
-where a field holds a time, "2%" where it holds a share. So a class stands in the annotation that
-msgspec hands to `read`; type checkers see the type of the value in its place:
+The annotation of a field, not its value, decides the form: 0.02 is written "20ms" in a field that
+holds a time, "2%" in one that holds a share. The annotation is therefore a subclass of Written,
+whose `read` converts what YAML gave; type checkers see the type of the value instead:
 
     if TYPE_CHECKING:
         Time = float
@@ -23,7 +23,11 @@ Schema: TypeAlias = dict[str, Any]
 
 
 class FieldError(ValueError):
-    """A value that cannot be: the key below what was checked, "" for itself, and the reason."""
+    """A value that is not allowed.
+
+    `key` is the path below the value that was checked, "" for that value itself; `reason` is the
+    error message.
+    """
 
     def __init__(self, key: str, reason: str) -> None:
         super().__init__(f"{key}: {reason}" if key else reason)
@@ -33,37 +37,40 @@ class FieldError(ValueError):
 
 class _AnyValue(type):
     def __instancecheck__(cls, instance: object) -> bool:
-        return True  # msgspec asks it of what `read` has returned
+        return True  # msgspec checks the result of `read`, which is of another type
 
 
 class Written(metaclass=_AnyValue):
-    """An annotation: how the values of a field are read and written."""
+    """An annotation that reads and writes the values of a field."""
 
     @classmethod
     def read(cls, raw: object) -> Any:
-        """Return the value of what YAML gave; ValueError or TestbedError with the reason."""
+        """Return the value for what YAML gave.
+
+        Raises ValueError or TestbedError, with the reason, for what is not allowed.
+        """
         raise NotImplementedError
 
     @classmethod
     def write(cls, value: Any) -> Any:
-        """Write a value so that `read` returns the same."""
+        """Return the form of a value that `read` takes; reading it gives the same value."""
         raise NotImplementedError
 
     @classmethod
     def json_schema(cls, ref: Callable[[type[msgspec.Struct]], Schema]) -> Schema:
-        """Return the JSON schema of what `read` takes; `ref` refers to that of a struct."""
+        """Return the JSON schema of what `read` takes; `ref` gives the reference to a struct."""
         raise NotImplementedError
 
 
 def is_written(kind: object) -> TypeGuard[type[Written]]:
-    """Return True for an annotation that is a Written."""
+    """Return True if an annotation is a subclass of Written."""
     return isinstance(kind, _AnyValue)
 
 
 def write_fields(struct: msgspec.Struct) -> dict[str, Any]:
-    """Write the fields of a struct by its key, as `convert` reads them.
+    """Return the fields of a struct by key, in the form that `convert` reads.
 
-    Fields at their defaults are left out where the struct says `omit_defaults`.
+    A struct with `omit_defaults` leaves out the fields that have their default values.
     """
     omit = struct.__struct_config__.omit_defaults
     written = {}
@@ -78,7 +85,7 @@ def write_fields(struct: msgspec.Struct) -> dict[str, Any]:
 def _fields(
     struct: type[msgspec.Struct],
 ) -> list[tuple[msgspec.structs.FieldInfo, type[Written] | None]]:
-    """Each field, and how it is written if in a form of its own, be it optional or not."""
+    """Return each field and its Written type, or None; optional fields are looked into."""
     return [
         (field, next((t for t in (field.type, *get_args(field.type)) if is_written(t)), None))
         for field in msgspec.structs.fields(struct)

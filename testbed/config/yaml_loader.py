@@ -1,10 +1,11 @@
-"""Reading YAML strictly, and changing single values of what was read."""
+"""Strict reading of YAML, and replacing single values of what was read."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import yaml
+from typing_extensions import override
 
 from testbed.bounds import DEEPEST, MOST_REPEATED
 from testbed.config.yaml_scalars import Dumper, Loader
@@ -13,34 +14,35 @@ from testbed.errors import TestbedError
 _TOO_DEEP = f"it is nested more than {DEEPEST} levels deep"
 _TOO_LARGE = f"aliases stand for more than {MOST_REPEATED:,} values"
 _SHORT = {"methods": "method", "models": "model"}
-"""Sections whose entries may be a name alone, and the key that name stands for."""
+"""Sections whose entries may be only a name, and the key of that name in a mapping."""
 
 
 class _Part:
-    """A value that is being read."""
+    """A value that is being read: its anchor, depth and size."""
 
     def __init__(self, anchor: str | None) -> None:
         self.anchor = anchor
         self.height = 0
-        """Levels in it."""
+        """The levels of mappings and lists in it."""
         self.size = 1
-        """Values in it, itself included, those behind aliases as often as they are named."""
+        """The number of values in it, itself included; an alias counts as all its values."""
 
 
 class _Loader(Loader):
-    """Refuses a key that is given twice, of which YAML would silently keep the last.
+    """Refuses keys given twice, of which PyYAML would silently keep the last.
 
-    It also refuses values that are nested too deeply or in themselves, or that are too large.
+    It also refuses values that are nested too deeply or contain themselves, and aliases that stand
+    for too many values.
     """
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
-        self._within = [_Part(None)]  # the document, and what is being read in one another
+        self._within = [_Part(None)]  # the document, then the values being read, outermost first
         self._named: dict[str, _Part] = {}
         self._repeated = 0
 
+    @override
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        """As in SafeLoader."""
         event: yaml.NodeEvent = self.peek_event()  # type: ignore[no-untyped-call]
         anchor = event.anchor
         mark: Any = event.start_mark
@@ -65,8 +67,8 @@ class _Loader(Loader):
             raise yaml.composer.ComposerError(None, None, _TOO_LARGE, mark)
         return node
 
+    @override
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
-        """As in SafeLoader."""
         try:
             return super().construct_object(node, deep)
         except yaml.YAMLError:
@@ -77,8 +79,8 @@ class _Loader(Loader):
                 None, None, f"it cannot be read as {kind}", node.start_mark
             ) from None
 
+    @override
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """As in SafeLoader."""
         seen = set()
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode):
@@ -90,23 +92,24 @@ class _Loader(Loader):
             seen.add(key.value)
         return super().construct_mapping(node, deep)
 
+    @override
     def construct_scalar(self, node: yaml.ScalarNode | yaml.MappingNode) -> Any:
-        """As in SafeLoader, but JSON's way to write emoji, two escapes each, is understood."""
+        # JSON writes an emoji as two escapes, a surrogate pair, which PyYAML leaves as they are.
         try:
             return super().construct_scalar(node).encode("utf-16", "surrogatepass").decode("utf-16")
         except UnicodeDecodeError:
             raise yaml.constructor.ConstructorError(
-                None, None, "half a surrogate pair is no character", node.start_mark
+                None, None, "half a surrogate pair is not a character", node.start_mark
             ) from None
 
 
 def dump_yaml(value: Any) -> str:
-    """A value as a YAML text that `parse_yaml` reads back as the same."""
+    """Write a value as YAML that `parse_yaml` reads back as the same value."""
     return yaml.dump(value, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=100)
 
 
 def parse_yaml(text: str, where: str) -> Any:
-    """The content of a YAML text. Raises TestbedError with the line that cannot be read."""
+    """Return the content of a YAML text. Raises TestbedError with the line of a mistake."""
     try:
         return yaml.load(text, _Loader)
     except yaml.MarkedYAMLError as error:
@@ -117,9 +120,11 @@ def parse_yaml(text: str, where: str) -> Any:
 
 
 def apply_change(raw: dict[str, Any], change: str) -> None:
-    """Replace one value in place: links.radio.up.rate=2mbit, methods.0.draft_length=6.
+    """Replace one value of `raw`, in place, as `--set` asks.
 
-    Where a method or a model is given by its name alone, it is spelt out first.
+    `change` is KEY.KEY=VALUE, such as links.radio.up.rate=2mbit or methods.0.draft_length=6. A
+    method or model that is only a name becomes a mapping first. Raises TestbedError for a change
+    that cannot be made.
     """
     path, equals, value = change.partition("=")
     if not equals or not all(path.split(".")):
@@ -128,14 +133,17 @@ def apply_change(raw: dict[str, Any], change: str) -> None:
 
 
 def get_value(raw: Any, path: str) -> Any:
-    """Return the value at KEY.KEY, where `set_value` has put one."""
+    """Return the value at KEY.KEY, which `set_value` has put there."""
     for key in path.split("."):
         raw = raw[int(key)] if isinstance(raw, list) else raw[key]
     return raw
 
 
 def set_value(raw: dict[str, Any], path: str, value: Any, where: str) -> None:
-    """Replace the value at KEY.KEY in place; `where` starts the error."""
+    """Replace the value at KEY.KEY in place.
+
+    Raises TestbedError, beginning with `where`, for a key that is too long or not in `raw`.
+    """
     keys = path.split(".")
     if len(keys) > DEEPEST:
         raise TestbedError(f"{where}: a key has {len(keys)} parts; at most {DEEPEST} are allowed")
@@ -146,7 +154,7 @@ def set_value(raw: dict[str, Any], path: str, value: Any, where: str) -> None:
             if not key.isdecimal() or int(key) >= len(place):
                 name = ".".join(keys[:i])
                 raise TestbedError(
-                    f"{where}: '{key}' is no entry of {name}, which has {len(place)}, "
+                    f"{where}: '{key}' is not an entry of {name}, which has {len(place)}, "
                     "counted from 0"
                 )
             at: Any = int(key)

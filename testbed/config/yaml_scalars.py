@@ -1,8 +1,8 @@
-"""Plain words and numbers of YAML, read as people mean them or not at all.
+"""Words and numbers of YAML without quotes: those with two possible meanings are refused.
 
-YAML 1.1, which PyYAML reads, takes `010` for 8, `1:30` for 90, `no` for false and `1e3` for a text;
-YAML 1.2 and people do not. Numbers with exponents are numbers here, and what may be meant in two
-ways is refused by name, unless it stands in quotes. What is written is quoted by the same rules.
+YAML 1.1, which PyYAML reads, takes `010` for 8, `1:30` for 90, `no` for false and `1e3` for text;
+YAML 1.2 and most people do not. Here numbers with exponents are numbers, and an ambiguous word or
+number is an error unless it is in quotes. The writer puts quotes around the same texts.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _NUMBER = re.compile(
 )
 _NUMBER_TAG = "tag:yaml.org,2002:float"
 _EXACT = 1 << 53
-"""Up to here a float is one whole number."""
+"""The largest float up to which every whole number is exact."""
 _QUOTES = "or in quotes if it is a text"
 _AMBIGUOUS = {
     "octal": (
@@ -43,12 +43,12 @@ _AMBIGUOUS = {
         f"is not a finite number; write one, {_QUOTES}",
     ),
 }
-"""Kinds of plain scalars that are refused, and why."""
+"""The kinds of scalars without quotes that are refused: their form, and the end of the error."""
 _DATE = "tag:yaml.org,2002:timestamp"
 
 
 def _with_resolvers(known: dict[str, list[Any]]) -> dict[str, list[Any]]:
-    """PyYAML's resolvers, by first letter, behind those of what is refused."""
+    """Return PyYAML's resolvers, by first letter, after those of the refused kinds."""
     refused = [(f"!{kind}", re.compile(form)) for kind, (form, _) in _AMBIGUOUS.items()]
     number = (_NUMBER_TAG, _NUMBER)
     signs = "-+.0123456789"
@@ -60,12 +60,15 @@ def _with_resolvers(known: dict[str, list[Any]]) -> dict[str, list[Any]]:
 
 
 class Loader(yaml.SafeLoader):
-    """Refuses plain scalars that may be meant in two ways; reads 1e3 as a number."""
+    """Refuses scalars with two possible meanings; reads 1e3 as a number."""
 
     yaml_implicit_resolvers = _with_resolvers(yaml.SafeLoader.yaml_implicit_resolvers)
 
     def construct_yaml_float(self, node: yaml.ScalarNode) -> int | float:
-        """The number; a whole one with an exponent may stand where whole numbers are needed."""
+        """Return the number; a whole one with an exponent, such as 1e3, is an int.
+
+        Raises ConstructorError for a number that is too large for a float.
+        """
         value = float(node.value)
         if not math.isfinite(value):
             _refuse(node, f"is not a finite number; write a smaller one, {_QUOTES}")
@@ -74,7 +77,7 @@ class Loader(yaml.SafeLoader):
 
 
 class Dumper(yaml.SafeDumper):
-    """Writes every text so that it is read back unchanged; PyYAML alone loses U+0085."""
+    """Writes every text so that it is read back unchanged; PyYAML itself loses U+0085."""
 
     yaml_implicit_resolvers = Loader.yaml_implicit_resolvers
 

@@ -70,7 +70,7 @@ def test_a_file_that_cannot_be_read(tmp_path, write):
             TEXT.replace("{rate: 5mbit}", "{rate: 5mbit, rate: 6mbit}"),
             "line 6: key 'rate' is given",
         ),
-        (TEXT.replace("[one]", r'["\ud83d"]'), "line 10: half a surrogate pair is no character"),
+        (TEXT.replace("[one]", r'["\ud83d"]'), "line 10: half a surrogate pair is not a character"),
     ],
 )
 def test_yaml_that_makes_no_scenario_is_named_with_its_line(write, text, message):
@@ -122,10 +122,13 @@ def test_later_changes_win(write):
         ("seed", "--set seed: write it as KEY.KEY=VALUE"),
         ("=3", "--set =3: write it as KEY.KEY=VALUE"),
         ("links..up=3", "--set links..up=3: write it as KEY.KEY=VALUE"),
-        ("methods.2=dsd", "--set methods.2=dsd: '2' is no entry of methods, which has 2, counted"),
-        ("methods.-1=dsd", "--set methods.-1=dsd: '-1' is no entry of methods, which has 2"),
-        ("methods.x.y=3", "--set methods.x.y=3: 'x' is no entry of methods, which has 2"),
-        ("methods.²=dsd", "--set methods.²=dsd: '²' is no entry of methods, which has 2"),
+        (
+            "methods.2=dsd",
+            "--set methods.2=dsd: '2' is not an entry of methods, which has 2, counted",
+        ),
+        ("methods.-1=dsd", "--set methods.-1=dsd: '-1' is not an entry of methods, which has 2"),
+        ("methods.x.y=3", "--set methods.x.y=3: 'x' is not an entry of methods, which has 2"),
+        ("methods.²=dsd", "--set methods.²=dsd: '²' is not an entry of methods, which has 2"),
         ("name.x=3", "--set name.x=3: 'name' has no keys of its own"),
         ("seed={", "--set seed={: line 1: expected the node content, but found '<stream end>'"),
         ("seed=a: b: c", "--set seed=a: b: c: line 1: mapping values are not allowed here"),

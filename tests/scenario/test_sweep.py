@@ -88,7 +88,10 @@ MISTAKES = [
     ({RATE: []}, "s.yaml: sweep.links.radio.up.rate: at least one value is needed"),
     ({RATE: ["1mbit", "fast"]}, "s.yaml: links.radio.up.rate: 'fast'"),
     ({"seeds": [1]}, "s.yaml: seeds: unknown key"),
-    ({"methods.7.draft_length": [1]}, "s.yaml: sweep.methods.7.draft_length: '7' is no entry of"),
+    (
+        {"methods.7.draft_length": [1]},
+        "s.yaml: sweep.methods.7.draft_length: '7' is not an entry of",
+    ),
     ([{}], "s.yaml: sweep: a point needs at least one key"),
     (
         {"zip": {RATE: ["1mbit", "2mbit"], LENGTH: [2]}},

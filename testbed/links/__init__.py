@@ -1,1 +1,1 @@
-"""What a link does to packets, as data and pure logic; no I/O."""
+"""Links: their effects on packets, as data and pure logic; nothing here touches the network."""

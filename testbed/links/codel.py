@@ -1,31 +1,33 @@
-"""CoDel, controlled delay: drops from the head of a queue that stands (RFC 8289, section 5)."""
+"""CoDel, controlled delay: drops from the head of a queue that does not drain (RFC 8289)."""
 
 import math
 
 from testbed.links.queue import FULL_FRAME
 
-_RECENT = 16  # intervals within which a new spell of dropping goes on from the last one's pace
+_RECENT = 16
+"""Intervals: a dropping state that begins this soon after the last one starts at its drop rate."""
 
 
 class CoDel:
-    """Decides packet by packet, as each comes to be sent, whether to drop it instead.
+    """Decides for each packet at the head of a queue whether it is dropped instead of sent.
 
     While packets have waited less than `target`, nothing is dropped. Once they have waited longer
-    for a whole `interval`, one is dropped, and from then on the n-th interval/√n after the one
-    before, until a packet has waited less. Times in seconds.
+    for a whole `interval`, one is dropped. The n-th drop follows the one before after interval/√n,
+    until a packet has waited less than `target`. Times are in seconds.
     """
 
     def __init__(self, target: float, interval: float) -> None:
         self._target = target
         self._interval = interval
-        self._above_until: float | None = None  # from then on, waiting too long is a standing queue
+        # When packets will have waited too long for a whole interval; None while they do not.
+        self._above_until: float | None = None
         self._dropping = False
         self._next = 0.0
         self._count = 0
-        self._count_before = 0  # when the last spell of dropping began
+        self._count_before = 0  # the count when the last dropping state began
 
     def drops(self, now: float, waited: float, backlog: int) -> bool:
-        """Whether to drop the packet at the head; `backlog` bytes wait behind it."""
+        """Return True to drop the packet at the head, behind which `backlog` bytes wait."""
         standing = self._stands(now, waited, backlog)
         if self._dropping:
             if not standing:

@@ -1,4 +1,4 @@
-"""Uniform numbers each of which resembles the one before."""
+"""Uniform random numbers, each correlated with the one before."""
 
 import math
 from statistics import NormalDist
@@ -6,14 +6,14 @@ from statistics import NormalDist
 from testbed.links.keyed_random import KeyedUniform
 
 _NORMAL = NormalDist()
-_TINY = 2.0**-60  # u may be 0, where the normal law has no quantile
+_TINY = 2.0**-60  # replaces u = 0, where the normal distribution has no quantile
 
 
 class CorrelatedUniform:
     """A Gaussian copula over a first-order autoregression: z_n = ρ·z_{n-1} + √(1-ρ²)·ε_n, u = Φ(z).
 
-    Each number alone is exactly uniform, so that a law drawn by it stays what it is; ρ is the
-    correlation of successive z, and for other than normal laws nearly that of the values.
+    Each number by itself is exactly uniform, so that a distribution sampled with it is exact. ρ is
+    the correlation of successive z, and nearly that of successive values of any distribution.
     """
 
     def __init__(self, uniform: KeyedUniform) -> None:
@@ -21,7 +21,7 @@ class CorrelatedUniform:
         self._z: float | None = None
 
     def __call__(self, number: int, correlation: float) -> float:
-        """The number of packet `number`, counted from 0; to be asked in order."""
+        """Return the random number of packet `number`, from 0; call once per packet, in order."""
         fresh = _NORMAL.inv_cdf(max(self._uniform(number), _TINY))
         if self._z is None:
             self._z = fresh

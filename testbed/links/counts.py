@@ -1,4 +1,4 @@
-"""The books of one direction of a link."""
+"""Counters of one direction of a link."""
 
 from collections import Counter
 from dataclasses import dataclass, field, fields
@@ -7,9 +7,9 @@ from typing import Any
 
 @dataclass(slots=True)
 class PacketCounters:
-    """Every packet is counted once on arrival and once on its way out; bytes are whole frames.
+    """Counts each packet when it arrives and when it leaves or is dropped; bytes are whole frames.
 
-    received + duplicated = forwarded + dropped + those under way, always.
+    Invariant: received + duplicated = forwarded + dropped + packets in flight.
     """
 
     received_packets: int = 0
@@ -17,11 +17,11 @@ class PacketCounters:
     forwarded_packets: int = 0
     forwarded_bytes: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
-    """Packets, by the reason for which they were dropped."""
+    """Packets dropped, by reason."""
     duplicated: int = 0
     """Copies that the link made."""
     corrupted: int = 0
-    """Packets of which it changed a bit."""
+    """Packets in which the link changed a bit."""
 
     def __add__(self, other: "PacketCounters") -> "PacketCounters":
         return PacketCounters(
@@ -35,5 +35,5 @@ class PacketCounters:
         )
 
     def to_mapping(self) -> dict[str, Any]:
-        """All of it, for JSON."""
+        """Return all counters by name, for JSON."""
         return {each.name: getattr(self, each.name) for each in fields(self)}

@@ -1,15 +1,15 @@
-"""Traces of what a direction did: a table of time, rate, delay and loss.
+"""CSV traces: recorded rate, delay and loss of one direction over time.
 
     time (s),rate (mbit),delay (ms),loss (%)
     0,12.5,20,0
     0.1,9.8,23,0.5
 
-The first line names the columns: `time`, and any of the others. A unit in brackets goes for the
-whole column; without one each value has its own, as in a scenario. Each row holds until the next.
-Time 0 is when the link's schedule begins. Where the rate is 0, packets wait.
+The first line names the columns: `time` and at least one other. A unit in brackets holds for the
+whole column; without one, each value has its own, as in a scenario. Each row holds until the next.
+Time 0 is when the link's schedule begins. While the rate is 0, packets wait.
 
 Values are separated by commas, semicolons or tabs, whichever the first line has, and may be quoted;
-numbers have a point.
+numbers have a decimal point.
 """
 
 import csv
@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from testbed.errors import TestbedError
-from testbed.links.files import place_of, read_lines
+from testbed.links.files import at_line, read_lines
 from testbed.links.spec import LinkSpec
 from testbed.links.units import UNITS, OutOfBoundsError, parse_time
 
 FROM_ZERO = "times count from 0 s, so take the first row's time off all rows"
-"""What to do about times of day, or since 1970."""
+"""The remedy for times of day, or since 1970, in error messages."""
 
 _COLUMN = re.compile(r"(?P<name>time|rate|delay|loss)(?: ?[(\[](?P<unit>[^)\]]*)[)\]])?")
 _UNITS = {"time": "time", "rate": "rate", "delay": "time", "loss": "percentage"}
@@ -32,7 +32,7 @@ _SEPARATORS = (",", ";", "\t")
 
 
 class Row(NamedTuple):
-    """What a trace says from `time` on, seconds, as fields of a LinkSpec; where it says so."""
+    """Fields of a LinkSpec that hold from `time` (seconds) on, and file and line, for errors."""
 
     time: float
     values: dict[str, Any]
@@ -40,17 +40,18 @@ class Row(NamedTuple):
 
 
 def read_csv_trace(path: Path, where: str) -> Iterator[Row]:
-    """Each row of a trace.
+    """Yield each row of a trace; `where` is the start of errors.
 
-    Raises TestbedError with file and line for what is not a row, or one whose time does not grow.
+    Raises TestbedError, with file and line, for a line that is not a row, and for a time that is
+    not later than the one above.
     """
     where = f"{where}: {path}"
     columns: list[tuple[str, str]] = []
     separator = _SEPARATORS[0]
     last = -1.0
-    known: dict[tuple[str, str], Any] = {}  # values repeat
+    known: dict[tuple[str, str], Any] = {}  # parsed once, as values repeat
     for number, line in read_lines(path, where):
-        place = place_of(where, number)
+        place = at_line(where, number)
         if not columns:
             separator = next((each for each in _SEPARATORS if each in line), separator)
             columns = _read_columns(_cells(line, separator, place), place)
@@ -96,7 +97,7 @@ def _cells(line: str, separator: str, place: str) -> list[str]:
 
 
 def _read_columns(cells: list[str], place: str) -> list[tuple[str, str]]:
-    """The name and the unit of each column, in small letters."""
+    """Return the name and unit of each column, in lower case; "" if a column has no unit."""
     columns = []
     for number, cell in enumerate(cells, 1):
         match = _COLUMN.fullmatch(cell.lower())

@@ -1,4 +1,4 @@
-"""Propagation delay with jitter, in order unless told otherwise."""
+"""Propagation delay with jitter; packets stay in order except those that reordering picks."""
 
 from bisect import insort
 from collections import deque
@@ -11,15 +11,16 @@ from testbed.links.keyed_random import KeyedUniform, RandomKey
 from testbed.links.packet import Packet
 
 Overtakes = Callable[[int], bool]
-"""Of the number of a packet."""
+"""Tells from the number of a packet whether it overtakes."""
 
 
 class DelayLine:
-    """Holds each packet for a time by the law of its jitter, and never lets one overtake.
+    """Holds each packet for its delay and jitter, and keeps the order of packets.
 
-    A packet that would arrive before its predecessor arrives together with it instead, so
-    packets closer together than the jitter wait a little longer than the law says. Only a packet
-    of a number that `overtakes` is not held at all, and overtakes those that are.
+    A packet that would arrive before its predecessor arrives together with it instead. So packets
+    closer together than the jitter are held a little longer than its distribution says. A packet
+    for whose number `overtakes` is true is not held, and overtakes those that are. Times are in
+    seconds; `delay` is one-way, a bare number as `jitter` is the uniform distribution's spread.
     """
 
     def __init__(
@@ -36,7 +37,7 @@ class DelayLine:
 
     @property
     def shortest(self) -> float:
-        """The least time that a packet can be held, seconds."""
+        """The shortest time that a packet can be held, in seconds."""
         return 0.0 if self._overtakes else self._jitter.shortest(self._delay)
 
     def push(self, now: float, packet: Packet) -> None:
@@ -48,7 +49,7 @@ class DelayLine:
         self._held.append((self._last_due, packet))
 
     def next_due(self) -> float | None:
-        """When the first held packet is due, or None if none is held."""
+        """Return the time at which the first held packet is due, or None if none is held."""
         return self._held[0][0] if self._held else None
 
     def pop(self) -> tuple[float, Packet]:
@@ -56,7 +57,7 @@ class DelayLine:
         return self._held.popleft()
 
     def change(self, delay: float, jitter: float | Jitter, overtakes: Overtakes | None) -> None:
-        """Hold packets that enter from now on otherwise; those held keep their times."""
+        """Use other settings for packets that enter from now on; those held keep their times."""
         self._delay, self._jitter, self._overtakes = delay, as_jitter(jitter), overtakes
 
     def _hold(self, number: int) -> float:

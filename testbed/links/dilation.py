@@ -1,4 +1,4 @@
-"""Links as the kernel has to be asked for them where time is dilated."""
+"""Links in real time, as the kernel has to emulate them when time is dilated."""
 
 import dataclasses
 
@@ -12,10 +12,10 @@ from testbed.links.spec import LinkSpec
 
 
 def slowed(spec: LinkSpec, factor: float) -> LinkSpec:
-    """A link on which all takes `factor` times as long: times grow with it, rates shrink.
+    """Return a link that is `factor` times as slow: times are multiplied, rates divided by it.
 
-    What counts bytes, packets or shares stays what it is. Files are not written anew, so that the
-    result is to be used and not to be written down.
+    Bytes, packets and shares stay the same. The contents of trace files are scaled in memory only,
+    so the result must not be written into a scenario.
     """
     if factor == 1:
         return spec

@@ -1,4 +1,4 @@
-"""Files that a scenario names: where they are, and their lines."""
+"""Files that the links of a scenario name: their paths and their lines."""
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -8,14 +8,14 @@ from testbed.errors import TestbedError
 from testbed.files.input_file import read_text
 
 FILE_KEYS = ("mahimahi", "file", "trace")
-"""The keys of a link, at any depth, whose values are files."""
+"""The keys of a link, at any depth, whose values are paths of files."""
 
 _BYTE_ORDER_MARK = "\ufeff"
 _COMMENT = "#"
 
 
 def place_files(value: Any, place: Callable[[str], str]) -> Any:
-    """A copy of what a scenario says of links, with the path of each file replaced by `place`."""
+    """Return a copy of the links of a scenario with `place` applied to the path of each file."""
     if isinstance(value, list):
         return [place_files(each, place) for each in value]
     if not isinstance(value, Mapping):
@@ -27,20 +27,21 @@ def place_files(value: Any, place: Callable[[str], str]) -> Any:
 
 
 def read_lines(path: Path, where: str) -> Iterator[tuple[int, str]]:
-    """Each line that holds something, without the blanks around it, and its number from 1.
+    """Yield each line with its number, from 1, without blanks at its ends.
 
-    A byte order mark, lines that begin with #, and empty lines at the end are passed over. Raises
-    TestbedError for a file that cannot be read or is not text, and for an empty line before others.
+    A byte order mark, lines that begin with #, and empty lines at the end are skipped. Raises
+    TestbedError, beginning with `where`, for a file that cannot be read or is not text, and for an
+    empty line before others.
     """
     text = read_text(path, where).removeprefix(_BYTE_ORDER_MARK)
     for number, line in enumerate(text.rstrip().splitlines(), 1):
         content = line.strip()
         if not content:
-            raise TestbedError(f"{place_of(where, number)}: the line is empty")
+            raise TestbedError(f"{at_line(where, number)}: the line is empty")
         if not content.startswith(_COMMENT):
             yield number, content
 
 
-def place_of(where: str, number: int) -> str:
-    """The start of an error on a line of a file, of whose errors `where` is the start."""
+def at_line(where: str, number: int) -> str:
+    """Return `where`, the start of errors about a file, extended by the number of a line."""
     return f"{where}, line {number}"

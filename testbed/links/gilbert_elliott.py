@@ -1,9 +1,9 @@
 """Bursty packet loss: the two-state chain of Gilbert (1960) and Elliott (1963).
 
-A packet finds the link good or bad and is lost with that state's probability; then the link goes
-from good to bad with probability p, or from bad to good with probability r. This is netem's
-`loss gemodel p r 1-h 1-k`, where h and k are the probabilities to get through in the bad and the
-good state, so that 1-h and 1-k are those of loss.
+The link is in the good or the bad state, and each packet is lost with the probability of that
+state. After each packet the link goes from good to bad with probability p, or from bad to good with
+probability r. This is netem's `loss gemodel p r 1-h 1-k`: h and k are the probabilities that a
+packet arrives in the bad and in the good state, so 1-h and 1-k are those of loss.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 else:
 
     class BurstLength(Text):
-        """A number of packets, not always whole."""
+        """A mean number of packets, which need not be whole."""
 
         parse, format = partial(parse_number, what="packets", most=MOST_PACKETS), repr
         schema = _LENGTH_SCHEMA
@@ -37,17 +37,17 @@ else:
 class GilbertElliott(Form, frozen=True, omit_defaults=False):
     """The parameters of the chain, all probabilities.
 
-    Raises FieldError, by the scenario's key, for a chain that cannot be.
+    Raises FieldError, with the scenario's key, for one outside 0% to 100% and for r = 0.
     """
 
     p: Fraction
-    """From good to bad, after each packet."""
+    """The probability to go from good to bad after a packet, e.g. "1%"."""
     r: Fraction
-    """From bad to good; a stay in bad lasts 1/r packets in the mean."""
+    """The probability to go from bad to good, e.g. "25%"; 1/r is the mean length of bad states."""
     bad_loss: Fraction = msgspec.field(default=1.0, name="1-h")
-    """Loss in the bad state. By default everything is lost."""
+    """The loss in the bad state, e.g. "90%"; by default everything is lost."""
     good_loss: Fraction = msgspec.field(default=0.0, name="1-k")
-    """Loss in the good state. By default nothing is lost."""
+    """The loss in the good state, e.g. "0.1%"; by default nothing is lost."""
 
     def __post_init__(self) -> None:
         for field in msgspec.structs.fields(self):
@@ -58,10 +58,11 @@ class GilbertElliott(Form, frozen=True, omit_defaults=False):
 
     @classmethod
     def of_bursts(cls, mean: float, burst: float) -> GilbertElliott:
-        """The chain that loses the share `mean`, in runs of `burst` packets in the mean.
+        """Return the chain that loses the share `mean`, in runs of `burst` packets on average.
 
-        r = 1/burst and p = mean·r/(1 - mean). burst = 1/(1 - mean) is independent loss; shorter
-        bursts spread losses out, down to the shortest at p = 1.
+        r = 1/burst and p = mean·r/(1 - mean). burst = 1/(1 - mean) is independent loss; with
+        shorter bursts losses are more even, down to the shortest possible at p = 1. Raises
+        FieldError for a mean of 100% and for bursts too short for the mean.
         """
         if not 0 <= mean < 1:
             raise FieldError(
@@ -85,12 +86,12 @@ class GilbertElliott(Form, frozen=True, omit_defaults=False):
 
 
 class Bursts(Form, frozen=True):
-    """The chain by its mean loss and the mean length of its bursts."""
+    """The chain, given by its mean loss and the mean length of its bursts."""
 
     mean: Fraction
-    """The share of packets lost."""
+    """The share of packets lost, e.g. "1%"."""
     burst: BurstLength
-    """The length of runs of lost packets, in the mean."""
+    """The mean number of packets lost in a row, e.g. 4."""
 
     @override
     def value(self) -> GilbertElliott:
@@ -98,18 +99,18 @@ class Bursts(Form, frozen=True):
 
 
 def as_chain(loss: float | GilbertElliott) -> GilbertElliott:
-    """Independent loss as a chain that is alike in both states."""
+    """Return a chain as it is, and independent loss as one with the same loss in both states."""
     if isinstance(loss, GilbertElliott):
         return loss
     return GilbertElliott(p=0.0, r=1.0, bad_loss=loss, good_loss=loss)
 
 
 class GilbertElliottLoss:
-    """Loses packets as the chain says; it begins in the good state, as netem does.
+    """Loses packets by the chain, which begins in the good state, as netem's does.
 
-    The chain moves once per packet. Both states read the packet's number the same way, small for
-    bad: where p + r < 1, chains that differ for a while (in where they began, or by a change)
-    meet again after a few packets and from then on lose the same ones.
+    The chain moves once per packet, by one random number: small values lead to the bad state from
+    either state. So if p + r < 1, two chains in different states (after a change of the link, for
+    example) are in the same state again after a few packets, and then lose the same packets.
     """
 
     def __init__(self, state: KeyedUniform, loss: KeyedUniform) -> None:
@@ -118,7 +119,7 @@ class GilbertElliottLoss:
         self._bad = False
 
     def loses(self, number: int, model: GilbertElliott) -> bool:
-        """Whether packet `number` is lost; to be asked once for each packet, in order."""
+        """Return True if packet `number` is lost; call once per packet, in order."""
         probability = model.bad_loss if self._bad else model.good_loss
         self._bad = self._state(number) < (1 - model.r if self._bad else model.p)
         return probability > 0 and self._loss(number) < probability

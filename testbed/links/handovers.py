@@ -1,14 +1,18 @@
-"""How a scenario writes handovers: changes of the device's path from one radio link to another.
+"""Handovers of a scenario: changes of the device's path from one radio link to another.
 
 handovers:
   - {at: 5s, to: radio_2, stall: 60ms}
   - {at: 9s, to: radio}
 
-Times are seconds from the beginning of a run of a method. At `at` the path changes in both
-directions, and for `stall` neither the old nor the new radio link begins to send a packet. So what
-was under way arrives; what was sent during the stall waits for the new link, as a device buffers
-it, and as a base station forwards what comes for a device that has left; what already waited for
-the old link leaves by it when the stall is over. Nothing is lost but what a queue does not hold.
+Times are counted from the beginning of a run. At `at` the path changes in both directions. For the
+time `stall` neither the old nor the new radio link begins to send a packet:
+
+- packets in flight arrive;
+- packets sent during the stall wait for the new link, as in the buffer of a device, or in the base
+  station that forwards packets for a device that has left;
+- packets that already waited for the old link leave by it after the stall.
+
+Packets are lost only where a queue is full.
 """
 
 from __future__ import annotations
@@ -29,30 +33,32 @@ Interval = tuple[float, float]
 
 
 class Handover(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A change of the device's path; times in seconds."""
+    """A change of the device's path. Times are in seconds from the beginning of a run."""
 
     time: Time = msgspec.field(name="at")
-    """When the path changes, from the beginning of a run."""
+    """The time of the change from the beginning of a run, e.g. "5s"."""
     to: str
-    """The link that it leads over from then on."""
+    """The radio link in use from then on, e.g. radio_2."""
     stall: Time = 0.0
-    """For how long nothing starts."""
+    """The time for which no packet begins to be sent, e.g. "60ms"."""
 
     @property
     def end(self) -> float:
-        """When packets start again, in seconds."""
+        """The time at which packets are sent again, in seconds."""
         return self.time + self.stall
 
     def to_mapping(self) -> dict[str, Any]:
-        """As `read_handovers` takes it, with every default filled in."""
+        """Return the form that `read_handovers` reads, with every default filled in."""
         return write_fields(self)
 
 
 def read_handovers(raw: Sequence[object], links: Sequence[str], where: str) -> list[Handover]:
-    """The handovers of a scenario, in order.
+    """Read the handovers of a scenario, in order of time.
 
-    links: those that the device can hand over between; it is on the first one at first. Raises
-    TestbedError, naming the place in the scenario, for what cannot be.
+    links: those between which the device can hand over; it starts on the first one.
+
+    Raises TestbedError, beginning with `where` and the key, for a link that is unknown or already
+    in use, and for a handover that begins before the one above it ends.
     """
     handovers: list[Handover] = []
     for index, each in enumerate(raw):
@@ -60,7 +66,7 @@ def read_handovers(raw: Sequence[object], links: Sequence[str], where: str) -> l
         handover = _read_handover(each, place)
         if handover.to not in links:
             raise TestbedError(
-                f"{place}.to: '{handover.to}' is not one; choose from {', '.join(links)}"
+                f"{place}.to: '{handover.to}' is not a radio link; choose from {', '.join(links)}"
             )
         if handover.to == (handovers[-1].to if handovers else links[0]):
             raise TestbedError(f"{place}.to: the device is on {handover.to} already")
@@ -71,7 +77,7 @@ def read_handovers(raw: Sequence[object], links: Sequence[str], where: str) -> l
 
 
 def held_links(handovers: Sequence[Handover], first: str) -> dict[str, list[Interval]]:
-    """When each link holds all packets, by its name; `first` is the one in use at first."""
+    """Return, by link, the intervals in which all packets wait; the device starts on `first`."""
     held: dict[str, list[Interval]] = {}
     for before, handover in pairwise([Handover(0.0, first), *handovers]):
         for link in (before.to, handover.to):

@@ -1,4 +1,4 @@
-"""Settings of a link that can take no effect, because of its other settings."""
+"""Settings of a link that have no effect because of its other settings."""
 
 from __future__ import annotations
 
@@ -15,22 +15,25 @@ from testbed.links.units import format_size
 _DEFAULTS = {name: getattr(LinkSpec(), name) for name in LinkSpec.__struct_fields__}
 
 
-Finding = tuple[str, str]
-"""A key, and why it has no effect."""
+IdleSetting = tuple[str, str]
+"""A key and the reason why it has no effect."""
 
 
-def idle(written: Mapping[str, Any], duplex: Duplex, schedule: Schedule) -> list[Finding]:
-    """Each of it by its key below the link. `written` is what a scenario writes of the link."""
-    found: list[Finding] = []
+def idle(written: Mapping[str, Any], duplex: Duplex, schedule: Schedule) -> list[IdleSetting]:
+    """Return the settings without effect, by their keys below the link.
+
+    `written` is the link as the scenario writes it.
+    """
+    found: list[IdleSetting] = []
     traced = False
     for direction in ("up", "down"):
         specs: list[LinkSpec] = [getattr(state, direction) for state in (duplex, *schedule.moments)]
         traced = traced or any(isinstance(spec.rate, DeliveryTrace) for spec in specs)
-        asked = written.get(direction, {})
+        given = written.get(direction, {})
         reasons = (
-            *_replaced(asked, specs, schedule),
-            *_queue(asked, specs, schedule),
-            *_jitter(asked, specs[0]),
+            *_replaced(given, specs, schedule),
+            *_queue(given, specs, schedule),
+            *_jitter(given, specs[0]),
             *(found for kind, value in specs[0].impairments() for found in kind.idle(value)),
         )
         found += [(f"{direction}.{key}", reason) for key, reason in reasons]
@@ -40,38 +43,38 @@ def idle(written: Mapping[str, Any], duplex: Duplex, schedule: Schedule) -> list
 
 
 def _replaced(
-    asked: Mapping[str, Any], specs: Sequence[LinkSpec], schedule: Schedule
-) -> Iterator[Finding]:
-    """Values that are never in force, as the link begins with a change."""
+    given: Mapping[str, Any], specs: Sequence[LinkSpec], schedule: Schedule
+) -> Iterator[IdleSetting]:
+    """Yield values that are never in force, because the link begins with a change."""
     if not schedule.at_once:
         return
     for name, default in _DEFAULTS.items():
         first = getattr(specs[0], name)
         later = [getattr(spec, name) for spec in specs[1:]]
-        if name in asked and first not in (default, *later):
+        if name in given and first not in (default, *later):
             reason = "a trace or a change replaces it at 0 s"
-            if name == "rate" and (size := _made_of_rate(asked, specs[0])):
+            if name == "rate" and (size := _made_of_rate(given, specs[0])):
                 reason += f", but for the default queue, which is {format_size(size)} by it"
             yield name, reason
 
 
-def _made_of_rate(asked: Mapping[str, Any], spec: LinkSpec) -> int:
-    """The bytes of a default queue that would be others without the rate; else 0."""
+def _made_of_rate(given: Mapping[str, Any], spec: LinkSpec) -> int:
+    """Return the bytes of the default queue if the rate determines them, else 0."""
     size = default_queue(spec.mean_rate)
-    return size if "queue" not in asked and spec.queue == size != default_queue(None) else 0
+    return size if "queue" not in given and spec.queue == size != default_queue(None) else 0
 
 
 def _queue(
-    asked: Mapping[str, Any], specs: Sequence[LinkSpec], schedule: Schedule
-) -> Iterator[Finding]:
+    given: Mapping[str, Any], specs: Sequence[LinkSpec], schedule: Schedule
+) -> Iterator[IdleSetting]:
     unlimited = all(spec.rate is None for spec in specs)
     held = any(moment.held for moment in schedule.moments)  # then packets wait, too
     if held and as_queue(specs[0].queue).discipline != "drop_tail":
         return
-    if "queue" in asked and unlimited and specs[0].queue != _DEFAULTS["queue"]:
+    if "queue" in given and unlimited and specs[0].queue != _DEFAULTS["queue"]:
         yield "queue", "nothing queues without a rate"
 
 
-def _jitter(asked: Mapping[str, Any], spec: LinkSpec) -> Iterator[Finding]:
-    if isinstance(asked.get("jitter"), Mapping) and as_jitter(spec.jitter).none:
+def _jitter(given: Mapping[str, Any], spec: LinkSpec) -> Iterator[IdleSetting]:
+    if isinstance(given.get("jitter"), Mapping) and as_jitter(spec.jitter).none:
         yield "jitter", "its spread is 0"

@@ -1,14 +1,14 @@
-"""Laws of jitter: those of netem, delay + spread·x, or one that was measured; never negative.
+"""Distributions of jitter: those of netem, delay + spread·x, or measured ones; never negative.
 
-x lies on -1 to 1 for `uniform`. The other laws are those of iproute2's generators normal.c,
-pareto.c and paretonormal.c, as quantile functions of a uniform u; their tables hold x on -4 to 4
-at most, so x is cut off there:
+x lies on -1 to 1 for `uniform`. The others are those of iproute2's generators normal.c, pareto.c
+and paretonormal.c, as quantile functions of a uniform u. Their tables hold x from -4 to 4 at most,
+so x is cut off there:
 
-    normal          x = Φ⁻¹(u), the standard normal law
+    normal          x = Φ⁻¹(u), the standard normal distribution
     pareto          x = 4/3·((1 - u)^(-1/3) - 3/2), of shape 3, shifted to mean 0; from -2/3
     paretonormal    x = (normal + 3·pareto)/4 at the same u
 
-The cut meets 1.1 % of pareto and leaves it a mean of -0.03 and a standard deviation of 0.82.
+The cut concerns 1.1 % of pareto, which then has mean -0.03 and standard deviation 0.82.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from testbed.config.written import FieldError, write_fields
 from testbed.links.measured import DelaysFile, MeasuredDelays
 from testbed.links.quantities import Fraction, Time
 
-LawName = Literal["uniform", "normal", "pareto", "paretonormal"]
+DistributionName = Literal["uniform", "normal", "pareto", "paretonormal"]
 
-UNIFORM: LawName = "uniform"
+UNIFORM: DistributionName = "uniform"
 _CUT = 4.0
 _NORMAL = NormalDist()
-_TINY = 2.0**-60  # u may be 0, where the normal law has no quantile
+_TINY = 2.0**-60  # replaces u = 0, where the normal distribution has no quantile
 
 
-class _Law(NamedTuple):
+class _Distribution(NamedTuple):
     quantile: Callable[[float], float]
     low: float
     high: float
@@ -56,25 +56,28 @@ def _paretonormal(u: float) -> float:
     return (_normal(u) + 3 * _pareto(u)) / 4
 
 
-_LAWS: dict[LawName, _Law] = {
-    UNIFORM: _Law(_uniform, -1.0, 1.0),
-    "normal": _Law(_normal, -_CUT, _CUT),
-    "pareto": _Law(_pareto, -2 / 3, _CUT),
-    "paretonormal": _Law(_paretonormal, -1.5, _CUT),
+_DISTRIBUTIONS: dict[DistributionName, _Distribution] = {
+    UNIFORM: _Distribution(_uniform, -1.0, 1.0),
+    "normal": _Distribution(_normal, -_CUT, _CUT),
+    "pareto": _Distribution(_pareto, -2 / 3, _CUT),
+    "paretonormal": _Distribution(_paretonormal, -1.5, _CUT),
 }
 
 
 class Jitter(msgspec.Struct, frozen=True):
-    """A law and its spread in seconds: the most that `uniform` departs from the delay.
+    """The distribution of the time for which packets are held in addition to the delay.
 
-    measured: delays to add to the link's, instead of a law and a spread.
-    correlation: of each packet with the one before; see CorrelatedUniform.
+    spread: the scale of `law`, in seconds; for `uniform` the largest difference from the delay.
+    law: the name of the distribution.
+    measured: delays to add to the link's, instead of `law` and `spread`.
+    correlation: of each packet with the one before, from 0; see CorrelatedUniform.
 
-    Raises FieldError, by the scenario's key, for what is no jitter.
+    Raises FieldError, with the scenario's key, for a negative spread and for a correlation outside
+    0 to 1.
     """
 
     spread: float = 0.0
-    law: LawName = UNIFORM
+    law: DistributionName = UNIFORM
     measured: MeasuredDelays | None = None
     correlation: float = 0.0
 
@@ -86,47 +89,47 @@ class Jitter(msgspec.Struct, frozen=True):
 
     @property
     def plain(self) -> bool:
-        """Whether the spread alone says it all: uniform, each packet by itself."""
+        """True if the distribution is uniform and packets are independent."""
         return self.measured is None and self.correlation == 0 and self.law == UNIFORM
 
     @property
     def none(self) -> bool:
-        """Whether it holds every packet for the same time."""
+        """True if every packet is held for the same time."""
         return self.measured is None and self.spread == 0
 
     def hold(self, delay: float, u: float) -> float:
-        """How long a packet is held on a link of mean `delay`, by a number uniform on [0, 1)."""
+        """Return the seconds to hold a packet; `delay` in seconds, `u` uniform on [0, 1)."""
         if self.measured is not None:
             return delay + self.measured.quantile(u)
-        return max(0.0, delay + self.spread * _LAWS[self.law].quantile(u))
+        return max(0.0, delay + self.spread * _DISTRIBUTIONS[self.law].quantile(u))
 
     def shortest(self, delay: float) -> float:
-        """The least that `hold` can be."""
+        """Return the smallest value of `hold`, in seconds."""
         if self.measured is not None:
             return delay + self.measured.delays[0]
-        return max(0.0, delay + self.spread * _LAWS[self.law].low)
+        return max(0.0, delay + self.spread * _DISTRIBUTIONS[self.law].low)
 
     def longest(self, delay: float) -> float:
-        """The most that `hold` can be."""
+        """Return the largest value of `hold`, in seconds."""
         if self.measured is not None:
             return delay + self.measured.delays[-1]
-        return delay + self.spread * _LAWS[self.law].high
+        return delay + self.spread * _DISTRIBUTIONS[self.law].high
 
 
 def as_jitter(jitter: float | Jitter) -> Jitter:
-    """A bare number of seconds is uniform."""
+    """Return a Jitter as it is, and a bare number of seconds as the spread of `uniform`."""
     return jitter if isinstance(jitter, Jitter) else Jitter(jitter)
 
 
 class DrawnJitter(Form, frozen=True):
-    """Jitter by a law."""
+    """Jitter by a named distribution."""
 
     spread: Time
-    """The most that `uniform` departs from the delay; the unit of the other laws."""
-    law: LawName
-    """The law, as netem has it."""
+    """The largest difference from the delay for `uniform`, the scale of the others, e.g. "5ms"."""
+    law: DistributionName
+    """The distribution, by netem's name, e.g. normal."""
     correlation: Fraction = 0.0
-    """Of each packet with the one before."""
+    """The correlation of each packet with the one before, e.g. "25%"."""
 
     @override
     def value(self) -> Jitter:
@@ -134,12 +137,12 @@ class DrawnJitter(Form, frozen=True):
 
 
 class MeasuredJitter(Form, frozen=True):
-    """Jitter by delays that were measured, to be added to the link's."""
+    """Jitter by measured delays, which are added to the link's."""
 
     file: DelaysFile
-    """The file, with one delay a line in milliseconds."""
+    """A file with one delay per line, in milliseconds, e.g. ./delays.txt."""
     correlation: Fraction = 0.0
-    """Of each packet with the one before."""
+    """The correlation of each packet with the one before, e.g. "25%"."""
 
     @override
     def value(self) -> Jitter:
@@ -151,7 +154,7 @@ if TYPE_CHECKING:
 else:
 
     class JitterField(OneOf):
-        """A spread of the uniform law, or a mapping."""
+        """The spread of the uniform distribution, or a mapping."""
 
         text = Time
         forms = (MeasuredJitter, DrawnJitter)

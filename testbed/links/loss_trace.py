@@ -1,4 +1,4 @@
-"""Losses as they were recorded."""
+"""Traces of packet loss: which packets were lost, as recorded in a file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from testbed.config.one_of import Form
 from testbed.errors import TestbedError
-from testbed.links.files import place_of, read_lines
+from testbed.links.files import at_line, read_lines
 from testbed.links.quantities import ContentOf
 
 _FATES = {"0": False, "1": True}
@@ -18,9 +18,9 @@ _FATES = {"0": False, "1": True}
 
 @dataclass(frozen=True, slots=True)
 class LossTrace:
-    """A file with one line for each packet: 1 where it was lost, 0 where it arrived.
+    """A file with one line per packet: 1 if it was lost, 0 if it arrived.
 
-    Packet n meets line n; at its end the trace begins again.
+    Line n holds for packet n; after the last line the trace begins again.
     """
 
     path: Path
@@ -28,13 +28,17 @@ class LossTrace:
 
     @classmethod
     def read(cls, path: Path) -> LossTrace:
-        """Read a file; TestbedError with file and line for anything but 0 and 1."""
+        """Read a file.
+
+        Raises TestbedError, with file and line, for a line that is neither 0 nor 1, and for a file
+        in which all packets are lost.
+        """
         lost = []
         where = str(path)
         for number, line in read_lines(path, where):
             if line not in _FATES:
                 raise TestbedError(
-                    f"{place_of(where, number)}: it is neither 0 (arrived) nor 1 (lost)"
+                    f"{at_line(where, number)}: it is neither 0 (arrived) nor 1 (lost)"
                 )
             lost.append(_FATES[line])
         if False not in lost:
@@ -47,7 +51,7 @@ class LossTrace:
         return sum(self.lost) / len(self.lost)
 
     def loses(self, number: int) -> bool:
-        """Whether packet `number`, from 0, is lost."""
+        """Return True if packet `number`, counted from 0, is lost."""
         return self.lost[number % len(self.lost)]
 
 
@@ -62,10 +66,10 @@ else:
 
 
 class RecordedLoss(Form, frozen=True):
-    """Losses as a file has them."""
+    """Losses as recorded in a file."""
 
     trace: LossFile
-    """The file, with one line for each packet: 1 where it was lost, 0 where it arrived."""
+    """A file with one line per packet: 1 if it was lost, 0 if it arrived, e.g. ./losses.txt."""
 
     @override
     def value(self) -> LossTrace:

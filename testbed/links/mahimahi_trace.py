@@ -1,8 +1,8 @@
-"""Mahimahi traces: the moments at which a radio link delivered (Netravali et al., ATC 2015).
+"""Mahimahi traces: the times at which a radio link delivered packets (Netravali et al., ATC 2015).
 
-One whole number a line: the millisecond at which one packet of 1,500 bytes may leave; as many equal
-lines as there are packets in that millisecond. At its end the trace begins again, the last
-time being its period.
+Each line is a whole number, the millisecond in which one packet of 1,500 bytes may leave; a
+millisecond with several packets has several lines. The last time is the period of the trace, after
+which it begins again.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing_extensions import override
 
 from testbed.config.one_of import Form
 from testbed.errors import TestbedError
-from testbed.links.files import place_of, read_lines
+from testbed.links.files import at_line, read_lines
 from testbed.links.quantities import ContentOf
 from testbed.links.queue import FULL_FRAME
 
@@ -27,58 +27,58 @@ _DIGITS = 10  # of milliseconds: months
 
 @dataclass(frozen=True, slots=True)
 class DeliveryTrace:
-    """A trace: its file, and the times of its opportunities in seconds, never decreasing."""
+    """A trace: its file, and the times of its delivery opportunities, in seconds and in order."""
 
     path: Path
     times: tuple[float, ...] = field(compare=False, repr=False)
 
     @classmethod
     def read(cls, path: Path) -> DeliveryTrace:
-        """Read a file; TestbedError with file and line for one that is no trace."""
+        """Read a file. Raises TestbedError, with file and line, if it is not a trace."""
         return _read(path)
 
     @property
     def period(self) -> float:
-        """Seconds after which the trace begins again."""
+        """The seconds after which the trace begins again."""
         return self.times[-1]
 
     @property
     def mean_rate(self) -> float:
-        """Bits of Ethernet frames per second, in the mean of the whole trace."""
+        """The mean rate of the whole trace, in bit/s of Ethernet frames."""
         return len(self.times) * FULL_FRAME * 8 / self.period
 
     @property
     def longest_gap(self) -> float:
-        """The longest time without a delivery, seconds."""
+        """The longest time without a delivery, in seconds."""
         between = map(operator.sub, self.times[1:], self.times)
         return max(self.times[0], max(between, default=0.0))
 
     def time(self, number: int) -> float:
-        """When opportunity `number`, from 0, comes, in seconds from the trace's beginning."""
+        """Return the time of opportunity `number`, from 0, in seconds since the trace began."""
         rounds, index = divmod(number, len(self.times))
         return rounds * self.period + self.times[index]
 
     def first_from(self, time: float) -> int:
-        """The number of the first opportunity that is not before `time`."""
+        """Return the number, from 0, of the first opportunity at or after `time` (seconds)."""
         rounds, rest = divmod(max(0.0, time), self.period)
         return int(rounds) * len(self.times) + bisect_left(self.times, rest)
 
 
 @functools.cache
 def _read(path: Path) -> DeliveryTrace:
-    """Read once what a schedule may name at many of its moments."""
+    """Read a file, once even if many changes of a schedule name it."""
     where = str(path)
     milliseconds: list[int] = []
     last = 0
     for number, line in read_lines(path, where):
         if not (line.isascii() and line.isdigit() and len(line) <= _DIGITS):
             raise TestbedError(
-                f"{place_of(where, number)}: it is not a whole number of milliseconds of at "
+                f"{at_line(where, number)}: it is not a whole number of milliseconds of at "
                 f"most {_DIGITS} digits"
             )
         before, last = last, int(line)
         if last < before:
-            raise TestbedError(f"{place_of(where, number)}: {last} ms comes after {before} ms")
+            raise TestbedError(f"{at_line(where, number)}: {last} ms comes after {before} ms")
         milliseconds.append(last)
     if last == 0:
         raise TestbedError(f"{where}: no packet is delivered after time 0")
@@ -96,10 +96,10 @@ else:
 
 
 class RecordedDeliveries(Form, frozen=True):
-    """Deliveries as a file has them."""
+    """Deliveries as recorded in a file."""
 
     mahimahi: DeliveryFile
-    """The file, in Mahimahi's format: one line for each packet, with its millisecond."""
+    """A file in Mahimahi's format: one millisecond per line and packet, e.g. ./uplink.trace."""
 
     @override
     def value(self) -> DeliveryTrace:

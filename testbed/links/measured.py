@@ -1,4 +1,4 @@
-"""Delays as they were measured."""
+"""Files of measured delays, and their empirical distribution."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from testbed.errors import TestbedError
-from testbed.links.files import place_of, read_lines
+from testbed.links.files import at_line, read_lines
 from testbed.links.quantities import ContentOf
 from testbed.links.units import parse_number
 
@@ -16,21 +16,21 @@ _LONGEST = 1_000_000  # ms
 
 @dataclass(frozen=True, slots=True)
 class MeasuredDelays:
-    """A file of one-way delays, one a line in milliseconds, and their values sorted, in seconds."""
+    """A file of one-way delays, one per line in milliseconds; `delays` in seconds, ascending."""
 
     path: Path
     delays: tuple[float, ...] = field(compare=False, repr=False)
 
     @classmethod
     def read(cls, path: Path) -> MeasuredDelays:
-        """Read a file; TestbedError with file and line for what is no delay."""
+        """Read a file. Raises TestbedError, with file and line, for a line that is not a delay."""
         where, delays = str(path), []
         for number, line in read_lines(path, where):
             try:
                 delay = parse_number(line, "milliseconds", _LONGEST)
-            except ValueError:  # its text may be that of a file nobody meant, and is not shown
+            except ValueError:  # the line is not shown: a wrong path may lead to a private file
                 raise TestbedError(
-                    f"{place_of(where, number)}: it is not a delay in milliseconds, 0 to "
+                    f"{at_line(where, number)}: it is not a delay in milliseconds, 0 to "
                     f"{_LONGEST}, e.g. 2.5"
                 ) from None
             delays.append(delay / 1000)
@@ -39,7 +39,7 @@ class MeasuredDelays:
         return cls(path, tuple(sorted(delays)))
 
     def quantile(self, u: float) -> float:
-        """The delay at `u` of [0, 1) of the empirical law, seconds."""
+        """Return the quantile of the empirical distribution at `u` in [0, 1), in seconds."""
         return self.delays[int(u * len(self.delays))]
 
 

@@ -1,10 +1,10 @@
-"""A packet on a link, and what becomes of it."""
+"""A packet that arrives at a link, and a packet that leaves it."""
 
 from typing import NamedTuple
 
 
 class Packet(NamedTuple):
-    """An Ethernet frame, its place in its direction of the link (from 0), its arrival (seconds)."""
+    """An Ethernet frame, its number in its direction (from 0), its time of arrival (seconds)."""
 
     number: int
     frame: bytes
@@ -12,7 +12,7 @@ class Packet(NamedTuple):
 
 
 class Departure(NamedTuple):
-    """A packet that leaves the link, and when it is due there (seconds)."""
+    """A packet that leaves the link, and the time at which it is due (seconds)."""
 
     due: float
     packet: Packet

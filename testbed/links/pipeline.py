@@ -17,10 +17,10 @@ OnDrop = Callable[[Packet, str], None]  # of a packet and the reason
 
 
 class Pipeline:
-    """Applies a LinkSpec to packets; pure logic on the caller's clock (seconds).
+    """Applies a LinkSpec to packets; pure logic, with times in seconds on the caller's clock.
 
-    key: fixes all that is random.
-    on_drop: is told of every packet that is dropped, when it is.
+    key: the key of all random numbers.
+    on_drop: called with each packet that is dropped, at that time, and the reason.
     began: time 0 of a trace of deliveries.
     """
 
@@ -42,16 +42,16 @@ class Pipeline:
 
     @property
     def in_flight(self) -> int:
-        """Packets that have arrived and neither left nor been dropped."""
+        """The number of packets that have arrived and neither left nor been dropped."""
         return len(self._server) + len(self._line)
 
     @property
     def waiting(self) -> int:
-        """Those of them that have not been sent yet: they hold up what comes."""
+        """The number of those that are not sent yet, and delay the packets that come."""
         return len(self._server)
 
     def arrive(self, now: float, frame: bytes) -> None:
-        """Take in a frame that arrived at `now`."""
+        """Accept or drop a frame that arrives at `now`."""
         number = self.counts.received_packets
         self.counts.received_packets += 1
         self.counts.received_bytes += len(frame)
@@ -67,7 +67,7 @@ class Pipeline:
             self._server.offer(now, each)
 
     def leave(self, now: float) -> Departure | None:
-        """Hand out the next packet due by `now`, or None."""
+        """Remove and return the next packet that is due by `now`, or None."""
         self._advance(now)
         due = self._line.next_due()
         if due is None or due > now:
@@ -78,7 +78,7 @@ class Pipeline:
         return Departure(due, packet)
 
     def next_event(self) -> float | None:
-        """A time no later than the next frame is due, or None while nothing will happen."""
+        """Return a time at or before which the next frame is due, or None if there is none."""
         due = self._line.next_due()
         finish = self._server.next_finish()
         earliest = None if finish is None else finish + self._line.shortest
@@ -87,9 +87,9 @@ class Pipeline:
         return min(due, earliest)
 
     def change(self, now: float, spec: LinkSpec, *, held: bool = False) -> None:
-        """Follow another spec from `now` on; no packet in flight is lost.
+        """Apply another spec from `now` on; no packet in flight is lost.
 
-        held: what has not been sent yet waits until the next change, as it does at rate 0.
+        held: packets that are not sent yet wait until the next change, as they do at rate 0.
         """
         self._advance(now)
         service = service_of(spec.rate, self._began)
@@ -100,7 +100,7 @@ class Pipeline:
         self.spec = spec
 
     def begin_trace(self, now: float, began: float) -> None:
-        """From now on a trace of deliveries is followed whose time 0 is at `began`."""
+        """Set time 0 of traces of deliveries to `began`, from `now` on."""
         self._began = began
         self.change(now, self.spec)
 
@@ -116,7 +116,7 @@ class Pipeline:
         return lambda number: any(stage.overtakes(number, value) for stage, value in flights)
 
     def _meet(self, stage: ArrivalImpairment, value: Any, packet: Packet) -> Sequence[Packet]:
-        """What an impairment leaves of a packet."""
+        """Apply an impairment to a packet, count the effect and return the packets that remain."""
         left = stage.arrive(packet, value)
         if not left:
             self._drop(packet, stage.key)
@@ -130,7 +130,7 @@ class Pipeline:
             self._on_drop(packet, reason)
 
     def _advance(self, now: float) -> None:
-        """Move what the server has sent by `now` on into the delay line."""
+        """Move the packets that the server has sent by `now` into the delay line."""
         while (finish := self._server.next_finish()) is not None and finish <= now:
             finish, packet = self._server.pop()
             self._line.push(finish, packet)

@@ -1,7 +1,8 @@
-"""Links by name, each figure with its source.
+"""Named links, each value with its source.
 
-A figure that nobody has published is marked as an engineering preset. One-way delays are half of a
-measured round trip, which includes the wired way to a nearby server: nobody publishes the halves.
+A value that nobody has published is marked as an engineering preset. A one-way delay is half of a
+measured round trip, which includes the wired path to a nearby server, because one-way delays are
+not published.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _ORBIT = "35,786 km up and down again at the speed of light"
 
 @dataclass(frozen=True, slots=True)
 class Direction:
-    """One direction; what is None is left at its default."""
+    """One direction of a link; None leaves a field at the default of LinkSpec."""
 
     rate: SourcedValue
     delay: SourcedValue
@@ -31,18 +32,18 @@ class Direction:
     queue: SourcedValue | None = None
 
     def figures(self) -> dict[str, SourcedValue]:
-        """The figures given, by the key that a scenario uses."""
+        """Return the values that are given, by the key of a scenario."""
         given = ((field.name, getattr(self, field.name)) for field in fields(self))
         return {name: figure for name, figure in given if figure is not None}
 
     def mapping(self) -> dict[str, str | dict[str, str]]:
-        """What a scenario would write."""
+        """Return the direction as a scenario writes it."""
         return {name: figure.value for name, figure in self.figures().items()}
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A link by name."""
+    """A named link."""
 
     name: str
     description: str
@@ -51,7 +52,7 @@ class Profile:
 
     @property
     def measured(self) -> bool:
-        """Whether rates and delays, both ways, come from published measurements."""
+        """True if rates and delays of both directions come from published measurements."""
         return all(
             figure.source != PRESET
             for direction in (self.up, self.down)
@@ -59,7 +60,7 @@ class Profile:
         )
 
     def duplex(self) -> Duplex:
-        """The link it describes."""
+        """Return the link that the profile describes."""
         return Duplex(
             up=LinkSpec.parse(self.up.mapping(), f"profile {self.name}.up"),
             down=LinkSpec.parse(self.down.mapping(), f"profile {self.name}.down"),
@@ -78,7 +79,7 @@ def _radio(
     jitter: SourcedValue,
     source: str,
 ) -> Profile:
-    """A cellular link from the median rates, up and down, and round trip of one source."""
+    """Return a cellular link from median rates (up, down) and median round trip of one source."""
     delay = SourcedValue(f"{round_trip_ms / 2:g}ms", f"half of the median round trip; {source}")
     loss = SourcedValue("0%", _PANTHEON)
     up, down = (
@@ -88,7 +89,7 @@ def _radio(
 
 
 def _spread(p10_ms: float, p90_ms: float) -> SourcedValue:
-    """Jitter from the spread of round trips over many tests, shared by both ways."""
+    """Return jitter from percentiles of round trips (ms), half of the spread in each direction."""
     return SourcedValue(
         f"{(p90_ms - p10_ms) / 4:g}ms", f"a quarter of p90 - p10 of the round trips; {_SPEEDTEST}"
     )
@@ -103,7 +104,7 @@ def _preset(
     *,
     loss: SourcedValue = _NO_LOSS,
 ) -> Profile:
-    """A link of which at most the delay is known."""
+    """Return a link of which at most the delay has been published."""
     up, down = (
         Direction(SourcedValue(rate, PRESET), delay, SourcedValue(jitter, PRESET), loss)
         for rate in rates
@@ -181,7 +182,7 @@ PROFILES = {profile.name: profile for profile in _ALL}
 
 
 def find_profile(name: str, where: str) -> Profile:
-    """The profile called `name`; TestbedError that starts with `where` when there is none."""
+    """Return the profile called `name`. Raises TestbedError, beginning with `where`, if unknown."""
     if name not in PROFILES:
         raise TestbedError(f"{where}: '{name}' is not a profile; choose from {', '.join(PROFILES)}")
     return PROFILES[name]

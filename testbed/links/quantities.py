@@ -1,4 +1,4 @@
-"""Fields of scenarios that hold quantities with units, and files that they name."""
+"""Types of fields that hold quantities with units, or the contents of files."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from testbed.links.units import (
 
 
 class Text(Written):
-    """A value that is written as a text, or as a number that is read as its text."""
+    """A value written as text; a number is read as its text."""
 
     parse: ClassVar[Callable[[str], Any]]
     format: ClassVar[Callable[[Any], str]]
@@ -45,7 +45,7 @@ class Text(Written):
 
 
 class ContentOf(Written):
-    """A file that is named, and read by the class of its content, which has its `path`."""
+    """A value written as the path of a file; `content` is the class that reads it and keeps it."""
 
     content: ClassVar[Any]
 
@@ -80,21 +80,21 @@ if TYPE_CHECKING:
 else:
 
     class Time(Text):
-        """Seconds."""
+        """A duration in seconds, from 0, written as "20ms"."""
 
         parse, format, schema = parse_time, format_time, json_schema("time")
 
     class PositiveTime(Text):
-        """Seconds, more than 0."""
+        """A duration in seconds, more than 0, written as "20ms"."""
 
         parse, format, schema = _positive_time, format_time, json_schema("time")
 
     class Fraction(Text):
-        """A share of one."""
+        """A share from 0 to 1, written as "1%"."""
 
         parse, format, schema = parse_fraction, format_fraction, json_schema("percentage")
 
     class Size(Text):
-        """Bytes."""
+        """A size in bytes, written as "64KiB"."""
 
         parse, format, schema = parse_size, format_size, json_schema("size")

@@ -1,4 +1,4 @@
-"""How much may wait in front of a link, and what is dropped then."""
+"""Queues in front of a link: their limit, and which packet is dropped when they are full."""
 
 from __future__ import annotations
 
@@ -33,14 +33,15 @@ _TARGET, _INTERVAL = 5e-3, 100e-3  # seconds: RFC 8289, sections 4.2 and 4.3
 class Queue(msgspec.Struct, frozen=True):
     """A buffer and its discipline.
 
-    limit: the most that waits or is being sent, in `unit`; seconds are those that it takes to
-        send it all at the rate of the moment.
-    discipline: what comes when the queue is full is dropped; `codel` besides drops from the head
-        what has waited for longer than `target` for longer than `interval` (seconds; RFC 8289).
-        `round_robin` gives each pair of IP addresses a queue of its own and all of them equal
-        shares of the rate; when they are full together, the longest loses its head.
+    limit: the most that waits or is being sent, in `unit`; seconds are the time to send all of it
+        at the current rate.
+    discipline: `drop_tail` drops packets that arrive when the queue is full. `codel` also drops
+        from the head when packets have waited longer than `target` for at least `interval`
+        (seconds; RFC 8289). `round_robin` gives each pair of IP addresses a queue of its own and an
+        equal share of the rate; when the queues together are full, the longest loses its head.
 
-    Raises FieldError, by the scenario's key, for a queue that cannot be.
+    Raises FieldError, with the scenario's key, for a limit below one full frame and for a target
+    that is not between 0 and the interval.
     """
 
     limit: float
@@ -61,7 +62,10 @@ class Queue(msgspec.Struct, frozen=True):
             raise FieldError("target", "it must be more than 0 and less than the interval")
 
     def holds(self, packets: int, size: int, rate: float | None) -> bool:
-        """Whether `packets` packets of `size` bytes together fit, at `rate` bit/s (None: any)."""
+        """Return True if `packets` packets of `size` bytes in all fit into the queue.
+
+        `rate` is in bit/s, None if unlimited.
+        """
         if self.unit == "packets":
             return packets <= self.limit
         if self.unit == "seconds":
@@ -69,7 +73,7 @@ class Queue(msgspec.Struct, frozen=True):
         return size <= self.limit
 
     def full_frames(self, rate: float) -> float:
-        """How many frames of full size it holds."""
+        """Return the number of full frames that fit at `rate` bit/s."""
         if self.unit == "packets":
             return self.limit
         size = self.limit * rate / 8 if self.unit == "seconds" else self.limit
@@ -77,12 +81,12 @@ class Queue(msgspec.Struct, frozen=True):
 
 
 def as_queue(queue: int | Queue) -> Queue:
-    """A bare number of bytes is drop-tail."""
+    """Return a Queue as it is, and a number of bytes as a drop-tail queue."""
     return queue if isinstance(queue, Queue) else Queue(queue)
 
 
 class Limit(NamedTuple):
-    """The most that a queue holds, in its unit."""
+    """The most that a queue holds, and the unit."""
 
     most: float
     unit: Unit
@@ -138,7 +142,7 @@ if TYPE_CHECKING:
 else:
 
     class LimitField(Text):
-        """Bytes, packets, or seconds at the rate of the moment."""
+        """Bytes, packets, or seconds at the current rate."""
 
         parse, format, schema = _parse_limit, _format_limit, _LIMIT_SCHEMA
 
@@ -147,13 +151,13 @@ class DisciplinedQueue(Form, frozen=True):
     """A queue with its discipline."""
 
     limit: LimitField
-    """The most that waits or is being sent: 64KiB, 100packets or 50ms."""
+    """The most that waits or is being sent, e.g. "64KiB", "100packets" or "50ms"."""
     discipline: Discipline = "drop_tail"
-    """What is dropped, and what is sent next."""
+    """The rule for the packet that is dropped and the one that is sent next, e.g. codel."""
     target: Time | msgspec.UnsetType = msgspec.UNSET
-    """Of codel: how long packets may wait."""
+    """For codel: the time that packets may wait, e.g. "5ms"."""
     interval: Time | msgspec.UnsetType = msgspec.UNSET
-    """Of codel: for how long packets may wait longer."""
+    """For codel: the time for which they may wait longer before one is dropped, e.g. "100ms"."""
 
     @override
     def value(self) -> int | Queue:
@@ -172,7 +176,7 @@ if TYPE_CHECKING:
 else:
 
     class DropTail(Text):
-        """The limit of a queue that drops what comes last."""
+        """The limit of a drop-tail queue."""
 
         parse, format, schema = _parse_drop_tail, _format_drop_tail, _LIMIT_SCHEMA
 

@@ -1,4 +1,4 @@
-"""A queue in front of a server."""
+"""A queue and the server that sends its packets at the rate of the link."""
 
 from collections import deque
 from collections.abc import Callable
@@ -11,14 +11,14 @@ from testbed.links.service import Service
 
 
 class RateServer:
-    """Serves packets one after another; what the queue does not hold is dropped.
+    """Sends packets one after another, and drops those for which the queue has no room.
 
-    Serialisation is charged from the first byte: at a constant rate a lone packet leaves
-    size·8/rate after it came. The queue counts every byte not yet wholly sent, the packet being
-    sent included. All times are in seconds on one clock; the caller passes arrivals in order.
+    Every packet takes its serialisation time: at a constant rate, one that finds the server idle
+    leaves size·8/rate after it came. The packet being sent counts as part of the queue, with all
+    its bytes. Times are in seconds on one clock; the caller passes arrivals in order.
 
-    on_drop: is told of each packet that is dropped, and why: 'queue' for want of room, or the
-        name of the discipline that found it to have waited too long.
+    on_drop: called with each packet that is dropped and the reason: 'queue' if there was no room,
+        'codel' if it had waited too long.
     """
 
     def __init__(
@@ -36,14 +36,14 @@ class RateServer:
         self._sending: Packet | None = None
         self._waiting = _line(queue)
         self._backlog = 0
-        self._finish = 0.0  # when the packet being sent, or else the last one sent, is sent
+        self._finish = 0.0  # end of the packet being sent, or else of the last one
         self._unsent: float | None = None  # bytes of the packet being sent, while held
 
     def __len__(self) -> int:
         return len(self._waiting) + (self._sending is not None)
 
     def offer(self, now: float, packet: Packet) -> None:
-        """Queue a packet that arrives now, and drop what there is no room for then."""
+        """Queue a packet that arrives now, and drop packets until the queue is within its limit."""
         self._waiting.append(packet)
         self._backlog += len(packet.frame)
         self._make_room(len(packet.frame))
@@ -52,11 +52,11 @@ class RateServer:
             self._send(max(now, self._finish), self._waiting.popleft(), idle=idle)
 
     def next_finish(self) -> float | None:
-        """When the packet now being sent will have left, or None if there is none."""
+        """Return the time at which the packet being sent will be sent, or None if there is none."""
         return self._finish if self._sending is not None and self._unsent is None else None
 
     def pop(self) -> tuple[float, Packet]:
-        """Take the packet being sent, with the time at which its last bit leaves."""
+        """Remove the packet being sent; return the time at which its last bit leaves, and it."""
         finish, packet = self._finish, self._sending
         assert packet is not None
         self._sending = None
@@ -68,9 +68,9 @@ class RateServer:
     def change(
         self, now: float, service: Service, rate: float | None, queue: Queue, *, held: bool
     ) -> None:
-        """Go on otherwise; what waits is kept, and its unsent bits go at the new rate.
+        """Apply other settings from `now` on; waiting packets stay, unsent bits get the new rate.
 
-        held: nothing is sent from now on, and nothing lost but what the queue does not hold.
+        held: nothing is sent from now on; packets are dropped only where the queue is full.
         """
         unsent = self._unsent
         if unsent is None and self._sending is not None:
@@ -87,9 +87,10 @@ class RateServer:
             self._finish = service.finish(now, unsent, idle=True)
 
     def _make_room(self, size: int) -> None:
-        """Drop until all fits that waits, but no more than the `size` bytes that came last.
+        """Drop packets until the queue is within its limit, but at most `size` bytes.
 
-        More is there only after the limit has become smaller, and is sent rather than dropped.
+        `size` is that of the packet that just came. The excess is larger only after the limit has
+        become smaller; packets accepted before that are sent, not dropped.
         """
         while (
             size > 0
@@ -124,5 +125,5 @@ def _codel(queue: Queue) -> CoDel | None:
 
 
 def _line(queue: Queue) -> deque[Packet] | RoundRobin:
-    """Where packets wait: its `popleft` is sent next, and its `pop` dropped for want of room."""
+    """Return a container of waiting packets: `popleft` gives the next to send, `pop` to drop."""
     return RoundRobin() if queue.discipline == "round_robin" else deque()

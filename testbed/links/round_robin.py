@@ -1,4 +1,4 @@
-"""Deficit round robin: each flow the same share of bytes (Shreedhar and Varghese 1996)."""
+"""Deficit round robin: all flows get equal shares of bytes (Shreedhar and Varghese 1996)."""
 
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from testbed.links.packet import Packet
 from testbed.links.queue import FULL_FRAME
 
-_QUANTUM = FULL_FRAME  # bytes a turn; not less than a packet, so that each turn sends one
+_QUANTUM = FULL_FRAME  # bytes per turn; at least a packet, so that each turn sends one
 _ADDRESSES = {b"\x08\x00": slice(26, 34), b"\x86\xdd": slice(22, 54)}  # by EtherType: IPv4, IPv6
 
 
@@ -15,33 +15,33 @@ class _Flow:
     packets: deque[Packet] = field(default_factory=deque)
     size: int = 0
     deficit: int = _QUANTUM
-    """Bytes that it may still send in this turn."""
+    """The bytes that the flow may still send in this turn."""
 
 
 class RoundRobin:
-    """Packets that wait in one queue per flow, a flow being a pair of IP addresses.
+    """Waiting packets in one queue per flow, a flow being a pair of IP addresses.
 
-    Flows take turns in the order in which they began to wait, and a turn is worth a quantum of
-    bytes; what a flow leaves of it because its next packet is larger it keeps for its next turn,
-    unless it has nothing more to send. Packets of one flow keep their order; those without IP
-    addresses are one flow.
+    Flows take turns in the order in which they began to wait. In a turn a flow may send a quantum
+    of bytes. If its next packet is larger than the rest of the quantum, it keeps the rest for its
+    next turn; a flow with nothing more to send keeps nothing. Packets of one flow stay in order.
+    Packets without IP addresses are one flow.
 
-    It takes the place of a deque: `append` lets a packet wait, `popleft` takes out the one to be
-    sent next, and `pop` the one to be dropped when there is no room. That is the head of the
-    longest queue, in bytes, as in FQ-CoDel (RFC 8290, section 4.1.2): whoever fills the buffer pays
-    for it, and a flow that keeps within its share loses nothing; a head rather than a tail, so
-    that the receiver sees the gap sooner.
+    The interface is that of a deque: `append` adds a packet, `popleft` removes the one to be sent
+    next, `pop` the one to be dropped when there is no room. The latter is the head of the longest
+    queue, in bytes, as in FQ-CoDel (RFC 8290, section 4.1.2). So the flow that fills the buffer
+    loses packets, and a flow within its share loses none. It is a head, not a tail, so that the
+    receiver sees the gap sooner.
     """
 
     def __init__(self) -> None:
-        self._flows: OrderedDict[bytes, _Flow] = OrderedDict()  # that wait, the next turn first
+        self._flows: OrderedDict[bytes, _Flow] = OrderedDict()  # with packets, in order of turns
         self._length = 0
 
     def __len__(self) -> int:
         return self._length
 
     def append(self, packet: Packet) -> None:
-        """A packet comes."""
+        """Add a packet to the queue of its flow."""
         key = addresses(packet.frame)
         if key not in self._flows:
             self._flows[key] = _Flow()
@@ -51,7 +51,7 @@ class RoundRobin:
         self._length += 1
 
     def popleft(self) -> Packet:
-        """The next to be sent; there must be one."""
+        """Remove and return the packet to be sent next; there must be one."""
         while True:
             key, flow = next(iter(self._flows.items()))
             size = len(flow.packets[0].frame)
@@ -62,7 +62,7 @@ class RoundRobin:
             self._flows.move_to_end(key)
 
     def pop(self) -> Packet:
-        """The one to be dropped; there must be one."""
+        """Remove and return the packet to be dropped; there must be one."""
         return self._take(max(self._flows, key=lambda key: self._flows[key].size))
 
     def _take(self, key: bytes) -> Packet:
@@ -76,6 +76,6 @@ class RoundRobin:
 
 
 def addresses(frame: bytes) -> bytes:
-    """Source and destination of an Ethernet frame's IP packet; empty if it carries none."""
-    place = _ADDRESSES.get(frame[12:14])
-    return frame[place] if place else b""
+    """Return source and destination address of a frame's IP packet; b"" if it carries none."""
+    span = _ADDRESSES.get(frame[12:14])
+    return frame[span] if span else b""

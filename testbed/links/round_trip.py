@@ -1,4 +1,4 @@
-"""How long packets may be under way on a link, by all that it is asked to do."""
+"""The longest round trip that the settings of a link allow."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from testbed.links.spec import Duplex, LinkSpec
 
 
 def longest_round_trip(duplex: Duplex, schedule: Schedule) -> float:
-    """Return the most seconds that a packet up and its answer down may take together.
+    """Return the longest time, in seconds, for a packet up and its answer down together.
 
-    Each meets a full queue, the longest gap of a trace and the longest hold, and is not lost.
+    Both meet a full queue, the longest gap of a trace and the longest hold, and neither is lost.
     """
     ups, downs = {id(duplex.up): duplex.up}, {id(duplex.down): duplex.down}
     held, since = 0.0, None
@@ -33,9 +33,9 @@ def _longest(specs: Iterable[LinkSpec]) -> float:
 
 
 def _queueing(spec: LinkSpec) -> float:
-    """Return the most seconds until the last byte of a packet is sent."""
+    """Return the longest time, in seconds, until the last byte of a packet is sent."""
     rate = spec.mean_rate
-    if not rate:  # unlimited; or nothing is sent, which is a hold
+    if not rate:  # unlimited; or rate 0, whose waiting time the caller adds
         return 0.0
     full = (as_queue(spec.queue).full_frames(rate) + 1) * FULL_FRAME * 8 / rate
     return full + (spec.rate.longest_gap if isinstance(spec.rate, DeliveryTrace) else 0.0)

@@ -1,7 +1,7 @@
-"""Links that change with time: what both directions do, from which moment on.
+"""Schedules: the settings of both directions of a link, and the times at which they change.
 
-A schedule is compiled once, from steps, ramps, outages, flaps, handovers and traces, to moments at
-which a whole state comes into force. Times are seconds from the link's time 0.
+A schedule is compiled once, from steps, ramps, outages, flaps, handovers and traces, to moments,
+each with the whole state of the link from then on. Times are in seconds from the link's time 0.
 """
 
 from bisect import bisect_right
@@ -21,7 +21,7 @@ RAMP_STEP = 0.02  # seconds: a ramp is a staircase of steps this long
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """From `time` on the link does `up` and `down`; `held` lets nothing start, nor loses it."""
+    """The state of a link from `time` on; while it is `held`, packets wait and none is lost."""
 
     time: float
     up: LinkSpec
@@ -31,12 +31,12 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """What a link does after its first spec, in order of time.
+    """The states of a link after its first spec, in order of time.
 
-    on_first_packet: time 0 is when the first packet comes, in either direction; else it is when
-        a run of a method begins.
-    changes_at: when each change that a scenario writes begins.
-    rows_until: the time of the last row of a direction's trace, for each direction that has one.
+    on_first_packet: time 0 is the first packet, in either direction, instead of the beginning of
+        a run.
+    changes_at: the times at which the changes of the scenario begin.
+    rows_until: the time of the last row of a CSV trace, for each direction that has one.
     """
 
     moments: tuple[Moment, ...] = ()
@@ -45,7 +45,7 @@ class Schedule:
     rows_until: tuple[tuple[str, float], ...] = ()
 
     def opening(self, duplex: Duplex) -> Duplex:
-        """What each direction of a link does when it first lets packets pass; `duplex` if never."""
+        """Return the first spec of each direction that lets packets pass, or that of `duplex`."""
         return Duplex(
             up=_first_that_lets_pass([duplex.up, *(each.up for each in self.moments)], self),
             down=_first_that_lets_pass([duplex.down, *(each.down for each in self.moments)], self),
@@ -53,7 +53,7 @@ class Schedule:
 
     @property
     def at_once(self) -> bool:
-        """Whether the link begins with a change, so that its first spec is never in force."""
+        """True if a change at time 0 replaces the first spec, which is then never in force."""
         return bool(self.moments) and self.moments[0].time == 0
 
 
@@ -63,16 +63,16 @@ def _first_that_lets_pass(specs: Sequence[LinkSpec], schedule: Schedule) -> Link
 
 
 class TooManyMomentsError(Exception):
-    """A link would change too often; says how often, and what is allowed."""
+    """A link would change too often; the message says how often, and the limit."""
 
 
 class ScheduleBuilder:
-    """Collects what will happen to a link, each direction in order of time, and compiles it.
+    """Collects changes of a link, in order of time for each direction, and compiles them.
 
-    holds: intervals in which everything waits.
+    holds: intervals in which all packets wait.
 
-    Its methods raise ValueError for a value that no link can have, starting with the field, and
-    TooManyMomentsError before any is made of more than a link may have.
+    Its methods raise ValueError, beginning with the field, for a value that is not possible, and
+    TooManyMomentsError before more moments are made than a link may have.
     """
 
     def __init__(self, duplex: Duplex, *, holds: Iterable[Interval] = ()) -> None:
@@ -84,7 +84,7 @@ class ScheduleBuilder:
 
     @property
     def holds(self) -> bool:
-        """True if everything waits at some time."""
+        """True if there is an interval in which all packets wait."""
         return bool(self._holds)
 
     def set(self, direction: str, time: float, values: dict[str, Any]) -> None:
@@ -93,12 +93,15 @@ class ScheduleBuilder:
         self._append(direction, time, values)
 
     def row(self, direction: str, time: float, values: dict[str, Any]) -> None:
-        """Change fields of one direction as a row of its trace says."""
+        """Change fields of one direction by a row of its trace."""
         self.set(direction, time, values)
         self._rows_until[direction] = time
 
     def ramp(self, direction: str, time: float, over: float, values: dict[str, Any]) -> None:
-        """Change fields linearly from what they are at `time`; ValueError for what is no number."""
+        """Change fields linearly to `values` within `over` seconds, from their values at `time`.
+
+        Raises ValueError, beginning with the field, for one that is not a number.
+        """
         _, before = self._specs[direction][-1]
         for name, value in values.items():
             for end in (getattr(before, name), value):
@@ -120,19 +123,19 @@ class ScheduleBuilder:
             )
 
     def outage(self, start: float, end: float) -> None:
-        """Lose everything from `start` to `end`."""
+        """Lose all packets from `start` to `end`."""
         self._take(2)
         self._outages.append((start, end))
 
     def hold(self, start: float, end: float) -> None:
-        """Let everything wait from `start` to `end`."""
+        """Let all packets wait from `start` to `end`."""
         self._take(2)
         self._holds.append((start, end))
 
     def compile(
         self, *, on_first_packet: bool = False, changes_at: Iterable[float] = ()
     ) -> Schedule:
-        """The schedule."""
+        """Return the schedule of all changes that were added."""
         outages, holds = _merged(self._outages), _merged(self._holds)
         times = {time for specs in self._specs.values() for time, _ in specs[1:]}
         times |= {end for interval in (*self._outages, *self._holds) for end in interval}
@@ -151,7 +154,7 @@ class ScheduleBuilder:
         self._specs[direction].append((time, replace(spec, **values)))
 
     def _take(self, moments: int) -> None:
-        """Count moments that are about to be made."""
+        """Add to the count of moments. Raises TooManyMomentsError above the limit."""
         self._moments += moments
         if self._moments > MOST_MOMENTS:
             raise TooManyMomentsError(
@@ -165,7 +168,7 @@ def _in_force(specs: list[tuple[float, LinkSpec]], time: float) -> LinkSpec:
 
 
 def _merged(intervals: Iterable[Interval]) -> list[Interval]:
-    """Return the same times in intervals that are apart and in order."""
+    """Return the union of intervals, as disjoint intervals in order."""
     found: list[Interval] = []
     for start, end in sorted(intervals):
         if found and start <= found[-1][1]:
@@ -176,6 +179,6 @@ def _merged(intervals: Iterable[Interval]) -> list[Interval]:
 
 
 def _within(intervals: list[Interval], time: float) -> bool:
-    """Return True if a time lies in one of several intervals that are apart and in order."""
-    place = bisect_right(intervals, time, key=itemgetter(0)) - 1
-    return place >= 0 and time < intervals[place][1]
+    """Return True if a time lies in one of several disjoint intervals in order."""
+    index = bisect_right(intervals, time, key=itemgetter(0)) - 1
+    return index >= 0 and time < intervals[index][1]

@@ -1,12 +1,12 @@
-"""How a scenario writes a schedule: `start`, `changes`, and a `trace` of a direction.
+"""Schedules as a scenario writes them: `start`, `changes`, and a `trace` of a direction.
 
 start: first_packet                       # or run, the default
 changes:
   - {at: 5s, up: {rate: 2mbit}}                                # a step
   - {at: 8s, over: 2s, up: {rate: 10mbit}, down: {delay: 9ms}} # a ramp
-  - {at: 12s, outage: 1s}                                      # all is lost, both ways
-  - {at: 15s, flap: {down: 100ms, up: 400ms, times: 5}}        # outages again and again
-  - {at: 20s, handover: 80ms, up: {rate: 5mbit}}               # all waits, then a step
+  - {at: 12s, outage: 1s}                                      # all packets are lost
+  - {at: 15s, flap: {down: 100ms, up: 400ms, times: 5}}        # repeated outages
+  - {at: 20s, handover: 80ms, up: {rate: 5mbit}}               # packets wait, then a step
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 else:
 
     class Values(Written):
-        """Some fields of a LinkSpec; that they go together is checked with all of them."""
+        """Some fields of a LinkSpec; rules between fields are checked with the whole schedule."""
 
         @override
         @classmethod
@@ -57,7 +57,7 @@ else:
             return {"allOf": [ref(SomeFields)], "properties": {"mtu": False}, "minProperties": 1}
 
     class Outages(Text):
-        """How many outages."""
+        """A number of outages."""
 
         parse = partial(parse_count, what="outages", most=MOST_MOMENTS // 2)
         schema = _OUTAGES_SCHEMA
@@ -68,33 +68,33 @@ class _Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Flap(_Strict, frozen=True):
-    """Outages again and again."""
+    """Repeated outages."""
 
     down: PositiveTime
-    """How long each outage is."""
+    """The length of each outage, e.g. "100ms"."""
     up: PositiveTime
-    """How long each pause behind an outage is."""
+    """The time between outages, e.g. "400ms"."""
     times: Outages
-    """How many outages there are."""
+    """The number of outages, e.g. 5."""
 
 
 class Change(_Strict, frozen=True):
     """A change of a link: a step, a ramp, an outage, a flap or a handover."""
 
     at: Time
-    """When it begins, by the link's `start`."""
+    """The beginning of the change, counted from the link's `start`, e.g. "5s"."""
     up: Values | msgspec.UnsetType = msgspec.UNSET
-    """What changes from the device on, as in a link."""
+    """The fields that change in the direction away from the device, e.g. {rate: 2mbit}."""
     down: Values | msgspec.UnsetType = msgspec.UNSET
-    """What changes towards the device, as in a link."""
+    """The fields that change in the direction towards the device, e.g. {delay: 9ms}."""
     over: PositiveTime | msgspec.UnsetType = msgspec.UNSET
-    """Of a ramp: how long it takes."""
+    """The length of a ramp: fields change linearly within this time, e.g. "2s"."""
     outage: PositiveTime | msgspec.UnsetType = msgspec.UNSET
-    """How long all is lost, both ways."""
+    """The time for which all packets of both directions are lost, e.g. "1s"."""
     flap: Flap | msgspec.UnsetType = msgspec.UNSET
-    """Outages again and again."""
+    """Repeated outages, e.g. {down: 100ms, up: 400ms, times: 5}."""
     handover: PositiveTime | msgspec.UnsetType = msgspec.UNSET
-    """How long all waits before the step, both ways."""
+    """The time for which packets of both directions wait before the step, e.g. "80ms"."""
 
     @property
     def steps(self) -> dict[str, dict[str, Any]]:
@@ -113,33 +113,37 @@ def read_schedule(
     holds: Iterable[tuple[float, float]] = (),
     given: Mapping[str, Collection[str]] | None = None,
 ) -> Schedule:
-    """The schedule of one link.
+    """Read the schedule of one link.
 
-    traces: per direction, the path of its CSV trace.
-    given: per direction, the keys that a scenario or a profile gives besides.
-    holds: when all waits because the device hands over, in seconds from the beginning of a run.
+    duplex: the link before the first change.
+    start: run or first_packet; changes: the changes as the scenario writes them.
+    traces: the path of the CSV trace of each direction that has one.
+    holds: intervals in which packets wait for a handover, in seconds from the beginning of a run.
+    given: for each direction, the keys that the scenario or a profile sets.
 
-    Raises TestbedError, naming the place in the
-    scenario or the line of the file, for what no link can do.
+    Raises TestbedError, with the key in the scenario or the line of the file, for a change that is
+    not possible.
     """
     if start not in _STARTS:
-        raise TestbedError(f"{where}.start: '{start}' is not one; choose from {', '.join(_STARTS)}")
+        raise TestbedError(
+            f"{where}.start: '{start}' is not a start; choose from {', '.join(_STARTS)}"
+        )
     try:
-        draft = ScheduleBuilder(duplex, holds=holds)
-        _follow_traces(draft, traces, given or {}, where)
-        return _compile(draft, start, changes, traces, where)
+        builder = ScheduleBuilder(duplex, holds=holds)
+        _follow_traces(builder, traces, given or {}, where)
+        return _compile(builder, start, changes, traces, where)
     except TooManyMomentsError as error:
         raise TestbedError(f"{where}: {error}") from None
 
 
 def _compile(
-    draft: ScheduleBuilder,
+    builder: ScheduleBuilder,
     start: str,
     changes: Sequence[object],
     traces: Mapping[str, str],
     where: str,
 ) -> Schedule:
-    if draft.holds and _STARTS[start]:
+    if builder.holds and _STARTS[start]:
         raise TestbedError(
             f"{where}.start: '{start}' cannot go with handovers, which stall this link at times "
             "of the run; use run"
@@ -159,14 +163,14 @@ def _compile(
                 raise TestbedError(f"{place}.{direction}: this direction follows a trace already")
         changes_at.append(values.at)
         try:
-            busy_until = _add(draft, values)
+            busy_until = _add(builder, values)
         except ValueError as error:
             raise TestbedError(f"{place}.{error}") from error
-    return draft.compile(on_first_packet=_STARTS[start], changes_at=changes_at)
+    return builder.compile(on_first_packet=_STARTS[start], changes_at=changes_at)
 
 
 def _follow_traces(
-    draft: ScheduleBuilder,
+    builder: ScheduleBuilder,
     traces: Mapping[str, str],
     given: Mapping[str, Collection[str]],
     where: str,
@@ -180,7 +184,7 @@ def _follow_traces(
             first = False
             flows = flows or row.values.get("rate") != 0
             try:
-                draft.row(direction, row.time, row.values)
+                builder.row(direction, row.time, row.values)
             except ValueError as error:
                 raise TestbedError(f"{row.place}: {error}") from error
         if not flows:
@@ -191,7 +195,10 @@ def _follow_traces(
 
 
 def _require_before(row: Row, given: Collection[str], where: str) -> None:
-    """Refuse a trace before whose first row a link would be without limits that nobody wrote."""
+    """Require the fields of a trace that begins after 0 s to be given for the time before.
+
+    Otherwise their defaults, such as an unlimited rate, would hold, which nobody asked for.
+    """
     missing = [name for name in row.values if name not in given]
     if missing:
         raise TestbedError(
@@ -217,27 +224,27 @@ def _read_change(change: object, place: str) -> Change:
     return read
 
 
-def _add(draft: ScheduleBuilder, change: Change) -> float:
-    """Enter a change; the time at which it has come to its end."""
+def _add(builder: ScheduleBuilder, change: Change) -> float:
+    """Add a change; return the time at which it ends, in seconds."""
     at = change.at
     if change.outage is not msgspec.UNSET:
-        draft.outage(at, at + change.outage)
+        builder.outage(at, at + change.outage)
         return at + change.outage
     if change.flap is not msgspec.UNSET:
         flap = change.flap
         period = flap.down + flap.up
         for start in (at + number * period for number in range(flap.times)):
-            draft.outage(start, start + flap.down)
+            builder.outage(start, start + flap.down)
         return at + flap.times * period
     if change.over is not msgspec.UNSET:
         for direction, values in change.steps.items():
-            _prefixed(direction, draft.ramp, direction, at, change.over, values)
+            _prefixed(direction, builder.ramp, direction, at, change.over, values)
         return at + change.over
     if change.handover is not msgspec.UNSET:
         at += change.handover
-        draft.hold(change.at, at)
+        builder.hold(change.at, at)
     for direction, values in change.steps.items():
-        _prefixed(direction, draft.set, direction, at, values)
+        _prefixed(direction, builder.set, direction, at, values)
     return at
 
 

@@ -1,4 +1,4 @@
-"""What one link does to packets, as data.
+"""The settings of a link.
 
 `LinkSpec` describes ONE direction; `Duplex` pairs the two directions of a link. Rates and sizes
 count whole Ethernet frames: payload, IP and transport headers and the 14-byte Ethernet header,
@@ -42,7 +42,7 @@ _DEFAULT_QUEUE_SECONDS = 0.2
 _SMALLEST_DEFAULT_QUEUE = 64 * 1024
 
 _FIRST_KEYS = ("rate", "delay", "jitter", "loss", "queue", "duplicate", "corrupt", "reorder", "mtu")
-"""The order in which results have always had these keys; others come behind."""
+"""The order of these keys in results, which must not change; other keys follow."""
 
 
 _RATE_SCHEMA = {"anyOf": [{"const": UNLIMITED}, json_schema("rate")]}
@@ -63,7 +63,7 @@ if TYPE_CHECKING:
     RateField = float | DeliveryTrace | None
 
     class _Impaired(msgspec.Struct, frozen=True, kw_only=True):
-        # Of the fields below those that code of this project reads by name.
+        # Those of the generated fields below that code of this project reads by name.
         loss: LossField = 0.0
         duplicate: Fraction = 0.0
         corrupt: Fraction = 0.0
@@ -71,7 +71,7 @@ if TYPE_CHECKING:
 else:
 
     class ConstantRate(Text):
-        """Bits per second, or no limit."""
+        """A rate in bit/s, or None for no limit."""
 
         parse, format = _parse_rate, _format_rate
         schema = _RATE_SCHEMA
@@ -100,24 +100,27 @@ else:
 class LinkSpec(_Impaired, frozen=True):
     """One direction of a link: loss and errors, then a queue and rate server, then delay.
 
-    Each impairment of testbed.links.impairments has a field by its key besides these.
+    Besides the fields below there is one for each impairment of testbed.links.impairments.
 
-    Raises FieldError, by the scenario's key, for a value no link can have.
+    Raises FieldError, with the scenario's key, for a value that is not possible.
     """
 
     rate: RateField = None
-    """Bits sent per second, unlimited (None) by default, at 0 all waits; or a trace."""
+    """The rate, e.g. "15mbit", unlimited by default, or {mahimahi: FILE}; at 0 packets wait."""
     delay: Time = 0.0
-    """One-way propagation, in seconds."""
+    """The one-way propagation delay, e.g. "43ms"."""
     jitter: JitterField = 0.0
-    """In seconds, the delay being uniform on delay ± jitter; or another law. It never reorders."""
-    queue: QueueField = 0
-    """Bytes waiting for or in the rate server before tail drop, or another queue.
+    """The spread of the delay, uniform on delay ± jitter, e.g. "5ms", or a mapping.
 
-    The default, 0 here, is 200 ms at the rate and at least 64 KiB; without a rate nothing queues.
+    Packets stay in order.
+    """
+    queue: QueueField = 0
+    """The most that waits or is being sent, e.g. "512KiB", "100packets" or "50ms", or a mapping.
+
+    By default 200 ms at the rate, at least 64 KiB. Without a rate nothing waits.
     """
     mtu: Size = MTU
-    """The largest IP packet in bytes, at the sending interface and on the link."""
+    """The largest IP packet, at the sending interface and on the link, e.g. "1400B"."""
 
     def __post_init__(self) -> None:
         if isinstance(self.rate, float | int) and not self.rate >= 0:
@@ -159,9 +162,10 @@ class LinkSpec(_Impaired, frozen=True):
 
     @classmethod
     def parse(cls, mapping: Mapping[str, object], where: str) -> LinkSpec:
-        """Read a spec as a scenario writes it; `where` names its place in error messages.
+        """Read a spec as a scenario writes it.
 
-        Raises TestbedError, in one sentence, for an unknown key or a bad value.
+        Raises TestbedError, beginning with `where` and the key, for an unknown key or a value that
+        is not possible.
         """
         try:
             return cls(**cls.parse_fields(mapping, where))
@@ -170,28 +174,31 @@ class LinkSpec(_Impaired, frozen=True):
 
     @staticmethod
     def parse_fields(mapping: Mapping[str, object], where: str) -> dict[str, Any]:
-        """Read some fields of a spec, without checking that they go together."""
+        """Read some fields of a spec; rules between fields are not checked.
+
+        Raises TestbedError, beginning with `where` and the key.
+        """
         return _given(convert(mapping, SomeFields, f"{where}."), mapping)
 
     def impairments(self) -> Iterator[tuple[type[Impairment], Any]]:
-        """Yield each impairment that is asked for, with its value, as packets meet them."""
+        """Yield each impairment that is set, with its value, in the order of their positions."""
         for kind in impairments():
             if (value := getattr(self, kind.key)) != kind.default:
                 yield kind, value
 
     @property
     def mean_rate(self) -> float | None:
-        """Bit/s; of a trace in the mean of the whole of it."""
+        """The rate in bit/s, for a trace its mean; None if unlimited."""
         return self.rate.mean_rate if isinstance(self.rate, DeliveryTrace) else self.rate
 
     @property
     def stands_still(self) -> bool:
-        """Whether nothing is sent, so that all waits."""
+        """True if the rate is 0, so that all packets wait."""
         return self.rate == 0
 
     @property
     def lets_pass(self) -> bool:
-        """Whether any packet arrives."""
+        """True if packets can arrive."""
         return not self.stands_still and self.loss != 1
 
     @property
@@ -201,21 +208,21 @@ class LinkSpec(_Impaired, frozen=True):
 
     @property
     def intact(self) -> float:
-        """The share of the packets not lost by `loss` that receivers accept."""
+        """The share that receivers accept of the packets not lost by `loss`."""
         return math.prod(1 - kind.spoiled(value) for kind, value in self.impairments())
 
     @property
     def shortest_hold(self) -> float:
-        """The least that delay and jitter can hold a packet, in seconds."""
+        """The shortest time for which delay and jitter hold a packet, in seconds."""
         return 0.0 if self.reorders else as_jitter(self.jitter).shortest(self.delay)
 
     @property
     def longest_hold(self) -> float:
-        """The most that delay and jitter can hold a packet, in seconds."""
+        """The longest time for which delay and jitter hold a packet, in seconds."""
         return as_jitter(self.jitter).longest(self.delay)
 
     def to_mapping(self) -> dict[str, Any]:
-        """Write every field, defaults included, so that `parse` returns this very spec."""
+        """Return every field, defaults included, in the form from which `parse` reads this spec."""
         written = write_fields(self)
         return {key: written[key] for key in SomeFields.__struct_fields__}
 
@@ -227,11 +234,11 @@ SomeFields = msgspec.defstruct(
     frozen=True,
     forbid_unknown_fields=True,
 )
-"""Fields of a LinkSpec as a scenario writes them, those that are not given unset."""
+"""Some fields of a LinkSpec as a scenario writes them; the others are UNSET."""
 
 
 def read_fields(mapping: Mapping[str, object]) -> dict[str, Any]:
-    """Read them where the place is not known; FieldError."""
+    """Read some fields of a LinkSpec. Raises FieldError, with the key."""
     return _given(convert_part(mapping, SomeFields), mapping)
 
 
@@ -241,14 +248,14 @@ def _given(fields: msgspec.Struct, names: Iterable[str]) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Duplex:
-    """Both directions of a link: `up` from its first-declared node, nearer the device."""
+    """Both directions of a link: `up` from its first node in the topology, nearer the device."""
 
     up: LinkSpec
     down: LinkSpec
 
 
 def default_queue(rate: float | None) -> int:
-    """Bytes of 200 ms at `rate` bit/s, at least 64 KiB."""
+    """Return the default limit of a queue in bytes: 200 ms at `rate` bit/s, at least 64 KiB."""
     if rate is None:
         return _SMALLEST_DEFAULT_QUEUE
     return max(_SMALLEST_DEFAULT_QUEUE, round(rate / 8 * _DEFAULT_QUEUE_SECONDS))

@@ -1,9 +1,9 @@
 """Quantities with units: '10mbit', '20ms', '1%', '64KiB' to numbers and back.
 
-A number without a unit is refused (only a bare 0 needs none), because guessing between
-10 ms and 10 s is how experiments go wrong; so is one beyond all reason. A number may have a point
-and an exponent, `2.5e-3s`. Every `format_*` is exact: parsing what it wrote returns the same value,
-so that a resolved scenario means what the original meant.
+A number without a unit is refused (only 0 needs none), because a guess between 10 ms and 10 s may
+spoil an experiment. So is a number outside generous bounds. A number may have a decimal point and
+an exponent, `2.5e-3s`. Every `format_*` is exact: parsing its result gives the same value, so that
+a resolved scenario is the same scenario.
 """
 
 import re
@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 
 
 class OutOfBoundsError(ValueError):
-    """A quantity that is well written, and beyond all reason."""
+    """A quantity of the right form that is outside the bounds of its kind."""
 
 
 class _Kind(NamedTuple):
-    """A kind of quantity."""
+    """A kind of quantity: its name, units, and bounds in the base unit."""
 
     name: str
     units: Mapping[str, Decimal]
@@ -44,7 +44,7 @@ _ENERGY = _Kind("measure of energy", _ENERGIES, "80mJ", most=Decimal(10) ** 6)
 
 _KINDS = {kind.name: kind for kind in (_RATE, _TIME, _FRACTION, _SIZE, _ENERGY)}
 UNITS = {kind.name: tuple(kind.units) for kind in (_RATE, _TIME, _FRACTION)}
-"""The units of each kind of quantity that a table may have."""
+"""The units of each kind of quantity that a CSV trace may have."""
 
 _NUMBER = r"(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?"
 _PLAIN = re.compile(_NUMBER, re.ASCII)
@@ -53,7 +53,7 @@ _DECIMAL_COMMA = re.compile(r"\d+,\d+ ?(?:[A-Za-z]+|%)?", re.ASCII)
 
 
 def parse_number(text: str, what: str, most: int) -> float:
-    """A number from 0 on, such as '5e-05'; ValueError, naming `what` it is of, for another."""
+    """Return a number of `what` such as '5e-05'; ValueError unless it is from 0 to `most`."""
     if not _PLAIN.fullmatch(text) or float(text) > most:
         raise ValueError(
             f"{reprlib.repr(text)} is not a number of {what}; it must be 0 to {most}{_advice(text)}"
@@ -62,12 +62,12 @@ def parse_number(text: str, what: str, most: int) -> float:
 
 
 def parse_rate(text: str) -> float:
-    """Bit rate such as '10mbit', in bit/s; ValueError unless it has a known unit."""
+    """Return a rate such as '10mbit' in bit/s; ValueError unless it has a known unit."""
     return float(_parse(text, _RATE))
 
 
 def parse_rate_or_zero(text: str) -> float:
-    """The same, or 0 of any unit or none, for a link that may stand still."""
+    """Return a rate in bit/s like `parse_rate`; 0, with or without a unit, is allowed too."""
     match = _QUANTITY.fullmatch(text)
     if match and match["unit"] in (None, *_RATES) and Decimal(match["number"]) == 0:
         return 0.0
@@ -75,17 +75,17 @@ def parse_rate_or_zero(text: str) -> float:
 
 
 def parse_time(text: str) -> float:
-    """Duration such as '20ms', in seconds; ValueError unless it has a known unit."""
+    """Return a duration such as '20ms' in seconds; ValueError unless it has a known unit."""
     return float(_parse(text, _TIME))
 
 
 def parse_fraction(text: str) -> float:
-    """Percentage such as '1%', as a fraction of one; ValueError outside 0% to 100%."""
+    """Return a percentage such as '1%' as a share of one; ValueError outside 0% to 100%."""
     return float(_parse(text, _FRACTION))
 
 
 def parse_size(text: str) -> int:
-    """Size such as '64KiB', in bytes; ValueError unless it is a whole number of bytes."""
+    """Return a size such as '64KiB' in bytes; ValueError unless it is a whole number of bytes."""
     size = _parse(text, _SIZE)
     if size != size.to_integral_value():
         raise ValueError(f"{text!r} is not a size; it must be a whole number of bytes")
@@ -93,13 +93,13 @@ def parse_size(text: str) -> int:
 
 
 def parse_energy(text: str) -> float:
-    """Energy such as '80mJ', in joules; ValueError unless it has a known unit."""
+    """Return an energy such as '80mJ' in joules; ValueError unless it has a known unit."""
     return float(_parse(text, _ENERGY))
 
 
 def parse_count(text: str, what: str, most: int) -> int:
-    """A whole number such as '5', from 1 on; ValueError, naming `what` it counts, for another."""
-    # Python reads no number of thousands of digits; none with more than `most` is within it.
+    """Return a whole number of `what` such as '5'; ValueError unless it is from 1 to `most`."""
+    # int() refuses thousands of digits, and a number with more digits than `most` is too large.
     digits = text.isascii() and text.isdigit() and len(text) <= len(str(most))
     if not digits or not 1 <= int(text) <= most:
         raise ValueError(f"{reprlib.repr(text)} is not a number of {what}; it must be 1 to {most}")
@@ -128,7 +128,7 @@ def format_size(size: int) -> str:
 
 
 def json_schema(kind: str) -> dict[str, Any]:
-    """Return the JSON schema of a kind of quantity: 'rate', 'time', 'percentage', 'size'."""
+    """Return the JSON schema of a kind of quantity: 'rate', 'time', 'percentage' or 'size'."""
     units = "|".join(_KINDS[kind].units)
     pattern = rf"^(?:{_NUMBER} ?(?:{units})|0+(?:\.0*)?)$"
     return {
@@ -158,7 +158,7 @@ def _parse(text: str, kind: _Kind) -> Decimal:
 
 
 def _advice(text: str) -> str:
-    """What to do about a decimal comma, the end of a sentence; empty without one."""
+    """Return the remedy for a decimal comma, as the end of an error message; else ""."""
     return "; write a point, not a decimal comma" if _DECIMAL_COMMA.fullmatch(text) else ""
 
 

@@ -1,4 +1,4 @@
-"""Changes, rows and traces of a link that a run did not reach, or only in part."""
+"""Changes, rows and traces of a link that a run did not reach, or only reached in part."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ def unmet(
     seconds: float,
     since: Mapping[str, float | None],
 ) -> list[str]:
-    """Each thing that a run of so many seconds did not meet, in a sentence without its end.
+    """Return a message for each change, row, trace and handover that a run did not reach.
 
-    since: the seconds of each link since time 0 of its schedule, None if that did not come.
+    seconds: the duration of the run.
+    since: for each link the seconds since time 0 of its schedule, None if that never came.
     """
     found: list[str] = []
     for name, duplex in links.items():
@@ -60,7 +61,7 @@ def _deliveries(name: str, duplex: Duplex, schedule: Schedule, seconds: float) -
 
 
 def _traces(duplex: Duplex, schedule: Schedule) -> Iterator[tuple[str, DeliveryTrace]]:
-    """Each trace of deliveries that a direction follows at some time, once."""
+    """Yield each direction with each trace of deliveries that it follows at some time, once."""
     for direction in ("up", "down"):
         specs = [getattr(state, direction) for state in (duplex, *schedule.moments)]
         rates = (spec.rate for spec in specs if isinstance(spec.rate, DeliveryTrace))

@@ -1,4 +1,4 @@
-"""Values in a form of their own: how they are read, written and refused."""
+"""Written types: how their values are read, written and refused."""
 
 from __future__ import annotations
 

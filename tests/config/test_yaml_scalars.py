@@ -1,4 +1,4 @@
-"""Plain words and numbers in YAML: what is read, what is refused, and what is written in quotes."""
+"""Words and numbers of YAML without quotes: those read, those refused, those written in quotes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All impairments at once: the departures of fixed packets, to the last bit."""
+"""All impairments together: the exact departures of fixed packets."""
 
 import hashlib
 import math

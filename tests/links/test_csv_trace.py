@@ -1,4 +1,4 @@
-"""Tables of what a direction did, as people and their programs write them."""
+"""CSV traces, as people and their programs write them."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from testbed.links.csv_trace import read_csv_trace
 
 @pytest.fixture
 def rows(tmp_path):
-    """The rows of a trace with this content."""
+    """Return a function that reads the rows of a trace with the given content."""
 
     def read(content):
         path = tmp_path / "trace.csv"

@@ -1,4 +1,4 @@
-"""Slowed links: packets fare as on the link itself, only slower."""
+"""Slowed links: packets leave or are dropped as on the link itself, only later."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ KEY = RandomKey(1, "radio", "up")
 
 @pytest.fixture
 def files(tmp_path):
-    """Specs whose figures are in files."""
+    """Return specs whose rate or jitter is in files."""
     mahimahi, delays = tmp_path / "a.trace", tmp_path / "delays.txt"
     mahimahi.write_text("1\n4\n4\n20\n21\n30\n")
     delays.write_text("1\n2\n7.5\n")
@@ -29,7 +29,7 @@ def files(tmp_path):
 
 
 def fates(spec, factor):
-    """When each of some packets leaves, or why it is dropped, if all came `factor` as late."""
+    """Return departures (divided by `factor`) and drops of packets that come `factor` as late."""
     dropped = {}
     pipeline = Pipeline(spec, KEY, lambda packet, why: dropped.update({packet.number: why}))
     left = {}

@@ -1,4 +1,4 @@
-"""Bursty loss: the parameters, and the chain's exact laws against what the link loses."""
+"""Bursty loss: the parameters, and the losses of a link against the chain's distributions."""
 
 import math
 from collections import Counter
@@ -20,7 +20,7 @@ MANY = 100_000
 
 
 def lost(loss, count=MANY, seed=1, gap=0.0, line=None):
-    """One truth value per packet."""
+    """Return for each packet whether it was lost."""
     line = line or Pipeline(LinkSpec(loss=loss), RandomKey(seed, "radio", "up"))
     fates = []
     for n in range(count):
@@ -36,7 +36,7 @@ def runs(fates, of):
 
 
 def fit(lengths, end):
-    """The p-value of the run lengths under a geometric law that ends with chance `end`."""
+    """Return the p-value of run lengths under a geometric distribution with probability `end`."""
     counts, total = Counter(lengths), len(lengths)
     longest = max(k for k in range(1, 10_000) if total * (1 - end) ** (k - 1) >= 10)
     seen = [counts[k] for k in range(1, longest)]

@@ -1,4 +1,4 @@
-"""Handovers: what a scenario writes, and when links wait for them."""
+"""Handovers: how scenarios write them, and the intervals in which links wait for them."""
 
 import pytest
 
@@ -31,7 +31,8 @@ def test_handovers_are_read_and_written():
         ([{**THERE, "stal": 1}], "[0].stal: unknown key; allowed are at, to, stall"),
         ([{**THERE, "at": 5}], "[0].at: '5' is not a time; write a number and one of us, ms, s, "
          "e.g. 20ms"),
-        ([{**THERE, "to": "lan"}], "[0].to: 'lan' is not one; choose from radio, radio_2, radio_3"),
+        ([{**THERE, "to": "lan"}], "[0].to: 'lan' is not a radio link; choose from radio, radio_2, "
+         "radio_3"),
         ([{**THERE, "to": "radio"}], "[0].to: the device is on radio already"),
         ([THERE, {**THERE, "at": "7s"}], "[1].to: the device is on radio_2 already"),
         ([THERE, {"at": "5050ms", "to": "radio"}], "[1].at: 5.05s does not come after the handover "

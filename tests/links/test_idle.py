@@ -1,4 +1,4 @@
-"""What can take no effect is told, and nothing else is."""
+"""Settings without effect are reported, and no others."""
 
 import copy
 

@@ -1,4 +1,4 @@
-"""What a link does besides rate, delay, jitter and loss, and what its files may hold."""
+"""Corruption, duplication, reordering, MTU and queues of a link, and the files it may name."""
 
 import math
 from collections import Counter
@@ -32,7 +32,7 @@ def number_of(packet):
 
 
 def carry(line, count, gap, size=1000, start=0.0):
-    """Send numbered frames, `gap` seconds apart; every departure, in order."""
+    """Send numbered frames, `gap` seconds apart; return every departure, in order."""
     leaving = []
     for n in range(count):
         now = start + n * gap

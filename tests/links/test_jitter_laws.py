@@ -1,4 +1,4 @@
-"""Jitter by law: what the link does against the law, and the reading of it."""
+"""Jitter: holding times of a link against the distributions, and how scenarios write them."""
 
 import math
 import statistics
@@ -20,7 +20,7 @@ LAWS = ["uniform", "normal", "pareto", "paretonormal"]
 
 
 def held(delay, jitter, gap=10.0, count=MANY):
-    """How long each packet was held, seconds."""
+    """Return the time for which each packet was held, in seconds."""
     line = Pipeline(LinkSpec(delay=delay, jitter=jitter), RandomKey(1, "radio", "up"))
     for n in range(count):
         line.arrive(n * gap, n.to_bytes(4, "big"))
@@ -32,7 +32,7 @@ def held(delay, jitter, gap=10.0, count=MANY):
 
 
 def paretonormal_cdf(x):
-    """By inverting normal + 3 pareto on a grid: both grow with u."""
+    """Return the CDF at x: normal + 3 pareto, which both grow with u, inverted on a grid."""
     u = np.linspace(0, 1, 200_001)[1:-1]
     quantiles = (
         norm.ppf(u).clip(-4, 4) + 3 * (4 / 3 * ((1 - u) ** (-1 / 3) - 1.5)).clip(max=4)

@@ -1,4 +1,4 @@
-"""The impairments on a clock that the test turns."""
+"""The pipeline of one direction, on a clock that the test sets."""
 
 import math
 import statistics

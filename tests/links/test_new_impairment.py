@@ -1,4 +1,4 @@
-"""An impairment is one file: found by its key, in scenarios, on packets, refused by netem."""
+"""A new impairment is one file: scenarios know its key, packets meet it, netem refuses it."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from testbed.links.impairments.base import ArrivalImpairment
 from testbed.links.keyed_random import KeyedUniform
 
 class Truncation(ArrivalImpairment):
-    """Cuts packets off."""
+    """Truncates packets."""
 
     key = "truncate"
     summary = "probability that all behind the Ethernet header is lost"
-    place = 25
+    position = 25
 
     def __init__(self, key):
         self._uniform = KeyedUniform(key, "truncate")

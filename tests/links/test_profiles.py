@@ -1,4 +1,4 @@
-"""Profiles: every figure is a link's, and says where it comes from."""
+"""Profiles: every value is allowed in a link, and has a source."""
 
 from __future__ import annotations
 

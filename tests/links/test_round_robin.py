@@ -1,4 +1,4 @@
-"""Deficit round robin: who gets how much, who loses what, and that nothing else changes."""
+"""Deficit round robin: shares of flows, which packets are dropped, and the order of the rest."""
 
 import math
 from collections import Counter
@@ -21,7 +21,7 @@ BUFFER = 64 * 1024
 
 
 def frame(flow, number=0, size=1000):
-    """An IPv4 packet from address 10.0.0.`flow`."""
+    """Return a frame with an IPv4 packet from address 10.0.0.`flow`."""
     source = bytes([10, 0, 0, flow])
     head = bytes(12) + b"\x08\x00" + bytes(12) + source + bytes([10, 0, 0, 254])
     return (head + number.to_bytes(4, "big")).ljust(size, b"\0")
@@ -32,7 +32,7 @@ def flow_of(packet):
 
 
 def shared(discipline="round_robin", limit=BUFFER, unit="bytes", **values):
-    """A link with its books open: the pipeline, and what it drops."""
+    """Return a pipeline, and the list to which it adds the packets that it drops."""
     dropped = []
     spec = LinkSpec(rate=RATE, queue=Queue(limit, unit, discipline), **values)
     return Pipeline(spec, KEY, lambda packet, reason: dropped.append((packet, reason))), dropped
@@ -46,9 +46,9 @@ def leave_all(line, now=math.inf):
 
 
 def carry(line, senders, seconds):
-    """Let flows send for a time; senders: bytes of a packet and share of RATE by flow.
+    """Let flows send for some seconds; senders: bytes of a packet and share of RATE, by flow.
 
-    Returns what each got through of the rate, and all departures.
+    Return the share of the rate that each flow got, and all departures.
     """
     arrivals = sorted(
         (number * size / (share * RATE / 8), flow, number, size)

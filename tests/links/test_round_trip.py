@@ -1,4 +1,4 @@
-"""The longest round trip of a link, by all that it is asked to do."""
+"""The longest round trip that the settings of a link allow."""
 
 from pathlib import Path
 

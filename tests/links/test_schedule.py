@@ -1,4 +1,4 @@
-"""Schedules: what a scenario writes, and the moments it becomes."""
+"""Schedules: how scenarios write them, and the moments that result."""
 
 import pytest
 from hypothesis import given
@@ -164,7 +164,7 @@ def test_a_trace_that_never_lets_anything_pass_is_refused(tmp_path):
 
 def test_the_start_is_one_of_two():
     assert read_schedule(BASE, "first_packet", [], {}, "x").on_first_packet
-    with pytest.raises(TestbedError, match=r"x\.start: 'now' is not one; choose from run, first_"):
+    with pytest.raises(TestbedError, match=r"x\.start: 'now' is not a start; choose from run"):
         read_schedule(BASE, "now", [], {}, "x")
 
 

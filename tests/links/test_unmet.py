@@ -1,4 +1,4 @@
-"""What a run did not meet of what its links were asked to do."""
+"""Reports of changes, rows, traces and handovers that a run did not reach."""
 
 import pytest
 

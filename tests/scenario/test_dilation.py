@@ -1,4 +1,4 @@
-"""`time_dilation` in a scenario: what it goes with, and how results tell of it."""
+"""`time_dilation` in a scenario: settings that allow it, and how results report it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PACED = {**BASE, "compute": {"draft": COST, "target": COST}}
 
 @pytest.fixture
 def five():
-    """Emulated seconds of five real ones."""
+    """Set a dilation of 5 during a test."""
     clock.set_dilation(5.0)
     yield
     clock.set_dilation(1.0)

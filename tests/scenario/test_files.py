@@ -1,4 +1,4 @@
-"""Reading scenario files: YAML's own mistakes, --set and --methods."""
+"""Scenario files: mistakes in YAML itself, --set and --methods."""
 
 from __future__ import annotations
 

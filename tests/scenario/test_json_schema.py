@@ -1,4 +1,4 @@
-"""The schema for editors: what loads follows it, and common mistakes do not."""
+"""The schema for editors accepts scenarios that load, and refuses common mistakes."""
 
 from __future__ import annotations
 

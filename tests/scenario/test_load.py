@@ -1,4 +1,4 @@
-"""Scenarios: the shipped ones load, resolved ones read back, mistakes are named with the remedy."""
+"""Scenarios: shipped ones load, resolved ones load as the same, errors name the remedy."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ REAL = {"target": {"model": "a", "dtype": "bf16", "without_layers": [3, 4]}, "dr
 
 
 def changed(path: str, value) -> dict:
-    """BASE with the value at KEY.KEY replaced; ... removes it."""
+    """Return BASE with the value at KEY.KEY replaced; `...` removes the key."""
     raw = copy.deepcopy(BASE)
     *parents, last = path.split(".")
     place = raw
@@ -169,7 +169,7 @@ def test_handovers_read_back_and_need_the_relay_if_anything_waits():
          ": topology edge has one path only; choose from handover"),
         ({"handovers": {}}, ": {}: expected `list`, got `mapping`"),
         ({"handovers": [{"at": "5s", "to": "between"}]},
-         "[0].to: 'between' is not one; choose from radio, radio_2"),
+         "[0].to: 'between' is not a radio link; choose from radio, radio_2"),
     ],
 )  # fmt: skip
 def test_a_mistake_in_a_handover_is_named(changes, error):

@@ -1,4 +1,4 @@
-"""The order of runs: random, fixed by the seed, and no method's advantage."""
+"""The order of runs: random, fixed by the seed, with no advantage for any method."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_the_order_follows_from_seed_and_point_alone():
 
 
 def test_fewer_methods_keep_the_order():
-    """`--methods` runs what it leaves as the whole scenario would."""
+    """With `--methods` the remaining runs keep their order."""
     every = shuffled(METHODS, 4, 7, {})
     assert shuffled(METHODS[:2], 4, 7, {}) == [each for each in every if each.method != "dssd"]
 

@@ -73,7 +73,7 @@ def test_without_a_sweep_the_scenario_is_its_own_only_point():
 
 
 def test_what_follows_from_a_value_follows_at_each_point_of_the_resolved_form_too():
-    """A queue is as long as its rate makes it, unless the scenario says otherwise."""
+    """A default queue follows the swept rate; a queue that the scenario sets does not."""
     scenario = check_scenario(swept(GRID), "s.yaml")
     mapping = yaml.safe_load(yaml.safe_dump(scenario.to_mapping()))
     again = check_scenario(mapping, "resolved.yaml")
@@ -136,7 +136,7 @@ def test_a_swept_key_cannot_be_set_as_well(tmp_path):
 
 
 def test_a_value_inside_of_a_swept_one_cannot_be_set_either(tmp_path):
-    """Every point would replace it, and the run would not be what was asked for."""
+    """Every point would replace the value, so the run would not use it."""
     path = tmp_path / "s.yaml"
     path.write_text(yaml.safe_dump(swept({"links.radio.up": [{"rate": "1mbit"}]})))
     with pytest.raises(TestbedError, match="sweeps it"):

@@ -1,1 +1,1 @@
-"""Effects on packets besides rate, queue, delay and jitter: one impairment per file."""
+"""Effects on packets other than rate, queue, delay and jitter: one impairment per file."""

@@ -1,4 +1,4 @@
-"""Impairments of packets: a key of links, what is done to packets, and whether netem can do it."""
+"""The interface of impairments: a key of links, an effect on packets, and its form in netem."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from testbed.links.quantities import Fraction
 
 
 class Setting(NamedTuple):
-    """A setting of netem: what was asked, what the kernel shows."""
+    """A setting of netem: the value that was set, and the value that the kernel reports."""
 
     name: str
     wanted: float
@@ -24,31 +24,31 @@ class Setting(NamedTuple):
 class Impairment(ABC):
     """An effect that one direction of a link may have on each packet.
 
-    One instance serves one direction, so it may keep state between packets; what is random in it
-    comes from KeyedUniform alone. A subclass in a module of its own in this package is found by
-    its `key`, which becomes a key of scenarios and a field of LinkSpec; nothing else has to be
-    registered. Its values are shares and counts, which dilated time leaves as they are.
+    One instance serves one direction and may keep state between packets. All random numbers must
+    come from KeyedUniform. A subclass in a module of this package is found without registration;
+    its `key` becomes a key of scenarios and a field of LinkSpec. Values must be shares or counts,
+    which do not change when time is dilated.
     """
 
     key: ClassVar[str]
     summary: ClassVar[str]
-    """One sentence for editors of scenarios."""
+    """A description for editors of scenarios, in one sentence."""
     kind: ClassVar[Any] = Fraction
-    """The form in which values are written, a testbed.config.written.Written."""
+    """The type of values in scenarios, a testbed.config.written.Written."""
     default: ClassVar[Any] = 0.0
-    """The value with which nothing happens."""
-    place: ClassVar[int]
-    """Packets meet lower places first."""
+    """The value without any effect."""
+    position: ClassVar[int]
+    """The position in the order of impairments; packets meet lower ones first."""
     no_netem: ClassVar[str] = "it knows none"
-    """Why netem cannot do it."""
+    """The reason why netem cannot emulate it, for messages."""
 
     @abstractmethod
     def __init__(self, key: RandomKey) -> None:
-        """`key` fixes all that is random."""
+        """Create the impairment of one direction; `key` is the key of its random numbers."""
 
     @classmethod
     def check(cls, value: Any) -> None:
-        """Raise ValueError with the reason for a value that no link can have."""
+        """Raise ValueError, with the reason, for a value that is not possible."""
         if not 0 <= value <= 1:
             raise ValueError("it must lie between 0% and 100%")
 
@@ -59,47 +59,46 @@ class Impairment(ABC):
 
     @classmethod
     def spoiled(cls, value: Any) -> float:
-        """Return the share of the packets not lost by `loss` that receivers never get or drop."""
+        """Return the share, of packets not lost by `loss`, that receivers do not get or drop."""
         return 0.0
 
     @classmethod
     def unsupported(cls, value: Any) -> str:
-        """Return what of `value` netem cannot do exactly, as its key and the reason, or ''."""
+        """Return the key and reason if netem cannot emulate `value` exactly, else ''."""
         return f"{cls.key} ({cls.no_netem})"
 
     @classmethod
     def netem_arguments(cls, value: Any) -> list[str]:
-        """Return the words of tc's command line; only for what is supported."""
+        """Return the arguments of tc for a supported value."""
         return []
 
     @classmethod
     def netem_settings(cls, value: Any, options: Mapping[str, Any]) -> list[Setting]:
-        """Compare `value`, also the default, with the options that tc reads back in JSON."""
+        """Return `value`, which may be the default, beside the options that tc reports in JSON."""
         return []
 
 
 class ArrivalImpairment(Impairment):
-    """Meets packets as they arrive, before they queue."""
+    """An impairment that packets meet when they arrive, before the queue."""
 
     @abstractmethod
     def arrive(self, packet: Packet, value: Any) -> Sequence[Packet]:
-        """Return what goes on of a packet: none if it is lost, two if it is doubled.
+        """Return the packets that go on: none if it is lost, two if it is duplicated.
 
-        Asked once for each packet that reaches its place, in order, while `value` is in force and
-        not the default.
+        Called once per packet, in order, while `value` is in force and not the default.
         """
 
 
 class FlightImpairment(Impairment):
-    """Meets packets that have been sent, before delay and jitter hold them."""
+    """An impairment of packets that have been sent, before delay and jitter hold them."""
 
     @abstractmethod
     def overtakes(self, number: int, value: Any) -> bool:
-        """Return True if packet `number` is not held at all."""
+        """Return True if packet `number` is not held for delay and jitter."""
 
 
 @functools.cache
 def impairments() -> tuple[type[Impairment], ...]:
     """Return the impairments of this package, in the order in which packets meet them."""
     found = find_classes("testbed.links.impairments", Impairment)  # type: ignore[type-abstract]
-    return tuple(sorted(found, key=lambda kind: (kind.place, kind.key)))
+    return tuple(sorted(found, key=lambda kind: (kind.position, kind.key)))

@@ -10,11 +10,11 @@ _HEADER = 14  # bytes: a wrong Ethernet address would hide the error from the re
 
 
 class Corruption(ArrivalImpairment):
-    """Flips one bit behind the Ethernet header of each packet with the same probability."""
+    """Flips one bit behind the Ethernet header of a packet with a given probability."""
 
     key = "corrupt"
     summary = "probability that one bit behind the Ethernet header is wrong"
-    place = 20
+    position = 20
     no_netem = "it hits Ethernet headers too; the bridge drops those uncounted"
 
     def __init__(self, key: RandomKey) -> None:

@@ -8,11 +8,11 @@ from testbed.links.packet import Packet
 
 
 class Duplication(ArrivalImpairment):
-    """Lets each packet enter the queue twice with the same probability."""
+    """Puts each packet into the queue twice with a given probability."""
 
     key = "duplicate"
     summary = "probability that a packet that is not lost enters the queue twice"
-    place = 30
+    position = 30
     no_netem = "it does not count its copies"
 
     def __init__(self, key: RandomKey) -> None:

@@ -1,4 +1,4 @@
-"""Packet loss: of each packet by itself, in bursts, or as it was recorded."""
+"""Packet loss: independent, in bursts, or as recorded."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 else:
 
     class LossField(OneOf):
-        """A probability, the chain that loses packets in bursts, or a trace of losses."""
+        """A probability, a chain that loses packets in bursts, or a trace of losses."""
 
         text = Fraction
         forms = (RecordedLoss, GilbertElliott, Bursts)
@@ -35,7 +35,7 @@ else:
 
 
 class Loss(ArrivalImpairment):
-    """Loses packets."""
+    """Loses packets, independently, in bursts or by a trace."""
 
     key = "loss"
     summary = (
@@ -43,7 +43,7 @@ class Loss(ArrivalImpairment):
         "{mean, burst} or {p, r, 1-h, 1-k}; or {trace} with a file of recorded losses"
     )
     kind = LossField
-    place = 10
+    position = 10
 
     def __init__(self, key: RandomKey) -> None:
         self._uniform = KeyedUniform(key, "loss")
@@ -87,7 +87,7 @@ class Loss(ArrivalImpairment):
     def netem_arguments(cls, value: LossField) -> list[str]:
         if not isinstance(value, GilbertElliott):
             return ["loss", _percent(_single(value))]
-        # All four, always: tc takes a missing r for 1 - p, which is independent loss.
+        # Always all four: tc takes 1 - p for a missing r, which is independent loss.
         return ["loss", "gemodel", *(_percent(each) for each in _gemodel(value).values())]
 
     @override
@@ -110,7 +110,7 @@ def _single(loss: LossField) -> float:
 
 
 def _gemodel(chain: GilbertElliott) -> dict[str, float]:
-    """The chain under the names of tc, in the order of its arguments."""
+    """Return the parameters of the chain by tc's names, in the order of its arguments."""
     return {"p": chain.p, "r": chain.r, "1-h": chain.bad_loss, "1-k": chain.good_loss}
 
 

@@ -9,11 +9,11 @@ from testbed.links.keyed_random import KeyedUniform, RandomKey
 
 
 class Reordering(FlightImpairment):
-    """Holds back no packet that it picks, each with the same probability."""
+    """Lets each packet pass the delay and jitter at once with a given probability."""
 
     key = "reorder"
     summary = "probability that a packet is not held for delay and jitter, so that it overtakes"
-    place = 40
+    position = 40
     no_netem = "it lets such packets past the rate, too"
 
     def __init__(self, key: RandomKey) -> None:

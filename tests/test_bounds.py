@@ -162,9 +162,9 @@ def test_what_is_too_large_is_refused_with_file_key_value_and_what_is_allowed(pl
     assert str(caught.value) == f"s.yaml: {error}"
 
 
-def test_all_texts_together_are_bounded():
+def test_all_generations_together_are_bounded():
     raw = {**BASE, "repeat": 10_000, "prompts": ["one"] * 501}
-    with pytest.raises(TestbedError, match=r"^s.yaml: it asks for 10,020,000 texts, all points"):
+    with pytest.raises(TestbedError, match=r"^s.yaml: it has 10,020,000 generations, all points"):
         check_scenario(raw, "s.yaml")
 
 

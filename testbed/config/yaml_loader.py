@@ -147,26 +147,26 @@ def set_value(raw: dict[str, Any], path: str, value: Any, where: str) -> None:
     keys = path.split(".")
     if len(keys) > DEEPEST:
         raise TestbedError(f"{where}: a key has {len(keys)} parts; at most {DEEPEST} are allowed")
-    place: Any = raw
+    inner: Any = raw
     for i, key in enumerate(keys):
         last = i == len(keys) - 1
-        if isinstance(place, list):
-            if not key.isdecimal() or int(key) >= len(place):
+        if isinstance(inner, list):
+            if not key.isdecimal() or int(key) >= len(inner):
                 name = ".".join(keys[:i])
                 raise TestbedError(
-                    f"{where}: '{key}' is not an entry of {name}, which has {len(place)}, "
+                    f"{where}: '{key}' is not an entry of {name}, which has {len(inner)}, "
                     "counted from 0"
                 )
             at: Any = int(key)
-        elif isinstance(place, dict):
+        elif isinstance(inner, dict):
             at = key
             if not last:
-                place.setdefault(key, {})
+                inner.setdefault(key, {})
         else:
             raise TestbedError(f"{where}: '{'.'.join(keys[:i])}' has no keys of its own")
-        if not last and keys[0] in _SHORT and isinstance(place[at], str):
-            place[at] = {_SHORT[keys[0]]: place[at]}
+        if not last and keys[0] in _SHORT and isinstance(inner[at], str):
+            inner[at] = {_SHORT[keys[0]]: inner[at]}
         if last:
-            place[at] = value
+            inner[at] = value
         else:
-            place = place[at]
+            inner = inner[at]

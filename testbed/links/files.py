@@ -15,7 +15,7 @@ _COMMENT = "#"
 
 
 def place_files(value: Any, place: Callable[[str], str]) -> Any:
-    """Return a copy of the links of a scenario with `place` applied to the path of each file."""
+    """Return a copy of the links of a scenario in which `place` has replaced each path."""
     if isinstance(value, list):
         return [place_files(each, place) for each in value]
     if not isinstance(value, Mapping):

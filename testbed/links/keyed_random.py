@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 
 class RandomKey(NamedTuple):
-    """The key of all random numbers of one direction of one link."""
+    """The key of all random numbers of one direction of one link in one run."""
 
     seed: int
     link: str

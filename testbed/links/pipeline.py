@@ -13,7 +13,8 @@ from testbed.links.rate import RateServer
 from testbed.links.service import service_of
 from testbed.links.spec import ETHERNET_HEADER, LinkSpec
 
-OnDrop = Callable[[Packet, str], None]  # of a packet and the reason
+OnDrop = Callable[[Packet, str], None]
+"""Receives a packet that is dropped, and the reason."""
 
 
 class Pipeline:
@@ -47,7 +48,7 @@ class Pipeline:
 
     @property
     def waiting(self) -> int:
-        """The number of those that are not sent yet, and delay the packets that come."""
+        """The number of packets in flight that are not sent yet; they delay those that come."""
         return len(self._server)
 
     def arrive(self, now: float, frame: bytes) -> None:

@@ -22,7 +22,7 @@ def check_compute(compute: str | Compute, where: str) -> dict[Role, Pace]:
     """
     paces = {role: _read_cost(cost, f"{where}.{role}") for role, cost in costs(compute).items()}
     if isinstance(compute, Compute) and not paces:
-        raise TestbedError(f"{where}: it paces neither draft nor target; 'measured' says so")
+        raise TestbedError(f"{where}: it has neither draft nor target; give one, or write measured")
     return paces
 
 
@@ -51,7 +51,9 @@ def _read_cost(cost: Cost, where: str) -> Pace:
         except ValueError as error:
             raise TestbedError(f"{where}.{key}: {error}") from None
     if not any(figures.values()):
-        raise TestbedError(f"{where}: a pass that takes no time is allowed to no model")
+        raise TestbedError(
+            f"{where}: per_pass and per_token are both 0; a pass must take some time"
+        )
     return Pace(**figures)
 
 

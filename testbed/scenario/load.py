@@ -99,16 +99,16 @@ def _with_methods(scenario: Scenario, labels: Sequence[str], where: str) -> Scen
 def check_scenario(raw: Mapping[str, Any], where: str) -> Scenario:
     """Check a parsed scenario; `where` names its file. Raises TestbedError for any mistake."""
     scenario = _check(raw, where, PromptReader(where))
-    texts = sum(_texts(point.scenario) for point in scenario.every_point())
-    if texts > MOST_GENERATIONS:
+    generations = sum(_generations(point.scenario) for point in scenario.every_point())
+    if generations > MOST_GENERATIONS:
         raise TestbedError(
-            f"{where}: it asks for {texts:,} texts, all points, methods, repetitions, devices and "
-            f"prompts together; at most {MOST_GENERATIONS:,} are allowed"
+            f"{where}: it has {generations:,} generations, all points, methods, repetitions, "
+            f"devices and prompts together; at most {MOST_GENERATIONS:,} are allowed"
         )
     return scenario
 
 
-def _texts(scenario: Scenario) -> int:
+def _generations(scenario: Scenario) -> int:
     """Count the generations of a scenario at one point."""
     spec = scenario.spec
     runs = len(scenario.methods) * spec.repeat
@@ -123,7 +123,7 @@ def _check(raw: Mapping[str, Any], where: str, reader: PromptReader) -> Scenario
     hosts = [host for host in topology_hosts(topology) if host in VERIFIERS]
     if spec.verifier not in hosts:
         raise TestbedError(
-            f"{where}: verifier: '{spec.verifier}' is no host of topology "
+            f"{where}: verifier: '{spec.verifier}' is not a host of topology "
             f"{spec.topology} that can verify; choose from {', '.join(hosts)}"
         )
     _check_models(spec.models, where)

@@ -73,7 +73,7 @@ class RealModel(Strict):
     without_layers: Annotated[tuple[Layer, ...], msgspec.Meta(max_length=MOST_LAYERS)] = ()
     """The numbers, from 0, of the layers that are left out, e.g. [20, 21]."""
     threads: Threads | None = None
-    """The CPU threads of each node with this model, e.g. 4; by default all nodes share the CPU."""
+    """The CPU threads of each node with this model, e.g. 4; by default its share of the cores."""
     device: Device = "cpu"
     """The processor that the model runs on, e.g. cuda; auto uses all GPUs."""
 

@@ -90,7 +90,7 @@ def _axis(
         raise TestbedError(f"{where}: at least one value is needed")
     if len(set(lengths.values())) > 1:
         counts = ", ".join(f"{name} has {length}" for name, length in lengths.items())
-        raise TestbedError(f"{where}: all keys need as many values, but {counts}")
+        raise TestbedError(f"{where}: {counts}; keys that change together need equally many values")
     for each in zip(*together.values(), strict=True):
         yield list(zip(together, each, strict=True))
 

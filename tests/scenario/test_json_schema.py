@@ -104,6 +104,19 @@ def test_keys_have_descriptions():
     assert SCHEMA["$defs"]["Handover"]["properties"]["stall"]["default"] == "0us"
 
 
+DESCRIBED = (
+    "ScenarioSpec SyntheticModels RealModel Models Cost Compute Decoding Energy Directions "
+    "Direction SomeFields Change Flap Handover GilbertElliott Bursts RecordedLoss "
+    "RecordedDeliveries DisciplinedQueue DrawnJitter MeasuredJitter"
+)
+
+
+@pytest.mark.parametrize("name", DESCRIBED.split())
+def test_every_key_has_a_description(name):
+    fields = SCHEMA["$defs"][name]["properties"]
+    assert [key for key, schema in fields.items() if "description" not in schema] == []
+
+
 def test_a_command_prints_it(capsys):
     parser = argparse.ArgumentParser()
     lists.add(parser.add_subparsers())

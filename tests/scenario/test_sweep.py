@@ -95,7 +95,8 @@ MISTAKES = [
     ([{}], "s.yaml: sweep: a point needs at least one key"),
     (
         {"zip": {RATE: ["1mbit", "2mbit"], LENGTH: [2]}},
-        f"s.yaml: sweep.zip: all keys need as many values, but {RATE} has 2, {LENGTH} has 1",
+        f"s.yaml: sweep.zip: {RATE} has 2, {LENGTH} has 1; keys that change together need "
+        "equally many values",
     ),
     ({"zip": {}}, "s.yaml: sweep.zip: at least one value is needed"),
     ({"zip": {RATE: []}}, "s.yaml: sweep.zip: at least one value is needed"),

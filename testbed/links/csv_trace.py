@@ -76,7 +76,7 @@ def read_csv_trace(path: Path, where: str) -> Iterator[Row]:
                 known[each] = LinkSpec.parse_fields(dict([each]), place)[each[0]]
         yield Row(time, {name: known[name, text] for name, text in row.items()}, place)
     if last < 0:
-        raise TestbedError(f"{where}: it holds no row")
+        raise TestbedError(f"{where}: it has no rows; write at least one below the column names")
 
 
 def _read_time(text: str, place: str) -> float:

@@ -37,7 +37,7 @@ def read_lines(path: Path, where: str) -> Iterator[tuple[int, str]]:
     for number, line in enumerate(text.rstrip().splitlines(), 1):
         content = line.strip()
         if not content:
-            raise TestbedError(f"{at_line(where, number)}: the line is empty")
+            raise TestbedError(f"{at_line(where, number)}: the line is empty; remove it")
         if not content.startswith(_COMMENT):
             yield number, content
 

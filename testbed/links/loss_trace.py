@@ -42,7 +42,7 @@ class LossTrace:
                 )
             lost.append(_FATES[line])
         if False not in lost:
-            raise TestbedError(f"{path}: no packet arrives")
+            raise TestbedError(f"{path}: no packet arrives; at least one line must be 0")
         return cls(path, tuple(lost))
 
     @property

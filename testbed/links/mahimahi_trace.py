@@ -81,7 +81,9 @@ def _read(path: Path) -> DeliveryTrace:
             raise TestbedError(f"{at_line(where, number)}: {last} ms comes after {before} ms")
         milliseconds.append(last)
     if last == 0:
-        raise TestbedError(f"{where}: no packet is delivered after time 0")
+        raise TestbedError(
+            f"{where}: no packet is delivered after time 0; at least one time must be later"
+        )
     return DeliveryTrace(path, tuple(ms / 1000 for ms in milliseconds))
 
 

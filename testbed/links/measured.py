@@ -35,7 +35,7 @@ class MeasuredDelays:
                 ) from None
             delays.append(delay / 1000)
         if not delays:
-            raise TestbedError(f"{where}: it holds no delay")
+            raise TestbedError(f"{where}: it has no delays; write at least one, in milliseconds")
         return cls(path, tuple(sorted(delays)))
 
     def quantile(self, u: float) -> float:

@@ -160,7 +160,10 @@ def _compile(
             )
         for direction in traces:
             if direction in values.steps:
-                raise TestbedError(f"{place}.{direction}: this direction follows a trace already")
+                raise TestbedError(
+                    f"{place}.{direction}: this direction follows a trace already; change the "
+                    "other one, or leave out the trace"
+                )
         changes_at.append(values.at)
         try:
             busy_until = _add(builder, values)

@@ -20,9 +20,13 @@ class Dataset(Source, frozen=True, kw_only=True):
     """A data set `dataset`, written org/name; without `config`, in its default configuration."""
 
     dataset: str
+    """The data set on the Hugging Face hub, e.g. openai/gsm8k."""
     split: str
+    """The split of the data set, e.g. test."""
     config: str | None = None
+    """The configuration of the data set, e.g. main; by default its default one."""
     field: str = "prompt"
+    """The field of a row that holds the prompt, e.g. question; turns.0 is the first of `turns`."""
 
     @property
     @override

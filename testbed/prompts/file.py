@@ -17,7 +17,9 @@ class File(Source, frozen=True, kw_only=True):
     """A file whose path is relative to the scenario's folder; empty lines are skipped."""
 
     file: str
+    """The path of a JSONL file, e.g. ./prompts.jsonl."""
     field: str = "prompt"
+    """The field of a line that holds the prompt, e.g. question; turns.0 is the first of `turns`."""
 
     @property
     @override

@@ -20,6 +20,7 @@ class HumanEval(Source, frozen=True, kw_only=True):
     """The prompts of HumanEval, written `human_eval: prompt`."""
 
     human_eval: Literal["prompt"]
+    """The field of a task that is the prompt: prompt."""
 
     @property
     @override

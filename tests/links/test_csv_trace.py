@@ -59,9 +59,9 @@ def test_a_rate_of_0_is_a_dead_time(rows):
     ("text", "said"),
     [
         ("time,rate\n0,1mbit\n0s,2mbit\n", "line 3: time 0s is not later than the row above"),
-        ("time,rate\n0,1mbit\n\n1s,1mbit\n", "line 3: the line is empty"),
-        ("", "it holds no row"),
-        ("time,rate\n", "it holds no row"),
+        ("time,rate\n0,1mbit\n\n1s,1mbit\n", "line 3: the line is empty; remove it"),
+        ("", "it has no rows; write at least one below the column names"),
+        ("time,rate\n", "it has no rows; write at least one below the column names"),
         ("time (s),rate (mbit)\n0,fast\n", "line 2.rate: 'fastmbit' is not a rate"),
         ("time (s),rate (mbit)\nnan,1\n", "line 2: 'nans' is not a time"),
         ("time (s),rate (mbit)\n0,-1\n", "line 2.rate: '-1mbit' is not a rate"),

@@ -287,12 +287,12 @@ def test_a_saturated_trace_delivers_all_it_can(tmp_path):
     ("text", "said"),
     [
         ("1\n5\n4\n", "line 3: 4 ms comes after 5 ms"),
-        ("1\n\n4\n", "line 2: the line is empty"),
+        ("1\n\n4\n", "line 2: the line is empty; remove it"),
         ("1\n2.5\n", "line 2: it is not a whole number of milliseconds"),
         ("-1\n", "line 1: it is not a whole number"),
         ("9" * 5000 + "\n", "line 1: it is not a whole number"),
-        ("", "no packet is delivered after time 0"),
-        ("0\n0\n", "no packet is delivered after time 0"),
+        ("", "no packet is delivered after time 0; at least one time must be later"),
+        ("0\n0\n", "no packet is delivered after time 0; at least one time must be later"),
     ],
 )
 def test_a_bad_trace_is_refused_with_file_and_line(tmp_path, text, said):
@@ -307,7 +307,7 @@ def test_a_bad_trace_is_refused_with_file_and_line(tmp_path, text, said):
     ("kind", "text", "said"),
     [
         (LossTrace, "0\n2\n", "line 2: it is neither 0 (arrived) nor 1 (lost)"),
-        (LossTrace, "1\n1\n", "no packet arrives"),
+        (LossTrace, "1\n1\n", "no packet arrives; at least one line must be 0"),
         (MeasuredDelays, "1\nx\n", "line 2: it is not a delay in milliseconds, 0 to 1000000"),
         (MeasuredDelays, "nan\n", "line 1: it is not a delay"),
         (
@@ -315,7 +315,7 @@ def test_a_bad_trace_is_refused_with_file_and_line(tmp_path, text, said):
             "1\n2,5\n",
             "line 2: it is not a delay in milliseconds, 0 to 1000000, e.g. 2.5",
         ),
-        (MeasuredDelays, "", "it holds no delay"),
+        (MeasuredDelays, "", "it has no delays; write at least one, in milliseconds"),
     ],
 )
 def test_other_bad_files_are_refused(tmp_path, kind, text, said):

@@ -107,7 +107,7 @@ def test_keys_have_descriptions():
 DESCRIBED = (
     "ScenarioSpec SyntheticModels RealModel Models Cost Compute Decoding Energy Directions "
     "Direction SomeFields Change Flap Handover GilbertElliott Bursts RecordedLoss "
-    "RecordedDeliveries DisciplinedQueue DrawnJitter MeasuredJitter"
+    "RecordedDeliveries DisciplinedQueue DrawnJitter MeasuredJitter File Dataset HumanEval"
 )
 
 

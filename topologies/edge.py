@@ -1,4 +1,4 @@
-"""A device and the base station it drafts to, one radio link apart.
+"""A device and the base station that verifies its drafts, joined by one radio link.
 
     sudo mn --custom topologies/edge.py --topo edge --controller none
 

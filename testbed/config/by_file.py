@@ -37,5 +37,5 @@ def find_classes(package: str, base: type[T]) -> list[type[T]]:
 
 
 def find_named(package: str, base: type[N]) -> dict[str, type[N]]:
-    """Return what `find_classes` does, by `name`, sorted."""
+    """Return the classes that `find_classes` finds, by `name` and in its order."""
     return dict(sorted((kind.name, kind) for kind in find_classes(package, base)))

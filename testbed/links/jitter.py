@@ -65,7 +65,7 @@ _DISTRIBUTIONS: dict[DistributionName, _Distribution] = {
 
 
 class Jitter(msgspec.Struct, frozen=True):
-    """The distribution of the time for which packets are held in addition to the delay.
+    """The distribution of the time for which packets are held, around the delay of the link.
 
     spread: the scale of `law`, in seconds; for `uniform` the largest difference from the delay.
     law: the name of the distribution.

@@ -89,7 +89,7 @@ def _radio(
 
 
 def _spread(p10_ms: float, p90_ms: float) -> SourcedValue:
-    """Return jitter from percentiles of round trips (ms), half of the spread in each direction."""
+    """Return the jitter of a direction, half that of round trips, from their percentiles (ms)."""
     return SourcedValue(
         f"{(p90_ms - p10_ms) / 4:g}ms", f"a quarter of p90 - p10 of the round trips; {_SPEEDTEST}"
     )

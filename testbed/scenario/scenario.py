@@ -32,7 +32,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Scenario:
-    """A checked scenario."""
+    """A checked scenario: the file as written in `spec`, and what was read from it."""
 
     spec: ScenarioSpec
     links: dict[str, Duplex]

@@ -32,14 +32,17 @@ REMEMBERED = 2
 
 
 class BitBudget(PolicyOptions, frozen=True, tag="bit_budget"):
-    """`bits` is B. With `predict` a pass whose bits are not known must be likely to fit."""
+    """The options of the bit budget."""
 
     summary = "as many drafts as fit into a budget of uplink bits per round"
     paper = "arXiv 2510.09942"
 
     bits: Annotated[int, msgspec.Meta(ge=1, le=1 << 40)] = 5000
+    """The budget B of a round, in bits of the upload, e.g. 5000."""
     longest: Length = 16
+    """The largest draft length, e.g. 16."""
     predict: bool = True
+    """True allows a pass whose bits are not known only if they are likely to fit."""
 
     @override
     def start(self) -> DraftLength:

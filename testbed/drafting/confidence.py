@@ -25,17 +25,17 @@ from testbed.drafting.base import DraftLength, Length, PolicyOptions
 
 
 class Confidence(PolicyOptions, frozen=True, tag="confidence"):
-    """Drafting ends when the confidence is below `threshold`, or at `longest` tokens.
-
-    `product`: it is the product over the whole draft, not the last token's probability.
-    """
+    """The options of drafting that ends when the confidence is too low."""
 
     summary = "drafting ends behind a token, or a draft, that the draft model is unsure of"
     paper = "transformers; arXiv 2605.13319"
 
     threshold: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.4
+    """The confidence below which drafting ends, above 0 and up to 1, e.g. 0.4."""
     longest: Length = 16
+    """The largest draft length, e.g. 16."""
     product: bool = False
+    """True takes the product of all probabilities of the draft as confidence, not the last one."""
 
     @override
     def start(self) -> DraftLength:

@@ -15,13 +15,15 @@ from testbed.drafting.base import DraftLength, Length, PolicyOptions, RoundOutco
 
 
 class Heuristic(PolicyOptions, frozen=True, tag="heuristic"):
-    """`first` is the draft length of the first round, `longest` the most it grows to."""
+    """The options of the heuristic of transformers."""
 
     summary = "two drafts more after a round that was accepted whole, one less after any other"
     paper = "transformers"
 
     first: Length = 5
+    """The draft length of the first round, e.g. 5."""
     longest: Length = 16
+    """The largest draft length, e.g. 16."""
 
     @override
     def start(self) -> DraftLength:

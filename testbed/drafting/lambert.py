@@ -36,19 +36,23 @@ PROBE = 6
 
 
 class Lambert(PolicyOptions, frozen=True, tag="lambert"):
-    """`acceptance` is α and `cost` is L, for good or until `measure` replaces them.
+    """The options of TK-SLT's closed form.
 
-    Where they are measured, the first is a guess that counts for a few verifications, and the
-    second serves until a round with drafts has been timed.
+    A measured acceptance starts from `acceptance`, which counts for a few verifications. A measured
+    cost replaces `cost` once a round with drafts has been timed.
     """
 
     summary = "the draft length that is best by TK-SLT's closed form, from what is measured"
     paper = "arXiv 2509.04576"
 
     acceptance: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.7
+    """The acceptance rate α, above 0 and below 1, e.g. 0.7."""
     cost: Annotated[float, msgspec.Meta(gt=0, le=1e6)] = 0.2
+    """The cost L of a drafted token, as a share of that of a round without drafts, e.g. 0.2."""
     measure: Literal["both", "acceptance", "cost", "nothing"] = "both"
+    """The values that measurements replace during a generation, e.g. both."""
     longest: Length = 16
+    """The largest draft length, e.g. 16."""
 
     @override
     def start(self) -> DraftLength:

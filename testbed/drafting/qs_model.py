@@ -73,13 +73,15 @@ SLOPES_EVERY = 4
 
 
 class QsModel(ChoosingOptions, frozen=True, tag="qs_model"):
-    """`first` drafts are made in each of the first rounds, which measure; never over `longest`."""
+    """The options of QS's throughput model."""
 
     summary = "γ and each draft's ℓ by QS's throughput model"
     paper = "arXiv 2507.00605"
 
     first: Length = 3
+    """The draft length of the first rounds, in which times are measured, e.g. 3."""
     longest: Length = 16
+    """The largest draft length, e.g. 16."""
 
     @override
     def start(self, resolutions: Sequence[Resolution]) -> ChoosesResolution:

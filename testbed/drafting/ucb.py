@@ -34,13 +34,15 @@ DISCOUNT = 0.98
 
 
 class Ucb(PolicyOptions, frozen=True, tag="ucb"):
-    """`longest` is the number of arms; `exploration` scales the bonus of those tried less."""
+    """The options of the bandit."""
 
     summary = "a bandit over draft lengths, by committed tokens per second"
     paper = "arXiv 0805.3415"
 
     longest: Length = 8
+    """The largest draft length, and so the number of arms, e.g. 8."""
     exploration: Factor = 0.1
+    """The scale of the bonus for draft lengths that were tried less, e.g. 0.1."""
 
     @override
     def start(self) -> DraftLength:

@@ -25,13 +25,18 @@ from testbed.methods.full_upload import FullDistributionMethod
 
 
 class CsqsOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`alpha`, `eta` and `first_threshold` are α, η and β_1; `lattice` is ℓ."""
+    """The options of C-SQS."""
 
     draft_length: DraftLengthOption = BitBudget(bits=5000)
+    """The draft length γ, e.g. 4, or a policy, e.g. {policy: ucb}."""
     alpha: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 5e-4
+    """The mean probability α of the tokens that are dropped, e.g. 5e-4."""
     eta: Annotated[float, msgspec.Meta(gt=0, le=1)] = 1e-3
+    """The step η of the threshold, e.g. 1e-3."""
     first_threshold: Annotated[float, msgspec.Meta(ge=0, le=1)] = 1e-3
+    """The first threshold β_1, a probability, e.g. 1e-3."""
     lattice: Denominator = 100
+    """The denominator ℓ of the lattice, e.g. 100."""
 
 
 class Csqs(FullDistributionMethod):

@@ -24,7 +24,7 @@ from testbed.methods.verifier_context import VerifierContext
 
 
 class DsdOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`draft_length` is γ or a policy; `precision` is that of q̂ on the wire.
+    """The options of DSD.
 
     `target_precision` rounds p likewise before it is used, as DSSD must: at equal precisions and
     seeds the two methods emit the same tokens, and differ in communication alone. DSD by itself
@@ -32,8 +32,11 @@ class DsdOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     draft_length: DraftLengthOption = 4
+    """The draft length γ, e.g. 4, or a policy, e.g. {policy: ucb}."""
     precision: Precision = "fixed16"
+    """The precision of q̂ in the upload, e.g. fixed16."""
     target_precision: Precision | Literal["exact"] = "exact"
+    """The precision to which p is rounded before it is used, e.g. fixed16; exact leaves it."""
 
 
 class Dsd(FullDistributionMethod):

@@ -33,15 +33,18 @@ from testbed.methods.verifier_context import Answer, VerifierContext
 
 
 class DssdOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`draft_length` is γ or a policy; `precision` that of the scalars, `target_precision` of p̂.
+    """The options of DSSD.
 
     A scalar must be exactly the probability that its token was drawn with, which only a fixed
     denominator gives; p̂ comes down whole, so it may be in floating point, too.
     """
 
     draft_length: DraftLengthOption = 4
+    """The draft length γ, e.g. 4, or a policy, e.g. {policy: ucb}."""
     precision: FixedPrecision = "fixed16"
+    """The precision of the scalars in the upload, e.g. fixed16."""
     target_precision: Precision = "fixed16"
+    """The precision of p̂ in the answer to a rejection, e.g. fixed16."""
 
 
 class Dssd(Method):

@@ -44,11 +44,14 @@ from testbed.methods.verifier_context import Answer, VerifierContext
 
 
 class DssdLazyOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`draft_length` is γ or a policy; `top_k` and `lattice` are K-SQS's."""
+    """The options of lazy DSSD; q̂ has the form of K-SQS."""
 
     draft_length: DraftLengthOption = 4
+    """The draft length γ, e.g. 4, or a policy, e.g. {policy: ucb}."""
     top_k: TopK | None = None
+    """The number K of most probable tokens in q̂, e.g. 64; by default 64 or all."""
     lattice: Denominator = 100
+    """The denominator ℓ of the lattice, e.g. 100."""
 
 
 class DssdLazy(Method):

@@ -33,10 +33,12 @@ else:
 
 
 class DssdLeanOptions(DssdOptions, frozen=True, forbid_unknown_fields=True):
-    """As DSSD's; `form` is how p̂ is compressed, and `target_precision` is a fixed one."""
+    """The options of DSSD, and the compression of p̂."""
 
     target_precision: FixedPrecision = "fixed16"
+    """The precision of p̂ in the answer to a rejection, e.g. fixed16."""
     form: Form = "entropy"
+    """The form in which p̂ is compressed, e.g. entropy."""
 
 
 class DssdLean(Dssd):

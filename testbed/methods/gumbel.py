@@ -37,9 +37,10 @@ from testbed.methods.verifier_context import Answer, VerifierContext
 
 
 class GumbelOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`draft_length` is γ or a policy."""
+    """The options of Gumbel coupling."""
 
     draft_length: DraftLengthOption = 4
+    """The draft length γ, e.g. 4, or a policy, e.g. {policy: ucb}."""
 
 
 class Gumbel(Method):

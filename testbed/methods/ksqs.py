@@ -27,11 +27,14 @@ K = 64
 
 
 class KsqsOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`top_k` is K, 64 or the whole of a smaller vocabulary by default; `lattice` is ℓ."""
+    """The options of K-SQS."""
 
     draft_length: DraftLengthOption = BitBudget(bits=5000)
+    """The draft length γ, e.g. 4, or a policy, e.g. {policy: ucb}."""
     top_k: TopK | None = None
+    """The number K of most probable tokens that are sent, e.g. 64; by default 64 or all."""
     lattice: Denominator = 100
+    """The denominator ℓ of the lattice, e.g. 100."""
 
 
 class Ksqs(FullDistributionMethod):

@@ -41,18 +41,20 @@ else:
 
 
 class QsOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`draft_length` is γ or a policy, `lattice` is ℓ, or several for a policy to choose from.
+    """The options of QS.
 
-    `index` is how a lattice point is named: "support" first says which tokens have a count,
-    "simplex" is the paper's form. The tokens are the same; only bits and time differ.
+    Both forms of `index` give the same tokens; only bits and time differ.
     """
 
     draft_length: DraftLengthOption | ChoosingOption = 4
+    """The draft length γ, e.g. 4, or a policy, e.g. {policy: qs_model}."""
     lattice: (
         Denominator
         | Annotated[list[Denominator], msgspec.Meta(min_length=1, max_length=_MOST_LATTICES)]
     ) = 240
+    """The denominator ℓ of the lattice, e.g. 240, or several from which a policy chooses."""
     index: Index = "support"
+    """The form of a lattice point: support names the tokens with counts first, simplex does not."""
 
 
 class Qs(FullDistributionMethod):

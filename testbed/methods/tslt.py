@@ -30,15 +30,17 @@ K = 320
 class TruncationOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The part of q that is kept, and the form in which it is sent.
 
-    `top_k` tokens, or the likeliest ones of mass `top_p`; without either top_k is 320, or the
-    whole of a smaller vocabulary. `values` are rounded to this format, `index` is the form of the
-    message: as the papers count, or exact and slower.
+    Without `top_k` and `top_p`, top_k is 320, or the size of a smaller vocabulary.
     """
 
     top_k: TopK | None = None
+    """The number of most probable tokens that are kept, e.g. 320."""
     top_p: Annotated[float, msgspec.Meta(gt=0, le=1)] | None = None
+    """The total probability of the most probable tokens that are kept, e.g. 0.99."""
     values: ValueFormat = "fp16"
+    """The format to which probabilities are rounded, e.g. fp16."""
     index: WireForm = "plain"
+    """The form of the message: plain as the papers count bits, ranked is shorter and slower."""
 
     def __post_init__(self) -> None:
         if self.top_k is not None and self.top_p is not None:
@@ -58,9 +60,10 @@ class TruncationOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
 
 
 class TsltOptions(TruncationOptions, frozen=True, kw_only=True):
-    """`draft_length` is γ or a policy; for the others see TruncationOptions."""
+    """The options of TSLT."""
 
     draft_length: DraftLengthOption = 4
+    """The draft length γ, e.g. 4, or a policy, e.g. {policy: ucb}."""
 
 
 class Tslt(FullDistributionMethod):

@@ -34,17 +34,15 @@ MOST_NODES = 4096
 
 
 class TsltTreeOptions(TruncationOptions, frozen=True, kw_only=True):
-    """`branches` is the shape: [k] are k candidates for one token, [1, 1, 1] is a chain.
-
-    With `replacement` a node's candidates are drawn independently and may be equal; without it they
-    differ. For the others see TruncationOptions.
-    """
+    """The options of TSLT with a tree of drafts."""
 
     branches: Annotated[
         list[Annotated[int, msgspec.Meta(ge=1, le=MOST_NODES)]],
         msgspec.Meta(min_length=1, max_length=MOST_NODES),
     ] = msgspec.field(default_factory=lambda: [3, 2, 1])
+    """The children of a node at each depth: [3] is 3 candidates for one token, [1, 1] a chain."""
     replacement: bool = False
+    """True draws the candidates of a node independently, so that they may be equal."""
 
     @override
     def __post_init__(self) -> None:

@@ -20,6 +20,7 @@ from testbed.methods.base import Method, methods
 from testbed.prompts.reader import SOURCES
 from testbed.scenario.schema import Directions, ScenarioSpec
 
+_LABEL = "The name in results, e.g. dssd_8; by default that of the method."
 _TRACE = "CSV file of time and rate, delay or loss, which this direction follows"
 
 
@@ -56,7 +57,10 @@ def scenario_schema() -> Schema:
 
 def _method(kind: type[Method], options: Schema) -> Schema:
     """Return the schema of a method with its options."""
-    named = {"method": {"const": kind.name}, "label": {"type": "string"}}
+    named = {
+        "method": {"const": kind.name, "description": "The name of the method."},
+        "label": {"type": "string", "description": _LABEL},
+    }
     return {
         **options,
         "title": kind.name,

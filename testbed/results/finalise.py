@@ -1,4 +1,4 @@
-"""Summary, verdict and environment of a results directory, made of its journal at the end."""
+"""Summary, verdict and environment of a results directory, made from its journal at the end."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ T = TypeVar("T")
 def conclude(results: Results, session: int, runs: int) -> int:
     """Write summary, verdict and environment from the journal; return the exit code.
 
-    `runs` is how many the scenario has. What stopped an earlier session does not count any more,
-    what made a run fail does until the run has ended.
+    `runs` is the number of runs in the scenario. The verdict ignores what stopped an earlier
+    session; a failed run makes it invalid until that run has ended.
     """
     return with_room(results, lambda: _conclude(results, session, runs))
 
 
 def with_room(results: Results, write: Callable[[], T]) -> T:
-    """Return what `write` does; without space, remove what counts for nothing and try again."""
+    """Return the result of `write`; on a full disk remove unfinished runs and call it again."""
     try:
         return write()
     except OSError as error:
@@ -83,7 +83,7 @@ def failure(run: FailedRun) -> str:
 
 
 def _judge(verdict: Verdict, ended: list[RunEnded], networks: list[NetworkUp]) -> None:
-    """Take in what was found of the networks that runs ended on, of the runs, and of the texts."""
+    """Add to the verdict those of the runs that ended, of their networks and their generations."""
     used = {run.network for run in ended}
     for network in networks:
         if network.network in used:
@@ -96,7 +96,10 @@ def _judge(verdict: Verdict, ended: list[RunEnded], networks: list[NetworkUp]) -
 
 
 def _unmet(ended: list[RunEnded]) -> Iterator[str]:
-    """What links were asked to do that runs did not meet, each once, with what these runs took."""
+    """Yield a warning for each thing that links were asked to do and that runs were too short for.
+
+    Each names the runs' seconds, and comes once.
+    """
     seconds: dict[str, list[float]] = {}
     for run in ended:
         for what in run.unmet:
@@ -109,7 +112,7 @@ def _unmet(ended: list[RunEnded]) -> Iterator[str]:
 
 
 def text_reasons(rows: list[Row]) -> Iterator[tuple[Level, str]]:
-    """The reasons of all rows; what holds of all texts decoded together comes once."""
+    """Yield level and reason of all rows; a reason shared by concurrent generations comes once."""
     told = set()
     for row in rows:
         for reason in row.reasons:
@@ -125,9 +128,10 @@ def _where(point: Values) -> str:
 
 
 def _environment(records: list[Any], path: Path) -> dict[str, Any]:
-    """environment.json: that of the first session, and in `resumed` those of the later ones.
+    """Return environment.json: the first session's, with those of later ones in `resumed`.
 
-    `path` is the journal's, for errors. Raises TestbedError when it lacks a network.
+    `path` is the journal's, for errors. Raises TestbedError when the journal has the end of a
+    network but not its start.
     """
     first: dict[int, dict[str, Any]] = {}
     networks: dict[str, dict[str, Any]] = {}

@@ -1,12 +1,12 @@
-"""journal.jsonl: what a call of `testbed run` did, one JSON line each, written when it was done.
+"""journal.jsonl: the steps of `testbed run`, one JSON line each, written when the step was done.
 
-A run, that is one method in one repetition at one point of the sweep, is told as a whole when it
-has ended. So nothing that was measured is lost however the rest ends, and what has no line is to be
-done again. Summary, verdict and environment are made of the journal.
+A run (one method in one repetition at one point of the sweep) gets one line, when it has ended. So
+whatever stops the rest, no finished measurement is lost, and a run without a line is done again.
+Summary, verdict and environment are made from the journal.
 
-The last field of each line, `crc32`, is a checksum of the line without it, so that a figure that
-was changed is not believed. With it the journal vouches for the other files, too: `files` in a line
-has the checksums of those that were whole then, see testbed.results.opening.
+The last field of each line, `crc32`, is a checksum of the line without it, so that a changed number
+is found. `files` in a line has the checksums of the other files that were complete at that time;
+testbed.results.opening compares them.
 """
 
 from __future__ import annotations
@@ -46,17 +46,17 @@ class _Line(msgspec.Struct, tag_field="event", kw_only=True):
 
 
 class Began(_Line, kw_only=True, tag="began"):
-    """A sandbox began to work."""
+    """A sandbox began to work on its runs."""
 
     session: int
     """0 in the first call, one more each time that the run is resumed."""
     jobs: int
-    """How many work side by side."""
+    """How many sandboxes work side by side."""
     environment: dict[str, Any]
     files: dict[str, Checksum] = {}
-    """What was to be done: scenario.yaml, plan.json and the files they name, by their paths.
+    """scenario.yaml, plan.json and the files they name, by their paths.
 
-    Empty only where an older testbed began."""
+    Empty only in journals of older testbeds."""
 
 
 class NetworkUp(_Line, kw_only=True, tag="network"):
@@ -64,13 +64,13 @@ class NetworkUp(_Line, kw_only=True, tag="network"):
 
     session: int
     network: str
-    """Names it in other lines."""
+    """The name of the network in other lines."""
     point: Values
     processors: list[int]
-    """Those that it and the nodes may use."""
+    """CPUs that the network and its nodes may use."""
     state: dict[str, Any]
     verdict: Verdict
-    """On its links, as they were measured."""
+    """The verdict on its links, as they were measured."""
 
 
 class NetworkDown(_Line, kw_only=True, tag="network_end"):
@@ -81,34 +81,34 @@ class NetworkDown(_Line, kw_only=True, tag="network_end"):
 
 
 class RunEnded(_Line, kw_only=True, tag="run"):
-    """A run has ended, and all that it wrote is whole."""
+    """A run has ended, and all files that it wrote are complete."""
 
     network: str
     point: Values
     turn: RunId
     verdict: Verdict
-    """On the run, its texts apart."""
+    """The verdict on the run, without those of its generations."""
     rows: list[Row]
     files: dict[str, Checksum] = {}
-    """All that is in its folder; empty where an older testbed wrote it."""
+    """All files in its folder; empty in journals of older testbeds."""
     seconds: float = 0.0
-    """What all its texts took together, from its beginning to its end."""
+    """Seconds from the start of the run to its end."""
     unmet: list[str] = []
-    """What links were asked to do that it did not meet, see testbed.links.unmet."""
+    """What links were asked to do and the run was too short for; testbed.links.unmet finds it."""
 
 
 class Discarded(_Line, kw_only=True, tag="discarded"):
-    """A run that had ended counts no more: it was not valid, and is to be done once more."""
+    """A run that had ended is discarded: it was not valid, and is to be repeated."""
 
     session: int
-    """That of its next time."""
+    """The session that repeats it."""
     point: Values
     turn: RunId
     level: Level
 
 
 class RunFailed(_Line, kw_only=True, tag="failed"):
-    """A run began and could not end; it has no rows, and is done again when the rest is done."""
+    """A run began and could not end. It has no rows, and is repeated after all other runs."""
 
     session: int
     network: str
@@ -118,7 +118,7 @@ class RunFailed(_Line, kw_only=True, tag="failed"):
 
 
 class Stopped(_Line, kw_only=True, tag="stopped"):
-    """The runs at a point, or all of a sandbox, ended before their time."""
+    """The runs at a point, or all runs of a sandbox, were stopped."""
 
     session: int
     point: Values
@@ -126,7 +126,7 @@ class Stopped(_Line, kw_only=True, tag="stopped"):
 
 
 class Concluded(_Line, kw_only=True, tag="concluded"):
-    """Summary, verdict and environment were made of the lines above, as long as none follows."""
+    """Summary, verdict and environment were made from the lines above; void if a line follows."""
 
     files: dict[str, Checksum]
 
@@ -137,9 +137,10 @@ JournalEntry = (
 
 
 def append(folder: Path, record: JournalEntry) -> None:
-    """Add a line to the journal in a folder; it is on the disk then. Raises OSError if it is not.
+    """Append a line to the journal in a folder and sync it to disk. Raises OSError on failure.
 
-    A last line that was cut off, because its writer was killed or had no space, goes first.
+    A last line that was cut off, because its writer was killed or the disk was full, is removed
+    first.
     """
     path = folder / JOURNAL
     with naming(path), path.open("r+b", buffering=0) as file:
@@ -157,10 +158,10 @@ def append(folder: Path, record: JournalEntry) -> None:
 
 
 def read(folder: Path) -> Iterator[JournalEntry]:
-    """Every line of the journal in a folder but a last one that was cut off.
+    """Yield every line of the journal in a folder, except a last one that was cut off.
 
-    All lines have checksums, or none has, where an older testbed wrote them. Raises TestbedError
-    when there is no journal, it cannot be read, or a line is not as it was written.
+    Either all lines have checksums or, in journals of older testbeds, none has. Raises TestbedError
+    when there is no journal, it cannot be read, or a line was changed.
     """
     decoder: msgspec.json.Decoder[JournalEntry] = msgspec.json.Decoder(JournalEntry)
     path = folder / JOURNAL
@@ -169,7 +170,7 @@ def read(folder: Path) -> Iterator[JournalEntry]:
         with naming(path), path.open("rb") as file:
             for number, line in enumerate(file, 1):
                 if not line.endswith(b"\n"):
-                    return  # whoever still writes it may write on, and its rest is no line
+                    return  # it may still be being written, and its rest is not a line
                 found = _CHECKSUM.search(line)
                 if checked is None:
                     checked = found is not None
@@ -196,10 +197,10 @@ def _changed(path: Path, number: int, how: str) -> TestbedError:
 
 
 def _line(record: JournalEntry) -> bytes:
-    """A record with its checksum, as it is written."""
+    """Return an entry as a line with its checksum."""
     return _line_of(msgspec.json.encode(record).removesuffix(b"}"))
 
 
 def _line_of(content: bytes) -> bytes:
-    """A line with this content, which lacks the last brace."""
+    """Return the line of an encoded entry, given without its last brace."""
     return content + b',"crc32":"%08x"}\n' % zlib.crc32(content + b"}")

@@ -1,4 +1,4 @@
-"""One line of a calibration: what was asked, what was measured, and whether that will do."""
+"""One check of a calibration: a requested value, the measured one, its limits, the outcome."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ Unit = Literal["s", "bit/s", "share", "p", "packets", "distance"]
 class Check(msgspec.Struct, kw_only=True):
     """A measurement of one direction of a link ('both' where the directions go together).
 
-    Figures are in SI units; `low` and `high` bound what will do. Where nothing was measured,
-    `note` says why.
+    Values are in SI units. The check is ok when `low` ≤ `measured` ≤ `high`; None is no limit.
+    Where nothing was measured, `note` says why.
     """
 
     link: str
@@ -42,7 +42,7 @@ def judge(
     high: float | None = None,
     note: str = "",
 ) -> Check:
-    """A check that is ok when `measured` lies within the bounds given."""
+    """Return a check that is ok when `measured` lies within the limits given, else failed."""
     fits = (low is None or measured >= low) and (high is None or measured <= high)
     return Check(
         link=link,
@@ -59,24 +59,24 @@ def judge(
 
 
 def not_measured(link: str, direction: str, name: str, unit: Unit, note: str) -> Check:
-    """A check that could not be made, and why."""
+    """Return a check that could not be made; `note` says why."""
     return Check(
         link=link, direction=direction, name=name, outcome="not measured", unit=unit, note=note
     )
 
 
 def tolerance(delay: float) -> float:
-    """By how much the median of a one-way delay may be off: 0.5 ms or 2 %, the larger."""
+    """Return the tolerance in seconds of a median one-way delay: the larger of 0.5 ms and 2 %."""
     return max(0.5e-3, 0.02 * delay)
 
 
 def burst_tolerance(ideal: float) -> float:
-    """By how much the time that a burst takes may be off: 0.5 ms or 5 %, the larger."""
+    """Return the tolerance in seconds of the time of a burst: the larger of 0.5 ms and 5 %."""
     return max(0.5e-3, 0.05 * ideal)
 
 
 def format_value(value: float | None, unit: Unit) -> str:
-    """A format_value for people."""
+    """Return a value as text with its unit; a dash for None."""
     if value is None:
         return "–"
     if unit == "s":
@@ -91,7 +91,7 @@ def format_value(value: float | None, unit: Unit) -> str:
 
 
 def format_limits(check: Check) -> str:
-    """What will do, for people."""
+    """Return the limits of a check as text: `≤ 5.00 ms`, `± 0.50 ms`; a dash without limits."""
     low, high = format_value(check.low, check.unit), format_value(check.high, check.unit)
     if check.low is None and check.high is None:
         return "–"

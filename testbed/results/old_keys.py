@@ -1,8 +1,8 @@
-"""Keys of results that earlier testbeds wrote under other names: one table, and what applies it.
+"""Keys that earlier testbeds wrote under other names: one table, and the functions that apply it.
 
-A file, or a line of one, is read as it is; only where that fails are its keys looked up in the
-table, and what has no old key is refused as before. Checksums are of the bytes as written, and are
-verified whatever the keys.
+A file, or a line of one, is first read as it is. Where that fails, its old keys are renamed by the
+table and it is read again; without an old key the first error stands. Checksums are of the bytes
+as written, whatever the keys.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ T = TypeVar("T")
 
 
 class OldKeys(NamedTuple):
-    """The keys of one object as they were."""
+    """The old keys of one object."""
 
     moved: Mapping[str, str]
     """Each old key and the path of its value now, `counts.verified` for one within `counts`."""
     lacked: Mapping[str, Any] = {}
-    """Paths that such an object did not have, or not always, and the values that stand for that."""
+    """Paths that such an object may lack, and the values that they get then."""
 
 
 _ROW = OldKeys(
@@ -69,9 +69,9 @@ OLD_KEYS: dict[tuple[str, int | None], dict[str, OldKeys]] = {
     ("summary.json", 2): {"rows[]": _ROW},
     ("verdict.json", None): {"links[]": _DIRECTION},
 }
-"""By file and its version, None for one without: where in it, and the keys there.
+"""By file and version (None for a file without one): paths within it, and the old keys there.
 
-`[]` stands for each item of a list. What is renewed has the next version."""
+`[]` stands for each item of a list. Renaming raises the version by one."""
 
 
 def read(path: Path, kind: type[T]) -> T:
@@ -85,7 +85,10 @@ def read(path: Path, kind: type[T]) -> T:
 
 
 def decode(name: str, decoder: msgspec.json.Decoder[T], content: bytes) -> T:
-    """Decode the file `name`, or a line of it. Raises as the decoder does for what it is now."""
+    """Decode the file `name`, or a line of it, with old keys renamed if it has any.
+
+    Raises the decoder's errors.
+    """
     try:
         return decoder.decode(content)
     except msgspec.ValidationError:
@@ -96,7 +99,7 @@ def decode(name: str, decoder: msgspec.json.Decoder[T], content: bytes) -> T:
 
 
 def _renew(name: str, value: Any) -> bool:
-    """Give what was read of a file the keys of now; return False where no old one is in it."""
+    """Rename the old keys in the content of a file; return False if it has none."""
     version = value.get("version") if isinstance(value, dict) else None
     if (name, version) not in OLD_KEYS:
         return False
@@ -123,7 +126,7 @@ def _items(value: Any, path: list[str]) -> Iterator[dict[str, Any]]:
 
 
 def _renew_item(item: dict[str, Any], keys: OldKeys) -> bool:
-    """Move the values of old keys; return False where there is none."""
+    """Move the values of old keys to their paths; return False if there are none."""
     found = {new: item.pop(old) for old, new in keys.moved.items() if old in item}
     for path, value in {**keys.lacked, **found}.items() if found else ():
         *parents, last = path.split(".")

@@ -1,13 +1,13 @@
-"""Results are read only as they were written, which is checked once, when a command opens them.
+"""Opening results: check once, before a command reads them, that no file was changed.
 
-The journal, each line of which has a checksum, has those of all other files: of what was to be done
-(scenario.yaml, plan.json and their inputs) when a session began, of what a run left when it had
-ended, and of what was concluded in the end. So a key that was added, a value that was changed and a
-file that was cut are found alike, whichever command would have read the file, and no testbed has to
-tell an unknown key from one that another testbed knew.
+Each line of the journal has a checksum, and its lines hold the checksums of all other files: of
+scenario.yaml, plan.json and their inputs when a session began, of a run's files when it had ended,
+and of summary, verdict and environment at the end. So an added key, a changed value and a cut file
+are all found, whichever command would have read the file, and no reader has to distinguish an
+unknown key from one that another version knew.
 
 Older testbeds wrote fewer checksums, or no journal. Then summary and verdict are compared with the
-journal if there is one, and other files are read as far as they are what they should be.
+journal if there is one, and other files are only checked for their format when they are read.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _FILES = (
     "verdict.json",
 )  # fmt: skip
 _GROWING = "*.jsonl"
-"""Nodes may write a last event when the run has ended already."""
+"""Files that may grow after the end of their run, by a last event of a node."""
 _LARGE = ("*.pcap*", "packets.*.gz")
 """Captures and packet logs, which few commands read."""
 _ANEW = "restore it, or run the scenario anew"
@@ -53,14 +53,14 @@ _CONCLUDE = "restore it, or remove it, and `testbed run --resume` makes it anew"
 
 
 class _Environment(msgspec.Struct):
-    """What environment.json tells of the journal that it was made of."""
+    """The time at which the first session began, in environment.json."""
 
     began: str | None = None
-    """None where an older testbed wrote no journal."""
+    """None in results of older testbeds, which wrote no journal."""
 
 
 def open_results(path: Path) -> Results:
-    """Return the results in a directory. Raises TestbedError if it holds none, or damaged ones."""
+    """Return the results in a directory. Raises TestbedError for missing or damaged ones."""
     if not any((path / name).is_file() for name in ("summary.json", JOURNAL)):
         raise TestbedError(f"{path}: no results there; it has no summary.json")
     results = Results(path)
@@ -69,9 +69,9 @@ def open_results(path: Path) -> Results:
 
 
 def check_run(folder: Path) -> None:
-    """Raise TestbedError unless all in the directory of a run is as it was when it ended.
+    """Raise TestbedError if a file in the folder of a run was changed since the run ended.
 
-    One that was copied out of its results has nothing to be compared with.
+    A folder that was copied out of its results is not checked: it has no journal.
     """
     folder = folder.resolve()
     results = Results(folder.parent.parent)
@@ -80,10 +80,10 @@ def check_run(folder: Path) -> None:
 
 
 def _require_undamaged(results: Results) -> None:
-    """Raise TestbedError, naming the file, for results that are not as they were written.
+    """Raise TestbedError, naming the file, for results that were changed.
 
-    A run's files may be missing, and so may what is made of the journal. Captures and packet logs
-    are looked at by their sizes alone, see `_require_whole_run`.
+    Files of a run, and those made from the journal, may be missing. Of captures and packet logs
+    only the sizes are compared here, because they are large; `_require_whole_run` compares all.
     """
     for name in _FILES:
         path = results.path / name
@@ -92,7 +92,7 @@ def _require_undamaged(results: Results) -> None:
     if not (results.path / JOURNAL).exists():
         _require_older(results.path)
         return
-    # Before the journal, which has all of their runs whoever goes on with them meanwhile.
+    # Read before the journal: should a run end meanwhile, the journal has it in any case.
     summary = results.summary() if (results.path / "summary.json").exists() else None
     verdict = results.verdict() if (results.path / "verdict.json").exists() else None
     records = list(read(results.path))
@@ -119,9 +119,9 @@ def _require_undamaged(results: Results) -> None:
 
 
 def _require_whole_run(results: Results, folder: Path) -> None:
-    """Raise TestbedError for a file of a run, large ones included, that is not as it was.
+    """Raise TestbedError for a file of a run, large ones included, that was changed.
 
-    A run that has not ended, or was left by an older testbed, has nothing to be compared with.
+    A run that has not ended, or one of an older testbed, has no checksums to compare with.
     """
     for run in results.ended() if (results.path / JOURNAL).exists() else ():
         if results.run_path(run.turn.method, run.turn.repeat, run.point) == folder:
@@ -130,12 +130,12 @@ def _require_whole_run(results: Results, folder: Path) -> None:
 
 
 def _there(folder: Path, files: Mapping[str, Checksum]) -> dict[str, Checksum]:
-    """Return those of the files that are not missing."""
+    """Return those of the files that exist."""
     return {name: was for name, was in files.items() if os.path.lexists(folder / name)}
 
 
 def _require_inputs(folder: Path, records: Sequence[JournalEntry]) -> None:
-    """Raise TestbedError for a file of what was to be done that is not as it was, or is missing."""
+    """Raise TestbedError if scenario.yaml, plan.json or an input was changed or is missing."""
     for record in records:
         if isinstance(record, Began):
             for name, was in record.files.items():
@@ -145,10 +145,10 @@ def _require_inputs(folder: Path, records: Sequence[JournalEntry]) -> None:
 def _require_concluded(
     folder: Path, records: Sequence[JournalEntry], verdict: Verdict | None
 ) -> None:
-    """Raise TestbedError for a file of what was concluded that is not as it was."""
+    """Raise TestbedError for a summary, verdict or environment that was changed."""
     if not records or not isinstance(last := records[-1], Concluded):
         return
-    # Whoever concludes anew, and is stopped, leaves a verdict that says so.
+    # A `testbed run --resume` that was stopped leaves a verdict that says so.
     unfinished = verdict is not None and "".join(verdict.reasons[:1]).startswith(UNFINISHED)
     for name, was in _there(folder, last.files).items():
         if not (name == "verdict.json" and unfinished):
@@ -172,9 +172,9 @@ def _require(
     by_size: bool = False,
     growing: bool = False,
 ) -> None:
-    """Raise TestbedError for a file that is not as it was; a `growing` one may have become longer.
+    """Raise TestbedError for a file whose checksum differs; a `growing` one may be longer.
 
-    `since` says when that was, and `remedy` what to do.
+    `since` names the time of the checksum, and `remedy` what to do, both for the error.
     """
     if by_size and is_file(path):
         same = path.stat().st_size == was.size
@@ -185,7 +185,7 @@ def _require(
 
 
 def _require_older(folder: Path) -> None:
-    """Raise TestbedError if a journal is missing, which older testbeds alone did not write."""
+    """Raise TestbedError for a missing journal, unless an older testbed wrote the results."""
     path = folder / "environment.json"
     if path.exists() and stored_json.read(path, _Environment).began is not None:
         raise TestbedError(
@@ -196,7 +196,7 @@ def _require_older(folder: Path) -> None:
 def _require_rows(
     folder: Path, summary: Summary, ended: Sequence[RunEnded], failed: Sequence[RunFailed]
 ) -> None:
-    """Raise TestbedError unless summary.json has the runs of the journal."""
+    """Raise TestbedError unless summary.json and the journal have the same runs."""
     rows = [row for run in ended for row in run.rows]
     reasons = [(run.turn.method, run.turn.repeat, run.point, run.reason) for run in failed]
     if (
@@ -211,9 +211,9 @@ def _require_rows(
 
 
 def _is_of(row: Row, noted: Row) -> bool:
-    """Return True for a row as it was noted in the journal.
+    """Return True if a row of the summary is the one of the journal.
 
-    Its verdict may be lower, by what was found of the run or the network.
+    Its verdict may be worse: that of the run and of the network is included in it.
     """
     count = len(noted.reasons)
     return (
@@ -230,7 +230,7 @@ def _require_level(
     ended: Sequence[RunEnded],
     failed: Sequence[RunFailed],
 ) -> None:
-    """Raise TestbedError for a verdict that is better than those of the journal."""
+    """Raise TestbedError for a verdict that is better than the worst one in the journal."""
     used = {run.network for run in ended}
     networks = [each for each in records if isinstance(each, NetworkUp) and each.network in used]
     levels = [each.verdict.level for each in networks]

@@ -1,4 +1,4 @@
-"""plan.json: what the launcher found out before anything started, and tells the sandboxes."""
+"""plan.json: models, prompts and order of runs, which the launcher prepares for the sandboxes."""
 
 from __future__ import annotations
 
@@ -15,26 +15,29 @@ from testbed.scenario.sweep import Values
 
 
 class Plan(msgspec.Struct):
-    """What was found out of one point of the sweep, outside, where there is a network."""
+    """The plan of one point of the sweep, made outside the sandbox, where models can be fetched."""
 
     point: Values
-    """As the scenario wrote it; the resolved one also has what follows from it."""
+    """The values of the sweep's keys, as the scenario wrote them, before it was resolved."""
     backend: str
     target: ModelSpec
-    """With its choice of operators, see testbed.models.cpu.operators; so is the draft."""
+    """The target model with its choice of operators (testbed.models.cpu.operators)."""
     draft: ModelSpec
+    """The draft model, likewise."""
     prompts: list[str]
-    """Their token ids by the target's tokenizer, in its chat template if asked for: "5 17 3"."""
+    """Token ids of each prompt by the target's tokenizer, as text: "5 17 3".
+
+    The chat template is applied where the scenario asks for it."""
     end_tokens: list[int]
-    """The target's; none where texts are decoded to their limit regardless."""
+    """Token ids at which the target ends; empty where generations always reach their limit."""
     methods: list[str] = []
-    """Their labels, in the order of the scenario."""
+    """Labels of the methods, in the order of the scenario."""
     order: list[RunId] = []
     """The runs, in the order in which they take place."""
     capture: bool = False
     """Whether frames are recorded."""
     warnings: list[str] = []
-    """What whoever reads the results should know of the models."""
+    """Warnings about the models, for readers of the results."""
 
 
 def operator_choices(plans: Iterable[Plan]) -> dict[str, OperatorChoice]:
@@ -48,7 +51,10 @@ def operator_choices(plans: Iterable[Plan]) -> dict[str, OperatorChoice]:
 
 
 def _described(spec: HuggingFaceSpec) -> str:
-    """Name what a choice of operators depends on, for points of a sweep may differ in it."""
+    """Return a name of the model with all that a choice of operators depends on.
+
+    Points of a sweep may differ in it.
+    """
     parts = [f"{spec.name} in {spec.dtype}"]
     if spec.without_layers:
         parts.append(f"without layers {', '.join(map(str, spec.without_layers))}")
@@ -58,7 +64,7 @@ def _described(spec: HuggingFaceSpec) -> str:
 
 
 def read_plans(results: Results) -> list[Plan]:
-    """plan.json. Raises TestbedError when it cannot be read."""
+    """Read plan.json. Raises TestbedError when it cannot be read or has no point."""
     path = results.path / "plan.json"
     plans = read(path, list[Plan])
     if not plans:

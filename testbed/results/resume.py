@@ -1,4 +1,4 @@
-"""Whether a run that was interrupted may go on here and now."""
+"""Checks before `testbed run --resume` continues an interrupted run."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from testbed.results.verdict import worst
 
 
 def sessions(results: Results) -> list[Began]:
-    """How its sessions began. Raises TestbedError if the results cannot be resumed.
+    """Return the starts of all sessions. Raises TestbedError if the results cannot be resumed.
 
-    The same testbed and packages must do the rest, for the texts of one comparison have to be the
-    texts of one program. Results of a machine that has become another one are warned of.
+    Commit, Python and packages must be those of the first session, because all generations of a
+    comparison have to come from one program. A change of kernel or processor is only warned of.
     """
     if not (results.path / JOURNAL).exists():
         raise TestbedError(
@@ -47,9 +47,9 @@ def sessions(results: Results) -> list[Began]:
 
 
 def require_same_operators(results: Results, plans: Iterable[Plan]) -> None:
-    """Raise TestbedError unless this machine rounds as the one on which the run was begun.
+    """Raise TestbedError unless this machine rounds like the one that began the run.
 
-    The plans have the operators that were chosen there, which this machine must have, too.
+    The plans name the operators that were chosen there; this machine must have the same.
     """
     for name, choice in operator_choices(plans).items():
         if choice.machine != (here := machine()):
@@ -61,9 +61,9 @@ def require_same_operators(results: Results, plans: Iterable[Plan]) -> None:
 
 
 def discard_doubtful(results: Results, session: int) -> None:
-    """Have every run that is not valid done once more, in this session.
+    """Discard every run that is not valid, so that this session repeats it.
 
-    It is not valid if its own verdict, that on one of its texts or that on its network is not.
+    A run is valid if its own verdict and those of its generations and its network are.
     """
     for run, verdict in results.judged():
         level = worst([verdict.level, *(row.verdict for row in run.rows)])
@@ -73,7 +73,7 @@ def discard_doubtful(results: Results, session: int) -> None:
 
 
 def _versions(then: dict[str, Any], now: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:
-    """What texts and measurements depend on, its version then, and now."""
+    """Yield each part that results depend on: name, version in the first session, version now."""
     yield "commit", then.get("commit"), now["commit"]
     yield "Python", then.get("python"), now["python"]
     packages = then.get("packages")

@@ -1,4 +1,4 @@
-"""A row of summary.json: one generation, everything that was measured of it.
+"""A row of summary.json: everything that was measured of one generation.
 
 What the device counts is declared in testbed.counts. `pandas.json_normalize(summary["rows"])` makes
 a column of each leaf: `tokens_per_second`, `counts.accepted`, `traffic.up_bytes`,
@@ -17,15 +17,18 @@ from testbed.counts import Amount, Count, DraftCounts, Traffic
 from testbed.results.verdict import Level
 
 Seconds: TypeAlias = Annotated[float, msgspec.Meta(ge=-1e9, le=1e9)]
-"""Negative only where a difference was rounded."""
+"""Seconds of emulated time; negative only where a difference was rounded."""
 
 
 SHORTEST = 1e-7
-"""Seconds: fewer than any generation takes in dilated time, more than are lost behind 1e9 s."""
+"""Seconds; less than any generation takes, more than the rounding error of a time of 1e9 s."""
 
 
 class WireBytes(msgspec.Struct):
-    """What one link took in, each direction: whole Ethernet frames, retransmissions included."""
+    """Bytes, packets and drops of one link in each direction.
+
+    Bytes are whole Ethernet frames that entered the link, retransmissions included.
+    """
 
     up_bytes: Count
     up_packets: Count
@@ -38,13 +41,13 @@ class WireBytes(msgspec.Struct):
 class Row(msgspec.Struct, kw_only=True):
     """One generation: a prompt decoded by one method on one device, at one point of the sweep.
 
-    Every time and rate is in emulated time. Payload bits are those the codec wrote, message bytes
-    are ZeroMQ frames, wire bytes whole Ethernet frames on the device's own links.
+    Every time and rate is in emulated time. Payload bits are those that the codec wrote, message
+    bytes those that ZeroMQ was given, wire bytes whole Ethernet frames on the device's own links.
 
-    Where several devices decode at the same time, the device's own link is the plain one that leads
-    to the shared one: up it carries what the device sends into the shared link, but down only what
-    that has not dropped. In `links` its entry is the device's alone, and that of a shared link is
-    of all devices together, the same in each of their rows.
+    Where several devices decode at the same time, each has a link of its own in front of the shared
+    one. Up, it carries all that the device sends into the shared link; down, what the shared link
+    did not drop. In `links`, the entry of that link counts this device alone; the entry of a shared
+    link counts all devices together and is the same in each of their rows.
     """
 
     method: str
@@ -58,15 +61,15 @@ class Row(msgspec.Struct, kw_only=True):
     device: str = "device"
     """The device that decoded it."""
     start_s: Seconds = 0.0
-    """When the prompt was handed over, in seconds of testbed.clock; 0 in older results."""
+    """When the device got the prompt, in seconds of testbed.clock; 0 in older results."""
     tokens: Annotated[int, msgspec.Meta(ge=1, le=2**53)]
     """New tokens."""
     seconds: Annotated[float, msgspec.Meta(ge=SHORTEST, le=1e9)]
-    """Seconds from the prompt to the last token, committed on the device."""
+    """Seconds from the prompt until the last token is committed on the device."""
     tokens_per_second: Amount
     """`tokens` / `seconds`."""
     ttft_s: Seconds
-    """TTFT, time to first token: seconds from the prompt until it is committed on the device."""
+    """TTFT: seconds from the prompt until the first token is committed on the device."""
     counts: DraftCounts
     """Drafts and their verification, counted by the device."""
     traffic: Traffic
@@ -92,15 +95,15 @@ class Row(msgspec.Struct, kw_only=True):
     verifier_compute_s: Seconds
     """Seconds in which the verifier computed for this generation."""
     verify_s: Seconds
-    """Of these, the seconds that did not go into reading the prompt."""
+    """The part of `verifier_compute_s` that did not go into reading the prompt."""
     network_s: Seconds
     """Seconds in which neither node computed for this generation.
 
     Where several devices decode at the same time, the verifier may have been busy with others."""
     predicted_mean_acceptance_length: Amount | None
-    """See testbed.analysis.prediction; None without drafts."""
+    """Mean acceptance length by testbed.analysis.prediction; None without drafts."""
     predicted_tokens_per_second: Amount | None
-    """None where the links change."""
+    """Tokens/s by testbed.analysis.prediction; None where the links change."""
     predicted_on_air_s: Seconds | None
     """Seconds that the payloads take at the rates asked for."""
     output_sha256: str
@@ -108,14 +111,14 @@ class Row(msgspec.Struct, kw_only=True):
     verdict: Level
     """The soundness of this generation."""
     reasons: list[str]
-    """Why it is not valid."""
+    """The reasons for a verdict other than valid."""
     time_dilation: Annotated[float, msgspec.Meta(ge=1, le=LARGEST_DILATION)] = 1.0
-    """How many times as slow everything ran; all times and rates are as if it had not."""
+    """The factor by which everything ran slower; times and rates are given without it."""
     redecodes: Count = 0
-    """How often the prompt had been decoded before, with late passes; that counts nowhere."""
+    """Earlier generations of this prompt that were dropped because passes were late."""
     token_s: list[Seconds] = []
     """Seconds from the prompt at which each token was committed."""
     round_s: list[Seconds] = []
-    """Seconds of each round, see testbed.analysis.phases."""
+    """Seconds of each round, by testbed.analysis.phases."""
     phases: dict[str, Seconds] = {}
-    """Seconds of all rounds, by what they were for; empty where nothing is known of it."""
+    """Seconds of all rounds in each phase of testbed.analysis.phases; empty if not known."""

@@ -1,4 +1,4 @@
-"""Whether a run may be believed."""
+"""The verdict: the soundness of a run, valid, suspect or invalid, with reasons."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from testbed.results.link_check import Check
 Level = Literal["valid", "suspect", "invalid"]
 _ORDER: list[Level] = ["valid", "suspect", "invalid"]
 UNFINISHED = "the run did not end"
-"""How the reason begins of a verdict that stands until the run has ended."""
+"""The first words of the reason in a verdict that stands until the run has ended."""
 
 
 class Verdict(msgspec.Struct):
-    """A level and the reasons for it; no reasons when valid."""
+    """A level and the reasons for it; a valid verdict has none."""
 
     level: Level = "valid"
     reasons: list[str] = msgspec.field(default_factory=list)
     links: list[Check] = msgspec.field(default_factory=list)
     """What was measured of the links before the run."""
     warnings: list[str] = msgspec.field(default_factory=list)
-    """What else to know of the runs, none of which is a reason."""
+    """Remarks on the runs that do not lower the level."""
 
     def add(self, level: Level, reason: str) -> None:
-        """Lower the verdict to `level` if it is not that low already."""
+        """Add a reason, and lower the level to `level` unless it is as low already."""
         self.level = worst([self.level, level])
         self.reasons.append(reason)
 
     def include(self, other: Verdict, where: str) -> None:
-        """Take in the verdict on one part, whose reasons are told with `where` in front."""
+        """Include the verdict on one part: its level, links, and reasons with `where` in front."""
         self.level = worst([self.level, other.level])
         self.reasons += [f"{where}{reason}" for reason in other.reasons]
         self.links += other.links
 
 
 def worst(levels: Iterable[Level]) -> Level:
-    """The least believable of several levels; valid when there are none."""
+    """Return the worst of several levels; valid for none."""
     return max(levels, key=_ORDER.index, default="valid")

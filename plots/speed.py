@@ -42,7 +42,7 @@ def _draw_point(axes: Axes, labels: list[str], samples: Sequence[Sample], *, sev
         axes.barh(y, mean, color=look(sample.method, labels).colour, height=0.6)
         each = [row.tokens_per_second for row in sample.rows]
         axes.plot(each, [y] * len(each), "o", ms=3, mfc="white", mec="black", mew=0.6)
-        whole = sample.together() if several else []
+        whole = sample.complete() if several else []
         aggregate = f" (aggregate {aggregate_speed(whole):.1f})" if whole else ""
         axes.annotate(
             f"{mean:.1f}{aggregate}", (max(mean, *each), y), xytext=(4, 0),

@@ -1,8 +1,8 @@
-"""What a device counts while it decodes one generation: each such metric is declared once, here.
+"""Counts of a device during one generation: each such metric is declared once, here.
 
-The device calls the methods of these structs and reports them whole; rows of summary.json hold them
-as `counts` and `traffic`. To add a metric, declare and count it here, and show it in a table
-(testbed.analysis.tables): nothing in between names it. A field that is added has a default, which
+The device calls the methods of these structs and reports the whole structs; rows of summary.json
+hold them as `counts` and `traffic`. To add a metric, declare and count it here and show it in a
+table (testbed.analysis.tables): no module in between names it. A new field needs a default, which
 rows of earlier commits get.
 """
 
@@ -18,7 +18,7 @@ Amount: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=2.0**53)]
 
 
 class Counts(msgspec.Struct, kw_only=True):
-    """Numbers, and lists of numbers, that are counted up."""
+    """Counters and lists of counters, which only grow."""
 
     @classmethod
     def zero(cls) -> Self:
@@ -45,21 +45,21 @@ class DraftCounts(Counts, kw_only=True):
 
     None in older results, which did not count them."""
     drafted: Count
-    """Tokens drafted for the verifier: every candidate."""
+    """Tokens drafted for the verifier; in a tree, every candidate."""
     verified: Count
-    """Positions at which drafts were verified: none behind a rejection.
+    """Positions at which drafts were verified; positions after a rejection are not.
 
-    Some older results counted several candidates for one position as several."""
+    Some older results count each of several candidates for one position."""
     accepted: Count
     """Of the verified positions, those at which a draft was accepted."""
     rejections: Count | None
     """Of the verified positions, those at which every draft was rejected; None in older results."""
     verified_per_position: list[Count]
-    """Verified positions that were the first, second, … of a round's drafts."""
+    """Verified drafts at the first, second, … position of a round."""
     accepted_per_position: list[Count]
-    """Of these, how many were accepted: per-position acceptance is the ratio of both."""
+    """Accepted drafts at the same positions; per-position acceptance is the ratio of both."""
     draft_lengths: list[Count]
-    """Verification rounds that drafted 0, 1, 2, … positions in a row.
+    """Number of verification rounds with drafts at 0, 1, 2, … positions.
 
     Empty in results of version 2, which lack it."""
     formula_bits: Amount
@@ -70,8 +70,8 @@ class DraftCounts(Counts, kw_only=True):
     ) -> None:
         """Count a verification round of `drafted` tokens on paths of up to `length` positions.
 
-        `accepted` is the length of the accepted path; `rejected` is true where drafts stood behind
-        it, of which none was accepted.
+        `accepted` is the length of the accepted path; `rejected` is True if all drafts at the next
+        position were rejected.
         """
         verified = accepted + rejected
         self.drafted += drafted
@@ -85,15 +85,15 @@ class DraftCounts(Counts, kw_only=True):
 
 
 def _count_positions(counts: list[int], positions: int, length: int) -> None:
-    """Add one to each of the first `positions` of a round of so many."""
+    """Add one to each of the first `positions` counts, in a list of at least `length`."""
     counts += [0] * (length - len(counts))
     counts[:positions] = [count + 1 for count in counts[:positions]]
 
 
 class Traffic(Counts, kw_only=True):
-    """Messages between a device and its verifier, as the device sends and receives them.
+    """Messages between a device and its verifier, counted at the device.
 
-    Resends are included, frames and headers of the network are not.
+    Resends are included; headers of the network are not.
     """
 
     up_messages: Count
@@ -107,9 +107,9 @@ class Traffic(Counts, kw_only=True):
     down_bytes: Count
     """Bytes of the messages received; 0 in results of version 2, which lack it."""
     resends: Count
-    """Messages sent once more because the line had been lost."""
+    """Messages sent again after the connection had been lost."""
     verifier_s: Amount
-    """Seconds that the verifier worked on its answers, as these say.
+    """Seconds that the verifier worked on its answers, as reported in them.
 
     0 in results of version 2, which lack it."""
 

@@ -1,1 +1,1 @@
-"""From the rows of results to tables: which count, means, intervals, claims, exports."""
+"""Analysis of results: generations that count, metrics, intervals, claims, tables, exports."""

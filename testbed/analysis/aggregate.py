@@ -1,4 +1,4 @@
-"""Rows of several generations, put together."""
+"""Aggregates of rows: by point of the sweep, and over devices that decode at the same time."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from testbed.results.rows import Row
 
 
 def by_point(rows: list[Row]) -> list[tuple[dict[str, Any], list[Row]]]:
-    """Rows of each point of the sweep, points in the order of the scenario."""
+    """Return each point of the sweep with its rows, points in the order of the scenario."""
     points: list[dict[str, Any]] = []
     for row in rows:
         if row.point not in points:
@@ -18,7 +18,7 @@ def by_point(rows: list[Row]) -> list[tuple[dict[str, Any], list[Row]]]:
 
 
 def dilation_text(rows: Sequence[Row]) -> str:
-    """By how much time was dilated, for people; empty if it was not."""
+    """Return a note on the dilation of time; empty without dilation."""
     factors = sorted({row.time_dilation for row in rows})
     if factors in ([], [1.0]):
         return ""
@@ -27,9 +27,9 @@ def dilation_text(rows: Sequence[Row]) -> str:
 
 
 def aggregate_seconds(rows: Sequence[Row]) -> float:
-    """Seconds that the generations of one method took, concurrent ones counting once.
+    """Return the seconds that the generations of one method took together.
 
-    Those last from the first start to the last end.
+    Concurrent generations count once, from the first start to the last end.
     """
     concurrent: dict[tuple[int, int], list[Row]] = {}
     for row in rows:
@@ -41,5 +41,5 @@ def aggregate_seconds(rows: Sequence[Row]) -> float:
 
 
 def aggregate_speed(rows: Sequence[Row]) -> float:
-    """Tokens/s of all devices together, by the rows of one method."""
+    """Return the tokens/s of all devices together, from the rows of one method."""
     return sum(row.tokens for row in rows) / aggregate_seconds(rows)

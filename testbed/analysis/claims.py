@@ -1,4 +1,7 @@
-"""Which of several comparisons may be called a difference, so that a whole table rarely errs."""
+"""Claims: the comparisons of a table that may be called a difference.
+
+They are corrected for their number: at most 5 % of tables have a false claim among them.
+"""
 
 from __future__ import annotations
 
@@ -8,31 +11,32 @@ from testbed.analysis.intervals import LEVEL, Interval, speed_ratio
 from testbed.results.rows import Row
 
 THIS_RUN = "this run only"
-"""In the place of a claim from a single repetition."""
+"""The text in place of a claim where there is a single repetition."""
 NEITHER = "neither"
-"""Where either may be the faster one."""
+"""The text where either method may be the faster one."""
 
 
 def claimed(ps: Sequence[float | None]) -> list[bool]:
-    """Say of each p whether it may be claimed; at most 1 - LEVEL of tables then err in any.
+    """Return True for each p that may be claimed; at most 1 - LEVEL of tables have a false claim.
 
-    Holm, Scandinavian Journal of Statistics 6, 1979: the smallest p times their number, the next
-    times one fewer, and so on, until one is too large. None is not claimed, and does not count.
+    Holm, Scandinavian Journal of Statistics 6, 1979: the smallest p is multiplied by their number,
+    the next by one fewer, and so on, until a product exceeds 1 - LEVEL. None is not claimed and is
+    left out of the number.
     """
-    ranked = sorted((p, place) for place, p in enumerate(ps) if p is not None)
+    ranked = sorted((p, index) for index, p in enumerate(ps) if p is not None)
     found = [False] * len(ps)
-    for rank, (p, place) in enumerate(ranked):
+    for rank, (p, index) in enumerate(ranked):
         if p * (len(ranked) - rank) > 1 - LEVEL:
             break
-        found[place] = True
+        found[index] = True
     return found
 
 
 def p_of_fastest(rows: Sequence[Row], others: Sequence[Sequence[Row]]) -> float | None:
-    """The p of one method being faster than each of the others; None where nothing may be claimed.
+    """Return the p of one method being faster than each of the others.
 
-    That is the largest of all comparisons: whichever of the others is truly the fastest, it would
-    have to lose by chance.
+    It is the largest p of all comparisons, because the method must beat even the truly fastest of
+    the others. None where a comparison allows no claim, as from a single repetition.
     """
     ps = []
     for each in others:
@@ -44,7 +48,7 @@ def p_of_fastest(rows: Sequence[Row], others: Sequence[Sequence[Row]]) -> float 
 
 
 def claims(ratios: Sequence[Interval | None]) -> list[str]:
-    """The words that a table may say of each ratio; empty where there is no interval."""
+    """Return each ratio's claim: faster, slower, NEITHER, THIS_RUN; empty without interval."""
     sure = claimed([ratio.p if ratio else None for ratio in ratios])
     return [_claim(ratio, sure=each) for ratio, each in zip(ratios, sure, strict=True)]
 

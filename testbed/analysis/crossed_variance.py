@@ -1,19 +1,21 @@
-"""Errors of a mean over two crossed factors, which are repetitions and prompts here.
+"""Errors of a mean over two crossed factors, here repetitions and prompts.
 
-A value is mean + repetition + prompt + rest, each drawn anew but for the mean. A repetition is the
-same for all its prompts and the reverse, so that neither may be counted as if all values were drawn
-on their own ("The Language-as-Fixed-Effect Fallacy", H. Clark, 1973). With M the mean squares of
-the analysis of variance, the mean of all R P values has the variance (M_R + M_P - M_rest) / (R P).
+A value is mean + repetition + prompt + rest, where all but the mean are random. All prompts of a
+repetition share its effect, and all repetitions of a prompt share that of the prompt, so the values
+are not independent (H. Clark, "The Language-as-Fixed-Effect Fallacy", 1973). With M the mean
+squares of the analysis of variance, the mean of all R P values has the variance
+(M_R + M_P - M_rest) / (R P).
 
-M_R has R - 1 degrees of freedom and M_P has P - 1, often one or two, and Satterthwaite's rule for
-their sum then claims too much: its 95 % are 87, and its 99.5 % are 93. Here each part is multiplied
-by the square of its own Student's t and these are added, which for independent parts never claims
-too much at any level (Banerjee, Biometrika 47, 1960). That this holds with the rest taken out, with
-gaps and for skewed laws is measured, not proven: scripts/bench/interval_coverage.py. What it costs
-is width: where both factors matter and there are few of each, its 95 % are up to 99.
+M_R has R - 1 degrees of freedom and M_P has P - 1, often one or two. Satterthwaite's rule for their
+sum is then too narrow: its 95 % interval covers 87 %, its 99.5 % interval 93 %. Here each part is
+multiplied by the square of its own Student's t, and the products are added. For independent parts
+this covers at least the stated share at any level (Banerjee, Biometrika 47, 1960). That it also
+holds with the rest subtracted, with missing cells and for skewed distributions is measured, not
+proven: scripts/bench/interval_coverage.py. The price is width: where both factors matter and there
+are few of each, the 95 % interval covers up to 99 %.
 
-A repetition that has lost most of its generations hardly counts, nor does it as one more: of 30, 30
-and 2 generations M_R has 1.02 degrees of freedom. With 2 the interval's 95 % would be 87.
+A repetition that has lost most of its generations weighs little, also in the degrees of freedom:
+with 30, 30 and 2 generations M_R has 1.02 of them. With 2, the 95 % interval would cover 87 %.
 """
 
 from __future__ import annotations
@@ -31,24 +33,24 @@ _HALVINGS = 60
 
 
 class Part(NamedTuple):
-    """A part of the mean's variance as it is estimated, and that estimate's degrees of freedom."""
+    """An estimated part of the variance of a mean, and the degrees of freedom of the estimate."""
 
     variance: Floats
     freedom: float
 
 
 def mean_of(values: Floats, counts: Floats) -> Floats:
-    """Mean over [..., repetitions, prompts], each cell counting `counts` times; see `parts_of`."""
+    """Return the mean over [..., repetitions, prompts], each cell weighted by `counts`."""
     mean: Floats = (values * counts).sum(axis=(-2, -1)) / counts.sum()
     return mean
 
 
 def parts_of(values: Floats, counts: Floats) -> list[Part]:
-    """The parts of the variance of `mean_of`; none from a single repetition and prompt.
+    """Return the parts of the variance of `mean_of`; none from a single repetition and prompt.
 
-    `values`, [..., repetitions, prompts], are means of `counts`, [repetitions, prompts], values
-    each; where that is 0 there is none, and 0 stands in its place. Each repetition and prompt has
-    one. From one repetition the variance is over prompts, and the reverse.
+    Each cell of `values`, [..., repetitions, prompts], is the mean of as many values as `counts`,
+    [repetitions, prompts], says; a cell without any holds 0. Each repetition and each prompt has at
+    least one value. With one repetition the variance is over prompts, and the reverse.
     """
     shares = counts / counts.sum()
     apart = shares * (values - mean_of(values, counts)[..., None, None])
@@ -57,19 +59,19 @@ def parts_of(values: Floats, counts: Floats) -> list[Part]:
     over_prompts = _between(shares.sum(axis=0), apart.sum(axis=-2))
     if repeats == 1 or prompts == 1:
         return [part for part in (over_repeats, over_prompts) if part.freedom]
-    # Both hold the rest. It is taken out once, of what is known better.
+    # Both parts contain the rest. It is subtracted once, from the one that is known better.
     fewer, more = sorted((over_repeats, over_prompts), key=lambda part: part.freedom)
     rest = _rest(values, counts) * (shares**2).sum()
     return [fewer, Part(np.maximum(more.variance - rest, 0.0), more.freedom)]
 
 
 def half_width(parts: Sequence[Part], level: float) -> Floats:
-    """Half of the interval that holds the true mean this often."""
+    """Return half the width of the interval that covers the true mean with probability `level`."""
     return _half_width(parts, (1 - level) / 2)
 
 
 def p_value(distance: float, parts: Sequence[Part]) -> float:
-    """The p at which the interval of level 1 - p ends `distance` from the mean."""
+    """Return the p for which the interval of level 1 - p ends `distance` from the mean."""
     if not distance:
         return 1.0
     if len(parts) == 1:
@@ -84,18 +86,19 @@ def p_value(distance: float, parts: Sequence[Part]) -> float:
 
 
 def _half_width(parts: Sequence[Part], tail: float) -> Floats:
-    """With this chance to be beyond each end."""
+    """Return half the width of the interval with probability `tail` beyond each end."""
     squares = [part.variance * stdtrit(part.freedom, tail) ** 2 for part in parts]
     width: Floats = np.sqrt(np.sum(squares, axis=0))
     return width
 
 
 def _between(shares: Floats, apart: Floats) -> Part:
-    """Variance of a sum of shares of independent levels, by how far each share is from the mean's.
+    """Estimate the variance of Σ s y, the mean of independent levels y with the shares s.
 
-    Σ (s_i (y_i - Σ s y))², made larger by what the mean has taken out of it: R / (R - 1) for equal
-    shares, and without bias for others. As y'By it is about χ² with (tr B)² / tr B² degrees of
-    freedom (Satterthwaite): R - 1 for equal shares, fewer for others; none for a single level.
+    `apart` has s_i (y_i - Σ s y) of each level. The sum of their squares is too small, as the mean
+    was estimated from the same levels; the factor that removes the bias is R / (R - 1) for equal
+    shares. As a quadratic form y'By it is about χ² with (tr B)² / tr B² degrees of freedom
+    (Satterthwaite): R - 1 for equal shares, fewer for others, 0 for a single level.
     """
     if shares.size == 1:
         return Part(np.zeros(apart.shape[:-1]), 0)
@@ -108,9 +111,9 @@ def _between(shares: Floats, apart: Floats) -> Part:
 
 
 def _rest(values: Floats, counts: Floats) -> Floats:
-    """Mean square of what repetition and prompt do not explain; 0 where none is left over.
+    """Return the mean square of the rest; 0 where no degree of freedom is left for it.
 
-    By least squares, each cell counting once: prompts are eliminated, repetitions solved for.
+    Least squares, each cell counting once: prompts are eliminated, repetitions solved for.
     """
     there = (counts > 0).astype(float)
     by_prompt = there.sum(axis=0)

@@ -1,9 +1,9 @@
-"""What decoding takes out of a device's battery, by a stated model: so much a pass of the draft
-model and a bit sent.
+"""Energy that decoding costs a device, by the scenario's model: joules per pass of the draft model
+and per bit sent.
 
-A pass costs the same whether one token is drafted of it, several candidates for one position, or
-none at all. The model is the scenario's own claim; nothing here was measured, and waiting,
-receiving and the verifier's side cost nothing in it.
+A pass costs the same whether it yields one draft, several candidates for one position, or none. The
+model is stated by the scenario and nothing is measured; waiting, receiving and the verifier cost
+nothing in it.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from testbed.scenario.schema import Energy
 
 
 class Spent(NamedTuple):
-    """Joules; of drafting None in older results, whose passes of the draft model are not known."""
+    """Joules. `drafting` is None in older results, which did not count draft passes."""
 
     drafting: float | None
     sending: float
 
     @property
     def total(self) -> float | None:
-        """Their sum."""
+        """The sum of both; None where `drafting` is not known."""
         return None if self.drafting is None else self.drafting + self.sending
 
 
 def spent(energy: Energy, rows: Sequence[Row]) -> Spent:
-    """Energy of these generations; bits are those of the frames on the device's own links."""
+    """Return the energy of these generations; bits are those of frames that the device sent."""
     bits = 8 * sum(row.uplink_wire_bytes for row in rows)
     passes = draft_passes(rows)
     drafting = None if passes is None else parse_energy(energy.per_drafted_token) * passes
@@ -40,6 +40,6 @@ def spent(energy: Energy, rows: Sequence[Row]) -> Spent:
 
 
 def energy_of(scenario: Mapping[str, Any]) -> Energy | None:
-    """The model of a resolved scenario, if it states one."""
+    """Return the energy model of a resolved scenario, or None if it has none."""
     stated = scenario.get("energy")
     return msgspec.convert(stated, Energy) if stated else None

@@ -1,7 +1,7 @@
 """A run's events in the Chrome trace format, for https://ui.perfetto.dev and chrome://tracing.
 
-Nodes are processes, texts are threads, spans are slices, and arrows lead from where a message was
-sent to where it was received. Format: "Trace Event Format", Google, 2016.
+Nodes are processes, generations are threads, spans are slices, and arrows lead from the sending of
+a message to its reception. Format: "Trace Event Format", Google, 2016.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _SHORTEST = 1.0  # µs; arrows need a slice at both ends, and an instant has non
 
 
 def chrome_trace(nodes: Mapping[str, Sequence[Event]]) -> bytes:
-    """One trace of the events of all nodes, by name. Times are µs of testbed.clock."""
+    """Return one trace of the events of all nodes, by name. Times are µs of testbed.clock."""
     return msgspec.json.encode({"traceEvents": list(_entries(nodes)), "displayTimeUnit": "ms"})
 
 

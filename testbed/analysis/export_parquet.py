@@ -1,4 +1,4 @@
-"""Events of many runs as one Parquet file, a line per event, for pandas and its like."""
+"""Events of many runs as one Parquet file, a row per event, for pandas and similar tools."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ _FIRST = ("run", "node", "stream", "event", "t", "dur")
 
 
 def write_parquet(runs: Mapping[str, Iterable[Event]], path: Path) -> None:
-    """All events by the names of their runs; what an event does not have is null.
+    """Write all events, each with the name of its run; a field that an event lacks is null.
 
-    Raises TestbedError where pyarrow, which is optional, is not installed.
+    Raises TestbedError where pyarrow, which is optional, is not installed, or where events do not
+    fit into a table.
     """
     try:
         import pyarrow as pa  # noqa: PLC0415  optional

@@ -1,9 +1,9 @@
 """The generations that count: one rule for every table and figure of a result.
 
-A valid or suspect generation counts, an invalid one never does. What is shown of one method is of
-all its own generations that count, with their number beside it. What compares two methods is of
-those that count for both (testbed.analysis.intervals pairs them). A method without any keeps its
-place, which is empty, and takes nothing away from the others.
+A valid or suspect generation counts, an invalid one never does. The values of one method are of all
+its own generations that count, and their number stands beside them. A comparison of two methods is
+of the generations that count for both (testbed.analysis.intervals pairs them). A method without any
+has an empty line, and the other methods are shown as if it had some.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from testbed.results.rows import Row
 from testbed.scenario.sweep import Values
 
 STAR = "* suspect generations are among these, see verdict.json"
-"""What the star means that `Sample.star` puts behind a name, in tables and figures."""
+"""The meaning of the star of `Sample.star`, printed below tables and figures."""
 
 
 def counting(rows: Iterable[Row]) -> list[Row]:
-    """Return the rows that may be shown, summed up and compared."""
+    """Return the rows that count: the valid and the suspect ones."""
     return [row for row in rows if row.verdict != "invalid"]
 
 
@@ -35,33 +35,33 @@ class Sample:
 
     method: str
     every: list[Row]
-    """All that have ended, invalid ones too."""
+    """All generations that have ended, invalid ones too."""
     failed: int = 0
-    """Runs that could not end, and so have no rows."""
+    """Number of runs that could not end, and so have no rows."""
 
     @cached_property
     def rows(self) -> list[Row]:
-        """Those that count, in the order of the summary."""
+        """The generations that count, in the order of the summary."""
         return counting(self.every)
 
     @property
     def suspect(self) -> bool:
-        """Return True if one of those that count is suspect."""
+        """Return True if one of the generations that count is suspect."""
         return any(row.verdict == "suspect" for row in self.rows)
 
     @property
     def star(self) -> str:
-        """A star, to stand behind the method's name, where a suspect generation counts."""
+        """A star to print behind the method's name if a suspect generation counts, else empty."""
         return " *" if self.suspect else ""
 
     @property
     def n(self) -> str:
-        """The number that count, of all: "12 of 15"."""
+        """The number of generations that count, out of all: "12 of 15"."""
         return f"{len(self.rows)} of {len(self.every)}"
 
     @property
     def why_empty(self) -> str:
-        """Why none counts; empty if one does."""
+        """The reason why no generation counts; empty if one does."""
         if self.rows:
             return ""
         if self.every:
@@ -70,10 +70,10 @@ class Sample:
             return f"no generation: {self.failed} {'run' if self.failed == 1 else 'runs'} failed"
         return "no generation"
 
-    def together(self) -> list[Row]:
-        """Return those that count of the prompts for which every device's counts.
+    def complete(self) -> list[Row]:
+        """Return the generations of the prompts for which those of all devices count.
 
-        Without one device's tokens the others would seem to have made less together.
+        An aggregate over prompts that lack a device would be too small.
         """
         devices = len({row.device for row in self.every})
         having = Counter((row.repeat, row.prompt) for row in self.rows)
@@ -81,16 +81,16 @@ class Sample:
 
 
 class Point(NamedTuple):
-    """A point of the sweep, with a sample of each method of the whole result."""
+    """A point of the sweep, with a sample of every method in the results."""
 
     values: Values
     samples: list[Sample]
 
 
 def points_of(results: Results) -> list[Point]:
-    """Return each point at which a run has ended or failed; points and methods as in the scenario.
+    """Return each point at which a run has ended or failed, in the order of the scenario.
 
-    Every point has the same methods, so that one that has nothing there keeps its place.
+    Every point has the same methods; one without a generation there has an empty sample.
     """
     summary, planned = results.summary(), results.planned()
     begun: list[Row | FailedRun] = [*summary.rows, *summary.failed]
@@ -121,19 +121,19 @@ def points_of(results: Results) -> list[Point]:
 
 
 def merged(samples: Sequence[Sample]) -> Sample:
-    """All generations of one method at several points."""
+    """Return one sample of all generations of a method at several points."""
     every = [row for sample in samples for row in sample.every]
     return Sample(samples[0].method, every, sum(sample.failed for sample in samples))
 
 
 def n_of(samples: Sequence[Sample]) -> str:
-    """The number of one method that count at each of several points: "12–15 of 15"."""
+    """Return the number of generations that count at each of several points: "12–15 of 15"."""
     counted = _span(len(each.rows) for each in samples)
     return f"{counted} of {_span(len(each.every) for each in samples)}"
 
 
 def why_empty(samples: Sequence[Sample]) -> str:
-    """Why none of one method counts at some of these points; empty if one does at each."""
+    """Return the reason why some points lack a generation that counts; empty if none does."""
     empty = sum(not sample.rows for sample in samples)
     some = f"no valid generation at {empty} of {len(samples)} points" if empty else ""
     return merged(samples).why_empty or some

@@ -1,9 +1,9 @@
-"""How sure tokens/s are: geometric means over generations, and between what they lie.
+"""Confidence intervals of tokens/s: geometric means over generations, with 95 % bounds.
 
-The unit is what a repetition of a method shares (links, queues, host) and what a prompt does, never
-a device: those of one run are no runs of their own. See testbed.analysis.crossed_variance. From one
-repetition an interval is over prompts and of this run only: other runs may be faster or slower, by
-nobody knows how much, so that nothing is claimed from it.
+The random factors are the repetition (its generations share links, queues and host) and the prompt
+(testbed.analysis.crossed_variance). Devices are not a factor: those of one run are not independent.
+From a single repetition the interval is over prompts and holds for this run only. How much other
+runs differ is then unknown, so nothing is claimed.
 """
 
 from __future__ import annotations
@@ -18,26 +18,29 @@ from testbed.analysis.crossed_variance import half_width, mean_of, p_value, part
 from testbed.results.rows import Row
 
 LEVEL = 0.95
-"""How often an interval holds the true value, or more often."""
+"""The probability with which an interval covers the true value, at least."""
 
 
 @dataclass(frozen=True)
 class Interval:
-    """An estimate, and between what the true value is at LEVEL.
+    """An estimate, and the bounds of the true value at LEVEL.
 
-    The true value is that of all repetitions and prompts that might have been drawn: with a single
-    prompt, of all repetitions of it; with a single repetition, of all prompts in it.
+    The true value is the mean over all repetitions and prompts that might have been drawn: over
+    repetitions alone with a single prompt, over prompts alone with a single repetition.
     """
 
     estimate: float
     n: int
-    """Generations, or pairs of them, that it is of."""
+    """Number of generations, or of pairs of them."""
     repeats: int
+    """Number of repetitions."""
     low: float | None = None
-    """None, as `high`, with one repetition of one prompt."""
+    """None, like `high`, with one repetition of one prompt."""
     high: float | None = None
     p: float | None = None
-    """Of a ratio over several repetitions: how likely one as far from 1 is where there is none."""
+    """Probability of a ratio this far from 1 if both are equally fast.
+
+    None for a speed, and with a single repetition."""
 
     @property
     def this_run_only(self) -> bool:
@@ -46,15 +49,15 @@ class Interval:
 
 
 def speed(rows: Sequence[Row]) -> Interval:
-    """Tokens/s of one method at one point: the geometric mean over its generations."""
+    """Return tokens/s of one method at one point: the geometric mean over its generations."""
     return _interval([(row, _log_speed(row)) for row in rows])
 
 
 def speed_ratio(rows: Sequence[Row], others: Sequence[Row]) -> Interval | None:
-    """Tokens/s of one method over those of another, on the generations that both have.
+    """Return tokens/s of one method over those of another, on the generations that both have.
 
-    The geometric mean over pairs of the same repetition, prompt and device, all at one point. None
-    without a pair.
+    It is the geometric mean over pairs of the same repetition, prompt and device, all at one point.
+    None without a pair.
     """
     theirs = {_generation(row): _log_speed(row) for row in others}
     logs = [
@@ -72,9 +75,9 @@ def _generation(row: Row) -> tuple[int, int, str]:
 
 
 def _interval(logs: Sequence[tuple[Row, float]], *, ratio: bool = False) -> Interval:
-    """Of the logarithm at each row, whose exponential is what is shown."""
-    repeats = _places(row.repeat for row, _ in logs)
-    prompts = _places(row.prompt for row, _ in logs)
+    """Return the exponential of the mean of the rows' logarithms, with its bounds."""
+    repeats = _indices(row.repeat for row, _ in logs)
+    prompts = _indices(row.prompt for row, _ in logs)
     counts, sums = np.zeros((2, len(repeats), len(prompts)))
     for row, value in logs:
         cell = repeats[row.repeat], prompts[row.prompt]
@@ -92,10 +95,10 @@ def _interval(logs: Sequence[tuple[Row, float]], *, ratio: bool = False) -> Inte
     )  # fmt: skip
 
 
-def _places(keys: Iterable[int]) -> dict[int, int]:
-    return {key: place for place, key in enumerate(dict.fromkeys(keys))}
+def _indices(keys: Iterable[int]) -> dict[int, int]:
+    return {key: index for index, key in enumerate(dict.fromkeys(keys))}
 
 
 def _exp(value: float) -> float:
-    """Without an error where it is beyond all numbers, as a bound from two repetitions may be."""
+    """Return e to the value, clipped: a bound from two repetitions may be beyond all floats."""
     return float(np.exp(np.clip(value, -700, 700)))

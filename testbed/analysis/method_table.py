@@ -9,11 +9,14 @@ from testbed.output.text_table import Column, Table
 from testbed.results.rows import Row
 
 NONE = "–"
-"""In the place of what is not known or would say nothing."""
+"""The cell of a value that is not known or does not apply."""
 
 
 class MethodTable(Table):
-    """Begins each line with the method, starred where suspect, and how many generations count."""
+    """A table whose lines begin with the method, starred where suspect, and its n.
+
+    n is the number of generations that count, out of all.
+    """
 
     def __init__(
         self, samples: Sequence[Sample], *columns: str | Column, first: str | Column = "method"
@@ -22,9 +25,9 @@ class MethodTable(Table):
         self._samples = {sample.method: sample for sample in samples}
 
     def methods(self) -> Iterator[tuple[str, list[Row]]]:
-        """Each method that has generations that count, with them; `add_row` is to follow.
+        """Yield each method that has generations that count, with these; the caller adds its row.
 
-        The others get an empty line, and a note that says why.
+        A method without any gets an empty line and a note that says why.
         """
         for method, sample in self._samples.items():
             if sample.rows:
@@ -35,7 +38,7 @@ class MethodTable(Table):
                 self.notes.append(f"{method}: {sample.why_empty}")
 
     def add_row(self, *cells: str) -> None:
-        """Add a line: the method, and its cells behind the number of generations."""
+        """Add a line from a method and its cells; its n is put between them."""
         method, *others = cells
         sample = self._samples[method]
         super().add_row(method + sample.star, sample.n.replace(" of ", "/"), *others)

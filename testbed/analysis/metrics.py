@@ -1,6 +1,7 @@
-"""What is measured of a method over several texts, beside its speed.
+"""Metrics of a method over several generations, other than its speed.
 
-All of it comes from rows of one method; None, or nothing, is of older results that lack it.
+All are computed from the rows of one method. A metric is None, or empty, where older results lack
+its counts.
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ from testbed.analysis.phases import BOUND, PHASES
 from testbed.results.rows import Row
 
 BEYOND = 2
-"""A percentile is told where so many values are expected beyond it, on its nearer side.
+"""The number of values that must be expected beyond a percentile for it to be reported.
 
-That is of 4 values p50, of 40 p95, of 200 p99. With fewer it would lie between the last values.
+p50 needs 4 values, p95 40, p99 200. With fewer it would lie between the last two values.
 """
 
 
 class Percentiles(NamedTuple):
-    """Of some seconds; None where there are too few."""
+    """Percentiles in seconds; None where there are too few values."""
 
     p50: float | None
     p95: float | None
@@ -32,7 +33,7 @@ class Percentiles(NamedTuple):
 
 
 def percentiles(seconds: Sequence[float]) -> Percentiles:
-    """Return those of which there are enough values, see BEYOND."""
+    """Return the percentiles; None for one that has too few values, by BEYOND."""
     return Percentiles(*(_percentile(seconds, percent) for percent in (50, 95, 99)))
 
 
@@ -43,36 +44,39 @@ def _percentile(seconds: Sequence[float], percent: int) -> float | None:
 
 
 def inter_token_latencies(rows: Sequence[Row]) -> list[float]:
-    """ITL: seconds between each token and the one before it; 0 for those that came together.
+    """Return each ITL: seconds from one token to the next; 0 if both were committed together.
 
-    The first token waits for the prompt: that is the TTFT, and is not among them.
+    The wait for the first token is the TTFT and is not among them.
     """
     return [b - a for row in rows for a, b in pairwise(row.token_s)]
 
 
 def round_seconds(rows: Sequence[Row]) -> list[float]:
-    """Seconds of each verification round, all its exchanges together."""
+    """Return the seconds of each verification round, all its exchanges together."""
     return [seconds for row in rows if row.verification_rounds for seconds in row.round_s]
 
 
 def time_per_output_token(rows: Sequence[Row]) -> float | None:
-    """TPOT: seconds per token behind the first; None where no generation has a second."""
+    """Return TPOT: seconds per token after the first; None if no generation has two tokens."""
     behind = sum(row.tokens - 1 for row in rows)
     return sum(row.seconds - row.ttft_s for row in rows) / behind if behind else None
 
 
 def resampling_rate(rows: Sequence[Row]) -> float | None:
-    """The share of verifications in which a draft was rejected and its position resampled."""
+    """Return the share of verification rounds in which a draft was rejected.
+
+    The token at its position is then resampled from the residual.
+    """
     verifications = sum(row.verification_rounds for row in rows)
     rejections = _rejections(rows)
     return None if rejections is None or not verifications else rejections / verifications
 
 
 def mean_acceptance_length(rows: Sequence[Row]) -> float | None:
-    """Tokens per verification of drafts, the verifier's own included; None without drafts.
+    """Return tokens per verification round, the verifier's own token included.
 
-    That is vLLM's mean acceptance length. A verification counts once, however many exchanges it
-    takes.
+    It is vLLM's mean acceptance length. A verification counts once, however many exchanges it
+    takes. None without drafts.
     """
     verifications = sum(row.verification_rounds for row in rows)
     drafted = any(row.counts.drafted for row in rows)
@@ -80,15 +84,15 @@ def mean_acceptance_length(rows: Sequence[Row]) -> float | None:
 
 
 def drafts_per_round(rows: Sequence[Row]) -> float | None:
-    """Drafted tokens per verification; None without."""
+    """Return drafted tokens per verification round; None without verification rounds."""
     verifications = sum(row.verification_rounds for row in rows)
     return sum(row.counts.drafted for row in rows) / verifications if verifications else None
 
 
 def passes_per_draft(rows: Sequence[Row]) -> float | None:
-    """Passes of the draft model per drafted token; None without drafts.
+    """Return passes of the draft model per drafted token; None without drafts.
 
-    Above 1 some came to nothing; below 1 several candidates were drawn from one.
+    Above 1, some passes yielded no draft; below 1, some yielded several candidates.
     """
     passes = draft_passes(rows)
     drafted = sum(row.counts.drafted for row in rows)
@@ -96,14 +100,14 @@ def passes_per_draft(rows: Sequence[Row]) -> float | None:
 
 
 def draft_passes(rows: Sequence[Row]) -> int | None:
-    """Passes of the draft model; None where one row's are not known."""
+    """Return the passes of the draft model; None where a row lacks them."""
     return _sum_known(row.counts.draft_passes for row in rows)
 
 
 def acceptance(rows: Sequence[Row]) -> float | None:
-    """The share of verified positions at which a draft was accepted; None where there are none.
+    """Return the acceptance rate: accepted over verified positions; None without verified ones.
 
-    Of chains and trees alike: the candidates for a position are verified together.
+    In a tree, all candidates for a position count as one verified position.
     """
     rejections = _rejections(rows)
     if rejections is None:
@@ -118,7 +122,7 @@ def _rejections(rows: Sequence[Row]) -> int | None:
 
 
 def _sum_known(counts: Iterable[int | None]) -> int | None:
-    """Their sum; None where one is None."""
+    """Return the sum; None where a count is None."""
     total = 0
     for count in counts:
         if count is None:
@@ -128,14 +132,14 @@ def _sum_known(counts: Iterable[int | None]) -> int | None:
 
 
 class PositionCounts(NamedTuple):
-    """How drafts at one position of a round fared."""
+    """Verified and accepted drafts at one position of a round."""
 
     verified: int
     accepted: int
 
 
 def acceptance_per_position(rows: Sequence[Row]) -> list[PositionCounts]:
-    """Verified and accepted drafts at the first, second, … position of a round."""
+    """Return the verified and accepted drafts at the first, second, … position of a round."""
     verified, accepted = (
         [sum(counts) for counts in zip_longest(*lists, fillvalue=0)]
         for lists in (
@@ -162,13 +166,13 @@ TRAFFIC: dict[str, dict[str, Callable[[Sequence[Row]], float]]] = {
         "frames": _sum_of(lambda row: row.downlink_wire_bytes),
     },
 }
-"""Bytes by direction and layer: what the codec wrote, what ZeroMQ was given, whole frames."""
+"""Bytes by direction and layer: the codec's payload, ZeroMQ's messages, Ethernet frames."""
 
 
 def predicted_speed(rows: Sequence[Row]) -> float | None:
-    """Tokens/s by the papers' model, taken together as those that were measured are.
+    """Return the predicted tokens/s: the geometric mean over generations, like the measured one.
 
-    None where one generation has no prediction; see testbed.analysis.prediction.
+    testbed.analysis.prediction makes the predictions. None where a generation has none.
     """
     predicted = [
         msgspec.structs.replace(row, seconds=row.tokens / each, tokens_per_second=each)
@@ -179,14 +183,17 @@ def predicted_speed(rows: Sequence[Row]) -> float | None:
 
 
 def phase_seconds(rows: Sequence[Row]) -> dict[str, float] | None:
-    """Seconds of each phase, all texts together; None where one text's are not known."""
+    """Return the seconds of each phase over all generations; None where one lacks them."""
     if not all(set(PHASES) <= row.phases.keys() for row in rows):
         return None
     return {phase: sum(row.phases[phase] for row in rows) for phase in PHASES}
 
 
 def slowdown_vs_bound(rows: Sequence[Row]) -> float | None:
-    """Seconds taken, as a multiple of the bound that links and compute set; None where unknown."""
+    """Return the seconds of all rounds over the bound that links and compute set.
+
+    None where phases are not known.
+    """
     seconds = phase_seconds(rows)
     if seconds is None:
         return None

@@ -1,10 +1,10 @@
-"""Where the time of a text went, round by round.
+"""Phases of a generation: its time, round by round, divided by what was waited for.
 
-Each moment belongs to what was waited for: what the device computes, else what the verifier does,
-else the message that has been under way for longest. How long a message was under way is told
-apart into what the links ask for (its bytes at their rates, and their delays), what TCP took to
-send again what was lost, and the rest: queues, sockets, jitter, and TCP's window, which is smaller
-after a loss.
+Each moment is assigned to one thing: to the device while it computes, else to the verifier while it
+computes, else to the message that has been in flight for longest. The time of flight is divided
+into serialisation (its bytes at the links' rates), propagation (the links' delays), loss recovery
+(TCP's retransmission of lost segments), and queue, the remainder: queues, sockets, jitter, and
+TCP's window, which is smaller after a loss.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from testbed.analysis.prediction import Route
 from testbed.events import Event
 
 BOUND = ("draft", "encode", "serialisation", "propagation", "verify", "decode")
-"""What links and compute allow: a round takes no less."""
+"""The phases that links and compute require: a round is at least as long as their sum."""
 LOST = ("queue", "loss_recovery", "other")
-"""What it took beyond that; `other` is when nobody computed and nothing was under way."""
+"""The phases beyond that; in `other` no node computed and no message was in flight."""
 PHASES = BOUND + LOST
 _COMPUTE = {
     "device": {"encode": "encode", "decode": "decode", "resample": "decode", "draft": "draft"},
@@ -32,11 +32,11 @@ _COMPUTE = {
 }
 """Spans and their phases, inner ones first."""
 Recovery = Callable[["MessageFlight"], float]
-"""Seconds of a flight in which what was lost was sent again."""
+"""The seconds of a flight that went into retransmitting lost segments."""
 
 
 class MessageFlight(NamedTuple):
-    """A message under way, from when one node sent it until the other had it; ns."""
+    """The flight of a message, from when one node sent it until the other received it, in ns."""
 
     direction: str
     message: str
@@ -49,35 +49,35 @@ class MessageFlight(NamedTuple):
 
 
 class RoundTime(msgspec.Struct, kw_only=True):
-    """How long a round took, in seconds, and for what.
+    """The duration of a round in seconds, and its division into phases.
 
-    It lasts from the end of the one before until the last of its tokens is committed, however many
-    exchanges that takes.
+    A round lasts from the end of the round before until its last token is committed, however many
+    exchanges it takes.
     """
 
     round: int
     """The number of its first exchange."""
     seconds: float
     phases: dict[str, float]
-    """Seconds of each of PHASES; empty where the links change and nothing is known of flights."""
+    """Seconds of each of PHASES; empty where links change, so that flights have no bound."""
 
 
 class TextTimes(msgspec.Struct, kw_only=True):
-    """The rounds of one text."""
+    """The rounds of one generation."""
 
     prompt: int
     device: str
     rounds: list[RoundTime]
 
     def total(self) -> dict[str, float]:
-        """Seconds of each phase, all rounds together."""
+        """Return the seconds of each phase over all rounds."""
         known = [each.phases for each in self.rounds if each.phases]
         return {phase: sum(each[phase] for each in known) for phase in PHASES if known}
 
 
 @dataclass(frozen=True)
 class _Span:
-    """Something that can be waited for; of several at a time the one of lowest rank is."""
+    """Something to wait for; of several at the same time, the one with the lowest rank counts."""
 
     rank: tuple[int, int]
     begin: int
@@ -92,10 +92,10 @@ def round_times(
     route: Route | None,
     recovery: Recovery | None,
 ) -> list[RoundTime]:
-    """The rounds of one text, by the events of both nodes.
+    """Return the rounds of one generation from the events of both nodes.
 
-    `start` is when the prompt was handed over, in ns. Without a `recovery`, as nothing was
-    captured, what was lost and sent again counts as queue.
+    `start` is when the device got the prompt, in ns. Without a `route` the rounds have no phases.
+    `recovery` needs captures; without it loss recovery counts as queue.
     """
     ends: dict[int, int] = {}
     for event in device:
@@ -121,17 +121,17 @@ def round_times(
 
 
 def _compute(device: Sequence[Event], verifier: Sequence[Event]) -> Iterator[_Span]:
-    for place, (node, events) in enumerate((("device", device), ("verifier", verifier))):
+    for rank_of_node, (node, events) in enumerate((("device", device), ("verifier", verifier))):
         phases = _COMPUTE[node]
         order = {name: rank for rank, name in enumerate(phases)}
         for event in events:
             if (name := event["event"]) in phases:
                 end = event["t"] + event["dur"]
-                yield _Span((place, order[name]), event["t"], end, phases[name])
+                yield _Span((rank_of_node, order[name]), event["t"], end, phases[name])
 
 
 def _flights(device: Sequence[Event], verifier: Sequence[Event]) -> Iterator[_Span]:
-    """The n-th time that a message is sent is the n-th time that it is received."""
+    """Yield the flights: the n-th sending of a message is paired with its n-th reception."""
     for direction, origin, end in (("up", device, verifier), ("down", verifier, device)):
         received: dict[tuple[str, int, int], list[int]] = {}
         for event in end:
@@ -155,7 +155,7 @@ def _which(event: Event) -> tuple[str, int, int]:
 def _shares(
     spans: Iterable[_Span], moments: Sequence[int]
 ) -> Iterator[dict[str | MessageFlight, float]]:
-    """Between each moment and the next, how many seconds were spent waiting for what."""
+    """Yield, between each moment and the next, the seconds spent waiting for each thing."""
     coming = deque(sorted(spans, key=lambda span: span.begin))
     under_way: list[tuple[tuple[int, int], int, _Span]] = []  # a heap; the first is waited for
     for begin, end in pairwise(moments):
@@ -178,10 +178,10 @@ def _shares(
 
 
 def _parts(flight: MessageFlight, route: Route, recovery: Recovery | None) -> dict[str, float]:
-    """The parts of a flight, summing to 1.
+    """Return the share of each phase in a flight; they sum to 1.
 
-    While something is sent again the rest may go on, so only what was not asked for anyway is
-    recovery. Of a flight that was shorter than asked, by jitter, the queue is negative.
+    While one segment is retransmitted the others move on, so recovery is limited to the time beyond
+    serialisation and propagation. If jitter made the flight shorter than these, queue is negative.
     """
     seconds = (flight.received - flight.sent) / 1e9
     if not seconds:

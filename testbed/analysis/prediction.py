@@ -1,10 +1,10 @@
-"""What the papers' model of a round predicts for a text, to be shown beside what was measured.
+"""Predictions of the papers' model of a round, to compare with measurements.
 
 Each round takes γ T_SLM + T_LLM + bits / R + T_NTT and emits E[N] tokens (testbed.decoding.theory).
-Fed with the acceptance rate and the compute times of the text itself, with the bits of the paper's
-formula and with the rate and delay that were *asked* of the links, it leaves out what only a
-network has: headers, TCP, queues, losses, jitter, and drafts that were not independent. It also
-leaves out the prompt, which goes up and is read once, and shows in short texts.
+Acceptance rate and compute times are those of the generation, the bits those of the paper's
+formula, rate and delay those *asked* of the links. The model leaves out headers, TCP, queues,
+losses and jitter, and assumes that drafts are accepted independently. It also leaves out the
+upload and reading of the prompt, which matters in short generations.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from testbed.links.spec import Duplex
 from testbed.protocol.control import Result
 
 _SEGMENT, _HEADERS = 1448, 66
-"""Bytes of a message that a frame carries, with TCP's timestamps, and of its headers around it."""
+"""Bytes of a message in one frame, with TCP's timestamps, and bytes of its headers."""
 
 
 class Hop(NamedTuple):
@@ -34,14 +34,14 @@ class Hop(NamedTuple):
 
 @dataclass(frozen=True)
 class Route:
-    """The links between a device and its verifier, each way in the order that messages take."""
+    """The links between a device and its verifier, in the order that messages pass them."""
 
     up: tuple[Hop, ...]
     down: tuple[Hop, ...]
 
     @classmethod
     def along(cls, links: Iterable[Duplex]) -> Route:
-        """The route over these links, the device's first."""
+        """Return the route over these links, given from the device to the verifier."""
         each = list(links)
         up, down = (
             tuple(Hop(direction.mean_rate or math.inf, direction.delay) for direction in directions)
@@ -51,28 +51,28 @@ class Route:
 
     @property
     def uplink(self) -> float:
-        """bit/s of the slowest."""
+        """bit/s of the slowest link up."""
         return min((hop.rate for hop in self.up), default=math.inf)
 
     @property
     def downlink(self) -> float:
-        """bit/s of the slowest."""
+        """bit/s of the slowest link down."""
         return min((hop.rate for hop in self.down), default=math.inf)
 
     @property
     def round_trip(self) -> float:
-        """Seconds: all delays, both ways."""
+        """Seconds: the sum of all delays in both directions."""
         return self.delay("up") + self.delay("down")
 
     def delay(self, direction: str) -> float:
-        """Seconds: all delays one way."""
+        """Return the sum of all delays in one direction, in seconds."""
         return sum(hop.delay for hop in self._hops(direction))
 
     def on_air(self, direction: str, size: int) -> float:
-        """Seconds that a message of so many bytes takes at the links' rates, headers included.
+        """Return the seconds of serialisation of a message of `size` bytes, headers included.
 
-        The slowest link sends all of it, each other one a frame more: what one sends the next
-        one passes on meanwhile.
+        Links work at the same time: the slowest one serialises the whole message, and each other
+        one adds the time of a single frame.
         """
         frames = -(-size // _SEGMENT)
         longest = min(size, _SEGMENT) + _HEADERS
@@ -85,7 +85,7 @@ class Route:
 
 
 def predict_mean_acceptance_length(counts: DraftCounts) -> float | None:
-    """E[N] for a generation's draft lengths and its own acceptance rate; None without drafts."""
+    """Return E[N] for a generation's draft lengths and acceptance rate; None without drafts."""
     rounds = sum(counts.draft_lengths)
     verified = counts.accepted + (counts.rejections or 0)
     if not rounds or not verified:
@@ -101,9 +101,9 @@ def predict_mean_acceptance_length(counts: DraftCounts) -> float | None:
 
 
 def predict_on_air(result: Result, route: Route, downlink_bits: int) -> float:
-    """Seconds that the payloads take at the rates asked for.
+    """Return the seconds that the payloads take at the rates asked for.
 
-    `downlink_bits` are those the codecs wrote; uplink bits are the formula's where there is one.
+    `downlink_bits` are those that the codecs wrote; uplink bits are the formula's if there is one.
     """
     uplink_bits = result.counts.formula_bits or result.traffic.up_payload_bits
     return uplink_bits / route.uplink + downlink_bits / route.downlink

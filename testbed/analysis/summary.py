@@ -1,4 +1,4 @@
-"""From what the nodes and the links recorded to one row of summary.json."""
+"""A row of summary.json, made from the records of the nodes and the links."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def summarise(
     time_dilation: float = 1.0,
     redecodes: int = 0,
 ) -> Row:
-    """One row from a result, both nodes' events of that text, and the links' counters.
+    """Return one row from a result, both nodes' events of the generation, and the links' counters.
 
-    `name` is the device's, and `own_links` those of its links; `route` its way to the verifier,
-    None when that changed and nothing can be predicted.
+    `name` is the device's, `own_links` has the names of its links, and `route` leads to the
+    verifier; None where links changed, so that nothing can be predicted.
     """
     seconds = result.times[-1]
     window = (round(result.start * 1e9), round((result.start + seconds) * 1e9))
@@ -98,7 +98,7 @@ def summarise(
 def _spans(
     events: Iterable[Event], names: set[str], window: tuple[int, int]
 ) -> list[tuple[int, int]]:
-    """(start, end) in ns of the named spans, cut to the window."""
+    """Return (start, end) in ns of the named spans, cut to the window."""
     begin, end = window
     spans = [
         (max(event["t"], begin), min(event["t"] + event["dur"], end))
@@ -109,7 +109,7 @@ def _spans(
 
 
 def _length(spans: list[tuple[int, int]]) -> float:
-    """Seconds covered by at least one span."""
+    """Return the seconds that at least one span covers."""
     total, reached = 0, 0
     for a, b in sorted(spans):
         total += max(0, b - max(a, reached))

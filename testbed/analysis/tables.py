@@ -1,4 +1,4 @@
-"""The final tables: one line per method, all its generations that count together."""
+"""The tables of `testbed show` and the page: one line per method, all its generations together."""
 
 from __future__ import annotations
 
@@ -34,53 +34,58 @@ from testbed.results.verdict import worst
 from testbed.scenario.schema import Energy
 
 _PHASES = {"serialisation": "on air", "propagation": "delay", "loss_recovery": "lost"}
-"""Names of phases that have a shorter one in a table."""
+"""The shorter names of some phases in a table."""
 _POSITIONS = 8
-"""As many fit beside each other."""
+"""The number of positions that fit beside each other."""
 _WIDE = 1e5
+_FIRST_NOTE = (
+    "n: generations that count / all; acceptance: accepted / verified positions; device, verifier: "
+    "time in which that node computed; network: time in which neither did; more in "
+    "testbed/docs/glossary.md"
+)
 
 
 def tables(samples: Sequence[Sample], energy: Energy | None) -> Iterator[tuple[str, Table]]:
-    """All tables of one point of a sweep, each with what it shows, in words."""
+    """Yield all tables of one point of a sweep, each with its caption."""
     rows = [row for sample in samples for row in sample.rows]
     yield (
-        "Speed: all generations together, and where the time of a token went",
+        "Speed, acceptance and compute times by method",
         speed_table(samples),
     )
     if len({row.device for sample in samples for row in sample.every}) > 1:
         yield "Devices that decode at the same time", devices_table(samples)
     if len({(row.repeat, row.prompt, row.device) for row in rows}) > 1:
         yield (
-            "How sure that is: methods compared generation by generation",
+            "Comparison: speed with 95 % intervals, and ratios over pairs of generations",
             intervals_table(samples),
         )
     # Older results have none of these.
     if any(row.token_s for row in rows):
-        yield "How long users wait for tokens", waits_table(samples)
+        yield "TPOT and ITL: the waits for tokens after the first", latency_table(samples)
     if any(row.round_s for row in rows):
-        yield "How long rounds take", rounds_table(samples)
+        yield "Duration of verification rounds", rounds_table(samples)
     if any(row.phases for row in rows):
         yield (
-            "Where the time went, and what links and compute allow",
+            "Time per token by phase, compared with the bound of links and compute",
             time_table(samples),
         )
     if any(row.counts.verified_per_position for row in rows):
         yield (
-            "Drafting: passes of the draft model, and acceptance of the first, second, … draft",
+            "Drafting: drafts per round, passes of the draft model, per-position acceptance",
             drafting_table(samples),
         )
-    yield "Traffic: payloads, messages, and frames on the radio link", traffic_table(samples)
+    yield "Traffic: bytes per token of payloads, messages and frames", traffic_table(samples)
     if energy is not None:
-        yield "Energy, by the scenario's own model", energy_table(samples, energy)
-    yield "What the papers' formulas predict, beside what was measured", prediction_table(samples)
+        yield "Energy per token, by the scenario's model", energy_table(samples, energy)
+    yield "Predictions of the papers' formulas, and measurements", prediction_table(samples)
 
 
 def speed_table(samples: Sequence[Sample]) -> Table:
-    """Speed, acceptance and where the time went.
+    """Return the table of speed, acceptance and compute times.
 
-    Tokens/s are those of testbed.analysis.intervals, all else is totals over all generations that
-    count, not means of ratios. Where several devices decode at the same time, all of it is as one
-    of them sees it.
+    Tokens/s is the geometric mean of testbed.analysis.intervals, TTFT the mean over generations;
+    all other values are ratios of totals over all generations that count. Where several devices
+    decode at the same time, values are those of one device.
     """
     table = MethodTable(
         samples,
@@ -107,17 +112,17 @@ def speed_table(samples: Sequence[Sample]) -> Table:
             per_token(lambda row: row.network_s),
             worst(row.verdict for row in mine),
         )
+    table.notes.append(_FIRST_NOTE)
     return table
 
 
 def intervals_table(samples: Sequence[Sample]) -> Table:
-    """Tokens/s with 95 % intervals, and how many times as fast as the first method that has any.
+    """Return tokens/s with 95 % intervals, and ratios to the first method with generations.
 
-    That is of pairs: generations of a prompt, repetition and device that count for both.
-
-    What is claimed is false in at most 5 % of such tables. Of a single repetition intervals are of
-    this run only, and nothing is claimed. See testbed.analysis.intervals and
-    testbed.analysis.claims.
+    Ratios are over pairs of generations of the same prompt, repetition and device that count for
+    both (testbed.analysis.intervals). At most 5 % of such tables have a false claim
+    (testbed.analysis.claims). With a single repetition, intervals hold for this run only, and
+    nothing is claimed.
     """
     first, base = next((each.method, each.rows) for each in samples if each.rows)
     table = MethodTable(
@@ -145,7 +150,7 @@ def intervals_table(samples: Sequence[Sample]) -> Table:
 
 
 def _bounds(interval: Interval) -> str:
-    """The interval; of two repetitions it may be wide beyond use."""
+    """Return an interval as text; from two repetitions it may be very wide."""
     if interval.low is None or interval.high is None:
         return "–"
     high = f"{interval.high:.2f}" if interval.high < _WIDE else f"{interval.high:.0e}"
@@ -153,9 +158,9 @@ def _bounds(interval: Interval) -> str:
 
 
 def devices_table(samples: Sequence[Sample]) -> Table:
-    """Tokens per second of devices that decode at the same time: all of them, and one by one.
+    """Return tokens/s of devices that decode at the same time: aggregate, slowest and fastest.
 
-    The aggregate is of the prompts for which every device's generation counts.
+    The aggregate is over the prompts for which the generations of all devices count.
     """
     table = MethodTable(
         samples,
@@ -164,7 +169,7 @@ def devices_table(samples: Sequence[Sample]) -> Table:
         Column("slowest device", "tokens/s"),
         Column("fastest device", "tokens/s"),
     )
-    whole = {sample.method: sample.together() for sample in samples}
+    whole = {sample.method: sample.complete() for sample in samples}
     for method, mine in table.methods():
         names = dict.fromkeys(row.device for row in mine)
         speeds = [speed([row for row in mine if row.device == name]).estimate for name in names]
@@ -178,8 +183,8 @@ def devices_table(samples: Sequence[Sample]) -> Table:
     return table
 
 
-def waits_table(samples: Sequence[Sample]) -> Table:
-    """TPOT and percentiles of ITL; ITL is 0 between tokens that came together."""
+def latency_table(samples: Sequence[Sample]) -> Table:
+    """Return TPOT and percentiles of ITL; ITL is 0 between tokens committed together."""
     table = MethodTable(
         samples,
         Column("TPOT", "ms"),
@@ -195,7 +200,7 @@ def waits_table(samples: Sequence[Sample]) -> Table:
 
 
 def rounds_table(samples: Sequence[Sample]) -> Table:
-    """Seconds of rounds, and the share that ended with a draft that was resampled."""
+    """Return percentiles of the time of rounds, and the share with a rejected draft."""
     table = MethodTable(
         samples,
         "rounds",
@@ -214,9 +219,9 @@ def rounds_table(samples: Sequence[Sample]) -> Table:
 
 
 def time_table(samples: Sequence[Sample]) -> Table:
-    """Where the time went, per token, and how it compares with what links and compute allow.
+    """Return the time per token in each phase, and the total over the bound of links and compute.
 
-    `lost` is what sending again took; see testbed.analysis.phases.
+    Phases are those of testbed.analysis.phases; `lost` is loss recovery.
     """
     table = MethodTable(
         samples,
@@ -233,10 +238,9 @@ def time_table(samples: Sequence[Sample]) -> Table:
 
 
 def drafting_table(samples: Sequence[Sample]) -> Table:
-    """Drafts a round, passes of the draft model for each, and acceptance per position.
+    """Return drafts per round, passes of the draft model per draft, and acceptance per position.
 
-    A pass may come to nothing (more than one a draft), or have several candidates (fewer). Methods
-    that draft nothing are not in it.
+    A pass may yield no draft, or several candidates. Methods that draft nothing are left out.
     """
     found = {sample.method: acceptance_per_position(sample.rows) for sample in samples}
     shown = min(_POSITIONS, max(map(len, found.values())))
@@ -256,7 +260,7 @@ def drafting_table(samples: Sequence[Sample]) -> Table:
 
 
 def energy_table(samples: Sequence[Sample], energy: Energy) -> Table:
-    """What devices spent, by the scenario's own model."""
+    """Return the energy per token that devices spent, by the scenario's model."""
     table = MethodTable(samples, "drafting", "sending", "total", first="mJ/token")
     for method, mine in table.methods():
         joules, tokens = spent(energy, mine), sum(row.tokens for row in mine)
@@ -266,7 +270,7 @@ def energy_table(samples: Sequence[Sample], energy: Energy) -> Table:
 
 
 def traffic_table(samples: Sequence[Sample]) -> Table:
-    """Bytes per token: what the codec wrote, what ZeroMQ was given, what crossed the radio link."""
+    """Return bytes per token, up and down: payloads, messages, frames on the device's links."""
     table = MethodTable(
         samples,
         *(Column(f"{name} {kind}") for name in ("up", "down") for kind in TRAFFIC["uplink"]),
@@ -286,10 +290,11 @@ def traffic_table(samples: Sequence[Sample]) -> Table:
 
 
 def prediction_table(samples: Sequence[Sample]) -> Table:
-    """What the papers' formulas predict, beside what was measured; see testbed.analysis.prediction.
+    """Return the predictions of testbed.analysis.prediction and the measured values.
 
-    `written` is all of the uplink payload: prompt and resampled ids, too. The last column is the
-    round-trip time below which the method is faster than cloud_ar, by what both took to compute.
+    `payload` is the whole uplink payload, prompt and resampled token ids included. The last column
+    is the round-trip time below which the method would be faster than cloud_ar, from the compute
+    times of both.
     """
     table = MethodTable(
         samples,
@@ -298,8 +303,8 @@ def prediction_table(samples: Sequence[Sample]) -> Table:
         Column("predicted speed", "tokens/s"),
         Column("measured", "tokens/s"),
         Column("formula", "bits/draft"),
-        Column("written", "bits/draft"),
-        Column("RTT below", "ms"),
+        Column("payload", "bits/draft"),
+        Column("break-even RTT", "ms"),
     )
     alone = [row for sample in samples if sample.method == "cloud_ar" for row in sample.rows]
     target_s = sum(row.verify_s for row in alone) / max(1, sum(r.tokens for r in alone))
@@ -329,10 +334,11 @@ def _mean(values: Sequence[float | None], weights: Sequence[float]) -> str:
 
 
 def _break_even(rows: list[Row], target_s: float) -> str:
-    """Tokens per exchange times t_ar, less what one takes apart from the round trip, in ms.
+    """Return tokens per exchange times t_ar, less compute and air time per exchange, in ms.
 
-    The formula (testbed.decoding.theory) lets verifying a round take t_ar, as it does where drafts
-    are read as fast as one token. Here it is what it was, and both read the prompt.
+    The formula of testbed.decoding.theory assumes that a verification takes t_ar, which holds where
+    several drafts are read as fast as one token. Here the measured time is used. Reading the prompt
+    is left out on both sides.
     """
     exchanges = sum(row.counts.rounds for row in rows)
     tokens = sum(row.tokens for row in rows)
@@ -350,10 +356,10 @@ def _ms(seconds: float | None) -> str:
 
 
 def _rate(value: float) -> str:
-    """Tokens/s, with decimals where they say something."""
+    """Return tokens/s as text, with decimals below 1000."""
     return f"{value:.2f}" if value < 1000 else f"{value:,.0f}"
 
 
 def _size(value: float) -> str:
-    """Bytes, with a decimal where it says something."""
+    """Return bytes as text, with a decimal below 100."""
     return f"{value:,.1f}" if value < 100 else f"{value:,.0f}"

@@ -1,4 +1,7 @@
-"""How the runner speaks with the node processes it starts: JSON lines over stdin and stdout."""
+"""Control of node processes: the runner's commands and the nodes' reports, one JSON line each.
+
+Commands arrive on the node's stdin, reports leave on its stdout.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +17,9 @@ from testbed.protocol.request import DecodeRequest
 
 
 class Begin(msgspec.Struct, tag=True):
-    """To a node: a run starts; write its events to `trace`.
+    """To a node: a run starts; write its events to the file `trace`.
 
-    A device that is to `connect` does so anew, and otherwise lets its old connection go.
+    A device closes its old connection, and with `connect` opens a new one.
     """
 
     trace: str
@@ -24,18 +27,18 @@ class Begin(msgspec.Struct, tag=True):
 
 
 class Decode(msgspec.Struct, tag=True):
-    """To the device: decode one text."""
+    """To the device: decode one prompt."""
 
     task: DecodeRequest
     prompt: list[int]
-    """Its token ids."""
+    """Token ids of the prompt."""
 
 
 Command = Begin | Decode
 
 
 class Ready(msgspec.Struct, tag=True):
-    """From a node: the model is loaded, and `Begin` has been followed."""
+    """From a node: the model is loaded, and `Begin` has been carried out."""
 
 
 class Progress(msgspec.Struct, tag=True):
@@ -46,7 +49,7 @@ class Progress(msgspec.Struct, tag=True):
 
 
 class Result(msgspec.Struct, tag=True):
-    """From the device: the generation is complete. See testbed.protocol.device_loop.Decoded."""
+    """From the device: the generation is complete, with the fields of device_loop.Decoded."""
 
     tokens: list[int]
     text: str
@@ -57,13 +60,16 @@ class Result(msgspec.Struct, tag=True):
 
 
 class Failed(msgspec.Struct, tag=True):
-    """From a node: it could not be done, and why in one sentence."""
+    """From a node: a command failed; `reason` is one sentence."""
 
     reason: str
 
 
 class Ending(msgspec.Struct, tag=True):
-    """From a node: it ends, and why in one sentence, for which its log may have no space."""
+    """From a node: its process ends; `reason` is one sentence.
+
+    It is sent because the disk may be too full for the node's log.
+    """
 
     reason: str
 
@@ -72,9 +78,9 @@ NodeReport = Ready | Progress | Result | Failed | Ending
 
 
 class NodeEnd:
-    """The node's end of the line.
+    """The node's end of the control connection.
 
-    Whatever else writes to stdout, libraries included, goes to stderr from now on.
+    Creating it redirects all other output to stdout, also of libraries, to stderr.
     """
 
     _open: ClassVar[NodeEnd | None] = None
@@ -87,11 +93,11 @@ class NodeEnd:
         self._pending = b""
 
     def fileno(self) -> int:
-        """What to poll for commands."""
+        """Return the file descriptor to poll for commands."""
         return sys.stdin.fileno()
 
     def receive(self) -> Command | None:
-        """The next command; None when the runner is gone."""
+        """Return the next command, waiting for it; None when the runner has closed stdin."""
         while b"\n" not in self._pending:
             # os.read, not sys.stdin: a buffer would hide commands from whoever polls.
             chunk = os.read(self.fileno(), 1 << 16)
@@ -107,6 +113,6 @@ class NodeEnd:
 
     @classmethod
     def last_words(cls, reason: str) -> None:
-        """Report why this process ends, wherever it was."""
+        """Report the reason why this process ends, from any place in it."""
         with suppress(OSError):  # the runner is gone
             (cls._open or cls()).send(Ending(reason))

@@ -34,7 +34,7 @@ def test_words_of_claims():
 
 
 def runs(method: str, effects, *, devices: int = 1, prompts: int = 1):
-    """Rows of one method that is in repetition r faster by effects[r]."""
+    """Return rows of a method that is faster by effects[r] in repetition r."""
     return [
         row(method, repeat=repeat, prompt=prompt, device=f"device{device}",
             seconds=1 / (effect * (1 + prompt / 10)))

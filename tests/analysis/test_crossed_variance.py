@@ -1,4 +1,4 @@
-"""Errors of a mean over repetitions and prompts, against analyses of variance by hand."""
+"""Errors of a mean over repetitions and prompts, compared with analyses of variance by hand."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ def parts(values, counts=None) -> list[tuple[float, float]]:
 
 
 def freedom_of(shares) -> float:
-    """Of Σ (s_i (y_i - Σ s y))², by twice the squared mean over the variance, by eigenvalues."""
+    """Return the degrees of freedom of Σ (s_i (y_i - Σ s y))², by its eigenvalues.
+
+    They are twice the squared mean over the variance.
+    """
     form = np.diag(shares) @ (np.eye(len(shares)) - np.outer(np.ones(len(shares)), shares))
     eigenvalues = np.linalg.svd(form, compute_uv=False) ** 2
     return eigenvalues.sum() ** 2 / (eigenvalues**2).sum()

@@ -1,4 +1,4 @@
-"""Events in the formats of other programs."""
+"""Events exported as Chrome traces and Parquet."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One set of generations: which count, and that every table has these and no others."""
+"""The generations that count are the same in every table, and no table has others."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from testbed.analysis.energy import Energy
 from testbed.analysis.generations import Sample, counting, points_of
 from testbed.analysis.intervals import speed
-from testbed.analysis.tables import tables, waits_table
+from testbed.analysis.tables import latency_table, tables
 from testbed.report.overview import overview
 from testbed.report.terminal import print_results
 from testbed.results import journal
@@ -26,7 +26,7 @@ def samples_of(rows) -> list[Sample]:
 
 
 def every_table(folder, **changes) -> dict[str, list[tuple[str, ...]]]:
-    """Rows of all tables of the terminal and of the report, by what they show."""
+    """Return the rows of all tables of the terminal and of the report, by caption."""
     results = make_results(folder, lopsided(**changes))
     (point,) = points_of(results)
     found = {about: table.rows for about, table in tables(point.samples, ENERGY)}
@@ -64,14 +64,15 @@ def test_every_table_has_the_same_generations_and_says_how_many(tmp_path):
 
 def test_an_empty_line_says_why_below_each_table():
     for about, table in tables(samples_of(lopsided()), ENERGY):
-        assert table.notes == ["dssd: no valid generation of 3"], about
+        assert table.notes[0] == "dssd: no valid generation of 3", about
+        assert len(table.notes) == 1 + about.startswith("Speed"), about  # it explains its columns
 
 
 def test_no_table_has_anything_of_an_invalid_generation(tmp_path):
     shown = every_table(tmp_path)
     assert every_table(tmp_path, factor=50) == shown
     changed = every_table(tmp_path, factor=3, of="suspect")
-    # Of acceptance by place, the overview and so on, nothing is as it was.
+    # Each table depends on the suspect generations, per-position acceptance and overview too.
     assert [about for about in shown if changed[about] == shown[about]] == []
 
 
@@ -101,13 +102,15 @@ def test_a_method_without_any_takes_nothing_from_the_others(tmp_path):
 def test_the_same_thing_has_the_same_figure_everywhere(tmp_path):
     wanted = f"{speed(samples_of(lopsided())[1].rows).estimate:.2f}"
     having = [about for about, rows in every_table(tmp_path).items() if wanted in rows[1]]
-    assert [about.split()[0] for about in having] == ["Speed:", "How", "What", "overview"]
+    assert [about.split()[0] for about in having] == [
+        "Speed,", "Comparison:", "Predictions", "overview",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("waits", "told"), [(199, False), (200, True)])
 def test_p99_of_few_waits_is_not_told(waits, told):
     times = [0.1 * number for number in range(waits + 1)]
-    (cells,) = waits_table(samples_of([row("dsd", token_s=times)])).rows
+    (cells,) = latency_table(samples_of([row("dsd", token_s=times)])).rows
     assert cells[3] == str(waits)
     assert (cells[-1] != "–") == told
 

@@ -1,4 +1,4 @@
-"""Intervals of tokens/s: of what they are, and of how many runs and prompts."""
+"""Confidence intervals of tokens/s: estimates, and the effect of repetitions, prompts, devices."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.records import row
 
 
 def rows(seconds, *, devices: int = 1, method: str = "dsd"):
-    """A row for each device of each of [repetitions, prompts]."""
+    """Return a row for each device of each of [repetitions, prompts]."""
     return [
         row(method, repeat=repeat, prompt=prompt, device=f"device{device}", seconds=each)
         for (repeat, prompt), each in np.ndenumerate(np.array(seconds))
@@ -58,7 +58,7 @@ def test_one_repetition_has_an_interval_over_prompts_of_this_run_only():
 
 
 def test_prompts_of_a_run_do_not_stand_for_other_runs():
-    """Sixty prompts make one run's speed certain, and that of two runs no more so than of one."""
+    """Sixty prompts narrow the interval of one run, but not the spread between two runs."""
     wide = speed(rows([[1.0] * 60, [2.0] * 60]))
     assert wide.high / wide.low == pytest.approx(2**12.70620, rel=1e-4)
     assert (wide.repeats, wide.n) == (2, 120)

@@ -1,4 +1,4 @@
-"""Measures of several texts are of all of them together, and of none where one lacks them."""
+"""Metrics of several generations: over all of them, or None where one lacks the counts."""
 
 from __future__ import annotations
 

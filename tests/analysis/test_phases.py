@@ -1,4 +1,4 @@
-"""Each moment of a round has one use, and what links ask for is told from what came on top."""
+"""Phases: each moment of a round has one, and the links' bound is separate from delays beyond."""
 
 from __future__ import annotations
 

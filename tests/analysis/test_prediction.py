@@ -1,4 +1,4 @@
-"""Predictions: E[N] over the draft lengths of a text, and the sum of what a round is made of."""
+"""Predictions: E[N] over the draft lengths of a generation, and the parts of a round's time."""
 
 from __future__ import annotations
 

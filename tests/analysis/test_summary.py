@@ -41,7 +41,7 @@ LINKS = {
 
 
 def span(name: str, begin: float, end: float):
-    """From `begin` to `end`, seconds from the start."""
+    """Return an event from `begin` to `end`, in seconds from the start."""
     return {
         "event": name,
         "t": round((START + begin) * 1e9),
@@ -203,7 +203,7 @@ def test_texts_decoded_together_take_from_the_first_start_to_the_last_end():
 
 
 def test_the_shortest_text_is_read_back_and_has_a_speed_however_late_it_began():
-    """One token takes a fast machine 50 µs, and dilated time makes less of that."""
+    """A fast machine takes 50 µs for a token, and less in dilated time."""
     short = msgspec.structs.replace(row(), tokens=1, seconds=SHORTEST, start_s=1e9)
     read = msgspec.json.decode(msgspec.json.encode(short), type=Row)
     assert read.seconds == SHORTEST < 50e-6 / LARGEST_DILATION

@@ -1,4 +1,4 @@
-"""Where a run took place, and what its links were measured to do."""
+"""The environment of the runs, and the measurements of their links, in tables."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from testbed.output.text_table import Table
 from testbed.results.link_check import Check, format_limits, format_value
 
 _HIDDEN = {"networks"}
-"""Addresses and offloads of every host, which nobody reads on a page."""
+"""Keys left out of the page: addresses and offloads of every host."""
 
 
-def place_table(environment: Mapping[str, Any], plans: Sequence[Mapping[str, Any]]) -> Table:
-    """Versions and machine, the backend of the links, and the models."""
+def environment_table(environment: Mapping[str, Any], plans: Sequence[Mapping[str, Any]]) -> Table:
+    """Return the table of the links' backend, the models, versions and the machine."""
     table = Table("value", first="what")
     for key in ("backend", "target", "draft"):
         values = dict.fromkeys(_named(plan[key]) for plan in plans if plan.get(key))
@@ -33,7 +33,7 @@ def place_table(environment: Mapping[str, Any], plans: Sequence[Mapping[str, Any
 
 
 def checks_table(checks: Sequence[Check]) -> Table:
-    """What was measured of the links before the run, in the order it was."""
+    """Return the table of the links' measurements before the runs, in the order they were made."""
     table = Table("requested", "measured", "limit", "outcome", "note", first="link")
     for check in checks:
         table.add_row(
@@ -48,7 +48,7 @@ def checks_table(checks: Sequence[Check]) -> Table:
 
 
 def _order(environment: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """What says most about the results first."""
+    """Yield the keys of environment.json, those that say most about the results first."""
     firsts = [key for key in ("packages", "commit") if key in environment]
     yield from ((key, environment[key]) for key in firsts)
     yield from (
@@ -61,7 +61,7 @@ def _load(value: Any) -> str:
 
 
 def _named(value: Any) -> str:
-    """A model by its name, with what else is not the rule."""
+    """Return a model's name, with its settings that differ from the default in brackets."""
     if not isinstance(value, dict):
         return as_yaml(value)
     others = [

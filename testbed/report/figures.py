@@ -1,4 +1,4 @@
-"""The figures of the page, as SVG, each in an address of its own so that none disturbs another."""
+"""The figures of the page as SVG, each in a data URI so that their ids and styles cannot clash."""
 
 from __future__ import annotations
 
@@ -13,31 +13,33 @@ from testbed.errors import TestbedError
 from testbed.results.directory import Results
 
 _FIRST = ("winners", "sweep", "speed", "where", "traffic")
-"""What most readers look for; the others follow."""
+"""The figures that come first; the others follow by name."""
 _WIDTH = re.compile(rb'<svg[^>]*? width="([\d.]+)pt"')
 _PIXELS = 96 / 72
 
 
 class Drawing(NamedTuple):
-    """A figure, and what it shows in words; without an address it could not be drawn, and why."""
+    """A figure and its caption; if it could not be drawn, `why_not` is the reason."""
 
     name: str
     about: str
+    """Caption of the figure."""
     width: int = 0
-    """In CSS pixels."""
+    """Width in CSS pixels."""
     uri: str = ""
+    """Data URI of the SVG; empty if it could not be drawn."""
     why_not: str = ""
 
 
 def draw_figures(results: Results) -> Iterator[Drawing]:
-    """Every figure that the results have something to show in."""
+    """Yield every figure for which the results have data."""
     note = dilation_text(results.summary().rows)
     others = [name for name in plots.names() if name not in _FIRST]
     for name in (*_FIRST, *others):
         about = " ".join(plots.about(name).split())
         try:
             files = plots.render(results, name, ("svg",), note)
-        except TestbedError as error:  # something that it needs is not there any more
+        except TestbedError as error:  # a file that it needs was removed
             yield Drawing(name, about, why_not=str(error))
             continue
         for svg in files.values():

@@ -1,4 +1,4 @@
-"""What a results directory holds beside its rows; any of it may be missing."""
+"""The files of a results directory beside its rows; any of them may be missing."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from testbed.results.directory import Results
 from testbed.results.verdict import Verdict
 
 _LARGEST = 1_000_000
-"""Bytes of a file that may go into the page."""
+"""The largest file that is put into the page, in bytes."""
 
 
 class File(NamedTuple):
-    """A file of the results, to be saved from the page; without content where it is too large."""
+    """A file of the results that can be saved from the page; `content` is None if too large."""
 
     name: str
     size: int
@@ -23,46 +23,46 @@ class File(NamedTuple):
 
     @property
     def uri(self) -> str:
-        """The whole file as the address of a link."""
+        """The whole file as a data URI."""
         encoded = base64.b64encode(self.content or b"").decode()
         return f"data:application/octet-stream;base64,{encoded}"
 
     @property
     def text(self) -> str:
-        """For people."""
+        """The content as text; bytes that are not UTF-8 are replaced."""
         return (self.content or b"").decode(errors="replace")
 
 
 def scenario_of(results: Results) -> dict[str, Any]:
-    """scenario.yaml; empty without one."""
+    """Read scenario.yaml; empty without one."""
     return results.scenario() if (results.path / "scenario.yaml").is_file() else {}
 
 
 def verdict_of(results: Results) -> Verdict | None:
-    """verdict.json, which is not there when a run was cut off before it began."""
+    """Read verdict.json; None if the run was stopped before it was written."""
     return results.verdict() if (results.path / "verdict.json").is_file() else None
 
 
 def environment_of(results: Results) -> dict[str, Any]:
-    """environment.json; empty without one."""
+    """Read environment.json; empty without one."""
     found = _json(results.path / "environment.json")
     return found if isinstance(found, dict) else {}
 
 
 def plans_of(results: Results) -> list[dict[str, Any]]:
-    """plan.json, for each point of the sweep; none without one."""
+    """Read plan.json, a plan for each point of the sweep; empty without one."""
     found = _json(results.path / "plan.json")
     return [plan for plan in found if isinstance(plan, dict)] if isinstance(found, list) else []
 
 
 def scenario_file(results: Results) -> File | None:
-    """scenario.yaml as it is."""
+    """Return scenario.yaml as a file; None without one."""
     path = results.path / "scenario.yaml"
     return _file(path, results.path) if path.is_file() else None
 
 
 def input_files(results: Results) -> list[File]:
-    """What scenario.yaml names."""
+    """Return the copies of the files that scenario.yaml names."""
     return [
         _file(path, results.path)
         for path in sorted(results.path.glob("inputs/*"))

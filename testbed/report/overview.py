@@ -24,7 +24,7 @@ Measure = Callable[[Sequence[Row]], "float | None"]
 
 
 def overview(points: Sequence[Point]) -> Table:
-    """Totals over the generations that count; the verdict is theirs, too.
+    """Return the main table: metrics and worst verdict of the generations that count.
 
     A method without any has an empty line that says why.
     """
@@ -39,15 +39,15 @@ def overview(points: Sequence[Point]) -> Table:
                 *(as_yaml(point[key]) if key in point else NONE for key in keys),
                 sample.why_empty or sample.n,
                 *(
-                    _cell(measure(fit) if fit else None, places)
-                    for measure, places in _MEASURES.values()
+                    _cell(measure(fit) if fit else None, decimals)
+                    for measure, decimals in _MEASURES.values()
                 ),
             )
     return table
 
 
-def _cell(value: float | None, places: int) -> str:
-    return NONE if value is None else f"{value:,.{places if abs(value) < 1000 else 0}f}"
+def _cell(value: float | None, decimals: int) -> str:
+    return NONE if value is None else f"{value:,.{decimals if abs(value) < 1000 else 0}f}"
 
 
 def _scaled(measure: Measure, factor: float) -> Measure:
@@ -75,4 +75,4 @@ _MEASURES: dict[Column, tuple[Measure, int]] = {
     Column("frames up", "B/token"): (_per_token(TRAFFIC["uplink"]["frames"]), 1),
     Column("frames down", "B/token"): (_per_token(TRAFFIC["downlink"]["frames"]), 1),
 }
-"""What is measured, and decimals."""
+"""Each column's metric, and its decimals below 1000."""

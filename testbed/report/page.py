@@ -1,4 +1,4 @@
-"""The page: what a results directory holds, written as one HTML file."""
+"""The page: a results directory as one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from testbed.files.whole_file import write_whole
 from testbed.output.formatting import breakable, printable, shorten
 from testbed.output.text_table import Table
 from testbed.report import files, scenario_section
-from testbed.report.environment_section import checks_table, place_table
+from testbed.report.environment_section import checks_table, environment_table
 from testbed.report.figures import draw_figures
 from testbed.report.overview import overview
 from testbed.report.run_section import read_runs
@@ -30,22 +30,25 @@ from testbed.scenario.schema import Energy
 from testbed.scenario.sweep import namer
 
 _LEVELS = {"valid": 0.0, "suspect": 1.0, "invalid": 2.0}
-"""How verdicts are sorted."""
+"""Sort keys of verdicts."""
 _NUMBER = re.compile(r"-?[\d,]*\.?\d+")
 
 
 class Tables(NamedTuple):
-    """The tables of a point of the sweep, with what they show."""
+    """The tables of a point of the sweep, each with its caption."""
 
     title: str
     note: str
     left_out: int
-    """Generations that are invalid."""
+    """Number of invalid generations."""
     tables: list[tuple[str, Table]]
 
 
 def write_report(results: Results) -> Path:
-    """Write report.html into the results directory."""
+    """Write report.html into the results directory; return its path.
+
+    Raises TestbedError when it cannot be written.
+    """
     path = results.path / "report.html"
     page = render(results)
     try:
@@ -56,7 +59,7 @@ def write_report(results: Results) -> Path:
 
 
 def render(results: Results) -> str:
-    """The page. Only summary.json must be there; what else is missing is left out."""
+    """Return the page as HTML. Only summary.json is required; other missing files are left out."""
     summary = results.summary()
     rows, points = summary.rows, points_of(results)
     scenario = files.scenario_of(results)
@@ -65,7 +68,7 @@ def render(results: Results) -> str:
     templates = _templates()
     script = templates.get_template("page.js").render()
     return templates.get_template("page.html.jinja").render(
-        # The browser runs this script and no other, whatever a text may have smuggled in.
+        # The browser runs this script and no other, even if a generated text contains one.
         script=Markup(script),
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         style=Markup(templates.get_template("page.css").render()),
@@ -92,7 +95,7 @@ def render(results: Results) -> str:
         star=STAR if any(each.suspect for point in points for each in point.samples) else "",
         drawings=list(draw_figures(results)),
         checks=checks_table(verdict.links if verdict else []),
-        place=place_table(environment, files.plans_of(results)),
+        environment=environment_table(environment, files.plans_of(results)),
         commit=str(environment.get("commit") or ""),
         runs=list(read_runs(results, rows, scenario)),
         scenario_file=files.scenario_file(results),
@@ -101,7 +104,7 @@ def render(results: Results) -> str:
 
 
 def _templates() -> Environment:
-    """Every value is escaped, and made visible before that."""
+    """Return the templates; control characters of a value are made visible, then it is escaped."""
     templates = Environment(
         loader=PackageLoader("testbed.report", "."),
         autoescape=True,
@@ -115,7 +118,7 @@ def _templates() -> Environment:
 
 
 def _tables(points: Sequence[Point], energy: Energy | None) -> Iterator[Tables]:
-    """The tables of `testbed show`."""
+    """Yield the tables of `testbed show` for each point of the sweep."""
     name = namer(point for point, _ in points)
     for point, samples in points:
         rows = [row for sample in samples for row in sample.every]
@@ -128,7 +131,7 @@ def _tables(points: Sequence[Point], energy: Energy | None) -> Iterator[Tables]:
 
 
 def _sort_key(cell: str) -> float | None:
-    """By what a cell is sorted: its first number, or how bad a verdict it is; else by its text."""
+    """Return the sort key of a cell: its first number or its verdict's rank; None for text."""
     if cell in _LEVELS:
         return _LEVELS[cell]
     number = _NUMBER.match(cell)

@@ -1,4 +1,4 @@
-"""Each run of the page by itself: its texts one by one, what its bytes were for, what it wrote."""
+"""The runs of the page: the generations of each, the use of its bytes, and its texts."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ from testbed.scenario.sweep import Values, at_point, namer
 
 @dataclass(frozen=True)
 class Written:
-    """What a method made of a prompt on one device; None stands for all of them in one."""
+    """The text that a method generated for a prompt on one device.
+
+    `prompt` is None where the texts of all prompts cannot be separated.
+    """
 
     prompt: int | None
     asked: str
@@ -35,27 +38,27 @@ class Written:
 
 @dataclass(frozen=True)
 class Run:
-    """One method, one repetition, one point of the sweep."""
+    """The run of one method in one repetition at one point of the sweep."""
 
     title: str
     folder: str
-    """Below the results directory."""
+    """Path relative to the results directory."""
     verdict: Level
     reasons: list[str]
     texts: Table
     ledger: Table | None
-    """None where nothing was captured."""
+    """Bytes by use, or None where nothing was captured."""
     written: list[Written]
     several: bool
     """Whether several devices decoded."""
 
 
 def read_runs(results: Results, rows: Sequence[Row], scenario: Mapping[str, Any]) -> Iterator[Run]:
-    """In the order they ran."""
+    """Yield the runs by point of the sweep, in the order of the rows."""
     every = by_point(list(rows))
     name = namer(point for point, _ in every)
     for point, there in every:
-        asked = prompts(_there(scenario, point))
+        asked = prompts(_scenario_at(scenario, point))
         for method, repeat in dict.fromkeys((row.method, row.repeat) for row in there):
             mine = [row for row in there if (row.method, row.repeat) == (method, repeat)]
             folder = results.run_path(method, repeat, point)
@@ -74,7 +77,7 @@ def read_runs(results: Results, rows: Sequence[Row], scenario: Mapping[str, Any]
 
 
 def _reasons(rows: Sequence[Row]) -> Iterator[str]:
-    """Those of all generations of a run, then those of single ones."""
+    """Yield the reasons shared by all generations of a run, then those of single ones."""
     shared = set(rows[0].reasons).intersection(*(row.reasons for row in rows[1:]))
     yield from (reason for reason in rows[0].reasons if reason in shared)
     for row in rows:
@@ -83,8 +86,8 @@ def _reasons(rows: Sequence[Row]) -> Iterator[str]:
                 yield f"prompt {row.prompt + 1}: {reason}"
 
 
-def _there(scenario: Mapping[str, Any], point: Values) -> Mapping[str, Any]:
-    """The scenario at a point; as it is where the point is told in terms of the original file."""
+def _scenario_at(scenario: Mapping[str, Any], point: Values) -> Mapping[str, Any]:
+    """Return the scenario at a point; unchanged if the point has keys that only its source had."""
     try:
         return at_point(scenario, point, "scenario.yaml")
     except TestbedError:
@@ -115,7 +118,7 @@ def _texts_table(rows: Sequence[Row]) -> Table:
 
 
 def _ledger_table(path: Path) -> Table | None:
-    """Bytes of all texts of a run, by what they were for, each direction of each link."""
+    """Return the table of a run's bytes by use, for each direction of each link."""
     if not is_file(path):
         return None
     entries = old_keys.read(path, list[Entry])
@@ -149,18 +152,18 @@ def _read_texts(
 
 
 def split_texts(content: str, asked: Sequence[str], label: str) -> Iterator[tuple[int | None, str]]:
-    """What a method wrote to each prompt, out of text.txt; all of it where that is not told apart.
+    """Yield the number of each prompt and its text out of text.txt; None and all if inseparable.
 
-    The prompts are known, so one that looks like a heading is not taken for one.
+    Headings are found with the known prompts, so a prompt that looks like a heading is not one.
     """
     begins: list[tuple[int, int, int]] = []
-    place = 0
+    end = 0
     for number, prompt in enumerate(asked):
         head = f"--- prompt {number + 1}\n{prompt}\n--- {label}\n"
-        found = content.find(head, place)
+        found = content.find(head, end)
         if found >= 0:
-            place = found + len(head)
-            begins.append((number, found, place))
+            end = found + len(head)
+            begins.append((number, found, end))
     if not begins:
         yield None, content
         return

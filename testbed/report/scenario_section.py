@@ -1,6 +1,6 @@
-"""What a scenario asked for, in tables.
+"""The scenario of the results, in tables.
 
-It may be of an older version, so nothing is taken for granted but that it is a mapping.
+It may be of an older version, so nothing is assumed except that it is a mapping.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from testbed.output.formatting import as_yaml, shorten
 from testbed.output.text_table import Table
 
 _ELSEWHERE = {"name", "description", "links", "methods", "prompts", "sweep"}
-"""Keys that have tables of their own."""
+"""Keys with tables of their own."""
 _NOTHING = {"0us", "0%", "0ms", "0s", ""}
-_WAYS = ("up", "down")
+_DIRECTIONS = ("up", "down")
 
 
 def lead(scenario: Mapping[str, Any]) -> str:
-    """The question in one sentence; empty without a scenario."""
+    """Return a summary of the scenario in one sentence; empty without a scenario."""
     if not scenario:
         return ""
     decoding = _mapping(scenario.get("decoding"))
@@ -43,7 +43,7 @@ def _count(number: Any, what: str) -> str:
 
 
 def settings_table(scenario: Mapping[str, Any]) -> Table:
-    """All that has no table of its own."""
+    """Return the table of all settings without a table of their own."""
     table = Table("value", first="setting")
     for key, value in scenario.items():
         if key in _ELSEWHERE or value in (None, "", []):
@@ -54,11 +54,11 @@ def settings_table(scenario: Mapping[str, Any]) -> Table:
 
 
 def links_table(scenario: Mapping[str, Any]) -> Table:
-    """Each direction of each link; what is nothing in all of them is left out."""
+    """Return the table of links by direction, without settings that are zero in all of them."""
     directions = [
         (link, direction, spec[direction])
         for link, spec in _mapping(scenario.get("links")).items()
-        for direction in _WAYS
+        for direction in _DIRECTIONS
         if isinstance(spec, dict) and isinstance(spec.get(direction), dict)
     ]
     keys = dict.fromkeys(
@@ -75,18 +75,18 @@ def links_table(scenario: Mapping[str, Any]) -> Table:
 
 
 def link_notes(scenario: Mapping[str, Any]) -> Iterator[str]:
-    """What a link has beside its directions: schedules, a profile."""
+    """Yield the settings of each link that belong to no direction: schedules, a profile."""
     for link, spec in _mapping(scenario.get("links")).items():
         for key, value in _mapping(spec).items():
-            if key not in _WAYS and value not in (None, [], ""):
+            if key not in _DIRECTIONS and value not in (None, [], ""):
                 entries = value if isinstance(value, list) else [value]
                 yield from (f"{link}: {key}: {as_yaml(entry)}" for entry in entries)
 
 
 def methods_table(scenario: Mapping[str, Any]) -> Table:
-    """Each entry, its options as resolved, and what the method does."""
+    """Return the table of methods: label, description and resolved options."""
     known = methods()
-    table = Table("what it does", "options", first="label")
+    table = Table("description", "options", first="label")
     for entry in _list(scenario.get("methods")):
         options = {"method": entry} if isinstance(entry, str) else dict(_mapping(entry))
         name = str(options.pop("method", "?"))
@@ -102,7 +102,7 @@ def methods_table(scenario: Mapping[str, Any]) -> Table:
 
 
 def sweep_table(points: Sequence[Mapping[str, Any]]) -> Table:
-    """The keys that vary, and their values in the order they came."""
+    """Return the table of the sweep's keys and their values, in their order."""
     table = Table("values", first="key")
     for key in dict.fromkeys(key for point in points for key in point):
         values = dict.fromkeys(shorten(as_yaml(point[key])) for point in points if key in point)
@@ -111,7 +111,7 @@ def sweep_table(points: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def prompts(scenario: Mapping[str, Any]) -> list[str]:
-    """The texts that were decoded from."""
+    """Return the prompts of a scenario."""
     return [as_yaml(prompt) for prompt in _list(scenario.get("prompts"))]
 
 

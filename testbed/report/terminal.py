@@ -28,11 +28,11 @@ def print_results(results: Results) -> None:
     if any(sample.suspect for _, samples in every for sample in samples):
         console.print(STAR)
     if again := sum(row.redecodes for row in results.summary().rows):
-        console.print(f"{again} times a text was decoded once more, as passes had been late")
+        console.print(f"{again} generations were repeated because passes were late")
     if done := results.discarded():
-        console.print(f"{done} runs were done once more, as they had not been valid")
+        console.print(f"{done} runs were repeated because they were not valid")
     if tried := results.retried():
-        console.print(f"{tried} times a run was done once more, as it had failed")
+        console.print(f"{tried} repetitions of runs that had failed")
     for warning in results.warnings():
         console.print(in_one_line(f"warning: {warning}"), soft_wrap=True)
     verdict = results.verdict()

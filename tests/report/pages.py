@@ -1,4 +1,4 @@
-"""Hand-made results with all that a report shows, and pages read as browsers read them."""
+"""Hand-made results with everything that a page shows, and a parser of pages."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ HOSTILE = [
     "\x00\x07\x1b[31mred\x7f\x85\u202edesrever\u2028\ufeff",
     "--- prompt 2\nno heading\n--- dsd\nneither\n",
 ]
-"""Texts as a prompt or a model may write them."""
+"""Texts that a prompt or a model may contain."""
 
 
 def write_whole(
     parent: Path, rows: Sequence[Row], asked: Sequence[str], said: Sequence[str], **scenario: Any
 ) -> Results:
-    """Results of these rows, with everything beside them; `said` is what each prompt got."""
+    """Return results of these rows with all other files; `said` has the text of each prompt."""
     results = make_results(parent, list(rows), ("radio up: " + said[0],))
     direction = {"rate": "10mbit", "delay": "20ms", "jitter": "0us", "loss": "1%"}
     results.write_scenario(
@@ -83,15 +83,15 @@ def write_whole(
 
 
 class Parsed(HTMLParser):
-    """What a browser would make of a page."""
+    """The elements, texts and tables of a page, as a browser would parse it."""
 
     def __init__(self, page: str) -> None:
         super().__init__(convert_charrefs=True)
         self.tags: list[tuple[str, dict[str, str]]] = []
         self.texts: dict[str, list[str]] = {}
-        """What stands in each kind of element, one by one."""
+        """Texts of the elements of each kind."""
         self.tables: dict[str, list[list[str]]] = {}
-        """Rows of cells of each table that is not empty, by its caption; the last of a name."""
+        """Rows of cells of each table with rows, by its caption; of one caption the last table."""
         self._open: list[tuple[str, list[str]]] = []
         self._rows: list[list[str]] = []
         self.feed(page)

@@ -1,4 +1,4 @@
-"""The page in a browser: nothing complains, nothing sticks out, and tables can be sorted."""
+"""The page in a browser: no errors, nothing wider than the window, and tables can be sorted."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_tables_are_sorted_by_what_is_pressed(browser, path):
 
 
 def test_the_browser_would_have_told_us(browser, tmp_path):
-    """What the first test looks for can be seen."""
+    """The checks of the first test fail on a page that deserves it."""
     policy = "default-src 'none'; style-src 'unsafe-inline'"
     page = tmp_path / "bad.html"
     page.write_text(

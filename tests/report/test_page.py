@@ -1,4 +1,4 @@
-"""The page: nothing in it is anything but text, and it says what the results say."""
+"""The page: texts in it are never markup, and it agrees with the results."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ ROWS = [
 
 @pytest.fixture
 def undrawn(monkeypatch):
-    """Figures take most of the time."""
+    """Leave the figures out, which take most of the time."""
     monkeypatch.setattr(page, "draw_figures", lambda results: [])
 
 
 @pytest.fixture(scope="module")
 def hostile(tmp_path_factory) -> Parsed:
-    """A page whose every text is up to something."""
+    """Return a page in which every text tries to be markup."""
     labels = ["dsd", "<b>dsd</b>"]
     rows = [
         row(label, prompt=number, point={"seed": HOSTILE[2]}, verdict=level, reasons=[text])
@@ -148,14 +148,14 @@ def test_each_run_has_its_texts_and_its_bytes(tmp_path):
     rows = [row("dsd", prompt=0), row("dsd", prompt=1)]
     shown = Parsed(render(write_whole(tmp_path, rows, ["one", "two"], ["eins", "zwei"])))
     assert shown.texts["pre"][:4] == ["one", "two", "eins", "zwei"]
-    uses = {cells[0]: cells[1:] for cells in shown.tables["What the bytes on each link were for"]}
+    uses = {cells[0]: cells[1:] for cells in shown.tables["Bytes on each link by use"]}
     assert uses["payload"] == ["700", "700"]
     assert uses["total"] == ["858", "858"]
-    assert [cells[0] for cells in shown.tables["Its texts, one by one"]] == ["prompt", "1", "2"]
+    assert [cells[0] for cells in shown.tables["Generations of this run"]] == ["prompt", "1", "2"]
     assert shown.tables["Requested and measured"][1][:4] == [
         "radio up: delay, median", "20.00 ms", "20.10 ms", "± 0.50 ms",
     ]  # fmt: skip
-    place = dict(shown.tables["Where it ran"][1:])
+    place = dict(shown.tables["Machine, versions and models"][1:])
     assert place == {
         "links by": "relay", "testbed": "0.1.0", "commit": "0123456789ab-dirty", "kernel": "6.1"
     }  # fmt: skip
@@ -209,7 +209,7 @@ def test_what_is_missing_breaks_nothing(tmp_path, gone):
 @pytest.mark.usefixtures("undrawn")
 def test_without_rows_there_is_a_page_that_says_so(tmp_path):
     shown = Parsed(render(make_results(tmp_path, [], ("the run stopped",))))
-    assert "No text was decoded." in shown.texts["p"]
+    assert "There are no generations." in shown.texts["p"]
     assert "the run stopped" in shown.texts["li"]
 
 
@@ -223,7 +223,7 @@ def test_older_rows_without_newer_fields_are_shown(tmp_path):
     results = make_results(tmp_path, [ROW])
     (results.path / "summary.json").write_bytes(msgspec.json.encode(content))
     (cells,) = Parsed(render(results)).tables[ALL][1:]
-    # Passes of the draft model, at how many positions a draft was accepted, or one was resampled.
+    # Passes of the draft model, acceptance, and verifications that rejected a draft.
     assert cells[7:10] == ["–"] * 3
 
 

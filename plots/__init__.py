@@ -1,7 +1,8 @@
 """One figure per file, drawn from a results directory.
 
-A module with `draw(results) -> Figure | None` becomes a figure of its own name; None means that
-the results have nothing to show in it. Rows of invalid runs are never drawn.
+A module with `draw(results) -> Figure | None` is a figure of the module's name, and its docstring
+is the caption. None means that the results lack the data of the figure. Invalid generations are
+never drawn.
 """
 
 from __future__ import annotations
@@ -21,14 +22,14 @@ from testbed.host.font_cache import keep_fonts
 from testbed.results.directory import Results
 
 FIRST = ("speed", "timeline", "traffic", "sweep", "winners")
-"""Those that a run ends with; the others take as long again and more."""
+"""The figures drawn at the end of a run; the others take at least as long again."""
 _NO_GLYPH = r"Glyph \d+ |Matplotlib currently does not support"
 
 
 def draw_all(results: Results, among: Sequence[str] | None = None) -> Iterator[Path]:
-    """Draw every figure, PNG and PDF, into `figures/` of the results; yields the paths.
+    """Draw every figure as PNG and PDF into `figures/` of the results; yield the paths.
 
-    Only those `among` the given names, if any are.
+    With `among`, draw only the figures of these names.
     """
     note = dilation_text(results.summary().rows)
     for name in among or names():
@@ -36,9 +37,9 @@ def draw_all(results: Results, among: Sequence[str] | None = None) -> Iterator[P
 
 
 def draw(results: Results, name: str, note: str = "") -> Iterator[Path]:
-    """Draw one figure as `draw_all` does, if the results have something to show in it.
+    """Draw one figure as PNG and PDF, if the results have its data; yield the paths.
 
-    `note` is written below.
+    `note` is written below the figure. Raises TestbedError when a file cannot be written.
     """
     folder = results.path / "figures"
     try:
@@ -52,7 +53,7 @@ def draw(results: Results, name: str, note: str = "") -> Iterator[Path]:
 
 
 def nothing_to_draw(results: Results) -> str:
-    """Return why there is no figure of these results."""
+    """Return the reason why these results have no figure."""
     rows = results.summary().rows
     if not rows:
         return "nothing to draw: no run has ended"
@@ -62,17 +63,17 @@ def nothing_to_draw(results: Results) -> str:
 
 
 def names() -> list[str]:
-    """The modules among which the figures are."""
+    """Return the names of all modules of this package, figures and others."""
     return [info.name for info in pkgutil.iter_modules(__path__)]
 
 
 def about(name: str) -> str:
-    """What a figure shows, in words."""
+    """Return the caption of a figure."""
     return (importlib.import_module(f"plots.{name}").__doc__ or "").strip()
 
 
 def render(results: Results, name: str, kinds: Sequence[str], note: str = "") -> dict[str, bytes]:
-    """One figure as files of these kinds; none when the results have nothing to show in it."""
+    """Return one figure as files of these kinds; empty when the results lack its data."""
     keep_fonts()
     import matplotlib as mpl  # noqa: PLC0415  asks for its folder at once
 
@@ -91,7 +92,7 @@ def render(results: Results, name: str, kinds: Sequence[str], note: str = "") ->
         style.without_markup(figure)
         files = {kind: BytesIO() for kind in kinds}
         with warnings.catch_warnings():
-            # Of a prompt in a script that the font lacks: it has boxes instead.
+            # Characters of a prompt that the font lacks are drawn as boxes.
             warnings.filterwarnings("ignore", _NO_GLYPH, UserWarning)
             for kind, file in files.items():
                 figure.savefig(file, format=kind)

@@ -1,4 +1,4 @@
-"""Per-position acceptance: of the first, second, … drafts of a round, how many were accepted."""
+"""Per-position acceptance: acceptance rate against the position of a draft in its round."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from plots.style import COLUMN, few_points, labels_of, legend_of, plot_means, sh
 from testbed.analysis.metrics import acceptance_per_position
 from testbed.results.directory import Results
 
-_LEAST = 5  # verifications; of fewer, a rate says nothing
+_LEAST = 5  # verified drafts; a rate of fewer is meaningless
 
 
 def draw(results: Results) -> Figure | None:
-    """The figure, or None where nothing was verified, or with more points than fit."""
+    """Return the figure; None where nothing was verified, or with more points than fit."""
     every = shown_points(results)
     labels, points = labels_of(every), few_points(every, 60)
     rows = [row for _, samples in points for each in samples for row in each.rows]

@@ -1,5 +1,4 @@
-"""What a token costs on the uplink against how often drafts are accepted; a mark per method and
-point of the sweep."""
+"""Acceptance rate against uplink payload bits per token, a mark per method and point of a sweep."""
 
 from __future__ import annotations
 
@@ -11,12 +10,12 @@ from testbed.results.directory import Results
 
 
 def draw(results: Results) -> Figure | None:
-    """The figure, or None where nothing was verified."""
+    """Return the figure; None where nothing was verified."""
     points = shown_points(results)
     labels, figure = labels_of(points), Figure(figsize=(1.9 * COLUMN, 2.5))
     axes = figure.subplots()
-    for place, label in enumerate(labels):
-        samples = [point.samples[place] for point in points]
+    for index, label in enumerate(labels):
+        samples = [point.samples[index] for point in points]
         means = [
             (
                 sum(row.traffic.up_payload_bits for row in sample.rows)

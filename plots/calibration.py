@@ -1,4 +1,7 @@
-"""A calibration: what each direction of a link was asked to do, and what it did."""
+"""Calibration of links, a row per link: requested and measured values in each direction.
+
+Panels: one-way delay, time of bursts, losses in a row, deliveries and changes over time.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ _HEIGHT = 1.75  # inches of a row of panels
 
 
 def draw(results: Results) -> Figure | None:
-    """The figure, a row of panels for each link; None where there is no calibration."""
+    """Return the figure, a row of panels for each link; None without a calibration."""
     if not (results.path / NAME).is_file():
         return None
     calibration = Calibration.read(results.path)
@@ -49,7 +52,7 @@ def draw(results: Results) -> Figure | None:
 
 
 class _Panel:
-    """A panel: its title, whether there is anything to show, and how to show it."""
+    """A panel: its title, a test whether there is data for it, and the function that draws it."""
 
     def __init__(
         self,
@@ -123,7 +126,7 @@ def _runs(axes: Axes, _checks: list[Check], curves: list[Curves]) -> None:
 
 def _changes(axes: Axes, _checks: list[Check], curves: list[Curves]) -> None:
     for each in curves:
-        # A stretch in which single steps can be told apart.
+        # Few enough steps that each can be seen.
         steps = each.changes_asked[:_STEPS]
         axes.step([t * 1e3 for t, _ in steps], [d * 1e3 for _, d in steps], where="post", **_ASKED)
         seen = [(t, d) for t, d in each.changes if steps[0][0] <= t < steps[-1][0]]

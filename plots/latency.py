@@ -1,4 +1,7 @@
-"""Distributions of the ITL, the time from one token to the next, and of the time of a round."""
+"""Distributions of ITL (time from one token to the next) and of round time, by method.
+
+The share of values up to each time in ms; ITL is 0 between tokens that are committed together.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from plots.style import (
     few_points,
     labels_of,
     legend_of,
-    look,
+    method_style,
     plain_ticks,
     shown_points,
 )
@@ -25,11 +28,11 @@ _PANELS: tuple[tuple[str, Callable[[Sequence[Row]], list[float]]], ...] = (
     ("ITL, ms", inter_token_latencies),
     ("time of a round, ms", round_seconds),
 )
-_LEAST = 1.0  # ms: what came together is drawn there
+_LEAST = 1.0  # ms: an ITL of 0 is drawn here
 
 
 def draw(results: Results) -> Figure | None:
-    """The figure, or None where times are not known, or with more points than fit."""
+    """Return the figure; None where times are not known, or with more points than fit."""
     every = shown_points(results)
     labels, points = labels_of(every), few_points(every)
     if not any(row.token_s for _, samples in points for each in samples for row in each.rows):
@@ -38,7 +41,7 @@ def draw(results: Results) -> Figure | None:
     grid = figure.subplots(len(points), 2, sharex=True, sharey=True, squeeze=False)
     for both, (title, samples) in zip(grid, points, strict=True):
         for axes, (_, measure) in zip(both, _PANELS, strict=True):
-            _draw_laws(axes, labels, samples, measure)
+            _draw_distributions(axes, labels, samples, measure)
         both[0].set_title(title, loc="left", fontsize=7)
         both[0].set_ylabel("share within")
     for axes, (name, _) in zip(grid[-1], _PANELS, strict=True):
@@ -51,7 +54,7 @@ def draw(results: Results) -> Figure | None:
     return figure
 
 
-def _draw_laws(
+def _draw_distributions(
     axes: Axes,
     labels: list[str],
     samples: Sequence[Sample],
@@ -61,7 +64,7 @@ def _draw_laws(
         waits = sorted(measure(sample.rows))
         if not waits:
             continue
-        shown = look(sample.method, labels)
+        shown = method_style(sample.method, labels)
         axes.ecdf(
             [max(_LEAST, 1000 * wait) for wait in waits], color=shown.colour, lw=1.1,
             label=shown.name, marker=shown.marker, ms=3, markevery=0.25,

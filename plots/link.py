@@ -1,7 +1,7 @@
-"""A link over time under the tokens: its rate, what it holds, and what it drops.
+"""Committed tokens, rate of a link, bytes in it and dropped packets over time, in seconds.
 
-Of the first point's runs that are valid and went over a relay's link the one that moved most: its
-first link, each way.
+The run is that of the first point of the sweep whose relay's link carried most bytes; the link is
+the device's first, in both directions.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _BINS = 120  # over all the time
 
 
 def draw(results: Results) -> Figure | None:
-    """The figure, or None where no relay kept a log."""
+    """Return the figure; None where no relay kept a log."""
     points = shown_points(results)
     point = next((point for point in points if _rows(point)), None)
     logged = [row for row in _rows(point) if _logs(results, row)] if point else []
@@ -85,7 +85,10 @@ def _folder(results: Results, row: Row) -> Path:
 
 
 def _logs(results: Results, row: Row) -> bool:
-    """Whether a relay logged all that this text sent; a run without bytes has nothing to show."""
+    """Return True if a relay logged both directions of the generation's first link.
+
+    A generation without bytes has nothing to show.
+    """
     links = [link for link in row.links if row.links[link].up_bytes]
     return bool(links) and all(
         is_file(packet_log_path(_folder(results, row), next(iter(row.links)), direction))
@@ -102,7 +105,7 @@ def _draw_tokens(axes: Axes, rows: Sequence[Row], start: float) -> None:
 def _draw_direction(
     both: tuple[Axes, Axes], path: Path, direction: str, window: tuple[float, float]
 ) -> None:
-    """One direction: bits that left in each bin, the rate asked for, bytes under way, and drops."""
+    """Draw one direction: rate in each bin, rate asked for, bytes in the link, and drops."""
     (rate, queue), (start, end) = both, window
     left, steps, drops = [], [], []
     asked: list[tuple[float, float]] = []
@@ -136,5 +139,5 @@ def _draw_direction(
     waiting = [size / 1e3 for size in accumulate(size for _, size in steps)]
     queue.step([t for t, _ in steps], waiting, where="post", **style.line)
     seen = [t for t in drops if 0 <= t <= end - start]
-    if seen:  # the layout would keep room for the crosses of nothing, in the figure's corner
+    if seen:  # the layout would reserve space even for an empty list of crosses
         queue.plot(seen, [0] * len(seen), "x", color=style.line["color"], ms=4, clip_on=False)

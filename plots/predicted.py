@@ -1,6 +1,6 @@
-"""Tokens per second as the papers' model of a round predicts them, and as measured.
+"""Measured tokens per second against those predicted by the papers' model of a round.
 
-A mark per method and point of the sweep; see testbed.analysis.prediction.
+A mark per method and point of the sweep; on the line both are equal.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from testbed.results.directory import Results
 
 
 def draw(results: Results) -> Figure | None:
-    """The figure, or None where nothing could be predicted."""
+    """Return the figure; None where nothing could be predicted."""
     points = shown_points(results)
     labels, figure = labels_of(points), Figure(figsize=(1.9 * COLUMN, 2.7))
     axes = figure.subplots()
     ends: list[float] = []
-    for place, label in enumerate(labels):
+    for index, label in enumerate(labels):
         means = [
             (predicted, speed(sample.rows).estimate, sample)
-            for sample in (point.samples[place] for point in points)
+            for sample in (point.samples[index] for point in points)
             if sample.rows and (predicted := predicted_speed(sample.rows)) is not None
         ]
         if means:

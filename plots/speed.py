@@ -1,6 +1,6 @@
 """Tokens per second by method: all generations together, and each generation as a dot.
 
-Of one device; where several decode at the same time, a number says what they make in aggregate.
+Bars and dots are of one device; where several decode at the same time, a number is the aggregate.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from plots.style import COLUMN, few_points, labels_of, look, name_methods, shown_points
+from plots.style import COLUMN, few_points, labels_of, method_style, name_methods, shown_points
 from testbed.analysis.aggregate import aggregate_speed
 from testbed.analysis.generations import Sample
 from testbed.analysis.intervals import speed
@@ -18,7 +18,7 @@ from testbed.results.directory import Results
 
 
 def draw(results: Results) -> Figure | None:
-    """The figure, or None without generations that count, or with more points than fit."""
+    """Return the figure; None without generations that count, or with more points than fit."""
     every = shown_points(results)
     labels, points = labels_of(every), few_points(every, 45)
     if not points:
@@ -39,7 +39,7 @@ def _draw_point(axes: Axes, labels: list[str], samples: Sequence[Sample], *, sev
         if not sample.rows:
             continue
         mean = speed(sample.rows).estimate
-        axes.barh(y, mean, color=look(sample.method, labels).colour, height=0.6)
+        axes.barh(y, mean, color=method_style(sample.method, labels).colour, height=0.6)
         each = [row.tokens_per_second for row in sample.rows]
         axes.plot(each, [y] * len(each), "o", ms=3, mfc="white", mec="black", mew=0.6)
         whole = sample.complete() if several else []

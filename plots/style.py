@@ -1,4 +1,4 @@
-"""Names, colours and markers, so that every figure agrees."""
+"""Names, colours, markers and notes shared by all figures."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from testbed.scenario.sweep import namer
 COLUMN = 3.5
 """Width in inches of one column of a two-column paper."""
 PANELS = 6
-"""As many as a figure has room for."""
+"""The largest number of panels in a figure."""
 
 
 @dataclass(frozen=True)
 class MethodStyle:
-    """How a method is drawn. Colours differ in lightness too, for readers in grey."""
+    """Name, colour and marker of a method. Colours also differ in lightness, for grey prints."""
 
     name: str
     colour: str
     marker: str
 
 
-_LOOKS = {
+_METHOD_STYLES = {
     "cloud_ar": MethodStyle("Cloud AR", "#444444", "o"),
     "device_only": MethodStyle("Device only", "#bbbbbb", "s"),
     "dsd": MethodStyle("DSD", "#4477aa", "D"),
@@ -58,7 +58,7 @@ _OTHERS = (
 
 @dataclass(frozen=True)
 class DirectionStyle:
-    """How a direction of a link is drawn, as a line, as marks or as small dots."""
+    """Keywords that draw a direction of a link as a line, as marks or as small dots."""
 
     line: dict[str, Any]
     marks: dict[str, Any]
@@ -75,7 +75,7 @@ def _direction(colour: str, marker: str) -> DirectionStyle:
 
 
 DIRECTION_STYLES = {"up": _direction("#4477aa", "o"), "down": _direction("#cc6677", "s")}
-"""The directions of a link."""
+"""Styles of the directions of a link."""
 
 PHASES = {
     "draft": "#ddcc77",
@@ -99,38 +99,38 @@ PARTS = {
 """Names, colours and hatches of testbed.analysis.phases, in the order that they are drawn."""
 
 
-def look(label: str, labels: list[str]) -> MethodStyle:
-    """How to draw the method `label` among all `labels` of a figure."""
-    if label in _LOOKS:
-        return _LOOKS[label]
-    unknown = [each for each in labels if each not in _LOOKS]
+def method_style(label: str, labels: list[str]) -> MethodStyle:
+    """Return the style of the method `label` among all `labels` of a figure."""
+    if label in _METHOD_STYLES:
+        return _METHOD_STYLES[label]
+    unknown = [each for each in labels if each not in _METHOD_STYLES]
     return MethodStyle(plain(label), *_OTHERS[unknown.index(label) % len(_OTHERS)])
 
 
 def plain(text: str, longest: int = 200) -> str:
-    """A text of a person as any text of a figure: in one line, visible, and not too long.
+    """Return a text for a figure: in one line, control characters visible, shortened.
 
-    Legends leave out what begins with an underscore.
+    A space is put before a leading underscore, because legends drop such labels.
     """
     shown = shorten(in_one_line(text), longest)
     return f" {shown}" if shown.startswith("_") else shown
 
 
 def shown_points(results: Results) -> list[Point]:
-    """Every point of the sweep with its samples; none where no generation counts."""
+    """Return every point of the sweep with its samples; empty where no generation counts."""
     points = points_of(results)
     return points if any(sample.rows for point in points for sample in point.samples) else []
 
 
 def labels_of(points: Sequence[Point]) -> list[str]:
-    """The labels of the methods, which are the same at every point."""
+    """Return the labels of the methods, which are the same at every point."""
     return [sample.method for sample in points[0].samples] if points else []
 
 
 def few_points(points: Sequence[Point], width: int = 90) -> list[tuple[str, list[Sample]]]:
-    """The samples of each point, with its name in lines of so many characters.
+    """Return each point's name, wrapped at `width` characters, and its samples.
 
-    None where there are more points than a figure has room for.
+    The list is empty with more points than fit into a figure.
     """
     name = namer(point.values for point in points)
     titled = [(textwrap.fill(plain(name(point.values)), width), point.samples) for point in points]
@@ -138,13 +138,13 @@ def few_points(points: Sequence[Point], width: int = 90) -> list[tuple[str, list
 
 
 def marks(label: str, labels: list[str]) -> dict[str, Any]:
-    """Keywords of the line and the markers of a method."""
-    shown = look(label, labels)
+    """Return the keywords of the line and the markers of a method."""
+    shown = method_style(label, labels)
     return {"label": shown.name, "color": shown.colour, "marker": shown.marker, "ms": 3.5, "lw": 1}
 
 
 def plain_ticks(axis: Axis, *, steps: tuple[int, ...] = (1, 2, 5)) -> None:
-    """Ticks of a logarithmic axis as plain numbers: these multiples of the powers of ten."""
+    """Set the ticks of a logarithmic axis: plain numbers, `steps` times the powers of ten."""
     axis.set_major_locator(LogLocator(subs=steps))
     axis.set_major_formatter(lambda value, _: f"{value:g}")
     axis.set_minor_formatter(NullFormatter())
@@ -159,7 +159,7 @@ def plot_means(
 ) -> None:
     """Draw one method's means, each (x, y, sample), with a star where a suspect generation counts.
 
-    `changes` are keywords of the line and the markers.
+    `changes` override keywords of the line and the markers.
     """
     every = list(means)
     axes.plot([x for x, _, _ in every], [y for _, y, _ in every], **marks(label, labels) | changes)
@@ -169,14 +169,14 @@ def plot_means(
 
 
 class _PlainLog(LogFormatter):
-    """The ticks that matplotlib itself names on a logarithmic axis, as plain numbers."""
+    """Formatter of logarithmic axes: matplotlib's choice of labelled ticks, as plain numbers."""
 
     def __call__(self, x: float, pos: int | None = None) -> str:
         return f"{x:g}" if super().__call__(x, pos) else ""
 
 
 def without_markup(figure: Figure) -> None:
-    """Take the markup out of the ticks of logarithmic axes, which figures do not read as such."""
+    """Replace the markup in ticks of logarithmic axes, as `text.parse_math` is off."""
     for axes in figure.axes:
         for axis in (axes.xaxis, axes.yaxis):
             if isinstance(axis.get_major_formatter(), LogFormatterMathtext):
@@ -186,9 +186,9 @@ def without_markup(figure: Figure) -> None:
 
 
 def legend_of(figure: Figure, points: Sequence[Point]) -> None:
-    """One legend of the methods that are drawn, on the right, each with how many count of it.
+    """Add one legend of the methods on the right, each with its number of generations that count.
 
-    A method of which none counts is in it, too, and says so.
+    A method without any is in it, too, with the reason.
     """
     drawn = {
         label: handle
@@ -196,9 +196,9 @@ def legend_of(figure: Figure, points: Sequence[Point]) -> None:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
     }
     labels, shown = labels_of(points), {}
-    for place, label in enumerate(labels):
-        samples = [point.samples[place] for point in points]
-        name, empty = look(label, labels).name, why_empty(samples)
+    for index, label in enumerate(labels):
+        samples = [point.samples[index] for point in points]
+        name, empty = method_style(label, labels).name, why_empty(samples)
         if name in drawn:
             shown[f"{name}{merged(samples).star} ({n_of(samples)})"] = drawn[name]
             explain_stars(figure, samples)
@@ -214,7 +214,7 @@ def legend_of(figure: Figure, points: Sequence[Point]) -> None:
 
 
 def applied() -> AbstractContextManager[None]:
-    """The settings of every figure."""
+    """Return a context with the settings of every figure."""
     return mpl.rc_context(
         {
             "figure.dpi": 300,
@@ -227,20 +227,20 @@ def applied() -> AbstractContextManager[None]:
             "axes.grid.axis": "x",
             "grid.color": "#e5e5e5",
             "pdf.fonttype": 42,
-            "text.parse_math": False,  # a `$` is a dollar, whoever wrote it
+            "text.parse_math": False,  # a `$` in a label is a dollar
         }
     )
 
 
 def name_of(sample: Sample, labels: list[str]) -> str:
-    """The name of a method in shorten lines, with a star where suspect generations of it count."""
-    return textwrap.fill(shorten(look(sample.method, labels).name, 60), 20) + sample.star
+    """Return a method's name in short lines, with a star where a suspect generation counts."""
+    return textwrap.fill(shorten(method_style(sample.method, labels).name, 60), 20) + sample.star
 
 
 def name_methods(axes: Axes, samples: Sequence[Sample]) -> None:
-    """Method names on the y axis, the first on top, each with how many generations count of it.
+    """Put the methods on the y axis, the first on top, each with its number of generations.
 
-    The place of a method of which none counts says so.
+    In the line of a method without any stands the reason.
     """
     labels = [sample.method for sample in samples]
     names = [f"{name_of(sample, labels)}\n{sample.n}" for sample in samples]
@@ -258,21 +258,21 @@ def name_methods(axes: Axes, samples: Sequence[Sample]) -> None:
 
 
 def explain_stars(figure: Figure, samples: Iterable[Sample]) -> None:
-    """Say below a figure of these samples what a star means, if there is one."""
+    """Explain the star below a figure of these samples, if one has it."""
     if any(sample.star for sample in samples):
         add_note(figure, STAR)
 
 
 def note_empty(figure: Figure, points: Sequence[Point]) -> None:
-    """Name below a figure, which has no places for methods, those of which none counts."""
+    """Name, below a figure without a line per method, the methods without generations."""
     labels = labels_of(points)
-    for place, label in enumerate(labels):
-        if empty := why_empty([point.samples[place] for point in points]):
-            add_note(figure, f"{look(label, labels).name}: {empty}")
+    for index, label in enumerate(labels):
+        if empty := why_empty([point.samples[index] for point in points]):
+            add_note(figure, f"{method_style(label, labels).name}: {empty}")
 
 
 def add_note(figure: Figure, text: str) -> None:
-    """Write a line below a figure, once."""
+    """Write a line below a figure, unless it stands there."""
     lines = figure.get_supxlabel().splitlines()
     if text not in lines:
         figure.supxlabel("\n".join([*lines, text]), fontsize=6)

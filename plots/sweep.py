@@ -1,4 +1,4 @@
-"""Tokens per second against a swept value, one line per method; one panel for each other value."""
+"""Tokens per second against a swept value, a line per method; a panel for each other value."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from testbed.scenario.sweep import Values, alike, axes_of, namer, short_key
 
 
 def draw(results: Results) -> Figure | None:
-    """The figure, or None without a sweep.
+    """Return the figure; None without a sweep.
 
     The first key of the sweep is the x axis, in the order of its values; keys that change together
-    with it are named there. Where points have other keys than one another, they are the x axis
-    themselves, in the order of the sweep.
+    with it are named there. Where the points have different keys, the points themselves are the
+    x axis, in the order of the sweep.
     """
     every = [point for point in shown_points(results) if point.values]
     if not every:
@@ -59,8 +59,8 @@ def _draw_panel(
     axes: Axes, tick: Callable[[Values], str], labels: list[str], points: Sequence[Point]
 ) -> None:
     values = list(dict.fromkeys(tick(point.values) for point in points))
-    for place, label in enumerate(labels):
-        samples = [(values.index(tick(point.values)), point.samples[place]) for point in points]
+    for index, label in enumerate(labels):
+        samples = [(values.index(tick(point.values)), point.samples[index]) for point in points]
         if any(sample.rows for _, sample in samples):
             plot_means(
                 axes, label, labels,

@@ -1,4 +1,4 @@
-"""How the first rounds of each method spend their time: draft, uplink, verify, downlink."""
+"""Timeline of the first rounds of each method, in seconds: draft, uplink, verify, downlink."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ Bars = dict[str, list[tuple[float, float]]]
 
 
 def draw(results: Results) -> Figure | None:
-    """The figure for one prompt in one repetition, or None without its events.
+    """Return the figure for one prompt in one repetition; None without its events.
 
-    It is the first that counts of most methods. Of several points of a sweep it shows the first
-    with something to show; of several devices the first one's, and the verifier may have worked for
-    others meanwhile.
+    It is the first prompt that counts for most methods, at the first point of the sweep with a
+    generation that counts, on the first device. The verifier may have served other devices
+    meanwhile.
 
     Messages are paired by their order, so generations with resends are left out.
     """
@@ -35,7 +35,7 @@ def draw(results: Results) -> Figure | None:
         return None
     samples = next(each.samples for each in points if any(sample.rows for sample in each.samples))
     labels = [sample.method for sample in samples]
-    repeat, prompt, rows = _alike(results, samples)
+    repeat, prompt, rows = _chosen(results, samples)
     if not rows:
         return None
     window = min(row.seconds for row in rows.values())
@@ -73,8 +73,8 @@ def draw(results: Results) -> Figure | None:
     return figure
 
 
-def _alike(results: Results, samples: Sequence[Sample]) -> tuple[int, int, dict[str, Row]]:
-    """A repetition and a prompt, and the rows of them that have events, by method."""
+def _chosen(results: Results, samples: Sequence[Sample]) -> tuple[int, int, dict[str, Row]]:
+    """Choose a repetition and a prompt; return both and their rows with events, by method."""
     device = next(row.device for sample in samples for row in sample.rows)
     rows = [
         row
@@ -102,9 +102,9 @@ def _file(results: Results, row: Row, node: str) -> Path:
 
 
 def _phases(results: Results, row: Row, at: str) -> tuple[Bars, list[float]]:
-    """(start, length) in seconds of every phase, and when tokens were committed.
+    """Return (start, length) in seconds of every phase, and the times of commits.
 
-    `at` names the verifier.
+    `at` is the verifier's name.
     """
     device, verifier = _events(results, row, row.device), _events(results, row, at)
     start = min(event["t"] for event in device)
@@ -124,7 +124,7 @@ def _phases(results: Results, row: Row, at: str) -> tuple[Bars, list[float]]:
         ]
 
     def flights(sent: list[int], arrived: list[int]) -> list[tuple[float, float]]:
-        # Messages keep their order; the last ones sent may never have been waited for.
+        # Messages keep their order; the last ones sent need not have been received.
         return [((a - start) / 1e9, (b - a) / 1e9) for a, b in zip(sent, arrived, strict=False)]
 
     bars = {
@@ -142,5 +142,5 @@ def _events(results: Results, row: Row, node: str) -> list[Event]:
     path = _file(results, row, node)
     if not is_file(path):
         return []
-    since = int(row.start_s * 1e9)  # the text may have been decoded before
+    since = int(row.start_s * 1e9)  # the prompt may have been decoded before
     return events_by_stream(path, since).get(f"{row.device}/0", [])

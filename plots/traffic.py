@@ -1,4 +1,4 @@
-"""Bytes per token by method, up and down: what the codec wrote, and what crossed the radio link."""
+"""Bytes per token by method, uplink and downlink: payload, and frames on the device's links."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from plots.style import COLUMN, few_points, labels_of, look, name_methods, shown_points
+from plots.style import COLUMN, few_points, labels_of, method_style, name_methods, shown_points
 from testbed.analysis.generations import Sample
 from testbed.analysis.metrics import TRAFFIC
 from testbed.results.directory import Results
 
 
 def draw(results: Results) -> Figure | None:
-    """The figure, or None without generations that count, or with more points than fit."""
+    """Return the figure; None without generations that count, or with more points than fit."""
     every = shown_points(results)
     labels, points = labels_of(every), few_points(every)
     if not points:
@@ -24,7 +24,7 @@ def draw(results: Results) -> Figure | None:
     grid = figure.subplots(len(points), 2, sharex=True, sharey=True, squeeze=False)
     for both, (title, samples) in zip(grid, points, strict=True):
         for axes, direction in zip(both, ("uplink", "downlink"), strict=True):
-            _draw_way(axes, direction, labels, samples)
+            _draw_direction(axes, direction, labels, samples)
             whole = f"{direction}, {title}" if title else direction
             axes.set_title(textwrap.fill(whole, 42), loc="left", fontsize=7)
         name_methods(both[0], samples)
@@ -40,7 +40,9 @@ def draw(results: Results) -> Figure | None:
     return figure
 
 
-def _draw_way(axes: Axes, direction: str, labels: list[str], samples: Sequence[Sample]) -> None:
+def _draw_direction(
+    axes: Axes, direction: str, labels: list[str], samples: Sequence[Sample]
+) -> None:
     named = False
     for y, sample in enumerate(samples):
         mine = sample.rows
@@ -49,7 +51,7 @@ def _draw_way(axes: Axes, direction: str, labels: list[str], samples: Sequence[S
         tokens = sum(row.tokens for row in mine)
         sizes = TRAFFIC[direction]
         payload, wire = (sizes[kind](mine) / tokens for kind in ("payload", "frames"))
-        colour = look(sample.method, labels).colour
+        colour = method_style(sample.method, labels).colour
         names = ("", "") if named else ("frames", "payload")
         axes.barh(y, wire, height=0.62, color=colour, alpha=0.45, label=names[0])
         axes.barh(y, payload, height=0.3, color=colour, label=names[1])

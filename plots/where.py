@@ -1,4 +1,4 @@
-"""Where the time went: milliseconds per token by method, what links and compute ask for first."""
+"""Milliseconds per token by method and phase, those of the bound of links and compute first."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from testbed.analysis.phases import BOUND
 from testbed.results.directory import Results
 
 _PHASES = sorted(PARTS, key=lambda phase: phase not in BOUND)
-"""In the order that they are drawn: what links and compute ask for first."""
+"""Phases in the order in which they are drawn: first those of the bound."""
 
 
 def draw(results: Results) -> Figure | None:
-    """The figure, or None where phases are not known, or with more points than fit."""
+    """Return the figure; None where phases are not known, or with more points than fit."""
     every = shown_points(results)
     labels, points = labels_of(every), few_points(every)
     if not any(row.phases for _, samples in points for each in samples for row in each.rows):
@@ -29,7 +29,7 @@ def draw(results: Results) -> Figure | None:
     for axes, (title, samples) in zip(all_axes, points, strict=True):
         _draw_point(axes, samples)
         axes.set_title(title, loc="left", fontsize=7)
-    all_axes[-1].set_xlabel("ms per token (number: times as long as links and compute allow)")
+    all_axes[-1].set_xlabel("ms per token (number: time vs bound of links and compute)")
     figure.legend(
         [Patch(fc=PARTS[each][1], ec="white", lw=0, hatch=PARTS[each][2]) for each in _PHASES],
         [PARTS[each][0] for each in _PHASES],
@@ -48,7 +48,7 @@ def _draw_point(axes: Axes, samples: Sequence[Sample]) -> None:
             tokens = sum(row.tokens for row in sample.rows)
             for phase in _PHASES:
                 _, colour, hatch = PARTS[phase]
-                # Shorter flights than asked for, by jitter, leave nothing for a queue.
+                # Flights that jitter made shorter than asked for have a negative queue.
                 width = max(0.0, 1000 * seconds[phase] / tokens)
                 axes.barh(
                     y, width, left=left, height=0.65, color=colour, hatch=hatch,

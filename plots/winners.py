@@ -1,11 +1,11 @@
-"""Which method is fastest where: a map over the first two keys of a sweep, a panel for each other
-combination. Keys that change together count as the first of them.
+"""Map of the fastest method over the first two keys of a sweep, a panel for each combination of the
+others. Keys that change together count as the first of them.
 
-A cell has the winner's colour, name, and how many times as fast as the first method it is, by n
-pairs of generations. It is hatched where it cannot be claimed to be the fastest, as where a method
-has no generation that counts; at most 5 % of such figures claim falsely (testbed.analysis.claims),
-and from a single repetition nothing is claimed. What never asks the target decodes other texts, so
-it cannot win; where it is claimed to be faster still, a corner says so.
+A cell has the colour and name of the fastest method, its speed over that of the first method, and
+the number n of pairs of generations. It is hatched where the method cannot be claimed to be the
+fastest, also where another has no generation that counts. At most 5 % of such figures have a false
+claim; from a single repetition nothing is claimed. Methods that never ask the target generate
+other texts and cannot win; a black corner marks where one of them is claimed to be faster still.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from plots.style import (
     add_note,
     explain_stars,
     labels_of,
-    look,
+    method_style,
     note_empty,
     plain,
     shown_points,
@@ -36,30 +36,30 @@ from testbed.results.directory import Results
 from testbed.scenario.sweep import Values, alike, axes_of, short_key
 
 _UNSURE = "/////"
-_Place = tuple[str, ...]
-"""The values of all keys."""
+_Values = tuple[str, ...]
+"""The values of all keys of the sweep at one point."""
 
 
 class _Cell(NamedTuple):
     winner: str
     star: str
-    """That of a suspect generation at this point, of any method."""
+    """A star if a generation of any method at this point is suspect, else empty."""
     ratio: float | None
-    """Tokens/s over those of the first method; None where they have no pair."""
+    """Tokens/s over those of the first method; None without a pair of generations."""
     pairs: int
     p: float | None
-    """Of its being the fastest."""
+    """The p of the winner being the fastest."""
     alone_p: float | None
-    """Of a method that never asks the target being faster."""
+    """The p of a method that never asks the target being faster than the winner."""
     sure: bool = False
     overtaken: bool = False
-    """True where these are claimed."""
+    """`sure` and `overtaken` are True where these two are claimed."""
 
 
 def draw(results: Results) -> Figure | None:
-    """The figure, or None without a sweep of two keys or more, or with fewer than two methods.
+    """Return the figure; None with fewer than two keys of the sweep or two methods.
 
-    Points that have other keys than one another make no map.
+    Points with different keys cannot be drawn as a map.
     """
     every = [point for point in shown_points(results) if len(point.values) > 1]
     labels = [label for label in labels_of(every) if label not in _alone(results)]
@@ -101,7 +101,7 @@ def draw(results: Results) -> Figure | None:
         axes.set_xlabel(plain(short_key(keys[0])))
     won = {cell.winner for cell in cells.values()}
     winners = [label for label in labels if label in won]
-    handles = [Patch(color=look(each, labels).colour, label=look(each, labels).name)
+    handles = [Patch(color=method_style(each, labels).colour, label=method_style(each, labels).name)
                for each in winners]  # fmt: skip
     if not all(cell.sure for cell in cells.values()):
         handles.append(Patch(fc="white", ec="grey", hatch=_UNSURE, label="another may be as fast"))
@@ -112,7 +112,7 @@ def draw(results: Results) -> Figure | None:
         handles=handles, loc="outside upper center", ncols=room, frameon=False,
         fontsize=6.5, handlelength=1.2, columnspacing=1.0,
     )  # fmt: skip
-    first = look(labels[0], labels).name
+    first = method_style(labels[0], labels).name
     add_note(figure, f"number: tokens/s of the fastest over those of {first}, by n pairs")
     explain_stars(figure, (sample for point in every for sample in point.samples))
     note_empty(figure, every)
@@ -120,7 +120,7 @@ def draw(results: Results) -> Figure | None:
 
 
 def _alone(results: Results) -> set[str]:
-    """The labels of methods that never ask the target."""
+    """Return the labels of the methods that never ask the target."""
     written = results.scenario().get("methods", [])
     methods = [{"method": each} if isinstance(each, str) else each for each in written]
     where = str(results.path / "scenario.yaml")
@@ -132,7 +132,7 @@ def _alone(results: Results) -> set[str]:
 
 
 def _values(points: Sequence[Values], key: str) -> list[Any]:
-    """The values of a key, in their order in the sweep."""
+    """Return the values of a key, in their order in the sweep."""
     seen: list[Any] = []
     for point in points:
         if point.get(key) not in seen:
@@ -148,7 +148,7 @@ def _combinations(lists: Sequence[Sequence[Any]]) -> list[list[Any]]:
 
 
 def _cell(point: Point, labels: Sequence[str]) -> _Cell | None:
-    """Who wins at a point, of those that have generations that count; None where nobody has."""
+    """Return the cell of a point; None where no method has a generation that counts."""
     fit = [sample for sample in point.samples if sample.rows]
     fit.sort(key=lambda sample: -speed(sample.rows).estimate)
     asking = [sample for sample in fit if sample.method in labels]
@@ -169,12 +169,12 @@ def _cell(point: Point, labels: Sequence[str]) -> _Cell | None:
     )
 
 
-def _claimed(cells: dict[_Place, _Cell]) -> dict[_Place, _Cell]:
-    """With what may be claimed of all of them together."""
+def _claimed(cells: dict[_Values, _Cell]) -> dict[_Values, _Cell]:
+    """Return the cells with their claims, corrected for the number of all claims together."""
     sure = claimed([p for cell in cells.values() for p in (cell.p, cell.alone_p)])
     return {
-        place: cell._replace(sure=fastest, overtaken=overtaken)
-        for (place, cell), fastest, overtaken in zip(
+        values: cell._replace(sure=fastest, overtaken=overtaken)
+        for (values, cell), fastest, overtaken in zip(
             cells.items(), sure[::2], sure[1::2], strict=True
         )
     }
@@ -182,7 +182,7 @@ def _claimed(cells: dict[_Place, _Cell]) -> dict[_Place, _Cell]:
 
 def _draw_panel(
     axes: Axes,
-    cells: dict[_Place, _Cell],
+    cells: dict[_Values, _Cell],
     values: tuple[Sequence[Any], Sequence[Any]],
     beyond: Sequence[Any],
     labels: list[str],
@@ -192,7 +192,8 @@ def _draw_panel(
             cell = cells.get(tuple(map(str, (first, second, *beyond))))
             if cell is None:
                 continue
-            colour = look(cell.winner, labels).colour
+            style = method_style(cell.winner, labels)
+            colour = style.colour
             ratio = "–" if cell.ratio is None else f"{cell.ratio:.1f}"
             dark = sum(to_rgb(colour)) < 1.5
             axes.add_patch(
@@ -202,7 +203,7 @@ def _draw_panel(
                 )
             )  # fmt: skip
             axes.text(
-                x, y, f"{look(cell.winner, labels).name}{cell.star}\n{ratio}\nn {cell.pairs}",
+                x, y, f"{style.name}{cell.star}\n{ratio}\nn {cell.pairs}",
                 ha="center", va="center", fontsize=4, color="white" if dark else "black",
                 bbox={"fc": colour, "ec": "none", "pad": 0.6},
             )  # fmt: skip

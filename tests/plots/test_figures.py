@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from plots import FIRST, bits, draw_all, predicted, speed, sweep, timeline, traffic, winners
-from plots.style import look
+from plots.style import method_style
 from testbed.analysis import intervals
 from testbed.analysis.generations import STAR
 from testbed.cli import main
@@ -167,9 +167,9 @@ def test_timeline_shows_the_first_device(tmp_path):
 
 
 def test_all_figures_agree_on_a_colour():
-    assert look("dsd", ["dsd"]) == look("dsd", ["other", "dsd"])
-    others = [look(label, ["a", "dsd", "b"]).colour for label in ("a", "b")]
-    assert len({*others, look("dsd", []).colour}) == 3
+    assert method_style("dsd", ["dsd"]) == method_style("dsd", ["other", "dsd"])
+    others = [method_style(label, ["a", "dsd", "b"]).colour for label in ("a", "b")]
+    assert len({*others, method_style("dsd", []).colour}) == 3
 
 
 def spans(axes) -> list[list[tuple[float, float]]]:

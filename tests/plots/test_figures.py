@@ -1,4 +1,4 @@
-"""Figures: what is drawn, what is left out, what is marked."""
+"""Figures: values that are drawn, left out and marked."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ def test_all_figures_agree_on_a_colour():
 
 
 def spans(axes) -> list[list[tuple[float, float]]]:
-    """(begin, end) of each bar, lane by lane: draft, uplink, verify, downlink."""
+    """Return (begin, end) of each bar by lane: draft, uplink, verify, downlink."""
     return [
         [
             (round(path.get_extents().x0, 3), round(path.get_extents().x1, 3))

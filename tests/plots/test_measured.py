@@ -1,4 +1,4 @@
-"""Figures of what is measured beside the speed: what is drawn of which rows, and what is not."""
+"""Figures of metrics other than speed: the rows that are drawn, and those that are not."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ SPEEDS = [("1mbit", 0, 2, 1), ("1mbit", 1, 1, 4), ("9mbit", 0, 1, 1), ("9mbit", 
 
 
 def swept(unit: str):
-    """Rows at these points, of three repetitions or prompts."""
+    """Return rows at these points, of three repetitions or prompts."""
     return [
         row(method,
             point={"links.radio.up.rate": rate, "links.radio.down.rate": rate, "seed": seed},

@@ -22,10 +22,10 @@ FIGURES = [
     for name in plots.names()
     if hasattr(importlib.import_module(f"plots.{name}"), "draw") and name != "calibration"
 ]
-"""All but the one that is not of generations."""
+"""All figures of generations: every one except calibration."""
 SWEPT = {"sweep", "winners"}
 SINGLE = {"timeline", "link"}
-"""Those that show one generation or run of a method."""
+"""The figures that show a single generation or run of a method."""
 
 
 def drawn(name: str, folder, **changes) -> Figure:
@@ -38,12 +38,12 @@ def drawn(name: str, folder, **changes) -> Figure:
 
 
 def texts(figure: Figure) -> list[str]:
-    """Every text in a figure."""
+    """Return every text in a figure."""
     return [text.get_text() for text in figure.findobj(Text) if text.get_text()]
 
 
 def content(figure: Figure) -> str:
-    """All that is drawn, as numbers and words."""
+    """Return everything that is drawn, as numbers and texts."""
     drawn = []
     for axes in figure.axes:
         drawn += [axes.get_xlim(), axes.get_ylim()]
@@ -73,7 +73,7 @@ def test_every_figure_marks_what_is_suspect(tmp_path, name):
 
 
 def test_a_star_that_is_nowhere_is_not_explained(tmp_path):
-    """A method of which nothing was verified is not in the figure, suspect or not."""
+    """A method without verified drafts is not in the figure, suspect or not."""
     rows = [
         row("dsd", verified_per_position=[9], accepted_per_position=[6]),
         row("cloud_ar", verdict="suspect"),
@@ -94,7 +94,7 @@ def test_every_figure_keeps_the_place_of_a_method_without_a_valid_generation(tmp
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_no_figure_has_anything_of_an_invalid_generation(tmp_path, name):
-    """All of an invalid generation's figures may change, and nothing that is drawn does."""
+    """Changing every number of an invalid generation changes nothing that is drawn."""
     shown = content(drawn(name, tmp_path))
     assert content(drawn(name, tmp_path, factor=50)) == shown
     assert content(drawn(name, tmp_path, factor=2, of="suspect")) != shown
@@ -102,7 +102,7 @@ def test_no_figure_has_anything_of_an_invalid_generation(tmp_path, name):
 
 @pytest.mark.parametrize("name", sorted(set(FIGURES) - SINGLE - {"winners"}))
 def test_what_counts_of_one_method_only_is_shown_of_it(tmp_path, name):
-    """Prompt 3 counts for dsd alone; and a method without any takes nothing from the others."""
+    """Prompt 3 counts for dsd alone; a method without generations does not hide others."""
     alone = {**VERDICTS, "dsd": ("suspect", "invalid", "invalid")}
     shown = content(drawn(name, tmp_path))
     assert content(drawn(name, tmp_path, verdicts=alone)) != shown

@@ -81,7 +81,7 @@ def test_line_breaks_of_all_kinds_survive(tmp_path):
 
 
 def test_results_hold_all_files_of_links_and_compute_wherever_a_sweep_names_them(tmp_path):
-    """Also those of one name in unlike folders."""
+    """Files of the same name in different folders are kept apart."""
     here, there = tmp_path / "here", tmp_path / "there"
     for number, folder in enumerate((here, there), 1):
         folder.mkdir()
@@ -188,7 +188,7 @@ def test_a_summary_of_another_version_names_the_commit_that_reads_it(tmp_path):
 
 
 def test_results_of_an_older_commit_are_shown_and_drawn(tmp_path, capsys):
-    """Two rows that commit ae7da9f wrote; there was no journal, and rows had fewer fields."""
+    """Commit ae7da9f wrote these two rows, without a journal and with fewer fields."""
     shutil.copy(OLD / "summary.json", tmp_path)
     results = open_results(tmp_path)
     results.write_json("verdict.json", Verdict())
@@ -334,15 +334,15 @@ def test_waits_phases_and_places_are_told_where_they_are_known(lines):
     assert dsd[4] == ["3.00", "1.17", "0.75", "0.67", "1.00"]
     dssd = [words[2:] for words in told if words[0] == "dssd"]
     assert dssd[1:3] == [["166.7", "0", *"–––"], ["0", *"––––"]]
-    assert dssd[0][3] == "–"  # of what acceptance is, an older result does not tell enough
+    assert dssd[0][3] == "–"  # an older result lacks the counts of acceptance
     alone_ = [words[2:] for words in told if words[0] == "device_only"]
     assert alone_[1][1:] == ["1", "–", "–", "–"]
     assert alone_[2] == ["0", *"––––"]
-    assert len(alone_) == len(dsd) - 1  # it has no places
+    assert len(alone_) == len(dsd) - 1  # it has no positions
 
 
 def test_a_round_is_a_verification_in_every_table(lines):
-    """Of 6 exchanges, two were no more than `dssd_lazy`'s second word on a rejection."""
+    """Two of the 6 exchanges are `dssd_lazy`'s second exchange after a rejection."""
     told = [words[2:] for words in lines([row("dssd_lazy", rounds=6)]) if words[0] == "dssd_lazy"]
     assert told[0][2] == told[-1][1] == "2.50"
 

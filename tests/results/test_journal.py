@@ -1,4 +1,4 @@
-"""The journal, and what is made of it when a run ends, or does not."""
+"""The journal, and the files made from it at the end of a run or without one."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SLOW, FAST = {"links.radio.up.rate": "1mbit"}, {"links.radio.up.rate": "9mbit"}
 
 
 def made(folder) -> Results:
-    """Results of two points, two methods and two repetitions, of which nothing has run."""
+    """Return results of two points, two methods and two repetitions, before any run."""
     results = Results.create(folder, "made")
     results.write_scenario({"name": "made"})
     plans = [{"point": point, "methods": ["dsd", "ar"]} for point in (SLOW, FAST)]
@@ -38,7 +38,7 @@ def made(folder) -> Results:
 
 
 def began(results: Results, session: int, kernel: str) -> None:
-    """A session with a network at each point, named by both."""
+    """Append a session with a network at each point, named by both."""
     environment = {"kernel": kernel}
     journal.append(results.path, journal.Began(session=session, jobs=1, environment=environment))
     for number, point in enumerate((SLOW, FAST)):
@@ -174,7 +174,7 @@ def test_what_is_not_a_line_of_a_journal_is_named(tmp_path, line, reason):
 
 @pytest.fixture(scope="module")
 def two_lines(tmp_path_factory):
-    """Results, and their journal of two runs."""
+    """Return results and their journal of two runs."""
     results = made(tmp_path_factory.mktemp("journal"))
     for repeat in (0, 1):
         ended(results, "n", SLOW, "dsd", repeat)
@@ -212,7 +212,7 @@ def test_a_journal_of_an_older_commit_has_no_checksums_and_is_read(tmp_path):
 
 @pytest.mark.parametrize(("stripped", "line"), [({0}, 1), ({1}, 2), ({2}, 3), ({0, 1, 2}, 1)])
 def test_a_line_that_lost_its_checksum_is_named(tmp_path, stripped, line):
-    """Of three, the first of which says that its testbed wrote checksums."""
+    """The first of three lines says that its testbed wrote checksums."""
     results = made(tmp_path)
     files = checksums(results.path, [results.path / "plan.json"])
     began = journal.Began(session=0, jobs=1, environment={}, files=files)
@@ -229,7 +229,7 @@ def test_a_line_that_lost_its_checksum_is_named(tmp_path, stripped, line):
 
 
 def test_a_journal_that_ends_anywhere_is_read_up_to_its_last_whole_line(two_lines):
-    """ALICE: however much of its last two lines got to the disk."""
+    """Any part of its last two lines may have reached the disk (as ALICE, OSDI 2014, tests)."""
     results, whole = two_lines
     path = results.path / journal.JOURNAL
     first = whole.index(b"\n") + 1

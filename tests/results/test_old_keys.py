@@ -1,4 +1,4 @@
-"""Results of version 2, whose keys were others, are read as they were written: same numbers.
+"""Results of version 2, with their old keys, are read with the same numbers.
 
 `old_results/version_2` is a run of commit 38c7970, without its captures and environment;
 `old_results/calibration.json` is of the same commit, `old_results/summary.json` of an older one.

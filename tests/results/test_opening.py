@@ -1,4 +1,4 @@
-"""Results that were cut, changed or replaced: every reader refuses them by the name of the file.
+"""Results that were cut, changed or replaced: every reader refuses them and names the file.
 
 Those of an older testbed, which wrote no checksums, are shown or refused by name.
 """
@@ -55,7 +55,7 @@ RUN = "runs/dsd-0*seed*1*repeat*1*"
 
 
 def write_results(parent: Path) -> Results:
-    """Everything that a run and a calibration leave behind, by hand."""
+    """Write all files that a run and a calibration leave behind."""
     rows = [
         row(method, point=point, prompt=prompt, **MEASURED)
         for point in POINTS
@@ -117,7 +117,7 @@ def _write_journal(results: Results, rows: list[Any]) -> None:
 
 
 def make_older(path: Path) -> None:
-    """RunId results into what a testbed left that wrote no checksums."""
+    """Turn results into those of an older testbed, which wrote no checksums."""
     file = path / journal.JOURNAL
     lines = [json.loads(line) for line in file.read_bytes().splitlines()]
     older = [
@@ -243,7 +243,7 @@ READERS: dict[str, list[Callable[[Path], None]]] = {
     f"{RUN}/ledger.json": [report],
     f"{RUN}/text.txt": [report],
 }
-"""Files of results, and what reads them of an older testbed's."""
+"""Files of results, and the readers of those of an older testbed."""
 ROUNDS = f"{RUN}/rounds.json"
 CHECKED = [name for name in (*READERS, ROUNDS) if name != "calibration.json"]
 """A calibration has no journal."""
@@ -251,7 +251,7 @@ EVERY = [show, plot, report, export, packets, resume]
 NEEDED = ("scenario.yaml", "plan.json", "journal.jsonl")
 ODD = [None, -1, 0, 10**30, 1e300, 0.1, "", "x", "../../x", "\0", "é" * 300, [], [[]], {}, {"a": 1}]
 SHARE = 4
-"""Places of a file that are cut, and places that are changed, of each kind."""
+"""Number of positions of a file that are cut, and number that are changed, of each kind."""
 
 
 @pytest.fixture(scope="module")
@@ -265,7 +265,7 @@ def path(whole, tmp_path):
 
 
 def damages(content: bytes, name: str, draw: random.Random) -> Iterator[bytes | None]:
-    """The content cut, changed byte by byte, and changed value by value.
+    """Yield the content cut, changed byte by byte, and changed value by value.
 
     None stands for a folder, then for nothing in its place.
     """
@@ -285,7 +285,7 @@ def damages(content: bytes, name: str, draw: random.Random) -> Iterator[bytes | 
 
 
 def _with_odd_value(content: bytes, draw: random.Random) -> bytes | None:
-    """JSON, or lines of it, with one value that is odd or gone; None for anything else."""
+    """Return JSON, or lines of it, with one value odd or missing; None for other content."""
     lines = content.split(b"\n") if b"\n{" in content and content[:1] == b"{" else [content]
     lines = lines if all(not line or _is_json(line) for line in lines) else [content]
     number = draw.randrange(len([line for line in lines if line]))
@@ -318,7 +318,7 @@ def _keys(value: Any) -> list[Any]:
 
 
 def _inner(value: Any) -> Iterator[Any]:
-    """All mappings and lists within another."""
+    """Yield all mappings and lists within another."""
     for each in value.values() if isinstance(value, dict) else value:
         if isinstance(each, dict | list):
             yield each
@@ -326,7 +326,7 @@ def _inner(value: Any) -> Iterator[Any]:
 
 
 def damaged_files(path: Path, name: str) -> Iterator[tuple[Path, bytes | None]]:
-    """The file of this name after each kind of damage, and what is in it; None for no file."""
+    """Yield the file of this name after each kind of damage, and its content; None if removed."""
     (file,) = path.glob(name)
     content = file.read_bytes()
     kept = {each: each.read_bytes() for each in (path / "summary.json", path / journal.JOURNAL)}
@@ -441,7 +441,7 @@ def test_a_journal_that_lost_its_first_line_is_refused(path):
 
 
 OLDER = ("a figure", "a better verdict", "no lines", "no journal", "a pipe")
-"""What is found without checksums, too."""
+"""Changes that are found without checksums, too."""
 
 
 @pytest.mark.parametrize("what", CHANGES)
@@ -458,7 +458,7 @@ def test_of_an_older_testbed_rows_and_verdict_are_compared_with_the_journal(path
 
 
 def test_rows_may_have_lower_verdicts_than_the_journal_and_no_better_ones(path):
-    """An older testbed wrote them as they were noted, a newer one may take in the network's."""
+    """An older testbed wrote the row's verdict alone; newer ones include the network's."""
     make_older(path)
     summary = open_results(path).summary()
     summary.rows[0].verdict = "suspect"

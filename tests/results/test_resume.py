@@ -1,4 +1,4 @@
-"""`testbed run --resume`: what has ended is kept, the rest is done, and nothing is mixed."""
+"""`testbed run --resume`: finished runs are kept, the rest is run, by the same program only."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def test_one_run_at_a_time_goes_into_a_directory(tmp_path):
 
 @pytest.fixture
 def resumable(tmp_path, monkeypatch) -> Results:
-    """Results of one run, begun with four jobs, of which nothing is looked at."""
+    """Return results of one run, begun with four jobs, with all checks replaced."""
     results = made(tmp_path)
     plan = plan_of(None)
     plan.order = [RunId("ar", 0)]

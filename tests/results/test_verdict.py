@@ -1,4 +1,4 @@
-"""A verdict only gets worse."""
+"""Verdicts: a level can only be lowered."""
 
 from __future__ import annotations
 

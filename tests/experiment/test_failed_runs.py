@@ -107,10 +107,8 @@ def test_resume_does_failed_runs_last_at_all_points(tmp_path, monkeypatch, capsy
     # Readers see how often, for what succeeds at last was lucky perhaps.
     assert results.retried() == 8
     print_results(results)
-    assert "8 times a run was done once more, as it had failed" in capsys.readouterr().out
-    assert (
-        "8 times a run was done once more, as it had failed." in write_report(results).read_text()
-    )
+    assert "8 repetitions of runs that had failed" in capsys.readouterr().out
+    assert "8 repetitions of runs that had failed." in write_report(results).read_text()
 
 
 def test_resume_refuses_another_scenario_or_plan_than_the_one_begun(tmp_path, monkeypatch):

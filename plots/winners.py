@@ -1,5 +1,6 @@
-"""Map of the fastest method over the first two keys of a sweep, a panel for each combination of the
-others. Keys that change together count as the first of them.
+"""Map of the fastest method over the first two keys of a sweep, a panel per value of the others.
+
+Keys that change together count as the first of them.
 
 A cell has the colour and name of the fastest method, its speed over that of the first method, and
 the number n of pairs of generations. It is hatched where the method cannot be claimed to be the

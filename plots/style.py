@@ -14,6 +14,7 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogFormatter, LogFormatterMathtext, LogLocator, NullFormatter
+from typing_extensions import override
 
 from testbed.analysis.generations import STAR, Point, Sample, merged, n_of, points_of, why_empty
 from testbed.output.formatting import shorten
@@ -171,6 +172,7 @@ def plot_means(
 class _PlainLog(LogFormatter):
     """Formatter of logarithmic axes: matplotlib's choice of labelled ticks, as plain numbers."""
 
+    @override
     def __call__(self, x: float, pos: int | None = None) -> str:
         return f"{x:g}" if super().__call__(x, pos) else ""
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from typing_extensions import override
+
 from testbed.analysis.generations import Sample
 from testbed.output.text_table import Column, Table
 from testbed.results.rows import Row
@@ -37,6 +39,7 @@ class MethodTable(Table):
                 self.add_row(method, *("invalid" if each else NONE for each in verdict))
                 self.notes.append(f"{method}: {sample.why_empty}")
 
+    @override
     def add_row(self, *cells: str) -> None:
         """Add a line from a method and its cells; its n is put between them."""
         method, *others = cells

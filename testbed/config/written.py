@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import Any, TypeAlias, TypeGuard, get_args
 
 import msgspec
+from typing_extensions import override
 
 Schema: TypeAlias = dict[str, Any]
 """A JSON schema."""
@@ -36,6 +37,7 @@ class FieldError(ValueError):
 
 
 class _AnyValue(type):
+    @override
     def __instancecheck__(cls, instance: object) -> bool:
         return True  # msgspec checks the result of `read`, which is of another type
 

@@ -12,6 +12,7 @@ import re
 from typing import Any
 
 import yaml
+from typing_extensions import override
 
 _NUMBER = re.compile(
     r"[-+]?(?:[0-9]+[eE][-+]?[0-9]+|(?:\.[0-9]+|[0-9]+\.[0-9]*)(?:[eE][-+]?[0-9]+)?)$"
@@ -64,6 +65,7 @@ class Loader(yaml.SafeLoader):
 
     yaml_implicit_resolvers = _with_resolvers(yaml.SafeLoader.yaml_implicit_resolvers)
 
+    @override
     def construct_yaml_float(self, node: yaml.ScalarNode) -> int | float:
         """Return the number; a whole one with an exponent, such as 1e3, is an int.
 

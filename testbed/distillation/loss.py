@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import torch
+from typing_extensions import override
 
 _ROWS = 128
 """Number of positions whose distributions are in memory at once."""
@@ -72,6 +73,7 @@ def overlap(
 
 class _Loss(torch.autograd.Function):
     @staticmethod
+    @override
     def forward(
         ctx: Any, student: torch.Tensor, teacher: torch.Tensor, head: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -82,6 +84,7 @@ class _Loss(torch.autograd.Function):
         return found.cross_entropy.mean() + 1 - overlap, overlap
 
     @staticmethod
+    @override
     def backward(ctx: Any, gradient: torch.Tensor, _: torch.Tensor) -> Any:
         (saved,) = ctx.saved_tensors
         return saved * gradient, None, None

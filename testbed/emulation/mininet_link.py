@@ -5,6 +5,7 @@ import logging
 from mininet.link import Intf, Link
 from mininet.log import lg
 from mininet.node import Node
+from typing_extensions import override
 
 from testbed.emulation.backend import open_wire
 from testbed.emulation.ethernet import create_pair
@@ -125,6 +126,7 @@ class PlainLink(Link):  # type: ignore[misc]
 
 
 class _RaisingHandler(logging.Handler):
+    @override
     def emit(self, record: logging.LogRecord) -> None:
         raise TestbedError(f"Mininet reported: {record.getMessage().strip(' *')}".strip())
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from typing_extensions import override
+
 from testbed.errors import TestbedError
 from testbed.models.devices import require_device
 from testbed.models.safetensors_headers import read_weights
@@ -56,6 +58,7 @@ class Load:
             size += max(weights.largest * BYTES[self.spec.dtype], min(twice, size))
         return self.processes * size
 
+    @override
     def __str__(self) -> str:
         times = f"{self.processes} times " if self.processes > 1 else ""
         return f"{times}{self.spec.name} in {self.spec.dtype}, {_gigabytes(self.size)}"

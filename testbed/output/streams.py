@@ -13,6 +13,8 @@ import sys
 from contextlib import suppress
 from typing import TextIO
 
+from typing_extensions import override
+
 from testbed.host.machine_errors import sentence
 
 
@@ -22,6 +24,7 @@ class _Unfailing(io.TextIOWrapper):
     lost: OSError | None = None
     """First error while writing; None without any."""
 
+    @override
     def write(self, text: str) -> int:
         try:
             return super().write(text)
@@ -29,6 +32,7 @@ class _Unfailing(io.TextIOWrapper):
             self._lose(error)
             return len(text)
 
+    @override
     def flush(self) -> None:
         try:
             super().flush()

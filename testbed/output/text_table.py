@@ -12,6 +12,7 @@ from rich.box import SIMPLE
 from rich.console import ConsoleOptions, RenderResult
 from rich.measure import Measurement
 from rich.table import Table as RichTable
+from typing_extensions import override
 
 from testbed.output.console import Console
 from testbed.output.visible import in_one_line
@@ -26,6 +27,7 @@ class Column(NamedTuple):
     header: str
     unit: str = ""
 
+    @override
     def __str__(self) -> str:
         return f"{self.header} {self.unit}".rstrip()
 

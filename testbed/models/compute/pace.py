@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgspec
+from typing_extensions import override
 
 from testbed.links.units import format_time
 
@@ -20,5 +21,6 @@ class Pace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Return the duration in seconds of a pass over `tokens` tokens."""
         return self.per_pass + tokens * self.per_token
 
+    @override
     def __str__(self) -> str:
         return f"{format_time(self.per_pass)} a pass and {format_time(self.per_token)} a token"

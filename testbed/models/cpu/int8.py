@@ -12,6 +12,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 from torch.nn.functional import linear as multiply
+from typing_extensions import override
 
 from testbed.models.packed_draft import quantise
 
@@ -41,6 +42,7 @@ class Int8Linear(nn.Module):
         self.register_buffer("scale", scale.bfloat16())
         self.bias = bias
 
+    @override
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map x, […, K], to […, N], in the type of x."""
         rows = x.reshape(-1, x.shape[-1]).bfloat16()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
+from typing_extensions import override
 
 from testbed.models.causal_lm import Replace
 
@@ -43,6 +44,7 @@ class ByTokens(nn.Module):
         weight: torch.Tensor = self._plain.weight  # type: ignore[assignment]
         return weight
 
+    @override
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map x, […, K], to […, N]."""
         crossing = self._crossing.tokens

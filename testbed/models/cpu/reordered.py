@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import torch
 from torch import nn
+from typing_extensions import override
 
 _ROWS = 4
 """Tokens that the layout is chosen for.
@@ -32,6 +33,7 @@ class ReorderedLinear(nn.Module):
         weight: torch.Tensor = self._weight.to_dense()
         return weight
 
+    @override
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map x, […, K], to […, N]."""
         product: torch.Tensor = torch.ops.mkldnn._linear_pointwise(

@@ -89,7 +89,7 @@ def main() -> None:
         raise TestbedError(str(error)) from None
     options = dict(option(text) for text in args.option)
     draft = load_warm(args.model, "draft")
-    task = DecodeRequest(
+    request = DecodeRequest(
         method=args.method,
         options=options,
         sampling=sampling,
@@ -100,11 +100,11 @@ def main() -> None:
         end_tokens=tuple(draft.end_tokens),
     )
     channel = connect() if kind.uses_verifier else NoChannel()
-    by_hand(task, args.prompt, draft, channel, timeout=args.timeout, pace=args.pace)
+    by_hand(request, args.prompt, draft, channel, timeout=args.timeout, pace=args.pace)
 
 
 def by_hand(
-    task: DecodeRequest,
+    request: DecodeRequest,
     prompt: str,
     draft: Model,
     channel: Channel,
@@ -126,7 +126,7 @@ def by_hand(
 
     try:
         decoded = generate(
-            task,
+            request,
             draft.encode(prompt),
             draft,
             channel,

@@ -150,7 +150,7 @@ def layers_of(text: str) -> list[int]:
     except ValueError:
         layers = []
     if not layers or sorted(set(layers)) != layers:
-        raise TestbedError(f"--layers {text}: allowed are rising indices like 0,1,28,29.")
+        raise TestbedError(f"--layers {text}: allowed are rising indices like 0,1,28,29")
     return layers
 
 

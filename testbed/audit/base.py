@@ -20,13 +20,13 @@ class AuditCheck(ABC):
 
     name: ClassVar[str]
     level: ClassVar[Literal["suspect", "invalid"]]
-    """To which the verdict falls."""
+    """The verdict that a reason of this check leads to."""
     limit: ClassVar[str]
     """The bound within which results are valid, with its number."""
     remedy: ClassVar[str]
     """The way to results without a reason of this check."""
     judged: ClassVar[str]
-    """The thing that is judged, and the moment."""
+    """The subject of the check, and the moment at which it is judged."""
 
 
 class NetworkCheck(AuditCheck):
@@ -60,7 +60,7 @@ class RunCheck(AuditCheck):
 
 
 class ResultsCheck(AuditCheck):
-    """A check that testbed.results makes itself, of what its journal has."""
+    """A check that testbed.results itself makes on its journal."""
 
     judged = "the results, when they are concluded"
 
@@ -80,7 +80,7 @@ def checks() -> list[type[AuditCheck]]:
 
 
 def judge(evidence: Evidence) -> Verdict:
-    """Make every check there is on this kind of evidence; return the verdict with all reasons."""
+    """Make all checks on this kind of evidence; return the verdict with all reasons."""
     verdict = Verdict()
     kind = _KINDS[type(evidence)]
     found: list[type[Any]] = [check for check in checks() if issubclass(check, kind)]

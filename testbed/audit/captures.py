@@ -36,7 +36,7 @@ class Entry(msgspec.Struct, kw_only=True):
     bytes: int
     """Of all frames that were sent."""
     uses: Ledger
-    """The same, by what they were for."""
+    """The same bytes, by use."""
 
     @property
     def unaccounted(self) -> int:
@@ -51,12 +51,12 @@ class GenerationCounters(NamedTuple):
     before: CounterSnapshot
     after: CounterSnapshot
     messages: dict[str, int] | None
-    """Bytes of the messages that devices sent ("up") and got ("down"); None when some were sent
-    twice, as a line broke."""
+    """Bytes of the messages that devices sent ("up") and received ("down"); None when some were
+    sent again after a connection broke."""
 
 
 class Captures:
-    """The captures of one run, from now on until `stop` or `kill`."""
+    """The captures of one run, until `stop` or `kill`."""
 
     def __init__(self, network: Network, links: Sequence[str], folder: Path) -> None:
         """Begin to capture; raise TestbedError when that fails."""
@@ -86,9 +86,9 @@ class Captures:
         if pairs:
             write_captures(self._folder, pairs)
         sent = sent_frames(self._folder, pairs)
-        return {link: self._seen(pair, *sent[link]) for link, pair in pairs.items()}
+        return {link: self._by_direction(pair, *sent[link]) for link, pair in pairs.items()}
 
-    def _seen(
+    def _by_direction(
         self, pair: CapturePair, up: SentFrames, down: SentFrames
     ) -> dict[str, CapturedDirection]:
         first, second = pair.first.address, pair.second.address
@@ -105,18 +105,18 @@ class Captures:
 
 
 class CapturedDirection:
-    """One direction of a link: what its sender sent, and what of that arrived at the other host."""
+    """One direction of a link: the frames that were sent, and those that arrived."""
 
-    def __init__(self, book: SentFrames, arrived: list[Frame]) -> None:
-        self.book, self.arrived = book, arrived
-        self._sent = Series([sent.frame for sent in book.frames])
-        self._arrived = Series(arrived)
+    def __init__(self, sent: SentFrames, arrived: list[Frame]) -> None:
+        self.sent, self.arrived = sent, arrived
+        self._sent_series = Series([each.frame for each in sent.frames])
+        self._arrived_series = Series(arrived)
 
     def entry(self, counted: GenerationCounters, link: str, direction: str) -> Entry:
-        """Return the uses of the bytes that were sent meanwhile."""
+        """Return the uses of the bytes that were sent between the counters of `counted`."""
         begin, end = counted.before.until, counted.after.until
-        frames, size = self._sent.between(begin, end)
-        uses = self.book.between(begin, end)
+        frames, size = self._sent_series.between(begin, end)
+        uses = self.sent.between(begin, end)
         return Entry(
             prompt=counted.prompt,
             link=link,
@@ -129,7 +129,7 @@ class CapturedDirection:
     def differences(self, counted: GenerationCounters, link: str, direction: str) -> Iterator[str]:
         """Yield where counts of the link and of the captures differ."""
         before, after = counted.before, counted.after
-        first, last = (_way(reading, link, direction) for reading in (before, after))
+        first, last = (_counters(reading, link, direction) for reading in (before, after))
         taken = (
             last.received_packets - first.received_packets,
             last.received_bytes - first.received_bytes,
@@ -139,8 +139,8 @@ class CapturedDirection:
             last.forwarded_bytes - first.forwarded_bytes,
         )
         for what, series, theirs in (
-            ("sent", self._sent, taken),
-            ("arrived", self._arrived, let_out),
+            ("sent", self._sent_series, taken),
+            ("arrived", self._arrived_series, let_out),
         ):
             least = series.between(before.until, after.since)
             most = series.between(before.since, after.until)
@@ -176,6 +176,6 @@ class Series:
         return last - first, self._sums[last] - self._sums[first]
 
 
-def _way(reading: CounterSnapshot, link: str, direction: str) -> DirectionCounters:
+def _counters(reading: CounterSnapshot, link: str, direction: str) -> DirectionCounters:
     counters = reading.wires[link]
     return counters.up if direction == "up" else counters.down

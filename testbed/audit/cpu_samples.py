@@ -23,19 +23,19 @@ class Processors:
 
     def start(self) -> None:
         """Take the sample before."""
-        self._before = self._look()
+        self._before = self._sample()
         self._after: CpuSample | None = None
 
     def stop(self) -> None:
         """Take the sample after."""
-        self._after = self._look()
+        self._after = self._sample()
 
     def use(self) -> CpuUse:
         """Return the samples of the last `start` and `stop`."""
         assert self._after is not None, "no sample was taken after the generations"
         return CpuUse(self._before, self._after)
 
-    def _look(self) -> CpuSample:
+    def _sample(self) -> CpuSample:
         processors = os.sched_getaffinity(0)
         busy, stolen = used(processors)
         return CpuSample(
@@ -53,7 +53,7 @@ class CpuSample:
 
     time: float
     waited: dict[str, dict[str, float]]
-    """Time that each thread of each node was ready and did not run."""
+    """Time that each thread of each node was ready but did not run."""
     others: float
     """Time used by programs outside this sandbox."""
     stolen: float
@@ -108,6 +108,6 @@ def used_here() -> float:
             try:
                 fields = (entry / "stat").read_text().rpartition(")")[2].split()
             except OSError:
-                continue  # it has ended; whoever waits for it has its time
-            ticks += sum(map(int, fields[11:15]))  # its own, and that of its dead children
+                continue  # it has ended; its time counts for its parent
+            ticks += sum(map(int, fields[11:15]))  # its own, and those of children that have ended
     return ticks * _TICK

@@ -25,7 +25,7 @@ class NetworkEvidence:
 
 
 class PacedNode(NamedTuple):
-    """A node that was to keep a pace, and its events of one generation."""
+    """A node whose compute is paced, and its events of one generation."""
 
     name: str
     events: Sequence[Event]
@@ -65,8 +65,8 @@ class RunEvidence:
     ledger: Sequence[Entry]
     """The uses of all captured bytes."""
     first_links: Collection[str]
-    """Those that devices' messages go over first, one of them each."""
+    """The links at the devices: each message crosses exactly one of them."""
 
     def prompt(self, number: int) -> str:
-        """Return how reasons about a prompt begin."""
+        """Return the beginning of reasons about a prompt."""
         return f"{self.folder} prompt {number + 1}"

@@ -13,7 +13,7 @@ from testbed.emulation.wire import WireCounters
 from testbed.results.rows import WireBytes
 
 _STILL = 0.1  # seconds without a packet
-_PATIENCE = 5.0  # seconds to wait for that, beside what the links are asked to do
+_PATIENCE = 5.0  # seconds to wait for that, beside the longest round trip of the links
 
 
 class LinkAudit:
@@ -34,13 +34,13 @@ class LinkAudit:
         self._mark()
 
     def start(self) -> None:
-        """Take the counters as generations start."""
+        """Read the counters before generations start."""
         for wire in self._network.wires.values():
             wire.forget_lateness()
         self._mark()
 
     def settle(self) -> None:
-        """Wait until the last acknowledgements have crossed, but not for ever."""
+        """Wait until the last acknowledgements have arrived, a few seconds at most."""
         deadline = clock.now() + self._patience
         before = self._take()
         while clock.now() < deadline:
@@ -124,7 +124,7 @@ class LinkAudit:
 
     def _mark(self) -> None:
         self.before = self.read()
-        """As `start` found them."""
+        """The counters at the last `start`."""
         self._plain_before = self._take_plain()
 
     def _take_plain(self) -> dict[str, InterfaceCounters]:

@@ -14,7 +14,7 @@ from testbed.files.stored_json import decode
 
 
 def read_packets(path: Path) -> Iterator[Line]:
-    """Every line of a log: a Header, PacketLines and ChangeLines as they came, an End.
+    """Yield every line of a log: a Header, PacketLines and ChangeLines in their order, an End.
 
     Raises TestbedError when it cannot be read; a log that was cut off ends without an End.
     """

@@ -1,4 +1,4 @@
-"""One prompt decoded on every device at the same time, and once more where passes were late."""
+"""One prompt decoded on every device at the same time, and again where passes were late."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from testbed.protocol.control import Decode, Progress, Result
 from testbed.protocol.request import DecodeRequest
 from testbed.scenario.methods import MethodEntry
 
-_AGAIN = 2  # times that a prompt is decoded anew because its passes were late
+_MAX_REDECODES = 2  # times that a prompt is decoded again because its passes were late
 
 
 @dataclass(frozen=True)
 class Generation:
-    """One generation of a device, and what both nodes wrote of it."""
+    """One generation of a device, and the events that both nodes wrote during it."""
 
     device: str
     result: Result
@@ -36,7 +36,7 @@ class Generation:
 
 
 class Decoder:
-    """Decodes the prompts of one run; its links and processors are watched meanwhile."""
+    """Decodes the prompts of one run, and samples links and processors around each."""
 
     def __init__(
         self, deployment: Deployment, entry: MethodEntry, repetition: int, folder: Path
@@ -53,24 +53,24 @@ class Decoder:
     def decode(self, prompt: int, display: Display) -> tuple[list[Generation], int]:
         """Return the generations of all devices, and how often they were decoded again.
 
-        Anything else that runs on this machine can make single passes late. Then all is done once
-        more, and only the last time counts. Once that has not helped, the machine is too slow, and
-        prompts are decoded once.
+        Anything else that runs on this machine can make single passes late. Then the prompt is
+        decoded again on all devices, at most _MAX_REDECODES times, and only the last time counts.
+        Where the last is late too, this machine is too slow: later prompts are decoded once.
         """
-        for again in range(_AGAIN + 1):
+        for redecodes in range(_MAX_REDECODES + 1):
             began = clock.now_ns()
             results = self._decode(prompt, display)
             generations = list(self._generations(prompt, results, since=began))
             late = [reason for each in generations for reason in late_nodes(self.paced(each))]
             if not late or self._deployment.too_slow:
                 break
-            if again < _AGAIN:
+            if redecodes < _MAX_REDECODES:
                 display.say(f"{self._entry.label} prompt {prompt + 1} once more: {late[0]}")
         self._deployment.too_slow = bool(late)
-        return generations, again
+        return generations, redecodes
 
     def paced(self, generation: Generation) -> list[PacedNode]:
-        """Return the nodes that were to keep a pace, with their events of a generation."""
+        """Return the nodes whose compute is paced, with their events of a generation."""
         scenario = self._deployment.scenario
         nodes: dict[Role, tuple[str, list[Event]]] = {
             "draft": (generation.device, generation.events),

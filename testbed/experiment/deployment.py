@@ -1,4 +1,4 @@
-"""One network with its nodes: built, measured and started; watched while runs take place on it."""
+"""One network with its nodes: built, measured and started; watched during runs."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _SLOW_DISK = 2e7  # bytes/s
 
 
 def network_of(scenario: Scenario, backend: str) -> Network:
-    """Return the network that a scenario asks for, not yet built."""
+    """Return the network that a scenario describes, not yet built."""
     return Network(
         load_topology(scenario.spec.topology, scenario.spec.devices),
         scenario.links,
@@ -53,7 +53,7 @@ class Deployment:
         self.network = network_of(scenario, plan.backend)
         self.nodes: dict[str, NodeProcess] = {}
         self.before = Verdict()
-        """On the links, as they were measured before the nodes started."""
+        """The verdict on the links, measured before the nodes started."""
         self.too_slow = False
         """True once passes stayed late however often they were decoded again."""
         self._stack = ExitStack()
@@ -112,7 +112,7 @@ class Deployment:
             checked(node, node.receive(longest_loading(spec), self._watch), Ready)
 
     def _model(self, role: Role) -> list[str]:
-        """Return the arguments that say what model a node has, and how fast it is."""
+        """Return the arguments that set the model of a node, and its pace if it has one."""
         spec = self.plan.draft if role == "draft" else self.plan.target
         arguments = [f"--model={msgspec.json.encode(spec).decode()}"]
         if role in self.scenario.paces:

@@ -1,4 +1,4 @@
-"""Trial of jobs: the number of sandboxes side by side whose links still do as they are asked.
+"""Trial of jobs: the number of sandboxes that can run side by side with links as requested.
 
 Their networks are built at once, each on processors of its own, and measured at the same time, as
 every network is before its runs (testbed.calibration.preflight). `main` does that in each of these
@@ -33,7 +33,7 @@ _PAUSE = 0.01
 
 
 def jobs_that_fit(results: Results, jobs: int) -> int:
-    """Return `jobs`, or a smaller number, of which the links do as they are asked."""
+    """Return `jobs`, or the next smaller number tried at which all links pass their checks."""
     while jobs > 1:
         reasons = _try(results, jobs)
         if not reasons:
@@ -45,7 +45,7 @@ def jobs_that_fit(results: Results, jobs: int) -> int:
 
 
 def _try(results: Results, jobs: int) -> list[str]:
-    """Return the faults of links of so many sandboxes, at the first points of the sweep."""
+    """Return the faults of the links of `jobs` sandboxes, at the first points of the sweep."""
     points = len(read_plans(results))
     runs = results.path / "runs"
     runs.mkdir(exist_ok=True)
@@ -61,9 +61,9 @@ def _try(results: Results, jobs: int) -> list[str]:
         )  # fmt: skip
         if INTERRUPTED in codes:
             raise KeyboardInterrupt
-        told = [path.read_bytes() for path in sorted(Path(folder).iterdir())]
-    reasons = [reason for each in told if each for reason in msgspec.json.decode(each)]
-    silent = jobs - sum(map(bool, told))
+        written = [path.read_bytes() for path in sorted(Path(folder).iterdir())]
+    reasons = [reason for each in written if each for reason in msgspec.json.decode(each)]
+    silent = jobs - sum(map(bool, written))
     return reasons + [f"{silent} sandboxes ended early"] * bool(silent)
 
 

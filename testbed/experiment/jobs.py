@@ -19,7 +19,7 @@ _TOPOLOGY = "/sys/devices/system/cpu/cpu{}/topology/{}"
 
 
 class Job(msgspec.Struct, kw_only=True):
-    """The place of one sandbox among others; its runs come from its stdin, see `take`."""
+    """One sandbox among those side by side; its runs come from its stdin, see `take`."""
 
     session: int
     jobs: int
@@ -27,7 +27,7 @@ class Job(msgspec.Struct, kw_only=True):
     parts: int
     """The number of parts into which the runs at each point are divided."""
     processors: list[int]
-    """Those that this one has to itself."""
+    """The ids of those that only this sandbox uses."""
 
 
 class Piece(NamedTuple):
@@ -67,7 +67,7 @@ def _core(processor: int) -> tuple[int, int, int]:
             for name in ("physical_package_id", "core_id")
         )
     except (OSError, ValueError):
-        package = core = 0  # this machine does not tell
+        package = core = 0  # this machine does not report them
     return package, core, processor
 
 

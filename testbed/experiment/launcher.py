@@ -35,9 +35,9 @@ from testbed.scenario.scenario import Scenario
 
 
 def launch(scenario: Scenario, out: Path, jobs: int = 1) -> tuple[Results, int]:
-    """Run a scenario in a sandbox, or in several. Returns its results and the exit code.
+    """Run a scenario in `jobs` sandboxes side by side; return its results and the exit code.
 
-    There are as many side by side as `jobs` says, or fewer if so many would disturb the links.
+    There are fewer if so many would disturb the links.
     Raises TestbedError, before anything is started or written, when it cannot be run here.
     """
     check_sandbox()
@@ -63,11 +63,11 @@ def launch(scenario: Scenario, out: Path, jobs: int = 1) -> tuple[Results, int]:
 
 
 def resume(path: Path, *, redo: bool = False) -> tuple[Results, int]:
-    """Do the runs that have not ended in results, each from its beginning. As `launch`.
+    """Do the runs that have not ended in results, each from its beginning; return as `launch`.
 
     With `redo` also those that ended but are not valid.
 
-    Raises TestbedError when there is nothing to go on with, or it would not be the same.
+    Raises TestbedError when there are no such results, or code or machine have changed since.
     """
     check_sandbox()
     results = open_results(path)
@@ -105,7 +105,7 @@ def _plans(scenario: Scenario, backend: str, jobs: int) -> list[Plan]:
 
 @contextmanager
 def _until_the_end(results: Results) -> Iterator[None]:
-    """Keep a verdict that the run did not end, with the error if there was one to catch."""
+    """Write the verdict that the run did not end, with the error if one was caught."""
     results.write_json("verdict.json", Verdict("invalid", [UNFINISHED]))
     try:
         yield
@@ -132,7 +132,7 @@ def _require_backend(begun: str) -> None:
 
 
 def _work(results: Results, plans: list[Plan], session: int, jobs: int) -> int:
-    """Do the runs of a session that have not ended yet, and conclude; the exit code."""
+    """Do the runs of a session that have not ended yet, conclude, and return the exit code."""
     parts = -(-jobs // len(plans))
     ended, failed = results.ended(), results.failed()
     # Those that failed before come last: they may well do so again, and take their time.
@@ -148,9 +148,9 @@ def _work(results: Results, plans: list[Plan], session: int, jobs: int) -> int:
     commands = []
     for processors in shares(jobs):
         job = Job(session=session, jobs=jobs, parts=parts, processors=processors)
-        told = msgspec.json.encode(job).decode()
+        as_json = msgspec.json.encode(job).decode()
         commands.append(
-            inside_command("testbed.experiment.runner", str(results.path.resolve()), told)
+            inside_command("testbed.experiment.runner", str(results.path.resolve()), as_json)
         )
     with tempfile.TemporaryFile() as file:
         file.write(pack(pieces, parts))
@@ -167,5 +167,5 @@ def _work(results: Results, plans: list[Plan], session: int, jobs: int) -> int:
 
 
 def _why(code: int) -> str:
-    """Explain the exit code of a sandbox whose journal does not."""
+    """Explain the exit code of a sandbox that wrote no reason into the journal."""
     return f"{'the run' if code in (INTERRUPTED, OVERDUE) else 'a sandbox'} {ending(code)}"

@@ -26,10 +26,10 @@ def end_links(network: Network, folder: Path) -> dict[str, list[Applied]]:
     return changes
 
 
-def end_handovers(network: Network, asked: Sequence[Handover], folder: Path) -> list[Applied]:
-    """End the handovers; write down and return those that were made, of all that were asked."""
+def end_handovers(network: Network, scheduled: Sequence[Handover], folder: Path) -> list[Applied]:
+    """End the handovers; write down and return those of `scheduled` that were made."""
     network.handovers.end()
-    made = list(zip(asked, network.handovers.applied(), strict=False))
+    made = list(zip(scheduled, network.handovers.applied(), strict=False))
     if made:
         write_handovers(folder / "handovers.jsonl", made)
     return [applied for _, applied in made]

@@ -23,7 +23,7 @@ from testbed.results.rows import Row
 from testbed.results.verdict import Level, worst
 
 _REFRESH = 0.25  # seconds between two views, at least: runs are not to be disturbed
-_LINK_INTERVAL = 1.0  # seconds between two looks at the links
+_LINK_INTERVAL = 1.0  # seconds between two readings of the links
 _COLOURS: dict[Level, str] = {"valid": "green", "suspect": "yellow", "invalid": "red"}
 
 
@@ -31,10 +31,10 @@ _COLOURS: dict[Level, str] = {"valid": "green", "suspect": "yellow", "invalid": 
 class _Method:
     """The progress of a method."""
 
-    texts: int
+    generations: int
     rows: list[Row] = field(default_factory=list)
     speed: str = ""
-    """Of one device, over all that count so far; see testbed.analysis.intervals."""
+    """Of one device, over all rows that count so far; see testbed.analysis.intervals."""
     level: Level = "valid"
 
     def keep(self, rows: list[Row]) -> None:
@@ -47,16 +47,16 @@ class _Method:
 class Display:
     """Shows the progress, tokens/s and verdict of each method, and the state of the links."""
 
-    def __init__(self, texts: Mapping[str, int], where: str | None = None) -> None:
-        """`texts` is the number of generations of each method, in the order of the scenario.
+    def __init__(self, generations: Mapping[str, int], where: str | None = None) -> None:
+        """Take the number of generations of each method, in the order of the scenario.
 
-        Where others are shown at the same time, each line begins with `where`, and none is live.
+        Where other displays share the terminal, each line begins with `where`, and none is live.
         """
         self._console = Console()
         self._where = where or ""
-        self._methods = {label: _Method(count) for label, count in texts.items()}
+        self._methods = {label: _Method(count) for label, count in generations.items()}
         self._current = ("", "")
-        """The method that decodes, and its progress."""
+        """The method that is decoding, and its progress."""
         self._links = _Links({})
         self._shown = 0.0
         self._live: Live | None = None
@@ -81,10 +81,10 @@ class Display:
         self._console.print(in_one_line(f"{self._where}{text}"), soft_wrap=True)
 
     def start(self, label: str, prompt: int, prompts: int, tokens: int) -> None:
-        """Begin with the `prompt`-th of `prompts`, of which `tokens` tokens are wanted."""
-        self._text = f"prompt {prompt + 1}/{prompts}"
+        """Begin prompt number `prompt` of `prompts`, from 0, with up to `tokens` new tokens."""
+        self._prompt = f"prompt {prompt + 1}/{prompts}"
         self._tokens = tokens
-        self._current = (label, self._text)
+        self._current = (label, self._prompt)
 
     def update(self, tokens: int, seconds: float) -> None:
         """Show that `tokens` are committed after `seconds`."""
@@ -94,9 +94,9 @@ class Display:
             rate = f"{tokens / seconds:.1f} tok/s" if seconds else ""
             self._current = (
                 self._current[0],
-                f"{self._text}: {tokens}/{self._tokens} tokens, {rate}",
+                f"{self._prompt}: {tokens}/{self._tokens} tokens, {rate}",
             )
-            self._links.look(now)
+            self._links.read(now)
             self._live.update(self._view(), refresh=True)
 
     def finish(self, rows: list[Row]) -> None:
@@ -114,7 +114,7 @@ class Display:
             if all(name in other.links for other in rows)
         )
         self.say(
-            f"[{done}/{sum(each.texts for each in self._methods.values())}] "
+            f"[{done}/{sum(each.generations for each in self._methods.values())}] "
             f"{row.method} prompt {row.prompt + 1}"
             f"{f' repeat {row.repeat + 1}' if row.repeat else ''}"
             f"{f' on {len(rows)} devices' if len(rows) > 1 else ''}: "
@@ -137,7 +137,7 @@ class Display:
         for label, method in self._methods.items():
             table.add_row(
                 Text(in_one_line(label), style="bold" if label == running else ""),
-                f"{len(method.rows)}/{method.texts}",
+                f"{len(method.rows)}/{method.generations}",
                 method.speed,
                 Text(method.level, style=_COLOURS[method.level]) if method.rows else "",
                 how_far if label == running else "",
@@ -146,21 +146,21 @@ class Display:
 
 
 class _Links:
-    """Rates and drops of the links, read once in a while."""
+    """Rates and drops of the links, read every _LINK_INTERVAL seconds."""
 
     def __init__(self, wires: Mapping[str, Wire]) -> None:
         self._wires = wires
-        self._looked = 0.0
+        self._read_at = 0.0
         self._first: dict[str, WireCounters] = {}
         self._before: dict[str, tuple[float, WireCounters]] = {}
         self.lines: list[str] = []
         """One for each link."""
 
-    def look(self, now: float) -> None:
-        """Read the counters again, if the last time is long enough ago."""
-        if now - self._looked < _LINK_INTERVAL:
+    def read(self, now: float) -> None:
+        """Read the counters again unless they were read within _LINK_INTERVAL seconds."""
+        if now - self._read_at < _LINK_INTERVAL:
             return
-        self._looked = now
+        self._read_at = now
         self.lines = []
         for name, wire in self._wires.items():
             at, counters = clock.now(), wire.counters()
@@ -168,13 +168,13 @@ class _Links:
             since, before = self._before.get(name, (at, counters))
             self._before[name] = (at, counters)
             directions = (
-                _way("↑", first.up, before.up, counters.up, at - since),
-                _way("↓", first.down, before.down, counters.down, at - since),
+                _format_direction("↑", first.up, before.up, counters.up, at - since),
+                _format_direction("↓", first.down, before.down, counters.down, at - since),
             )
             self.lines.append(f"{name}  {'   '.join(directions)}")
 
 
-def _way(
+def _format_direction(
     arrow: str,
     first: DirectionCounters,
     before: DirectionCounters,

@@ -32,7 +32,7 @@ class RunOutcome:
 
     rows: list[Row]
     verdict: Verdict
-    """On the run, its generations apart."""
+    """The verdict on the run as a whole; each generation has its own, in its row."""
     seconds: float
     """Emulated time from its beginning to its end."""
     unmet: list[str]
@@ -42,7 +42,7 @@ class RunOutcome:
 class MethodRun:
     """All prompts by one method in one repetition; a context manager that begins the run.
 
-    A run that is left before its end leaves no capture going.
+    A run that is left before its end stops its captures.
     """
 
     def __init__(self, deployment: Deployment, entry: MethodEntry, repetition: int) -> None:
@@ -51,7 +51,7 @@ class MethodRun:
         self._folder: Path = deployment.results.run(entry.label, repetition, deployment.plan.point)
         self._decoder = Decoder(deployment, entry, repetition, self._folder)
         self._counted: list[GenerationCounters] = []
-        """Of each prompt, in their order."""
+        """The counters around each prompt, in the order of prompts."""
         self._decoded: list[tuple[Row, Generation]] = []
         self._stack = ExitStack()
 
@@ -84,17 +84,17 @@ class MethodRun:
         self._stack.close()
 
     def decode(self, prompt: int, display: Display) -> list[Row]:
-        """Decode one prompt on every device, all at the same time, and account for it.
+        """Decode one prompt on all devices at the same time; return a row for each.
 
         The rows are final when the run has ended, see `end`.
         """
-        generations, again = self._decoder.decode(prompt, display)
-        return self._rows(prompt, generations, again)
+        generations, redecodes = self._decoder.decode(prompt, display)
+        return self._rows(prompt, generations, redecodes)
 
     def end(self) -> RunOutcome:
         """End the run: write down how the links and the path changed, and judge it.
 
-        All that it wrote is whole then, and its rows know how long their rounds took, and for what.
+        Afterwards its files are complete, and its rows have the time of each round by phase.
         """
         ended, folder = clock.now(), self._folder
         not_met = self._unmet(ended)
@@ -134,7 +134,7 @@ class MethodRun:
             {name: None if time is None else ended - time for name, time in began.items()},
         )
 
-    def _rows(self, prompt: int, generations: list[Generation], again: int) -> list[Row]:
+    def _rows(self, prompt: int, generations: list[Generation], redecodes: int) -> list[Row]:
         """Return the rows of generations decoded together, which share the links' counters."""
         counters, routes = self._decoder.links, self._deployment.routes
         after = counters.read()
@@ -171,7 +171,7 @@ class MethodRun:
                 own_links=own,
                 route=routes.route(each.device),
                 time_dilation=clock.dilation(),
-                redecodes=again,
+                redecodes=redecodes,
                 verdict=verdict.level,
                 reasons=verdict.reasons,
             )

@@ -1,4 +1,4 @@
-"""A node process as the runner sees it: commands in, reports out, death noticed."""
+"""A node process as the runner uses it: commands in, reports out, its death an error."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class NodeProcess:
         return int(self._process.pid)
 
     def send(self, command: Command) -> None:
-        """Give a command. Raises TestbedError when the node is dead."""
+        """Send a command. Raises TestbedError when the node is dead."""
         try:
             self._process.stdin.write(msgspec.json.encode(command) + b"\n")  # type: ignore[union-attr]
         except BrokenPipeError:

@@ -45,10 +45,10 @@ _SHARED = (
 
 
 def prepare(point: Point, backend: str, jobs: int = 1, why_no_captures: str = "") -> Plan:
-    """Find the models, read the prompts, and check that all of it goes together.
+    """Find the models, read the prompts, and check that they fit each other.
 
-    `jobs` is how many such runs go on at the same time; `why_no_captures` what keeps frames from
-    being recorded here.
+    `jobs` runs go on at the same time; `why_no_captures` is the reason why frames cannot be
+    captured here, empty if they can.
 
     Raises TestbedError, in terms of the scenario file, when it does not.
     """
@@ -178,11 +178,11 @@ def _read_prompts(scenario: Scenario, pair: ModelPair) -> list[list[int]]:
 
 def _with_operators(scenario: Scenario, pair: ModelPair) -> ModelPair:
     """Return the pair with the operators chosen for those of its models that are used."""
-    asked = any(entry.uses_verifier for entry in scenario.methods)
+    uses_target = any(entry.uses_verifier for entry in scenario.methods)
     try:
         return replace(
             pair,
-            target=with_operators(pair.target) if asked else pair.target,
+            target=with_operators(pair.target) if uses_target else pair.target,
             draft=with_operators(pair.draft),
         )
     except TestbedError as error:
@@ -190,14 +190,14 @@ def _with_operators(scenario: Scenario, pair: ModelPair) -> ModelPair:
 
 
 def _check_memory(scenario: Scenario, pair: ModelPair, jobs: int) -> None:
-    """Raise TestbedError unless all nodes fit here: a verifier, if it is asked, and every device.
+    """Raise TestbedError unless the memory suffices for every device, and a verifier if used.
 
     Each of several jobs has its own nodes. Jobs cannot share a GPU and be measured.
     """
     loads = []
     if isinstance(pair.target, HuggingFaceSpec):
-        asked = any(entry.uses_verifier for entry in scenario.methods)
-        loads += [Load(pair.target, jobs * int(asked))]
+        uses_target = any(entry.uses_verifier for entry in scenario.methods)
+        loads += [Load(pair.target, jobs * int(uses_target))]
     if isinstance(pair.draft, HuggingFaceSpec):
         loads += [Load(pair.draft, jobs * scenario.spec.devices)]
     if jobs > 1 and (on_gpu := [load.spec for load in loads if load.spec.device != "cpu"]):
@@ -212,7 +212,7 @@ def _check_memory(scenario: Scenario, pair: ModelPair, jobs: int) -> None:
 
 
 def _warnings(pair: ModelPair) -> Iterator[str]:
-    """Yield what is allowed, but seldom meant."""
+    """Yield warnings of what is allowed, but seldom meant."""
     target, draft = pair.target, pair.draft
     if isinstance(target, SyntheticSpec) or isinstance(draft, SyntheticSpec):
         return

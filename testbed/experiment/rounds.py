@@ -27,7 +27,7 @@ def time_rounds(
     """Write how long the rounds of all generations took, and put it into their rows."""
     routes = deployment.routes
     recoveries = {device: _recovery(deployment, device, captured) for device in routes.own_links}
-    texts = []
+    timed = []
     for row, generation in decoded:
         rounds = round_times(
             generation.events,
@@ -39,14 +39,14 @@ def time_rounds(
         times = TextTimes(prompt=row.prompt, device=row.device, rounds=rounds)
         row.round_s = [round(each.seconds, 6) for each in rounds]
         row.phases = times.total()
-        texts.append(times)
-    path.write_bytes(msgspec.json.encode(texts))
+        timed.append(times)
+    path.write_bytes(msgspec.json.encode(timed))
 
 
 def _recovery(deployment: Deployment, device: str, captured: Captured) -> Recovery | None:
-    """Return how long a flight's lost bytes were being sent again, as a function of the flight.
+    """Return the function from a message's flight to the seconds its lost bytes were sent again.
 
-    None where the links change, so that nothing is known of flights, or were not captured.
+    None where the links change, so that flights cannot be derived, or were not captured.
     """
     names, address = deployment.routes.shaped(device), deployment.network.address(device)
     if deployment.routes.route(device) is None or not names:
@@ -55,8 +55,8 @@ def _recovery(deployment: Deployment, device: str, captured: Captured) -> Recove
         return None
     first, last = captured[names[0]], captured[names[-1]]
     directions = {
-        "up": RetransmissionGaps(first["up"].book, last["up"].arrived, address),
-        "down": RetransmissionGaps(last["down"].book, first["down"].arrived, address),
+        "up": RetransmissionGaps(first["up"].sent, last["up"].arrived, address),
+        "down": RetransmissionGaps(last["down"].sent, first["down"].arrived, address),
     }
 
     def recovery(flight: MessageFlight) -> float:

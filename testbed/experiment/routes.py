@@ -1,4 +1,4 @@
-"""The links between each device and its verifier, and the route that they ask for."""
+"""The links between each device and its verifier, and the route that they form."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Routes:
             for device in topology_devices(topology)
         }
         """The names of the links of each device."""
-        self._shaped = {device: self._shaped_way(device) for device in self.own_links}
+        self._shaped = {device: self._shaped_path(device) for device in self.own_links}
         self._routes = {device: self._route(device) for device in self.own_links}
 
     def shaped(self, device: str) -> list[str]:
@@ -37,7 +37,7 @@ class Routes:
         return self._shaped[device]
 
     def route(self, device: str) -> Route | None:
-        """Return what the links up to the verifier are asked for; None when that changes."""
+        """Return the rates and delays requested up to the verifier; None where they change."""
         return self._routes[device]
 
     def first_shaped(self, device: str) -> list[str]:
@@ -50,7 +50,7 @@ class Routes:
         """Return the shaped links that messages of any device may go over first."""
         return {link for device in self.own_links for link in self.first_shaped(device)}
 
-    def _shaped_way(self, device: str) -> list[str]:
+    def _shaped_path(self, device: str) -> list[str]:
         verifier = self._scenario.spec.verifier
         names = links_between([*self.links, *self.plain], device, verifier)
         return [name for name in names if name in self._scenario.links]

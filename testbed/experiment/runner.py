@@ -44,9 +44,9 @@ perhaps all of the scenario's time-out."""
 
 
 class Runner:
-    """Does runs, point by point, and writes down each as soon as it has ended.
+    """Does runs, point by point, and writes each into the journal as soon as it has ended.
 
-    What cannot be written down raises OSError: from then on nothing that is done would be kept.
+    Raises OSError where the journal cannot be written, as no later run could be kept either.
     """
 
     def __init__(self, results: Results, job: Job) -> None:
@@ -108,10 +108,10 @@ class Runner:
         factor = spec.time_dilation
         slow = f" (everything {factor:g} times as slow)" if factor > 1 else ""
         left_of = Counter(turn.method for turn in turns)
-        texts = {
+        generations = {
             label: left_of[label] * len(scenario.prompts) * spec.devices for label in plan.methods
         }
-        display = Display(texts, where if self._job.jobs > 1 else None)
+        display = Display(generations, where if self._job.jobs > 1 else None)
         failures = in_a_row = 0
         while turns:
             if in_a_row == _GIVE_UP:
@@ -169,7 +169,7 @@ class Runner:
     def _run_turn(
         self, turn: RunId, network: str, deployment: Deployment, display: Display
     ) -> None:
-        """Do one run, and write it down when it has ended."""
+        """Do one run, and note it in the journal when it has ended."""
         point = deployment.plan.point
         folder = self._results.run(turn.method, turn.repeat, point)
         with naming(folder):
@@ -190,7 +190,7 @@ class Runner:
         )
 
     def _note_failure(self, record: journal.RunFailed) -> None:
-        """Write down that a run failed, and say so. Raises TestbedError if that is in vain."""
+        """Report a failed run and note it. Raises TestbedError if the results were removed."""
         self._results.require_kept()
         turn, point = record.turn, record.point
         run = FailedRun(method=turn.method, repeat=turn.repeat, point=point, reason=record.reason)
@@ -225,7 +225,7 @@ def run_prompts(deployment: Deployment, turn: RunId, display: Display) -> RunOut
 
 
 def work(results: Results, job: Job, pieces: Iterable[Piece]) -> int:
-    """Do the pieces of one sandbox; return UNREPORTED if the journal lacks what ended it."""
+    """Do the pieces of one sandbox; return UNREPORTED if the journal lacks the reason."""
     try:
         return Runner(results, job).run(pieces)
     except REPORTABLE as error:
@@ -243,8 +243,8 @@ def work(results: Results, job: Job, pieces: Iterable[Piece]) -> int:
 
 def main() -> None:
     """Do the pieces of work in stdin for the results and the job of the command line."""
-    path, told = sys.argv[1:]
-    job = msgspec.json.decode(told, type=Job)
+    path, as_json = sys.argv[1:]
+    job = msgspec.json.decode(as_json, type=Job)
     os.sched_setaffinity(0, job.processors)  # all that is started from here inherits it
     pieces = os.dup(0)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # nobody else is to read them

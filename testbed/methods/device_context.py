@@ -24,32 +24,33 @@ from testbed.models.compute.paced_reader import Passes
 
 
 class VerifierLink(Protocol):
-    """The device's line to the verifier."""
+    """The device's connection to the verifier."""
 
     traffic: Traffic
 
-    def ask(self, text: list[int], drafts: int, upload: Payload) -> Iterator[bytes]:
-        """One round: send `upload` with `drafts` drafted tokens, yield each part of the answer.
+    def ask(self, token_ids: list[int], drafts: int, upload: Payload) -> Iterator[bytes]:
+        """Send a round's `upload` with `drafts` drafted tokens; yield each part of the answer.
 
-        `text` is everything committed on the device; what the verifier lacks of it travels along.
+        `token_ids` are all that the device has committed, the prompt's included; those that the
+        verifier does not have yet are sent along.
         """
 
 
 @dataclass
 class DeviceContext:
-    """The device's half of one text."""
+    """The device's half of one generation."""
 
     token_ids: list[int]
     """Prompt and every committed token."""
     limit: int
-    """Length of the text at which it is finished."""
+    """Length of `token_ids` at which the generation ends."""
     end_tokens: frozenset[int]
-    """Ids that finish the text earlier."""
+    """Ids that end it earlier."""
     draft: Passes
     sampling: Sampling
     random: Randomness
     drafting: DraftLength
-    """Decides how many tokens each round drafts."""
+    """The policy that decides how many tokens each round drafts."""
     verifier: VerifierLink
     trace: Tracer
     stream: str
@@ -61,19 +62,19 @@ class DeviceContext:
     _wait_s: float = 0.0
     _before: Traffic = field(default_factory=Traffic.zero)
 
-    def next_draft(self, text: list[int]) -> Probabilities:
-        """Return the draft model's q after `text`, shape [V]."""
-        return self._next(text)[0]
+    def next_draft(self, prefix: list[int]) -> Probabilities:
+        """Return the draft model's q after the token ids `prefix`, shape [V]."""
+        return self._next(prefix)[0]
 
-    def _next(self, text: list[int]) -> tuple[Probabilities, Logits]:
-        """Return q after `text`, and the logits that it comes from, both of shape [V]."""
+    def _next(self, prefix: list[int]) -> tuple[Probabilities, Logits]:
+        """Return q after `prefix`, and the logits that it comes from, both of shape [V]."""
         self._passes += 1
         self.counts.draft_passes = self._passes
-        with self.draft.over(text) as logits:
+        with self.draft.over(prefix) as logits:
             try:
                 return distribution(logits[-1], self.sampling), logits[-1]
             except ValueError as error:
-                raise TestbedError(f"draft model, after {len(text)} tokens: {error}") from None
+                raise TestbedError(f"draft model, after {len(prefix)} tokens: {error}") from None
 
     @property
     def room(self) -> int:
@@ -88,11 +89,11 @@ class DeviceContext:
     ) -> list[Drawn]:
         """Draft tokens, each drawn from the q̂ that `quantise` makes of q.
 
-        As many as the draft-length policy wants, but never more than can be used, and nothing
-        follows an end token. Where `quantise` returns None the round ends without that draft.
-        `formula_bits` are what one draft costs on the uplink: a number where q̂ does not matter, for
-        then the policy can be asked before a pass is made for the draft. `draw` takes q̂ and a
-        position; without it, a token is drawn for this round alone.
+        The draft-length policy decides how many, at most `room`; no draft follows an end token.
+        Where `quantise` returns None the round ends without that draft. `formula_bits` are the bits
+        that one draft costs on the uplink by the paper's formula: a number where they do not depend
+        on q̂, so that the policy can decide before the draft's forward pass. `draw` takes q̂ and a
+        position; without it, the draw is keyed by this round too.
         """
         draw = draw or self._draw
         drafts: list[Drawn] = []
@@ -102,15 +103,15 @@ class DeviceContext:
                 known = None if callable(formula_bits) else formula_bits
                 if not self.drafting.admits(drafts, known):
                     break
-                text = self.token_ids + [draft.token for draft in drafts]
-                raw_q, logits = self._next(text)
+                prefix = self.token_ids + [draft.token for draft in drafts]
+                raw_q, logits = self._next(prefix)
                 q = quantise(raw_q)
                 if q is None:
                     break
                 bits = formula_bits(q) if callable(formula_bits) else formula_bits
                 if known is None and not self.drafting.admits(drafts, bits):
                     break
-                token = draw(q, len(text))
+                token = draw(q, len(prefix))
                 drafts.append(Drawn(token, q, logits if greedy else None))
                 self.counts.formula_bits += bits
                 if token in self.end_tokens:
@@ -122,7 +123,7 @@ class DeviceContext:
 
     @contextmanager
     def drafting_round(self) -> Iterator[None]:
-        """Open a span in which a round is drafted; its length is what the policy learns."""
+        """Open a span in which a round is drafted; the policy learns from its duration."""
         start, passes = clock.now(), self._passes
         self._before, self._wait_s = replace(self.verifier.traffic), 0.0
         self.round = self.counts.rounds
@@ -136,32 +137,32 @@ class DeviceContext:
         return self.trace.span("encode", self.stream, round=self.counts.rounds)
 
     def decoding(self) -> AbstractContextManager[object]:
-        """Open a span in which the answer to the last question is read."""
+        """Open a span in which the answer to the last upload is read."""
         return self.trace.span("decode", self.stream, round=self.counts.rounds - 1)
 
     def ask(self, upload: Payload, drafts: int = 0) -> bytes:
-        """One round with a single answer: send, wait, return the download."""
+        """Send a round's `upload`, and return its answer, which has a single part."""
         download, *more = self.stream_answers(upload, drafts)
         if more:
             raise PayloadError(f"an answer of one part arrived in {1 + len(more)}")
         return download
 
     def stream_answers(self, upload: Payload, drafts: int = 0) -> Iterator[bytes]:
-        """One round whose answer comes in parts."""
+        """Send a round's `upload`, and yield each part of its answer."""
         self.counts.rounds += 1
         start = clock.now()
         yield from self.verifier.ask(self.token_ids, drafts, upload)
         self._wait_s += clock.now() - start
 
     def record(self, drafted: int, accepted: int) -> None:
-        """Note the verification of one round's chain of drafts; the policy learns from it."""
+        """Count the verification of one round's chain of drafts; the policy learns from it."""
         self.record_path(drafted, accepted, drafted, rejected=accepted < drafted)
 
     def record_path(self, drafted: int, accepted: int, length: int, *, rejected: bool) -> None:
-        """Note a verification: of `drafted` tokens, on paths of up to `length`.
+        """Count a verification of `drafted` tokens on paths of up to `length` positions.
 
-        `accepted` is the length of the accepted path; `rejected` is true where drafts stood behind
-        it, of which none was accepted. Like them, all candidates for one position count once.
+        `accepted` is the length of the accepted path; `rejected` is true where there were drafts at
+        the position after it. All candidates for one position count as one.
         """
         self.counts.count_verification(drafted, accepted, length, rejected=rejected)
         before, after = self._before, self.verifier.traffic

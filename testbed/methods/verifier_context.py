@@ -40,14 +40,14 @@ class VerifierContext:
     trace: Tracer
     stream: str
     round: int = 0
-    """The device's number of the round that is answered."""
+    """The device's number of the round that is being answered."""
 
     def encoding(self) -> AbstractContextManager[object]:
         """Open a span in which the answer is written."""
         return self.trace.span("encode", self.stream, round=self.round)
 
     def decoding(self) -> AbstractContextManager[object]:
-        """Open a span in which the question is read."""
+        """Open a span in which the upload is read."""
         return self.trace.span("decode", self.stream, round=self.round)
 
     def target_after(self, drafts: list[int]) -> Callable[[int], Probabilities]:
@@ -71,7 +71,7 @@ class VerifierContext:
         p: Callable[[int], Probabilities],
         quantise: Callable[[Probabilities], Lattice],
     ) -> Callable[[int], Lattice]:
-        """Return p̂ for p, computed at each position once it is asked for; records TV(p, p̂)."""
+        """Return p̂ for p, computed at a position when first needed; record TV(p, p̂) as an event."""
 
         @cache
         def p_hat(i: int) -> Lattice:

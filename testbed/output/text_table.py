@@ -78,11 +78,11 @@ class Table:
             box=SIMPLE, pad_edge=False, padding=(0, gap, 0, 0), header_style="bold",
             caption=notes, caption_justify="left", caption_style="",
         )  # fmt: skip
-        heads = [self._head(place, longest) for place in range(len(self.columns))]
+        heads = [self._head(column, longest) for column in range(len(self.columns))]
         height = max(map(len, heads))
-        for place, lines in enumerate(heads):
+        for column, lines in enumerate(heads):
             head = "\n".join([""] * (height - len(lines)) + lines)
-            if place:
+            if column:
                 shown.add_column(head, justify="right", no_wrap=True)
             else:
                 shown.add_column(head, no_wrap=gap > 0, overflow="fold")
@@ -90,14 +90,14 @@ class Table:
             shown.add_row(*map(in_one_line, row))
         return shown
 
-    def _head(self, place: int, longest: int) -> list[str]:
-        """The lines of a column's header, no wider than its cells, words and parts of the unit.
+    def _head(self, column: int, longest: int) -> list[str]:
+        """Return the lines of a column's header, wrapped to its cells, words and parts of the unit.
 
-        Words are broken at hyphens if they are longer than `longest` letters, and any cell.
+        Words longer than `longest` letters, and than any cell, are hyphenated.
         """
-        header, unit = map(in_one_line, self.columns[place])
+        header, unit = map(in_one_line, self.columns[column])
         parts = re.findall("[^/]+|/[^/]*", unit)
-        width = max(map(len, [*parts, *(row[place] for row in self.rows)]), default=0)
+        width = max(map(len, [*parts, *(row[column] for row in self.rows)]), default=0)
         width = max([1, width, *(min(len(word), longest) for word in header.split())])
         words = [piece for word in header.split() for piece in _broken(word, width)]
         lines = textwrap.wrap(" ".join(words), width)

@@ -54,20 +54,20 @@ class VerifierClient:
         self._received = 0  # parts of this round's answer
         self.traffic = Traffic.zero()
 
-    def open(self, text: list[int]) -> None:
+    def open(self, token_ids: list[int]) -> None:
         """Send the tokens so far, without waiting: a refusal is received in the first round."""
         # A new number each time, so that late answers to the old session are ignored.
         self._opening.session = secrets.randbelow(2**32 - 1) + 1
-        self._opening.length = self._known = len(text)
+        self._opening.length = self._known = len(token_ids)
         self._received = 0
-        self._send(self._opening, encode_tokens(text, self._opening.vocabulary_size))
+        self._send(self._opening, encode_tokens(token_ids, self._opening.vocabulary_size))
 
-    def ask(self, text: list[int], drafts: int, upload: Payload) -> Iterator[bytes]:
+    def ask(self, token_ids: list[int], drafts: int, upload: Payload) -> Iterator[bytes]:
         """Send a round, and yield each part of the verifier's answer.
 
-        text: the ids of the prompt and all committed tokens; the caller keeps it up to date between
-        parts. Those that the verifier lacks are sent along. drafts: the number of drafted tokens in
-        `upload`.
+        token_ids: the ids of the prompt and all committed tokens; the caller keeps it up to date
+        between parts. Those that the verifier lacks are sent along. drafts: the number of drafted
+        tokens in `upload`.
 
         Raises LinkTimeout when no answer comes, TestbedError when the verifier refuses.
         """
@@ -75,7 +75,7 @@ class VerifierClient:
         self._received = 0
         repairs = 0
         asked = False  # True once the missing part has been asked for again
-        self._send_round(text, drafts, upload)
+        self._send_round(token_ids, drafts, upload)
         while True:
             try:
                 message, payload = self._receive()
@@ -100,10 +100,10 @@ class VerifierClient:
                     asked = True
                 case Resync() if message.round == self._round:
                     self._known = message.length
-                    if message.length > len(text):
-                        self.open(text)  # it has more tokens than the device: start again
+                    if message.length > len(token_ids):
+                        self.open(token_ids)  # it has more tokens than the device: start again
                 case Unknown() if message.round == self._round:
-                    self.open(text)
+                    self.open(token_ids)
                 case None:
                     pass
                 case _:
@@ -115,15 +115,15 @@ class VerifierClient:
                     f"{REPAIRS_PER_ROUND} attempts"
                 )
             self._trace.event("resend", self._opening.stream, round=self._round)
-            self._send_round(text, drafts, upload)
+            self._send_round(token_ids, drafts, upload)
 
     def close(self) -> None:
         """Send that the generation is finished; a connection that is down does not matter."""
         with contextlib.suppress(LinkTimeout):
             self._send(Close(VERSION, self._opening.session), NOTHING)
 
-    def _send_round(self, text: list[int], drafts: int, upload: Payload) -> None:
-        catch_up = text[self._known :]
+    def _send_round(self, token_ids: list[int], drafts: int, upload: Payload) -> None:
+        catch_up = token_ids[self._known :]
         message = Round(
             VERSION,
             self._opening.session,

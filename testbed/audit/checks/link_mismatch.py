@@ -1,4 +1,4 @@
-"""A link that does something else than it was asked, before the run."""
+"""A link whose behaviour before the run differs from its configuration."""
 
 from __future__ import annotations
 

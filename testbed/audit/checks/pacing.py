@@ -12,7 +12,7 @@ from testbed.events import Event
 from testbed.models.compute.pace import Pace
 
 SHARE = 0.02
-"""The share by which all passes of a generation together may exceed the time asked for."""
+"""The share by which all passes of a generation together may exceed the time of their pace."""
 EACH = 0.2e-3
 """Seconds by which every pass may be late: no timer is exact, and short passes show it."""
 
@@ -46,16 +46,16 @@ def lateness(node: str, events: Iterable[Event], pace: Pace) -> str | None:
 
     None when they took no longer than they may.
     """
-    asked, took = [], []
+    due, took = [], []
     for event in events:
         if event["event"] == "forward":
-            asked.append(pace.seconds(event["tokens"]))
+            due.append(pace.seconds(event["tokens"]))
             took.append(event["dur"] * 1e-9)
-    limit = max(SHARE * sum(asked), EACH * len(asked))
-    if sum(took) - sum(asked) <= limit:
+    limit = max(SHARE * sum(due), EACH * len(due))
+    if sum(took) - sum(due) <= limit:
         return None
     return (
         f"{node} did not keep its pace, {pace}: {len(took)} passes took "
-        f"{sum(took) * 1e3:.0f} ms and not {sum(asked) * 1e3:.0f} ms (limit "
+        f"{sum(took) * 1e3:.0f} ms and not {sum(due) * 1e3:.0f} ms (limit "
         f"{limit * 1e3:.1f} ms more): this machine is too slow or too busy for it"
     )

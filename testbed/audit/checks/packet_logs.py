@@ -30,7 +30,7 @@ class PacketLogs(RunCheck):
 
 
 def judge_packets(path: Path) -> list[str]:
-    """Return what is wrong with a log: each packet has one line, and they sum up to its end."""
+    """Return the faults of a log: each packet has one line, and they sum up to its end."""
     lines = read_packets(path)
     header, end = next(lines, None), None
     if not isinstance(header, Header):

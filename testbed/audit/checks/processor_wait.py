@@ -1,7 +1,7 @@
 """Nodes that had to wait for a processor.
 
-The emulation can keep its time on a busy machine, for it goes first; the models cannot, and then
-tokens per second say more about the machine than about a method.
+The emulation keeps its time on a busy machine, as it has real-time priority. The models do not, so
+tokens per second would then describe the machine rather than the method.
 """
 
 from __future__ import annotations

@@ -94,7 +94,7 @@ def test_without_captures_there_is_no_ledger(tmp_path):
 
 
 def verdict_of(folder, **changes):
-    """The verdict on a run in this process."""
+    """Return the verdict on a run in this process."""
     scenario = check_scenario({**SYNTHETIC, "methods": ["dssd"], **changes}, "test")
     (point,) = scenario.every_point()
     plan = prepare(point, "relay")

@@ -15,7 +15,7 @@ from tests.support.evidence import generation_evidence
 
 @pytest.fixture
 def machine(monkeypatch):
-    """A machine whose counters a test sets."""
+    """Simulate a machine; return its counters, which a test sets."""
     state = {"waited": {"1": 0.0, "2": 0.0}, "busy": 50.0, "here": 9.0, "stolen": 0.0, "now": 0.0}
     monkeypatch.setattr(cpu_samples, "waited", lambda _pid: dict(state["waited"]))
     monkeypatch.setattr(cpu_samples, "used", lambda _cores: (state["busy"], state["stolen"]))

@@ -25,14 +25,14 @@ def distribution(v: int, seed: int, spread: float = 3, zeros: float = 0.0) -> np
 
 
 def written(codec, lattice: Lattice) -> Payload:
-    """A payload of one distribution and nothing else."""
+    """Return a payload of one distribution and nothing else."""
     writer = BitWriter()
     codec.write(writer, lattice)
     return writer.payload()
 
 
 def read(codec, data: bytes, v: int) -> Lattice:
-    """The only distribution of a payload."""
+    """Return the only distribution of a payload."""
     reader = BitReader(data)
     got = codec.read(reader, v)
     reader.finish()
@@ -40,12 +40,12 @@ def read(codec, data: bytes, v: int) -> Lattice:
 
 
 def drafted(codec, qs, seed: int = 1) -> list[Drawn]:
-    """A draft from each q, as a device makes it."""
+    """Return a draft from each q, as a device makes it."""
     return drawn([codec.quantise(q) for q in qs], seed)
 
 
 def drawn(lattices: Sequence[Lattice], seed: int = 1) -> list[Drawn]:
-    """A draft from each q̂."""
+    """Return a draft from each q̂."""
     random = KeyedRandomness(seed, 0, "test")
     return [Drawn(q.draw(random, "draft", n), q) for n, q in enumerate(lattices)]
 
@@ -84,7 +84,7 @@ def fewest_bits(codec, q: Lattice) -> float:
 
 
 def damaged(good: bytes, data: st.DataObject) -> list[bytes]:
-    """A byte too few, a byte too many, and one byte that is another."""
+    """Return data with a byte too few, with a byte too many, and with one byte changed."""
     if not good:
         return [b"\0"]
     flipped = bytearray(good)

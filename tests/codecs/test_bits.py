@@ -41,7 +41,7 @@ def test_what_is_written_is_read_back(content):
 
 
 def packed(content) -> bytes:
-    """The bytes of a payload by its definition: bit by bit, as text."""
+    """Return the bytes of a payload by its definition: bit by bit, as text."""
     done, fields = b"", ""
     for item in [*content, b""]:
         if isinstance(item, bytes):

@@ -58,7 +58,7 @@ for method, options in (
 
 @pytest.fixture(scope="module")
 def used(tmp_path_factory):
-    """The lines that a process prints which has these files more among the codecs."""
+    """Return the lines printed by a process with these files more among its codecs."""
     folder = tmp_path_factory.mktemp("codecs")
     for name, text in CODECS.items():
         (folder / f"{name}.py").write_text(text)

@@ -43,7 +43,7 @@ def ideal_bits(counts) -> float:
 
 
 def header_bits(counts, bits: int) -> int:
-    """The classes' sizes in Elias gamma, and the number of words."""
+    """Return the classes' sizes in Elias gamma, and the number of words."""
     classes = np.array([int(count).bit_length() for count in counts])
     sizes = np.bincount(classes, minlength=bits + 1)[1:]
     gamma = sum(2 * (int(n) + 1).bit_length() - 1 for n in sizes)

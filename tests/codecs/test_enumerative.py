@@ -169,7 +169,7 @@ def test_large_sets_one_upon_the_other(fields):
 
 @pytest.mark.parametrize("padding", range(0, 1200, 97))
 def test_large_sets_with_small_fields_between(padding):
-    """What is put aside of the stack below is found again, however long the stack happens to be."""
+    """The part of the stack that is set aside is found again, whatever the stack's length."""
     rng = np.random.default_rng(padding)
     sets = [np.sort(rng.choice(5000, int(k), replace=False)) for k in rng.integers(200, 2400, 7)]
     ranks = Ranks()

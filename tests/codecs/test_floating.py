@@ -116,7 +116,7 @@ def numbers_of(precision: str) -> np.ndarray:
 
 
 def nearest(values: np.ndarray, numbers: np.ndarray) -> np.ndarray:
-    """Indices of the nearest of ascending `numbers`, of two equally near the even one."""
+    """Return the index of the nearest of ascending `numbers`, the even one of two as near."""
     above = np.searchsorted(numbers, values).clip(1, numbers.size - 1)
     below = above - 1
     middle = (numbers[below] + numbers[above]) / 2

@@ -35,7 +35,7 @@ def c_sqs(v: int, total: int, threshold: float) -> Sqs:
 
 @st.composite
 def rounds(draw):
-    """A codec and distributions for it."""
+    """Draw a codec and distributions for it."""
     first = draw(distributions())
     v, total = first.size, draw(st.sampled_from([1, 2, 7, 100, 240, 5000]))
     kind = draw(st.sampled_from(["simplex", "sparse", "k_sqs", "c_sqs"]))

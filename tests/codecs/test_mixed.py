@@ -26,7 +26,7 @@ def mixed(form, totals, v) -> Mixed:
 
 
 def drafted_in_turn(codec, qs, totals):
-    """A draft from each q, by one ℓ after the other."""
+    """Return a draft from each q, by one ℓ after the other."""
     return drawn([codec.quantise(q, total) for q, total in zip(qs, cycle(totals), strict=False)])
 
 
@@ -97,7 +97,7 @@ def test_quantising_by_the_likeliest_tokens_is_quantising_by_all(q, total, level
 
 
 def reznik(q, total):
-    """The algorithm as it is published, over the whole vocabulary, tie by tie."""
+    """Quantise as the published algorithm does, over the whole vocabulary, tie by tie."""
     counts = np.floor(q * total + 0.5).astype(int)
     missing = total - counts.sum()
     order = sorted(range(q.size), key=lambda i: (np.sign(missing) * (counts[i] - total * q[i]), i))

@@ -126,7 +126,7 @@ def test_ties_go_to_the_lowest_id():
 
 
 def test_the_fields_stand_where_they_are_said_to():
-    """n - 1 below K, the values, the ids, and then the place of the drawn token."""
+    """n - 1 below K, the values, the ids, and then the index of the drawn token."""
     codec = Truncated(6, top_k=3, values="int8")
     q = Lattice(np.array([255, 2]), 257, np.array([1, 4]), 6)
     payload = codec.encode([Drawn(4, q)])

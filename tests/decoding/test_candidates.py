@@ -22,7 +22,7 @@ def target(v: int, rng: np.random.Generator, zeros: int = 0) -> np.ndarray:
 
 
 def lattice(v: int, rng: np.random.Generator, size: int, zeros: int = 0) -> Lattice:
-    """Counts on `size` of `v` tokens, of which `zeros` are 0."""
+    """Return a lattice with counts on `size` of `v` tokens, of which `zeros` are 0."""
     support = np.sort(rng.permutation(v)[:size])
     counts = rng.integers(1, 20, size)
     counts[rng.permutation(size)[:zeros]] = 0
@@ -30,7 +30,7 @@ def lattice(v: int, rng: np.random.Generator, size: int, zeros: int = 0) -> Latt
 
 
 def node_law(p, q, k, replacement, test=first_accepted):
-    """The law of the token at one node, and the probability that a candidate was accepted."""
+    """Return the law of the token at one node, and the probability that a candidate is accepted."""
 
     def run(random):
         tokens = draw_candidates(q, k, random, 3, 0, replacement=replacement)

@@ -15,7 +15,7 @@ V = 200
 
 
 def allowed(alpha: float, eta: float, first: float, steps) -> np.ndarray:
-    """The most that may be dropped on average after so many drafts."""
+    """Return the probability that may be dropped at most on average after so many drafts."""
     return alpha + (first + eta * (1 - alpha)) / (eta * np.asarray(steps))
 
 
@@ -24,7 +24,7 @@ def one_hot() -> np.ndarray:
 
 
 def just_below(threshold: float) -> np.ndarray:
-    """The q that drops as much as any can: as many tokens as fit stay just below the threshold."""
+    """Return the q that drops most: as many tokens as fit stay just below the threshold."""
     each = min(np.nextafter(threshold, 0), 1 / V) if threshold > 0 else 0.0
     q = np.full(V, each)
     q[0] = 1 - q[1:].sum()

@@ -80,7 +80,7 @@ def test_no_point_of_the_lattice_is_nearer(norm):
 
 
 def reznik(q: np.ndarray, total: int) -> list[int]:
-    """Counts of all tokens together, one by one."""
+    """Return the counts of all tokens together, one by one."""
     counts = np.floor(q * total + 0.5).astype(np.int64)
     missing = total - counts.sum()
     step = 1 if missing > 0 else -1

@@ -1,4 +1,4 @@
-"""Which tokens are kept, against the definition by sorting; ties and extremes."""
+"""Supports that truncation keeps, against the definition by sorting; ties and extremes."""
 
 from __future__ import annotations
 

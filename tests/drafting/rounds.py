@@ -24,18 +24,21 @@ ROUND = RoundOutcome(
 
 
 def outcome(drafted: int, accepted: int, **fields) -> RoundOutcome:
-    """A round of so many drafts; the rest as in ROUND unless it is given."""
+    """Return a round of so many drafts; what is not given is as in ROUND."""
     verified = accepted + (accepted < drafted)
     return replace(ROUND, drafted=drafted, accepted=accepted, verified=verified, **fields)
 
 
 def draft(probability: float) -> Drawn:
-    """A draft that was drawn with this probability, to the nearest thousandth."""
+    """Return a draft that was drawn with this probability, to the nearest thousandth."""
     return Drawn(0, quantise(np.array([probability, 1 - probability]), 1000))
 
 
 def length(policy: DraftLength, probabilities=(), bits: float = 1.0) -> int:
-    """How many tokens the policy drafts in a round; all with probability 1, or with those given."""
+    """Return the number of tokens that the policy drafts in a round.
+
+    Each has probability 1, or the one given.
+    """
     drafts: list[Drawn] = []
     while policy.more(drafts) and policy.admits(drafts, bits):
         given = len(drafts) < len(probabilities)

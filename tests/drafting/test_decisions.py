@@ -1,4 +1,4 @@
-"""What the simple policies decide on scripted rounds."""
+"""Decisions of the simple policies on scripted rounds."""
 
 from __future__ import annotations
 

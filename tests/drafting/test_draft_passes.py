@@ -1,5 +1,4 @@
-"""What drafts cost: each pass of the draft model is counted, and none is made in vain that need not
-be."""
+"""Passes of the draft model: each is counted, and none is made for nothing if it can be avoided."""
 
 from __future__ import annotations
 
@@ -39,7 +38,7 @@ class Counted(SyntheticModel):
 
 
 def counted(method, bits, predict=True, **options):
-    """A text of the pair under a budget of bits a round."""
+    """Return a generation of the pair under a budget of bits a round."""
     draft, target = Counted(), SyntheticModel(V, 0.8, 0, "target")
     policy = {"policy": "bit_budget", "bits": bits, "predict": predict}
     got = decode_locally(task(method, TOKENS, draft_length=policy, **options), draft, target)
@@ -106,7 +105,7 @@ def test_what_decodes_alone_makes_a_pass_a_token():
 
 
 def traced(path, the_task):
-    """A text, and what the device noted of it."""
+    """Return a generation, and the events of the device."""
     trace = Tracer("device", path)
     draft, target = similar_models(12)
     channel = InProcessChannel(VerifierServer(target))

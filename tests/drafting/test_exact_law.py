@@ -37,7 +37,7 @@ POLICIES = {
 
 
 def wire(method: str):
-    """What the target's distributions are rounded by; None for not at all."""
+    """Return the rounding of the target's distributions; None where there is none."""
     return FixedPoint("fixed16").quantise if method == "dssd" else None
 
 

@@ -1,4 +1,4 @@
-"""What a device makes of its rounds: the fixed part, the rate, the models' times, α."""
+"""Estimates that a device makes from its rounds: the fixed part, the rate, the models' times, α."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a policy is told of a round is what crossed the line."""
+"""A policy learns of each round exactly what was sent and received."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ V, B_ID, B_P = 12, 4, 16
 
 
 class Listening(Fixed):
-    """Keeps what it is told."""
+    """Keeps the outcomes that it learns from."""
 
     def learn(self, outcome):
         self.told.append(outcome)

@@ -71,7 +71,7 @@ for method in ("dssd", "qs"):
 
 @pytest.fixture(scope="module")
 def used(tmp_path_factory):
-    """The lines that a process prints which has one file more among the policies."""
+    """Return the lines printed by a process with one file more among its policies."""
     folder = tmp_path_factory.mktemp("policies")
     (folder / "twice.py").write_text(POLICY)
     command = [sys.executable, "-c", USE, str(folder)]

@@ -104,7 +104,7 @@ def test_training_is_a_function_of_the_seed(script, monkeypatch):
 
 
 def choosing(gamma: int, total: int, monkeypatch):
-    """A policy whose network always prefers one action."""
+    """Return a policy whose network always prefers one action."""
     preferred = np.zeros(len(ACTIONS), np.float32)
     preferred[ACTIONS.index((gamma, total))] = 1
     monkeypatch.setattr(qs_dqn, "values", lambda weights, state: preferred)

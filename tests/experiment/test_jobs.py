@@ -35,7 +35,7 @@ TURNS = shuffled(["dsd", "ar"], 3, 1, {})
 
 @pytest.fixture
 def eight(monkeypatch):
-    """A machine with eight processors, of which n and n + 4 are of one core."""
+    """Simulate a machine with eight processors, of which n and n + 4 are of one core."""
     monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: set(range(8)))
     monkeypatch.setattr(jobs, "_core", lambda processor: (0, processor % 4, processor))
 

@@ -31,7 +31,7 @@ class Lines:
 
 
 def rows_when_late(monkeypatch, folder, late):
-    """The rows of two texts, and what was said, where the passes of the times `late` are late."""
+    """Return the rows of two generations and the lines shown; attempts in `late` are late."""
     times = count()
     # Asked once for each time that a text is decoded, and once more for its row.
     monkeypatch.setattr(pacing, "lateness", lambda *_: "late" if next(times) in late else None)

@@ -1,4 +1,4 @@
-"""What is shown while a scenario runs."""
+"""The display while a scenario runs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Radio:
 
 @pytest.fixture
 def shown(monkeypatch):
-    """A display whose clock is set, on a terminal or not, and what it has written."""
+    """Return a function that makes a display, its wires, its output and the clock it reads."""
     moments = {"now": 100.0}
     monkeypatch.setattr(live_display.time, "monotonic", lambda: moments["now"])
     monkeypatch.setattr(live_display.clock, "now", lambda: moments["now"])
@@ -46,7 +46,7 @@ def shown(monkeypatch):
 
 
 def decode(display, moments, seconds: float, **changes):
-    """A text of dsd, committed token by token every 10 ms."""
+    """Show a generation by dsd that commits a token every 10 ms."""
     display.start("dsd", 0, 2, 100)
     for token in range(round(seconds * 100)):
         moments["now"] += 0.01

@@ -1,4 +1,4 @@
-"""How long a node may take to load its model."""
+"""The longest time that a node may take to load its model."""
 
 from testbed.experiment.deployment import longest_loading
 from testbed.models.spec import HuggingFaceSpec, SyntheticSpec

@@ -1,4 +1,4 @@
-"""What `testbed run` finds out about models and prompts before anything starts."""
+"""Checks of models and prompts by `testbed run` before anything starts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TEMPLATE = "{% for m in messages %}w7 {{ m.content }} {% endfor %}w9"
 
 @pytest.fixture
 def models(tmp_path):
-    """A target that starts texts with w1, ends them with w3 or w4, and can chat; a plain draft."""
+    """Save a target with start token w1, end tokens w3 and w4, and a template; a plain draft."""
     target = save(FAMILIES["opt"](), tmp_path / "target", start=True, template=TEMPLATE)
     (target / "generation_config.json").write_text(json.dumps({"eos_token_id": [4, 3]}))
     draft = save(FAMILIES["llama"](), tmp_path / "draft")

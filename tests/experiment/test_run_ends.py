@@ -1,4 +1,4 @@
-"""How runs end before their time: killed, interrupted, refused, with a part that dies."""
+"""Runs that end early: killed, interrupted, refused, with a part that dies."""
 
 from __future__ import annotations
 

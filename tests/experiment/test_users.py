@@ -50,7 +50,7 @@ def folder():
 
 @pytest.fixture
 def python(user):
-    """A Python that such a user can run: for others than root Debian's, if it has our version."""
+    """Return a Python that this user can run: for others than root, Debian's of our version."""
     if user != "an ordinary user":
         return sys.executable
     found = shutil.which(f"python3.{sys.version_info.minor}", path="/usr/bin")
@@ -60,7 +60,7 @@ def python(user):
 
 
 def expected(user: str) -> str:
-    """The backend that `auto` is to choose."""
+    """Return the backend that `auto` should choose."""
     if probe_netem().available:
         return "netem"
     return "relay" if guest_missing() or user == "root of a user namespace" else "guest netem"

@@ -1,4 +1,4 @@
-"""What the traces tell of the bits that were sent."""
+"""Fixtures that read the sent bits from traces."""
 
 import pytest
 

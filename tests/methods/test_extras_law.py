@@ -47,7 +47,7 @@ def test_whole_texts_over_several_rounds(precision):
 
 @pytest.mark.parametrize("precision", ["fp16", "bf16"])
 def test_the_rounded_law_is_not_the_targets_own(precision):
-    """What these tests hold against each other differs, so that they can fail."""
+    """The two laws that these tests tell apart differ, so that the tests can fail."""
     draft, target = ToyModel(3, 1), ToyModel(3, 2)
     the_task = task("dssd", 2, draft_length=1, target_precision=precision)
     assert round_law_error(the_task, draft, target, 2) > 1e-5

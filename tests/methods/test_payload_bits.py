@@ -1,4 +1,4 @@
-"""What each method sends, bit by bit: the papers' formulas, round by round."""
+"""Payload bits of each method against the papers' formulas, round by round."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ B_P = {"fixed16": 16, "fixed32": 32}
 
 
 def accepted(line: Line) -> list[int]:
-    """Accepted drafts of each round, from the first field of each reply."""
+    """Return the accepted drafts of each round, from the first field of each reply."""
     return [
         BitReader(down).read(ceil(log2(drafts + 1)))
         for drafts, down in zip(line.drafts, line.down, strict=True)

@@ -120,7 +120,7 @@ class OtherResolution(Qs):
 
 
 def other(codec: Mixed, draft: Drawn):
-    """The coarsest lattice in which the token can have been drawn."""
+    """Return the coarsest lattice in which the token can have been drawn."""
     for each in codec._codecs:
         lattice = each.quantise(draft.q.probabilities)
         if lattice.probability(draft.token):

@@ -1,5 +1,5 @@
-"""What QS, K-SQS and C-SQS send, round by round: against the fewest bits there can be, and against
-the papers' formulas."""
+"""Payload bits of QS, K-SQS and C-SQS, round by round, against the fewest possible and the papers'
+formulas."""
 
 from __future__ import annotations
 

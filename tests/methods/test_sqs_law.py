@@ -59,7 +59,7 @@ def test_extremes_and_defaults(method, options):
 @pytest.mark.parametrize("bits", [1, 7, 14])
 @pytest.mark.parametrize(("method", "options"), CASES[2:], ids=NAMES[2:])
 def test_a_budget_that_ends_the_drafts(method, options, bits):
-    """How long a round is depends on q, and then on drafts made so far; the law does not."""
+    """The length of a round depends on q, then on its drafts so far; the law does not."""
     budget = {"policy": "bit_budget", "bits": bits}
     the_task = task(method, 3, draft_length=budget, **options)
     assert round_law_error(the_task, *models(3), 3) < 1e-12

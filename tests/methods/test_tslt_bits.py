@@ -1,4 +1,4 @@
-"""What tslt and tslt_tree send, bit by bit, round by round."""
+"""Payload bits of tslt and tslt_tree, round by round."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SHAPES = [[1], [4], [3, 2, 1], [1, 1, 1, 1], [2, 2, 2]]
 
 
 def formula(q, most: int, b_p: int, candidates: list[int], index: str) -> float:
-    """n below `most`, n values, n ids, the place of each candidate below its radix."""
+    """Return the bits of n below `most`, n values, n ids, and each candidate below its radix."""
     n = q.support.size
     if index == "plain":
         return width(most) + n * (b_p + B_ID) + sum(width(radix) for radix in candidates)
@@ -61,7 +61,7 @@ def test_tslt(gamma, kept, values, index, sent_bits):
 
 
 def trees(line: Line, branches: list[int], replacement: bool, codec: Truncated) -> list[Tree]:
-    """The tree of each round, from what crossed the line."""
+    """Return the tree of each round, decoded from the messages."""
     result = []
     for message, up in line.rounds:
         known = message.base + len(message.catch_up)

@@ -24,7 +24,7 @@ V = 12
 
 
 def grown(codec, branches, replacement, *, seed=0, ends=(), scale=1.0):
-    """A tree as a device grows it, and how often each q was asked for."""
+    """Grow a tree as a device does; return it, and the nodes whose q was asked for."""
     model, random = ToyModel(V, seed), KeyedRandomness(seed, 0, "")
     asked = []
 

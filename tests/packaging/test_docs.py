@@ -1,4 +1,4 @@
-"""What pages say of the tree is true: paths, modules, headings that links lead to, and floors."""
+"""Pages name only what the tree has: paths, modules, headings that links lead to, and floors."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 
 
 def missing(page: str, text: str) -> list[str]:
-    """What the text of a page names and the tree lacks."""
+    """Return the paths and modules that a page names and the tree lacks."""
     folder = (ROOT / page).parent
     named = PATH.findall(text)
     lacks = [path for path in named if not any(ROOT.glob(path.rstrip("/")))]
@@ -45,7 +45,7 @@ def files(folder: str) -> list:
 
 
 def anchors(text: str) -> set[str]:
-    """The names under which a renderer of Markdown has the headings."""
+    """Return the anchors that a renderer of Markdown gives to the headings."""
     return {
         re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
         for heading in HEADING.findall(text)

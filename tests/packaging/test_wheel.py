@@ -52,7 +52,7 @@ for page in ("architecture.md", "glossary.md", "verdicts.md"):
 
 @pytest.fixture(scope="module")
 def tracked() -> list[str]:
-    """What a commit of this tree would have."""
+    """Return the files of this tree that git would commit."""
     if shutil.which("git") is None or not (ROOT / ".git").exists():
         pytest.skip("which files belong to the testbed is read from git, and this is no checkout")
     listed = subprocess.run(
@@ -90,7 +90,7 @@ def wheel(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of programs of an environment with the wheel in it."""
+    """Install the wheel in a new environment; return its folder of programs."""
     home = tmp_path_factory.mktemp("environment")
     venv.create(home, with_pip=True)
     python = home / "bin/python"
@@ -105,7 +105,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def outside() -> dict[str, str]:
-    """The environment of somebody who has not got this tree."""
+    """Return environment variables that lead to nothing in this tree."""
     return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 
 

@@ -18,7 +18,7 @@ QUIZ = {"dataset": "org/quiz", "split": "test", "field": "question"}
 
 @pytest.fixture
 def library(monkeypatch):
-    """A replacement for `datasets` that records its calls and the rows that are read."""
+    """Install a replacement for `datasets` that records its calls and the rows that are read."""
     fake = ModuleType("datasets")
     fake.__version__, fake.calls, fake.read = "4.0.0", [], []
 

@@ -1,4 +1,4 @@
-"""A headless Chromium, told what to do over its DevTools pipe; nothing else is needed for it."""
+"""A headless Chromium, driven over its DevTools pipe; it needs no other package."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ KEYS = {"Enter": {"text": "\r", "windowsVirtualKeyCode": 13}, "Tab": {"windowsVi
 
 
 def find_browser() -> str | None:
-    """The program, if it is installed."""
+    """Return the path of the program; None if it is not installed."""
     return next(filter(None, map(shutil.which, NAMES)), None)
 
 
@@ -51,7 +51,7 @@ class Page:
             self._events.append(self._receive())
 
     def evaluate(self, expression: str) -> Any:
-        """The value of an expression of JavaScript."""
+        """Return the value of an expression of JavaScript."""
         found = self._call("Runtime.evaluate", expression=expression, returnByValue=True)
         assert "exceptionDetails" not in found, found
         return found["result"].get("value")
@@ -71,19 +71,19 @@ class Page:
         path.write_bytes(base64.b64decode(shot["data"]))
 
     def printed(self, path: Path) -> None:
-        """The page on paper."""
+        """Write the page as PDF."""
         made = self._call("Page.printToPDF", preferCSSPageSize=True, printBackground=True)
         path.write_bytes(base64.b64decode(made["data"]))
 
     @property
     def complaints(self) -> list[str]:
-        """Errors and warnings since the page was opened, and what policies kept from loading."""
+        """Errors and warnings since the page was opened, loads refused by policies included."""
         kinds = ("Runtime.exceptionThrown", "Runtime.consoleAPICalled", "Log.entryAdded")
         return [json.dumps(event) for event in self._events if event["method"] in kinds]
 
     @property
     def requests(self) -> list[str]:
-        """What the page asked for, but for what it brings along."""
+        """The URLs that the page requested, except those that it contains itself."""
         asked = [event for event in self._events if event["method"] == "Network.requestWillBeSent"]
         urls = [event["params"]["request"]["url"] for event in asked]
         return [url for url in urls if not url.startswith("data:")]
@@ -118,7 +118,7 @@ class Page:
 
 @contextmanager
 def browse(folder: Path) -> Iterator[Page]:
-    """A browser that keeps all it needs in a folder."""
+    """Start a browser that keeps its files in a folder; yield its page."""
     program = find_browser()
     assert program
     commands, to_browser = os.pipe()

@@ -42,7 +42,7 @@ class Branching:
         return bool(self._branch([1 - probability, probability]))
 
     def race(self, weights, position) -> int:
-        """The first race at a position is open; the second one depends on who won the first."""
+        """Branch over the winners; the second race at a position depends on the first."""
         w = np.asarray(weights, np.float64)
         law, earlier = w / w.sum(), self._races.setdefault(position, [])
         if earlier:

@@ -13,7 +13,7 @@ from testbed.protocol.control import Result
 
 
 def generation_evidence(**changes: Any) -> GenerationEvidence:
-    """A generation on a quiet machine without links; `changes` replace parts of it."""
+    """Return a generation on a quiet machine without links; `changes` replace parts of it."""
     sample = CpuSample(time=0.0, waited={}, others=0.0, stolen=0.0, processors=2)
     sound = {
         "device": "device1", "alone": True, "result": result(), "answers": [], "paced": [],
@@ -23,7 +23,7 @@ def generation_evidence(**changes: Any) -> GenerationEvidence:
 
 
 def run_evidence(**changes: Any) -> RunEvidence:
-    """A run without captures, logs and changes; `changes` replace parts of it."""
+    """Return a run without captures, logs and changes; `changes` replace parts of it."""
     sound = {
         "folder": "dsd-0", "packet_logs": [], "changes": {}, "handovers": [], "captured": {},
         "counted": [], "ledger": [], "first_links": {"radio"},
@@ -32,6 +32,6 @@ def run_evidence(**changes: Any) -> RunEvidence:
 
 
 def result(down_bytes: int = 0, resends: int = 0) -> Result:
-    """The report of a device that received so many bytes."""
+    """Return the report of a device that received so many bytes."""
     traffic = replace(Traffic.zero(), down_bytes=down_bytes, resends=resends)
     return Result([], "", [], 0.0, DraftCounts.zero(), traffic)

@@ -98,5 +98,5 @@ def fake_runs(monkeypatch, broken=()) -> type[FakeRun]:
 
 
 def scenario(**changes) -> Scenario:
-    """The synthetic one with changes, without captures."""
+    """Return the synthetic scenario with changes, without captures."""
     return check_scenario({**SYNTHETIC, "capture": False, **changes}, "test")

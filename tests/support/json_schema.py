@@ -56,7 +56,7 @@ def _others(value: Any, rule: Any, schema: Any, root: Any) -> bool:
 
 
 def _of(kind: Any, test: Callable[[Any, Any], bool]) -> Callable[..., bool]:
-    """A rule that holds for values of one kind alone."""
+    """Return a rule that holds only for values of one kind."""
     return lambda value, rule, schema, root: not isinstance(value, kind) or test(value, rule)
 
 

@@ -47,7 +47,7 @@ def round_law_error(the_task, draft, target, tokens: int, quantise=None) -> floa
 
 
 def text_law(the_task, draft, target, around=nullcontext, **more) -> dict[tuple[int, ...], float]:
-    """The probability of every whole text: no induction, but every path of every round.
+    """Return the probability of every generation: no induction, but every path of all rounds.
 
     Each path runs inside a context of its own, that `around` makes.
     """

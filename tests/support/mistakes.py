@@ -12,7 +12,7 @@ from testbed.decoding.sampling import Sampling
 
 
 def inverted(p: float, q: float) -> float:
-    """The probability to accept with, upside down."""
+    """Return the acceptance probability with p and q exchanged."""
     return min(1.0, q / p) if p > 0 else 0.0
 
 
@@ -47,7 +47,7 @@ class KeptTail:
 
 
 class OneSided:
-    """Filters the draft as it is told, with top-k say, but not the target."""
+    """Filters q as configured, by top-k for instance, but not p."""
 
     def verifier(self, verifier, drafts, upload):
         verifier.sampling = Sampling()
@@ -58,12 +58,12 @@ class OneSided:
 
 
 def stale_q(tokens, q, p, random, position, *, replacement):
-    """Verifies every sibling against the q̂ of the first."""
+    """Verify every sibling against the q̂ of the first."""
     return first_accepted(tokens, q, p, random, position, replacement=True)
 
 
 def stale_p(tokens, q, p, random, position, *, replacement):
-    """Verifies every sibling against p itself; takes the residual once, in the end."""
+    """Verify every sibling against p itself; take the residual once, in the end."""
     each = q
     for i, token in enumerate(tokens):
         if i and not replacement:

@@ -1,4 +1,4 @@
-"""What a user is told of options that a method does not take."""
+"""Error sentences about options that a method does not take."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from testbed.methods.base import method_class, parse_options
 
 
 def refusal(method: str, options: dict) -> str:
-    """The one sentence that these options are refused with."""
+    """Return the error sentence with which these options are refused."""
     with pytest.raises(TestbedError) as caught:
         parse_options(method_class(method), options, "x")
     assert "\n" not in str(caught.value)

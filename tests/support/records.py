@@ -50,7 +50,7 @@ ROW = Row(
 
 
 def row(method: str, *, tokens: int = 10, seconds: float = 2.0, **changes: Any) -> Row:
-    """A row like any other but for what is given, its counts and traffic among it."""
+    """Return an ordinary row with `changes`, those of its counts and traffic included."""
     own = changed(ROW, **changes)
     return msgspec.structs.replace(
         own, method=method, tokens=tokens, seconds=seconds, tokens_per_second=tokens / seconds
@@ -58,7 +58,7 @@ def row(method: str, *, tokens: int = 10, seconds: float = 2.0, **changes: Any) 
 
 
 def changed(whole: T, **changes: Any) -> T:
-    """A row or result with other fields: its own, or those of its counts and traffic."""
+    """Return a row or result with other fields, of its own or of its counts and traffic."""
     parts = {}
     for name in ("counts", "traffic"):
         part = changes.pop(name, getattr(whole, name))
@@ -68,7 +68,7 @@ def changed(whole: T, **changes: Any) -> T:
 
 
 def alone(method: str, **changes: Any) -> Row:
-    """A row of a method that sends nothing."""
+    """Return a row of a method that sends nothing."""
     nothing = dict.fromkeys(
         ("uplink_wire_bytes", "downlink_payload_bits", "downlink_message_bytes",
          "downlink_wire_bytes"), 0
@@ -108,7 +108,7 @@ def write_events(path: Path, node: str, stream: str = "device/0", start: int = 5
 
 
 def make_results(parent: Path, rows: list[Row], reasons: tuple[str, ...] = ()) -> Results:
-    """A results directory with these rows, and events for each of its runs."""
+    """Return a results directory with these rows, and events for each of its runs."""
     results = Results.create(parent, "made")
     results.write_scenario({"name": "made", "verifier": "base_station", "prompts": ["one"]})
     results.write_json("summary.json", Summary(scenario="made", rows=rows))

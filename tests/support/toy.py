@@ -103,7 +103,7 @@ def decode_locally(task, draft, target, *, channel=None, randomiser=None, prompt
 
 
 def first_round(task, draft, target, randomiser, prompt=PROMPT) -> tuple[int, ...]:
-    """The tokens that the first round of a method yields."""
+    """Return the tokens that the first round of a method yields."""
     got: list[list[int]] = []
 
     class EnoughError(Exception):

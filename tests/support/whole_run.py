@@ -23,7 +23,7 @@ FOUR = ["cloud_ar", "device_only", "dsd", "dssd"]
 
 
 def write(path: Path, **changes) -> Path:
-    """A scenario; without captures, which take a while to begin, unless it asks for them."""
+    """Return a scenario; without captures, which start slowly, unless they are asked for."""
     scenario = path / "scenario.yaml"
     scenario.write_text(yaml.safe_dump({**SYNTHETIC, "capture": False, **changes}))
     return scenario
@@ -53,7 +53,7 @@ def run(scenario: Path, *arguments: str, code: int = 0, **keywords) -> subproces
 
 
 def only_busy(scenario: Path) -> bool:
-    """Whether all that is wrong with a run is that tests run on a busy machine."""
+    """Return True if the only fault of a run is that the tests' machine is busy."""
     verdict = results(scenario).verdict()
     return verdict.level != "valid" and all("busy" in each for each in verdict.reasons)
 
@@ -82,7 +82,10 @@ def processes_of(mark: str) -> list[str]:
 
 
 def long_run(folder: Path, backend: str = "relay") -> tuple[subprocess.Popen, Path]:
-    """A run that is in the middle of its second text, all its processes marked by `folder`."""
+    """Start a run whose processes are marked by `folder`, and wait for its second generation.
+
+    Return its process and its scenario file.
+    """
     need_sandbox()
     slow = {"rate": "1mbit", "delay": "20ms"}
     methods = ["cloud_ar", "dsd"]

@@ -1,4 +1,4 @@
-"""What crosses the line while a text is decoded."""
+"""Messages between device and verifier during one generation."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Line(InProcessChannel):
 
     @property
     def drafts(self) -> list[int]:
-        """How many each round has."""
+        """The number of drafts of each round."""
         return [message.drafts for message, _ in self.rounds]
 
     @property

@@ -135,8 +135,8 @@ class LinkSpec(_Impaired, frozen=True):
         if jitter.law == UNIFORM and not jitter.spread <= self.delay:
             raise FieldError(
                 "jitter",
-                f"it must not be more than the delay, {format_time(self.delay)}, for no packet "
-                "arrives before it was sent",
+                f"it must not be more than the delay, {format_time(self.delay)}, since no packet "
+                "can arrive before it is sent",
             )
         for kind, value in self.impairments():
             try:
@@ -145,7 +145,7 @@ class LinkSpec(_Impaired, frozen=True):
                 raise FieldError(kind.key, str(error)) from None
             if issubclass(kind, FlightImpairment) and self.delay == 0:
                 raise FieldError(
-                    kind.key, "it needs a delay, for only held packets can be overtaken"
+                    kind.key, "it needs a delay, since only delayed packets can be overtaken"
                 )
         if not _SMALLEST_MTU <= self.mtu <= MTU:
             raise FieldError("mtu", f"it must lie between {_SMALLEST_MTU}B and {MTU}B")
@@ -208,7 +208,7 @@ class LinkSpec(_Impaired, frozen=True):
 
     @property
     def intact(self) -> float:
-        """The share that receivers accept of the packets not lost by `loss`."""
+        """Of the packets that `loss` lets through, the share that receivers accept."""
         return math.prod(1 - kind.spoiled(value) for kind, value in self.impairments())
 
     @property
@@ -248,7 +248,10 @@ def _given(fields: msgspec.Struct, names: Iterable[str]) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Duplex:
-    """Both directions of a link: `up` from its first node in the topology, nearer the device."""
+    """Both directions of a link.
+
+    `up` leads away from the link's end nearer the device, its first node in the topology.
+    """
 
     up: LinkSpec
     down: LinkSpec

@@ -1,9 +1,7 @@
 """The device: drafts tokens, has them verified, and prints the generation.
 
-When it is run by hand, the draft model's tokenizer encodes the prompt, and the draft model's end
-tokens end the generation.
-
-By hand, with a verifier running elsewhere (python -m nodes.base_station --help):
+Run by hand, it encodes the prompt with the draft model's tokenizer, and the generation ends at the
+draft model's end tokens. With a verifier running elsewhere (python -m nodes.base_station --help):
 
     python -m nodes.device --connect tcp://192.0.2.1:5555 --model smollm2-135m-instruct-distilled \\
         --method dssd --option draft_length=4 --prompt "Speculative decoding is" --seed 1
@@ -36,7 +34,7 @@ from testbed.transport.zmq_client import ZmqChannel
 
 
 def main() -> None:
-    """Run a device, as its command line says."""
+    """Run a device that the command line configures."""
     arguments = parser(__doc__)
     arguments.add_argument("--connect", help="connect to this verifier, tcp://host:port")
     arguments.add_argument(
@@ -117,7 +115,7 @@ def by_hand(
     printed, tokens = "", []
 
     def show(new: list[int]) -> None:
-        # All tokens are decoded together, as a character may be spread over several.
+        # Decode all tokens together, because one character may take several of them.
         nonlocal printed
         tokens.extend(new)
         text = draft.decode(tokens).rstrip("\N{REPLACEMENT CHARACTER}")
@@ -136,7 +134,7 @@ def by_hand(
             pace=pace,
         )
     finally:
-        say("")  # an error message, too, starts on a new line
+        say("")  # so that an error message, too, starts on a new line
     counts, traffic = decoded.counts, decoded.traffic
     say(
         "",
@@ -213,7 +211,7 @@ class Follower:
 
 
 def option(text: str) -> tuple[str, Any]:
-    """Split KEY=VALUE, and read the value as YAML; raise TestbedError without `=`."""
+    """Split KEY=VALUE, and parse the value as YAML. Raises TestbedError without `=`."""
     key, equals, value = text.partition("=")
     if not equals:
         raise TestbedError(f"--option {text}: write it as KEY=VALUE")

@@ -2,8 +2,8 @@
 
 With `time_dilation: F` an emulated second takes F real ones, so that a slow host can emulate fast
 hardware and fast links. All processes of a run use this clock: the relay forwards packets by it,
-models are paced by it, policies read it, and every recorded time comes from it. So none of them
-depends on the dilation. Only sleeps and timers of the kernel are in real time; convert for them
+models are paced by it, policies read it, and every recorded time comes from it, so none of them
+needs to know the factor. Only sleeps and timers of the kernel are in real time; convert for them
 with `real`.
 
 Emulated time is CLOCK_MONOTONIC divided by F, and is the same in all processes of a run.
@@ -14,7 +14,7 @@ from __future__ import annotations
 import time
 
 LARGEST_DILATION = 100
-"""Largest F: TCP's timers have an upper limit, and could not be slowed down any further."""
+"""The largest F: the upper limit of TCP's timers allows no more."""
 
 _dilation = 1.0
 

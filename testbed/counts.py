@@ -2,8 +2,9 @@
 
 The device calls the methods of these structs and reports the whole structs; rows of summary.json
 hold them as `counts` and `traffic`. To add a metric, declare and count it here and show it in a
-table (testbed.analysis.tables): no module in between names it. A new field needs a default, which
-rows of earlier commits get.
+table (testbed.analysis.tables): no module in between names it. Give a new field a default; rows of
+earlier commits are read with it. The fields below have none, because every row with `counts` and
+`traffic` has them all; testbed.results.old_keys completes older rows.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 The random factors are the repetition (its generations share links, queues and host) and the prompt
 (testbed.analysis.crossed_variance). Devices are not a factor: those of one run are not independent.
-From a single repetition the interval is over prompts and holds for this run only. How much other
-runs differ is then unknown, so nothing is claimed.
+With a single repetition the interval is over prompts and holds for this run only; since it is not
+known how much other runs differ, no difference between methods is claimed then.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from testbed.analysis.crossed_variance import half_width, mean_of, p_value, part
 from testbed.results.rows import Row
 
 LEVEL = 0.95
-"""The probability with which an interval covers the true value, at least."""
+"""The least probability with which an interval covers the true value."""
 
 
 @dataclass(frozen=True)
 class Interval:
     """An estimate, and the bounds of the true value at LEVEL.
 
-    The true value is the mean over all repetitions and prompts that might have been drawn: over
-    repetitions alone with a single prompt, over prompts alone with a single repetition.
+    The true value is the mean over all repetitions and prompts that might have been drawn. With a
+    single prompt it is over repetitions alone, with a single repetition over prompts alone.
     """
 
     estimate: float
@@ -35,16 +35,16 @@ class Interval:
     repeats: int
     """Number of repetitions."""
     low: float | None = None
-    """None, like `high`, with one repetition of one prompt."""
+    """The lower bound; None, like `high`, with one repetition of one prompt."""
     high: float | None = None
     p: float | None = None
-    """Probability of a ratio this far from 1 if both are equally fast.
+    """The probability of a ratio at least this far from 1 if both methods are equally fast.
 
     None for a speed, and with a single repetition."""
 
     @property
     def this_run_only(self) -> bool:
-        """Return True if the interval is of a single repetition."""
+        """True if the interval is of a single repetition."""
         return self.low is not None and self.repeats == 1
 
 
@@ -54,10 +54,10 @@ def speed(rows: Sequence[Row]) -> Interval:
 
 
 def speed_ratio(rows: Sequence[Row], others: Sequence[Row]) -> Interval | None:
-    """Return tokens/s of one method over those of another, on the generations that both have.
+    """Return the ratio of two methods' tokens/s, on the generations that both have.
 
-    It is the geometric mean over pairs of the same repetition, prompt and device, all at one point.
-    None without a pair.
+    It is the geometric mean over pairs of generations with the same repetition, prompt and device,
+    all at one point of the sweep. None without a pair.
     """
     theirs = {_generation(row): _log_speed(row) for row in others}
     logs = [
@@ -100,5 +100,5 @@ def _indices(keys: Iterable[int]) -> dict[int, int]:
 
 
 def _exp(value: float) -> float:
-    """Return e to the value, clipped: a bound from two repetitions may be beyond all floats."""
+    """Return e to the value, clipped: bounds from two repetitions can be beyond all floats."""
     return float(np.exp(np.clip(value, -700, 700)))

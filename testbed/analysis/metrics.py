@@ -18,9 +18,10 @@ from testbed.analysis.phases import BOUND, PHASES
 from testbed.results.rows import Row
 
 BEYOND = 2
-"""The number of values that must be expected beyond a percentile for it to be reported.
+"""The number of values beyond a percentile that it takes to report it.
 
-p50 needs 4 values, p95 40, p99 200. With fewer it would lie between the last two values.
+So p50 takes 4 values, p95 40 and p99 200. With half of these, the two largest values alone would
+determine it.
 """
 
 
@@ -33,7 +34,7 @@ class Percentiles(NamedTuple):
 
 
 def percentiles(seconds: Sequence[float]) -> Percentiles:
-    """Return the percentiles; None for one that has too few values, by BEYOND."""
+    """Return p50, p95 and p99, each None if there are too few values for it, see BEYOND."""
     return Percentiles(*(_percentile(seconds, percent) for percent in (50, 95, 99)))
 
 
@@ -44,7 +45,7 @@ def _percentile(seconds: Sequence[float], percent: int) -> float | None:
 
 
 def inter_token_latencies(rows: Sequence[Row]) -> list[float]:
-    """Return each ITL: seconds from one token to the next; 0 if both were committed together.
+    """Return every ITL: seconds from one token to the next; 0 if they were committed together.
 
     The wait for the first token is the TTFT and is not among them.
     """
@@ -52,7 +53,7 @@ def inter_token_latencies(rows: Sequence[Row]) -> list[float]:
 
 
 def round_seconds(rows: Sequence[Row]) -> list[float]:
-    """Return the seconds of each verification round, all its exchanges together."""
+    """Return the duration of each verification round, with all its exchanges, in seconds."""
     return [seconds for row in rows if row.verification_rounds for seconds in row.round_s]
 
 
@@ -75,8 +76,8 @@ def resampling_rate(rows: Sequence[Row]) -> float | None:
 def mean_acceptance_length(rows: Sequence[Row]) -> float | None:
     """Return tokens per verification round, the verifier's own token included.
 
-    It is vLLM's mean acceptance length. A verification counts once, however many exchanges it
-    takes. None without drafts.
+    It is vLLM's mean acceptance length. A round counts once, however many exchanges it has. None
+    without drafts.
     """
     verifications = sum(row.verification_rounds for row in rows)
     drafted = any(row.counts.drafted for row in rows)
@@ -100,7 +101,7 @@ def passes_per_draft(rows: Sequence[Row]) -> float | None:
 
 
 def draft_passes(rows: Sequence[Row]) -> int | None:
-    """Return the passes of the draft model; None where a row lacks them."""
+    """Return the number of passes of the draft model; None if a row lacks it."""
     return _sum_known(row.counts.draft_passes for row in rows)
 
 
@@ -122,7 +123,7 @@ def _rejections(rows: Sequence[Row]) -> int | None:
 
 
 def _sum_known(counts: Iterable[int | None]) -> int | None:
-    """Return the sum; None where a count is None."""
+    """Return the sum; None if any count is None."""
     total = 0
     for count in counts:
         if count is None:
@@ -172,7 +173,7 @@ TRAFFIC: dict[str, dict[str, Callable[[Sequence[Row]], float]]] = {
 def predicted_speed(rows: Sequence[Row]) -> float | None:
     """Return the predicted tokens/s: the geometric mean over generations, like the measured one.
 
-    testbed.analysis.prediction makes the predictions. None where a generation has none.
+    testbed.analysis.prediction makes the predictions. None if any generation lacks one.
     """
     predicted = [
         msgspec.structs.replace(row, seconds=row.tokens / each, tokens_per_second=each)
@@ -183,16 +184,16 @@ def predicted_speed(rows: Sequence[Row]) -> float | None:
 
 
 def phase_seconds(rows: Sequence[Row]) -> dict[str, float] | None:
-    """Return the seconds of each phase over all generations; None where one lacks them."""
+    """Return the seconds of each phase, all generations together; None if one lacks them."""
     if not all(set(PHASES) <= row.phases.keys() for row in rows):
         return None
     return {phase: sum(row.phases[phase] for row in rows) for phase in PHASES}
 
 
 def slowdown_vs_bound(rows: Sequence[Row]) -> float | None:
-    """Return the seconds of all rounds over the bound that links and compute set.
+    """Return the time of all rounds, divided by the least that links and compute allow.
 
-    None where phases are not known.
+    None if phases are not known.
     """
     seconds = phase_seconds(rows)
     if seconds is None:

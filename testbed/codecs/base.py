@@ -22,7 +22,9 @@ class Drawn:
     token: int
     q: Lattice
     logits: NDArray[np.floating] | None = None
-    """Of the draft model, shape [V], where q̂ has the likeliest token alone; on the device only."""
+    """The draft model's logits, shape [V].
+
+    Set only on the device, in greedy decoding, where q̂ has a single token."""
 
     @property
     def probability(self) -> float:
@@ -31,20 +33,23 @@ class Drawn:
 
     @property
     def confidence(self) -> float:
-        """The draft model's confidence in the token: q̂(token), but if greedy its q(token)."""
+        """The draft model's confidence in the token: q̂(token).
+
+        In greedy decoding q(token) at temperature 1, since q̂(token) is 1 there.
+        """
         return self.probability if self.logits is None else confidence(self.logits)
 
 
 class Codec(Protocol):
-    """Carries drafts with the whole of their q̂; both ends make theirs from the same options.
+    """Carries drafts with the whole of their q̂. Both ends create it from the same options.
 
-    The token is drawn from what `quantise` returns, and `decode` gives exactly that back: rounding
-    after drawing would bias the output.
+    The token is drawn from what `quantise` returns, and `decode` returns exactly the same q̂:
+    rounding after drawing would bias the output.
     """
 
     @abstractmethod
     def quantise(self, q: Probabilities) -> Lattice:
-        """Return the q̂ that replaces `q`, shape [V]. Raises ValueError when `q` has none."""
+        """Return the q̂ that replaces `q`, shape [V]. Raises ValueError if there is none for `q`."""
 
     @abstractmethod
     def encode(self, drafts: Sequence[Drawn]) -> Payload:
@@ -61,7 +66,7 @@ class Codec(Protocol):
     @property
     @abstractmethod
     def constant_bits(self) -> float | None:
-        """`formula_bits` of every q̂ where they are all the same, known before q is; else None."""
+        """The value of `formula_bits` if it is the same for every q̂; else None."""
 
 
 class DistributionCodec(Protocol):

@@ -1,4 +1,4 @@
-"""All V probabilities of each draft, at a chosen precision: what DSD sends up, and DSSD down."""
+"""All V probabilities of each draft, at a chosen precision, as DSD sends them up."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from testbed.decoding.sampling import Probabilities
 
 
 class Dense(Codec):
-    """V·b_p + b_id bits a draft: all distributions first, then the ids."""
+    """Writes all distributions, then all token ids: V·b_p + b_id bits per draft."""
 
     def __init__(self, numbers: PrecisionCodec, vocabulary_size: int) -> None:
         self._numbers = numbers

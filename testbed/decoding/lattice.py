@@ -1,8 +1,8 @@
 """Probabilities as integers over a common denominator: q̂ = b / ℓ, Σ b = ℓ.
 
 A token is drawn from, sent with, and verified against the same integers, so that both ends of the
-link hold identical distributions. Source of the algorithm: Reznik, "An algorithm for quantization
-of discrete probability distributions", DCC 2011, as used by QS (arXiv 2507.00605).
+link hold identical distributions. `quantise` is the algorithm of Reznik, "An algorithm for
+quantization of discrete probability distributions", DCC 2011, as used by QS (arXiv 2507.00605).
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ Ids = NDArray[np.int64]
 Denominator: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=1 << 24)]
 """ℓ as an option of a method."""
 _SLACK = 1e-10
-"""Of a sum of probabilities; less than one count of 2^32."""
+"""The largest error of a sum of probabilities; less than one count of any ℓ in use."""
 _SAMPLED, _SPARE = 64, 8
-"""Every 64th of many values bounds what is small among them; 8 more than needed allow for luck."""
+"""`_bounds` looks at every 64th value, and 8 places further than twice the expected place."""
 
 
 @lru_cache(maxsize=4)
 def whole_vocabulary(size: int) -> Ids:
-    """Return the support of everything: ids 0 to V - 1; the same array each time."""
+    """Return the support of all tokens: ids 0 to `size` - 1, in a shared array."""
     ids = np.arange(size)
     ids.flags.writeable = False
     return ids
@@ -41,8 +41,8 @@ def whole_vocabulary(size: int) -> Ids:
 class Lattice:
     """A distribution on the lattice, over a support.
 
-    `counts`, int64, non-negative, sum to `total` = ℓ. `support` holds the token ids they belong to,
-    ascending; every other id has probability 0. Raises ValueError otherwise.
+    `counts` are non-negative and sum to `total` = ℓ. `support` holds the token id of each count,
+    ascending; all other ids have probability 0. Raises ValueError if any of this does not hold.
     """
 
     counts: NDArray[np.int64]
@@ -52,7 +52,7 @@ class Lattice:
 
     @classmethod
     def dense(cls, counts: NDArray[np.int64], total: int) -> Lattice:
-        """One count for each id of the vocabulary; shape [V]."""
+        """Return the distribution with `counts`, shape [V], one for each id of the vocabulary."""
         return cls(counts, total, whole_vocabulary(counts.size), counts.size)
 
     def __post_init__(self) -> None:
@@ -90,14 +90,14 @@ class Lattice:
         return 0.0 if place is None else int(self.counts[place]) / self.total
 
     def place(self, token: int) -> int:
-        """Return the index of `token` in the support. Raises ValueError at probability 0."""
+        """Return the index of `token` in the support. Raises ValueError if its probability is 0."""
         place = self._find(token)
         if place is None or self.counts[place] == 0:
             raise ValueError(f"token {token} has probability 0 and cannot have been drawn")
         return place
 
     def draw(self, random: Randomness, role: Role, position: int, *which: int) -> int:
-        """Draw a token from q̂; see Randomness.choose."""
+        """Draw a token from q̂, with the key that Randomness.choose describes."""
         return int(self.support[random.choose(self.counts, role, position, *which)])
 
     def _find(self, token: int) -> int | None:
@@ -109,9 +109,10 @@ class Lattice:
 def quantise(q: Probabilities, total: int, support: Ids | None = None) -> Lattice:
     """Return the lattice point nearest to `q`, shape [V], with denominator `total` = ℓ.
 
-    With a `support` (ascending ids) the nearest to q̃ = q / Σ_support q, 0 elsewhere. Support never
-    grows: a token with q = 0 keeps count 0. TV(q̃, q̂) <= K / (4ℓ) on K tokens (Reznik). Ties go to
-    the lowest token id. Raises ValueError when `q` is not a distribution or has no mass there.
+    With a `support` of K ascending ids, it is the point nearest to q̃, which is q / Σ_support q on
+    the support and 0 elsewhere; without one, q̃ is `q` and K is V. A token with q = 0 has count 0.
+    TV(q̃, q̂) <= K / (4ℓ) (Reznik). Ties go to the lowest token id. Raises ValueError when `q` is
+    not a distribution or has no mass on the support.
     """
     if support is None:
         support = whole_vocabulary(q.size)
@@ -135,7 +136,7 @@ def quantise(q: Probabilities, total: int, support: Ids | None = None) -> Lattic
 
 
 def _nearest(kept: Probabilities, total: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return the integers nearest to ℓq, and how much they overstate it (Reznik's ζ); shape [K]."""
+    """Return the integers nearest to ℓq, and these minus ℓq (Reznik's ζ); both of shape [K]."""
     counts = np.empty(kept.size, np.int64)
     overstated = np.empty(kept.size)
     for block in blocks(kept.size):
@@ -147,7 +148,7 @@ def _nearest(kept: Probabilities, total: int) -> tuple[NDArray[np.int64], NDArra
 
 
 def _smallest(values: NDArray[np.float64], n: int) -> NDArray[np.intp]:
-    """Return the indices of the n smallest values; among equals the lowest indices."""
+    """Return the indices of the n smallest values; of equal values the lowest indices."""
     for bound in _bounds(values, n):
         below = np.flatnonzero(values < bound)
         if below.size > n:
@@ -159,7 +160,10 @@ def _smallest(values: NDArray[np.float64], n: int) -> NDArray[np.intp]:
 
 
 def _bounds(values: NDArray[np.float64], n: int) -> Iterator[np.float64]:
-    """Guess a bound of the n smallest values that few others are below; then give the least one."""
+    """Yield upper bounds of the n smallest values, the last of which is exact.
+
+    One guessed from a sample comes first: few values are below it, but it may be too low.
+    """
     sample = values[::_SAMPLED]
     place = 2 * n // _SAMPLED + _SPARE
     if place < sample.size:

@@ -5,9 +5,9 @@ of the seed and the method, whatever the link does. Methods ask for decisions, n
 that a test can put an exhaustive enumeration in place of the generator and obtain the exact output
 distribution.
 
-No uniform is ever used twice: a position that is drafted again after a rejection is drafted in
-another round, and `which` says so. What a method or a draft-length policy learned from discarded
-drafts can therefore not bias the drafts that take their place.
+No uniform is used twice: a position that is drafted again after a rejection is drafted in another
+round, whose number is part of `which`. A method or a draft-length policy that learns from discarded
+drafts can therefore not bias the drafts that replace them.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from testbed.decoding.wide import blocks
 
 Weights: TypeAlias = NDArray[np.float64] | NDArray[np.int64]
 _BLOCK = 256
-"""Tokens whose weights are added up first."""
+"""The number of tokens in a block of `choose`."""
 _ROUNDING = 2.0**-40
-"""More than a logarithm and two divisions are off by, relatively, in any library."""
+"""More than the relative error of a logarithm and two divisions, in any library."""
 Role = Literal["draft", "accept", "target", "race"]
 
 
@@ -37,11 +37,11 @@ class Randomness(Protocol):
 
     @abstractmethod
     def choose(self, weights: Weights, role: Role, position: int, *which: int) -> int:
-        """Index drawn with probability proportional to `weights`, shape [K], non-negative.
+        """Return an index with probability proportional to `weights`, shape [K], non-negative.
 
-        `role` "draft" draws drafts, "target" every token that is committed by the target's
-        own distribution (residual, bonus and plain autoregressive tokens), wherever it is drawn.
-        `which` distinguishes several draws for one position: the round, the candidate.
+        `role` is "draft" for drafts, and "target" for residual, bonus and plain autoregressive
+        tokens, on whichever node they are drawn. `which` distinguishes several draws for one
+        position: the round, the candidate.
         """
 
     @abstractmethod
@@ -50,11 +50,11 @@ class Randomness(Protocol):
 
     @abstractmethod
     def race(self, weights: Weights, position: int) -> int:
-        """Index drawn with probability proportional to `weights`, shape [V], by a shared race.
+        """Return an index with probability proportional to `weights`, shape [V], by a shared race.
 
-        Every caller at one position shares the same exponentials E: the winner is argmin E / w, and
-        two similar weights mostly have the same winner (Daliri et al., arXiv 2408.07978). So races
-        are the exception to the rule that no uniform is used twice, and only the winner over the
+        The winner is argmin E / w, and all races at one position share the same exponentials E, so
+        that similar weights mostly have the same winner (Daliri et al., arXiv 2408.07978). Races
+        are thus the exception to the rule that no uniform is used twice; only the winner over the
         target's weights may be committed.
         """
 
@@ -64,7 +64,7 @@ Randomiser = Callable[[int, int, str], Randomness]
 
 
 class KeyedRandomness(Randomness):
-    """Uniforms from BLAKE2b in counter mode, keyed as the module says."""
+    """Derives every draw from a BLAKE2b hash of its key, which this module's docstring gives."""
 
     def __init__(self, seed: int, repetition: int, stream: str) -> None:
         """`stream` names the generation in a repetition, e.g. "device/2" for the third prompt."""
@@ -78,7 +78,7 @@ class KeyedRandomness(Randomness):
     @override
     def choose(self, weights: Weights, role: Role, position: int, *which: int) -> int:
         # Inverse CDF in token order; an entry of weight 0 is never chosen.
-        # The sum over every block first, then the tokens of one: a sixth of the time.
+        # Adding up whole blocks first, then the tokens of one block, takes a sixth of the time.
         blocks = np.cumsum(np.add.reduceat(weights, np.arange(0, weights.size, _BLOCK)))
         target = self.uniform(role, position, *which) * float(blocks[-1])
         block = int(np.searchsorted(blocks, target, side="right"))
@@ -88,7 +88,8 @@ class KeyedRandomness(Randomness):
         place = int(np.searchsorted(before + inside, target, side="right"))
         if place < inside.size:
             return begin + place
-        # u·Σ can round up to Σ itself, or the last digits of a block add up to less inside it.
+        # None was found, by rounding: u·Σ is Σ itself, or the tokens of a block add up to less than
+        # the block. It is the last token so far with a weight.
         return int(np.flatnonzero(weights[: begin + _BLOCK])[-1])
 
     @override
@@ -121,12 +122,12 @@ class KeyedRandomness(Randomness):
 
 
 def _winner(uniforms: NDArray[np.float64], weights: Weights) -> tuple[float, int]:
-    """Return the least -log(1 - u) / w and its lowest index, weights being above 0.
+    """Return the earliest arrival -log(1 - u) / w and its index, the lowest if several are equal.
 
-    No arrival is before u / w, since -log(1 - u) is at least u. So logarithms are needed only of
-    those that could still arrive before the one whose u / w is the least.
+    All weights are above 0. Since -log(1 - u) >= u, nothing arrives before u / w. So only those are
+    computed whose u / w is not after the arrival of the one with the least u / w.
     """
-    with np.errstate(over="ignore"):  # 1 / 5e-324 is later than any float can say
+    with np.errstate(over="ignore"):  # u / 5e-324 is beyond all floats, and inf is late enough
         soonest = uniforms / weights
         first = soonest.argmin()
         latest = -np.log1p(-uniforms[first]) / weights[first] * (1 + _ROUNDING)

@@ -14,7 +14,7 @@ Probabilities = NDArray[np.float64]
 
 
 class Sampling(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Sampling of both models. `temperature` 0 is greedy; `top_k` 0 and `top_p` 1 switch off."""
+    """Sampling of both models: `temperature` 0 is greedy, `top_k` 0 and `top_p` 1 set no limit."""
 
     temperature: float = 1.0
     top_k: int = 0
@@ -30,13 +30,14 @@ class Sampling(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def distribution(logits: NDArray[np.floating], sampling: Sampling) -> Probabilities:
-    """Probabilities, shape [V], float64, from logits, shape [V].
+    """Return the probabilities, shape [V], float64, that follow from `logits`, shape [V].
 
-    Order as in transformers: temperature, then top-k (ties with the k-th logit stay), then top-p
-    (the smallest set of likeliest tokens whose mass reaches top_p). Temperature 0 puts all mass on
-    the likeliest token, the lowest id among equals. Raises ValueError on NaN or all -inf logits.
+    The order is that of transformers: temperature, then top-k (ties with the k-th logit stay), then
+    top-p (the smallest set of likeliest tokens whose mass reaches top_p). Temperature 0 puts all
+    mass on the likeliest token, or of equally likely ones on the lowest id. Raises ValueError if a
+    logit is NaN or +inf, or all are -inf.
     """
-    best = int(logits.argmax())  # of a NaN, if there is one
+    best = int(logits.argmax())  # the index of a NaN, if there is one
     if not np.isfinite(logits[best]):
         raise ValueError("logits hold NaN, +inf or nothing but -inf")
     if sampling.temperature == 0:
@@ -46,7 +47,7 @@ def distribution(logits: NDArray[np.floating], sampling: Sampling) -> Probabilit
     x: Probabilities = logits.astype(np.float64)
     x -= x[best]
     if sampling.temperature != 1:
-        with np.errstate(over="ignore"):  # -1 / 5e-324 is -inf, whose probability is 0 as it should
+        with np.errstate(over="ignore"):  # -1 / 5e-324 is -inf: probability 0, rightly
             x /= sampling.temperature
     if 0 < sampling.top_k < x.size:
         kth = np.partition(x, x.size - sampling.top_k)[x.size - sampling.top_k]
@@ -62,14 +63,14 @@ def distribution(logits: NDArray[np.floating], sampling: Sampling) -> Probabilit
 
 
 def confidence(logits: NDArray[np.floating]) -> float:
-    """Probability of the likeliest token at temperature 1, unfiltered, from logits, shape [V]."""
+    """Return the likeliest token's probability at temperature 1, unfiltered; logits are [V]."""
     return 1 / float(np.exp(logits - logits.max()).sum())
 
 
 def likeliest(p: Probabilities, mass: float) -> NDArray[np.int64]:
-    """Return the smallest set of likeliest ids with at least this share of `p`, shape [V].
+    """Return the smallest set of likeliest ids that has at least the share `mass` of `p`, [V].
 
-    Likeliest first, and among equals the lowest id first; never one of probability 0.
+    The likeliest come first, of equally likely ones the lowest id; none has probability 0.
     """
     wanted = mass * p.sum()
     for size in (256, 4096, p.size):  # most sets are small, and sorting all of V takes long

@@ -51,9 +51,9 @@ class Network:
     """The hosts of a topology, joined by wires; a context manager that starts and stops it.
 
     links: the impairments of each shaped link of the topology, by its name.
-    backend: as `choose_backend` returned it.
-    seed: keys the relay's losses, delays and other random impairments.
-    schedules: the changes of links after each restart, by the links' names; other links stay as
+    backend: the emulator of the links, as returned by `choose_backend`.
+    seed: the seed of the relay's random losses, delays and other impairments.
+    schedules: the changes of a link after each restart, by its name; links not named here stay as
     they are.
     handovers: the changes of the device's path, for topologies with several paths.
 
@@ -164,7 +164,7 @@ class Network:
         return str(node.IP())
 
     def ends(self, link: str) -> tuple[tuple[Namespace, str], tuple[Namespace, str]]:
-        """Return, for a link's first and second host, its namespaces and its interface's name."""
+        """Return the namespaces of a link's first and second host, with their interface's name."""
         built = self._links[link] if link in self._links else self._plain[link]
         first, second = (
             (namespace_of(end.node), str(end.name)) for end in (built.intf1, built.intf2)
@@ -177,7 +177,7 @@ class Network:
         return first, second
 
     def longest_round_trip(self) -> float:
-        """Return the longest round trip of a packet, in seconds, over any chain of links."""
+        """Return the longest round trip of a packet over any chain of links, in seconds."""
         seconds = {
             name: longest_round_trip(duplex, self.schedule(name))
             for name, duplex in self._duplexes.items()
@@ -197,7 +197,7 @@ class Network:
         return max(longest(name, frozenset()) for name in self._host_names)
 
     def state(self) -> dict[str, Any]:
-        """Return the state of hosts and links, read from kernel and wires, as JSON-able values."""
+        """Return the state of hosts and links, read from the kernel and the wires, for JSON."""
         return {
             "backend": self._backend,
             "seed": self._seed,

@@ -2,7 +2,7 @@
 
 Nothing that the command builds outlives it. The process outside supervises: when it ends, even by
 `kill -9`, the kernel kills the first process of the process namespace and with it every process
-inside, and removes interfaces and mounts with the last one. Without root the same is done in a user
+inside; interfaces and mounts vanish with the last process. Without root, all this happens in a user
 namespace.
 """
 
@@ -149,10 +149,10 @@ def run_in_sandboxes(
     Each command must call `enter` first. One that fails does not end the others. The exit code is
     128 + n for a command that signal n ended.
 
-    The first SIGINT or SIGTERM is passed on to all commands, and so is SIGHUP, as SIGTERM, unless
-    it is ignored (nohup). Commands that have not ended `GRACE` seconds later are killed, with the
-    exit code OVERDUE. A sandbox stopped by SIGSTOP is waited for, with a warning. Call from the
-    main thread.
+    The first SIGINT, SIGTERM or SIGHUP is passed on to all commands. SIGHUP is passed on as
+    SIGTERM, unless ignored (nohup). Commands that have not ended `GRACE` seconds later are killed,
+    with the exit code OVERDUE. A sandbox stopped by SIGSTOP is waited for, with a warning. Call
+    from the main thread.
     """
     children: list[subprocess.Popen[bytes]] = []
     stopped: list[int] = []
@@ -220,7 +220,8 @@ def ending(code: int) -> str:
 def _watched(children: Iterable[subprocess.Popen[bytes]]) -> Iterator[None]:
     """Warn once when `unshare` or the first process of a sandbox has been stopped by SIGSTOP.
 
-    Other stopped processes are noticed by that first process; nothing else notices its own stop.
+    The first process notices all other stopped processes; only its own stop and `unshare`'s must be
+    watched from outside.
     """
     ended = threading.Event()
 
@@ -247,7 +248,7 @@ def _watched(children: Iterable[subprocess.Popen[bytes]]) -> Iterator[None]:
 
 
 def _stopped(children: Iterable[subprocess.Popen[bytes]]) -> Iterator[int]:
-    """Yield the ids of the stopped ones among each `unshare` and the first process inside."""
+    """Yield the id of each `unshare`, and of each first process inside, that is stopped."""
     for child in children:
         with contextlib.suppress(OSError):  # it has ended, or this kernel does not list children
             first = Path(f"/proc/{child.pid}/task/{child.pid}/children").read_text().split()

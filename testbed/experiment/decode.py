@@ -55,7 +55,8 @@ class Decoder:
 
         Anything else that runs on this machine can make single passes late. Then the prompt is
         decoded again on all devices, at most _MAX_REDECODES times, and only the last time counts.
-        Where the last is late too, this machine is too slow: later prompts are decoded once.
+        If the last is late too, this machine is too slow: later prompts are decoded once each,
+        until one is not late.
         """
         for redecodes in range(_MAX_REDECODES + 1):
             began = clock.now_ns()

@@ -25,7 +25,7 @@ from testbed.results.plan import Plan
 from testbed.results.verdict import Verdict
 from testbed.scenario.scenario import Scenario
 
-_LOADING = 300.0  # seconds a node may take to load its model, beside reading it
+_LOADING = 300.0  # seconds a node may take to load its model, besides reading its files
 _SLOW_DISK = 2e7  # bytes/s
 
 
@@ -44,7 +44,7 @@ def network_of(scenario: Scenario, backend: str) -> Network:
 class Deployment:
     """A running network with its nodes, for all runs at one point; a context manager.
 
-    While it runs, this process keeps the clock of the scenario, see testbed.clock.
+    While it runs, this process's clock has the scenario's dilation.
     """
 
     def __init__(self, scenario: Scenario, plan: Plan, results: Results) -> None:
@@ -53,9 +53,11 @@ class Deployment:
         self.network = network_of(scenario, plan.backend)
         self.nodes: dict[str, NodeProcess] = {}
         self.before = Verdict()
-        """The verdict on the links, measured before the nodes started."""
+        """The verdict on the links, which are measured before the nodes are started."""
         self.too_slow = False
-        """True once passes stayed late however often they were decoded again."""
+        """True once a generation was late even after its last re-decoding.
+
+        False again after a generation that was not late."""
         self._stack = ExitStack()
 
     def __enter__(self) -> Deployment:
@@ -63,7 +65,7 @@ class Deployment:
             stack.callback(clock.set_dilation, 1.0)
             clock.set_dilation(self.scenario.spec.time_dilation)
             stack.enter_context(self.network)
-            # While nothing else uses the processors.
+            # Measure links before the nodes use the processors.
             links = check_links(self.network)
             self.before = judge(NetworkEvidence(links))
             self.before.links = links

@@ -32,17 +32,17 @@ class RunOutcome:
 
     rows: list[Row]
     verdict: Verdict
-    """The verdict on the run as a whole; each generation has its own, in its row."""
+    """The verdict on the run alone, without its generations."""
     seconds: float
     """Emulated time from its beginning to its end."""
     unmet: list[str]
-    """Parts of schedules and traces that the run did not reach, see testbed.links.unmet."""
+    """Parts of schedules and traces that the run did not reach, by testbed.links.unmet."""
 
 
 class MethodRun:
     """All prompts by one method in one repetition; a context manager that begins the run.
 
-    A run that is left before its end stops its captures.
+    Leaving the context early stops its captures.
     """
 
     def __init__(self, deployment: Deployment, entry: MethodEntry, repetition: int) -> None:
@@ -51,12 +51,12 @@ class MethodRun:
         self._folder: Path = deployment.results.run(entry.label, repetition, deployment.plan.point)
         self._decoder = Decoder(deployment, entry, repetition, self._folder)
         self._counted: list[GenerationCounters] = []
-        """The counters around each prompt, in the order of prompts."""
+        """The counters around each prompt: one entry per prompt, in order."""
         self._decoded: list[tuple[Row, Generation]] = []
         self._stack = ExitStack()
 
     def __enter__(self) -> MethodRun:
-        """Begin: a new connection, new event files, and the links as they were at first."""
+        """Begin: reconnect the nodes, open new event files, and reset the links."""
         network, nodes = self._deployment.network, self._deployment.nodes
         network.handovers.reset()
         # Nodes connect over links as they are at first, not as probes or the last run left them.
@@ -70,7 +70,7 @@ class MethodRun:
                 node.send(Begin(str(self._folder / f"{name}.jsonl"), self.entry.uses_verifier))
                 checked(*self._deployment.report([node]), Ready)
             self._decoder.links.settle()
-            # From here on, so that each method meets the same link from its beginning on.
+            # Restart links here, so that each method meets the same link from its beginning on.
             for wire in network.wires.values():
                 wire.restart(self.repetition, self._folder)
             self._began = clock.now()
@@ -86,15 +86,16 @@ class MethodRun:
     def decode(self, prompt: int, display: Display) -> list[Row]:
         """Decode one prompt on all devices at the same time; return a row for each.
 
-        The rows are final when the run has ended, see `end`.
+        The rows are final once `end` has returned.
         """
         generations, redecodes = self._decoder.decode(prompt, display)
         return self._rows(prompt, generations, redecodes)
 
     def end(self) -> RunOutcome:
-        """End the run: write down how the links and the path changed, and judge it.
+        """End the run: write the changes of links and path, and judge it.
 
-        Afterwards its files are complete, and its rows have the time of each round by phase.
+        Afterwards all its files are complete, and its rows have the durations and phases of their
+        rounds.
         """
         ended, folder = clock.now(), self._folder
         not_met = self._unmet(ended)

@@ -21,7 +21,7 @@ class Pipeline:
     """Applies a LinkSpec to packets; pure logic, with times in seconds on the caller's clock.
 
     key: the key of all random numbers.
-    on_drop: called with each packet that is dropped, at that time, and the reason.
+    on_drop: called with a packet and the reason when the packet is dropped.
     began: time 0 of a trace of deliveries.
     """
 
@@ -48,7 +48,7 @@ class Pipeline:
 
     @property
     def waiting(self) -> int:
-        """The number of packets in flight that are not sent yet; they delay those that come."""
+        """The number of packets in flight that are not sent yet; later packets wait behind them."""
         return len(self._server)
 
     def arrive(self, now: float, frame: bytes) -> None:
@@ -79,7 +79,7 @@ class Pipeline:
         return Departure(due, packet)
 
     def next_event(self) -> float | None:
-        """Return a time at or before which the next frame is due, or None if there is none."""
+        """Return a time before which no frame is due, or None if none will be due."""
         due = self._line.next_due()
         finish = self._server.next_finish()
         earliest = None if finish is None else finish + self._line.shortest
@@ -88,9 +88,9 @@ class Pipeline:
         return min(due, earliest)
 
     def change(self, now: float, spec: LinkSpec, *, held: bool = False) -> None:
-        """Apply another spec from `now` on; no packet in flight is lost.
+        """Apply another spec from `now` on, without losing a packet in flight.
 
-        held: packets that are not sent yet wait until the next change, as they do at rate 0.
+        held: True stops sending until the next change, as rate 0 does.
         """
         self._advance(now)
         service = service_of(spec.rate, self._began)

@@ -47,15 +47,18 @@ class Method(ABC):
         """Decode on the device: yield tokens as they are committed.
 
         The caller appends what is yielded to `device.token_ids`, truncates it where the generation
-        ends, and stops asking then; a method may run on forever.
+        ends, and then stops iterating; the iterator need not end.
         """
 
     def draft_length(self) -> DraftLength:
-        """Return the policy of the option `draft_length`; one that never drafts without it."""
+        """Return the policy of the option `draft_length`; without it, one that never drafts."""
         return start_policy(getattr(self.options, "draft_length", 0))
 
     def most_drafts(self, room: int) -> int:
-        """Return the most drafts of a round where there is room for a chain of `room`."""
+        """Return the largest number of drafts in a round.
+
+        A chain of drafts, or a path through a tree of them, may have up to `room` tokens.
+        """
         return room
 
     def verifier(self, verifier: VerifierContext, drafts: int, upload: bytes) -> Iterator[Answer]:

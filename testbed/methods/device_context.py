@@ -1,4 +1,4 @@
-"""The surroundings of a method on the device."""
+"""A method's view of the device: models, randomness, link, counts."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class VerifierLink(Protocol):
     def ask(self, token_ids: list[int], drafts: int, upload: Payload) -> Iterator[bytes]:
         """Send a round's `upload` with `drafts` drafted tokens; yield each part of the answer.
 
-        `token_ids` are all that the device has committed, the prompt's included; those that the
-        verifier does not have yet are sent along.
+        `token_ids` are all that the device has committed, the prompt's included; any part the
+        verifier lacks is sent along.
         """
 
 
@@ -45,7 +45,7 @@ class DeviceContext:
     limit: int
     """Length of `token_ids` at which the generation ends."""
     end_tokens: frozenset[int]
-    """Ids that end it earlier."""
+    """Token ids that end the generation earlier."""
     draft: Passes
     sampling: Sampling
     random: Randomness
@@ -78,7 +78,7 @@ class DeviceContext:
 
     @property
     def room(self) -> int:
-        """Tokens that can be drafted: the verifier adds one of its own to every round."""
+        """The most tokens that can be drafted: the verifier adds one more to every round."""
         return self.limit - len(self.token_ids) - 1
 
     def propose(
@@ -89,11 +89,10 @@ class DeviceContext:
     ) -> list[Drawn]:
         """Draft tokens, each drawn from the q̂ that `quantise` makes of q.
 
-        The draft-length policy decides how many, at most `room`; no draft follows an end token.
-        Where `quantise` returns None the round ends without that draft. `formula_bits` are the bits
-        that one draft costs on the uplink by the paper's formula: a number where they do not depend
-        on q̂, so that the policy can decide before the draft's forward pass. `draw` takes q̂ and a
-        position; without it, the draw is keyed by this round too.
+        Drafts until the policy stops, the limit leaves no room, an end token is drawn, or
+        `quantise` returns None. `formula_bits` is the uplink cost of a draft: a number if it does
+        not depend on q̂ (the policy is then asked before the draft model's pass), else a function
+        of q̂. `draw(q̂, position)` draws the token; by default with randomness of this round.
         """
         draw = draw or self._draw
         drafts: list[Drawn] = []
@@ -123,7 +122,7 @@ class DeviceContext:
 
     @contextmanager
     def drafting_round(self) -> Iterator[None]:
-        """Open a span in which a round is drafted; the policy learns from its duration."""
+        """Open a span in which a round is drafted; its duration is reported to the policy."""
         start, passes = clock.now(), self._passes
         self._before, self._wait_s = replace(self.verifier.traffic), 0.0
         self.round = self.counts.rounds
@@ -155,14 +154,14 @@ class DeviceContext:
         self._wait_s += clock.now() - start
 
     def record(self, drafted: int, accepted: int) -> None:
-        """Count the verification of one round's chain of drafts; the policy learns from it."""
+        """Count the verification of one round's chain of drafts, and report it to the policy."""
         self.record_path(drafted, accepted, drafted, rejected=accepted < drafted)
 
     def record_path(self, drafted: int, accepted: int, length: int, *, rejected: bool) -> None:
         """Count a verification of `drafted` tokens on paths of up to `length` positions.
 
-        `accepted` is the length of the accepted path; `rejected` is true where there were drafts at
-        the position after it. All candidates for one position count as one.
+        `accepted` is the length of the accepted path; `rejected` is True if drafts followed it and
+        none of them was accepted. All candidates for a position count as one.
         """
         self.counts.count_verification(drafted, accepted, length, rejected=rejected)
         before, after = self._before, self.verifier.traffic

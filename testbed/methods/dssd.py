@@ -35,8 +35,8 @@ from testbed.methods.verifier_context import Answer, VerifierContext
 class DssdOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The options of DSSD.
 
-    A scalar must be exactly the probability that its token was drawn with, which only a fixed
-    denominator gives; p̂ comes down whole, so it may be in floating point, too.
+    A scalar must equal the probability its token was drawn with, which requires a fixed
+    denominator; p̂ is sent whole, so it may also be floating point.
     """
 
     draft_length: DraftLengthOption = 4
@@ -61,7 +61,7 @@ class Dssd(Method):
         self._target_codec = self.target_codec()
 
     def target_codec(self) -> DistributionCodec:
-        """Return the codec that p̂ comes down with."""
+        """Return the codec of p̂ in the answer."""
         return distribution_codec(self.options.target_precision)
 
     @override

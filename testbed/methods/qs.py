@@ -6,8 +6,8 @@ and resamples with the same point, so the output follows the target exactly.
 Per round, with γ drafts: uplink γ (⌈log2 C(ℓ+V-1, V-1)⌉ + b_id), downlink b_id + ⌈log2(γ + 1)⌉.
 
 The paper adapts γ and ℓ to the uncertainty of drafts and to the link, here by a policy:
-`qs_dqn` is the paper's Double DQN, `qs_model` maximises the paper's throughput model instead. Of
-several ℓ, each draft says which is its own: log2 n bits more a draft.
+`qs_dqn` is the paper's Double DQN, `qs_model` maximises the paper's throughput model instead. With
+n values of ℓ each draft names its own, at log2 n extra bits.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from testbed.errors import TestbedError
 from testbed.methods.full_upload import FullDistributionMethod
 
 _MOST_LATTICES = 64
-"""ℓ to choose from; each draft says which is its own."""
+"""The most values of ℓ that a policy can choose from."""
 _FORMS = find_named("testbed.codecs", LatticeCodec)  # type: ignore[type-abstract]
 
 if TYPE_CHECKING:
@@ -54,7 +54,10 @@ class QsOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ) = 240
     """The denominator ℓ of the lattice, e.g. 240, or several from which a policy chooses."""
     index: Index = "support"
-    """The form of a lattice point: support names the tokens with counts first, simplex does not."""
+    """The form of a lattice point.
+
+    `support` first sends which tokens have a non-zero count; `simplex` does not.
+    """
 
 
 class Qs(FullDistributionMethod):

@@ -125,7 +125,7 @@ def generate(
 
 
 def _usable(tokens: list[int], room: int, end_tokens: frozenset[int]) -> list[int]:
-    """Return the tokens that fit into `room`, up to and with the first end token."""
+    """Return the tokens that fit into `room`, up to and including the first end token."""
     for i, token in enumerate(tokens[:room]):
         if token in end_tokens:
             return tokens[: i + 1]

@@ -17,7 +17,7 @@ from testbed.counts import Amount, Count, DraftCounts, Traffic
 from testbed.results.verdict import Level
 
 Seconds: TypeAlias = Annotated[float, msgspec.Meta(ge=-1e9, le=1e9)]
-"""Seconds of emulated time; negative only where a difference was rounded."""
+"""Seconds of emulated time; negative only through the rounding of a difference."""
 
 
 SHORTEST = 1e-7
@@ -45,9 +45,10 @@ class Row(msgspec.Struct, kw_only=True):
     bytes those that ZeroMQ was given, wire bytes whole Ethernet frames on the device's own links.
 
     Where several devices decode at the same time, each has a link of its own in front of the shared
-    one. Up, it carries all that the device sends into the shared link; down, what the shared link
-    did not drop. In `links`, the entry of that link counts this device alone; the entry of a shared
-    link counts all devices together and is the same in each of their rows.
+    one. Its uplink counts are what the device sent into the shared link, its downlink counts what
+    reached the device after the drops of the shared link. In `links`, the entry of a device's own
+    link counts this device alone; the entry of a shared link counts all devices together and is the
+    same in each of their rows.
     """
 
     method: str
@@ -61,7 +62,7 @@ class Row(msgspec.Struct, kw_only=True):
     device: str = "device"
     """The device that decoded it."""
     start_s: Seconds = 0.0
-    """When the device got the prompt, in seconds of testbed.clock; 0 in older results."""
+    """The time at which the device received the prompt, by testbed.clock; 0 in older results."""
     tokens: Annotated[int, msgspec.Meta(ge=1, le=2**53)]
     """New tokens."""
     seconds: Annotated[float, msgspec.Meta(ge=SHORTEST, le=1e9)]
@@ -75,7 +76,7 @@ class Row(msgspec.Struct, kw_only=True):
     traffic: Traffic
     """Messages, counted by the device."""
     verification_rounds: Count
-    """Verifications of drafts; a method may need more than one exchange for one."""
+    """Verifications of drafts; some methods need several exchanges for one verification."""
     acceptance_rate: Share | None
     """`counts.accepted` / `counts.verified`; None where nothing was verified."""
     uplink_wire_bytes: Count

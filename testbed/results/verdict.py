@@ -12,7 +12,7 @@ from testbed.results.link_check import Check
 Level = Literal["valid", "suspect", "invalid"]
 _ORDER: list[Level] = ["valid", "suspect", "invalid"]
 UNFINISHED = "the run did not end"
-"""The first words of the reason in a verdict that stands until the run has ended."""
+"""The beginning of the reason in the verdict that is stored until the run has ended."""
 
 
 class Verdict(msgspec.Struct):
@@ -26,7 +26,7 @@ class Verdict(msgspec.Struct):
     """Remarks on the runs that do not lower the level."""
 
     def add(self, level: Level, reason: str) -> None:
-        """Add a reason, and lower the level to `level` unless it is as low already."""
+        """Add a reason, and lower the verdict to `level` unless it is that low already."""
         self.level = worst([self.level, level])
         self.reasons.append(reason)
 
@@ -38,5 +38,5 @@ class Verdict(msgspec.Struct):
 
 
 def worst(levels: Iterable[Level]) -> Level:
-    """Return the worst of several levels; valid for none."""
+    """Return the worst of several levels; valid if there are none."""
     return max(levels, key=_ORDER.index, default="valid")

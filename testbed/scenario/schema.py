@@ -40,7 +40,7 @@ class Strict(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 Acceptance = Annotated[float, msgspec.Meta(gt=0, le=1)]
 _MOST_KINDS = 32
-"""Acceptances of one pair of synthetic models, each with distributions of its own."""
+"""The most acceptance values of one synthetic pair; each has distributions of its own."""
 
 
 class SyntheticModels(Strict):
@@ -99,8 +99,8 @@ class Models(Strict):
 class Cost(Strict, omit_defaults=True):
     """The emulated duration of every forward pass of a model, whatever the pass takes on this host.
 
-    It is that of a profile (testbed.models.compute.profiles); `per_pass` and `per_token` replace
-    the values of the profile.
+    It is taken from `profile`, if given; `per_pass` and `per_token` replace the profile's values
+    (testbed.models.compute.profiles).
     """
 
     profile: str | None = None
@@ -200,7 +200,7 @@ class ScenarioSpec(Strict):
     compute: Literal["measured"] | Compute = "measured"
     """The duration of forward passes: that on this host (measured), or a cost for each model."""
     devices: Devices = 1
-    """The number of devices that decode at the same time, each one all prompts, e.g. 4."""
+    """The number of devices that decode at the same time, each decoding all prompts, e.g. 4."""
     repeat: Repetitions = 1
     """The number of runs of each method, e.g. 3."""
     seed: Seed = 0

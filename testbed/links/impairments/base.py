@@ -38,7 +38,10 @@ class Impairment(ABC):
     default: ClassVar[Any] = 0.0
     """The value without any effect."""
     position: ClassVar[int]
-    """The position in the order of impairments; packets meet lower ones first."""
+    """The position in the order of impairments; packets meet lower ones first.
+
+    Taken are 10 (loss), 20 (corrupt), 30 (duplicate) and 40 (reorder).
+    """
     no_netem: ClassVar[str] = "it knows none"
     """The reason why netem cannot emulate it, for messages."""
 

@@ -114,7 +114,7 @@ def test_profiles_can_be_swept():
         ({"profile": "./no.yaml"}, ".profile: "),
         ({}, ".per_pass: this key is missing, and there is no profile"),
         ({"profile": "h100_llama_7b", "per_pass": "3"}, ".per_pass: '3' is not a time"),
-        ({"profile": "tpu_chinchilla_70b", "per_pass": "0"}, ": a pass that takes no time"),
+        ({"profile": "tpu_chinchilla_70b", "per_pass": "0"}, ": per_pass and per_token are both 0"),
     ],
 )
 def test_a_mistake_is_named(cost, error):

@@ -12,21 +12,21 @@ from testbed.results.verdict import Verdict
 
 
 class AuditCheck(ABC):
-    """A condition on results; what breaks it lowers their verdict.
+    """A condition on results; a violation lowers the verdict.
 
     A subclass in a module of its own in testbed.audit.checks is found by its file; nothing else has
-    to be registered. It derives from the class below that names the evidence it looks at.
+    to be registered. It derives from the class below for the evidence it needs.
     """
 
     name: ClassVar[str]
     level: ClassVar[Literal["suspect", "invalid"]]
-    """The verdict that a reason of this check leads to."""
+    """The verdict on a violation."""
     limit: ClassVar[str]
     """The bound within which results are valid, with its number."""
     remedy: ClassVar[str]
-    """The way to results without a reason of this check."""
+    """The step to take so that the check passes."""
     judged: ClassVar[str]
-    """The subject of the check, and the moment at which it is judged."""
+    """The subject and the moment of the judgement."""
 
 
 class NetworkCheck(AuditCheck):
@@ -60,7 +60,7 @@ class RunCheck(AuditCheck):
 
 
 class ResultsCheck(AuditCheck):
-    """A check that testbed.results itself makes on its journal."""
+    """A check that testbed.results makes from the journal; only listed here."""
 
     judged = "the results, when they are concluded"
 

@@ -6,7 +6,7 @@ from testbed.results.link_check import Check, format_limits, format_value
 from testbed.results.verdict import Level
 
 LATE = 5e-3
-"""Seconds beyond a limit that a busy machine explains; beyond them the link itself is wrong."""
+"""Seconds beyond a limit that a busy machine can cause; beyond them the link itself is wrong."""
 
 
 def severity(check: Check) -> Level:
@@ -20,7 +20,7 @@ def severity(check: Check) -> Level:
 
 def why(check: Check) -> str:
     """Return the reason, in a sentence."""
-    explained = " (a busy machine explains so little)" if severity(check) == "suspect" else ""
+    explained = " (within what a busy machine can cause)" if severity(check) == "suspect" else ""
     measured = format_value(check.measured, check.unit)
     return (
         f"link {check.link} {check.direction}: {check.name} was {measured} "

@@ -12,10 +12,11 @@ A run is *valid*, *suspect* or *invalid*, and `verdict.json` says why. Suspect g
 carry a star; invalid ones are in no table and no figure. The verdict on a generation is never
 better than those on its run and its network.
 
-Each check is one file in `testbed/audit/checks/`; a new file there is all that a new check needs.
-This page is made of them: `python -m testbed.audit.verdicts_page > testbed/docs/verdicts.md`.
+Each check is one file in `testbed/audit/checks/`; adding a file adds a check. This page is
+generated from them; regenerate it with
+`python -m testbed.audit.verdicts_page > testbed/docs/verdicts.md`.
 
-| check | verdict | judged | still valid | remedy |
+| check | verdict | what is judged, and when | valid if | remedy |
 |---|---|---|---|---|
 """
 

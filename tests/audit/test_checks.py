@@ -60,7 +60,7 @@ def test_a_new_file_is_all_that_a_new_check_needs(tmp_path, monkeypatch):
 
 def test_checks_of_the_journal_are_listed_and_judge_nothing():
     listed = {check.name for check in checks() if issubclass(check, ResultsCheck)}
-    assert listed == {"network_missing", "run_failed", "run_missing"}
+    assert listed == {"network_missing", "run_failed", "run_missing", "session_stopped"}
     assert not hasattr(AuditCheck, "judge")
 
 

@@ -18,10 +18,10 @@ class LinkLate(NetworkCheck):
     name = "link_late"
     level = "suspect"
     limit = (
-        f"each link's median delay is off by at most {tolerance(0) * 1e3:g} ms or "
-        f"{tolerance(1) * 100:g} %, its bursts by {burst_tolerance(0) * 1e3:g} ms or "
-        f"{burst_tolerance(1) * 100:g} %, the larger, measured twice; a busy machine may be the "
-        f"reason for up to {LATE * 1e3:g} ms more"
+        f"each link's median delay is within the larger of {tolerance(0) * 1e3:g} ms and "
+        f"{tolerance(1) * 100:g} % of what was asked, its bursts within the larger of "
+        f"{burst_tolerance(0) * 1e3:g} ms and {burst_tolerance(1) * 100:g} %, in one of two "
+        f"measurements; up to {LATE * 1e3:g} ms later is suspect, anything worse is link_mismatch"
     )
     remedy = "leave the machine to the testbed, or run fewer jobs side by side"
 

@@ -17,8 +17,9 @@ class LinkMismatch(NetworkCheck):
     name = "link_mismatch"
     level = "invalid"
     limit = (
-        f"no link is silent, early, out of order or ahead of its trace, or over {LATE * 1e3:g} ms "
-        "beyond the bounds of link_late, measured twice; else no run begins"
+        "every link delivers packets, in order unless it reorders, none early or ahead of its "
+        f"trace, and at most {LATE * 1e3:g} ms beyond the limits of link_late; if it fails twice, "
+        "no run begins"
     )
     remedy = "`testbed doctor`; `testbed calibrate` shows how far off links are here"
 

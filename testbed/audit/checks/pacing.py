@@ -23,9 +23,9 @@ class Pacing(GenerationCheck):
     name = "pacing"
     level = "invalid"
     limit = (
-        f"all passes of a generation together take at most {SHARE * 100:g} % longer than their "
-        f"compute profile says, or {EACH * 1e3:g} ms each, the larger; a late prompt is decoded "
-        "again first"
+        "a model's passes in a generation exceed the time of their compute profile by at most the "
+        f"larger of {SHARE * 100:g} % and {EACH * 1e3:g} ms per pass; a late generation is first "
+        "decoded again, up to twice, unless the prompt before it stayed late, too"
     )
     remedy = "leave the machine to the testbed, take a smaller model, or set time_dilation"
 

@@ -21,7 +21,7 @@ class ProcessorUse(GenerationCheck):
     level = "suspect"
     limit = (
         f"other programs use at most {LIMIT * 100:g} % of the processors during a generation, and "
-        f"so does the machine's own host; {LEAST:g} s always pass"
+        f"so does the hypervisor (stolen time); up to {LEAST:g} s is always allowed"
     )
     remedy = "end other programs; on a virtual machine, take one with processors of its own"
 

@@ -8,5 +8,5 @@ class RunFailed(ResultsCheck):
 
     name = "run_failed"
     level = "invalid"
-    limit = "0 runs failed the last time that they were done"
+    limit = "no run's latest attempt failed"
     remedy = "mend the cause that the reason names, and `testbed run --resume RESULTS`"

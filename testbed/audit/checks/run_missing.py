@@ -1,4 +1,4 @@
-"""Runs that have not ended, as the whole was interrupted or stopped before."""
+"""Runs that have not ended, as the session was interrupted or stopped before."""
 
 from testbed.audit.base import ResultsCheck
 
@@ -8,5 +8,5 @@ class RunMissing(ResultsCheck):
 
     name = "run_missing"
     level = "invalid"
-    limit = "all runs of the scenario have ended, and the last session was not stopped"
+    limit = "all runs of the scenario have ended"
     remedy = "`testbed run --resume RESULTS`"

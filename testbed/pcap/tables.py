@@ -29,6 +29,10 @@ def rounds_table(seen: Iterable[CapturedRound]) -> Table:
             sizes = (ledger.payload, ledger.total, ledger.retransmissions, frames)
             cells += [f"{size:,}" for size in sizes]
         table.add_row(*cells)
+    table.notes.append(
+        "exch.: number of the exchange; all: bytes of every frame up to the next exchange's first; "
+        "again: of these, retransmissions; n: frames"
+    )
     return table
 
 
@@ -42,4 +46,7 @@ def uses_table(up: Ledger, down: Ledger) -> Table:
             share = f"{100 * size / ledger.total:.1f}" if ledger.total else "–"
             cells += [f"{size:,}", share]
         table.add_row(*cells)
+    table.notes.append(
+        "of the whole capture; ledger.json leaves out what lies before, between and after prompts"
+    )
     return table

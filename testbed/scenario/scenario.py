@@ -43,7 +43,7 @@ class Scenario:
     paces: dict[Role, Pace]
     """The pace of each model that has one."""
     timeout: float
-    """The longest silence in seconds before a run is given up."""
+    """The longest wait for an answer in seconds before a run fails."""
     radios: list[str]
     """The links between which the device can hand over; it starts on the first one."""
     source: str

@@ -208,7 +208,7 @@ class ScenarioSpec(Strict):
     backend: Literal["auto", "netem", "relay"] = "auto"
     """The emulator of the links; auto takes netem where it can do all that the links need."""
     timeout: str | _Bare = "60s"
-    """The longest silence of a node before the run is given up, e.g. "60s"."""
+    """The longest wait for an answer before a run fails, e.g. "60s"."""
     time_dilation: Annotated[float, msgspec.Meta(ge=1, le=LARGEST_DILATION)] = 1.0
     """The factor by which the run is slower than emulated time, e.g. 2; see testbed.clock."""
     capture: bool = True

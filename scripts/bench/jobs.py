@@ -72,7 +72,7 @@ def bench_jobs() -> Iterator[BenchResult]:
             note = f"of {len(rows)}; {results.verdict().level} {reasons[0] if reasons else ''}"
             yield BenchResult(f"{name}, rows that are not valid", len(bad), 0, "", note)
             again = sum(row.redecodes for row in rows)
-            yield BenchResult(f"{name}, texts decoded once more", again, None, "")
+            yield BenchResult(f"{name}, generations decoded again", again, None, "")
 
 
 def run(folder: Path, jobs: int) -> tuple[Results, float]:

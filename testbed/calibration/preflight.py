@@ -1,4 +1,4 @@
-"""The short calibration before every run: a second or two, on the links as the run uses them.
+"""The short calibration before the first run on a network: a second or two, on the links as used.
 
 No impairment is switched off, so jitter widens the limits; `full` has narrower ones.
 """

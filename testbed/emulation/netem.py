@@ -134,7 +134,10 @@ def verify_netem(spec: LinkSpec, qdiscs: Sequence[Mapping[str, Any]], where: str
         ("limit", netem_limit(spec), options["limit"], 0),
     ]
     for kind in impairments():
-        settings = kind.netem_settings(getattr(spec, kind.key), options)
+        value = getattr(spec, kind.key)
+        settings = kind.netem_settings(value, options)
+        if value != kind.default and not settings:
+            raise TestbedError(f"netem on {where}: {kind.key} cannot be read back")
         comparisons += [(*setting, 1e-9) for setting in settings]
     for name, wanted, got, tolerance in comparisons:
         if not math.isclose(wanted, got, rel_tol=1e-4 if tolerance else 0, abs_tol=tolerance):

@@ -228,6 +228,9 @@ class LinkSpec(_Impaired, frozen=True):
 
 
 _kinds = {each.name: each.type for each in msgspec.structs.fields(LinkSpec)}
+if hidden := {kind.key for kind in impairments()} & set(LinkSpec.__annotations__):
+    raise TypeError(f"an impairment has the key of another field of a link: {', '.join(hidden)}")
+
 SomeFields = msgspec.defstruct(
     "SomeFields",
     [(key, _kinds[key], msgspec.UNSET) for key in dict.fromkeys([*_FIRST_KEYS, *_kinds])],

@@ -101,6 +101,7 @@ class Qs(FullDistributionMethod):
     @override
     def quantise(self, q: Probabilities) -> Lattice | None:
         if self._policy is None:
+            assert not isinstance(self.codec, Mixed), "of several ℓ a policy chooses"
             return super().quantise(q)
         total = self._policy.choose(q)
         return None if total is None else self._mixed.quantise(q, total)

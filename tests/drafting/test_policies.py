@@ -88,3 +88,12 @@ def test_an_unknown_policy_lists_the_known_ones_and_the_new_one(used):
     choosing = ["qs_dqn", "qs_model"]
     for line, known in ((used[1], general), (used[3], general + choosing)):
         assert line == f"x.draft_length.policy: 'thrice': choose from {', '.join(known)}"
+
+
+def test_a_policy_without_a_summary_is_not_passed_over(tmp_path):
+    (tmp_path / "twice.py").write_text(POLICY.replace("summary", "sumary"))
+    ended = subprocess.run(
+        [sys.executable, "-c", USE, str(tmp_path)], capture_output=True, text=True, check=False
+    )
+    assert ended.returncode != 0
+    assert "testbed.drafting.twice.Twice has no summary" in ended.stderr

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
-from testbed.config.by_file import find_classes
+from testbed.config.by_file import find_classes, keyed
 from testbed.links.keyed_random import RandomKey
 from testbed.links.packet import Packet
 from testbed.links.quantities import Fraction
@@ -103,5 +103,11 @@ class FlightImpairment(Impairment):
 @functools.cache
 def impairments() -> tuple[type[Impairment], ...]:
     """Return the impairments of this package, in the order in which packets meet them."""
-    found = find_classes("testbed.links.impairments", Impairment)  # type: ignore[type-abstract]
-    return tuple(sorted(found, key=lambda kind: (kind.position, kind.key)))
+    found = keyed(
+        find_classes("testbed.links.impairments", Impairment),  # type: ignore[type-abstract]
+        lambda kind: [kind.key],
+    )
+    for kind in found.values():
+        if not issubclass(kind, ArrivalImpairment | FlightImpairment):
+            raise TypeError(f"{kind.__module__}.{kind.__name__} does nothing to packets")
+    return tuple(sorted(found.values(), key=lambda kind: (kind.position, kind.key)))

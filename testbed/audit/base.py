@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Any, ClassVar, Literal
 
 from testbed.audit.evidence import GenerationEvidence, NetworkEvidence, RunEvidence
-from testbed.config.by_file import find_classes
+from testbed.config.by_file import find_classes, keyed
 from testbed.results.verdict import Verdict
 
 
@@ -73,10 +74,18 @@ _KINDS: dict[type[Evidence], type[Any]] = {
 }
 
 
-def checks() -> list[type[AuditCheck]]:
-    """Return every check: those that make results invalid, then the others, each by name."""
-    found = find_classes("testbed.audit.checks", AuditCheck)
-    return sorted(found, key=lambda check: (check.level, check.name))
+@functools.cache
+def checks() -> tuple[type[AuditCheck], ...]:
+    """Return every check: those that make results invalid, then the others, each by name.
+
+    They are found once, so that all runs of a process are judged alike. Raises TypeError for one
+    that would never be made, as it is of none of the four kinds.
+    """
+    found = keyed(find_classes("testbed.audit.checks", AuditCheck), lambda check: [check.name])
+    for check in found.values():
+        if not issubclass(check, (*_KINDS.values(), ResultsCheck)):
+            raise TypeError(f"{check.__module__}.{check.__name__} does not say what it judges")
+    return tuple(sorted(found.values(), key=lambda check: (check.level, check.name)))
 
 
 def judge(evidence: Evidence) -> Verdict:

@@ -20,7 +20,15 @@ from testbed.results.link_check import judge as measured
 from testbed.results.verdict import Verdict
 from tests.support.evidence import generation_evidence, result, run_evidence
 
+PATH = list(package.__path__)
 PAGE = Path(package.__file__).parents[2] / "docs" / "verdicts.md"
+
+
+@pytest.fixture(autouse=True)
+def found_anew():
+    checks.cache_clear()
+    yield
+    checks.cache_clear()
 
 
 def test_every_file_is_a_check_of_that_name():
@@ -52,10 +60,29 @@ def test_a_new_file_is_all_that_a_new_check_needs(tmp_path, monkeypatch):
     two = run_evidence(counted=[None, None])
     assert judge(two) == Verdict()
     monkeypatch.setattr(package, "__path__", [*package.__path__, str(tmp_path)])
+    assert judge(two) == Verdict()  # checks are found once
+    checks.cache_clear()
     assert judge(two) == Verdict("suspect", ["dsd-0: 2 prompts (limit 1)"])
     assert judge(run_evidence(counted=[None])) == judge(generation_evidence()) == Verdict()
     row = "| `too_many_prompts` | suspect | a run, when it has ended | at most 1 prompt | leave "
     assert row in verdicts_page()
+
+
+def test_checks_that_cannot_be_found_stop_the_run(tmp_path, monkeypatch):
+    monkeypatch.setattr(package, "__path__", [str(tmp_path / "gone")])
+    with pytest.raises(FileNotFoundError):
+        judge(run_evidence())
+    monkeypatch.setattr(package, "__path__", [str(tmp_path)])
+    with pytest.raises(TypeError, match="no AuditCheck"):
+        judge(run_evidence())
+    (tmp_path / "of_nothing.py").write_text(
+        "from testbed.audit.base import AuditCheck\n"
+        "class OfNothing(AuditCheck):\n"
+        "    name, level, limit, remedy = 'of_nothing', 'invalid', 'none', 'none'\n"
+    )
+    monkeypatch.setattr(package, "__path__", [*PATH, str(tmp_path)])
+    with pytest.raises(TypeError, match="OfNothing does not say what it judges"):
+        judge(run_evidence())
 
 
 def test_checks_of_the_journal_are_listed_and_judge_nothing():

@@ -31,7 +31,15 @@ from testbed.files import stored_json
 from testbed.files.input_file import read_text
 from testbed.files.whole_file import write_whole
 from testbed.results import old_keys
-from testbed.results.journal import JOURNAL, Discarded, NetworkUp, RunEnded, RunFailed, read
+from testbed.results.journal import (
+    JOURNAL,
+    Discarded,
+    NetworkUp,
+    RunEnded,
+    RunFailed,
+    network_missing,
+    read,
+)
 from testbed.results.outcomes import last_outcomes
 from testbed.results.rows import Row
 from testbed.results.scenario_file import write_scenario
@@ -261,7 +269,7 @@ class Results:
             if run.network in networks:
                 verdict.include(networks[run.network], "")
             else:
-                verdict.add("invalid", f"{JOURNAL} has no line of the network {run.network}")
+                verdict.add("invalid", network_missing(run.network))
             found.append((run, verdict))
         return found
 

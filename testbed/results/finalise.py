@@ -20,6 +20,7 @@ from testbed.results.journal import (
     RunEnded,
     Stopped,
     append,
+    network_missing,
     read,
 )
 from testbed.results.rows import Row
@@ -85,6 +86,8 @@ def failure(run: FailedRun) -> str:
 def _judge(verdict: Verdict, ended: list[RunEnded], networks: list[NetworkUp]) -> None:
     """Add to the verdict those of the runs that ended, of their networks and their generations."""
     used = {run.network for run in ended}
+    for name in sorted(used - {network.network for network in networks}):
+        verdict.add("invalid", network_missing(name))
     for network in networks:
         if network.network in used:
             verdict.include(network.verdict, _where(network.point))

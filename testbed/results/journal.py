@@ -204,3 +204,8 @@ def _line(record: JournalEntry) -> bytes:
 def _line_of(content: bytes) -> bytes:
     """Return the line of an encoded entry, given without its last brace."""
     return content + b',"crc32":"%08x"}\n' % zlib.crc32(content + b"}")
+
+
+def network_missing(name: str) -> str:
+    """Return why runs on a network are invalid whose measurement the journal does not have."""
+    return f"{JOURNAL} has no line of the network {name}"

@@ -234,6 +234,7 @@ def _require_level(
     used = {run.network for run in ended}
     networks = [each for each in records if isinstance(each, NetworkUp) and each.network in used]
     levels = [each.verdict.level for each in networks]
+    levels += ["invalid" for _ in used - {each.network for each in networks}]
     levels += [run.verdict.level for run in ended]
     levels += [row.verdict for run in ended for row in run.rows]
     least = worst(levels) if ended and not failed else "invalid"

@@ -52,6 +52,16 @@ def began(results: Results, session: int, kernel: str) -> None:
         )  # fmt: skip
 
 
+def network_up(results: Results, network: str = "n") -> None:
+    """Append a network whose links did what was asked."""
+    journal.append(
+        results.path,
+        journal.NetworkUp(
+            session=0, network=network, point=SLOW, processors=[0], state={}, verdict=Verdict()
+        ),
+    )
+
+
 def ended(results: Results, network: str, point, method: str, repeat: int, **changes) -> None:
     run = journal.RunEnded(
         network=network, point=point, turn=RunId(method, repeat),
@@ -70,6 +80,7 @@ WHOLE = [(p, repeat, m) for p in (SLOW, FAST) for repeat in (0, 1) for m in ("ds
 def test_rows_are_in_the_order_of_the_scenario_however_they_ran(tmp_path):
     results = made(tmp_path)
     assert order(open_results(results.path)) == []
+    network_up(results)
     for point, repeat, method in WHOLE[::-1]:
         ended(results, "n", point, method, repeat)
     assert order(results) == WHOLE
@@ -80,16 +91,25 @@ def test_rows_are_in_the_order_of_the_scenario_however_they_ran(tmp_path):
     assert results.verdict() == Verdict()
 
 
+def test_runs_whose_network_the_journal_lacks_are_invalid_in_every_file(tmp_path):
+    results = made(tmp_path)
+    began(results, 0, "linux")
+    ended(results, "gone", SLOW, "dsd", 0)
+    results.write_json("verdict.json", Verdict())
+    with pytest.raises(TestbedError, match=r"by journal\.jsonl the run is invalid"):
+        open_results(results.path)
+    assert conclude(results, 0, 1) == 3
+    reason = "journal.jsonl has no line of the network gone"
+    assert results.verdict() == Verdict("invalid", [reason])
+    (found,) = results.summary().rows
+    assert (found.verdict, found.reasons) == ("invalid", [reason])
+
+
 def test_runs_that_are_not_valid_can_be_done_once_more(tmp_path):
     results = made(tmp_path)
     for session in (0, 1):
         began(results, session, "linux")
-    journal.append(
-        results.path,
-        journal.NetworkUp(
-            session=0, network="good", point=SLOW, processors=[0], state={}, verdict=Verdict()
-        ),
-    )
+    network_up(results, "good")
     ended(results, "good", SLOW, "dsd", 0, tokens=5)
     ended(results, "good", SLOW, "ar", 0, tokens=6, verdict="suspect", reasons=["late"])
     ended(results, "0.1", FAST, "dsd", 0, tokens=7)  # its network was late
@@ -106,6 +126,7 @@ def test_runs_that_are_not_valid_can_be_done_once_more(tmp_path):
 
 def test_what_runs_did_not_meet_is_told_once_with_what_they_took_and_is_no_reason(tmp_path):
     results = made(tmp_path)
+    network_up(results)
     late, again = "link radio: the change at 300s never took place", "link radio: the trace began"
     for point, seconds, unmet in ((SLOW, 12.34, [late]), (FAST, 2.0, [late, again])):
         record = journal.RunEnded(
@@ -272,6 +293,7 @@ def failed(results: Results, session: int, point, turn: RunId, reason: str) -> N
 
 def test_a_run_that_failed_is_named_until_it_has_ended_and_has_no_row(tmp_path):
     results = made(tmp_path)
+    network_up(results)
     ended(results, "n", FAST, "dsd", 1)
     failed(results, 0, FAST, RunId("ar", 1), "no answer")
     failed(results, 0, SLOW, RunId("dsd", 0), "a node died")

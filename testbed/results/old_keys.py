@@ -101,7 +101,7 @@ def decode(name: str, decoder: msgspec.json.Decoder[T], content: bytes) -> T:
 def _renew(name: str, value: Any) -> bool:
     """Rename the old keys in the content of a file; return False if it has none."""
     version = value.get("version") if isinstance(value, dict) else None
-    if (name, version) not in OLD_KEYS:
+    if not (version is None or type(version) is int) or (name, version) not in OLD_KEYS:
         return False
     items = [
         _renew_item(item, keys)
@@ -130,8 +130,10 @@ def _renew_item(item: dict[str, Any], keys: OldKeys) -> bool:
     found = {new: item.pop(old) for old, new in keys.moved.items() if old in item}
     for path, value in {**keys.lacked, **found}.items() if found else ():
         *parents, last = path.split(".")
-        inner = item
+        inner: Any = item
         for parent in parents:
             inner = inner.setdefault(parent, {})
+            if not isinstance(inner, dict):
+                return False  # damage, which whoever decodes it names
         inner.setdefault(last, value)
     return bool(found)

@@ -133,3 +133,17 @@ def test_a_row_of_today_without_a_key_is_refused(tmp_path, key):
     path.write_text(json.dumps(summary))
     with pytest.raises(TestbedError, match=f"missing required field `{last}`"):
         results.summary()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"version": []}, {"version": {}}, {"version": True},
+        {"rows": [{"tested": 1, "counts": 5}]}, {"rows": [{"tested": 1, "traffic": []}]},
+    ],
+)  # fmt: skip
+def test_damage_is_named_whatever_it_resembles(tmp_path, damage):
+    path = tmp_path / "summary.json"
+    path.write_bytes(msgspec.json.encode({"version": 2, "scenario": "s", "rows": [], **damage}))
+    with pytest.raises(TestbedError, match=r"summary\.json"):
+        Results(tmp_path).summary()

@@ -150,7 +150,7 @@ def loss_name(loss: float | GilbertElliott) -> str:
 
 def replay(stage: LinkBench, trace: Path) -> Iterator[Labelled]:
     """Yield a Mahimahi trace, saturated; only the relay can."""
-    rate = DeliveryTrace.read(trace, "--trace")
+    rate = DeliveryTrace.read(trace)
     ask(stage, LinkSpec(rate=rate), LinkSpec())
     for check in measure_trace(stage, "up", TRACE_SECONDS)[0]:
         yield f"Mahimahi: {check.name}", check

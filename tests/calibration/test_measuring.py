@@ -69,7 +69,7 @@ def test_a_trace_with_a_long_gap_is_probed_at_once_and_who_ignores_it_or_is_sile
 ):
     path = tmp_path / "t"
     path.write_text("".join(f"{ms}\n" for ms in range(80_000, 90_000, 3)))
-    rate = DeliveryTrace.read(path, "rate")
+    rate = DeliveryTrace.read(path)
     spec = LinkSpec(rate=rate, delay=0.001)
     with Network(load_topology("edge"), {"radio": Duplex(spec, spec)}, "relay", 1) as network:
         link = network.declared[0]

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any, ClassVar, Literal
 
 from testbed.audit.evidence import GenerationEvidence, NetworkEvidence, RunEvidence
-from testbed.config.by_file import find_classes, keyed
+from testbed.config.by_file import find_named
 from testbed.results.verdict import Verdict
 
 
@@ -81,7 +81,7 @@ def checks() -> tuple[type[AuditCheck], ...]:
     They are found once, so that all runs of a process are judged alike. Raises TypeError for one
     that would never be made, as it is of none of the four kinds.
     """
-    found = keyed(find_classes("testbed.audit.checks", AuditCheck), lambda check: [check.name])
+    found = find_named("testbed.audit.checks", AuditCheck)
     for check in found.values():
         if not issubclass(check, (*_KINDS.values(), ResultsCheck)):
             raise TypeError(f"{check.__module__}.{check.__name__} does not say what it judges")

@@ -69,7 +69,7 @@ TOKENS = (20, 120)
 
 DISCOUNT, RATE, BATCH, MEMORY, FOLLOW, EVALUATE = 0.1, 1e-4, 64, 10_000, 30, 250
 AVERAGE = 0.9995
-"""What the moving average of the weights keeps at each step."""
+"""The share that the moving average of the weights keeps at each step."""
 CHECKED = 40
 """Texts of each kind in an evaluation."""
 EPSILON, LEAST, DECAY, TOGETHER = 1.0, 0.01, 0.996, 8

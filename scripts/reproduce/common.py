@@ -186,7 +186,7 @@ class Sheet:
     rows: list[list[str]] = field(default_factory=list)
     words: list[str] = field(default_factory=list)
     empty: int = 0
-    """How many cells have no value."""
+    """The number of cells without a value."""
 
     def invalid(self, what: str, cell: Measured) -> None:
         """Say below the table why a cell is empty, if it is."""

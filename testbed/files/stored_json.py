@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
-"""What a decoder raises."""
+"""The errors that a decoder raises."""
 
 
 @cache

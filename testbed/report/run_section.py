@@ -50,7 +50,7 @@ class Run:
     """Bytes by use, or None where nothing was captured."""
     written: list[Written]
     several: bool
-    """Whether several devices decoded."""
+    """True if several devices decoded."""
 
 
 def read_runs(results: Results, rows: Sequence[Row], scenario: Mapping[str, Any]) -> Iterator[Run]:

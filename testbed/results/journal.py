@@ -51,7 +51,7 @@ class Began(_Line, kw_only=True, tag="began"):
     session: int
     """0 in the first call, one more each time that the run is resumed."""
     jobs: int
-    """How many sandboxes work side by side."""
+    """The number of sandboxes that work side by side."""
     environment: dict[str, Any]
     files: dict[str, Checksum] = {}
     """scenario.yaml, plan.json and the files they name, by their paths.
@@ -94,7 +94,7 @@ class RunEnded(_Line, kw_only=True, tag="run"):
     seconds: float = 0.0
     """Seconds from the start of the run to its end."""
     unmet: list[str] = []
-    """What links were asked to do and the run was too short for; testbed.links.unmet finds it."""
+    """Parts of schedules and traces that the run was too short for, see testbed.links.unmet."""
 
 
 class Discarded(_Line, kw_only=True, tag="discarded"):

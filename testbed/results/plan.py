@@ -35,7 +35,7 @@ class Plan(msgspec.Struct):
     order: list[RunId] = []
     """The runs, in the order in which they take place."""
     capture: bool = False
-    """Whether frames are recorded."""
+    """True if frames are recorded."""
     warnings: list[str] = []
     """Warnings about the models, for readers of the results."""
 

@@ -21,7 +21,7 @@ class Verdict(msgspec.Struct):
     level: Level = "valid"
     reasons: list[str] = msgspec.field(default_factory=list)
     links: list[Check] = msgspec.field(default_factory=list)
-    """What was measured of the links before the run."""
+    """The measurements of the links before the run."""
     warnings: list[str] = msgspec.field(default_factory=list)
     """Remarks on the runs that do not lower the level."""
 

@@ -13,16 +13,16 @@ from tests.support.whole_run import ROOT
 FOLDERS = ("nodes", "plots", "scripts", "testbed", "topologies")
 QUESTION = re.compile(r"(What|Whether|How|Where|Why|Who|Which)\b")
 REFERENCE = re.compile(r"See \S+")
-DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 def faults(source: str) -> Iterator[str]:
     """Yield each docstring and error message of a module that breaks a rule, with its line."""
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, DOCUMENTED):
-            text = ast.get_docstring(node) or ""
+        # Strings by themselves: docstrings, and those that document the name above them.
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            text = str(node.value.value)
             if QUESTION.match(text) or REFERENCE.fullmatch(text):
-                yield f"{getattr(node, 'lineno', 1)}: {text.splitlines()[0]}"
+                yield f"{node.lineno}: {text.splitlines()[0]}"
         elif isinstance(node, ast.Call) and (end := ending(node)).endswith("."):
             yield f"{node.lineno}: {end}"
 
@@ -53,6 +53,7 @@ def test_docstrings_state_and_errors_end_without_a_period(folder):
         '"""What a link does."""',
         'class A:\n    """Which one."""',
         'def f():\n    """Whether it is on,\n\n    or off."""',
+        'LIMIT = 3\n"""How many."""',
         'async def f():\n    """See Codec.quantise."""',
         'raise TestbedError("it is empty.")',
         'raise TestbedError(f"{path}: it " "is empty.") from None',

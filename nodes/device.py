@@ -27,7 +27,7 @@ from testbed.models.compute.pace import Pace
 from testbed.output.terminal import say, write
 from testbed.protocol.channel import Channel, NoChannel
 from testbed.protocol.control import Begin, Decode, Failed, NodeEnd, Progress, Ready, Result
-from testbed.protocol.device_loop import generate
+from testbed.protocol.process_driver import generate
 from testbed.protocol.request import DecodeRequest
 from testbed.transport.endpoint import to_connect
 from testbed.transport.zmq_client import ZmqChannel

@@ -60,12 +60,11 @@ class Tracer:
         try:
             yield fields
         finally:
-            self.past_span(event, stream, start, **fields)
+            self.past_span(event, stream, start, clock.now_ns(), **fields)
 
-    def past_span(self, event: str, stream: str, start: int, **fields: Any) -> None:
-        """Record a span from `start`, in ns of testbed.clock, to the present time."""
-        duration = clock.now_ns() - start
-        self._write({"t": start, "event": event, "stream": stream, "dur": duration, **fields})
+    def past_span(self, event: str, stream: str, start: int, end: int, **fields: Any) -> None:
+        """Record a span from `start` to `end`, in ns of testbed.clock."""
+        self._write({"t": start, "event": event, "stream": stream, "dur": end - start, **fields})
 
     def flush(self) -> None:
         """Write all buffered events to the file."""

@@ -15,7 +15,7 @@ from testbed.events import Tracer, read_events
 from testbed.methods import base as methods
 from testbed.models.compute import paced_reader
 from testbed.models.compute.pace import Pace
-from testbed.protocol.device_loop import generate
+from testbed.protocol.process_driver import generate
 from testbed.protocol.verifier_server import VerifierServer
 from testbed.transport.in_process import InProcessChannel
 from testbed.transport.zmq_client import harden, send_heartbeats

@@ -49,7 +49,8 @@ from testbed.models.store.catalog import DEFAULT_DRAFT, resolve
 from testbed.models.store.fetch import DEFAULT_MODEL
 from testbed.prompts.file import File
 from testbed.protocol.control import Begin, Decode, Progress, Ready, Result
-from testbed.protocol.device_loop import Decoded, generate
+from testbed.protocol.device_loop import Decoded
+from testbed.protocol.process_driver import generate
 from testbed.protocol.request import DecodeRequest
 from testbed.protocol.verifier_server import VerifierServer
 from testbed.transport.in_process import InProcessChannel

@@ -32,7 +32,7 @@ from testbed.decoding.sampling import Sampling
 from testbed.events import Tracer
 from testbed.experiment.launcher import launch
 from testbed.models.synthetic import SyntheticModel
-from testbed.protocol.device_loop import generate
+from testbed.protocol.process_driver import generate
 from testbed.protocol.request import DecodeRequest
 from testbed.protocol.verifier_server import VerifierServer
 from testbed.results.directory import Results

@@ -7,7 +7,7 @@ for and which tokens end a generation are known to both.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from testbed.codecs.bits import Payload, PayloadError
@@ -45,32 +45,48 @@ class Node:
 
 Tree = list[Node]
 """All nodes by number, the root first."""
-Pick = Callable[[Node, int], tuple[Lattice, list[int]]]
-"""Returns q̂ behind a node, and 1 to n candidates drawn from it, of a node and n."""
 
 
-def grow(branches: Sequence[int], end_tokens: Collection[int], pick: Pick) -> Tree:
-    """Grow a tree with up to `branches[d]` candidates behind each node of depth d.
+class Growth:
+    """A tree that grows depth first, with up to `branches[d]` candidates behind depth d.
 
-    Nothing follows an end token.
+    Nothing follows an end token. Both ends grow it in the same way:
+
+        for node, most in growth.inner_nodes():
+            growth.extend(node, q, candidates)  # 1 to `most` of them
     """
-    tree: Tree = []
 
-    def add(path: tuple[int, ...], turns: tuple[int, ...]) -> Node:
-        node = Node(len(tree), path, turns)
-        tree.append(node)
-        if len(path) < len(branches) and not (path and path[-1] in end_tokens):
-            node.q, node.candidates = pick(node, branches[len(path)])
-            waiting.extend((node, token) for token in reversed(dict.fromkeys(node.candidates)))
-        return node
+    def __init__(self, branches: Sequence[int], end_tokens: Collection[int]) -> None:
+        self.tree: Tree = []
+        self._branches = branches
+        self._end_tokens = end_tokens
+        self._waiting: list[tuple[Node, int]] = []
 
-    waiting: list[tuple[Node, int]] = []
-    add((), ())
-    while waiting:
-        parent, token = waiting.pop()
-        turn = parent.candidates.index(token)
-        parent.children[token] = add((*parent.path, token), (*parent.turns, turn))
-    return tree
+    def inner_nodes(self) -> Iterator[tuple[Node, int]]:
+        """Yield each node that candidates follow, and their largest number.
+
+        Extend each before the next one is asked for.
+        """
+        node = Node(0, (), ())
+        while True:
+            self.tree.append(node)
+            depth = len(node.path)
+            if depth < len(self._branches) and self._goes_on(node):
+                yield node, self._branches[depth]
+            if not self._waiting:
+                return
+            parent, token = self._waiting.pop()
+            turn = parent.candidates.index(token)
+            node = Node(len(self.tree), (*parent.path, token), (*parent.turns, turn))
+            parent.children[token] = node
+
+    def extend(self, node: Node, q: Lattice, candidates: list[int]) -> None:
+        """Put candidates drawn from q̂ behind a node."""
+        node.q, node.candidates = q, candidates
+        self._waiting.extend((node, token) for token in reversed(dict.fromkeys(candidates)))
+
+    def _goes_on(self, node: Node) -> bool:
+        return not node.path or node.path[-1] not in self._end_tokens
 
 
 @dataclass(frozen=True)
@@ -103,14 +119,14 @@ class TreeCodec:
         """
         reader = self.codec.reader(data)
 
-        def pick(node: Node, most: int) -> tuple[Lattice, list[int]]:
+        growth = Growth(branches, end_tokens)
+        for node, most in growth.inner_nodes():
             if node.number > drafts:
                 raise PayloadError(f"a tree arrived with more than its {drafts} drafts")
             q = self.codec.read_support(reader, self.codec.read_values(reader))
-            return q, self._read_candidates(reader, q, most)
-
-        tree = grow(branches, end_tokens, pick)
+            growth.extend(node, q, self._read_candidates(reader, q, most))
         reader.finish()
+        tree = growth.tree
         if len(tree) - 1 != drafts:
             raise PayloadError(f"a tree of {drafts} drafts arrived with {len(tree) - 1}")
         return tree

@@ -1,9 +1,9 @@
-"""The interface of methods: a device half and a verifier half."""
+"""The interface of methods: a device half and a verifier half, both generators of effects."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import msgspec
@@ -14,7 +14,8 @@ from testbed.drafting.base import DraftLength
 from testbed.drafting.policies import start_policy
 from testbed.errors import TestbedError
 from testbed.methods.device_context import DeviceContext
-from testbed.methods.verifier_context import Answer, VerifierContext
+from testbed.methods.effects import Effects
+from testbed.methods.verifier_context import VerifierContext
 
 
 class NoOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -43,11 +44,11 @@ class Method(ABC):
         self.vocabulary_size = vocabulary_size
 
     @abstractmethod
-    def device(self, device: DeviceContext) -> Iterator[list[int]]:
-        """Decode on the device: yield tokens as they are committed.
+    def device(self, device: DeviceContext) -> Effects[None]:
+        """Decode on the device, and commit tokens; need not end by itself.
 
-        The caller appends what is yielded to `device.token_ids`, truncates it where the generation
-        ends, and then stops iterating; the iterator need not end.
+        Committed tokens are appended to `device.token_ids`, cut where the generation ends. Then the
+        half is not resumed.
         """
 
     def draft_length(self) -> DraftLength:
@@ -61,8 +62,8 @@ class Method(ABC):
         """
         return room
 
-    def verifier(self, verifier: VerifierContext, drafts: int, upload: bytes) -> Iterator[Answer]:
-        """Answer one round: extend `verifier.token_ids`, yield each part of the answer.
+    def verifier(self, verifier: VerifierContext, drafts: int, upload: bytes) -> Effects[None]:
+        """Answer one round: extend `verifier.token_ids`, reply with each part of the answer.
 
         `drafts` is the number of drafted tokens in the upload. Raises PayloadError when the upload
         is damaged.

@@ -1,15 +1,13 @@
-"""A method's view of the device: models, randomness, link, counts."""
+"""A method's view of the device: models, randomness, verifier, counts."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from msgspec.structs import replace
 
-from testbed import clock
 from testbed.codecs.base import Drawn
 from testbed.codecs.bits import Payload, PayloadError
 from testbed.counts import DraftCounts, Traffic
@@ -19,21 +17,9 @@ from testbed.decoding.sampling import Probabilities, Sampling, distribution
 from testbed.drafting.base import DraftLength, RoundOutcome
 from testbed.errors import TestbedError
 from testbed.events import Tracer
+from testbed.methods.effects import Commit, Effects, NextPart, Now, Part, Pass, Send, T
 from testbed.models.base import Logits
 from testbed.models.compute.paced_reader import Passes
-
-
-class VerifierLink(Protocol):
-    """The device's connection to the verifier."""
-
-    traffic: Traffic
-
-    def ask(self, token_ids: list[int], drafts: int, upload: Payload) -> Iterator[bytes]:
-        """Send a round's `upload` with `drafts` drafted tokens; yield each part of the answer.
-
-        `token_ids` are all that the device has committed, the prompt's included; any part the
-        verifier lacks is sent along.
-        """
 
 
 @dataclass
@@ -49,9 +35,10 @@ class DeviceContext:
     draft: Passes
     sampling: Sampling
     random: Randomness
-    drafting: DraftLength
+    drafting_policy: DraftLength
     """The policy that decides how many tokens each round drafts."""
-    verifier: VerifierLink
+    traffic: Traffic
+    """Messages to and from the verifier so far."""
     trace: Tracer
     stream: str
     counts: DraftCounts = field(default_factory=DraftCounts.zero)
@@ -62,19 +49,24 @@ class DeviceContext:
     _wait_s: float = 0.0
     _before: Traffic = field(default_factory=Traffic.zero)
 
-    def next_draft(self, prefix: list[int]) -> Probabilities:
+    def next_draft(self, prefix: list[int]) -> Effects[Probabilities]:
         """Return the draft model's q after the token ids `prefix`, shape [V]."""
-        return self._next(prefix)[0]
+        q, _ = yield from self._next(prefix)
+        return q
 
-    def _next(self, prefix: list[int]) -> tuple[Probabilities, Logits]:
+    def _next(self, prefix: list[int]) -> Effects[tuple[Probabilities, Logits]]:
         """Return q after `prefix`, and the logits that it comes from, both of shape [V]."""
         self._passes += 1
         self.counts.draft_passes = self._passes
-        with self.draft.over(prefix) as logits:
+
+        def sampled(logits: Logits) -> tuple[Probabilities, Logits]:
             try:
                 return distribution(logits[-1], self.sampling), logits[-1]
             except ValueError as error:
                 raise TestbedError(f"draft model, after {len(prefix)} tokens: {error}") from None
+
+        found: tuple[Probabilities, Logits] = yield Pass(self.draft, prefix, 1, sampled)
+        return found
 
     @property
     def room(self) -> int:
@@ -86,7 +78,7 @@ class DeviceContext:
         quantise: Callable[[Probabilities], Lattice | None],
         formula_bits: float | Callable[[Lattice], float],
         draw: Callable[[Lattice, int], int] | None = None,
-    ) -> list[Drawn]:
+    ) -> Effects[list[Drawn]]:
         """Draft tokens, each drawn from the q̂ that `quantise` makes of q.
 
         Drafts until the policy stops, the limit leaves no room, an end token is drawn, or
@@ -94,42 +86,51 @@ class DeviceContext:
         not depend on q̂ (the policy is then asked before the draft model's pass), else a function
         of q̂. `draw(q̂, position)` draws the token; by default with randomness of this round.
         """
-        draw = draw or self._draw
+        return (yield from self.drafting(self._chain(quantise, formula_bits, draw or self._draw)))
+
+    def _chain(
+        self,
+        quantise: Callable[[Probabilities], Lattice | None],
+        formula_bits: float | Callable[[Lattice], float],
+        draw: Callable[[Lattice, int], int],
+    ) -> Effects[list[Drawn]]:
         drafts: list[Drawn] = []
         greedy = self.sampling.temperature == 0
-        with self.drafting_round():
-            while len(drafts) < self.room and self.drafting.more(drafts):
-                known = None if callable(formula_bits) else formula_bits
-                if not self.drafting.admits(drafts, known):
-                    break
-                prefix = self.token_ids + [draft.token for draft in drafts]
-                raw_q, logits = self._next(prefix)
-                q = quantise(raw_q)
-                if q is None:
-                    break
-                bits = formula_bits(q) if callable(formula_bits) else formula_bits
-                if known is None and not self.drafting.admits(drafts, bits):
-                    break
-                token = draw(q, len(prefix))
-                drafts.append(Drawn(token, q, logits if greedy else None))
-                self.counts.formula_bits += bits
-                if token in self.end_tokens:
-                    break
+        while len(drafts) < self.room and self.drafting_policy.more(drafts):
+            known = None if callable(formula_bits) else formula_bits
+            if not self.drafting_policy.admits(drafts, known):
+                break
+            prefix = self.token_ids + [draft.token for draft in drafts]
+            raw_q, logits = yield from self._next(prefix)
+            q = quantise(raw_q)
+            if q is None:
+                break
+            bits = formula_bits(q) if callable(formula_bits) else formula_bits
+            if known is None and not self.drafting_policy.admits(drafts, bits):
+                break
+            token = draw(q, len(prefix))
+            drafts.append(Drawn(token, q, logits if greedy else None))
+            self.counts.formula_bits += bits
+            if token in self.end_tokens:
+                break
         return drafts
 
     def _draw(self, q: Lattice, position: int) -> int:
         return q.draw(self.random, "draft", position, self.counts.rounds)
 
-    @contextmanager
-    def drafting_round(self) -> Iterator[None]:
-        """Open a span in which a round is drafted; its duration is reported to the policy."""
-        start, passes = clock.now(), self._passes
-        self._before, self._wait_s = replace(self.verifier.traffic), 0.0
+    def drafting(self, drafts: Effects[T]) -> Effects[T]:
+        """Draft a round by `drafts`, record the span, and time it for the policy."""
+        start: int = yield Now()
+        passes = self._passes
+        self._before, self._wait_s = replace(self.traffic), 0.0
         self.round = self.counts.rounds
-        with self.trace.span("draft", self.stream, round=self.round) as fields:
-            yield
-            fields["passes"] = self._passes - passes
-        self._draft_s = clock.now() - start
+        drafted = yield from drafts
+        end: int = yield Now()
+        self._draft_s = (end - start) * 1e-9
+        self.trace.past_span(
+            "draft", self.stream, start, end, round=self.round, passes=self._passes - passes
+        )
+        return drafted
 
     def encoding(self) -> AbstractContextManager[object]:
         """Open a span in which this round's upload is written."""
@@ -139,19 +140,35 @@ class DeviceContext:
         """Open a span in which the answer to the last upload is read."""
         return self.trace.span("decode", self.stream, round=self.counts.rounds - 1)
 
-    def ask(self, upload: Payload, drafts: int = 0) -> bytes:
-        """Send a round's `upload`, and return its answer, which has a single part."""
-        download, *more = self.stream_answers(upload, drafts)
-        if more:
-            raise PayloadError(f"an answer of one part arrived in {1 + len(more)}")
-        return download
-
-    def stream_answers(self, upload: Payload, drafts: int = 0) -> Iterator[bytes]:
-        """Send a round's `upload`, and yield each part of its answer."""
+    def send(self, upload: Payload, drafts: int = 0) -> Effects[None]:
+        """Send a round's `upload` with so many drafted tokens, without waiting for its answer."""
         self.counts.rounds += 1
-        start = clock.now()
-        yield from self.verifier.ask(self.token_ids, drafts, upload)
-        self._wait_s += clock.now() - start
+        yield Send(upload, drafts)
+
+    def next_part(self) -> Effects[Part]:
+        """Wait for the next part of the answer to the last upload."""
+        part: Part = yield NextPart()
+        self._wait_s += part.seconds
+        return part
+
+    def answer(self) -> Effects[bytes]:
+        """Wait for the answer to the last upload, which has a single part."""
+        part = yield from self.next_part()
+        payload, parts = part.payload, 1
+        while not part.last:
+            part, parts = (yield from self.next_part()), parts + 1
+        if parts > 1:
+            raise PayloadError(f"an answer of one part arrived in {parts}")
+        return payload
+
+    def ask(self, upload: Payload, drafts: int = 0) -> Effects[bytes]:
+        """Send a round's `upload`, and wait for its answer, which has a single part."""
+        yield from self.send(upload, drafts)
+        return (yield from self.answer())
+
+    def commit(self, tokens: list[int]) -> Effects[None]:
+        """Commit tokens; the half is not resumed once the generation has ended."""
+        yield Commit(tokens)
 
     def record(self, drafted: int, accepted: int) -> None:
         """Count the verification of one round's chain of drafts, and report it to the policy."""
@@ -164,8 +181,8 @@ class DeviceContext:
         none of them was accepted. All candidates for a position count as one.
         """
         self.counts.count_verification(drafted, accepted, length, rejected=rejected)
-        before, after = self._before, self.verifier.traffic
-        self.drafting.learn(
+        before, after = self._before, self.traffic
+        self.drafting_policy.learn(
             RoundOutcome(
                 drafted=length,
                 accepted=accepted,

@@ -5,12 +5,11 @@ The only method here whose output follows neither the target's distribution p no
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from typing_extensions import override
 
 from testbed.methods.base import Method
 from testbed.methods.device_context import DeviceContext
+from testbed.methods.effects import Effects
 
 
 class DeviceOnly(Method):
@@ -22,9 +21,11 @@ class DeviceOnly(Method):
     uses_verifier = False
 
     @override
-    def device(self, device: DeviceContext) -> Iterator[list[int]]:
+    def device(self, device: DeviceContext) -> Effects[None]:
         while True:
-            with device.trace.span("draft", device.stream):
-                q = device.next_draft(device.token_ids)
-                token = device.random.choose(q, "draft", len(device.token_ids))
-            yield [token]
+            token = yield from device.drafting(self._next(device))
+            yield from device.commit([token])
+
+    def _next(self, device: DeviceContext) -> Effects[int]:
+        q = yield from device.next_draft(device.token_ids)
+        return device.random.choose(q, "draft", len(device.token_ids))

@@ -19,6 +19,7 @@ from testbed.codecs.dense import Dense
 from testbed.codecs.precisions import Precision, distribution_codec
 from testbed.decoding.sampling import Probabilities
 from testbed.drafting.policies import DraftLengthOption
+from testbed.methods.effects import Effects
 from testbed.methods.full_upload import FullDistributionMethod
 from testbed.methods.verifier_context import VerifierContext
 
@@ -54,8 +55,8 @@ class Dsd(FullDistributionMethod):
     @override
     def target(
         self, verifier: VerifierContext, tokens: list[int]
-    ) -> Callable[[int], Probabilities]:
-        p = verifier.target_after(tokens)
+    ) -> Effects[Callable[[int], Probabilities]]:
+        p = yield from verifier.read(tokens)
         if self.options.target_precision == "exact":
             return p
         p_hat = verifier.quantised(p, distribution_codec(self.options.target_precision).quantise)

@@ -12,7 +12,6 @@ exactly p̂, and TV(p, p̂) is reported.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import ClassVar
 
 import msgspec
@@ -29,7 +28,8 @@ from testbed.decoding.acceptance import accepted_prefix, residual
 from testbed.drafting.policies import DraftLengthOption
 from testbed.methods.base import Method
 from testbed.methods.device_context import DeviceContext
-from testbed.methods.verifier_context import Answer, VerifierContext
+from testbed.methods.effects import Effects
+from testbed.methods.verifier_context import VerifierContext
 
 
 class DssdOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -65,14 +65,14 @@ class Dssd(Method):
         return distribution_codec(self.options.target_precision)
 
     @override
-    def device(self, device: DeviceContext) -> Iterator[list[int]]:
+    def device(self, device: DeviceContext) -> Effects[None]:
         v = self.vocabulary_size
         bits = scalar_bits(self._draft_codec, v)
         while True:
-            drafts = device.propose(self._draft_codec.quantise, bits)
+            drafts = yield from device.propose(self._draft_codec.quantise, bits)
             with device.encoding():
                 upload = write_scalars(drafts, self._draft_codec, v)
-            verification = BitReader(device.ask(upload, len(drafts)))
+            verification = BitReader((yield from device.ask(upload, len(drafts))))
             accepted = read_accepted_count(verification, len(drafts))
             device.record(len(drafts), accepted)
             if accepted < len(drafts):
@@ -85,14 +85,15 @@ class Dssd(Method):
                 with device.decoding():
                     (token,) = read_tokens(verification, 1, v)
             verification.finish()
-            yield [*(draft.token for draft in drafts[:accepted]), token]
+            yield from device.commit([*(draft.token for draft in drafts[:accepted]), token])
 
     @override
-    def verifier(self, verifier: VerifierContext, drafts: int, upload: bytes) -> Iterator[Answer]:
+    def verifier(self, verifier: VerifierContext, drafts: int, upload: bytes) -> Effects[None]:
         v = self.vocabulary_size
         with verifier.decoding():
             tokens, q_drawn = read_scalars(upload, drafts, self._draft_codec, v)
-        p_hat = verifier.quantised(verifier.target_after(tokens), self._target_codec.quantise)
+        p = yield from verifier.read(tokens)
+        p_hat = verifier.quantised(p, self._target_codec.quantise)
         position = len(verifier.token_ids)
         accepted = accepted_prefix(
             q_drawn, lambda i: p_hat(i).probability(tokens[i]), verifier.random, position
@@ -110,4 +111,4 @@ class Dssd(Method):
                 write_tokens(verification, bonus, v)
             else:
                 self._target_codec.write(verification, p_hat(accepted))
-        yield Answer(verification.payload())
+        yield from verifier.reply(verification.payload())

@@ -21,8 +21,6 @@ Uplink γ (b_id + ⌈log2 ℓ⌉), and log2 C(V, K) + log2 C(ℓ+K-1, K-1) after
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import msgspec
 from typing_extensions import override
 
@@ -39,8 +37,9 @@ from testbed.decoding.sampling import Probabilities
 from testbed.drafting.policies import DraftLengthOption
 from testbed.methods.base import Method
 from testbed.methods.device_context import DeviceContext
+from testbed.methods.effects import Effects
 from testbed.methods.ksqs import likeliest
-from testbed.methods.verifier_context import Answer, VerifierContext
+from testbed.methods.verifier_context import VerifierContext
 
 
 class DssdLazyOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -69,14 +68,14 @@ class DssdLazy(Method):
         self._rejecting: tuple[int, Probabilities] | None = None
 
     @override
-    def device(self, device: DeviceContext) -> Iterator[list[int]]:
+    def device(self, device: DeviceContext) -> Effects[None]:
         v = self.vocabulary_size
         bits = scalar_bits(self._scalars, v)
         while True:
-            drafts = device.propose(self._codec.quantise, bits)
+            drafts = yield from device.propose(self._codec.quantise, bits)
             with device.encoding():
                 upload = write_scalars(drafts, self._scalars, v)
-            verification = BitReader(device.ask(upload, len(drafts)))
+            verification = BitReader((yield from device.ask(upload, len(drafts))))
             with device.decoding():
                 accepted = read_accepted_count(verification, len(drafts))
                 tokens = [draft.token for draft in drafts[:accepted]]
@@ -85,32 +84,34 @@ class DssdLazy(Method):
                 verification.finish()
             if accepted == len(drafts):
                 device.record(len(drafts), accepted)
-            yield tokens  # now they are among the tokens that the second question is about
+            yield from device.commit(tokens)  # the second question is about what follows them
             if accepted < len(drafts):
                 q = drafts[accepted].q
                 with device.encoding():
                     upload = self._written(q).payload()
                 device.counts.formula_bits += k_sqs_bits(v, q.support.size, q.total)
-                answer = device.ask(upload)
+                answer = yield from device.ask(upload)
                 with device.decoding():
                     tokens = decode_tokens(answer, 1, v)
                 device.record(len(drafts), accepted)
-                yield tokens
+                yield from device.commit(tokens)
 
     @override
-    def verifier(self, verifier: VerifierContext, drafts: int, upload: bytes) -> Iterator[Answer]:
+    def verifier(self, verifier: VerifierContext, drafts: int, upload: bytes) -> Effects[None]:
         if upload and not drafts:
             with verifier.decoding():
                 q = self._read(upload)
-            yield self._resample(verifier, q)
+            yield from self._resample(verifier, q)
         else:
             with verifier.decoding():
                 read = read_scalars(upload, drafts, self._scalars, self.vocabulary_size)
-            yield self._verify(verifier, *read)
+            yield from self._verify(verifier, *read)
 
-    def _verify(self, verifier: VerifierContext, tokens: list[int], q_drawn: list[float]) -> Answer:
+    def _verify(
+        self, verifier: VerifierContext, tokens: list[int], q_drawn: list[float]
+    ) -> Effects[None]:
         """Accept or reject; a bonus token goes down, or the news of a rejection."""
-        p = verifier.target_after(tokens)
+        p = yield from verifier.read(tokens)
         accepted = accepted_prefix(
             q_drawn, lambda i: float(p(i)[tokens[i]]), verifier.random, len(verifier.token_ids)
         )
@@ -124,18 +125,19 @@ class DssdLazy(Method):
             verification = BitWriter()
             verification.write(accepted, width(len(tokens) + 1))
             write_tokens(verification, bonus, self.vocabulary_size)
-        return Answer(verification.payload())
+        yield from verifier.reply(verification.payload())
 
-    def _resample(self, verifier: VerifierContext, q: Lattice) -> Answer:
+    def _resample(self, verifier: VerifierContext, q: Lattice) -> Effects[None]:
         """Replace the rejected draft, which was drawn from q̂."""
         # The p that rejected, rather than a second reading of it: other sums, other last digits.
         if self._rejecting and self._rejecting[0] == len(verifier.token_ids):
             p = self._rejecting[1]
         else:
-            p = verifier.target_after([])(0)
+            p = (yield from verifier.read([]))(0)
         token = self._emit(verifier, residual(p, q.probabilities))
         with verifier.encoding():
-            return Answer(encode_tokens([token], self.vocabulary_size))
+            answer = encode_tokens([token], self.vocabulary_size)
+        yield from verifier.reply(answer)
 
     def _emit(self, verifier: VerifierContext, p: Probabilities) -> int:
         token = verifier.random.choose(p, "target", len(verifier.token_ids))

@@ -8,7 +8,7 @@ downlink b_id + ⌈log2(γ + 1)⌉ bits.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from typing_extensions import override
@@ -20,7 +20,8 @@ from testbed.decoding.lattice import Lattice
 from testbed.decoding.sampling import Probabilities
 from testbed.methods.base import Method
 from testbed.methods.device_context import DeviceContext
-from testbed.methods.verifier_context import Answer, VerifierContext
+from testbed.methods.effects import Effects
+from testbed.methods.verifier_context import VerifierContext
 
 
 class FullDistributionMethod(Method):
@@ -42,36 +43,36 @@ class FullDistributionMethod(Method):
         """Commit the first `accepted` of these drafts; the others are discarded."""
 
     @override
-    def device(self, device: DeviceContext) -> Iterator[list[int]]:
+    def device(self, device: DeviceContext) -> Effects[None]:
         constant = self.codec.constant_bits
         bits = self.codec.formula_bits if constant is None else constant
         while True:
-            drafts = device.propose(self.quantise, bits)
+            drafts = yield from device.propose(self.quantise, bits)
             with device.encoding():
                 upload = self.codec.encode(drafts)
-            verification = device.ask(upload, len(drafts))
+            verification = yield from device.ask(upload, len(drafts))
             with device.decoding():
                 accepted, token = read_verification(verification, len(drafts), self.vocabulary_size)
             self.settle(drafts, accepted)
             device.record(len(drafts), accepted)
-            yield [*(draft.token for draft in drafts[:accepted]), token]
+            yield from device.commit([*(draft.token for draft in drafts[:accepted]), token])
 
     @override
-    def verifier(self, verifier: VerifierContext, drafts: int, upload: bytes) -> Iterator[Answer]:
+    def verifier(self, verifier: VerifierContext, drafts: int, upload: bytes) -> Effects[None]:
         with verifier.decoding():
             drawn = self.codec.decode(upload, drafts)
-        p = self.target(verifier, [draft.token for draft in drawn])
+        p = yield from self.target(verifier, [draft.token for draft in drawn])
         tokens = verified(verifier, drawn, p)
         verifier.token_ids += tokens
         with verifier.encoding():
             answer = write_verification(len(tokens) - 1, tokens[-1], drafts, self.vocabulary_size)
-        yield Answer(answer)
+        yield from verifier.reply(answer)
 
     def target(
         self, verifier: VerifierContext, tokens: list[int]
-    ) -> Callable[[int], Probabilities]:
+    ) -> Effects[Callable[[int], Probabilities]]:
         """Return p after each draft, as the verifier uses it."""
-        return verifier.target_after(tokens)
+        return verifier.read(tokens)
 
 
 def verified(

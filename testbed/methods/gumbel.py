@@ -20,8 +20,6 @@ Per round: uplink γ b_id, downlink b_id + ⌈log2(γ + 1)⌉ bits.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import msgspec
 from typing_extensions import override
 
@@ -33,7 +31,8 @@ from testbed.decoding.lattice import Lattice
 from testbed.drafting.policies import DraftLengthOption
 from testbed.methods.base import Method
 from testbed.methods.device_context import DeviceContext
-from testbed.methods.verifier_context import Answer, VerifierContext
+from testbed.methods.effects import Effects
+from testbed.methods.verifier_context import VerifierContext
 
 
 class GumbelOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -52,7 +51,7 @@ class Gumbel(Method):
     Options = GumbelOptions
 
     @override
-    def device(self, device: DeviceContext) -> Iterator[list[int]]:
+    def device(self, device: DeviceContext) -> Effects[None]:
         v = self.vocabulary_size
         # Policies look at q̂(x); nobody else ever learns q̂, so it is as fine as lattices go.
         quantise = FixedPoint("fixed32").quantise
@@ -61,21 +60,21 @@ class Gumbel(Method):
             return device.random.race(q.counts, position)  # whose support is everything
 
         while True:
-            drafts = device.propose(quantise, width(v), draw)
+            drafts = yield from device.propose(quantise, width(v), draw)
             tokens = [draft.token for draft in drafts]
             with device.encoding():
                 upload = encode_tokens(tokens, v)
-            download = device.ask(upload, len(drafts))
+            download = yield from device.ask(upload, len(drafts))
             with device.decoding():
                 accepted, token = read_verification(download, len(drafts), v)
             device.record(len(drafts), accepted)
-            yield [*tokens[:accepted], token]
+            yield from device.commit([*tokens[:accepted], token])
 
     @override
-    def verifier(self, verifier: VerifierContext, drafts: int, upload: bytes) -> Iterator[Answer]:
+    def verifier(self, verifier: VerifierContext, drafts: int, upload: bytes) -> Effects[None]:
         with verifier.decoding():
             tokens = decode_tokens(upload, drafts, self.vocabulary_size)
-        p = verifier.target_after(tokens)
+        p = yield from verifier.read(tokens)
         for i in range(drafts + 1):
             token = verifier.random.race(p(i), len(verifier.token_ids))
             verifier.token_ids.append(token)
@@ -83,4 +82,4 @@ class Gumbel(Method):
                 break
         with verifier.encoding():
             answer = write_verification(i, token, drafts, self.vocabulary_size)
-        yield Answer(answer)
+        yield from verifier.reply(answer)

@@ -12,7 +12,6 @@ b_id + ⌈log2(n + 1)⌉, the number of the last accepted node and the token tha
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import accumulate
 from operator import mul
 from typing import Annotated
@@ -20,15 +19,16 @@ from typing import Annotated
 import msgspec
 from typing_extensions import override
 
-from testbed.codecs.token_tree import Node, Tree, TreeCodec, grow
+from testbed.codecs.token_tree import Growth, Tree, TreeCodec
 from testbed.codecs.verification import read_verification, write_verification
 from testbed.decoding.candidates import draw_candidates, first_accepted
 from testbed.decoding.lattice import Lattice
 from testbed.decoding.sampling import Probabilities
 from testbed.methods.base import Method
 from testbed.methods.device_context import DeviceContext
+from testbed.methods.effects import Effects
 from testbed.methods.tslt import TruncationOptions
-from testbed.methods.verifier_context import Answer, VerifierContext
+from testbed.methods.verifier_context import VerifierContext
 
 MOST_NODES = 4096
 
@@ -70,25 +70,25 @@ class TsltTree(Method):
         return self.truncated.quantise(q)
 
     @override
-    def device(self, device: DeviceContext) -> Iterator[list[int]]:
+    def device(self, device: DeviceContext) -> Effects[None]:
         while True:
-            with device.drafting_round():
-                tree = self._draft(device)
+            tree = yield from device.drafting(self._draft(device))
             drafts = len(tree) - 1
             with device.encoding():
                 upload = self.codec.encode(tree)
-            verification = device.ask(upload, drafts)
+            verification = yield from device.ask(upload, drafts)
             with device.decoding():
                 number, token = read_verification(verification, drafts, self.vocabulary_size)
             last = tree[number]
             longest = max(len(node.path) for node in tree)
             device.record_path(drafts, len(last.path), longest, rejected=bool(last.children))
-            yield [*last.path, token]
+            yield from device.commit([*last.path, token])
 
-    def _draft(self, device: DeviceContext) -> Tree:
-        def pick(node: Node, most: int) -> tuple[Lattice, list[int]]:
+    def _draft(self, device: DeviceContext) -> Effects[Tree]:
+        growth = Growth(self.options.branches[: device.room], device.end_tokens)
+        for node, most in growth.inner_nodes():
             text = [*device.token_ids, *node.path]
-            q = self.quantise(device.next_draft(text))
+            q = self.quantise((yield from device.next_draft(text)))
             candidates = draw_candidates(
                 q,
                 most,
@@ -99,28 +99,27 @@ class TsltTree(Method):
                 replacement=self.options.replacement,
             )
             device.counts.formula_bits += self.codec.formula_bits(q, len(candidates))
-            return q, candidates
-
-        return grow(self.options.branches[: device.room], device.end_tokens, pick)
+            growth.extend(node, q, candidates)
+        return growth.tree
 
     @override
     def most_drafts(self, room: int) -> int:
         return MOST_NODES
 
     @override
-    def verifier(self, verifier: VerifierContext, drafts: int, upload: bytes) -> Iterator[Answer]:
+    def verifier(self, verifier: VerifierContext, drafts: int, upload: bytes) -> Effects[None]:
         position = len(verifier.token_ids)
         branches = self.options.branches[: verifier.limit - position - 1]
         with verifier.decoding():
             tree = self.codec.decode(upload, drafts, branches, verifier.end_tokens)
         node = tree[0]
         read = node.first_path()
-        p = verifier.target_after(list(read))
+        p = yield from verifier.read(list(read))
         while True:
             depth = len(node.path)
             if node.path != read[:depth]:  # the target has read another path than was accepted
                 read = node.first_path()
-                p = verifier.target_after(list(read))
+                p = yield from verifier.read(list(read))
             following = p(depth)
             if node.q is None:
                 break
@@ -139,4 +138,4 @@ class TsltTree(Method):
         verifier.token_ids += [*node.path, token]
         with verifier.encoding():
             answer = write_verification(node.number, token, drafts, self.vocabulary_size)
-        yield Answer(answer)
+        yield from verifier.reply(answer)

@@ -13,15 +13,9 @@ from testbed.decoding.randomness import Randomness
 from testbed.decoding.sampling import Probabilities, Sampling, distribution
 from testbed.decoding.theory import total_variation
 from testbed.events import Tracer
+from testbed.methods.effects import Answer, Effects, Pass
+from testbed.models.base import Logits
 from testbed.models.compute.paced_reader import Passes
-
-
-@dataclass(frozen=True)
-class Answer:
-    """One part of a verifier's answer to a round."""
-
-    payload: Payload
-    last: bool = True
 
 
 @dataclass
@@ -50,13 +44,13 @@ class VerifierContext:
         """Open a span in which the upload is read."""
         return self.trace.span("decode", self.stream, round=self.round)
 
-    def target_after(self, drafts: list[int]) -> Callable[[int], Probabilities]:
+    def read(self, drafts: list[int]) -> Effects[Callable[[int], Probabilities]]:
         """Return the target's p at each drafted position and after the last, from one forward pass.
 
         The result maps i in 0..γ to p given the text and the first i drafts, shape [V].
         """
-        with self.target.over(self.token_ids + drafts, keep=len(drafts) + 1) as rows:
 
+        def sampled(rows: Logits) -> Callable[[int], Probabilities]:
             @cache
             def p(i: int) -> Probabilities:
                 return distribution(rows[i], self.sampling)
@@ -64,7 +58,16 @@ class VerifierContext:
             if self.target.paced:  # then sampling is a part of the pass
                 for i in range(len(drafts) + 1):
                     p(i)
+            return p
+
+        p: Callable[[int], Probabilities] = yield Pass(
+            self.target, self.token_ids + drafts, len(drafts) + 1, sampled
+        )
         return p
+
+    def reply(self, payload: Payload, *, last: bool = True) -> Effects[None]:
+        """Send one part of the answer."""
+        yield Answer(payload, last)
 
     def quantised(
         self,

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from typing_extensions import override
 
 from testbed.errors import TestbedError
+
+T = TypeVar("T")
 
 LONGEST_TIMEOUT = 86400.0
 """Seconds of real time; the limit is that sockets count milliseconds in 32 bits."""
@@ -18,6 +22,28 @@ class Reconnected(Exception):  # noqa: N818 - an event, not an error
 
 class LinkTimeout(TestbedError):  # noqa: N818 - the usual word for it
     """The other end did not answer in time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transmit:
+    """Effect of a device: queue a message for its verifier; does not wait until it has left."""
+
+    frames: list[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Receive:
+    """Effect of a device: wait up to `timeout` seconds of testbed.clock for the next message.
+
+    Its result are the message's frames, None after the time-out. Drivers throw Reconnected into the
+    generator after a loss.
+    """
+
+    timeout: float
+
+
+Exchange: TypeAlias = Generator[Transmit | Receive, Any, T]
+"""A generator that yields these effects and returns a T."""
 
 
 class Channel(Protocol):

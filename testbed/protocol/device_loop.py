@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from testbed import clock
 from testbed.counts import DraftCounts, Traffic
 from testbed.decoding.randomness import KeyedRandomness, Randomiser
 from testbed.errors import TestbedError
 from testbed.events import Tracer
-from testbed.methods.base import method_class, parse_options
+from testbed.methods.base import Method, method_class, parse_options
 from testbed.methods.device_context import DeviceContext
+from testbed.methods.effects import Commit, NextPart, Now, Pass, Send
 from testbed.models.base import Model, require_context
 from testbed.models.cached_reader import CachedReader
 from testbed.models.compute.pace import Pace
 from testbed.models.compute.paced_reader import Passes
-from testbed.protocol.channel import Channel
+from testbed.protocol.channel import Receive, Transmit
 from testbed.protocol.messages import VERSION, Open
 from testbed.protocol.request import DecodeRequest
 from testbed.protocol.verifier_client import VerifierClient
@@ -36,39 +38,30 @@ class Decoded:
     traffic: Traffic
 
 
-def generate(
+def generation(
     task: DecodeRequest,
     prompt: Sequence[int],
     draft: Model,
-    channel: Channel,
+    peer: str,
     *,
     timeout: float,
     trace: Tracer,
     progress: Callable[[list[int]], None] = lambda tokens: None,
     randomiser: Randomiser = KeyedRandomness,
     pace: Pace | None = None,
-) -> Decoded:
+) -> Generator[Pass | Transmit | Receive, Any, Decoded]:
     """Generate one continuation of `prompt` (token ids), with the method that `task` names.
 
-    timeout: seconds to wait for any answer of the verifier. progress: called with the new tokens of
-    each commit. pace: the speed at which the draft model runs; None for its own.
+    Yields what the device needs, for a driver to provide; a pass is resumed with PassResult.
+    peer: the verifier's name in messages to the user. timeout: seconds to wait for any answer of
+    the verifier. progress: called with the new tokens of each commit. pace: the speed at which the
+    draft model runs; None for its own.
 
     Raises TestbedError when the prompt does not fit the models, and when the verifier refuses or
     does not answer.
     """
-    kind = method_class(task.method)
-    method = kind(parse_options(kind, task.options, task.method), draft.vocabulary_size)
-    if not prompt:
-        raise TestbedError("the prompt has no tokens")
-    for token in (min(prompt), max(prompt)):
-        if not 0 <= token < draft.vocabulary_size:
-            raise TestbedError(
-                f"the prompt has token {token}; '{draft.name}' has ids 0 to "
-                f"{draft.vocabulary_size - 1}: encode it with that model's tokenizer"
-            )
+    method = _method(task, prompt, draft)
     limit = len(prompt) + task.max_new_tokens
-    if kind.uses_draft:
-        require_context(draft, limit)
     end_tokens = frozenset(task.end_tokens)
     opening = Open(
         VERSION,
@@ -86,7 +79,7 @@ def generate(
         draft=draft.name,
         length=len(prompt),
     )
-    verifier = VerifierClient(channel, opening, timeout, trace)
+    verifier = VerifierClient(peer, opening, timeout, trace)
     device = DeviceContext(
         token_ids=list(prompt),
         limit=limit,
@@ -94,32 +87,46 @@ def generate(
         draft=Passes(CachedReader(draft.session()), trace, task.stream, pace),
         sampling=task.sampling,
         random=randomiser(task.seed, task.repetition, task.stream),
-        drafting=method.draft_length(),
-        verifier=verifier,
+        drafting_policy=method.draft_length(),
+        traffic=verifier.traffic,
         trace=trace,
         stream=task.stream,
     )
     start = clock.now()
     times: list[float] = []
-    if kind.uses_verifier:
-        verifier.open(device.token_ids)
-    for tokens in method.device(device):
-        if not tokens:
-            continue
-        new = _usable(tokens, limit - len(device.token_ids), end_tokens)
-        device.token_ids += new
-        times += [clock.now() - start] * len(new)
-        trace.event("commit", task.stream, tokens=len(new), round=device.round)
-        progress(new)
-        if len(device.token_ids) >= limit or new[-1] in end_tokens:
-            break
-    else:
-        raise TestbedError(
-            f"{channel.peer} ended the generation after {len(device.token_ids) - len(prompt)} of "
-            f"{task.max_new_tokens} tokens"
-        )
-    if kind.uses_verifier:
-        verifier.close()
+    if method.uses_verifier:
+        yield from verifier.open(device.token_ids)
+    half = method.device(device)
+    result: Any = None
+    while True:
+        try:
+            effect = half.send(result)
+        except StopIteration:
+            raise TestbedError(
+                f"{peer} ended the generation after {len(device.token_ids) - len(prompt)} of "
+                f"{task.max_new_tokens} tokens"
+            ) from None
+        result = None
+        match effect:
+            case Pass():
+                result = (yield effect).value
+            case Now():
+                result = clock.now_ns()
+            case Send(upload, drafts):
+                yield from verifier.send(device.token_ids, drafts, upload)
+            case NextPart():
+                result = yield from verifier.next_part()
+            case Commit(tokens) if tokens:
+                new = _usable(tokens, limit - len(device.token_ids), end_tokens)
+                device.token_ids += new
+                times += [clock.now() - start] * len(new)
+                trace.event("commit", task.stream, tokens=len(new), round=device.round)
+                progress(new)
+                if len(device.token_ids) >= limit or new[-1] in end_tokens:
+                    break
+    half.close()
+    if method.uses_verifier:
+        yield from verifier.close()
     trace.flush()
     return Decoded(device.token_ids[len(prompt) :], times, start, device.counts, verifier.traffic)
 
@@ -130,3 +137,20 @@ def _usable(tokens: list[int], room: int, end_tokens: frozenset[int]) -> list[in
         if token in end_tokens:
             return tokens[: i + 1]
     return tokens[:room]
+
+
+def _method(task: DecodeRequest, prompt: Sequence[int], draft: Model) -> Method:
+    """Return the device half; raise TestbedError when the prompt does not fit the draft model."""
+    kind = method_class(task.method)
+    method = kind(parse_options(kind, task.options, task.method), draft.vocabulary_size)
+    if not prompt:
+        raise TestbedError("the prompt has no tokens")
+    for token in (min(prompt), max(prompt)):
+        if not 0 <= token < draft.vocabulary_size:
+            raise TestbedError(
+                f"the prompt has token {token}; '{draft.name}' has ids 0 to "
+                f"{draft.vocabulary_size - 1}: encode it with that model's tokenizer"
+            )
+    if kind.uses_draft:
+        require_context(draft, len(prompt) + task.max_new_tokens)
+    return method

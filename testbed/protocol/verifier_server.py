@@ -1,5 +1,9 @@
 """The verifier's end of the protocol, without sockets: messages in, messages out.
 
+Messages are handled at once. What takes passes of the target is the work of a session: a generator
+of passes and messages. A driver resumes it by `advance` with the results of the passes: session by
+session, as testbed.protocol.process_driver does, or interleaved, with their passes run together.
+
 A repeated round is answered with a copy of its answer, a round with a wrong base with Resync, a
 round of an unknown session with Unknown. A damaged message is refused, and changes nothing.
 """
@@ -8,9 +12,10 @@ from __future__ import annotations
 
 import contextlib
 import traceback
-from collections.abc import Collection, Iterator
+from collections import deque
+from collections.abc import Collection, Generator, Iterator
 from dataclasses import dataclass, field
-from itertools import chain
+from typing import Any, TypeAlias
 
 from testbed import clock
 from testbed.codecs.bits import NOTHING, Payload
@@ -19,11 +24,12 @@ from testbed.decoding.randomness import KeyedRandomness, Randomiser
 from testbed.errors import TestbedError
 from testbed.events import Tracer
 from testbed.methods.base import Method, method_class, parse_options
+from testbed.methods.effects import Answer, Effects, Pass
 from testbed.methods.verifier_context import VerifierContext
 from testbed.models.base import Model, require_context
 from testbed.models.cached_reader import CachedReader
 from testbed.models.compute.pace import Pace
-from testbed.models.compute.paced_reader import Passes
+from testbed.models.compute.paced_reader import Passes, PassResult
 from testbed.protocol.messages import (
     NO_SESSION,
     VERSION,
@@ -44,6 +50,17 @@ from testbed.protocol.messages import (
 
 SessionKey = tuple[bytes, int]
 """The peer's identity and its session number."""
+Steps: TypeAlias = Generator[Pass | list[bytes], Any, None]
+"""Yields passes, to be resumed with PassResult, and the frames of messages to the peer."""
+
+
+@dataclass(eq=False)
+class Work:
+    """The work of a session: its prompt's pass, then the answer to its round."""
+
+    key: SessionKey
+    steps: deque[Steps]
+    """To be done one after another."""
 
 
 @dataclass
@@ -70,12 +87,16 @@ class VerifierServer:
         self._randomiser = randomiser
         self._pace = pace
         self._sessions: dict[SessionKey, Session] = {}
-        self._work: dict[SessionKey, Iterator[list[bytes]]] = {}
+        self._work: dict[SessionKey, Work] = {}
 
     @property
     def busy(self) -> bool:
-        """True if `step` has work to do."""
+        """True if there is work that can go on."""
         return any(peer not in self.blocked_peers for peer, _ in self._work)
+
+    def ready(self) -> list[Work]:
+        """Return the work of all sessions that are not blocked, in the order of their messages."""
+        return [work for work in self._work.values() if work.key[0] not in self.blocked_peers]
 
     def handle(self, peer: bytes, frames: list[bytes]) -> Iterator[list[bytes]]:
         """Handle one message; yield the messages (as frames) to send to `peer` at once.
@@ -92,19 +113,27 @@ class VerifierServer:
         except Exception as error:  # one peer's failure must not reach the others
             yield self._failed((peer, session), error)
 
-    def step(self) -> Iterator[tuple[bytes, list[bytes]]]:
-        """Do one piece of work for every session that has some; yield (peer, frames) to send."""
-        for key, work in list(self._work.items()):
-            if key[0] in self.blocked_peers:
-                continue
+    def advance(
+        self, work: Work, done: PassResult | Exception | None = None
+    ) -> Pass | list[bytes] | None:
+        """Go on with a session's work; return the pass it needs, or the frames to send.
+
+        `done` is the result of the pass that the last call returned, or the error that it ended in.
+        None is returned when the work has ended, or something newer has taken its place.
+        """
+        while self._work.get(work.key) is work:
+            if not work.steps:
+                del self._work[work.key]
+                break
+            steps = work.steps[0]
             try:
-                answer = next(work, None)
+                return steps.throw(done) if isinstance(done, Exception) else steps.send(done)
+            except StopIteration:
+                work.steps.popleft()
+                done = None
             except Exception as error:  # one session's failure must not reach the others
-                answer = self._failed(key, error)
-            if answer is not None:
-                yield key[0], answer
-            elif self._work.get(key) is work:
-                del self._work[key]
+                return self._failed(work.key, error)
+        return None
 
     def _dispatch(self, key: SessionKey, message: Message, payload: bytes) -> Iterator[list[bytes]]:
         match message:
@@ -138,7 +167,7 @@ class VerifierServer:
 
     def _open(self, key: SessionKey, message: Open, payload: bytes) -> Iterator[list[bytes]]:
         self._sessions[key] = session = self._session(message, payload)
-        self._work[key] = self._prefill(session.context, message.length)
+        self._work[key] = Work(key, deque([self._prefill(session.context, message.length)]))
         self._received(message.stream, message, payload)
         yield self._sent(message.stream, Opened(VERSION, message.session, length=message.length))
 
@@ -184,7 +213,7 @@ class VerifierServer:
         if message.round == session.round:
             for reply, answer in session.answers[message.received :]:
                 yield self._sent(session.context.stream, reply, answer)
-            return  # its unfinished work goes on in `step`
+            return  # its unfinished work goes on
         if message.round < session.round:
             return  # overtaken by a later round
         length = len(session.context.token_ids)
@@ -206,26 +235,29 @@ class VerifierServer:
         self._received(session.context.stream, message, payload)
         # The prompt has a pass of its own even if the first round has arrived already: a pass over
         # other tokens is rounded differently, and tokens must not depend on timing.
-        prompt = self._work.get(key, ()) if session.round < 0 else ()
+        work = self._work.get(key) if session.round < 0 else None
         session.context.token_ids += message.catch_up
         session.round = session.context.round = message.round
         session.answers = []
-        self._work[key] = chain(prompt, self._answers(session, message, payload))
+        if work is None:
+            work = self._work[key] = Work(key, deque())
+        work.steps.append(self._answers(session, message, payload))
 
-    def _answers(self, session: Session, message: Round, payload: bytes) -> Iterator[list[bytes]]:
+    def _answers(self, session: Session, message: Round, payload: bytes) -> Steps:
         """Run the method's verifier half; yield each part of its answer as a message."""
         context = session.context
-        parts = session.method.verifier(context, message.drafts, payload)
+        half = session.method.verifier(context, message.drafts, payload)
         part, last = 0, False
         while not last:
             try:
-                start = clock.now()
-                with self.trace.span("verify", context.stream, round=message.round, part=part):
-                    answer = next(parts)
-                busy = clock.now() - start
+                start = clock.now_ns()
+                answer, busy = yield from _next_answer(half)
             except (ValueError, TestbedError) as error:  # damaged upload, NaN, text too long
                 yield to_frames(Refused(VERSION, message.session, reason=str(error)))
                 return
+            self.trace.past_span(
+                "verify", context.stream, start, start + busy, round=message.round, part=part
+            )
             last = answer.last
             reply = Reply(
                 VERSION,
@@ -234,7 +266,7 @@ class VerifierServer:
                 part=part,
                 last=last,
                 length=len(context.token_ids),
-                busy_us=round(busy * 1e6),
+                busy_us=round(busy / 1000),
             )
             session.answers.append((reply, answer.payload))
             yield self._sent(context.stream, reply, answer.payload)
@@ -261,12 +293,28 @@ class VerifierServer:
             **round_and_part(message),
         )
 
-    def _prefill(self, context: VerifierContext, length: int) -> Iterator[list[bytes]]:
+    def _prefill(self, context: VerifierContext, length: int) -> Steps:
         """Run the target model over the first `length` tokens, mostly while the device drafts."""
+        prompt = context.token_ids[:length]
         try:
-            prompt = context.token_ids[:length]
-            with self.trace.span("prefill", context.stream), context.target.over(prompt):
-                pass
+            done: PassResult = yield Pass(context.target, prompt, 1, lambda logits: None)
         except (ValueError, TestbedError):
             return  # the round will fail in the same way, and report it
-        yield from ()
+        self.trace.past_span("prefill", context.stream, done.began, done.ended)
+
+
+def _next_answer(half: Effects[None]) -> Generator[Pass, PassResult, tuple[Answer, int]]:
+    """Run a method half up to its next answer; return it, and the ns that were computed.
+
+    They do not include the time in which passes wait for those of others.
+    """
+    result, busy = None, 0
+    while True:
+        start = clock.now_ns()
+        effect = half.send(result)
+        busy += clock.now_ns() - start
+        if isinstance(effect, Answer):
+            return effect, busy
+        assert isinstance(effect, Pass), f"a verifier half cannot have {effect}"
+        done = yield effect
+        result, busy = done.value, busy + done.ended - done.began

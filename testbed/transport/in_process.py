@@ -7,6 +7,7 @@ from collections import deque
 from typing_extensions import override
 
 from testbed.protocol.channel import Channel
+from testbed.protocol.process_driver import step
 from testbed.protocol.verifier_server import VerifierServer
 
 
@@ -26,7 +27,7 @@ class InProcessChannel(Channel):
     def receive(self, timeout: float) -> list[bytes] | None:
         # No waiting: without an answer and without work there will be none.
         while not self._answers and self._server.busy:
-            self._answers.extend(frames for _, frames in self._server.step())
+            self._answers.extend(frames for _, frames in step(self._server))
         return self._answers.popleft() if self._answers else None
 
     @override

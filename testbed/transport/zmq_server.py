@@ -9,6 +9,7 @@ import zmq
 
 from testbed import clock
 from testbed.errors import TestbedError
+from testbed.protocol.process_driver import step
 from testbed.protocol.verifier_server import VerifierServer
 from testbed.transport.endpoint import to_listen
 from testbed.transport.zmq_client import HEARTBEAT, harden, longest_silence, milliseconds
@@ -79,7 +80,7 @@ class ZmqVerifier:
             if self._socket in ready:
                 peer, *frames = self._socket.recv_multipart()
                 self._send(peer, self._server.handle(peer, frames))
-            for peer, answer in self._server.step():
+            for peer, answer in step(self._server):
                 self._send(peer, iter([answer]))
 
     def close(self) -> None:

@@ -10,7 +10,7 @@ from testbed.errors import TestbedError
 from testbed.events import Tracer, read_events
 from testbed.methods.device_context import DeviceContext
 from testbed.models.synthetic import SyntheticModel
-from testbed.protocol.device_loop import generate
+from testbed.protocol.process_driver import generate
 from testbed.protocol.verifier_server import VerifierServer
 from testbed.transport.in_process import InProcessChannel
 from tests.support.toy import PROMPT, ToyModel, decode_locally, similar_models, task

@@ -157,7 +157,7 @@ def test_it_would_not_be_if_a_draft_were_dropped_for_what_it_is(method):
     propose = DeviceContext.propose
 
     def peeking(*arguments):
-        drafts = propose(*arguments)
+        drafts = yield from propose(*arguments)
         return drafts if drafts and drafts[-1].token else drafts[:-1]
 
     with patch.object(DeviceContext, "propose", peeking):

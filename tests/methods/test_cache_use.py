@@ -13,6 +13,7 @@ import pytest
 
 from testbed.methods.base import methods
 from testbed.models.cached_reader import CachedReader
+from testbed.protocol.process_driver import step
 from testbed.transport.in_process import InProcessChannel
 from tests.support.toy import PROMPT, ToyModel, ToySession, decode_locally, task
 
@@ -70,7 +71,7 @@ class Eager(InProcessChannel):
     def send(self, frames):
         super().send(frames)
         while self._server.busy:
-            self._answers.extend(answer for _, answer in self._server.step())
+            self._answers.extend(answer for _, answer in step(self._server))
 
 
 def pair(agree: bool) -> tuple[WholeTextModel, WholeTextModel]:

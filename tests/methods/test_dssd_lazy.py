@@ -16,7 +16,6 @@ from testbed.decoding.lattice import Lattice
 from testbed.errors import TestbedError
 from testbed.methods import dssd_lazy
 from testbed.methods.dssd_lazy import DssdLazy
-from testbed.methods.verifier_context import Answer
 from testbed.protocol.messages import Round, from_frames, to_frames
 from testbed.transport.in_process import InProcessChannel
 from tests.support.laws import SAMPLINGS, text_law_error
@@ -72,7 +71,8 @@ class Bonus(DssdLazy):
     name = "bonus"
 
     def _resample(self, verifier, q):
-        return Answer(encode_tokens([self._emit(verifier, verifier.target_after([])(0))], 5))
+        p = yield from verifier.read([])
+        yield from verifier.reply(encode_tokens([self._emit(verifier, p(0))], 5))
 
 
 class Other(DssdLazy):
@@ -151,8 +151,8 @@ def test_p_is_not_read_again_while_the_session_lasts(monkeypatch):
     passes = []
     monkeypatch.setattr(
         dssd_lazy.VerifierContext,
-        "target_after",
-        _noting(dssd_lazy.VerifierContext.target_after, passes),
+        "read",
+        _noting(dssd_lazy.VerifierContext.read, passes),
     )
     decoded, line = decode_noting(task("dssd_lazy", TOKENS, draft_length=3))
     second = decoded.counts.verified - decoded.counts.accepted

@@ -80,8 +80,8 @@ class Generous(DeviceOnly):
     name = "generous"
 
     def device(self, device):
-        yield [1, 2]
-        yield [3, 4, END, 6, 7, END]
+        yield from device.commit([1, 2])
+        yield from device.commit([3, 4, END, 6, 7, END])
 
 
 @pytest.mark.parametrize(
@@ -94,6 +94,8 @@ def test_what_a_method_yields_too_much_is_cut_off(tokens, wanted):
 
 class Untouchable:
     """A channel that may not be used."""
+
+    peer = "nobody"
 
     def __getattr__(self, name):
         raise AssertionError(f"device_only used {name} of its channel")

@@ -16,8 +16,9 @@ from testbed.codecs.bits import PayloadError
 from testbed.codecs.verification import write_verification
 from testbed.decoding.randomness import KeyedRandomness
 from testbed.decoding.sampling import Sampling, distribution
+from testbed.methods.effects import Answer
 from testbed.methods.gumbel import Gumbel
-from testbed.methods.verifier_context import Answer
+from tests.support.effects import changed
 from tests.support.enumeration import joint_race
 from tests.support.laws import SAMPLINGS, round_law_error, text_law_error
 from tests.support.toy import ToyModel, decode_locally, models, similar_models, task, with_method
@@ -127,13 +128,15 @@ class DevicesToken(Gumbel):
 
     def verifier(self, verifier, drafts, upload):
         before = len(verifier.token_ids)
-        (answer,) = super().verifier(verifier, drafts, upload)
-        accepted = len(verifier.token_ids) - before - 1
-        if accepted == drafts:
-            yield answer
-            return
-        verifier.token_ids[-1] = token = upload[0] >> 6  # γ is 1, an id has two bits
-        yield Answer(write_verification(accepted, token, drafts, self.vocabulary_size))
+
+        def emitting(answer: Answer) -> Answer:
+            accepted = len(verifier.token_ids) - before - 1
+            if accepted == drafts:
+                return answer
+            verifier.token_ids[-1] = token = upload[0] >> 6  # γ is 1, an id has two bits
+            return Answer(write_verification(accepted, token, drafts, self.vocabulary_size))
+
+        yield from changed(super().verifier(verifier, drafts, upload), Answer, emitting)
 
 
 def test_emitting_the_devices_token_is_caught():

@@ -137,7 +137,7 @@ class Peeking(Qs):
         propose = device.propose
 
         def cut(*arguments):
-            drafts = propose(*arguments)
+            drafts = yield from propose(*arguments)
             while drafts and drafts[-1].probability < 0.4:
                 drafts.pop()
             return drafts

@@ -11,7 +11,7 @@ from testbed.errors import TestbedError
 from testbed.methods.base import method_class, methods, parse_options
 from tests.support.options import refusal
 
-NOT_METHODS = {"__init__", "base", "device_context", "full_upload", "verifier_context"}
+NOT_METHODS = {"__init__", "base", "device_context", "effects", "full_upload", "verifier_context"}
 
 
 def test_every_file_is_a_method_of_that_name():

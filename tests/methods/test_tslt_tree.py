@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from testbed.codecs.bits import PayloadError
-from testbed.codecs.token_tree import Node, TreeCodec, grow
+from testbed.codecs.token_tree import Growth, TreeCodec
 from testbed.codecs.truncated import Truncated
 from testbed.decoding.candidates import draw_candidates
 from testbed.decoding.randomness import KeyedRandomness
@@ -28,15 +28,15 @@ def grown(codec, branches, replacement, *, seed=0, ends=(), scale=1.0):
     model, random = ToyModel(V, seed), KeyedRandomness(seed, 0, "")
     asked = []
 
-    def pick(node: Node, most: int):
+    growth = Growth(branches, ends)
+    for node, most in growth.inner_nodes():
         asked.append(node.path)
         q = codec.quantise(distribution(model.after([0, *node.path]) * scale, Sampling()))
         tokens = draw_candidates(
             q, most, random, len(node.path), *node.turns, replacement=replacement
         )
-        return q, tokens
-
-    return grow(branches, ends, pick), asked
+        growth.extend(node, q, tokens)
+    return growth.tree, asked
 
 
 def content(tree):
@@ -165,13 +165,13 @@ def test_a_target_that_agrees_reads_the_path_of_first_children_alone():
 
 def test_another_path_is_read_only_when_a_node_on_it_is_accepted(monkeypatch):
     calls: dict[int, list[list[int]]] = {}
-    target_after = VerifierContext.target_after
+    read = VerifierContext.read
 
     def noting(self, drafts):
         calls.setdefault(len(self.token_ids), []).append(drafts)
-        return target_after(self, drafts)
+        return read(self, drafts)
 
-    monkeypatch.setattr(VerifierContext, "target_after", noting)
+    monkeypatch.setattr(VerifierContext, "read", noting)
     got = decode_locally(task("tslt_tree", 200, branches=[3, 3, 1]), *similar_models(V, 0.7))
     text = [0, 1, *got.tokens]
     assert len(calls) == got.counts.rounds

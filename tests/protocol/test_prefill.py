@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from testbed.protocol.process_driver import step
 from testbed.transport.in_process import InProcessChannel
 from tests.support.toy import PROMPT, ToyModel, ToySession, decode_locally, similar_models, task
 
@@ -33,7 +34,7 @@ class Quick(InProcessChannel):
     def send(self, frames):
         super().send(frames)
         while self._server.busy:
-            self._answers.extend(answer for _, answer in self._server.step())
+            self._answers.extend(answer for _, answer in step(self._server))
 
 
 @pytest.mark.parametrize("method", ["cloud_ar", "dsd", "dssd", "gumbel"])

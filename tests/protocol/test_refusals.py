@@ -15,9 +15,9 @@ from testbed.codecs.tokens import encode_tokens
 from testbed.decoding.sampling import Sampling
 from testbed.errors import TestbedError
 from testbed.methods.base import methods
+from testbed.methods.effects import Answer
 from testbed.methods.ksqs import likeliest
 from testbed.methods.qs import Qs, QsOptions
-from testbed.methods.verifier_context import Answer
 from testbed.protocol.messages import (
     CHECKSUM_SIZE,
     VERSION,
@@ -28,7 +28,9 @@ from testbed.protocol.messages import (
     from_frames,
     to_frames,
 )
+from testbed.protocol.process_driver import step
 from testbed.protocol.verifier_server import VerifierServer
+from tests.support.effects import changed
 from tests.support.toy import PROMPT, ToyModel, decode_locally, models, task, with_method
 from tests.support.wire import decode_noting
 
@@ -75,7 +77,7 @@ def answers(*messages):
     for frames in messages:
         got += server.handle(b"device", frames)
         while server.busy:
-            got += [frames for _, frames in server.step()]
+            got += [frames for _, frames in step(server)]
     return [from_frames(frames)[0] for frames in got]
 
 
@@ -181,9 +183,9 @@ class TwoParts(Qs):
     name = "two_parts"
 
     def verifier(self, verifier, drafts, upload):
-        for answer in super().verifier(verifier, drafts, upload):
-            yield Answer(answer.payload, last=False)
-        yield Answer(Payload(b"", 0))
+        half = super().verifier(verifier, drafts, upload)
+        yield from changed(half, Answer, lambda answer: Answer(answer.payload, last=False))
+        yield from verifier.reply(Payload(b"", 0))
 
 
 def test_an_answer_in_too_many_parts_is_no_traceback():

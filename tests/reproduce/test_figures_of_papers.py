@@ -11,7 +11,7 @@ from testbed.decoding.theory import expected_tokens, relative_cost
 from testbed.drafting.qs_dqn import RESOLUTIONS
 from testbed.events import Tracer
 from testbed.models.synthetic import SyntheticModel
-from testbed.protocol.device_loop import generate
+from testbed.protocol.process_driver import generate
 from testbed.protocol.request import DecodeRequest
 from testbed.protocol.verifier_server import VerifierServer
 from testbed.scenario.load import load_scenario

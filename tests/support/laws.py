@@ -11,8 +11,7 @@ from unittest.mock import patch
 import pytest
 
 from testbed.decoding.sampling import Sampling
-from testbed.methods import device_context
-from testbed.protocol import verifier_server
+from testbed.protocol import device_loop, verifier_client, verifier_server
 from tests.support.enumeration import law
 from tests.support.toy import decode_locally, first_round, target_law
 
@@ -74,7 +73,8 @@ def text_law_error(the_task, draft, target, quantise=None, **more) -> float:
 def scripted_clocks():
     """Time at both ends goes on by a script, so that it is the same on every path."""
     with (
-        patch.object(device_context, "clock", _clock([1, 7, 2, 30, 3])),
+        patch.object(device_loop, "clock", _clock([1, 7, 2, 30, 3])),
+        patch.object(verifier_client, "clock", _clock([2, 30, 3, 1, 7])),
         patch.object(verifier_server, "clock", _clock([1, 5, 1, 9, 2])),
     ):
         yield
@@ -89,4 +89,4 @@ def _clock(steps):
         now += next(rest) / 1000
         return now
 
-    return SimpleNamespace(now=tell)
+    return SimpleNamespace(now=tell, now_ns=lambda: round(tell() * 1e9))

@@ -9,6 +9,8 @@ from testbed.decoding.acceptance import acceptance_probability, residual
 from testbed.decoding.candidates import first_accepted, without
 from testbed.decoding.lattice import Lattice
 from testbed.decoding.sampling import Sampling
+from testbed.methods.effects import Commit
+from tests.support.effects import changed
 
 
 def inverted(p: float, q: float) -> float:
@@ -42,8 +44,9 @@ class KeptTail:
         self.tail = [draft.token for draft in drafts[accepted + 1 :]]
 
     def device(self, device):
-        for tokens in super().device(device):
-            yield tokens + self.tail
+        yield from changed(
+            super().device(device), Commit, lambda effect: Commit(effect.tokens + self.tail)
+        )
 
 
 class OneSided:

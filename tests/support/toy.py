@@ -12,10 +12,11 @@ from testbed.decoding.sampling import Sampling, distribution
 from testbed.events import Tracer
 from testbed.methods import base
 from testbed.methods.base import Method
-from testbed.protocol.device_loop import generate
+from testbed.protocol.device_loop import generation
+from testbed.protocol.process_driver import generate
 from testbed.protocol.request import DecodeRequest
 from testbed.protocol.verifier_server import VerifierServer
-from testbed.transport.in_process import InProcessChannel
+from tests.support.together import decode_together
 
 PLAIN = Sampling()
 PROMPT = (0, 1)
@@ -98,8 +99,11 @@ def decode_locally(task, draft, target, *, channel=None, randomiser=None, prompt
     """Decode one text with both halves in this process."""
     extra = {} if randomiser is None else {"randomiser": randomiser}
     server = VerifierServer(target, **extra)
-    line = channel(server) if channel else InProcessChannel(server)
-    return generate(task, prompt, draft, line, timeout=5, trace=Tracer("device"), **extra)
+    more = {"timeout": 5, "trace": Tracer("device"), **extra}
+    if channel:
+        return generate(task, prompt, draft, channel(server), **more)
+    (decoded,) = decode_together(server, generation(task, prompt, draft, "verifier", **more))
+    return decoded
 
 
 def first_round(task, draft, target, randomiser, prompt=PROMPT) -> tuple[int, ...]:
@@ -115,16 +119,17 @@ def first_round(task, draft, target, randomiser, prompt=PROMPT) -> tuple[int, ..
 
     server = VerifierServer(target, randomiser)
     with contextlib.suppress(EnoughError):
-        generate(
+        device = generation(
             task,
             prompt,
             draft,
-            InProcessChannel(server),
+            "verifier",
             timeout=5,
             trace=Tracer("device"),
             progress=progress,
             randomiser=randomiser,
         )
+        decode_together(server, device)
     return tuple(got[0])
 
 

@@ -23,7 +23,7 @@ from testbed import clock
 from testbed.events import Tracer
 from testbed.models.compute.pace import Pace
 from testbed.protocol.channel import LinkTimeout
-from testbed.protocol.device_loop import generate
+from testbed.protocol.process_driver import generate
 from testbed.transport.zmq_client import ZmqChannel
 from tests.support.toy import PROMPT, task
 from tests.transport import attacks

@@ -6,6 +6,7 @@ import pytest
 
 from testbed.errors import TestbedError
 from testbed.protocol.messages import Refused, Reply, Unknown, from_frames
+from testbed.protocol.process_driver import step
 from testbed.protocol.verifier_server import VerifierServer
 from testbed.transport.in_process import InProcessChannel
 from tests.protocol.test_refusals import V, a_round, opening
@@ -38,7 +39,7 @@ def served(server: VerifierServer, *messages: tuple[bytes, list[bytes]]):
     for peer, frames in messages:
         got += [(peer, answer) for answer in server.handle(peer, frames)]
         while server.busy:
-            got += server.step()
+            got += step(server)
     return [(peer, from_frames(answer)[0]) for peer, answer in got]
 
 

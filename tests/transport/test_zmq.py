@@ -13,8 +13,8 @@ import zmq
 from testbed.errors import TestbedError
 from testbed.events import Tracer
 from testbed.protocol.channel import LinkTimeout, Reconnected
-from testbed.protocol.device_loop import generate
 from testbed.protocol.messages import MAX_MESSAGE
+from testbed.protocol.process_driver import generate
 from testbed.protocol.verifier_server import VerifierServer
 from testbed.transport import zmq_client, zmq_server
 from testbed.transport.zmq_client import ZmqChannel, harden

@@ -1,9 +1,10 @@
-"""Timed forward passes over one token sequence, extended to the duration of other hardware."""
+"""PassResult forward passes over one token sequence, extended to the duration of other hardware."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from testbed import clock
 from testbed.events import Tracer
@@ -11,6 +12,19 @@ from testbed.host.realtime import sleep_until
 from testbed.models.base import Logits
 from testbed.models.cached_reader import CachedReader
 from testbed.models.compute.pace import Pace
+
+
+class PassResult(NamedTuple):
+    """The result of a pass, with its beginning and end in ns of testbed.clock."""
+
+    value: Any
+    began: int
+    ended: int
+
+    @property
+    def seconds(self) -> float:
+        """The duration in seconds."""
+        return (self.ended - self.began) * 1e-9
 
 
 class Passes:
@@ -31,15 +45,44 @@ class Passes:
         """True if passes last as long as a pace gives."""
         return self._pace is not None
 
-    @contextmanager
-    def over(self, sequence: Sequence[int], keep: int = 1) -> Iterator[Logits]:
-        """Yield CachedReader.logits(sequence, keep); the pass ends after the `with` body."""
-        start = clock.now_ns()
+    def begin(self, sequence: Sequence[int], keep: int = 1) -> RunningPass:
+        """Begin a pass: compute CachedReader.logits(sequence, keep)."""
+        began = clock.now_ns()
         logits = self._reader.logits(sequence, keep)
-        tokens = self._reader.read
-        yield logits
-        if not tokens:
-            return  # the whole sequence was read ahead
-        if self._pace is not None:
-            sleep_until(clock.real(start * 1e-9 + self._pace.seconds(tokens)))
-        self._trace.past_span("forward", self._stream, start, tokens=tokens)
+        return RunningPass(logits, self._reader.read, began, self._pace, self._trace, self._stream)
+
+    def run(self, sequence: Sequence[int], keep: int, of: Callable[[Logits], Any]) -> PassResult:
+        """Run a whole pass; return `of(logits)`, which is computed within it."""
+        running = self.begin(sequence, keep)
+        value = of(running.logits)
+        if running.due is not None:
+            sleep_until(clock.real(running.due))
+        return running.end(value)
+
+
+@dataclass(frozen=True, slots=True)
+class RunningPass:
+    """A pass whose logits are computed, and which lasts until `end` is called."""
+
+    logits: Logits
+    tokens: int
+    """The tokens that it read; 0 if all had been read ahead."""
+    began: int
+    """In ns of testbed.clock."""
+    pace: Pace | None
+    trace: Tracer
+    stream: str
+
+    @property
+    def due(self) -> float | None:
+        """The earliest time of its end by its pace, in seconds of testbed.clock; None for now."""
+        if self.pace is None or not self.tokens:
+            return None
+        return self.began * 1e-9 + self.pace.seconds(self.tokens)
+
+    def end(self, value: Any) -> PassResult:
+        """End the pass now, with this result; record its span if it read anything."""
+        ended = clock.now_ns()
+        if self.tokens:
+            self.trace.past_span("forward", self.stream, self.began, ended, tokens=self.tokens)
+        return PassResult(value, self.began, ended)

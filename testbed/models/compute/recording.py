@@ -24,7 +24,7 @@ from testbed.errors import TestbedError
 from testbed.events import Tracer
 from testbed.host.environment import describe_environment
 from testbed.links.units import format_time
-from testbed.models.base import Model
+from testbed.models.base import Logits, Model
 from testbed.models.cached_reader import CachedReader
 from testbed.models.compute.fit import fit_line, relative_error
 from testbed.models.compute.pace import Pace
@@ -176,9 +176,7 @@ def record(
             first = known[(turn * len(lengths) + position) % len(known)]
             new = [int(first), *rng.choice(known, n - 1).tolist()]
             start = time.monotonic()
-            with passes.over(prefix + new, _predicted(role, n)) as logits:
-                for row in logits:
-                    distribution(row, _SAMPLING)
+            passes.run(prefix + new, _predicted(role, n), _sampled)
             if turn:  # the first pass also reads the prefix, and first calls are slow
                 assert reader.read == n
                 seconds[n].append(time.monotonic() - start)
@@ -186,6 +184,11 @@ def record(
     timed = [Timed(n, _predicted(role, n), took) for n, took in seconds.items()]
     line = fit_line([(each.tokens, each.median) for each in timed if each.tokens <= ROUND])
     return Recording(role, timed, line)
+
+
+def _sampled(logits: Logits) -> None:
+    for row in logits:
+        distribution(row, _SAMPLING)
 
 
 def _predicted(role: Role, tokens: int) -> int:

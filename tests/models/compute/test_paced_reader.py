@@ -12,7 +12,7 @@ from testbed.models.cached_reader import CachedReader
 from testbed.models.compute import paced_reader as passes_module
 from testbed.models.compute.pace import Pace
 from testbed.models.compute.paced_reader import Passes
-from testbed.protocol.device_loop import generate
+from testbed.protocol.process_driver import generate
 from testbed.protocol.verifier_server import VerifierServer
 from testbed.transport.in_process import InProcessChannel
 from tests.support.toy import PROMPT, ToyModel, decode_locally, similar_models, task
@@ -31,6 +31,10 @@ class Clock:
 
     def sleep_until(self, moment: float) -> None:
         self.now = max(self.now, moment)
+
+    def spend(self, seconds: float, result):
+        self.now += seconds
+        return result
 
 
 @pytest.fixture
@@ -64,8 +68,7 @@ def test_a_pass_lasts_as_long_as_its_pace_however_long_its_body(clock, trace, tm
         ([0, 1, 4, 4], 0.010, 0.010),  # two new ones; late
     ):
         start = clock.now
-        with passes.over(text) as logits:
-            clock.now += body
+        logits = passes.run(text, 1, lambda logits, body=body: clock.spend(body, logits)).value
         assert clock.now - start == pytest.approx(wanted)
         np.testing.assert_array_equal(logits[-1], ToyModel(5, 1).after(text))
     spans = written(trace, tmp_path)
@@ -76,11 +79,9 @@ def test_a_pass_lasts_as_long_as_its_pace_however_long_its_body(clock, trace, tm
 
 def test_what_was_read_ahead_costs_nothing(clock, trace, tmp_path):
     passes = passes_of(trace, PACE)
-    with passes.over([0, 1, 2]):
-        pass
+    passes.run([0, 1, 2], 1, lambda logits: None)
     before = clock.now
-    with passes.over([0, 1, 2]) as logits:
-        pass
+    logits = passes.run([0, 1, 2], 1, lambda logits: logits).value
     assert clock.now == before
     np.testing.assert_array_equal(logits[-1], ToyModel(5, 1).after([0, 1, 2]))
     assert len(written(trace, tmp_path)) == 1
@@ -88,8 +89,7 @@ def test_what_was_read_ahead_costs_nothing(clock, trace, tmp_path):
 
 def test_without_a_pace_nobody_waits(clock, trace, tmp_path):
     passes = passes_of(trace, None)
-    with passes.over([0, 1]):
-        clock.now += 0.003
+    passes.run([0, 1], 1, lambda logits: clock.spend(0.003, logits))
     assert clock.now == pytest.approx(100.003)
     (span,) = written(trace, tmp_path)
     assert span["dur"] == pytest.approx(3e6, abs=1)

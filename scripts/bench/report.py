@@ -32,6 +32,7 @@ from testbed.audit.captures import Entry
 from testbed.counts import DraftCounts, Traffic
 from testbed.pcap.byte_ledger import Ledger
 from testbed.results.directory import Results, Summary
+from testbed.results.event_metrics import EventMetrics
 from testbed.results.rows import Row, WireBytes
 from testbed.results.verdict import Verdict
 from testbed.scenario.sweep import Values
@@ -110,10 +111,12 @@ def make_row(chance: random.Random, point: Values, method: str, repeat: int, pro
             accepted_per_position=[rounds - 1] * PER_ROUND,
         ),
         traffic=replace(Traffic.zero(), up_bytes=2 * sent, up_payload_bits=8 * sent),
-        acceptance_rate=accepted / verified, uplink_wire_bytes=3 * sent, downlink_payload_bits=800,
-        downlink_message_bytes=900, downlink_wire_bytes=2000,
-        links={"radio": WireBytes(3 * sent, 90, 0, 2000, 80, 0)}, target_tv=None,
-        device_compute_s=0.3, verifier_compute_s=0.4, verify_s=0.3, network_s=seconds - 0.7,
+        events=EventMetrics(
+            device_compute_s=0.3, verifier_compute_s=0.4, verify_s=0.3, network_s=seconds - 0.7,
+            downlink_payload_bits=800, downlink_message_bytes=900, target_tv=None,
+        ),
+        acceptance_rate=accepted / verified, uplink_wire_bytes=3 * sent, downlink_wire_bytes=2000,
+        links={"radio": WireBytes(3 * sent, 90, 0, 2000, 80, 0)},
         verification_rounds=rounds, predicted_mean_acceptance_length=3.9,
         predicted_tokens_per_second=40.0,
         predicted_on_air_s=0.2, output_sha256=f"{chance.getrandbits(256):064x}", verdict="suspect",

@@ -179,7 +179,7 @@ class Run:
 
         rounds, drafts, network = (
             measured(rows, method, total(each))
-            for each in ("counts.rounds", "counts.drafted", "network_s")
+            for each in ("counts.rounds", "counts.drafted", "events.network_s")
         )
         return cls(rounds, drafts, measured(rows, method, counted), network)
 
@@ -377,7 +377,7 @@ def table_1(out: Path) -> Sheet:
                 measured(rows, label, lambda mine, each=each: sum(map(each, mine)) / count(mine))
                 for each in (
                     lambda row: row.counts.verified - row.counts.accepted,
-                    lambda row: row.network_s * 1e3,
+                    lambda row: row.events.network_s * 1e3,
                 )
             )
             rounds = measured(rows, label, count)
@@ -419,7 +419,7 @@ def in_full(out: Path, verify: dict[str, float]) -> Sheet:
     for method in ("dsd", "dssd"):
         com, seconds, rounds, drafts = (
             measured(rows, method, total(name))
-            for name in ("network_s", "seconds", "counts.rounds", "counts.drafted")
+            for name in ("events.network_s", "seconds", "counts.rounds", "counts.drafted")
         )
         counted = combined(lambda n, d, s: n * t + d * c * t + s, rounds, drafts, com)
         sheet.rows.append([

@@ -158,21 +158,26 @@ def gain(alpha: float, gamma: int) -> Callable[[Sequence[Row]], float]:
     tokens = expected_tokens(alpha, gamma)
 
     def value(mine: Sequence[Row]) -> float:
-        seconds = sum(row.device_compute_s + row.verify_s + row.network_s for row in mine)
-        return tokens * T_LLM * sum(row.counts.rounds for row in mine) / seconds
+        rounds = sum(row.counts.rounds for row in mine)
+        return tokens * T_LLM * rounds / decoding_seconds(mine)
 
     return value
 
 
 def own_gain(mine: Sequence[Row]) -> float:
     """Return the same by the tokens of the text itself."""
-    seconds = sum(row.device_compute_s + row.verify_s + row.network_s for row in mine)
-    return sum(row.tokens for row in mine) * T_LLM / seconds
+    return sum(row.tokens for row in mine) * T_LLM / decoding_seconds(mine)
+
+
+def decoding_seconds(mine: Sequence[Row]) -> float:
+    """Return the seconds of all texts without the reading of their prompts."""
+    times = [row.events for row in mine]
+    return sum(each.device_compute_s + each.verify_s + each.network_s for each in times)
 
 
 def cost_of_a_draft(mine: Sequence[Row]) -> float:
     """L, with what a round takes besides its verification."""
-    seconds = sum(row.device_compute_s + row.network_s for row in mine)
+    seconds = sum(row.events.device_compute_s + row.events.network_s for row in mine)
     return seconds / sum(row.counts.drafted for row in mine) / T_LLM
 
 

@@ -162,8 +162,8 @@ TRAFFIC: dict[str, dict[str, Callable[[Sequence[Row]], float]]] = {
         "frames": _sum_of(lambda row: row.uplink_wire_bytes),
     },
     "downlink": {
-        "payload": _sum_of(lambda row: row.downlink_payload_bits / 8),
-        "messages": _sum_of(lambda row: row.downlink_message_bytes),
+        "payload": _sum_of(lambda row: row.events.downlink_payload_bits / 8),
+        "messages": _sum_of(lambda row: row.events.downlink_message_bytes),
         "frames": _sum_of(lambda row: row.downlink_wire_bytes),
     },
 }

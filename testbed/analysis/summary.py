@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -11,11 +11,9 @@ import msgspec
 from testbed.analysis.prediction import Route, predict_mean_acceptance_length, predict_on_air
 from testbed.events import Event
 from testbed.protocol.control import Result
+from testbed.results.event_metrics import event_metrics
 from testbed.results.rows import Row, WireBytes
 from testbed.results.verdict import Level
-
-DEVICE_COMPUTE = {"draft", "encode", "decode", "resample"}
-VERIFIER_COMPUTE = {"prefill", "verify"}
 
 
 def summarise(
@@ -42,22 +40,16 @@ def summarise(
     verifier; None where links changed, so that nothing can be predicted.
     """
     seconds = result.times[-1]
-    window = (round(result.start * 1e9), round((result.start + seconds) * 1e9))
-    device_spans = _spans(device, DEVICE_COMPUTE, window)
-    verifier_spans = _spans(verifier, VERIFIER_COMPUTE, window)
-    verify_s = _length(_spans(verifier, {"verify"}, window))
-    sent = [event for event in verifier if event["event"] == "send"]
-    distances = [event["tv"] for event in verifier if event["event"] == "quantise_target"]
-    downlink_bits = sum(event.get("payload_bits", 0) for event in sent)
+    events = event_metrics(device, verifier, result.start, seconds)
     counts = result.counts
     verification_rounds = sum(counts.draft_lengths)
     length = predict_mean_acceptance_length(counts)
-    on_air = predict_on_air(result, route, downlink_bits) if route else None
+    on_air = predict_on_air(result, route, events.downlink_payload_bits) if route else None
     speed = None
     if route and on_air is not None:
         emitted = length * verification_rounds if length else len(result.tokens)
         waits = counts.rounds * route.round_trip
-        speed = emitted / (_length(device_spans) + verify_s + on_air + waits)
+        speed = emitted / (events.device_compute_s + events.verify_s + on_air + waits)
     return Row(
         method=label,
         repeat=repetition,
@@ -71,18 +63,12 @@ def summarise(
         ttft_s=result.times[0],
         counts=counts,
         traffic=result.traffic,
+        events=events,
         verification_rounds=verification_rounds,
         acceptance_rate=counts.accepted / counts.verified if counts.verified else None,
         uplink_wire_bytes=sum(links[name].up_bytes for name in own_links),
-        downlink_payload_bits=downlink_bits,
-        downlink_message_bytes=sum(event["bytes"] for event in sent),
         downlink_wire_bytes=sum(links[name].down_bytes for name in own_links),
         links=links,
-        target_tv=sum(distances) / len(distances) if distances else None,
-        device_compute_s=_length(device_spans),
-        verifier_compute_s=_length(verifier_spans),
-        verify_s=verify_s,
-        network_s=seconds - _length(device_spans + verifier_spans),
         predicted_mean_acceptance_length=length,
         predicted_tokens_per_second=speed,
         predicted_on_air_s=on_air,
@@ -93,25 +79,3 @@ def summarise(
         redecodes=redecodes,
         token_s=[round(seconds, 6) for seconds in result.times],
     )
-
-
-def _spans(
-    events: Iterable[Event], names: set[str], window: tuple[int, int]
-) -> list[tuple[int, int]]:
-    """Return (start, end) in ns of the named spans, cut to the window."""
-    begin, end = window
-    spans = [
-        (max(event["t"], begin), min(event["t"] + event["dur"], end))
-        for event in events
-        if event["event"] in names
-    ]
-    return [(a, b) for a, b in spans if a < b]
-
-
-def _length(spans: list[tuple[int, int]]) -> float:
-    """Return the seconds that at least one span covers."""
-    total, reached = 0, 0
-    for a, b in sorted(spans):
-        total += max(0, b - max(a, reached))
-        reached = max(reached, b)
-    return total / 1e9

@@ -107,9 +107,9 @@ def speed_table(samples: Sequence[Sample]) -> Table:
             f"{sum(row.ttft_s for row in mine) / len(mine) * 1000:.0f}",
             _ratio(mean_acceptance_length(mine)),
             _ratio(acceptance(mine)),
-            per_token(lambda row: row.device_compute_s),
-            per_token(lambda row: row.verifier_compute_s),
-            per_token(lambda row: row.network_s),
+            per_token(lambda row: row.events.device_compute_s),
+            per_token(lambda row: row.events.verifier_compute_s),
+            per_token(lambda row: row.events.network_s),
             worst(row.verdict for row in mine),
         )
     table.notes.append(_FIRST_NOTE)
@@ -307,7 +307,7 @@ def prediction_table(samples: Sequence[Sample]) -> Table:
         Column("break-even RTT", "ms"),
     )
     alone = [row for sample in samples if sample.method == "cloud_ar" for row in sample.rows]
-    target_s = sum(row.verify_s for row in alone) / max(1, sum(r.tokens for r in alone))
+    target_s = sum(row.events.verify_s for row in alone) / max(1, sum(r.tokens for r in alone))
     for method, mine in table.methods():
         drafted = sum(row.counts.drafted for row in mine)
         lengths = [row.predicted_mean_acceptance_length for row in mine]
@@ -342,7 +342,7 @@ def _break_even(rows: list[Row], target_s: float) -> str:
     """
     exchanges = sum(row.counts.rounds for row in rows)
     tokens = sum(row.tokens for row in rows)
-    compute = sum(row.device_compute_s + row.verify_s for row in rows)
+    compute = sum(row.events.device_compute_s + row.events.verify_s for row in rows)
     on_air = sum(row.predicted_on_air_s or 0.0 for row in rows)
     return f"{(tokens * target_s - compute - on_air) / exchanges * 1000:,.0f}"
 

@@ -68,7 +68,7 @@ class Summary(msgspec.Struct, kw_only=True):
     Points and methods are in the order of the scenario, whatever the order in which they ran.
     """
 
-    version: Literal[3] = 3
+    version: Literal[4] = 4
     scenario: str
     rows: list[Row]
     failed: list[FailedRun] = []

@@ -30,7 +30,7 @@ class OldKeys(NamedTuple):
     """Paths that such an object may lack, and the values that they get then."""
 
 
-_ROW = OldKeys(
+_FLAT_COUNTS = OldKeys(
     moved={
         "rounds": "counts.rounds",
         "draft_passes": "counts.draft_passes",
@@ -60,18 +60,37 @@ _ROW = OldKeys(
         "traffic.verifier_s": 0.0,
     },
 )
+_FLAT_EVENTS = OldKeys(
+    moved={
+        key: f"events.{key}"
+        for key in (
+            "device_compute_s",
+            "verifier_compute_s",
+            "verify_s",
+            "network_s",
+            "downlink_payload_bits",
+            "downlink_message_bytes",
+            "target_tv",
+        )
+    }
+)
 _DIRECTION = OldKeys(moved={"way": "direction"})
 
-OLD_KEYS: dict[tuple[str, int | None], dict[str, OldKeys]] = {
-    ("calibration.json", 1): {"checks[]": _DIRECTION, "curves[]": _DIRECTION},
-    ("journal.jsonl", None): {"rows[]": _ROW, "verdict.links[]": _DIRECTION},
-    ("ledger.json", None): {"[]": _DIRECTION},
-    ("summary.json", 2): {"rows[]": _ROW},
-    ("verdict.json", None): {"links[]": _DIRECTION},
+OLD_KEYS: dict[tuple[str, int | None], list[tuple[str, OldKeys]]] = {
+    ("calibration.json", 1): [("checks[]", _DIRECTION), ("curves[]", _DIRECTION)],
+    ("journal.jsonl", None): [
+        ("rows[]", _FLAT_COUNTS),
+        ("rows[]", _FLAT_EVENTS),
+        ("verdict.links[]", _DIRECTION),
+    ],
+    ("ledger.json", None): [("[]", _DIRECTION)],
+    ("summary.json", 2): [("rows[]", _FLAT_COUNTS)],
+    ("summary.json", 3): [("rows[]", _FLAT_EVENTS)],
+    ("verdict.json", None): [("links[]", _DIRECTION)],
 }
 """By file and version (None for a file without one): paths within it, and the old keys there.
 
-`[]` stands for each item of a list. Renaming raises the version by one."""
+`[]` stands for each item of a list. Renaming raises the version by one and goes on with that."""
 
 
 def read(path: Path, kind: type[T]) -> T:
@@ -99,18 +118,23 @@ def decode(name: str, decoder: msgspec.json.Decoder[T], content: bytes) -> T:
 
 
 def _renew(name: str, value: Any) -> bool:
-    """Rename the old keys in the content of a file; return False if it has none."""
+    """Rename the old keys in the content of a file, up to its newest version.
+
+    Return False if it has none.
+    """
     version = value.get("version") if isinstance(value, dict) else None
     if not (version is None or type(version) is int) or (name, version) not in OLD_KEYS:
         return False
     items = [
         _renew_item(item, keys)
-        for where, keys in OLD_KEYS[name, version].items()
+        for where, keys in OLD_KEYS[name, version]
         for item in _items(value, re.findall(r"\[\]|[^.[]+", where))
     ]
-    if version is not None:
-        value["version"] = version + 1
-    return version is not None or any(items)
+    if version is None:
+        return any(items)
+    value["version"] = version + 1
+    _renew(name, value)
+    return True
 
 
 def _items(value: Any, path: list[str]) -> Iterator[dict[str, Any]]:

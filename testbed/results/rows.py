@@ -1,24 +1,22 @@
 """A row of summary.json: everything that was measured of one generation.
 
-What the device counts is declared in testbed.counts. `pandas.json_normalize(summary["rows"])` makes
-a column of each leaf: `tokens_per_second`, `counts.accepted`, `traffic.up_bytes`,
+What the device counts is declared in testbed.counts, what events give in
+testbed.results.event_metrics. `pandas.json_normalize(summary["rows"])` makes a column of each leaf:
+`tokens_per_second`, `counts.accepted`, `traffic.up_bytes`, `events.network_s`,
 `links.radio.up_bytes`, `phases.draft`.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any
 
 import msgspec
 
 from testbed.bounds import Share
 from testbed.clock import LARGEST_DILATION
 from testbed.counts import Amount, Count, DraftCounts, Traffic
+from testbed.results.event_metrics import EventMetrics, Seconds
 from testbed.results.verdict import Level
-
-Seconds: TypeAlias = Annotated[float, msgspec.Meta(ge=-1e9, le=1e9)]
-"""Seconds of emulated time; negative only through the rounding of a difference."""
-
 
 SHORTEST = 1e-7
 """Seconds; less than any generation takes, more than the rounding error of a time of 1e9 s."""
@@ -75,32 +73,18 @@ class Row(msgspec.Struct, kw_only=True):
     """Drafts and their verification, counted by the device."""
     traffic: Traffic
     """Messages, counted by the device."""
+    events: EventMetrics
+    """Times and sums of the events that both nodes wrote."""
     verification_rounds: Count
     """Verifications of drafts; some methods need several exchanges for one verification."""
     acceptance_rate: Share | None
     """`counts.accepted` / `counts.verified`; None where nothing was verified."""
     uplink_wire_bytes: Count
     """Bytes of frames that the device sent."""
-    downlink_payload_bits: Count
-    """Bits of the payloads that the verifier sent."""
-    downlink_message_bytes: Count
-    """Bytes of the messages that the verifier sent."""
     downlink_wire_bytes: Count
     """Bytes of frames towards the device."""
     links: dict[str, WireBytes]
     """Frames on each link, by its name."""
-    target_tv: Amount | None
-    """Mean TV(p, p̂) over the positions where the method used a quantised target."""
-    device_compute_s: Seconds
-    """Seconds in which the device computed."""
-    verifier_compute_s: Seconds
-    """Seconds in which the verifier computed for this generation."""
-    verify_s: Seconds
-    """The part of `verifier_compute_s` that did not go into reading the prompt."""
-    network_s: Seconds
-    """Seconds in which neither node computed for this generation.
-
-    Where several devices decode at the same time, the verifier may have been busy with others."""
     predicted_mean_acceptance_length: Amount | None
     """Mean acceptance length by testbed.analysis.prediction; None without drafts."""
     predicted_tokens_per_second: Amount | None

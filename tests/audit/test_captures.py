@@ -55,7 +55,7 @@ def test_every_byte_of_a_run_has_a_use(tmp_path, loss):
         up = entry.direction == "up"
         assert entry.unaccounted == 0
         assert entry.bytes == (row.uplink_wire_bytes if up else row.downlink_wire_bytes)
-        messages = row.traffic.up_bytes if up else row.downlink_message_bytes
+        messages = row.traffic.up_bytes if up else row.events.downlink_message_bytes
         assert entry.uses.messages + entry.uses.payload == messages
         assert entry.uses.other == 0
     assert sum(e.uses.retransmissions for e in entries) > 0 or loss == "0%"

@@ -1,7 +1,8 @@
-"""Results of version 2, with their old keys, are read with the same numbers.
+"""Results of versions 2 and 3, with their old keys, are read with the same numbers.
 
-`old_results/version_2` is a run of commit 38c7970, without its captures and environment;
-`old_results/calibration.json` is of the same commit, `old_results/summary.json` of an older one.
+`old_results/version_2` is a run of commit 38c7970 and `old_results/version_3` one of 9a5ac9e, both
+without captures and environment; `old_results/calibration.json` is of 38c7970, too, and
+`old_results/summary.json` of an older one.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from testbed.report.run_section import read_runs
 from testbed.report.terminal import print_results
 from testbed.results import journal, old_keys
 from testbed.results.directory import Results
+from testbed.results.event_metrics import event_metrics
 from testbed.results.opening import check_run, open_results
 from testbed.results.resume import sessions
 from testbed.results.rows import Row
@@ -32,8 +34,13 @@ OLD = Path(__file__).parent / "old_results"
 
 
 @pytest.fixture
-def old(tmp_path) -> Results:
-    return open_results(Path(shutil.copytree(OLD / "version_2", tmp_path / "old")))
+def old(tmp_path, request) -> Results:
+    """Return a run of version 2, or of the version that a test is parametrised with."""
+    version = getattr(request, "param", 2)
+    return open_results(Path(shutil.copytree(OLD / f"version_{version}", tmp_path / "old")))
+
+
+of_each_version = pytest.mark.parametrize("old", [2, 3], indirect=True)
 
 
 def written(path: Path) -> dict:
@@ -41,21 +48,38 @@ def written(path: Path) -> dict:
     return values
 
 
+@of_each_version
 def test_no_value_of_a_row_is_lost_or_changed(old):
     was, now = written(old.path), old.summary().rows[0]
-    moved = old_keys.OLD_KEYS["summary.json", 2]["rows[]"].moved
+    moved = {
+        key: path
+        for version in (2, 3)
+        for _, keys in old_keys.OLD_KEYS["summary.json", version]
+        for key, path in keys.moved.items()
+    }
     assert set(was) - set(moved) <= set(Row.__struct_fields__)
     for key, value in was.items():
         assert msgspec.to_builtins(attrgetter(moved.get(key, key))(now)) == value, key
     assert (now.counts.verified, now.counts.rejections, now.traffic.up_bytes) == (55, 9, 746)
+    assert now.events.downlink_message_bytes == 18382
+    assert now.events.target_tv == pytest.approx(0.0017, abs=1e-4)
 
 
+@of_each_version
+def test_their_events_give_the_same_metrics_today(old):
+    was, events = written(old.path), old.events()["dssd-0"]
+    now = event_metrics(events["device"], events["base_station"], was["start_s"], was["seconds"])
+    ((_, keys),) = old_keys.OLD_KEYS["summary.json", 3]
+    assert {key: was[key] for key in keys.moved} == {key: getattr(now, key) for key in keys.moved}
+
+
+@of_each_version
 def test_the_journal_has_the_same_rows(old):
     summary = old.summary()
     (old.path / "summary.json").unlink()
     again = open_results(old.path).summary()
     assert again.rows == summary.rows != []
-    assert again.version == summary.version == 3
+    assert again.version == summary.version == 4
 
 
 def test_all_of_them_is_shown_drawn_and_exported(old, monkeypatch, capsys):
@@ -120,7 +144,9 @@ def test_a_run_of_it_is_not_resumed_by_another_commit(old):
     assert message.endswith("; go back to that, or run the scenario anew")
 
 
-@pytest.mark.parametrize("key", ["counts.verified", "traffic", "verification_rounds"])
+@pytest.mark.parametrize(
+    "key", ["counts.verified", "traffic", "events", "events.network_s", "verification_rounds"]
+)
 def test_a_row_of_today_without_a_key_is_refused(tmp_path, key):
     results = make_results(tmp_path, [row("dsd")])
     path = results.path / "summary.json"

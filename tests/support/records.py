@@ -9,6 +9,7 @@ import msgspec
 
 from testbed.counts import DraftCounts, Traffic
 from testbed.results.directory import Results, Summary
+from testbed.results.event_metrics import EventMetrics
 from testbed.results.rows import Row, WireBytes
 from testbed.results.verdict import Verdict, worst
 
@@ -28,18 +29,15 @@ ROW = Row(
         formula_bits=7000,
     ),
     traffic=msgspec.structs.replace(Traffic.zero(), up_bytes=1200, up_payload_bits=8000),
+    events=EventMetrics(
+        device_compute_s=0.4, verifier_compute_s=0.6, verify_s=0.5, network_s=1.0,
+        downlink_payload_bits=80, downlink_message_bytes=100, target_tv=None,
+    ),
     verification_rounds=4,
     acceptance_rate=0.75,
     uplink_wire_bytes=2000,
-    downlink_payload_bits=80,
-    downlink_message_bytes=100,
     downlink_wire_bytes=500,
     links={"radio": WireBytes(2000, 9, 0, 500, 8, 0)},
-    target_tv=None,
-    device_compute_s=0.4,
-    verifier_compute_s=0.6,
-    verify_s=0.5,
-    network_s=1.0,
     predicted_mean_acceptance_length=2.6,
     predicted_tokens_per_second=5.5,
     predicted_on_air_s=0.1,
@@ -50,7 +48,7 @@ ROW = Row(
 
 
 def row(method: str, *, tokens: int = 10, seconds: float = 2.0, **changes: Any) -> Row:
-    """Return an ordinary row with `changes`, those of its counts and traffic included."""
+    """Return an ordinary row with `changes`, those of its parts included."""
     own = changed(ROW, **changes)
     return msgspec.structs.replace(
         own, method=method, tokens=tokens, seconds=seconds, tokens_per_second=tokens / seconds
@@ -58,9 +56,9 @@ def row(method: str, *, tokens: int = 10, seconds: float = 2.0, **changes: Any) 
 
 
 def changed(whole: T, **changes: Any) -> T:
-    """Return a row or result with other fields, of its own or of its counts and traffic."""
+    """Return a row or result with other fields, of its own or of its nested parts."""
     parts = {}
-    for name in ("counts", "traffic"):
+    for name in {"counts", "traffic", "events"} & set(whole.__struct_fields__):
         part = changes.pop(name, getattr(whole, name))
         mine = {key: changes.pop(key) for key in part.__struct_fields__ if key in changes}
         parts[name] = msgspec.structs.replace(part, **mine)

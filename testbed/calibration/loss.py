@@ -1,8 +1,9 @@
-"""Impairments of single packets: loss and its bursts, duplicates, bit errors, reordering."""
+"""Impairments of single packets: loss and its bursts, and all others by how they show."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ from testbed.calibration.statistics import (
     run_lengths,
 )
 from testbed.links.gilbert_elliott import GilbertElliott, as_chain
+from testbed.links.impairments.base import Impairment, Sign, impairments
+from testbed.links.impairments.loss import Loss
 from testbed.links.loss_trace import LossTrace
 from testbed.links.spec import LinkSpec
 from testbed.results.link_check import Check
@@ -24,7 +27,7 @@ RUN_P = 0.01
 """The p-value below which the lengths of loss runs do not fit their distribution."""
 
 _EVERY = 0.4e-3  # seconds between packets
-_REORDERED_DELAY = 10e-3  # seconds; a reordered packet is not delayed, and overtakes
+_DELAY = 10e-3  # seconds; packets that pass others show by having less of it
 
 
 def only_loss(spec: LinkSpec) -> LinkSpec:
@@ -50,22 +53,32 @@ def measure_loss(bench: LinkBench) -> tuple[list[Check], dict[str, ProbeTrain]]:
 
 
 def measure_others(bench: LinkBench) -> list[Check]:
-    """Check duplicates, bit errors and reordering of links that have them."""
+    """Check every impairment of the link but loss; report those that packets do not show."""
     checks: list[Check] = []
-    for name, part, count in _OTHERS:
-        requested = {direction: getattr(bench.spec(direction), name) for direction in DIRECTIONS}
-        if not any(requested.values()):
-            continue
-        before = dict(bench.inversions)
-        bench.put(part)
-        trains = bench.send(PACKETS, _EVERY, SMALL)
-        bench.inversions = before  # reordering is on purpose here, or judged here
-        for direction, train in trains.items():
-            if requested[direction] > 0:
-                checks.append(
-                    _share(bench, direction, name, as_chain(requested[direction]), count(train))
-                )
+    every = {direction: dict(bench.spec(direction).impairments()) for direction in DIRECTIONS}
+    for kind in impairments():
+        requested = {
+            direction: values[kind] for direction, values in every.items() if kind in values
+        }
+        if requested and kind is not Loss:
+            checks += _measure(bench, kind, requested)
     return checks
+
+
+def _measure(bench: LinkBench, kind: type[Impairment], requested: dict[str, Any]) -> list[Check]:
+    """Check an impairment in the directions that have it, given with their values."""
+    if kind.seen_as is None:
+        why = "it declares no sign (seen_as) by which packets show that it struck them"
+        return [bench.not_measured(direction, kind.key, "share", why) for direction in requested]
+    before = dict(bench.inversions)
+    bench.put(partial(_only, kind))
+    trains = bench.send(PACKETS, _EVERY, SMALL)
+    bench.inversions = before  # reordering is on purpose here, or judged here
+    struck = {direction: _COUNTS[kind.seen_as](trains[direction]) for direction in requested}
+    return [
+        _share(bench, direction, kind.key, as_chain(value), struck[direction])
+        for direction, value in requested.items()
+    ]
 
 
 def _traced(bench: LinkBench, direction: str, trace: LossTrace, train: ProbeTrain) -> Check:
@@ -123,25 +136,14 @@ def _share(
     )
 
 
-def _copies(train: ProbeTrain) -> int:
-    return len(train.numbers) - len(set(train.numbers))
+def _only(kind: type[Impairment], spec: LinkSpec) -> LinkSpec:
+    """Return a spec with one of the link's impairments, and a delay without which none is early."""
+    return LinkSpec(delay=_DELAY, mtu=spec.mtu, **{kind.key: getattr(spec, kind.key)})
 
 
-def _damaged(train: ProbeTrain) -> int:
-    """Count damaged packets, which are missing: the receiver drops them by their checksum."""
-    return int(train.lost.sum())
-
-
-def _early(train: ProbeTrain) -> int:
-    return int(np.sum(train.delays < _REORDERED_DELAY / 2))
-
-
-def _only(name: str, **others: Any) -> Callable[[LinkSpec], LinkSpec]:
-    return lambda spec: LinkSpec(mtu=spec.mtu, **{name: getattr(spec, name)}, **others)
-
-
-_OTHERS: list[tuple[str, Callable[[LinkSpec], LinkSpec], Callable[[ProbeTrain], int]]] = [
-    ("duplicate", _only("duplicate"), _copies),
-    ("corrupt", _only("corrupt"), _damaged),
-    ("reorder", _only("reorder", delay=_REORDERED_DELAY), _early),
-]
+_COUNTS: dict[Sign, Callable[[ProbeTrain], int]] = {
+    "missing": lambda train: int(train.lost.sum()),
+    "copied": lambda train: len(train.numbers) - len(set(train.numbers)),
+    "early": lambda train: int(np.sum(train.delays < _DELAY / 2)),
+}
+"""The number of packets of a train that show a sign."""

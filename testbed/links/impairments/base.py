@@ -5,12 +5,15 @@ from __future__ import annotations
 import functools
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias, get_args
 
 from testbed.config.by_file import find_classes, keyed
 from testbed.links.keyed_random import RandomKey
 from testbed.links.packet import Packet
 from testbed.links.quantities import Fraction
+
+Sign: TypeAlias = Literal["missing", "copied", "early"]
+"""The sign of a packet at its receiver: it is missing, comes twice, or before its delay."""
 
 
 class Setting(NamedTuple):
@@ -38,10 +41,12 @@ class Impairment(ABC):
     default: ClassVar[Any] = 0.0
     """The value without any effect."""
     position: ClassVar[int]
-    """The position in the order of impairments; packets meet lower ones first.
+    """The position in the order of impairments; packets meet lower ones first."""
+    seen_as: ClassVar[Sign | None] = None
+    """The sign of the packets that it strikes.
 
-    Taken are 10 (loss), 20 (corrupt), 30 (duplicate) and 40 (reorder).
-    """
+    `testbed calibrate` counts them by it, and compares their share with the value, a probability or
+    a GilbertElliott. With None it reports that it does not measure this impairment."""
     no_netem: ClassVar[str] = "it knows none"
     """The reason why netem cannot emulate it, for messages."""
 
@@ -110,4 +115,9 @@ def impairments() -> tuple[type[Impairment], ...]:
     for kind in found.values():
         if not issubclass(kind, ArrivalImpairment | FlightImpairment):
             raise TypeError(f"{kind.__module__}.{kind.__name__} does nothing to packets")
+        if kind.seen_as not in (None, *get_args(Sign)):
+            raise TypeError(
+                f"{kind.__module__}.{kind.__name__}: seen_as is {kind.seen_as!r}; it must be one "
+                f"of {', '.join(get_args(Sign))}, or None"
+            )
     return tuple(sorted(found.values(), key=lambda kind: (kind.position, kind.key)))

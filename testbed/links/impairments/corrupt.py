@@ -15,6 +15,7 @@ class Corruption(ArrivalImpairment):
     key = "corrupt"
     summary = "probability that one bit behind the Ethernet header is wrong"
     position = 20
+    seen_as = "missing"  # by its checksum the receiver drops it
     no_netem = "it hits Ethernet headers too; the bridge drops those uncounted"
 
     def __init__(self, key: RandomKey) -> None:

@@ -13,6 +13,7 @@ class Duplication(ArrivalImpairment):
     key = "duplicate"
     summary = "probability that a packet that is not lost enters the queue twice"
     position = 30
+    seen_as = "copied"
     no_netem = "it does not count its copies"
 
     def __init__(self, key: RandomKey) -> None:

@@ -14,6 +14,7 @@ class Reordering(FlightImpairment):
     key = "reorder"
     summary = "probability that a packet is not held for delay and jitter, so that it overtakes"
     position = 40
+    seen_as = "early"
     no_netem = "it lets such packets past the rate, too"
 
     def __init__(self, key: RandomKey) -> None:

@@ -38,6 +38,9 @@ MOST_REPEATED = 10_000_000
 """Values in a YAML text after its aliases are expanded."""
 
 Name: TypeAlias = Annotated[str, Meta(max_length=LONGEST_NAME)]
+CongestionControl: TypeAlias = Annotated[
+    str, Meta(pattern="^[a-z0-9_-]+$", max_length=15)  # TCP_CA_NAME_MAX of Linux, less its end
+]
 Share: TypeAlias = Annotated[float, Meta(ge=0, le=1)]
 Int64: TypeAlias = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 Seed: TypeAlias = Int64

@@ -257,8 +257,8 @@ def table_2(runs: Runs, verify: dict[str, float]) -> tuple[Sheet, list[str]]:
         "that the same table charges DSD with it would take twice as long. DSD gets one token.",
         *real_words(runs),
         "Even where the downlink is free, p does not come down at once: TCP spreads it over the "
-        "round trip, as its congestion control will (environment.json of the runs names it; BBR "
-        "was seen to spread these 100 kB over 10 ms of a round trip of 20 ms).",
+        "round trip, as its congestion control will (scenario.yaml of the runs names it; BBR was "
+        "seen to spread these 100 kB over 10 ms of a round trip of 20 ms).",
         "With NTT = 0 the formula charges DSSD with nothing; it has no 0.01 s.",
         "9.21 s and 1.40 s for 13B: 46 rounds of 20 ms are 0.92 s, which looks like a slip of the "
         "decimal point, and 46 of 0 ms are nothing.",

@@ -12,6 +12,7 @@ from rich.text import Text
 from testbed.calibration.result import NAME, Calibration
 from testbed.calibration.worker import REQUEST, Request
 from testbed.emulation.backend import choose_backend
+from testbed.emulation.congestion_control import require_offered
 from testbed.emulation.inside import inside_command
 from testbed.emulation.netem_support import refusals
 from testbed.emulation.sandbox import check_sandbox, ending, run_in_sandbox
@@ -24,6 +25,7 @@ from testbed.output.terminal import say
 from testbed.results.directory import Results
 from testbed.results.link_check import format_limits, format_value
 from testbed.scenario.load import load_scenario
+from testbed.scenario.schema import Tcp
 
 REFERENCE = Duplex(
     up=LinkSpec(
@@ -43,14 +45,15 @@ def request(scenario: Path | None, profile: str | None, backend: str) -> Request
     """Return the request for the links of a scenario, of a profile, or for the reference link.
 
     scenario, profile: at most one of them. Raises TestbedError when the links cannot be read, or
-    when the backend cannot do them here.
+    when the backend, or the kernel's TCP, cannot do them here.
     """
     if scenario is not None:
         loaded = load_scenario(scenario)
         spec, links, source = loaded.spec, loaded.links, scenario.name
-        topology, devices, seed = spec.topology, spec.devices, spec.seed
+        topology, devices, seed, tcp = spec.topology, spec.devices, spec.seed, spec.tcp
     else:
         source, topology, devices, seed = profile or "reference link", "edge", 1, 1
+        tcp = Tcp()
         link = REFERENCE if profile is None else find_profile(profile, "--profile").duplex()
         links = {"radio": link}
     chosen = choose_backend(backend, refusals(links, {}))
@@ -60,7 +63,10 @@ def request(scenario: Path | None, profile: str | None, backend: str) -> Request
         name: {"up": link.up.to_mapping(), "down": link.down.to_mapping()}
         for name, link in links.items()
     }
-    return Request(source, topology, devices, chosen.backend, seed, mappings)
+    require_offered(tcp.congestion_control, "the hosts", f"{source}: ")
+    return Request(
+        source, topology, devices, chosen.backend, seed, mappings, tcp.congestion_control
+    )
 
 
 def run(wanted: Request, out: Path) -> tuple[Results, Calibration]:

@@ -36,6 +36,7 @@ class Request(msgspec.Struct):
     backend: str
     seed: int
     links: dict[str, dict[str, Any]]
+    congestion_control: str
 
 
 def calibrate(folder: Path) -> None:
@@ -50,8 +51,14 @@ def calibrate(folder: Path) -> None:
     }
     checks, curves = [], []
     began = time.monotonic()
-    topology = load_topology(request.topology, request.devices)
-    with Network(topology, links, request.backend, request.seed) as network, realtime_priority():
+    hosts = Network(
+        load_topology(request.topology, request.devices),
+        links,
+        request.backend,
+        request.seed,
+        congestion_control=request.congestion_control,
+    )
+    with hosts as network, realtime_priority():
         for link in network.declared:
             with LinkBench(network, link) as bench:
                 found, drawn = calibrate_link(bench, partial(_say, began, link.name))

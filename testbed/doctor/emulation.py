@@ -8,12 +8,14 @@ import time
 
 from testbed.doctor.record import Finding, State
 from testbed.emulation import sandbox
+from testbed.emulation.congestion_control import offered, why_not_offered
 from testbed.emulation.guest_kernel import guest_advice, guest_missing
 from testbed.emulation.guest_trial import try_guest
 from testbed.emulation.netem import probe_netem, probe_qdisc
 from testbed.emulation.wire_trial import Report, try_wire
 from testbed.errors import TestbedError
 from testbed.pcap.capture_trial import why_no_captures
+from testbed.scenario.schema import Tcp
 
 OPTIONAL_PROGRAMS = {"tcpdump": "tcpdump"}
 
@@ -67,6 +69,17 @@ def check_htb(name: str) -> Finding:
         f"not in this kernel ({probe.reason}); only stock Mininet's TCLink needs it",
         "try `modprobe sch_htb` as root",
     )
+
+
+def check_congestion_control(name: str) -> Finding:
+    """Check that the kernel offers the congestion control of scenarios that name none."""
+    default = Tcp().congestion_control
+    if why := why_not_offered(default):
+        finding, _, advice = why.partition("; ")
+        return Finding(
+            name, "warning", f"{default}, the default of scenarios, is missing: {finding}", advice
+        )
+    return Finding(name, "ok", f"{default} works; this kernel offers {offered()}")
 
 
 def check_relay(name: str) -> Finding:

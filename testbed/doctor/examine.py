@@ -23,6 +23,7 @@ CHECKS: dict[str, Check] = {
     "namespaces": emulation.check_namespaces,
     "kernel netem": emulation.check_netem,
     "kernel HTB": emulation.check_htb,
+    "TCP": emulation.check_congestion_control,
     "relay": emulation.check_relay,
     "real time": emulation.check_real_time,
     "kernel guest": emulation.check_guest,

@@ -6,20 +6,21 @@ from collections.abc import Mapping, Sequence
 
 from testbed import clock
 from testbed.emulation.namespace import Namespace
+from testbed.emulation.route_metrics import RouteMetrics
 from testbed.emulation.schedule_cursor import Applied
 from testbed.emulation.tc import Tc
-from testbed.emulation.tcp_timers import require_rto_min, rto_min
 from testbed.errors import TestbedError
 from testbed.host.machine_errors import sentence
 from testbed.links.handovers import Handover
 
 
 class Ip(Tc):
-    """An `ip -batch` process that stays open in one host."""
+    """An `ip -batch` process that stays open in one host; routes get the metrics."""
 
     program = "ip"
 
-    def __init__(self, inside: Namespace) -> None:
+    def __init__(self, inside: Namespace, metrics: RouteMetrics) -> None:
+        self._metrics = metrics
         process = inside.popen(
             ["ip", "-force", "-j", "-batch", "-"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -33,13 +34,13 @@ class Ip(Tc):
         """
         target, *_ = route.split()
         (shown,) = self.run(
-            f"route replace {' '.join([route, *rto_min()])}", f"route show {target}"
+            f"route replace {' '.join([route, *self._metrics.words()])}", f"route show {target}"
         )
         wanted = _as_shown(route)
         got = [{key: each.get(key) for key in wanted} for each in shown]
         if got != [wanted]:
             raise TestbedError(f"{self._where}: the route to {target} is {got}, not {wanted}")
-        require_rto_min(shown[0], self._where)
+        self._metrics.require(shown[0], self._where)
 
 
 class Handovers:
@@ -49,6 +50,7 @@ class Handovers:
     returns them; if empty, nothing is done.
     inside: the namespaces of the hosts, by name.
     plan: the handovers, in order of time.
+    metrics: of all routes.
 
     Raises TestbedError when a host does not take the routes of the first path, or when its
     reverse-path filter would drop packets that come in by another link than its route leads out.
@@ -59,6 +61,7 @@ class Handovers:
         paths: Mapping[str, Mapping[str, str]],
         inside: Mapping[str, Namespace],
         plan: Sequence[Handover],
+        metrics: RouteMetrics,
     ) -> None:
         self._paths = paths
         self._plan = plan
@@ -67,7 +70,7 @@ class Handovers:
         self._stopping = threading.Event()
         self._failure: TestbedError | None = None
         hosts = {host for routes in paths.values() for host in routes}
-        self._ips = {host: Ip(inside[host]) for host in sorted(hosts)}
+        self._ips = {host: Ip(inside[host], metrics) for host in sorted(hosts)}
         try:
             for host in self._ips:
                 _require_no_filter(inside[host])

@@ -5,7 +5,7 @@ import ctypes
 import json
 import os
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -79,9 +79,16 @@ class Namespace:
     def set_sysctls(self, values: Mapping[str, str]) -> None:
         """Set kernel parameters inside and read them back; raise TestbedError if one differs."""
         self.run(["sysctl", "-q", "-w", *(f"{key}={value}" for key, value in values.items())])
+        found = self.sysctls(values)
         for key, value in values.items():
-            if (got := self.sysctl(key)) != value:
+            if (got := found.get(key)) != value:
                 raise TestbedError(f"{key} is {got} in {self.name} after it was set to {value}")
+
+    def sysctls(self, keys: Iterable[str]) -> dict[str, str]:
+        """Return the values of kernel parameters inside, without those that the kernel lacks."""
+        lines = self.run(["sysctl", "-e", *keys]).splitlines()
+        pairs = (line.partition("=") for line in lines)
+        return {key.strip(): " ".join(value.split()) for key, _, value in pairs}
 
     def sysctl(self, key: str) -> str:
         """Return the value of one kernel parameter inside."""

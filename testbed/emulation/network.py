@@ -13,17 +13,18 @@ from mininet.node import Node
 from mininet.topo import Topo
 
 from testbed import clock
+from testbed.emulation.congestion_control import require_offered
 from testbed.emulation.ethernet import read_offloads
 from testbed.emulation.handovers import Handovers
+from testbed.emulation.host_sysctls import host_sysctls, set_host_sysctls
 from testbed.emulation.mininet_link import (
-    QUIET_NAMESPACE,
     PlainLink,
     WireLink,
     make_mininet_raise,
     namespace_of,
 )
 from testbed.emulation.namespace import InterfaceCounters, Namespace
-from testbed.emulation.tcp_timers import slow_retransmissions
+from testbed.emulation.route_metrics import RouteMetrics
 from testbed.emulation.topology import (
     plain_links,
     topology_hosts,
@@ -38,12 +39,6 @@ from testbed.links.round_trip import longest_round_trip
 from testbed.links.schedule import Schedule
 from testbed.links.spec import Duplex
 
-HOST_SYSCTLS = {
-    **QUIET_NAMESPACE,
-    # TCP does not reuse what an earlier connection has measured of the path.
-    "net.ipv4.tcp_no_metrics_save": "1",
-}
-
 _NOT_RUNNING = "the network is not running; start it first"
 
 
@@ -56,6 +51,7 @@ class Network:
     schedules: the changes of a link after each restart, by its name; links not named here stay as
     they are.
     handovers: the changes of the device's path, for topologies with several paths.
+    congestion_control: of every TCP connection between its hosts, by a name of Linux.
 
     Raises TestbedError if the names in `links` are not those of the topology's shaped links.
     """
@@ -69,6 +65,7 @@ class Network:
         *,
         schedules: Mapping[str, Schedule] | None = None,
         handovers: Sequence[Handover] = (),
+        congestion_control: str = "cubic",
     ) -> None:
         self._topology = topology
         self.declared = topology_links(topology)
@@ -79,6 +76,7 @@ class Network:
         self._seed = seed
         self._schedules = schedules or {}
         self._plan = handovers
+        self._metrics = RouteMetrics(congestion_control)
         self._handovers: Handovers | None = None
         self._net: Mininet | None = None
         self._links: dict[str, WireLink] = {}
@@ -203,14 +201,16 @@ class Network:
             "seed": self._seed,
             "time_dilation": clock.dilation(),
             "processors_kept_awake": self._awake,
+            "congestion_control": self._metrics.congestion_control,
             "hosts": {name: self._host_state(name) for name in self._host_names},
             "links": {name: _link_state(link) for name, link in self._links.items()},
         }
 
     def _build(self, net: Mininet) -> None:
         for name in self._host_names:
+            require_offered(self._metrics.congestion_control, f"host {name}")
             node = net.addHost(name, **self._topology.nodeInfo(name))
-            namespace_of(node).set_sysctls(HOST_SYSCTLS)
+            set_host_sysctls(namespace_of(node))
         for declared in self.declared:
             info = self._topology.linkInfo(declared.node1, declared.node2, declared.name)
             self._links[declared.name] = net.addLink(
@@ -237,8 +237,9 @@ class Network:
             _introduce(link.intf2, link.intf1)
         inside = {name: namespace_of(net[name]) for name in self._host_names}
         for host in inside.values():
-            slow_retransmissions(host)
-        self._handovers = Handovers(topology_paths(self._topology), inside, self._plan)
+            self._metrics.set_everywhere(host)
+        paths = topology_paths(self._topology)
+        self._handovers = Handovers(paths, inside, self._plan, self._metrics)
 
     def _verify_addresses(self) -> None:
         """Compare the addresses that `ip` shows with Mininet's, which ignores some failures."""
@@ -259,7 +260,7 @@ class Network:
             "routes": inside.json(["ip", "-j", "route"]),
             "neighbours": inside.json(["ip", "-j", "neigh"]),
             "offloads": {each: read_offloads(inside, each) for each in inside.counters()},
-            "sysctls": {key: inside.sysctl(key) for key in (*HOST_SYSCTLS, "net.ipv4.ip_forward")},
+            "sysctls": host_sysctls(inside),
         }
 
     def _host(self, name: str) -> Node:

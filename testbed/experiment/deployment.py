@@ -38,6 +38,7 @@ def network_of(scenario: Scenario, backend: str) -> Network:
         scenario.spec.seed,
         schedules=scenario.schedules,
         handovers=scenario.handovers,
+        congestion_control=scenario.spec.tcp.congestion_control,
     )
 
 

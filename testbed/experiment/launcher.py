@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from testbed.emulation.backend import choose_backend
+from testbed.emulation.congestion_control import require_offered
 from testbed.emulation.inside import inside_command
 from testbed.emulation.sandbox import check_sandbox, ending, run_in_sandboxes
 from testbed.errors import TestbedError
@@ -29,7 +30,12 @@ from testbed.results.finalise import conclude, with_room
 from testbed.results.journal import JOURNAL, Stopped, append
 from testbed.results.opening import open_results
 from testbed.results.plan import Plan, read_plans
-from testbed.results.resume import discard_doubtful, require_same_operators, sessions
+from testbed.results.resume import (
+    discard_doubtful,
+    require_known_tcp,
+    require_same_operators,
+    sessions,
+)
 from testbed.results.verdict import UNFINISHED, Verdict
 from testbed.scenario.scenario import Scenario
 
@@ -42,6 +48,8 @@ def launch(scenario: Scenario, out: Path, jobs: int = 1) -> tuple[Results, int]:
     """
     check_sandbox()
     require_processors(jobs)
+    for wanted in {each.scenario.spec.tcp.congestion_control for each in scenario.every_point()}:
+        require_offered(wanted, "the hosts", f"{scenario.source}: ")
     chosen = choose_backend(scenario.spec.backend, scenario.netem_refusals())
     backend = chosen.backend
     plans = _plans(scenario, backend, jobs)
@@ -76,6 +84,7 @@ def resume(path: Path, *, redo: bool = False) -> tuple[Results, int]:
         session = began[-1].session + 1
         plans = read_plans(results)
         require_same_operators(results, plans)
+        require_known_tcp(results)
         _require_backend(plans[0].backend)
         with _until_the_end(results):  # the verdict that stands counts runs discarded now
             if redo:

@@ -22,13 +22,10 @@ _PACKAGES = (
     "testbed", "mininet", "pyzmq", "numpy", "msgspec", "torch", "transformers", "tokenizers",
 )  # fmt: skip
 _SYSCTLS = (
-    "net.ipv4.tcp_congestion_control",
-    "net.ipv4.tcp_rmem",
-    "net.ipv4.tcp_wmem",
     "net.core.rmem_max",
     "net.core.wmem_max",
-    "net.ipv4.tcp_slow_start_after_idle",
 )
+"""Of the machine, where hosts have none of their own."""
 
 
 def describe_environment() -> dict[str, Any]:

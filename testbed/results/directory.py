@@ -320,12 +320,16 @@ class Results:
         write_whole(self.path / name, msgspec.json.format(msgspec.json.encode(content), indent=2))
 
     def scenario(self) -> dict[str, Any]:
-        """Read scenario.yaml as a mapping. Raises TestbedError when it is missing or damaged."""
+        """Read scenario.yaml as a mapping. Raises TestbedError when it is missing or damaged.
+
+        That of an older testbed gets INHERITED_TCP.
+        """
         path = self.path / "scenario.yaml"
         scenario: dict[str, Any] = parse_yaml(
             read_text(path, str(path), most=sys.maxsize), str(path)
         )
         convert(scenario, _ScenarioFile, f"{path}: ")
+        scenario.setdefault("tcp", dict(old_keys.INHERITED_TCP))
         return scenario
 
     def inputs(self) -> list[Path]:

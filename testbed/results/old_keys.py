@@ -92,6 +92,10 @@ OLD_KEYS: dict[tuple[str, int | None], list[tuple[str, OldKeys]]] = {
 
 `[]` stands for each item of a list. Renaming raises the version by one and goes on with that."""
 
+INHERITED_TCP = {"congestion_control": "inherited"}
+"""`tcp` of a scenario.yaml that lacks it: the hosts had the settings of the machine, which is
+described in environment.json."""
+
 
 def read(path: Path, kind: type[T]) -> T:
     """Return a file of results as a `kind`. Raises TestbedError when it cannot be read as one."""

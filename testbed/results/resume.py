@@ -11,6 +11,7 @@ from testbed.models.cpu.operators import machine
 from testbed.output.terminal import say
 from testbed.results.directory import Results
 from testbed.results.journal import JOURNAL, Began, Discarded, append, read
+from testbed.results.old_keys import INHERITED_TCP
 from testbed.results.plan import Plan, operator_choices
 from testbed.results.verdict import worst
 
@@ -58,6 +59,18 @@ def require_same_operators(results: Results, plans: Iterable[Plan]) -> None:
                 f"and this is {here}, which rounds otherwise; resume it there, or run the scenario "
                 "anew"
             )
+
+
+def require_known_tcp(results: Results) -> None:
+    """Raise TestbedError for results of a testbed whose hosts inherited TCP from the machine.
+
+    Hosts now have the settings of the scenario, so that runs done now would be of another TCP.
+    """
+    if results.scenario()["tcp"] == INHERITED_TCP:
+        raise TestbedError(
+            f"--resume {results.path}: its scenario.yaml lacks tcp.congestion_control, which hosts "
+            "inherited from the machine then; run the scenario anew"
+        )
 
 
 def discard_doubtful(results: Results, session: int) -> None:

@@ -15,6 +15,7 @@ from testbed.bounds import (
     MOST_METHODS,
     MOST_MOMENTS,
     MOST_PROMPTS,
+    CongestionControl,
     Devices,
     Layer,
     Name,
@@ -159,6 +160,16 @@ class Directions(Strict):
     """The changes during a run, in order of time, e.g. [{at: 5s, up: {rate: 2mbit}}]."""
 
 
+class Tcp(Strict):
+    """The settings of TCP on every host; those that are not keys have Linux's defaults.
+
+    testbed.emulation.host_sysctls lists them.
+    """
+
+    congestion_control: CongestionControl = "cubic"
+    """The congestion control of every connection, e.g. reno; the kernel must offer it."""
+
+
 class Energy(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """The energy that a device spends, as quantities with units: "80mJ"."""
 
@@ -195,6 +206,8 @@ class ScenarioSpec(Strict):
     """A sentence for the report, e.g. "DSSD over a lossy uplink"."""
     handovers: Annotated[list[Any], msgspec.Meta(max_length=MOST_MOMENTS)] = []
     """The changes of the device's radio link, e.g. [{at: 5s, to: radio_2, stall: 60ms}]."""
+    tcp: Tcp = msgspec.field(default_factory=Tcp)
+    """The settings of TCP on every host, e.g. {congestion_control: reno}."""
     decoding: Decoding = msgspec.field(default_factory=Decoding)
     """Sampling and length of the generations, e.g. {temperature: 0.7, max_new_tokens: 64}."""
     compute: Literal["measured"] | Compute = "measured"

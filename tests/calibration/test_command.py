@@ -10,10 +10,12 @@ from plots import draw
 from testbed import cli
 from testbed.calibration import launcher
 from testbed.calibration.result import Calibration, Curves
+from testbed.emulation.backend import Choice
 from testbed.errors import TestbedError
 from testbed.results.directory import Results
 from testbed.results.link_check import judge, not_measured
 from tests.emulation.inside import need_sandbox
+from tests.support.whole_run import write
 
 
 def calibration(measured=0.02):
@@ -58,6 +60,18 @@ def test_a_profile_is_calibrated_from_the_command_line(tmp_path):
     for name in ("rate, UDP", "rate, TCP"):
         assert f"radio up: {name} not measured" in done.stdout
     assert (folder / "figures" / "calibration.png").stat().st_size > 10_000
+
+
+def test_the_hosts_have_the_scenarios_congestion_control(tmp_path, monkeypatch):
+    monkeypatch.setattr(launcher, "choose_backend", lambda *_: Choice("relay"))
+    asked = []
+    monkeypatch.setattr(launcher, "require_offered", lambda *given: asked.append(given))
+    scenario = write(tmp_path, tcp={"congestion_control": "vegas"})
+    assert launcher.request(scenario, None, "auto").congestion_control == "vegas"
+    assert launcher.request(None, "fibre", "auto").congestion_control == "cubic"
+    assert asked == [
+        ("vegas", "the hosts", "scenario.yaml: "), ("cubic", "the hosts", "fibre: "),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("measured", "code"), [(0.02, 0), (0.03, 3)])

@@ -128,6 +128,20 @@ def test_htb_is_tried_by_its_own_name(monkeypatch):
     assert tried[0][0] == "htb"
 
 
+def test_the_default_congestion_control_is_wanted_but_not_needed(monkeypatch):
+    monkeypatch.setattr(emulation, "why_not_offered", lambda _name: "")
+    monkeypatch.setattr(emulation, "offered", lambda: "reno, cubic")
+    record = emulation.check_congestion_control("TCP")
+    assert record == Finding("TCP", "ok", "cubic works; this kernel offers reno, cubic")
+    why = "this kernel offers reno; choose one of these, or try `modprobe tcp_cubic` as root"
+    monkeypatch.setattr(emulation, "why_not_offered", lambda name: why * (name == "cubic"))
+    record = emulation.check_congestion_control("TCP")
+    assert (record.state, record.finding) == (
+        "warning", "cubic, the default of scenarios, is missing: this kernel offers reno",
+    )  # fmt: skip
+    assert record.advice == "choose one of these, or try `modprobe tcp_cubic` as root"
+
+
 def test_a_guest_that_is_not_installed_comes_with_what_to_install(monkeypatch):
     monkeypatch.setattr(emulation, "guest_missing", lambda: "linux.uml")
     monkeypatch.setattr(emulation, "guest_advice", lambda: "`apt install it`")

@@ -69,6 +69,21 @@ def symmetric(**values):
     return Duplex(up=LinkSpec(**values), down=LinkSpec(**values))
 
 
+def connection(network, client, server):
+    """Open a TCP connection between two hosts, and send bytes in both directions."""
+    with network.inside(server).entered():
+        listener = socket.create_server((network.address(server, client), 7000))
+    with network.inside(client).entered():
+        near = socket.create_connection(listener.getsockname(), timeout=60)
+    far, _ = listener.accept()
+    listener.close()
+    for one, other in ((near, far), (far, near)):
+        for _ in range(3):
+            one.sendall(b"x" * 100)
+            other.recv(100)
+    return near, far
+
+
 class Path:
     """A UDP path from one host to another, both ends held by this process."""
 

@@ -1,7 +1,6 @@
 """Dilated time on real wires: links, schedules, handovers and TCP are slower by its factor."""
 
 import re
-import socket
 import time
 
 import pytest
@@ -17,7 +16,7 @@ from testbed.emulation.topology import load_topology
 from testbed.links.handovers import Handover
 from testbed.links.schedule import Moment, Schedule
 from testbed.links.spec import Duplex, LinkSpec
-from tests.emulation.inside import Path, inside_sandbox, symmetric
+from tests.emulation.inside import Path, connection, inside_sandbox, symmetric
 from tests.support.whole_run import only_busy, results, run, write
 
 FACTOR = 4.0
@@ -85,21 +84,6 @@ def rto(network, host) -> list[float]:
     """Return the retransmission time-outs of a host's connections, in real seconds."""
     shown = network.inside(host).run(["ss", "-tin"])
     return [float(found) / 1e3 for found in re.findall(r"\brto:(\d+(?:\.\d+)?)", shown)]
-
-
-def connection(network, client, server):
-    """Open a TCP connection between two hosts, and send bytes in both directions."""
-    with network.inside(server).entered():
-        listener = socket.create_server((network.address(server, client), 7000))
-    with network.inside(client).entered():
-        near = socket.create_connection(listener.getsockname(), timeout=60)
-    far, _ = listener.accept()
-    listener.close()
-    for one, other in ((near, far), (far, near)):
-        for _ in range(3):
-            one.sendall(b"x" * 100)
-            other.recv(100)
-    return near, far
 
 
 @inside_sandbox

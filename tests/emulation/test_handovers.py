@@ -11,6 +11,7 @@ from testbed.calibration.preflight import check_links
 from testbed.emulation.handovers import Handovers
 from testbed.emulation.mininet_link import namespace_of
 from testbed.emulation.network import Network
+from testbed.emulation.route_metrics import RouteMetrics
 from testbed.emulation.topology import load_topology, topology_paths
 from testbed.errors import TestbedError
 from testbed.links.handovers import Handover, held_links
@@ -214,14 +215,14 @@ def test_what_cannot_be_done_is_an_error():
         paths = topology_paths(load_topology("handover"))
         wrong = {"device": f"{ANCHOR} via 10.9.9.9 dev device-radio"}
         with pytest.raises(TestbedError, match=r"host device: ip refused .* invalid gateway"):
-            Handovers({"radio": wrong}, inside, [])
+            Handovers({"radio": wrong}, inside, [], RouteMetrics("cubic"))
         inside["device"].set_sysctls({"net.ipv4.conf.device-radio.rp_filter": "1"})
         with pytest.raises(TestbedError, match="reverse-path filter of device-radio in device"):
-            Handovers(paths, inside, [])
+            Handovers(paths, inside, [], RouteMetrics("cubic"))
 
 
 def test_whatever_a_thread_dies_of_is_an_error():
-    made = Handovers({}, {}, [Handover(0.0, "nowhere")])
+    made = Handovers({}, {}, [Handover(0.0, "nowhere")], RouteMetrics("cubic"))
     made.begin(time.monotonic())
     made._thread.join()
     with pytest.raises(TestbedError, match="the handover to nowhere failed: KeyError: 'nowhere'"):

@@ -64,7 +64,9 @@ def test_what_was_written_is_read_back(tmp_path):
 
 def reread(results: Results, scenario: dict) -> dict:
     results.write_scenario(scenario)
-    return results.scenario()
+    read = results.scenario()
+    del read["tcp"]  # of results that lack it, testbed.results.old_keys
+    return read
 
 
 @settings(deadline=None)

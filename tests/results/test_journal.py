@@ -30,7 +30,7 @@ SLOW, FAST = {"links.radio.up.rate": "1mbit"}, {"links.radio.up.rate": "9mbit"}
 def made(folder) -> Results:
     """Return results of two points, two methods and two repetitions, before any run."""
     results = Results.create(folder, "made")
-    results.write_scenario({"name": "made"})
+    results.write_scenario({"name": "made", "tcp": {"congestion_control": "cubic"}})
     plans = [{"point": point, "methods": ["dsd", "ar"]} for point in (SLOW, FAST)]
     results.write_json("plan.json", plans)
     (results.path / journal.JOURNAL).touch()

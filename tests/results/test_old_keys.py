@@ -92,6 +92,8 @@ def test_all_of_them_is_shown_drawn_and_exported(old, monkeypatch, capsys):
     assert {path.stem for path in draw_all(old)} >= {"acceptance", "speed", "timeline", "traffic"}
     page = render(old)
     assert all(words in page for words in ("795.93", "acknowledgements", "delay, median"))
+    told = page.replace("<wbr>", "")
+    assert '<th scope="row">tcp.congestion_control</th>\n<td>inherited</td>' in told
     (run,) = read_runs(old, old.summary().rows, old.scenario())
     assert run.ledger is not None
     assert run.ledger.rows[0] == ("payload", "241", "18,027")

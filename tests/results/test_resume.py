@@ -23,7 +23,7 @@ from testbed.models.spec import HuggingFaceSpec, OperatorChoice
 from testbed.results import journal
 from testbed.results.directory import Results
 from testbed.results.plan import Plan, operator_choices, read_plans
-from testbed.results.resume import require_same_operators, sessions
+from testbed.results.resume import require_known_tcp, require_same_operators, sessions
 from testbed.results.verdict import Verdict
 from testbed.scenario.load import load_scenario
 from testbed.scenario.run_order import RunId
@@ -89,6 +89,25 @@ def test_a_plan_keeps_what_models_multiply_by_and_goes_with_its_processor(tmp_pa
         f"on {choice.machine}, and this is {choice.machine}, ATEN_CPU_CAPABILITY=avx2, which "
         "rounds otherwise; resume it there, or run the scenario anew"
     )
+
+
+def test_what_inherited_tcp_from_its_machine_is_not_mixed_with_what_did_not(tmp_path):
+    results = made(tmp_path)
+    require_known_tcp(results)
+    results.write_scenario({"name": "made"})
+    assert results.scenario()["tcp"] == {"congestion_control": "inherited"}
+    with pytest.raises(TestbedError) as caught:
+        require_known_tcp(results)
+    assert str(caught.value) == (
+        f"--resume {results.path}: its scenario.yaml lacks tcp.congestion_control, which hosts "
+        "inherited from the machine then; run the scenario anew"
+    )
+
+
+def test_older_results_are_not_resumed(resumable):
+    resumable.write_scenario({"name": "made"})
+    with pytest.raises(TestbedError, match=r"lacks tcp\.congestion_control"):
+        launch_again(resumable.path)
 
 
 def test_choices_of_one_model_at_several_points_are_told_apart():

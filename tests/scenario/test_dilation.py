@@ -8,7 +8,6 @@ import pytest
 from testbed import clock
 from testbed.analysis.aggregate import dilation_text
 from testbed.calibration.link_bench import LinkBench
-from testbed.emulation.tcp_timers import require_rto_min, rto_min
 from testbed.emulation.topology import LinkDeclaration
 from testbed.errors import TestbedError
 from testbed.links.spec import LinkSpec
@@ -94,19 +93,6 @@ def test_a_link_is_measured_as_slowed_and_told_of_in_emulated_time(five):
     rate = stage.judge("up", "r", "bit/s", measured=1.9e6, requested=2e6, low=1.8e6)
     assert (rate.measured, rate.requested, rate.low, rate.high) == (9.5e6, 10e6, 9e6, None)
     assert stage.judge("up", "l", "share", measured=0.01, high=0.02).measured == 0.01
-
-
-def test_tcp_is_told_route_by_route_and_must_obey(five):
-    assert rto_min() == ["rto_min", "1000ms"]
-    require_rto_min({"dst": "10.0.0.0/24", "metrics": [{"rto_min": 1000}]}, "host")
-    for metrics in ([], [{"rto_min": 200}], [{"mtu": 1400}]):
-        with pytest.raises(
-            TestbedError, match=r"^host: the route to 10.0.0.0/24 has .* rto_min 10"
-        ):
-            require_rto_min({"dst": "10.0.0.0/24", "metrics": metrics}, "host")
-    clock.set_dilation(1.0)
-    assert rto_min() == []
-    require_rto_min({"dst": "10.0.0.0/24"}, "host")
 
 
 def test_results_say_by_how_much_time_was_dilated(tmp_path, capsys):

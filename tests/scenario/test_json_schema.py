@@ -23,6 +23,7 @@ RICH = {
     **copy.deepcopy(BASE),
     "topology": "handover",
     "timeout": "20s",
+    "tcp": {"congestion_control": "bbr"},
     "energy": {"per_drafted_token": "80mJ", "per_bit": "1uJ"},
     "links": {
         "radio": {
@@ -83,6 +84,8 @@ def test_what_loads_follows_it():
         ("links.radio.up.queue", {"limit": "1MB", "discipline": "red"}),
         ("links.radio.changes", [{"up": {"rate": "1mbit"}}]),
         ("links.radio.changes", [{"at": "1s", "up": {"mtu": "1000B"}}]),
+        ("tcp", {"congestion": "reno"}),
+        ("tcp", {"congestion_control": "NewReno"}),
         ("methods", ["dsdd"]),
         ("methods", [{"method": "dssd", "gamma": 4}]),
         ("methods", [{"label": "dssd"}]),

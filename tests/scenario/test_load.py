@@ -65,6 +65,7 @@ def test_the_resolved_form_has_every_default_filled_in():
         **BASE,
         "description": "",
         "handovers": [],
+        "tcp": {"congestion_control": "cubic"},
         "decoding": {
             "temperature": 1.0, "top_k": 0, "top_p": 1.0, "max_new_tokens": 64, "ignore_eos": False,
         },
@@ -241,8 +242,8 @@ PROMPTS = "at least one is needed, and none may be empty"
 
 MISTAKES = [  # where, what is written there, and the error after the name of that place
     ("colour", 1, ": unknown key; allowed are name, topology, verifier, links, models, methods, "
-     "prompts, chat, description, handovers, decoding, compute, devices, repeat, seed, backend, "
-     "timeout, time_dilation, capture, energy, sweep"),
+     "prompts, chat, description, handovers, tcp, decoding, compute, devices, repeat, seed, "
+     "backend, timeout, time_dilation, capture, energy, sweep"),
     ("decoding", {"temprature": 1}, ".temprature: unknown key; allowed are temperature, top_k, "
      "top_p, max_new_tokens, ignore_eos"),
     ("links.radio.up", {"raet": "1mbit"}, f".raet: {NO_LINK_KEY}"),
@@ -331,6 +332,11 @@ MISTAKES = [  # where, what is written there, and the error after the name of th
     ("timeout", "0s", ": it is 0s; it must be above 0 and at most 86400s"),
     ("timeout", "86401s", ": it is 86401s; it must be above 0 and at most 86400s"),
     ("backend", "tc", ": 'tc': choose from auto, netem, relay"),
+    ("tcp", "reno", ": 'reno': expected `mapping`, got `str`"),
+    ("tcp.congestion_control", "Two words",
+     ": 'Two words': expected `str` matching regex '^[a-z0-9_-]+$'"),
+    ("tcp.congestion_control", "a" * 16, f": {'a' * 16!r}: expected `str` of length <= 15"),
+    ("tcp.sack", False, ": unknown key; allowed are congestion_control"),
     ("name", "a/b", f": 'a/b' is not a name; {NAMING}"),
     ("name", "_x", f": '_x' is not a name; {NAMING}"),
     ("name", None, ": expected `str`, got `null`"),

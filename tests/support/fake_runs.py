@@ -89,6 +89,7 @@ def fake_runs(monkeypatch, broken=()) -> type[FakeRun]:
         monkeypatch.setattr(FakeRun, name, value)
     monkeypatch.setattr(launcher, "run_in_sandboxes", in_this_process)
     monkeypatch.setattr(launcher, "check_sandbox", lambda: None)
+    monkeypatch.setattr(launcher, "require_offered", lambda *_: None)
     monkeypatch.setattr(launcher, "choose_backend", lambda *_: Choice("relay"))
     monkeypatch.setattr(runner, "Deployment", FakeDeployment)
     monkeypatch.setattr(runner, "MethodRun", FakeRun)

@@ -10,6 +10,8 @@ from testbed.exit_codes import ERROR, NOT_VALID, VALID
 from testbed.output.console import Console
 from testbed.output.terminal import say
 
+_BACKENDS = ("auto", "netem", "relay")
+
 
 def add(commands: Commands) -> None:
     """Add the parsers of these commands."""
@@ -35,7 +37,8 @@ def add(commands: Commands) -> None:
     )
     calibrate.add_argument(
         "--backend",
-        choices=("auto", "netem", "relay"),
+        type=_of_real_links,
+        choices=_BACKENDS,
         default="auto",
         help="shape the links with this backend; default: auto",
     )
@@ -54,6 +57,16 @@ def add(commands: Commands) -> None:
         "--timeout", type=float, metavar="SECONDS", help="end the command then, with exit code 124"
     )
     guest.add_argument("argv", nargs="+", metavar="-- COMMAND", help="run this command")
+
+
+def _of_real_links(backend: str) -> str:
+    """Return the backend; say why there is nothing to calibrate with the one without links."""
+    if backend == "simulated":
+        raise argparse.ArgumentTypeError(
+            "simulated links are computed, so that there is nothing to measure; "
+            f"choose from {', '.join(_BACKENDS)}"
+        )
+    return backend
 
 
 def _doctor(args: argparse.Namespace) -> int:

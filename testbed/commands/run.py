@@ -44,7 +44,9 @@ def add(commands: Commands) -> None:
     run.add_argument("--repeat", type=int, help="repeat every point so many times")
     run.add_argument("--seed", type=int, help="change the seed of the scenario")
     run.add_argument(
-        "--backend", choices=("auto", "netem", "relay"), help="shape the links with this backend"
+        "--backend",
+        choices=("auto", "netem", "relay", "simulated"),
+        help="shape the links with this backend; simulated computes the run in virtual time",
     )
     run.add_argument(
         "--jobs",

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from testbed.emulation.backend import choose_backend
+from testbed.emulation.backend import BACKENDS, choose_backend
 from testbed.emulation.congestion_control import require_offered
 from testbed.emulation.inside import inside_command
 from testbed.emulation.sandbox import check_sandbox, ending, run_in_sandboxes
@@ -38,6 +38,7 @@ from testbed.results.resume import (
 )
 from testbed.results.verdict import UNFINISHED, Verdict
 from testbed.scenario.scenario import Scenario
+from testbed.scenario.simulated import SIMULATED, require_simulable
 
 
 def launch(scenario: Scenario, out: Path, jobs: int = 1) -> tuple[Results, int]:
@@ -46,6 +47,12 @@ def launch(scenario: Scenario, out: Path, jobs: int = 1) -> tuple[Results, int]:
     There are fewer if so many would disturb the links.
     Raises TestbedError, before anything is started or written, when it cannot be run here.
     """
+    if scenario.spec.backend == SIMULATED:
+        require_simulable(scenario)
+        raise TestbedError(
+            f"{scenario.source}: backend: this testbed cannot simulate runs yet; choose from "
+            f"{', '.join(BACKENDS)}"
+        )
     check_sandbox()
     require_processors(jobs)
     for wanted in {each.scenario.spec.tcp.congestion_control for each in scenario.every_point()}:

@@ -21,9 +21,11 @@ from testbed.models.safetensors_headers import read_weights
 from testbed.models.spec import HuggingFaceSpec, ModelSpec, SyntheticSpec
 from testbed.models.store.catalog import resolve
 from testbed.results.plan import Plan
+from testbed.scenario.compute import used_models
 from testbed.scenario.run_order import shuffled
 from testbed.scenario.scenario import Point, Scenario
 from testbed.scenario.schema import RealModel
+from testbed.scenario.simulated import NO_CAPTURES, SIMULATED
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,8 @@ def prepare(point: Point, backend: str, jobs: int = 1, why_no_captures: str = ""
     Raises TestbedError, in terms of the scenario file, when it does not.
     """
     scenario = point.scenario
+    if backend == SIMULATED:
+        why_no_captures = NO_CAPTURES
     pair = _find_pair(scenario, jobs)
     _check_methods(scenario, pair.vocabulary_size)
     prompts = _read_prompts(scenario, pair)
@@ -86,12 +90,7 @@ def prepare(point: Point, backend: str, jobs: int = 1, why_no_captures: str = ""
 
 def _takes_its_own_time(scenario: Scenario) -> bool:
     """Return True if a model that is used is not paced."""
-    kinds = [method_class(entry.method) for entry in scenario.methods]
-    used = {
-        "target": any(kind.uses_verifier for kind in kinds),
-        "draft": any(kind.uses_draft for kind in kinds),
-    }
-    return any(needed and role not in scenario.paces for role, needed in used.items())
+    return any(role not in scenario.paces for role in used_models(scenario.methods))
 
 
 def _find_pair(scenario: Scenario, jobs: int) -> ModelPair:

@@ -57,6 +57,15 @@ def _read_cost(cost: Cost, where: str) -> Pace:
     return Pace(**figures)
 
 
+def used_models(methods: Sequence[MethodEntry]) -> list[Role]:
+    """Return the models whose passes some of these methods need."""
+    used: dict[Role, bool] = {
+        "draft": any(method_class(entry.method).uses_draft for entry in methods),
+        "target": any(entry.uses_verifier for entry in methods),
+    }
+    return [role for role, needed in used.items() if needed]
+
+
 def check_dilation(
     factor: float,
     methods: Sequence[MethodEntry],
@@ -69,12 +78,8 @@ def check_dilation(
     Only a paced model can be slowed down: any other takes its own real time.
     """
     place = f"{where}: time_dilation: it is {factor:g}"
-    used: dict[Role, bool] = {
-        "draft": any(method_class(entry.method).uses_draft for entry in methods),
-        "target": any(entry.uses_verifier for entry in methods),
-    }
-    for role, needed in used.items():
-        if factor > 1 and needed and role not in paces:
+    for role in used_models(methods):
+        if factor > 1 and role not in paces:
             raise TestbedError(
                 f"{place}, but the {role} model takes its own time, which would count as that of "
                 f"one {factor:g} times as fast; give it a pace, compute.{role}, or leave "

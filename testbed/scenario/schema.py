@@ -218,8 +218,11 @@ class ScenarioSpec(Strict):
     """The number of runs of each method, e.g. 3."""
     seed: Seed = 0
     """The seed of tokens, packet losses and the order of runs, e.g. 1."""
-    backend: Literal["auto", "netem", "relay"] = "auto"
-    """The emulator of the links; auto takes netem where it can do all that the links need."""
+    backend: Literal["auto", "netem", "relay", "simulated"] = "auto"
+    """The emulator of the links, or simulated, which computes runs in virtual time.
+
+    auto takes netem where it can do all that the links need, else the relay.
+    """
     timeout: str | _Bare = "60s"
     """The longest wait for an answer before a run fails, e.g. "60s"."""
     time_dilation: Annotated[float, msgspec.Meta(ge=1, le=LARGEST_DILATION)] = 1.0

@@ -24,6 +24,8 @@ Values: TypeAlias = dict[str, Any]
 """The values replaced at one point, by key."""
 Sweep: TypeAlias = dict[str, list[Any] | dict[str, list[Any]]] | list[Values]
 _ZIP = "zip"
+_FIXED = ("name", "topology", "backend", "sweep")
+"""Keys that are the same at all points, which share a directory and how it came about."""
 
 
 def read_points(sweep: Sweep, where: str) -> list[Values]:
@@ -43,9 +45,9 @@ def read_points(sweep: Sweep, where: str) -> list[Values]:
         points = [dict(chain.from_iterable(each)) for each in product(*axes)] if sweep else []
     _check_number(len(points), where)
     for point in points:
-        if not point or any(key.split(".")[0] in {"sweep", "name", "topology"} for key in point):
+        if not point or any(key.split(".")[0] in _FIXED for key in point):
             raise TestbedError(
-                f"{where}: sweep: a point needs at least one key, and none of name, topology, sweep"
+                f"{where}: sweep: a point needs at least one key, and none of {', '.join(_FIXED)}"
             )
     return points
 

@@ -74,6 +74,17 @@ def test_the_hosts_have_the_scenarios_congestion_control(tmp_path, monkeypatch):
     ]  # fmt: skip
 
 
+def test_there_is_nothing_to_calibrate_in_a_simulation(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["testbed", "calibrate", "--backend", "simulated"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.endswith(
+        "error: argument --backend: simulated links are computed, so that there is nothing to "
+        "measure; choose from auto, netem, relay\n"
+    )
+
+
 @pytest.mark.parametrize(("measured", "code"), [(0.02, 0), (0.03, 3)])
 def test_a_failure_is_an_exit_code(tmp_path, monkeypatch, capsys, measured, code):
     found = calibration(measured)

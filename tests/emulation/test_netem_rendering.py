@@ -294,8 +294,9 @@ def test_a_table_that_the_next_run_would_lack_is_found():
 
 
 def test_an_unknown_backend_lists_the_known_ones():
-    with pytest.raises(TestbedError, match="there are auto, netem, relay"):
-        backend.choose_backend("tbf")
+    for name in ("tbf", "simulated"):  # the second one is no emulator of links
+        with pytest.raises(TestbedError, match="there are auto, netem, relay"):
+            backend.choose_backend(name)
 
 
 @pytest.mark.emulation

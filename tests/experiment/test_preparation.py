@@ -68,6 +68,17 @@ def test_the_target_decides_how_texts_begin_and_end(models):
     assert made.warnings == []
 
 
+def test_a_simulated_run_has_no_captures_and_a_warning_says_so():
+    for capture, warnings in (
+        (False, []),
+        (True, ["frames are not captured, so that there is no ledger of their bytes: a simulated "
+                "network has none"]),
+    ):  # fmt: skip
+        scenario = check_scenario({**SYNTHETIC, "capture": capture}, "s.yaml")
+        made = prepare(scenario.every_point()[0], "simulated")
+        assert (made.backend, made.capture, made.warnings) == ("simulated", False, warnings)
+
+
 def test_model_folders_are_seen_from_the_scenario(models, tmp_path, monkeypatch):
     assert models == {role: f"{tmp_path}/{role}" for role in ("target", "draft")}
     path = tmp_path / "s.yaml"

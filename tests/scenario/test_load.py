@@ -331,7 +331,7 @@ MISTAKES = [  # where, what is written there, and the error after the name of th
     ("timeout", 60, f": '60' {NOT_A_TIME}"),
     ("timeout", "0s", ": it is 0s; it must be above 0 and at most 86400s"),
     ("timeout", "86401s", ": it is 86401s; it must be above 0 and at most 86400s"),
-    ("backend", "tc", ": 'tc': choose from auto, netem, relay"),
+    ("backend", "tc", ": 'tc': choose from auto, netem, relay, simulated"),
     ("tcp", "reno", ": 'reno': expected `mapping`, got `str`"),
     ("tcp.congestion_control", "Two words",
      ": 'Two words': expected `str` matching regex '^[a-z0-9_-]+$'"),

@@ -107,6 +107,7 @@ MISTAKES = [
     ({RATE: {LENGTH: [2]}}, f"s.yaml: sweep.{RATE}: give a list of values, or keys that change"),
     ({"zip": {RATE: ["1mbit"]}, RATE: ["2mbit"]}, f"s.yaml: sweep: {RATE} is named twice"),
     ({"topology": ["edge"]}, "s.yaml: sweep: a point needs at least one key, and none of name, to"),
+    ([{"backend": "relay"}], "s.yaml: sweep: a point needs at least one key, and none of name, to"),
     ({RATE: "1mbit"}, "s.yaml: sweep"),
     ({LENGTH: [2, 3, 2]}, f"s.yaml: sweep: {LENGTH} 2 is the same scenario as {LENGTH} 2; name"),
     ({RATE: ["1mbit", "1000kbit"]}, f"s.yaml: sweep: {RATE} 1000kbit is the same scenario as"),

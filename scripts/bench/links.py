@@ -43,7 +43,6 @@ from testbed.emulation.netem import probe_netem
 from testbed.emulation.network import Network
 from testbed.emulation.relay_wire import RelayWire
 from testbed.emulation.sandbox import check_sandbox, enter, run_in_sandbox
-from testbed.emulation.topology import load_topology
 from testbed.host.realtime import enable_realtime
 from testbed.links.gilbert_elliott import GilbertElliott
 from testbed.links.jitter import Jitter
@@ -57,6 +56,7 @@ from testbed.results.link_check import (
     judge,
     tolerance,
 )
+from testbed.topology.declarations import load_topology
 
 COLUMNS = ("relay", "guest", "host", "tclink")
 BACKENDS = {"relay": "relay", "guest": "guest netem", "host": "netem"}

@@ -8,8 +8,8 @@ from pathlib import Path
 import msgspec
 
 from testbed.emulation.lateness import LatenessHistogram
-from testbed.emulation.schedule_cursor import Applied
 from testbed.links.handovers import Handover
+from testbed.links.schedule_cursor import Applied
 
 LATE = 10e-3
 """Seconds: a link or a path that changes later than this in 1 % of cases is suspect."""

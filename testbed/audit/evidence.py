@@ -10,8 +10,8 @@ from typing import NamedTuple
 from testbed.audit.captures import CapturedDirection, Entry, GenerationCounters
 from testbed.audit.cpu_samples import CpuUse
 from testbed.audit.link_packets import LinkPackets, SharedLinkPackets
-from testbed.emulation.schedule_cursor import Applied
 from testbed.events import Event
+from testbed.links.schedule_cursor import Applied
 from testbed.models.compute.pace import Pace
 from testbed.protocol.control import Result
 from testbed.results.link_check import Check

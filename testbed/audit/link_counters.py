@@ -8,9 +8,9 @@ from testbed import clock
 from testbed.audit.link_packets import CounterSnapshot, LinkPackets, SharedLinkPackets, both
 from testbed.emulation.namespace import InterfaceCounters
 from testbed.emulation.network import Network
-from testbed.emulation.topology import LinkDeclaration
 from testbed.emulation.wire import WireCounters
 from testbed.results.rows import WireBytes
+from testbed.topology.declarations import LinkDeclaration
 
 _STILL = 0.1  # seconds without a packet
 _PATIENCE = 5.0  # seconds to wait for that, beside the longest round trip of the links

@@ -13,11 +13,11 @@ from types import TracebackType
 from testbed import clock
 from testbed.calibration.probes import HEADERS, ProbePath, ProbeTrain, send_paced
 from testbed.emulation.network import Network
-from testbed.emulation.topology import LinkDeclaration
 from testbed.errors import TestbedError
 from testbed.links.dilation import slowed
 from testbed.links.spec import Duplex, LinkSpec
 from testbed.results.link_check import Check, Unit, judge, not_measured
+from testbed.topology.declarations import LinkDeclaration
 
 DIRECTIONS = ("up", "down")
 PAYLOAD = 1400

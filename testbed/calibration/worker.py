@@ -18,11 +18,11 @@ from testbed.calibration.full import calibrate_link
 from testbed.calibration.link_bench import LinkBench
 from testbed.calibration.result import NAME, Calibration
 from testbed.emulation.network import Network
-from testbed.emulation.topology import load_topology
 from testbed.host.environment import describe_environment
 from testbed.host.realtime import realtime_priority
 from testbed.links.spec import Duplex, LinkSpec
 from testbed.output.terminal import say
+from testbed.topology.declarations import load_topology
 
 REQUEST = "request.json"
 

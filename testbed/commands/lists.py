@@ -60,7 +60,7 @@ def _policies(args: argparse.Namespace) -> int:
 
 
 def _topologies(args: argparse.Namespace) -> int:
-    from testbed.emulation.topology import known_topologies, topology_links
+    from testbed.topology.declarations import known_topologies, topology_links
 
     table = list_table("topology", "what it is", "links")
     for name, kind in sorted(known_topologies().items()):

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from testbed import clock
 from testbed.emulation.namespace import Namespace
 from testbed.emulation.route_metrics import RouteMetrics
-from testbed.emulation.schedule_cursor import Applied
 from testbed.emulation.tc import Tc
 from testbed.errors import TestbedError
 from testbed.host.machine_errors import sentence
 from testbed.links.handovers import Handover
+from testbed.links.schedule_cursor import Applied
 
 
 class Ip(Tc):

@@ -12,7 +12,6 @@ from testbed import clock
 from testbed.emulation.namespace import Namespace
 from testbed.emulation.netem import apply_netem, read_qdiscs, root_netem, verify_netem
 from testbed.emulation.netem_support import differences, require_support
-from testbed.emulation.schedule_cursor import Applied, ScheduleCursor
 from testbed.emulation.tc import COMMAND, Tc
 from testbed.emulation.wire import PORT_A, PORT_B, DirectionCounters, Wire, WireCounters
 from testbed.errors import TestbedError
@@ -21,6 +20,7 @@ from testbed.host.process_endings import how_ended
 from testbed.links.dilation import slowed
 from testbed.links.jitter import UNIFORM, as_jitter
 from testbed.links.schedule import Schedule
+from testbed.links.schedule_cursor import Applied, ScheduleCursor
 from testbed.links.spec import Duplex, LinkSpec
 
 BRIDGE = "bridge"

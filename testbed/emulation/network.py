@@ -25,12 +25,6 @@ from testbed.emulation.mininet_link import (
 )
 from testbed.emulation.namespace import InterfaceCounters, Namespace
 from testbed.emulation.route_metrics import RouteMetrics
-from testbed.emulation.topology import (
-    plain_links,
-    topology_hosts,
-    topology_links,
-    topology_paths,
-)
 from testbed.emulation.wire import Wire
 from testbed.errors import TestbedError
 from testbed.host.realtime import awake
@@ -38,6 +32,12 @@ from testbed.links.handovers import Handover
 from testbed.links.round_trip import longest_round_trip
 from testbed.links.schedule import Schedule
 from testbed.links.spec import Duplex
+from testbed.topology.declarations import (
+    plain_links,
+    topology_hosts,
+    topology_links,
+    topology_paths,
+)
 
 _NOT_RUNNING = "the network is not running; start it first"
 

@@ -39,11 +39,11 @@ from typing import Any
 from testbed import clock
 from testbed.emulation.port import Port
 from testbed.emulation.relay_direction import Direction
-from testbed.emulation.schedule_cursor import ScheduleCursor
 from testbed.host.machine_errors import REPORTABLE, sentence
 from testbed.host.realtime import enable_realtime, seconds_to_sleep
 from testbed.links.keyed_random import RandomKey
 from testbed.links.schedule import Moment, Schedule
+from testbed.links.schedule_cursor import ScheduleCursor
 from testbed.links.spec import LinkSpec
 
 

@@ -18,7 +18,6 @@ from typing_extensions import override
 from testbed import clock
 from testbed.emulation.namespace import Namespace
 from testbed.emulation.packet_log import DIRECTIONS, packet_log_path
-from testbed.emulation.schedule_cursor import Applied
 from testbed.emulation.wire import (
     PORT_A,
     PORT_B,
@@ -33,6 +32,7 @@ from testbed.host.realtime import PATIENCE, patience
 from testbed.links.files import place_files
 from testbed.links.round_trip import longest_round_trip
 from testbed.links.schedule import Schedule
+from testbed.links.schedule_cursor import Applied
 from testbed.links.spec import Duplex
 
 _STILL = 5.0  # seconds that packets may wait to be sent, beyond the link's longest round trip

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from testbed.emulation.namespace import Namespace
-from testbed.emulation.schedule_cursor import Applied
 from testbed.errors import TestbedError
 from testbed.links.schedule import Schedule
+from testbed.links.schedule_cursor import Applied
 from testbed.links.spec import Duplex, LinkSpec
 
 PORT_A = "port-a"  # towards the link's first-declared node

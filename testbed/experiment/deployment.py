@@ -14,7 +14,6 @@ from testbed.audit.base import judge
 from testbed.audit.evidence import NetworkEvidence
 from testbed.calibration.preflight import check_links
 from testbed.emulation.network import Network
-from testbed.emulation.topology import load_topology
 from testbed.experiment.node_process import NodeProcess, checked, receive_any
 from testbed.experiment.routes import Routes
 from testbed.models.spec import HuggingFaceSpec, ModelSpec, Role
@@ -24,6 +23,7 @@ from testbed.results.directory import Results
 from testbed.results.plan import Plan
 from testbed.results.verdict import Verdict
 from testbed.scenario.scenario import Scenario
+from testbed.topology.declarations import load_topology
 
 _LOADING = 300.0  # seconds a node may take to load its model, besides reading its files
 _SLOW_DISK = 2e7  # bytes/s

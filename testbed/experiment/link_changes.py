@@ -7,8 +7,8 @@ from pathlib import Path
 
 from testbed.audit.change_records import write_changes, write_handovers
 from testbed.emulation.network import Network
-from testbed.emulation.schedule_cursor import Applied
 from testbed.links.handovers import Handover
+from testbed.links.schedule_cursor import Applied
 
 
 def end_links(network: Network, folder: Path) -> dict[str, list[Applied]]:

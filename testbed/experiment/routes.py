@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from testbed.analysis.prediction import Route
-from testbed.emulation.topology import (
+from testbed.scenario.scenario import Scenario
+from testbed.topology.declarations import (
     links_between,
     load_topology,
     plain_links,
     topology_devices,
     topology_links,
 )
-from testbed.scenario.scenario import Scenario
 
 
 class Routes:

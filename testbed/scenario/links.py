@@ -8,7 +8,6 @@ from typing import Any
 import msgspec
 
 from testbed.config.convert import convert
-from testbed.emulation.topology import LinkDeclaration, known_topologies, topology_paths
 from testbed.errors import TestbedError
 from testbed.links.handovers import Handover, Interval, read_handovers
 from testbed.links.profiles import find_profile
@@ -17,6 +16,7 @@ from testbed.links.schedule import Schedule
 from testbed.links.schedule_syntax import read_schedule
 from testbed.links.spec import Duplex, LinkSpec
 from testbed.scenario.schema import Directions, ScenarioSpec
+from testbed.topology.declarations import LinkDeclaration, known_topologies, topology_paths
 
 
 def check_handovers(spec: ScenarioSpec, paths: list[str], where: str) -> list[Handover]:

@@ -9,20 +9,13 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-from mininet.topo import Topo
 
 from testbed.bounds import LARGEST_SCENARIO, MOST_GENERATIONS
 from testbed.config.convert import convert
 from testbed.config.yaml_loader import apply_change, parse_yaml
-from testbed.emulation.topology import (
-    load_topology,
-    topology_hosts,
-    topology_links,
-    topology_paths,
-)
 from testbed.errors import TestbedError
 from testbed.files.input_file import read_text
 from testbed.links.handovers import held_links
@@ -43,6 +36,15 @@ from testbed.scenario.sweep import (
     read_points,
     swept_keys,
 )
+from testbed.topology.declarations import (
+    load_topology,
+    topology_hosts,
+    topology_links,
+    topology_paths,
+)
+
+if TYPE_CHECKING:
+    from mininet.topo import Topo
 
 VERIFIERS = ("base_station", "cloud")
 

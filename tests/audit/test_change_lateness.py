@@ -5,8 +5,8 @@ import json
 from testbed.audit.change_records import write_changes, write_handovers
 from testbed.audit.checks.change_lateness import ChangeLateness
 from testbed.audit.checks.handover_lateness import HandoverLateness
-from testbed.emulation.schedule_cursor import Applied
 from testbed.links.handovers import Handover
+from testbed.links.schedule_cursor import Applied
 from tests.support.evidence import run_evidence
 
 

@@ -15,13 +15,13 @@ from testbed.calibration.preflight import check_link
 from testbed.calibration.rate import measure_rate
 from testbed.calibration.repeatability import measure_repeats
 from testbed.emulation.network import Network
-from testbed.emulation.topology import load_topology
 from testbed.errors import TestbedError
 from testbed.host.realtime import realtime_priority
 from testbed.links.gilbert_elliott import GilbertElliott
 from testbed.links.jitter import Jitter
 from testbed.links.mahimahi_trace import DeliveryTrace
 from testbed.links.spec import Duplex, LinkSpec
+from testbed.topology.declarations import load_topology
 from tests.emulation.inside import inside_sandbox
 
 NOISE = {"up": 1e-4, "down": 1e-4}

@@ -15,9 +15,9 @@ from testbed.audit.checks.packet_conservation import discrepancies
 from testbed.audit.link_counters import LinkAudit
 from testbed.calibration.preflight import check_links
 from testbed.emulation.network import Network
-from testbed.emulation.topology import load_topology, plain_links, topology_links
 from testbed.links.queue import Queue
 from testbed.links.spec import Duplex, LinkSpec
+from testbed.topology.declarations import load_topology, plain_links, topology_links
 from tests.emulation.inside import Path, inside_sandbox, symmetric
 
 RATE = 4e6

@@ -12,10 +12,10 @@ from testbed.calibration.preflight import check_links
 from testbed.emulation.guest_kernel import guest_missing
 from testbed.emulation.netem import probe_netem
 from testbed.emulation.network import Network
-from testbed.emulation.topology import load_topology
 from testbed.links.handovers import Handover
 from testbed.links.schedule import Moment, Schedule
 from testbed.links.spec import Duplex, LinkSpec
+from testbed.topology.declarations import load_topology
 from tests.emulation.inside import Path, connection, inside_sandbox, symmetric
 from tests.support.whole_run import only_busy, results, run, write
 

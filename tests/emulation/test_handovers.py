@@ -12,11 +12,11 @@ from testbed.emulation.handovers import Handovers
 from testbed.emulation.mininet_link import namespace_of
 from testbed.emulation.network import Network
 from testbed.emulation.route_metrics import RouteMetrics
-from testbed.emulation.topology import load_topology, topology_paths
 from testbed.errors import TestbedError
 from testbed.links.handovers import Handover, held_links
 from testbed.links.schedule_syntax import read_schedule
 from testbed.links.spec import LinkSpec
+from testbed.topology.declarations import load_topology, topology_paths
 from tests.emulation.inside import Path, inside_sandbox, symmetric, timed_inside_sandbox
 
 ANCHOR, DEVICE = "10.0.0.254", "10.0.0.1"

@@ -10,13 +10,13 @@ from testbed.calibration.preflight import check_links
 from testbed.emulation.guest_kernel import guest_missing
 from testbed.emulation.netem import probe_netem
 from testbed.emulation.network import Network
-from testbed.emulation.topology import load_topology
 from testbed.errors import TestbedError
 from testbed.links.gilbert_elliott import GilbertElliott
 from testbed.links.handovers import Handover
 from testbed.links.jitter import Jitter
 from testbed.links.schedule import Moment, Schedule
 from testbed.links.spec import Duplex, LinkSpec
+from testbed.topology.declarations import load_topology
 from tests.emulation.inside import Path, inside_sandbox, symmetric, timed_inside_sandbox
 
 LINE = Duplex(LinkSpec(delay=0.005), LinkSpec(delay=0.005))

@@ -13,10 +13,10 @@ from testbed.audit.measured_links import severity
 from testbed.calibration.preflight import check_links
 from testbed.emulation import mininet_link
 from testbed.emulation.network import Network
-from testbed.emulation.topology import load_topology, topology_links
 from testbed.errors import TestbedError
 from testbed.links.schedule import Moment, Schedule
 from testbed.links.spec import Duplex, LinkSpec
+from testbed.topology.declarations import load_topology, topology_links
 from tests.emulation.inside import inside_sandbox, symmetric
 
 

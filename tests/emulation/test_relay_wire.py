@@ -16,11 +16,11 @@ from msgspec.structs import replace
 from testbed.calibration.preflight import check_links
 from testbed.emulation import relay_wire
 from testbed.emulation.network import Network
-from testbed.emulation.topology import load_topology
 from testbed.errors import TestbedError
 from testbed.links.gilbert_elliott import GilbertElliott
 from testbed.links.jitter import Jitter
 from testbed.links.spec import Duplex, LinkSpec
+from testbed.topology.declarations import load_topology
 from tests.emulation.inside import Path, inside_sandbox, symmetric, timed_inside_sandbox
 
 

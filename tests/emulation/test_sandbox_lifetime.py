@@ -34,7 +34,7 @@ from testbed.emulation.sandbox import enter
 enter()
 from testbed.calibration.preflight import check_links
 from testbed.emulation.network import Network
-from testbed.emulation.topology import load_topology
+from testbed.topology.declarations import load_topology
 from testbed.links.spec import Duplex, LinkSpec
 spec = LinkSpec(rate=5e6, delay=0.01)
 try:

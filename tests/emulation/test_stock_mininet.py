@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from testbed.emulation.topology import known_topologies
+from testbed.topology.declarations import known_topologies
 from tests.emulation.inside import inside_sandbox
 
 ROOT = Path(__file__).parents[2]

@@ -19,9 +19,9 @@ from testbed.emulation.namespace import Namespace
 from testbed.emulation.netem import probe_netem
 from testbed.emulation.network import Network
 from testbed.emulation.route_metrics import RouteMetrics
-from testbed.emulation.topology import load_topology
 from testbed.errors import TestbedError
 from testbed.links.handovers import Handover
+from testbed.topology.declarations import load_topology
 from tests.emulation.inside import connection, inside_sandbox, symmetric
 from tests.support.whole_run import results, run, write
 

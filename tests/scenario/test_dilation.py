@@ -8,11 +8,11 @@ import pytest
 from testbed import clock
 from testbed.analysis.aggregate import dilation_text
 from testbed.calibration.link_bench import LinkBench
-from testbed.emulation.topology import LinkDeclaration
 from testbed.errors import TestbedError
 from testbed.links.spec import LinkSpec
 from testbed.report.terminal import print_results
 from testbed.scenario.load import check_scenario
+from testbed.topology.declarations import LinkDeclaration
 from tests.emulation.inside import symmetric
 from tests.scenario.test_load import BASE
 from tests.support.records import ROW, make_results, row

@@ -1,16 +1,21 @@
 """Topologies by name: their links, hosts, devices and paths, read from the declarations alone."""
 
+from __future__ import annotations
+
 import importlib
 import inspect
 import pkgutil
 import re
 from dataclasses import dataclass
-
-from mininet.topo import Topo
+from typing import TYPE_CHECKING
 
 import topologies
 from testbed.errors import TestbedError
 from testbed.links.queue import Discipline
+from testbed.topology.stand_in import declarable
+
+if TYPE_CHECKING:
+    from mininet.topo import Topo
 
 _DEVICE = re.compile(r"device\d*")
 _LONGEST_INTERFACE = 15
@@ -33,8 +38,9 @@ class LinkDeclaration:
 def known_topologies() -> dict[str, type[Topo]]:
     """Return the topology classes of the `topologies` package by name; docstrings describe them."""
     found: dict[str, type[Topo]] = {}
-    for module in pkgutil.iter_modules(topologies.__path__, "topologies."):
-        found |= importlib.import_module(module.name).topos
+    with declarable():
+        for module in pkgutil.iter_modules(topologies.__path__, "topologies."):
+            found |= importlib.import_module(module.name).topos
     return found
 
 

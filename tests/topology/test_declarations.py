@@ -3,7 +3,8 @@ import ipaddress
 import pytest
 from mininet.topo import Topo
 
-from testbed.emulation.topology import (
+from testbed.errors import TestbedError
+from testbed.topology.declarations import (
     LinkDeclaration,
     known_topologies,
     links_between,
@@ -14,7 +15,6 @@ from testbed.emulation.topology import (
     topology_links,
     topology_paths,
 )
-from testbed.errors import TestbedError
 
 
 def test_every_topology_is_found_and_described_in_one_line():
@@ -173,7 +173,7 @@ def test_an_interface_that_linux_does_not_take_is_named_before_anything_is_built
             self.addLink("device", "base_station", key="radio", shaped=shaped, **options)
             self.addLink("device", "x", key="other")
 
-    monkeypatch.setattr("testbed.emulation.topology.known_topologies", lambda: {"own": Own})
+    monkeypatch.setattr("testbed.topology.declarations.known_topologies", lambda: {"own": Own})
     with pytest.raises(TestbedError, match=f"^topology own: .*{error}"):
         load_topology("own")
 
@@ -187,5 +187,5 @@ def test_short_names_may_be_left_to_mininet(monkeypatch):
             self.addHost("bs")
             self.addLink("device", "bs", key="radio")
 
-    monkeypatch.setattr("testbed.emulation.topology.known_topologies", lambda: {"own": Own})
+    monkeypatch.setattr("testbed.topology.declarations.known_topologies", lambda: {"own": Own})
     assert [link.name for link in topology_links(load_topology("own"))] == ["radio"]

@@ -1,0 +1,1 @@
+"""Runs in virtual time: links, TCP and nodes as events; nothing here is emulated."""

@@ -1,0 +1,1 @@
+"""Topologies: the reading of Mininet declarations, with or without Mininet."""

@@ -33,6 +33,8 @@ from testbed.links.round_trip import longest_round_trip
 from testbed.links.schedule import Schedule
 from testbed.links.spec import Duplex
 from testbed.topology.declarations import (
+    check_names,
+    longest_chain,
     plain_links,
     topology_hosts,
     topology_links,
@@ -84,11 +86,7 @@ class Network:
         self._processes: list[subprocess.Popen[Any]] = []
         self._held = ExitStack()
         self._awake = False
-        names = [link.name for link in self.declared]
-        wrong = [f"{name!r} is not one" for name in links if name not in names]
-        wrong += [f"{name!r} is missing" for name in names if name not in links]
-        if wrong:
-            raise TestbedError(f"links must be {', '.join(names)}: {', '.join(wrong)}")
+        check_names(self.declared, links)
 
     def __enter__(self) -> "Network":
         self.start()
@@ -180,19 +178,7 @@ class Network:
             name: longest_round_trip(duplex, self.schedule(name))
             for name, duplex in self._duplexes.items()
         }
-
-        def longest(node: str, passed: frozenset[str]) -> float:
-            passed |= {node}
-            return max(
-                (
-                    seconds.get(link.name, 0.0) + longest(link.node2, passed)
-                    for link in (*self.declared, *self._plain_declared)
-                    if link.node1 == node and link.node2 not in passed
-                ),
-                default=0.0,
-            )
-
-        return max(longest(name, frozenset()) for name in self._host_names)
+        return longest_chain((*self.declared, *self._plain_declared), seconds)
 
     def state(self) -> dict[str, Any]:
         """Return the state of hosts and links, read from the kernel and the wires, for JSON."""

@@ -6,8 +6,9 @@ import importlib
 import inspect
 import pkgutil
 import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import topologies
 from testbed.errors import TestbedError
@@ -114,6 +115,43 @@ def topology_devices(topology: Topo) -> list[str]:
     return [host for host in topology_hosts(topology) if _DEVICE.fullmatch(host)]
 
 
+def interface_name(info: Mapping[str, Any], end: int) -> str:
+    """Return the name of a link's interface at its first or second host, 1 or 2."""
+    # Mininet's default name, where the declaration gives none.
+    return str(info.get(f"intfName{end}") or f"{info[f'node{end}']}-eth{info[f'port{end}']}")
+
+
+def check_names(declared: Sequence[LinkDeclaration], given: Iterable[str]) -> None:
+    """Raise TestbedError unless the names given are exactly those of the declared links."""
+    names = [link.name for link in declared]
+    given = list(given)
+    wrong = [f"{name!r} is not one" for name in given if name not in names]
+    wrong += [f"{name!r} is missing" for name in names if name not in given]
+    if wrong:
+        raise TestbedError(f"links must be {', '.join(names)}: {', '.join(wrong)}")
+
+
+def longest_chain(links: Iterable[LinkDeclaration], seconds: Mapping[str, float]) -> float:
+    """Return the longest sum of seconds over any chain of links that leads away from devices.
+
+    Links without an entry in `seconds` add nothing.
+    """
+    links = list(links)
+
+    def longest(host: str, passed: frozenset[str]) -> float:
+        passed |= {host}
+        return max(
+            (
+                seconds.get(link.name, 0.0) + longest(link.node2, passed)
+                for link in links
+                if link.node1 == host and link.node2 not in passed
+            ),
+            default=0.0,
+        )
+
+    return max((longest(link.node1, frozenset()) for link in links), default=0.0)
+
+
 def _links(topology: Topo, *, shaped: bool) -> list[LinkDeclaration]:
     found = topology.links(withKeys=True, withInfo=True)
     names = [name for _, _, name, _ in found]
@@ -134,10 +172,9 @@ def _checked(topology: Topo, name: str) -> Topo:
     """Return the topology; raise TestbedError if Linux does not allow an interface's name."""
     taken: set[tuple[str, str]] = set()
     for _, _, _, info in topology.links(withKeys=True, withInfo=True):
-        for end in "12":
+        for end in (1, 2):
             host, key = info[f"node{end}"], f"intfName{end}"
-            # Mininet's default name, where the declaration gives none.
-            interface = str(info.get(key) or f"{host}-eth{info[f'port{end}']}")
+            interface = interface_name(info, end)
             why = ""
             if len(interface.encode()) > _LONGEST_INTERFACE:
                 why = f"is longer than the {_LONGEST_INTERFACE} bytes that Linux allows"

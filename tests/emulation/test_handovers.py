@@ -13,31 +13,21 @@ from testbed.emulation.mininet_link import namespace_of
 from testbed.emulation.network import Network
 from testbed.emulation.route_metrics import RouteMetrics
 from testbed.errors import TestbedError
-from testbed.links.handovers import Handover, held_links
+from testbed.links.handovers import Handover
 from testbed.links.schedule_syntax import read_schedule
 from testbed.links.spec import LinkSpec
 from testbed.topology.declarations import load_topology, topology_paths
 from tests.emulation.inside import Path, inside_sandbox, symmetric, timed_inside_sandbox
+from tests.support.handover import LINKS, NEW, OLD, PLAN, expected_arrival, schedules
 
 ANCHOR, DEVICE = "10.0.0.254", "10.0.0.1"
-LINKS = {
-    "radio": symmetric(delay=0.02),
-    "radio_2": symmetric(delay=0.005),
-    "between": symmetric(delay=0.004),
-}
-OLD, NEW, BETWEEN = 0.02, 0.009, 0.004  # seconds: delays of both paths, and of the link `between`
-PLAN = [Handover(0.5, "radio_2", 0.06), Handover(1.2, "radio", 0.04)]
 EVERY = 0.002  # seconds between packets
 COUNT = 900
 
 
 def mobile(plan=PLAN, links=LINKS):
-    schedules = {
-        name: read_schedule(links[name], "run", [], {}, f"links.{name}", holds=holds)
-        for name, holds in held_links(plan, "radio").items()
-    }
     topology = load_topology("handover")
-    return Network(topology, links, "relay", 1, schedules=schedules, handovers=plan)
+    return Network(topology, links, "relay", 1, schedules=schedules(links, plan), handovers=plan)
 
 
 def begin(network):
@@ -63,20 +53,6 @@ def stream(path, began):
         sent.append(time.monotonic() - began)
         path.send(number, 100)
     return sent
-
-
-def expected_arrival(direction, sent):
-    """Return the arrival of a packet sent at a time, both in seconds from the beginning."""
-    if not PLAN[0].time <= sent < PLAN[1].time:
-        return after_stall(sent) + OLD
-    if direction == "up":
-        return after_stall(sent) + NEW
-    # Down, what comes during the stall is at the other base station when it ends.
-    return after_stall(sent + BETWEEN) + NEW - BETWEEN
-
-
-def after_stall(time):
-    return next((each.end for each in PLAN if each.time <= time < each.end), time)
 
 
 @timed_inside_sandbox
@@ -180,10 +156,10 @@ def test_each_beginning_is_on_the_first_path():
 def test_links_begin_together_however_long_they_took_to_restart():
     links = {**LINKS, "between": symmetric()}
     hold = read_schedule(links["radio"], "run", [], {}, "links.radio", holds=[(0.1, 0.2)])
-    schedules = dict.fromkeys(links, hold)
+    holds = dict.fromkeys(links, hold)
     topology = load_topology("handover")
     with (
-        Network(topology, links, "relay", 1, schedules=schedules) as network,
+        Network(topology, links, "relay", 1, schedules=holds) as network,
         Path(network, "device", "base_station") as path,
     ):
         for wire in network.wires.values():

@@ -14,6 +14,8 @@ T = TypeVar("T")
 
 LONGEST_TIMEOUT = 86400.0
 """Seconds of real time; the limit is that sockets count milliseconds in 32 bits."""
+HEARTBEAT = 5.0
+"""Seconds between the heartbeats of a device."""
 
 
 class Reconnected(Exception):  # noqa: N818 - an event, not an error

@@ -10,12 +10,10 @@ from zmq.utils.monitor import recv_monitor_message
 
 from testbed import clock
 from testbed.errors import TestbedError
-from testbed.protocol.channel import Channel, LinkTimeout, Reconnected
+from testbed.protocol.channel import HEARTBEAT, Channel, LinkTimeout, Reconnected
 from testbed.protocol.messages import MAX_MESSAGE
 from testbed.transport.endpoint import to_connect
 
-HEARTBEAT = 5.0
-"""Seconds between the heartbeats of a device."""
 HANDSHAKE, RECONNECT = 30.0, 0.1
 """Seconds that a greeting may take, and between two tries to connect; ZeroMQ's defaults."""
 QUEUE = 1000

@@ -9,10 +9,11 @@ import zmq
 
 from testbed import clock
 from testbed.errors import TestbedError
+from testbed.protocol.channel import HEARTBEAT
 from testbed.protocol.process_driver import step
 from testbed.protocol.verifier_server import VerifierServer
 from testbed.transport.endpoint import to_listen
-from testbed.transport.zmq_client import HEARTBEAT, harden, longest_silence, milliseconds
+from testbed.transport.zmq_client import harden, longest_silence, milliseconds
 
 BURST = 100
 """Messages sent to one peer before the next peer is served."""

@@ -28,7 +28,7 @@ from limits import BenchResult, command
 from msgspec.structs import replace
 
 from testbed.analysis.phases import PHASES
-from testbed.audit.captures import Entry
+from testbed.audit.capture_evidence import Entry
 from testbed.counts import DraftCounts, Traffic
 from testbed.pcap.byte_ledger import Ledger
 from testbed.results.directory import Results, Summary

@@ -27,7 +27,7 @@ import msgspec
 import yaml
 from limits import BenchResult, command
 
-from testbed.audit.captures import Entry
+from testbed.audit.capture_evidence import Entry
 from testbed.decoding.sampling import Sampling
 from testbed.events import Tracer
 from testbed.experiment.launcher import launch

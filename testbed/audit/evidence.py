@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from testbed.audit.captures import CapturedDirection, Entry, GenerationCounters
+from testbed.audit.capture_evidence import CapturedDirection, Entry, GenerationCounters
 from testbed.audit.cpu_samples import CpuUse
 from testbed.audit.link_packets import LinkPackets, SharedLinkPackets
 from testbed.events import Event

@@ -5,10 +5,16 @@ from __future__ import annotations
 import time
 
 from testbed import clock
-from testbed.audit.link_packets import CounterSnapshot, LinkPackets, SharedLinkPackets, both
+from testbed.audit.link_packets import (
+    CounterSnapshot,
+    LinkPackets,
+    SharedLinkPackets,
+    both,
+    traffic,
+)
 from testbed.emulation.namespace import InterfaceCounters
 from testbed.emulation.network import Network
-from testbed.emulation.wire import WireCounters
+from testbed.links.wire_counters import WireCounters
 from testbed.results.rows import WireBytes
 from testbed.topology.declarations import LinkDeclaration
 
@@ -61,7 +67,7 @@ class LinkAudit:
     def totals(self, after: CounterSnapshot) -> dict[str, WireBytes]:
         """Return the traffic that entered each shaped link between `start` and `after`."""
         before = self.before.wires
-        return {name: _difference(before[name], wire) for name, wire in after.wires.items()}
+        return {name: traffic(before[name], wire) for name, wire in after.wires.items()}
 
     def plain_totals(self) -> dict[str, WireBytes]:
         """Return the traffic of each plain link since `start`; it drops nothing."""
@@ -137,17 +143,6 @@ class LinkAudit:
 
 def _packets(wires: dict[str, WireCounters]) -> list[int]:
     return [direction.received_packets for wire in wires.values() for direction in both(wire)]
-
-
-def _difference(before: WireCounters, after: WireCounters) -> WireBytes:
-    return WireBytes(
-        up_bytes=after.up.received_bytes - before.up.received_bytes,
-        up_packets=after.up.received_packets - before.up.received_packets,
-        up_dropped=after.up.dropped_packets - before.up.dropped_packets,
-        down_bytes=after.down.received_bytes - before.down.received_bytes,
-        down_packets=after.down.received_packets - before.down.received_packets,
-        down_dropped=after.down.dropped_packets - before.down.dropped_packets,
-    )
 
 
 def _carried(before: InterfaceCounters, after: InterfaceCounters) -> WireBytes:

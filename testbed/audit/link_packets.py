@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from testbed.emulation.wire import DirectionCounters, WireCounters
+from testbed.links.wire_counters import DirectionCounters, WireCounters
+from testbed.results.rows import WireBytes
 
 
 @dataclass(frozen=True)
@@ -58,3 +59,15 @@ class SharedLinkPackets(NamedTuple):
 def both(wire: WireCounters) -> tuple[DirectionCounters, DirectionCounters]:
     """Return the counters of both directions of a wire: up, down."""
     return wire.up, wire.down
+
+
+def traffic(before: WireCounters, after: WireCounters) -> WireBytes:
+    """Return the traffic that entered a link between two readings of its counters."""
+    return WireBytes(
+        up_bytes=after.up.received_bytes - before.up.received_bytes,
+        up_packets=after.up.received_packets - before.up.received_packets,
+        up_dropped=after.up.dropped_packets - before.up.dropped_packets,
+        down_bytes=after.down.received_bytes - before.down.received_bytes,
+        down_packets=after.down.received_packets - before.down.received_packets,
+        down_dropped=after.down.dropped_packets - before.down.dropped_packets,
+    )

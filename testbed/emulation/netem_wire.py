@@ -13,7 +13,7 @@ from testbed.emulation.namespace import Namespace
 from testbed.emulation.netem import apply_netem, read_qdiscs, root_netem, verify_netem
 from testbed.emulation.netem_support import differences, require_support
 from testbed.emulation.tc import COMMAND, Tc
-from testbed.emulation.wire import PORT_A, PORT_B, DirectionCounters, Wire, WireCounters
+from testbed.emulation.wire import PORT_A, PORT_B, Wire
 from testbed.errors import TestbedError
 from testbed.host.machine_errors import sentence
 from testbed.host.process_endings import how_ended
@@ -22,6 +22,7 @@ from testbed.links.jitter import UNIFORM, as_jitter
 from testbed.links.schedule import Schedule
 from testbed.links.schedule_cursor import Applied, ScheduleCursor
 from testbed.links.spec import Duplex, LinkSpec
+from testbed.links.wire_counters import DirectionCounters, WireCounters
 
 BRIDGE = "bridge"
 PLAIN_BRIDGE = ("type", "bridge", "stp_state", "0", "forward_delay", "0", "mcast_snooping", "0")

@@ -18,14 +18,7 @@ from typing_extensions import override
 from testbed import clock
 from testbed.emulation.namespace import Namespace
 from testbed.emulation.packet_log import DIRECTIONS, packet_log_path
-from testbed.emulation.wire import (
-    PORT_A,
-    PORT_B,
-    DirectionCounters,
-    Lateness,
-    Wire,
-    WireCounters,
-)
+from testbed.emulation.wire import PORT_A, PORT_B, Wire
 from testbed.errors import TestbedError
 from testbed.host.process_endings import await_end
 from testbed.host.realtime import PATIENCE, patience
@@ -34,6 +27,7 @@ from testbed.links.round_trip import longest_round_trip
 from testbed.links.schedule import Schedule
 from testbed.links.schedule_cursor import Applied
 from testbed.links.spec import Duplex
+from testbed.links.wire_counters import DirectionCounters, Lateness, WireCounters
 
 _STILL = 5.0  # seconds that packets may wait to be sent, beyond the link's longest round trip
 _PAUSE = 0.02  # seconds between two requests for a restart

@@ -1,9 +1,7 @@
 """The wire of a link: a namespace with one port per host, where a backend shapes the packets."""
 
 from abc import ABC, abstractmethod
-from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,47 +10,10 @@ from testbed.errors import TestbedError
 from testbed.links.schedule import Schedule
 from testbed.links.schedule_cursor import Applied
 from testbed.links.spec import Duplex, LinkSpec
+from testbed.links.wire_counters import WireCounters
 
 PORT_A = "port-a"  # towards the link's first-declared node
 PORT_B = "port-b"  # towards the second
-
-
-@dataclass(frozen=True, slots=True)
-class Lateness:
-    """The delay of packets beyond their due time, in seconds: two quantiles and the maximum."""
-
-    p50: float
-    p99: float
-    max: float
-
-
-@dataclass(frozen=True, slots=True)
-class DirectionCounters:
-    """The packet and byte counts of one direction; bytes of whole Ethernet frames.
-
-    received + duplicated = forwarded + dropped + queued. A count that the backend does not keep is
-    None: netem counts all drops together, and does not measure lateness.
-    """
-
-    received_packets: int
-    received_bytes: int
-    forwarded_packets: int
-    forwarded_bytes: int
-    dropped_packets: int
-    queued_packets: int
-    duplicated_packets: int = 0
-    dropped_by: Counter[str] | None = None
-    """Dropped packets by reason: 'loss', 'queue', …"""
-    socket_drops: int | None = None
-    lateness: Lateness | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class WireCounters:
-    """The counters of both directions of a wire."""
-
-    up: DirectionCounters
-    down: DirectionCounters
 
 
 class Wire(ABC):

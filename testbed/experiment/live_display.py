@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from rich.console import Group
 from rich.live import Live
@@ -16,7 +17,7 @@ from testbed import clock
 from testbed.analysis.aggregate import aggregate_seconds, aggregate_speed
 from testbed.analysis.generations import counting
 from testbed.analysis.intervals import speed
-from testbed.emulation.wire import DirectionCounters, Wire, WireCounters
+from testbed.links.wire_counters import DirectionCounters, WireCounters
 from testbed.output.console import Console
 from testbed.output.visible import in_one_line
 from testbed.results.rows import Row
@@ -25,6 +26,13 @@ from testbed.results.verdict import Level, worst
 _REFRESH = 0.25  # seconds between two views, at least: runs are not to be disturbed
 _LINK_INTERVAL = 1.0  # seconds between two readings of the links
 _COLOURS: dict[Level, str] = {"valid": "green", "suspect": "yellow", "invalid": "red"}
+
+
+class CountedLink(Protocol):
+    """A link whose packets are counted."""
+
+    def counters(self) -> WireCounters:
+        """Return the packet and byte counts since the link was built."""
 
 
 @dataclass
@@ -63,9 +71,9 @@ class Display:
         self._is_live = self._console.is_terminal and where is None
 
     @contextmanager
-    def over(self, wires: Mapping[str, Wire]) -> Iterator[None]:
-        """Show progress inside this context, over a network with these wires."""
-        self._links = _Links(wires)
+    def over(self, links: Mapping[str, CountedLink]) -> Iterator[None]:
+        """Show progress inside this context, over a network with these links."""
+        self._links = _Links(links)
         if self._is_live:
             self._live = Live(console=self._console, auto_refresh=False, transient=True)
             self._live.start()
@@ -148,8 +156,8 @@ class Display:
 class _Links:
     """Rates and drops of the links, read every _LINK_INTERVAL seconds."""
 
-    def __init__(self, wires: Mapping[str, Wire]) -> None:
-        self._wires = wires
+    def __init__(self, links: Mapping[str, CountedLink]) -> None:
+        self._links = links
         self._read_at = 0.0
         self._first: dict[str, WireCounters] = {}
         self._before: dict[str, tuple[float, WireCounters]] = {}
@@ -162,8 +170,8 @@ class _Links:
             return
         self._read_at = now
         self.lines = []
-        for name, wire in self._wires.items():
-            at, counters = clock.now(), wire.counters()
+        for name, link in self._links.items():
+            at, counters = clock.now(), link.counters()
             first = self._first.setdefault(name, counters)
             since, before = self._before.get(name, (at, counters))
             self._before[name] = (at, counters)

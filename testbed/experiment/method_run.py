@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -11,8 +10,10 @@ import msgspec
 from testbed import clock
 from testbed.analysis.summary import summarise
 from testbed.audit.base import judge
-from testbed.audit.captures import Captures, GenerationCounters, ledger
+from testbed.audit.capture_evidence import GenerationCounters, ledger
+from testbed.audit.captures import Captures
 from testbed.audit.evidence import GenerationEvidence, RunEvidence
+from testbed.experiment.bench import RunOutcome
 from testbed.experiment.decode import Decoder, Generation
 from testbed.experiment.deployment import Deployment
 from testbed.experiment.link_changes import end_handovers, end_links
@@ -22,21 +23,7 @@ from testbed.experiment.rounds import time_rounds
 from testbed.links.unmet import unmet
 from testbed.protocol.control import Begin, Ready
 from testbed.results.rows import Row
-from testbed.results.verdict import Verdict
 from testbed.scenario.methods import MethodEntry
-
-
-@dataclass(frozen=True)
-class RunOutcome:
-    """The rows and the verdict of a run that has ended."""
-
-    rows: list[Row]
-    verdict: Verdict
-    """The verdict on the run alone, without its generations."""
-    seconds: float
-    """Emulated time from its beginning to its end."""
-    unmet: list[str]
-    """Parts of schedules and traces that the run did not reach, by testbed.links.unmet."""
 
 
 class MethodRun:

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from testbed.analysis.phases import MessageFlight, Recovery, TextTimes, round_times
-from testbed.audit.captures import CapturedDirection
+from testbed.audit.capture_evidence import CapturedDirection
 from testbed.experiment.decode import Generation
 from testbed.experiment.deployment import Deployment
 from testbed.pcap.loss_recovery import RetransmissionGaps

@@ -19,10 +19,10 @@ import msgspec
 
 from testbed.errors import TestbedError
 from testbed.exit_codes import ERROR, UNREPORTED, VALID
-from testbed.experiment.deployment import Deployment
+from testbed.experiment.bench import Bench
+from testbed.experiment.emulated_bench import EmulatedBench
 from testbed.experiment.jobs import Job, Piece, left, take
 from testbed.experiment.live_display import Display
-from testbed.experiment.method_run import MethodRun, RunOutcome
 from testbed.files.checksums import checksums
 from testbed.files.input_file import is_file
 from testbed.host.environment import describe_environment
@@ -133,23 +133,22 @@ class Runner:
         name = secrets.token_hex(4)
         failed: journal.RunFailed | None = None
         try:
-            with Deployment(scenario, plan, self._results) as deployment:
-                network = deployment.network
+            with EmulatedBench(scenario, plan, self._results) as bench:
                 self._note(
                     journal.NetworkUp(
                         session=self._job.session,
                         network=name,
                         point=plan.point,
                         processors=sorted(os.sched_getaffinity(0)),
-                        state=network.state(),
-                        verdict=deployment.before,
+                        state=bench.state(),
+                        verdict=bench.before,
                     )
                 )
-                with display.over(network.wires):
+                with display.over(bench.links):
                     while turns and not failed:
                         turn = turns.popleft()
                         try:
-                            self._run_turn(turn, name, deployment, display)
+                            self._run_turn(turn, name, plan.point, bench, display)
                         except REPORTABLE as error:
                             display.forget(turn.method, turn.repeat)
                             failed = journal.RunFailed(
@@ -160,20 +159,19 @@ class Runner:
                                 reason=sentence(error),
                             )
                 if not failed:
-                    self._note(journal.NetworkDown(network=name, state=network.state()))
+                    self._note(journal.NetworkDown(network=name, state=bench.state()))
         finally:  # the network is gone, and nobody writes into the run's folder
             if failed:
                 self._note_failure(failed)
         return failed is not None
 
     def _run_turn(
-        self, turn: RunId, network: str, deployment: Deployment, display: Display
+        self, turn: RunId, network: str, point: Values, bench: Bench, display: Display
     ) -> None:
         """Do one run, and note it in the journal when it has ended."""
-        point = deployment.plan.point
         folder = self._results.run(turn.method, turn.repeat, point)
         with naming(folder):
-            outcome = run_prompts(deployment, turn, display)
+            outcome = bench.run(turn, display)
             files = checksums(folder, sorted(filter(is_file, folder.iterdir())))
         display.judge(turn.method, outcome.verdict.level)
         self._note(
@@ -209,19 +207,6 @@ class Runner:
 
     def _note(self, record: journal.JournalEntry) -> None:
         journal.append(self._results.path, record)
-
-
-def run_prompts(deployment: Deployment, turn: RunId, display: Display) -> RunOutcome:
-    """Decode every prompt by one method, in one run."""
-    scenario = deployment.scenario
-    (entry,) = (each for each in scenario.methods if each.label == turn.method)
-    prompts, spec = len(scenario.prompts), scenario.spec
-    tokens = spec.decoding.max_new_tokens * spec.devices
-    with MethodRun(deployment, entry, turn.repeat) as run:
-        for prompt in range(prompts):
-            display.start(entry.label, prompt, prompts, tokens)
-            display.finish(run.decode(prompt, display))
-        return run.end()
 
 
 def work(results: Results, job: Job, pieces: Iterable[Piece]) -> int:

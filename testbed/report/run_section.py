@@ -10,7 +10,7 @@ from typing import Any
 from testbed.analysis.aggregate import by_point
 from testbed.analysis.method_table import NONE
 from testbed.analysis.metrics import acceptance
-from testbed.audit.captures import Entry
+from testbed.audit.capture_evidence import Entry
 from testbed.errors import TestbedError
 from testbed.files.input_file import is_file
 from testbed.output.text_table import Column, Table

@@ -60,6 +60,11 @@ class Scenario:
         """Return the points of the sweep; without a sweep the scenario itself, as one point."""
         return self.points or (Point({}, self),)
 
+    def entry(self, label: str) -> MethodEntry:
+        """Return the method with this label."""
+        (found,) = (each for each in self.methods if each.label == label)
+        return found
+
     def netem_refusals(self) -> list[str]:
         """Return each setting of links, at any point, that kernel netem cannot emulate."""
         return [

@@ -7,7 +7,7 @@ from dataclasses import replace
 import msgspec
 import pytest
 
-from testbed.audit.captures import Entry
+from testbed.audit.capture_evidence import Entry
 from testbed.audit.link_counters import LinkAudit
 from testbed.emulation.sandbox import find_program
 from testbed.errors import TestbedError

@@ -10,11 +10,11 @@ import pytest
 
 import testbed.audit.checks as package
 from testbed.audit.base import AuditCheck, ResultsCheck, checks, judge
-from testbed.audit.captures import Entry, GenerationCounters
+from testbed.audit.capture_evidence import Entry, GenerationCounters
 from testbed.audit.evidence import NetworkEvidence
 from testbed.audit.link_packets import CounterSnapshot, LinkPackets, SharedLinkPackets
 from testbed.audit.verdicts_page import verdicts_page
-from testbed.emulation.wire import DirectionCounters, Lateness, WireCounters
+from testbed.links.wire_counters import DirectionCounters, Lateness, WireCounters
 from testbed.pcap.byte_ledger import Ledger
 from testbed.results.link_check import judge as measured
 from testbed.results.verdict import Verdict

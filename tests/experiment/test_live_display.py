@@ -7,9 +7,9 @@ import re
 
 import pytest
 
-from testbed.emulation.wire import DirectionCounters, WireCounters
 from testbed.experiment import live_display
 from testbed.experiment.live_display import Display
+from testbed.links.wire_counters import DirectionCounters, WireCounters
 from testbed.output.console import Console
 from tests.support.records import row
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from testbed.audit.captures import Entry
+from testbed.audit.capture_evidence import Entry
 from testbed.emulation.guest_kernel import guest_missing
 from testbed.emulation.netem import probe_netem
 from testbed.emulation.setgroups import ignoring_setgroups

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from testbed.audit.captures import Entry
+from testbed.audit.capture_evidence import Entry
 from testbed.pcap.byte_ledger import Ledger
 from testbed.results.directory import Results
 from testbed.results.link_check import Check

@@ -13,9 +13,9 @@ import msgspec
 
 from testbed.emulation.backend import Choice
 from testbed.errors import TestbedError
-from testbed.experiment import launcher, runner
+from testbed.experiment import emulated_bench, launcher, runner
+from testbed.experiment.bench import RunOutcome
 from testbed.experiment.jobs import Job, take
-from testbed.experiment.method_run import RunOutcome
 from testbed.results import resume
 from testbed.results.directory import Results
 from testbed.results.verdict import Verdict
@@ -91,8 +91,8 @@ def fake_runs(monkeypatch, broken=()) -> type[FakeRun]:
     monkeypatch.setattr(launcher, "check_sandbox", lambda: None)
     monkeypatch.setattr(launcher, "require_offered", lambda *_: None)
     monkeypatch.setattr(launcher, "choose_backend", lambda *_: Choice("relay"))
-    monkeypatch.setattr(runner, "Deployment", FakeDeployment)
-    monkeypatch.setattr(runner, "MethodRun", FakeRun)
+    monkeypatch.setattr(emulated_bench, "Deployment", FakeDeployment)
+    monkeypatch.setattr(emulated_bench, "MethodRun", FakeRun)
     for module in (runner, resume):
         monkeypatch.setattr(module, "describe_environment", lambda: now)
     return FakeRun

@@ -60,4 +60,4 @@ def read_text(path: Path, where: str, *, piped: bool = False, most: int = LARGES
 
 
 def _open_at_once(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK)
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # not on every system

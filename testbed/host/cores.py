@@ -9,9 +9,16 @@ from pathlib import Path
 _PROC = Path("/proc/self")
 
 
+def processors() -> list[int]:
+    """Return the ids of the processors that this process may run on, in order."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
+
+
 def usable_cores() -> int:
     """Return how many processors this process can keep busy without being throttled; at least 1."""
-    cores = len(os.sched_getaffinity(0))
+    cores = len(processors())
     quota = cpu_quota()
     return cores if quota is None else max(1, min(cores, int(quota)))
 
@@ -28,7 +35,7 @@ def cpu_quota() -> float | None:
 
 def quota_warning() -> str:
     """Return a warning about a quota below the number of cores; empty if there is none."""
-    quota, cores = cpu_quota(), len(os.sched_getaffinity(0))
+    quota, cores = cpu_quota(), len(processors())
     if quota is None or quota >= cores:
         return ""
     # Documentation/scheduler/sched-bwc.rst of Linux; `--cpus` and `--cpuset-cpus` of docker-run.

@@ -10,7 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from testbed.host.cores import usable_cores
+from testbed.host.cores import processors, usable_cores
 
 _CPUINFO = Path("/proc/cpuinfo")
 _ARITHMETIC = {
@@ -32,14 +32,14 @@ def describe_environment() -> dict[str, Any]:
     """Return kernel, processor, packages, commit and sysctls as values that JSON can hold."""
     return {
         "kernel": platform.release(),
-        "system": platform.freedesktop_os_release().get("PRETTY_NAME", platform.system()),
+        "system": _system(),
         "processor": processor(),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": len(processors()),
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in _PACKAGES},
         "commit": _commit(),
         "sysctls": {name: _sysctl(name) for name in _SYSCTLS},
-        "load": os.getloadavg(),
+        "load": os.getloadavg() if hasattr(os, "getloadavg") else None,
     }
 
 
@@ -54,6 +54,7 @@ def processor() -> str:
     if name := fields.get("model name"):
         return name
     numbers = [f"{key} {fields[key]}" for key in fields if key.startswith("CPU ")]
+    numbers += [platform.processor()] if not fields else []
     return ", ".join([platform.machine(), *numbers])
 
 
@@ -73,8 +74,18 @@ def instruction_sets() -> str:
     )
 
 
+def _system() -> str:
+    """Return the name of the distribution; elsewhere than on Linux, of the system."""
+    try:
+        return platform.freedesktop_os_release().get("PRETTY_NAME", platform.system())
+    except OSError:  # this system has no such file
+        return platform.platform()
+
+
 def _cpuinfo() -> dict[str, str]:
-    """Return the fields of the first processor in /proc/cpuinfo."""
+    """Return the fields of the first processor in /proc/cpuinfo; empty where there is none."""
+    if not _CPUINFO.exists():
+        return {}
     first, _, _ = _CPUINFO.read_text().partition("\n\n")
     pairs = (line.partition(":") for line in first.splitlines())
     return {key.strip(): value.strip() for key, _, value in pairs}

@@ -8,7 +8,11 @@ from typing import Any
 
 from testbed.host.machine_errors import TOO_LARGE, TOO_LONG
 
-_LIMITS = {signal.SIGXFSZ: TOO_LARGE, signal.SIGXCPU: TOO_LONG}
+_LIMITS: dict[int, str] = {
+    getattr(signal, name): why
+    for name, why in (("SIGXFSZ", TOO_LARGE), ("SIGXCPU", TOO_LONG))
+    if hasattr(signal, name)  # not on every system
+}
 """Signals by which the kernel ends a process that exceeds a limit."""
 
 

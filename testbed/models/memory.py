@@ -133,6 +133,8 @@ def _memories(device: str, free: dict[str, int]) -> set[str]:
 
 
 def _available() -> int:
+    if not _MEMINFO.exists():
+        return sys.maxsize  # this system does not say, and a lack of memory shows when it comes
     for line in _MEMINFO.read_text().splitlines():
         key, _, value = line.partition(":")
         if key == "MemAvailable":
@@ -142,6 +144,8 @@ def _available() -> int:
 
 def _rooms() -> Iterator[int]:
     """Yield the bytes that each control group around this process leaves, with freeable caches."""
+    if not _CGROUP.exists():
+        return
     for line in _CGROUP.read_text().splitlines():
         _, controllers, path = line.split(":", 2)
         if controllers == "":  # version 2

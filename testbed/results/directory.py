@@ -6,15 +6,13 @@ and testbed.results.outcomes reads from the journal how each run ended.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
-import os
 import re
 import secrets
 import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime, timezone
 from fnmatch import fnmatch
 from itertools import chain, count
@@ -29,6 +27,7 @@ from testbed.errors import TestbedError
 from testbed.events import Event, read_events
 from testbed.files import stored_json
 from testbed.files.input_file import read_text
+from testbed.files.lock import HeldError, locked
 from testbed.files.whole_file import write_whole
 from testbed.results import old_keys
 from testbed.results.journal import (
@@ -201,21 +200,15 @@ class Results:
     def held(self) -> Iterator[None]:
         """Lock the directory against other runs as long as the context lasts.
 
-        Raises TestbedError when another process has locked it. The kernel releases the lock however
-        the process ends.
+        Raises TestbedError when another process has locked it. testbed.files.lock says how the lock
+        ends with the process.
         """
-        descriptor = os.open(self.path, os.O_RDONLY)
-        try:
+        with ExitStack() as stack:
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise TestbedError(f"{self.path}: a run is still going on there") from None
-            try:
-                yield
-            finally:  # a forked process, as for templates, keeps a copy that closing does not end
-                fcntl.flock(descriptor, fcntl.LOCK_UN)
-        finally:
-            os.close(descriptor)
+                stack.enter_context(locked(self.path, wait=False))
+            except HeldError as error:
+                raise TestbedError(f"{self.path}: a run is still going on there{error}") from None
+            yield
 
     @property
     def removed(self) -> bool:

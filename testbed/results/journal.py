@@ -11,7 +11,6 @@ testbed.results.opening compares them.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import zlib
@@ -24,6 +23,7 @@ import msgspec
 
 from testbed.errors import TestbedError
 from testbed.files.checksums import Checksum
+from testbed.files.lock import locked
 from testbed.host.machine_errors import naming, sentence
 from testbed.results import old_keys
 from testbed.results.rows import Row
@@ -143,14 +143,15 @@ def append(folder: Path, record: JournalEntry) -> None:
     first.
     """
     path = folder / JOURNAL
-    with naming(path), path.open("r+b", buffering=0) as file:
-        fcntl.flock(file, fcntl.LOCK_EX)  # sandboxes write side by side
-        end = file.seek(0, os.SEEK_END)
-        if end and os.pread(file.fileno(), 1, end - 1) != b"\n":
-            file.seek(0)
-            end = file.read().rfind(b"\n") + 1
-            file.truncate(end)
-            file.seek(end)
+    # Jobs write side by side.
+    with naming(path), locked(path, wait=True), path.open("r+b", buffering=0) as file:
+        if file.seek(0, os.SEEK_END):
+            file.seek(-1, os.SEEK_END)
+            if file.read(1) != b"\n":
+                file.seek(0)
+                end = file.read().rfind(b"\n") + 1
+                file.truncate(end)
+                file.seek(end)
         line = memoryview(_line(record))
         while line:
             line = line[file.write(line) :]

@@ -28,6 +28,7 @@ import msgspec
 
 from testbed.errors import TestbedError
 from testbed.host.cache import cache_root
+from testbed.host.cores import processors
 from testbed.host.environment import instruction_sets, processor
 from testbed.host.machine_errors import sentence
 from testbed.host.process_endings import how_ended
@@ -44,7 +45,11 @@ _VARIABLES = (
     "MKL_ENABLE_INSTRUCTIONS", "MKL_CBWR",
 )  # fmt: skip
 """Environment variables that decide which operators there are, or how they round."""
-_FAULTS = {signal.SIGILL, signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGABRT}
+_FAULTS = {
+    getattr(signal, name)
+    for name in ("SIGILL", "SIGSEGV", "SIGBUS", "SIGFPE", "SIGABRT")
+    if hasattr(signal, name)  # not on every system
+}
 """Signals that a process receives for its own faults."""
 
 AnySpec = TypeVar("AnySpec", bound=ModelSpec)
@@ -83,7 +88,7 @@ def machine() -> str:
 
 def _key(spec: HuggingFaceSpec) -> str:
     """Return a digest of everything that a choice depends on."""
-    threads = spec.threads or f"of {len(os.sched_getaffinity(0))}"
+    threads = spec.threads or f"of {len(processors())}"
     try:
         described = layout(Path(spec.path), spec.name)
     except OSError as error:

@@ -6,21 +6,23 @@ but time and memory; limits of the child process bound these two, and end it whe
 
 from __future__ import annotations
 
+import importlib
 import multiprocessing
-import resource
 import signal
 import time
 import warnings
 from collections.abc import Callable
 from multiprocessing.connection import Connection
-from multiprocessing.context import ForkProcess
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
 
 SECONDS = 5
 """CPU seconds allowed for one turn; rendering normally takes milliseconds."""
 MEMORY = 1 << 30
 """Bytes that the child may allocate in addition to those it starts with."""
 _LONGEST = 1 << 26  # bytes of a rendered turn
+_STATM = Path("/proc/self/statm")
 _PATIENCE = 60.0  # seconds to wait for a child that uses no CPU time
 
 
@@ -37,7 +39,7 @@ class Renderer:
 
     def __init__(self, render: Callable[[str], str]) -> None:
         self._render = render
-        self._process: ForkProcess | None = None
+        self._process: BaseProcess | None = None
         self._connection: Connection | None = None
 
     def __call__(self, prompt: str) -> str:
@@ -58,6 +60,8 @@ class Renderer:
         return answer[1:]
 
     def _start(self) -> Connection:
+        if not (_resource() and _STATM.exists()):
+            raise TemplateFailedError("this system has no limits for the process that renders it")
         forked = multiprocessing.get_context("fork")
         self._connection, theirs = forked.Pipe()
         self._process = forked.Process(
@@ -83,7 +87,15 @@ class Renderer:
         return f"it computed for {SECONDS} s" if code == -signal.SIGXCPU else reason
 
 
-def _limit(what: int, most: int) -> None:
+def _resource() -> Any:
+    """Return the module that limits a process; None where the system has none."""
+    try:
+        return importlib.import_module("resource")
+    except ImportError:
+        return None
+
+
+def _limit(resource: Any, what: int, most: int) -> None:
     """Set a resource limit of this process, at most its hard limit."""
     _, hard = resource.getrlimit(what)
     resource.setrlimit(what, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
@@ -92,16 +104,17 @@ def _limit(what: int, most: int) -> None:
 def _serve(render: Callable[[str], str], connection: Connection, theirs: Connection) -> None:
     """Answer prompts until the connection closes: "+" and the turn, or "-" and the error."""
     theirs.close()
-    size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    _limit(resource.RLIMIT_AS, size + MEMORY)
-    _limit(resource.RLIMIT_CORE, 0)
+    resource = _resource()
+    size = int(_STATM.read_text().split()[0]) * resource.getpagesize()
+    _limit(resource, resource.RLIMIT_AS, size + MEMORY)
+    _limit(resource, resource.RLIMIT_CORE, 0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # its parent handles it
     while True:
         try:
             prompt = connection.recv_bytes().decode("utf-8", "surrogatepass")
         except (EOFError, OSError):
             return
-        _limit(resource.RLIMIT_CPU, int(time.process_time()) + 1 + SECONDS)
+        _limit(resource, resource.RLIMIT_CPU, int(time.process_time()) + 1 + SECONDS)
         try:
             answer = f"+{render(prompt)}"
         except Exception as error:  # whatever a template may raise

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from testbed.errors import TestbedError
+from testbed.files.lock import HeldError, locked
 from testbed.host.cache import cache_root
 
 _STAGING = ".staging-"
@@ -32,13 +31,11 @@ def staging() -> Iterator[Path]:
     try:
         cache.mkdir(parents=True, exist_ok=True)
         _sweep(cache)
-        with tempfile.TemporaryDirectory(prefix=_STAGING, dir=cache) as name:
-            handle = os.open(name, os.O_RDONLY)
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX)  # shows `_sweep` that its owner is alive
-                yield Path(name)
-            finally:
-                os.close(handle)
+        with (
+            tempfile.TemporaryDirectory(prefix=_STAGING, dir=cache) as name,
+            locked(Path(name), wait=True),  # shows `_sweep` that its owner is alive
+        ):
+            yield Path(name)
     except OSError as error:
         raise TestbedError(
             f"cannot write the model cache {cache} ({error.strerror or error}); "
@@ -72,15 +69,6 @@ def file_sha256(path: Path) -> str:
 def _sweep(cache: Path) -> None:
     """Remove the staging directories of killed processes, which no longer hold their locks."""
     for stale in cache.glob(f"{_STAGING}*"):
-        try:
-            handle = os.open(stale, os.O_RDONLY)
-        except FileNotFoundError:  # its owner has just finished
-            continue
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            continue
-        else:
+        # A missing one has just been removed by its owner.
+        with suppress(FileNotFoundError, HeldError), locked(stale, wait=False):
             shutil.rmtree(stale, ignore_errors=True)
-        finally:
-            os.close(handle)

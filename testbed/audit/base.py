@@ -28,6 +28,8 @@ class AuditCheck(ABC):
     """The step to take so that the check passes."""
     judged: ClassVar[str]
     """The subject and the moment of the judgement."""
+    simulated: ClassVar[bool] = True
+    """False for a check of evidence that only emulation gives; simulated runs do without it."""
 
 
 class NetworkCheck(AuditCheck):
@@ -88,11 +90,18 @@ def checks() -> tuple[type[AuditCheck], ...]:
     return tuple(sorted(found.values(), key=lambda check: (check.level, check.name)))
 
 
-def judge(evidence: Evidence) -> Verdict:
-    """Make all checks on this kind of evidence; return the verdict with all reasons."""
+def judge(evidence: Evidence, *, simulated: bool = False) -> Verdict:
+    """Make all checks on this kind of evidence; return the verdict with all reasons.
+
+    A simulated run is judged by the checks that are meant for it alone.
+    """
     verdict = Verdict()
     kind = _KINDS[type(evidence)]
-    found: list[type[Any]] = [check for check in checks() if issubclass(check, kind)]
+    found: list[type[Any]] = [
+        check
+        for check in checks()
+        if issubclass(check, kind) and (check.simulated or not simulated)
+    ]
     for check in found:
         for reason in check().judge(evidence):
             verdict.add(check.level, reason)

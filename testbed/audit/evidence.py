@@ -45,7 +45,8 @@ class GenerationEvidence:
     paced: Sequence[PacedNode]
     links: Sequence[LinkPackets]
     cells: Sequence[SharedLinkPackets]
-    cpu: CpuUse
+    cpu: CpuUse | None
+    """None of a simulated generation, which takes no real time."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,15 +16,20 @@ Each check is one file in `testbed/audit/checks/`; adding a file adds a check. T
 generated from them; regenerate it with
 `python -m testbed.audit.verdicts_page > testbed/docs/verdicts.md`.
 
-| check | verdict | what is judged, and when | valid if | remedy |
-|---|---|---|---|---|
+A simulated run is judged by the checks that say *yes* in the last column. The others judge what
+only emulation has: links to measure beforehand, captured frames, packet logs, a relay and nodes
+that wait for processors. A virtual clock waits for all of them.
+
+| check | verdict | what is judged, and when | valid if | remedy | simulated runs, too |
+|---|---|---|---|---|---|
 """
 
 
 def verdicts_page() -> str:
     """Return testbed/docs/verdicts.md, in Markdown."""
     return _PAGE + "".join(
-        f"| `{check.name}` | {check.level} | {check.judged} | {check.limit} | {check.remedy} |\n"
+        f"| `{check.name}` | {check.level} | {check.judged} | {check.limit} | {check.remedy} "
+        f"| {'yes' if check.simulated else 'no'} |\n"
         for check in checks()
     )
 

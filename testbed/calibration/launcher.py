@@ -15,8 +15,9 @@ from testbed.emulation.backend import choose_backend
 from testbed.emulation.congestion_control import require_offered
 from testbed.emulation.inside import inside_command
 from testbed.emulation.netem_support import refusals
-from testbed.emulation.sandbox import check_sandbox, ending, run_in_sandbox
+from testbed.emulation.sandbox import check_sandbox, run_in_sandbox
 from testbed.errors import TestbedError
+from testbed.host.children import ending
 from testbed.links.gilbert_elliott import GilbertElliott
 from testbed.links.jitter import Jitter
 from testbed.links.profiles import find_profile

@@ -16,19 +16,18 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from types import FrameType
 from typing import IO
 
 from testbed.emulation.namespace_advice import namespace_advice
 from testbed.errors import TestbedError
-from testbed.exit_codes import INTERRUPTED, OVERDUE
 from testbed.host import realtime
+from testbed.host.children import run_side_by_side
 from testbed.host.machine_errors import REPORTABLE, sentence
 from testbed.host.process_endings import how_ended
 from testbed.output.terminal import complain
 
-GRACE = 10.0  # seconds that the command in a sandbox has to clean up after a signal
 PATIENCE = 10.0  # seconds that a sandbox may be stopped before a warning is printed
 
 PROGRAMS = {
@@ -146,74 +145,21 @@ def run_in_sandboxes(
 ) -> list[int]:
     """Run commands side by side, each in a sandbox of its own; return their exit codes.
 
-    Each command must call `enter` first. One that fails does not end the others. The exit code is
-    128 + n for a command that signal n ended.
-
-    The first SIGINT, SIGTERM or SIGHUP is passed on to all commands. SIGHUP is passed on as
-    SIGTERM, unless ignored (nohup). Commands that have not ended `GRACE` seconds later are killed,
-    with the exit code OVERDUE. A sandbox stopped by SIGSTOP is waited for, with a warning. Call
-    from the main thread.
+    Each command must call `enter` first. Signals and exit codes are those of
+    testbed.host.children.run_side_by_side. A sandbox stopped by SIGSTOP is waited for, with a
+    warning. Call from the main thread.
     """
-    children: list[subprocess.Popen[bytes]] = []
-    stopped: list[int] = []
-    overdue: set[int] = set()
 
-    def kill() -> None:
-        for child in children:
-            child.kill()
+    def start(argv: Sequence[str]) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [*_sandbox_command(), *argv],
+            env=env,
+            stdin=stdin,
+            start_new_session=True,
+            preexec_fn=_die_with(os.getpid()),  # noqa: PLW1509  # one system call, no lock
+        )
 
-    def kill_overdue() -> None:
-        overdue.update(child.pid for child in children if child.poll() is None)
-        kill()
-
-    last_resort = threading.Timer(GRACE, kill_overdue)
-
-    def forward(number: int, _frame: FrameType | None) -> None:
-        if not stopped:  # only the first signal: a second one would disturb the clean-up
-            # `unshare` blocks these two; a SIGHUP would kill it, and with it the whole sandbox.
-            stopped.append(signal.SIGINT if number == signal.SIGINT else signal.SIGTERM)
-            last_resort.start()
-            for child in children:
-                _signal_group(child, stopped[0])
-
-    stopping = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    replaced = {
-        number: signal.signal(number, forward)
-        for number in stopping
-        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN
-    }
-    try:
-        for argv in commands:
-            child = subprocess.Popen(
-                [*_sandbox_command(), *argv],
-                env=env,
-                stdin=stdin,
-                start_new_session=True,
-                preexec_fn=_die_with(os.getpid()),  # noqa: PLW1509  # one system call, no lock
-            )
-            children.append(child)
-            if stopped:  # by a signal that came while this one was started
-                _signal_group(child, stopped[0])
-        with _watched(children):
-            codes = [child.wait() for child in children]
-    finally:
-        last_resort.cancel()
-        kill()
-        for number, handler in replaced.items():
-            signal.signal(number, handler)
-    for index, child in enumerate(children):
-        if codes[index] == -signal.SIGKILL and child.pid in overdue:
-            codes[index] = OVERDUE
-    return [code if code >= 0 else 128 - code for code in codes]
-
-
-def ending(code: int) -> str:
-    """Return the end of a sentence on how a sandbox ended, from its exit code."""
-    if code == INTERRUPTED:
-        return "was interrupted"
-    if code == OVERDUE:
-        return f"was interrupted, and killed as it did not end within {GRACE:g} s"
-    return f"ended with {how_ended(code if code < 128 else 128 - code)}"
+    return run_side_by_side([partial(start, argv) for argv in commands], _watched)
 
 
 @contextlib.contextmanager
@@ -256,12 +202,6 @@ def _stopped(children: Iterable[subprocess.Popen[bytes]]) -> Iterator[int]:
                 state = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0]
                 if state == "T":
                     yield number
-
-
-def _signal_group(child: subprocess.Popen[bytes], number: int) -> None:
-    """Send a signal to a child's process group, because `unshare` itself blocks these signals."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(child.pid, number)
 
 
 def enter() -> None:

@@ -3,36 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from testbed import clock
 from testbed.audit.checks.pacing import late_nodes
 from testbed.audit.cpu_samples import Processors
-from testbed.audit.evidence import PacedNode
 from testbed.audit.link_counters import LinkAudit
 from testbed.events import Event, events_by_stream
 from testbed.experiment.deployment import Deployment
+from testbed.experiment.generation import (
+    Generation,
+    decode_request,
+    paced_nodes,
+    prompt_tokens,
+    stream_of,
+)
 from testbed.experiment.live_display import Display
 from testbed.experiment.node_process import checked
-from testbed.models.spec import Role
 from testbed.protocol.control import Decode, Progress, Result
-from testbed.protocol.request import DecodeRequest
 from testbed.scenario.methods import MethodEntry
 
 _MAX_REDECODES = 2  # times that a prompt is decoded again because its passes were late
-
-
-@dataclass(frozen=True)
-class Generation:
-    """One generation of a device, and the events that both nodes wrote during it."""
-
-    device: str
-    result: Result
-    events: list[Event]
-    """The device's."""
-    answers: list[Event]
-    """The verifier's."""
 
 
 class Decoder:
@@ -58,11 +49,13 @@ class Decoder:
         If the last is late too, this machine is too slow: later prompts are decoded once each,
         until one is not late.
         """
+        scenario = self._deployment.scenario
         for redecodes in range(_MAX_REDECODES + 1):
             began = clock.now_ns()
             results = self._decode(prompt, display)
             generations = list(self._generations(prompt, results, since=began))
-            late = [reason for each in generations for reason in late_nodes(self.paced(each))]
+            paced = [paced_nodes(scenario, each) for each in generations]
+            late = [reason for nodes in paced for reason in late_nodes(nodes)]
             if not late or self._deployment.too_slow:
                 break
             if redecodes < _MAX_REDECODES:
@@ -70,23 +63,17 @@ class Decoder:
         self._deployment.too_slow = bool(late)
         return generations, redecodes
 
-    def paced(self, generation: Generation) -> list[PacedNode]:
-        """Return the nodes whose compute is paced, with their events of a generation."""
-        scenario = self._deployment.scenario
-        nodes: dict[Role, tuple[str, list[Event]]] = {
-            "draft": (generation.device, generation.events),
-            "target": (scenario.spec.verifier, generation.answers),
-        }
-        return [PacedNode(*nodes[role], pace) for role, pace in scenario.paces.items()]
-
     def _decode(self, prompt: int, display: Display) -> dict[str, Result]:
         """Decode a prompt once; return the result of each device."""
         nodes = self._deployment.nodes
         self.links.start()
         self.processors.start()
-        tokens = [int(token) for token in self._deployment.plan.prompts[prompt].split()]
+        scenario, plan = self._deployment.scenario, self._deployment.plan
+        tokens = prompt_tokens(plan, prompt)
         for name in self._devices:
-            nodes[name].send(Decode(self._request(f"{name}/{prompt}"), tokens))
+            stream = stream_of(name, prompt)
+            request = decode_request(scenario, plan, self._entry, self._repetition, stream)
+            nodes[name].send(Decode(request, tokens))
         busy = {name: nodes[name] for name in self._devices}
         results: dict[str, Result] = {}
         committed = 0
@@ -102,19 +89,6 @@ class Decoder:
         self.links.settle()
         return results
 
-    def _request(self, stream: str) -> DecodeRequest:
-        spec = self._deployment.scenario.spec
-        return DecodeRequest(
-            method=self._entry.method,
-            options=self._entry.options,
-            sampling=spec.decoding.sampling,
-            seed=spec.seed,
-            repetition=self._repetition,
-            stream=stream,
-            max_new_tokens=spec.decoding.max_new_tokens,
-            end_tokens=tuple(self._deployment.plan.end_tokens),
-        )
-
     def _generations(
         self, prompt: int, results: dict[str, Result], *, since: int
     ) -> Iterator[Generation]:
@@ -124,7 +98,7 @@ class Decoder:
         """
         answers = self._events(self._deployment.scenario.spec.verifier, since)
         for name in self._devices:
-            stream = f"{name}/{prompt}"
+            stream = stream_of(name, prompt)
             mine = self._events(name, since).get(stream, [])
             yield Generation(name, results[name], mine, answers.get(stream, []))
 

@@ -1,4 +1,4 @@
-"""Runs side by side: the work and the processors of each sandbox."""
+"""Runs side by side: the work and the processors of each worker."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from testbed.errors import TestbedError
-from testbed.host.cores import usable_cores
+from testbed.host.cores import processors, usable_cores
 from testbed.results.journal import RunEnded, RunFailed
 from testbed.scenario.run_order import RunId
 from testbed.scenario.sweep import Values
@@ -19,19 +19,19 @@ _TOPOLOGY = "/sys/devices/system/cpu/cpu{}/topology/{}"
 
 
 class Job(msgspec.Struct, kw_only=True):
-    """One sandbox among those side by side; its runs come from its stdin, see `take`."""
+    """One worker among those side by side; its runs come from its stdin, see `take`."""
 
     session: int
     jobs: int
-    """The number of sandboxes side by side."""
+    """The number of workers side by side."""
     parts: int
     """The number of parts into which the runs at each point are divided."""
     processors: list[int]
-    """The ids of those that only this sandbox uses."""
+    """The ids of those that only this worker uses; empty where it has none of its own."""
 
 
 class Piece(NamedTuple):
-    """Runs that are done one after the other in one sandbox."""
+    """Runs that are done one after the other by one worker."""
 
     point: int
     part: int
@@ -52,7 +52,7 @@ def require_processors(jobs: int) -> None:
 
 def shares(jobs: int) -> list[list[int]]:
     """Divide the processors equally among jobs; those of one core stay together if possible."""
-    usable = sorted(os.sched_getaffinity(0), key=_core)
+    usable = sorted(processors(), key=_core)
     size = len(usable) // jobs
     if jobs == 1:
         return [usable]

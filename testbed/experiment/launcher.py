@@ -1,8 +1,7 @@
-"""`testbed run` outside the sandbox: check everything, start sandboxes, conclude."""
+"""`testbed run` outside its workers: check everything, start workers, conclude."""
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -10,21 +9,15 @@ from functools import partial
 from itertools import product
 from pathlib import Path
 
-import msgspec
-
-from testbed.emulation.backend import BACKENDS, choose_backend
-from testbed.emulation.congestion_control import require_offered
-from testbed.emulation.inside import inside_command
-from testbed.emulation.sandbox import check_sandbox, ending, run_in_sandboxes
-from testbed.errors import TestbedError
 from testbed.exit_codes import ERROR, INTERRUPTED, OVERDUE, VALID
-from testbed.experiment.job_trial import jobs_that_fit
-from testbed.experiment.jobs import Job, Piece, left, pack, require_processors, shares
+from testbed.experiment.by_backend import workers_for
+from testbed.experiment.jobs import Job, Piece, left, pack, require_processors
 from testbed.experiment.preparation import prepare
+from testbed.experiment.workers import Workers
+from testbed.host.children import ending
 from testbed.host.cores import quota_warning, usable_cores
 from testbed.host.machine_errors import REPORTABLE, sentence
 from testbed.output.terminal import complain, say
-from testbed.pcap.capture_trial import why_no_captures
 from testbed.results.directory import Results
 from testbed.results.finalise import conclude, with_room
 from testbed.results.journal import JOURNAL, Stopped, append
@@ -38,43 +31,32 @@ from testbed.results.resume import (
 )
 from testbed.results.verdict import UNFINISHED, Verdict
 from testbed.scenario.scenario import Scenario
-from testbed.scenario.simulated import SIMULATED, require_simulable
 
 
 def launch(scenario: Scenario, out: Path, jobs: int = 1) -> tuple[Results, int]:
-    """Run a scenario in `jobs` sandboxes side by side; return its results and the exit code.
+    """Run a scenario by `jobs` workers side by side; return its results and the exit code.
 
     There are fewer if so many would disturb the links.
     Raises TestbedError, before anything is started or written, when it cannot be run here.
     """
-    if scenario.spec.backend == SIMULATED:
-        require_simulable(scenario)
-        raise TestbedError(
-            f"{scenario.source}: backend: this testbed cannot simulate runs yet; choose from "
-            f"{', '.join(BACKENDS)}"
-        )
-    check_sandbox()
+    workers = workers_for(scenario.spec.backend)
+    workers.check()
     require_processors(jobs)
-    for wanted in {each.scenario.spec.tcp.congestion_control for each in scenario.every_point()}:
-        require_offered(wanted, "the hosts", f"{scenario.source}: ")
-    chosen = choose_backend(scenario.spec.backend, scenario.netem_refusals())
-    backend = chosen.backend
-    plans = _plans(scenario, backend, jobs)
+    backend, (described, *more) = workers.choose(scenario)
+    plans = _plans(scenario, workers, backend, jobs)
     results = Results.create(out, scenario.name)
     results.write_scenario(scenario.to_mapping())
     results.write_json("plan.json", plans)
     (results.path / JOURNAL).touch()
     with results.held(), _until_the_end(results):
-        say(f"{scenario.name}: links by {backend}, results in {results.path}")
-        if chosen.reason:
-            say(f"links by {backend}, as {chosen.reason}")
+        say(f"{scenario.name}: {described}, results in {results.path}", *more)
         for warning in results.warnings():
             say(f"warning: {warning}")
-        fitting = jobs_that_fit(results, min(jobs, _count(plans)))
+        fitting = workers.jobs_that_fit(results, min(jobs, _count(plans)))
         if fitting < jobs:
-            plans = _plans(scenario, backend, fitting)
+            plans = _plans(scenario, workers, backend, fitting)
             results.write_json("plan.json", plans)
-        return results, _work(results, plans, 0, fitting)
+        return results, _work(results, workers, plans, 0, fitting)
 
 
 def resume(path: Path, *, redo: bool = False) -> tuple[Results, int]:
@@ -84,15 +66,16 @@ def resume(path: Path, *, redo: bool = False) -> tuple[Results, int]:
 
     Raises TestbedError when there are no such results, or code or machine have changed since.
     """
-    check_sandbox()
     results = open_results(path)
     with results.held():
         began = sessions(results)
         session = began[-1].session + 1
         plans = read_plans(results)
+        workers = workers_for(plans[0].backend)
+        workers.check()
         require_same_operators(results, plans)
         require_known_tcp(results)
-        _require_backend(plans[0].backend)
+        workers.require_same(plans[0].backend)
         with _until_the_end(results):  # the verdict that stands counts runs discarded now
             if redo:
                 results.remove_unfinished()  # so that no summary has runs that are discarded
@@ -104,14 +87,14 @@ def resume(path: Path, *, redo: bool = False) -> tuple[Results, int]:
             say(f"{results.path}: {runs - ended} of {runs} runs are left to do")
             results.remove_unfinished()
             # As many share the machine as before, if they still can.
-            jobs = jobs_that_fit(results, min(began[0].jobs, usable_cores()))
-            return results, _work(results, plans, session, jobs)
+            jobs = workers.jobs_that_fit(results, min(began[0].jobs, usable_cores()))
+            return results, _work(results, workers, plans, session, jobs)
 
 
-def _plans(scenario: Scenario, backend: str, jobs: int) -> list[Plan]:
+def _plans(scenario: Scenario, workers: Workers, backend: str, jobs: int) -> list[Plan]:
     points = scenario.every_point()
     wanted = any(point.scenario.spec.capture for point in points)
-    why_not = why_no_captures() if wanted else ""
+    why_not = workers.why_no_captures() if wanted else ""
     plans = [prepare(point, backend, jobs, why_not) for point in points]
     if limited := quota_warning():
         for plan in plans:
@@ -138,16 +121,7 @@ def _count(plans: list[Plan]) -> int:
     return sum(len(plan.order) for plan in plans)
 
 
-def _require_backend(begun: str) -> None:
-    """Raise TestbedError unless links can be made as they were when the run was begun."""
-    found = choose_backend("relay" if begun == "relay" else "netem").backend
-    if found != begun:
-        raise TestbedError(
-            f"--resume: it was begun with links by {begun}; here they are by {found}"
-        )
-
-
-def _work(results: Results, plans: list[Plan], session: int, jobs: int) -> int:
+def _work(results: Results, workers: Workers, plans: list[Plan], session: int, jobs: int) -> int:
     """Do the runs of a session that have not ended yet, conclude, and return the exit code."""
     parts = -(-jobs // len(plans))
     ended, failed = results.ended(), results.failed()
@@ -161,27 +135,24 @@ def _work(results: Results, plans: list[Plan], session: int, jobs: int) -> int:
         plan = plans[piece.point]
         if left(plan.order, plan.point, ended, failed, piece=piece, parts=parts):
             pieces.append(piece)
-    commands = []
-    for processors in shares(jobs):
-        job = Job(session=session, jobs=jobs, parts=parts, processors=processors)
-        as_json = msgspec.json.encode(job).decode()
-        commands.append(
-            inside_command("testbed.experiment.runner", str(results.path.resolve()), as_json)
-        )
+    every_job = [
+        Job(session=session, jobs=jobs, parts=parts, processors=processors)
+        for processors in workers.shares(jobs)
+    ]
     with tempfile.TemporaryFile() as file:
         file.write(pack(pieces, parts))
         file.seek(0)
-        # Nodes have no network; without this, libraries would try theirs and wait.
-        env = {**os.environ, "HF_HUB_OFFLINE": "1"}
-        codes = run_in_sandboxes(commands, env, stdin=file)
+        codes = workers.run(results, every_job, file)
     results.require_kept()
-    for reason in dict.fromkeys(_why(code) for code in codes if code not in (VALID, ERROR)):
+    for reason in dict.fromkeys(
+        _why(code, workers.worker) for code in codes if code not in (VALID, ERROR)
+    ):
         complain(f"error: {reason}")
         stopped = Stopped(session=session, point={}, reason=reason)
         with_room(results, partial(append, results.path, stopped))
     return conclude(results, session, _count(plans))
 
 
-def _why(code: int) -> str:
-    """Explain the exit code of a sandbox that wrote no reason into the journal."""
-    return f"{'the run' if code in (INTERRUPTED, OVERDUE) else 'a sandbox'} {ending(code)}"
+def _why(code: int, worker: str) -> str:
+    """Explain the exit code of a worker that wrote no reason into the journal."""
+    return f"{'the run' if code in (INTERRUPTED, OVERDUE) else worker} {ending(code)}"

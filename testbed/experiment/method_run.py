@@ -8,19 +8,19 @@ from pathlib import Path
 import msgspec
 
 from testbed import clock
-from testbed.analysis.summary import summarise
 from testbed.audit.base import judge
 from testbed.audit.capture_evidence import GenerationCounters, ledger
 from testbed.audit.captures import Captures
 from testbed.audit.evidence import GenerationEvidence, RunEvidence
 from testbed.experiment.bench import RunOutcome
-from testbed.experiment.decode import Decoder, Generation
+from testbed.experiment.decode import Decoder
 from testbed.experiment.deployment import Deployment
+from testbed.experiment.generation import Generation, paced_nodes
 from testbed.experiment.link_changes import end_handovers, end_links
 from testbed.experiment.live_display import Display
 from testbed.experiment.node_process import checked
-from testbed.experiment.rounds import time_rounds
-from testbed.links.unmet import unmet
+from testbed.experiment.recoveries import captured_recoveries
+from testbed.experiment.run_record import RunRecord
 from testbed.protocol.control import Begin, Ready
 from testbed.results.rows import Row
 from testbed.scenario.methods import MethodEntry
@@ -39,7 +39,14 @@ class MethodRun:
         self._decoder = Decoder(deployment, entry, repetition, self._folder)
         self._counted: list[GenerationCounters] = []
         """The counters around each prompt: one entry per prompt, in order."""
-        self._decoded: list[tuple[Row, Generation]] = []
+        self._record = RunRecord(
+            scenario=deployment.scenario,
+            plan=deployment.plan,
+            routes=deployment.routes,
+            entry=entry,
+            repetition=repetition,
+            folder=self._folder,
+        )
         self._stack = ExitStack()
 
     def __enter__(self) -> MethodRun:
@@ -85,7 +92,10 @@ class MethodRun:
         rounds.
         """
         ended, folder = clock.now(), self._folder
-        not_met = self._unmet(ended)
+        seconds = ended - self._began
+        wires = self._deployment.network.wires
+        begun = {name: _since(wire.began(), ended) for name, wire in wires.items()}
+        not_met = self._record.unmet(seconds, begun)
         changes = end_links(self._deployment.network, folder)
         handovers = end_handovers(
             self._deployment.network, self._deployment.scenario.handovers, folder
@@ -106,21 +116,10 @@ class MethodRun:
                 first_links=self._deployment.routes.first_links(),
             )
         )
-        time_rounds(folder / "rounds.json", self._deployment, self._decoded, captured)
-        rows = [row for row, _ in self._decoded]
-        return RunOutcome(rows, verdict, ended - self._began, not_met)
-
-    def _unmet(self, ended: float) -> list[str]:
-        """Return the parts of schedules and traces that were not reached when the run `ended`."""
-        scenario = self._deployment.scenario
-        began = {name: wire.began() for name, wire in self._deployment.network.wires.items()}
-        return unmet(
-            scenario.links,
-            scenario.schedules,
-            scenario.handovers,
-            ended - self._began,
-            {name: None if time is None else ended - time for name, time in began.items()},
+        recoveries = captured_recoveries(
+            self._deployment.routes, self._deployment.network, captured
         )
+        return RunOutcome(self._record.finish(recoveries), verdict, seconds, not_met)
 
     def _rows(self, prompt: int, generations: list[Generation], redecodes: int) -> list[Row]:
         """Return the rows of generations decoded together, which share the links' counters."""
@@ -132,39 +131,22 @@ class MethodRun:
         packets, cells = counters.packets(), counters.cells()
         rows = []
         for each in generations:
-            own = routes.own_links[each.device]
             verdict = judge(
                 GenerationEvidence(
                     device=each.device,
                     alone=not routes.plain,
                     result=each.result,
                     answers=each.answers,
-                    paced=self._decoder.paced(each),
+                    paced=paced_nodes(self._deployment.scenario, each),
                     links=packets,
                     cells=cells,
                     cpu=self._decoder.processors.use(),
                 )
             )
-            self._write_text(prompt, each)
-            row = summarise(
-                label=self.entry.label,
-                point=self._deployment.plan.point,
-                repetition=self.repetition,
-                prompt=prompt,
-                name=each.device,
-                result=each.result,
-                device=each.events,
-                verifier=each.answers,
-                links={**{k: v for k, v in plain.items() if k in own}, **links},
-                own_links=own,
-                route=routes.route(each.device),
-                time_dilation=clock.dilation(),
-                redecodes=redecodes,
-                verdict=verdict.level,
-                reasons=verdict.reasons,
+            row = self._record.add(
+                prompt, each, links=links, plain=plain, verdict=verdict, redecodes=redecodes
             )
             rows.append(row)
-            self._decoded.append((row, each))
         return rows
 
     def _messages(self, generations: list[Generation]) -> dict[str, int] | None:
@@ -180,11 +162,6 @@ class MethodRun:
             "down": sum(each.down_bytes for each in traffic),
         }
 
-    def _write_text(self, prompt: int, generation: Generation) -> None:
-        alone = len(self._deployment.routes.own_links) == 1
-        name = "text.txt" if alone else f"text.{generation.device}.txt"
-        with (self._folder / name).open("a", encoding="utf-8") as file:
-            file.write(
-                f"--- prompt {prompt + 1}\n{self._deployment.scenario.prompts[prompt]}"
-                f"\n--- {self.entry.label}\n{generation.result.text}\n\n"
-            )
+
+def _since(time: float | None, ended: float) -> float | None:
+    return None if time is None else ended - time

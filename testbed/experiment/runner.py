@@ -1,8 +1,8 @@
-"""The runs of a scenario inside a sandbox: network, nodes, every generation.
+"""The runs of a scenario in a worker: network, nodes, every generation.
 
-Started by `testbed.experiment.launcher` in namespaces of its own (testbed.emulation.inside) with
-RESULTS and JOB, a testbed.experiment.jobs.Job, as arguments; what is to be done is in stdin. What
-it does goes into the journal, see testbed.results.journal.
+Started by `testbed.experiment.launcher` with RESULTS and JOB, a testbed.experiment.jobs.Job, as
+arguments, in namespaces of its own (testbed.emulation.inside) where it emulates; what is to be done
+is in stdin. What it does goes into the journal, see testbed.results.journal.
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ import msgspec
 from testbed.errors import TestbedError
 from testbed.exit_codes import ERROR, UNREPORTED, VALID
 from testbed.experiment.bench import Bench
-from testbed.experiment.emulated_bench import EmulatedBench
+from testbed.experiment.by_backend import open_bench
 from testbed.experiment.jobs import Job, Piece, left, take
 from testbed.experiment.live_display import Display
 from testbed.files.checksums import checksums
 from testbed.files.input_file import is_file
+from testbed.host.cores import processors
 from testbed.host.environment import describe_environment
 from testbed.host.machine_errors import REPORTABLE, naming, sentence
 from testbed.output.terminal import complain, say
@@ -57,7 +58,7 @@ class Runner:
         self._plans = read_plans(results)
         self._name = namer(plan.point for plan in self._plans)
         self._ended = results.ended()
-        # Other sandboxes may have begun earlier.
+        # Other workers may have begun earlier.
         self._failed = [run for run in results.failed() if run.session < job.session]
         choices = operator_choices(self._plans)
         environment = {
@@ -133,13 +134,13 @@ class Runner:
         name = secrets.token_hex(4)
         failed: journal.RunFailed | None = None
         try:
-            with EmulatedBench(scenario, plan, self._results) as bench:
+            with open_bench(scenario, plan, self._results) as bench:
                 self._note(
                     journal.NetworkUp(
                         session=self._job.session,
                         network=name,
                         point=plan.point,
-                        processors=sorted(os.sched_getaffinity(0)),
+                        processors=processors(),
                         state=bench.state(),
                         verdict=bench.before,
                     )
@@ -210,7 +211,7 @@ class Runner:
 
 
 def work(results: Results, job: Job, pieces: Iterable[Piece]) -> int:
-    """Do the pieces of one sandbox; return UNREPORTED if the journal lacks the reason."""
+    """Do the pieces of one worker; return UNREPORTED if the journal lacks the reason."""
     try:
         return Runner(results, job).run(pieces)
     except REPORTABLE as error:
@@ -230,7 +231,8 @@ def main() -> None:
     """Do the pieces of work in stdin for the results and the job of the command line."""
     path, as_json = sys.argv[1:]
     job = msgspec.json.decode(as_json, type=Job)
-    os.sched_setaffinity(0, job.processors)  # all that is started from here inherits it
+    if job.processors:
+        os.sched_setaffinity(0, job.processors)  # all that is started from here inherits it
     pieces = os.dup(0)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # nobody else is to read them
     sys.exit(work(Results(Path(path)), job, take(pieces, job.parts)))

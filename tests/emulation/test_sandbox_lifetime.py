@@ -18,6 +18,7 @@ from testbed.emulation import namespace_advice, sandbox
 from testbed.emulation.sandbox import SCRATCH
 from testbed.errors import TestbedError
 from testbed.exit_codes import INTERRUPTED, OVERDUE
+from testbed.host import children
 from tests.emulation.inside import inside_sandbox, need_sandbox
 
 ROOT = Path(__file__).parents[2]
@@ -202,7 +203,7 @@ def test_a_signal_lets_the_inside_clean_up(number):
 @pytest.mark.emulation
 def test_an_inside_that_does_not_stop_is_killed():
     hurried = OUTER.replace(
-        "sys.exit(", "import testbed.emulation.sandbox as s; s.GRACE = 0.5\nsys.exit("
+        "sys.exit(", "import testbed.host.children as c; c.GRACE = 0.5\nsys.exit("
     )
     outer = start(STUBBORN, outer=hurried)
     began = time.monotonic()
@@ -343,7 +344,7 @@ def test_the_environment_comes_through():
     ],
 )
 def test_the_end_of_a_sandbox_is_said_in_words(code, said):
-    assert sandbox.ending(code) == said
+    assert children.ending(code) == said
 
 
 def test_enter_refuses_to_touch_the_outside():

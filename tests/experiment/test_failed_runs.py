@@ -10,7 +10,7 @@ import pytest
 from testbed.cli import main
 from testbed.errors import TestbedError
 from testbed.exit_codes import OVERDUE
-from testbed.experiment import launcher
+from testbed.experiment import launcher, sandboxed_workers
 from testbed.report.page import write_report
 from testbed.report.terminal import print_results
 from testbed.results.journal import Discarded, NetworkUp, RunFailed, Stopped, append, read
@@ -181,7 +181,7 @@ def test_a_sandbox_that_did_not_end_in_time_is_said_to_have_been_killed(
     tmp_path, monkeypatch, capsys
 ):
     fake_runs(monkeypatch)
-    monkeypatch.setattr(launcher, "run_in_sandboxes", lambda *_, **_more: [OVERDUE])
+    monkeypatch.setattr(sandboxed_workers, "run_in_sandboxes", lambda *_, **_more: [OVERDUE])
     results, code = launcher.launch(scenario(), tmp_path)
     said = "the run was interrupted, and killed as it did not end within 10 s"
     assert code == 1

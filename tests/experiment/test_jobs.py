@@ -23,6 +23,7 @@ from testbed.experiment import deployment, job_trial, jobs, launcher
 from testbed.experiment.jobs import Piece, pack, require_processors, shares, take
 from testbed.experiment.launcher import resume
 from testbed.experiment.preparation import prepare
+from testbed.experiment.sandboxed_workers import SandboxedWorkers
 from testbed.results.directory import Results
 from testbed.scenario.load import check_scenario
 from testbed.scenario.run_order import RunId, shuffled
@@ -151,7 +152,7 @@ def test_what_is_left_of_a_trial_that_is_killed_goes_with_the_next_session(tmp_p
 def test_a_quota_is_among_the_warnings_of_every_point(monkeypatch):
     monkeypatch.setattr(launcher, "quota_warning", lambda: "little is granted")
     scenario = check_scenario({**SYNTHETIC, "capture": False}, "test")
-    (plan,) = launcher._plans(scenario, "relay", 1)
+    (plan,) = launcher._plans(scenario, SandboxedWorkers(), "relay", 1)
     assert plan.warnings == ["little is granted"]
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from testbed.audit.checks.packet_logs import judge_packets
 from testbed.errors import TestbedError
+from testbed.experiment import job_trial, sandboxed_workers
 from testbed.experiment import launcher as again
 from testbed.experiment.launcher import launch
 from testbed.experiment.launcher import resume as launch_again
@@ -172,15 +173,15 @@ def resumable(tmp_path, monkeypatch) -> Results:
     plan.order = [RunId("ar", 0)]
     results.write_json("plan.json", [plan])
     begun = [journal.Began(session=0, jobs=4, environment={})]
-    monkeypatch.setattr(again, "check_sandbox", lambda: None)
+    monkeypatch.setattr(sandboxed_workers, "check_sandbox", lambda: None)
     monkeypatch.setattr(again, "sessions", lambda _results: begun)
     return results
 
 
 def test_a_resumed_run_has_no_more_jobs_than_there_are_processors_now(resumable, monkeypatch):
     monkeypatch.setattr(again, "usable_cores", lambda: 2)
-    monkeypatch.setattr(again, "jobs_that_fit", lambda _results, jobs: jobs)
-    monkeypatch.setattr(again, "_work", lambda _results, _plans, _session, jobs: jobs)
+    monkeypatch.setattr(job_trial, "jobs_that_fit", lambda _results, jobs: jobs)
+    monkeypatch.setattr(again, "_work", lambda _results, _workers, _plans, _session, jobs: jobs)
     assert launch_again(resumable.path)[1] == 2
 
 

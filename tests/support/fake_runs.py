@@ -13,7 +13,7 @@ import msgspec
 
 from testbed.emulation.backend import Choice
 from testbed.errors import TestbedError
-from testbed.experiment import emulated_bench, launcher, runner
+from testbed.experiment import emulated_bench, runner, sandboxed_workers
 from testbed.experiment.bench import RunOutcome
 from testbed.experiment.jobs import Job, take
 from testbed.results import resume
@@ -87,10 +87,10 @@ def fake_runs(monkeypatch, broken=()) -> type[FakeRun]:
     now = {"commit": "a", "python": "3", "packages": {}, "kernel": "6", "processor": "x"}
     for name, value in (("broken", frozenset(broken)), ("ran", []), ("networks", 0)):
         monkeypatch.setattr(FakeRun, name, value)
-    monkeypatch.setattr(launcher, "run_in_sandboxes", in_this_process)
-    monkeypatch.setattr(launcher, "check_sandbox", lambda: None)
-    monkeypatch.setattr(launcher, "require_offered", lambda *_: None)
-    monkeypatch.setattr(launcher, "choose_backend", lambda *_: Choice("relay"))
+    monkeypatch.setattr(sandboxed_workers, "run_in_sandboxes", in_this_process)
+    monkeypatch.setattr(sandboxed_workers, "check_sandbox", lambda: None)
+    monkeypatch.setattr(sandboxed_workers, "require_offered", lambda *_: None)
+    monkeypatch.setattr(sandboxed_workers, "choose_backend", lambda *_: Choice("relay"))
     monkeypatch.setattr(emulated_bench, "Deployment", FakeDeployment)
     monkeypatch.setattr(emulated_bench, "MethodRun", FakeRun)
     for module in (runner, resume):

@@ -20,6 +20,7 @@ class CapturedFrames(RunCheck):
         "counters, for each prompt and direction"
     )
     remedy = "repeat the run on a less busy machine: `testbed run --resume RESULTS --redo`"
+    simulated = False
 
     @override
     def judge(self, evidence: RunEvidence) -> Iterator[str]:

@@ -20,6 +20,7 @@ class CapturedMessages(RunCheck):
         "nodes counted, for each prompt, unless messages were sent again or a handover took place"
     )
     remedy = "report it: a node counts its messages wrongly, or their frames are read wrongly"
+    simulated = False
 
     @override
     def judge(self, evidence: RunEvidence) -> Iterator[str]:

@@ -17,6 +17,7 @@ class CapturedUses(RunCheck):
     level = "invalid"
     limit = "0 B captured on a link are without a use in ledger.json, for each prompt"
     remedy = "report it with the capture: its frames are read wrongly"
+    simulated = False
 
     @override
     def judge(self, evidence: RunEvidence) -> Iterator[str]:

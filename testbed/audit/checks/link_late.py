@@ -24,6 +24,7 @@ class LinkLate(NetworkCheck):
         f"measurements; up to {LATE * 1e3:g} ms later is suspect, anything worse is link_mismatch"
     )
     remedy = "leave the machine to the testbed, or run fewer jobs side by side"
+    simulated = False
 
     @override
     def judge(self, evidence: NetworkEvidence) -> Iterator[str]:

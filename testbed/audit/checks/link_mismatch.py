@@ -22,6 +22,7 @@ class LinkMismatch(NetworkCheck):
         "no run begins"
     )
     remedy = "`testbed doctor`; `testbed calibrate` shows how far off links are here"
+    simulated = False
 
     @override
     def judge(self, evidence: NetworkEvidence) -> Iterator[str]:

@@ -21,6 +21,7 @@ class PacketLogs(RunCheck):
     level = "invalid"
     limit = "0 packets of difference between the lines of each packet log and the relay's counters"
     remedy = "make room on the disk, and `testbed run --resume RESULTS --redo`"
+    simulated = False
 
     @override
     def judge(self, evidence: RunEvidence) -> Iterator[str]:

@@ -24,9 +24,11 @@ class ProcessorUse(GenerationCheck):
         f"so does the hypervisor (stolen time); up to {LEAST:g} s is always allowed"
     )
     remedy = "end other programs; on a virtual machine, take one with processors of its own"
+    simulated = False
 
     @override
     def judge(self, evidence: GenerationEvidence) -> Iterator[str]:
+        assert evidence.cpu is not None, "only simulated generations have no samples"
         before, after = evidence.cpu.before, evidence.cpu.after
         available = evidence.cpu.seconds * after.processors
         for who, used in (

@@ -27,9 +27,11 @@ class ProcessorWait(GenerationCheck):
         "generation, by the kernel's schedstat"
     )
     remedy = "leave the machine to the testbed, run fewer jobs, or set fewer threads"
+    simulated = False
 
     @override
     def judge(self, evidence: GenerationEvidence) -> Iterator[str]:
+        assert evidence.cpu is not None, "only simulated generations have no samples"
         before, after, seconds = evidence.cpu.before, evidence.cpu.after, evidence.cpu.seconds
         for name, threads in after.waited.items():
             if not threads:

@@ -19,6 +19,7 @@ class RelayLateness(GenerationCheck):
     level = "suspect"
     limit = f"99 % of the packets of a link leave the relay at most {LATE * 1e3:g} ms late"
     remedy = "leave the machine to the testbed, run fewer jobs, or set time_dilation"
+    simulated = False
 
     @override
     def judge(self, evidence: GenerationEvidence) -> Iterator[str]:

@@ -12,8 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from plots.style import COLUMN, DIRECTION_STYLES, plain
-from testbed.calibration.bursts import SIZES
-from testbed.calibration.result import NAME, Calibration, Curves
+from testbed.calibration.result import BURSTS, NAME, Calibration, Curves
 from testbed.results.directory import Results
 from testbed.results.link_check import Check
 
@@ -88,7 +87,7 @@ def _bursts(axes: Axes, checks: list[Check], _curves: list[Curves]) -> None:
     for direction in DIRECTION_STYLES:
         mine = [
             (size, check.requested, check.measured)
-            for size, check in zip(SIZES, _of_bursts(checks, direction), strict=False)
+            for size, check in zip(BURSTS, _of_bursts(checks, direction), strict=False)
             if check.requested and check.measured
         ]
         if mine:
@@ -100,7 +99,7 @@ def _bursts(axes: Axes, checks: list[Check], _curves: list[Curves]) -> None:
             )
     axes.set_xscale("log")
     axes.set_yscale("log")
-    axes.set_xticks(SIZES, [str(size) for size in SIZES])
+    axes.set_xticks(BURSTS, [str(size) for size in BURSTS])
     axes.minorticks_off()
     axes.set_xlabel("packets in a burst")
     axes.set_ylabel("time taken (ms)")

@@ -30,13 +30,14 @@ from mininet.net import Mininet
 from rich.console import Console
 from rich.table import Table
 
-from testbed.calibration.bursts import SIZES, burst_times, measure_bursts
+from testbed.calibration.bursts import burst_times, measure_bursts
 from testbed.calibration.changes import measure_changes
 from testbed.calibration.delay import measure_delay, measure_noise
 from testbed.calibration.link_bench import DIRECTIONS, PAYLOAD, LinkBench, retry_failed_checks
 from testbed.calibration.loss import measure_loss
 from testbed.calibration.probes import HEADERS, SMALL, ProbePath, ProbeTrain, send_paced
 from testbed.calibration.rate import measure_rate, measure_trace
+from testbed.calibration.result import BURSTS
 from testbed.emulation.guest_shell import run_in_guest
 from testbed.emulation.mininet_link import namespace_of
 from testbed.emulation.netem import probe_netem
@@ -255,7 +256,7 @@ def mininets(_trace: Path) -> Iterator[Labelled]:
     for rates in RATES:
         for rate, name in zip(rates, rate_names(rates), strict=True):
             with tclink(bw=rate / 1e6) as path:
-                for size in SIZES:
+                for size in BURSTS:
                     ideal = size * (PAYLOAD + HEADERS) * 8 / rate
                     taken = sorted(burst_times(path, size, PAYLOAD, 2 * ideal, wanted=9, most=9))
                     margin = burst_tolerance(ideal)

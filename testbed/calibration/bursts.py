@@ -10,11 +10,9 @@ import time
 
 from testbed.calibration.link_bench import DIRECTIONS, LinkBench
 from testbed.calibration.probes import HEADERS, PATIENCE, ProbePath, drain_until, drain_until_all
+from testbed.calibration.result import BURSTS
 from testbed.links.spec import LinkSpec, default_queue
 from testbed.results.link_check import Check, burst_tolerance
-
-SIZES = (1, 6, 20)
-"""Packets in a burst."""
 
 _REPEATS = 15
 _BUDGET = 6.0  # seconds for the repeats of one size
@@ -33,7 +31,7 @@ def measure_bursts(bench: LinkBench) -> list[Check]:
     bench.put(only_rate)
     for direction in DIRECTIONS:
         rate, payload = bench.spec(direction).rate, bench.payload(direction)
-        for size in SIZES:
+        for size in BURSTS:
             name = f"burst of {size}"
             if not isinstance(rate, float | int):
                 why = "the rate is not limited" if rate is None else "it follows a trace"

@@ -11,6 +11,8 @@ from testbed.results import old_keys
 from testbed.results.link_check import Check
 
 NAME = "calibration.json"
+BURSTS = (1, 6, 20)
+"""Packets in the bursts that are timed."""
 
 
 class Curves(msgspec.Struct):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -20,6 +22,23 @@ for name in [each for each in sys.modules if each.partition(".")[0] in {modules}
     del sys.modules[name]
 sys.meta_path.insert(0, Blocked())
 """
+
+
+LINUX = ("sched_getaffinity", "sched_setaffinity", "getloadavg", "pread", "killpg", "O_NONBLOCK")
+"""What `os` lacks elsewhere."""
+
+
+def block(modules: tuple[str, ...] = MODULES) -> None:
+    """Let this process import none of these modules from now on."""
+    exec(_BLOCK.format(modules=modules), {})
+
+
+def forget_linux() -> None:
+    """Take from `os` and `signal`, in this process, what not every system has."""
+    for name in LINUX:
+        delattr(os, name)
+    for name in ("SIGHUP", "SIGXCPU", "SIGXFSZ"):
+        delattr(signal, name)
 
 
 def run_blocked(program: str, modules: tuple[str, ...] = MODULES) -> str:

@@ -12,7 +12,7 @@ from testbed.analysis.prediction import Route, predict_mean_acceptance_length, p
 from testbed.events import Event
 from testbed.protocol.control import Result
 from testbed.results.event_metrics import event_metrics
-from testbed.results.rows import Row, WireBytes
+from testbed.results.rows import Backend, Row, WireBytes
 from testbed.results.verdict import Level
 
 
@@ -33,6 +33,8 @@ def summarise(
     reasons: list[str],
     time_dilation: float = 1.0,
     redecodes: int = 0,
+    backend: Backend,
+    extrapolated: Sequence[str] = (),
 ) -> Row:
     """Return one row from a result, both nodes' events of the generation, and the links' counters.
 
@@ -56,6 +58,7 @@ def summarise(
         point=point,
         prompt=prompt,
         device=name,
+        backend=backend,
         start_s=result.start,
         tokens=len(result.tokens),
         seconds=seconds,
@@ -78,4 +81,5 @@ def summarise(
         time_dilation=time_dilation,
         redecodes=redecodes,
         token_s=[round(seconds, 6) for seconds in result.times],
+        extrapolated=list(extrapolated),
     )

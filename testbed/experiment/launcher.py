@@ -29,6 +29,7 @@ from testbed.results.resume import (
     require_same_operators,
     sessions,
 )
+from testbed.results.rows import Backend
 from testbed.results.verdict import UNFINISHED, Verdict
 from testbed.scenario.scenario import Scenario
 
@@ -91,7 +92,7 @@ def resume(path: Path, *, redo: bool = False) -> tuple[Results, int]:
             return results, _work(results, workers, plans, session, jobs)
 
 
-def _plans(scenario: Scenario, workers: Workers, backend: str, jobs: int) -> list[Plan]:
+def _plans(scenario: Scenario, workers: Workers, backend: Backend, jobs: int) -> list[Plan]:
     points = scenario.every_point()
     wanted = any(point.scenario.spec.capture for point in points)
     why_not = workers.why_no_captures() if wanted else ""

@@ -12,6 +12,7 @@ from typing import IO
 import msgspec
 from typing_extensions import override
 
+from testbed.analysis.validity import statement, validity
 from testbed.errors import TestbedError
 from testbed.experiment.jobs import Job
 from testbed.experiment.workers import Choice, Workers
@@ -36,7 +37,7 @@ class PlainWorkers(Workers):
     def choose(self, scenario: Scenario) -> Choice:
         require_simulable(scenario)
         _require_driver(scenario)
-        return Choice(SIMULATED, [SIMULATED])
+        return Choice(SIMULATED, [SIMULATED, statement(validity())])
 
     @override
     def require_same(self, begun: str) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from testbed.analysis.validity import statement, validity
 from testbed.errors import TestbedError
 from testbed.host.environment import threads_per_node
 from testbed.methods.base import method_class, parse_options
@@ -21,6 +22,7 @@ from testbed.models.safetensors_headers import read_weights
 from testbed.models.spec import HuggingFaceSpec, ModelSpec, SyntheticSpec
 from testbed.models.store.catalog import resolve
 from testbed.results.plan import Plan
+from testbed.results.rows import Backend
 from testbed.scenario.compute import used_models
 from testbed.scenario.run_order import shuffled
 from testbed.scenario.scenario import Point, Scenario
@@ -46,7 +48,7 @@ _SHARED = (
 )
 
 
-def prepare(point: Point, backend: str, jobs: int = 1, why_no_captures: str = "") -> Plan:
+def prepare(point: Point, backend: Backend, jobs: int = 1, why_no_captures: str = "") -> Plan:
     """Find the models, read the prompts, and check that they fit each other.
 
     `jobs` runs go on at the same time; `why_no_captures` is the reason why frames cannot be
@@ -75,6 +77,7 @@ def prepare(point: Point, backend: str, jobs: int = 1, why_no_captures: str = ""
         prompts=[" ".join(map(str, tokens)) for tokens in prompts],
         end_tokens=ends,
         capture=spec.capture and not why_no_captures,
+        validated=statement(validity()) if backend == SIMULATED else "",
         warnings=[
             *_warnings(pair),
             *scenario.idle(),

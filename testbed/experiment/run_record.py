@@ -8,6 +8,7 @@ from pathlib import Path
 from testbed import clock
 from testbed.analysis.phases import Recovery
 from testbed.analysis.summary import summarise
+from testbed.analysis.validity import extrapolated, spans_of, validity
 from testbed.experiment.generation import Generation
 from testbed.experiment.rounds import time_rounds
 from testbed.experiment.routes import Routes
@@ -17,6 +18,7 @@ from testbed.results.rows import Row, WireBytes
 from testbed.results.verdict import Verdict
 from testbed.scenario.methods import MethodEntry
 from testbed.scenario.scenario import Scenario
+from testbed.scenario.simulated import SIMULATED
 
 
 class RunRecord:
@@ -73,6 +75,8 @@ class RunRecord:
             redecodes=redecodes,
             verdict=verdict.level,
             reasons=verdict.reasons,
+            backend=self._plan.backend,
+            extrapolated=self._extrapolated(generation),
         )
         self._generations.append((row, generation))
         return row
@@ -93,6 +97,13 @@ class RunRecord:
         """
         scenario = self._scenario
         return unmet(scenario.links, scenario.schedules, scenario.handovers, seconds, dict(begun))
+
+    def _extrapolated(self, generation: Generation) -> list[str]:
+        if self._plan.backend != SIMULATED:
+            return []
+        links = self._routes.shaped(generation.device)
+        drafted = generation.result.counts.draft_lengths
+        return extrapolated(spans_of(self._scenario, links, drafted), validity())
 
     def _write_text(self, prompt: int, generation: Generation) -> None:
         alone = len(self._routes.own_links) == 1

@@ -19,6 +19,7 @@ from testbed.experiment.jobs import Job, shares
 from testbed.experiment.workers import Choice, Workers
 from testbed.pcap import capture_trial
 from testbed.results.directory import Results
+from testbed.results.rows import Backend
 from testbed.scenario.scenario import Scenario
 
 
@@ -39,7 +40,7 @@ class SandboxedWorkers(Workers):
         chosen = choose_backend(scenario.spec.backend, scenario.netem_refusals())
         said = [f"links by {chosen.backend}"]
         said += [f"links by {chosen.backend}, as {chosen.reason}"] if chosen.reason else []
-        return Choice(chosen.backend, said)
+        return Choice(msgspec.convert(chosen.backend, Backend), said)
 
     @override
     def require_same(self, begun: str) -> None:

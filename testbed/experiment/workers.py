@@ -8,13 +8,14 @@ from typing import IO, ClassVar, NamedTuple
 
 from testbed.experiment.jobs import Job
 from testbed.results.directory import Results
+from testbed.results.rows import Backend
 from testbed.scenario.scenario import Scenario
 
 
 class Choice(NamedTuple):
     """The backend of all runs, and sentences about it for the terminal."""
 
-    backend: str
+    backend: Backend
     sentences: list[str]
 
 

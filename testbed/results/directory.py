@@ -11,7 +11,7 @@ import re
 import secrets
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime, timezone
 from fnmatch import fnmatch
@@ -40,10 +40,11 @@ from testbed.results.journal import (
     read,
 )
 from testbed.results.outcomes import last_outcomes
-from testbed.results.rows import Row
+from testbed.results.rows import EMULATED, Row
 from testbed.results.scenario_file import write_scenario
 from testbed.results.verdict import Verdict, worst
 from testbed.scenario.schema import Energy
+from testbed.scenario.simulated import SIMULATED
 from testbed.scenario.sweep import Values
 
 _NO_EVENTS = ("changes.*.jsonl", "handovers.jsonl")
@@ -80,6 +81,9 @@ class _Planned(msgspec.Struct):
     point: Values = {}
     methods: list[str] = []
     warnings: list[str] = []
+    backend: str = ""
+    """Empty in results that lack it; all of them were emulated."""
+    validated: str = ""
 
 
 class _Run(msgspec.Struct):
@@ -333,14 +337,18 @@ class Results:
     def summary(self) -> Summary:
         """Read summary.json; make it from the journal as long as it is not written.
 
-        Raises TestbedError, naming the commit that wrote it, when it is not of this version.
+        Raises TestbedError, naming the commit that wrote it, when it is not of this version, and
+        when its rows do not have the backend of plan.json.
         """
-        if (self.path / JOURNAL).exists() and not (self.path / "summary.json").exists():
+        path = self.path / "summary.json"
+        if (self.path / JOURNAL).exists() and not path.exists():
             return self.summary_so_far()
         try:
-            return old_keys.read(self.path / "summary.json", Summary)
+            summary = old_keys.read(path, Summary)
         except TestbedError as error:
             raise TestbedError(f"{error}{self._writer()}") from None
+        self._require_one_backend(summary.rows, path)
+        return summary
 
     def summary_so_far(self) -> Summary:
         """Return the rows of the runs that have ended, and the failed runs, from the journal.
@@ -348,6 +356,7 @@ class Results:
         The verdict of a row is no better than that of its run and of the run's network.
         """
         rows = [_lowered(row, verdict) for run, verdict in self.judged() for row in run.rows]
+        self._require_one_backend(rows, self.path / JOURNAL)
         failed = [
             FailedRun(
                 method=run.turn.method, repeat=run.turn.repeat, point=run.point, reason=run.reason
@@ -376,6 +385,47 @@ class Results:
         if not (self.path / "plan.json").exists():
             return []
         return [(plan.point, plan.methods) for plan in self._plans()]
+
+    def backend(self) -> str:
+        """Return the backend of all runs; of results without plan.json, that of their rows.
+
+        Raises TestbedError when there are several.
+        """
+        planned = self._planned_backend()
+        return planned or next((row.backend for row in self.summary().rows), EMULATED)
+
+    def validated(self) -> str:
+        """Return the range in which simulation was validated, by plan.json; empty if unknown."""
+        if not (self.path / "plan.json").exists():
+            return ""
+        return next((plan.validated for plan in self._plans()), "")
+
+    def _planned_backend(self) -> str:
+        """Return the backend of plan.json; empty where there is none. Raise if it has several."""
+        path = self.path / "plan.json"
+        backends = {plan.backend for plan in self._plans()} if path.exists() else set()
+        if len(backends) > 1:
+            raise TestbedError(
+                f"{path}: its points have the backends {', '.join(sorted(backends))}, and results "
+                "have one; restore the file, or run the scenario anew"
+            )
+        return next(iter(backends), "")
+
+    def _require_one_backend(self, rows: Iterable[Row], where: Path) -> None:
+        """Raise TestbedError unless all rows have the backend of plan.json, or else of each other.
+
+        Rows of older testbeds do not name theirs; it may be any but `simulated`.
+        """
+        planned = self._planned_backend()
+        for row in rows:
+            wanted = planned or row.backend
+            old = row.backend == EMULATED and wanted != SIMULATED
+            if row.backend != wanted and not old:
+                raise TestbedError(
+                    f"{where}: a generation of {row.method} has the backend {row.backend}, and "
+                    f"other results there have {wanted}; restore the file, or run the scenario anew"
+                )
+            planned = planned or row.backend
 
     def _writer(self) -> str:
         """Return the end of a sentence with the commit that wrote the results; empty if unknown."""

@@ -72,7 +72,8 @@ _FLAT_EVENTS = OldKeys(
             "downlink_message_bytes",
             "target_tv",
         )
-    }
+    },
+    lacked={"backend": "emulated"},
 )
 _DIRECTION = OldKeys(moved={"way": "direction"})
 

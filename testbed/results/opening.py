@@ -37,6 +37,7 @@ from testbed.results.journal import (
 )
 from testbed.results.rows import Row
 from testbed.results.verdict import UNFINISHED, Verdict, worst
+from testbed.scenario.simulated import SIMULATED
 
 _FILES = (
     "calibration.json", "environment.json", JOURNAL, "plan.json", "scenario.yaml", "summary.json",
@@ -91,6 +92,7 @@ def _require_undamaged(results: Results) -> None:
             raise TestbedError(f"{path}: cannot be read: it is not a regular file; {_REMOVE}")
     if not (results.path / JOURNAL).exists():
         _require_older(results.path)
+        _require_backend(results)
         return
     # Read before the journal: should a run end meanwhile, the journal has it in any case.
     summary = results.summary() if (results.path / "summary.json").exists() else None
@@ -116,6 +118,7 @@ def _require_undamaged(results: Results) -> None:
         _require_rows(results.path, summary, ended, failed)
     if verdict:
         _require_level(results.path, verdict, records, ended, failed)
+    _require_backend(results)
 
 
 def _require_whole_run(results: Results, folder: Path) -> None:
@@ -182,6 +185,18 @@ def _require(
         same = checksum(path, was.size if growing else sys.maxsize) == was
     if not same:
         raise TestbedError(f"{path}: it is not as it was when {since}; {remedy}")
+
+
+def _require_backend(results: Results) -> None:
+    """Raise TestbedError unless scenario, plan and rows agree on whether runs are simulated."""
+    path = results.path / "scenario.yaml"
+    if not path.exists():
+        return
+    asked, backend = results.scenario().get("backend"), results.backend()
+    if (asked == SIMULATED) != (backend == SIMULATED):
+        raise TestbedError(
+            f"{path}: it asks for the backend {asked}, and the results have {backend}; {_ANEW}"
+        )
 
 
 def _require_older(folder: Path) -> None:

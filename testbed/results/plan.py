@@ -10,6 +10,7 @@ from testbed.errors import TestbedError
 from testbed.files.stored_json import read
 from testbed.models.spec import HuggingFaceSpec, ModelSpec, OperatorChoice
 from testbed.results.directory import Results
+from testbed.results.rows import Backend
 from testbed.scenario.run_order import RunId
 from testbed.scenario.sweep import Values
 
@@ -19,7 +20,8 @@ class Plan(msgspec.Struct):
 
     point: Values
     """The values of the sweep's keys, as the scenario wrote them, before it was resolved."""
-    backend: str
+    backend: Backend
+    """The backend of all runs, the same at every point."""
     target: ModelSpec
     """The target model with its choice of operators (testbed.models.cpu.operators)."""
     draft: ModelSpec
@@ -38,6 +40,8 @@ class Plan(msgspec.Struct):
     """True if frames are recorded."""
     warnings: list[str] = []
     """Warnings about the models, for readers of the results."""
+    validated: str = ""
+    """The range in which simulation was validated when the run began; empty where it emulates."""
 
 
 def operator_choices(plans: Iterable[Plan]) -> dict[str, OperatorChoice]:

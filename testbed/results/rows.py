@@ -8,7 +8,7 @@ testbed.results.event_metrics. `pandas.json_normalize(summary["rows"])` makes a 
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
 
@@ -17,6 +17,12 @@ from testbed.clock import LARGEST_DILATION
 from testbed.counts import Amount, Count, DraftCounts, Traffic
 from testbed.results.event_metrics import EventMetrics, Seconds
 from testbed.results.verdict import Level
+
+Backend: TypeAlias = Literal["netem", "guest netem", "relay", "simulated", "emulated"]
+"""The backend that carried the packets of a generation; with `simulated` there were none, as it was
+computed in virtual time. `emulated` stands for any of the first three in results of version 3 and
+before, which did not name it."""
+EMULATED: Backend = "emulated"
 
 SHORTEST = 1e-7
 """Seconds; less than any generation takes, more than the rounding error of a time of 1e9 s."""
@@ -59,6 +65,8 @@ class Row(msgspec.Struct, kw_only=True):
     """The number of the prompt in the scenario, from 0."""
     device: str = "device"
     """The device that decoded it."""
+    backend: Backend
+    """The backend of its links, the same in all rows of a results directory."""
     start_s: Seconds = 0.0
     """The time at which the device received the prompt, by testbed.clock; 0 in older results."""
     tokens: Annotated[int, msgspec.Meta(ge=1, le=2**53)]
@@ -107,3 +115,6 @@ class Row(msgspec.Struct, kw_only=True):
     """Seconds of each round, by testbed.analysis.phases."""
     phases: dict[str, Seconds] = {}
     """Seconds of all rounds in each phase of testbed.analysis.phases; empty if not known."""
+    extrapolated: list[str] = []
+    """Quantities of a simulated generation outside the range in which simulation was compared with
+    emulation, see testbed.analysis.validity."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from testbed.errors import TestbedError
 from testbed.scenario.compute import used_models
 from testbed.scenario.scenario import Scenario
 
-SIMULATED = "simulated"
+SIMULATED: Final = "simulated"
 """The backend that computes runs in virtual time, without a network."""
 CONGESTION_CONTROLS = ("cubic", "reno")
 """Those that are simulated."""

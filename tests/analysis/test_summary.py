@@ -62,6 +62,7 @@ def row(device=(), verifier=(), own_links=("radio",), name="device", **changes):
         route=Route((Hop(1e6, 0.1),), (Hop(2e6, 0.15),)),
         verdict="suspect",
         reasons=["late"],
+        backend="relay",
     )
 
 

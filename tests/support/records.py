@@ -16,6 +16,7 @@ from testbed.results.verdict import Verdict, worst
 T = TypeVar("T", bound=msgspec.Struct)
 ROW = Row(
     method="dsd",
+    backend="relay",
     repeat=0,
     point={},
     prompt=0,

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from testbed.analysis.aggregate import dilation_text
 from testbed.analysis.generations import counting
+from testbed.analysis.validity import simulated_note
 from testbed.errors import TestbedError
 from testbed.files.whole_file import write_whole
 from testbed.host.font_cache import keep_fonts
@@ -73,7 +74,11 @@ def about(name: str) -> str:
 
 
 def render(results: Results, name: str, kinds: Sequence[str], note: str = "") -> dict[str, bytes]:
-    """Return one figure as files of these kinds; empty when the results lack its data."""
+    """Return one figure as files of these kinds; empty when the results lack its data.
+
+    Below it stand `note` and, where the results are simulated, that they are, and in which range
+    simulation was validated.
+    """
     keep_fonts()
     import matplotlib as mpl  # noqa: PLC0415  asks for its folder at once
 
@@ -87,8 +92,9 @@ def render(results: Results, name: str, kinds: Sequence[str], note: str = "") ->
         figure = module.draw(results)
         if figure is None:
             return {}
-        if note:
-            style.add_note(figure, note)
+        for line in (simulated_note(results), note):
+            if line:
+                style.add_note(figure, style.wrapped(figure, line))
         style.without_markup(figure)
         files = {kind: BytesIO() for kind in kinds}
         with warnings.catch_warnings():

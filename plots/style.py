@@ -16,7 +16,15 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogFormatter, LogFormatterMathtext, LogLocator, NullFormatter
 from typing_extensions import override
 
-from testbed.analysis.generations import STAR, Point, Sample, merged, n_of, points_of, why_empty
+from testbed.analysis.generations import (
+    Point,
+    Sample,
+    marks_explained,
+    merged,
+    n_of,
+    points_of,
+    why_empty,
+)
 from testbed.output.formatting import shorten
 from testbed.output.visible import in_one_line
 from testbed.results.directory import Results
@@ -24,6 +32,7 @@ from testbed.scenario.sweep import namer
 
 COLUMN = 3.5
 """Width in inches of one column of a two-column paper."""
+_PER_INCH = 26  # characters of a note
 PANELS = 6
 """The largest number of panels in a figure."""
 
@@ -260,9 +269,9 @@ def name_methods(axes: Axes, samples: Sequence[Sample]) -> None:
 
 
 def explain_stars(figure: Figure, samples: Iterable[Sample]) -> None:
-    """Explain the star below a figure of these samples, if one has it."""
-    if any(sample.star for sample in samples):
-        add_note(figure, STAR)
+    """Explain, below a figure of these samples, the marks of `Sample.star` that they have."""
+    for mark in marks_explained(samples):
+        add_note(figure, mark)
 
 
 def note_empty(figure: Figure, points: Sequence[Point]) -> None:
@@ -271,6 +280,11 @@ def note_empty(figure: Figure, points: Sequence[Point]) -> None:
     for index, label in enumerate(labels):
         if empty := why_empty([point.samples[index] for point in points]):
             add_note(figure, f"{method_style(label, labels).name}: {empty}")
+
+
+def wrapped(figure: Figure, text: str) -> str:
+    """Return a note in lines that are no wider than the figure."""
+    return textwrap.fill(text, round(_PER_INCH * figure.get_figwidth()))
 
 
 def add_note(figure: Figure, text: str) -> None:

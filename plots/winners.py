@@ -44,7 +44,7 @@ _Values = tuple[str, ...]
 class _Cell(NamedTuple):
     winner: str
     star: str
-    """A star if a generation of any method at this point is suspect, else empty."""
+    """The marks of a method at this point whose generations have some, else empty."""
     ratio: float | None
     """Tokens/s over those of the first method; None without a pair of generations."""
     pairs: int
@@ -162,7 +162,7 @@ def _cell(point: Point, labels: Sequence[str]) -> _Cell | None:
     every = len(asking) == len(labels)
     return _Cell(
         best.method,
-        next((sample.star for sample in fit if sample.suspect), ""),
+        next((sample.star for sample in fit if sample.star), ""),
         over.estimate if over else None,
         over.n if over else 0,
         p_of_fastest(best.rows, [sample.rows for sample in others]) if every else None,

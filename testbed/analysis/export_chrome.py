@@ -12,22 +12,29 @@ from typing import Any
 import msgspec
 
 from testbed.events import Event
+from testbed.scenario.simulated import SIMULATED
 
 _NAMED = {"t", "dur", "node", "event", "stream"}
 _SHORTEST = 1.0  # µs; arrows need a slice at both ends, and an instant has none
 
 
-def chrome_trace(nodes: Mapping[str, Sequence[Event]]) -> bytes:
-    """Return one trace of the events of all nodes, by name. Times are µs of testbed.clock."""
-    return msgspec.json.encode({"traceEvents": list(_entries(nodes)), "displayTimeUnit": "ms"})
+def chrome_trace(nodes: Mapping[str, Sequence[Event]], note: str = "") -> bytes:
+    """Return one trace of the events of all nodes, by name. Times are µs of testbed.clock.
+
+    `note` says that the results are simulated, and in which range that was validated; empty for
+    emulated ones. Viewers show it as metadata, and the names of nodes say it, too.
+    """
+    trace: dict[str, Any] = {"traceEvents": list(_entries(nodes, note)), "displayTimeUnit": "ms"}
+    return msgspec.json.encode({**trace, **({"otherData": {"results": note}} if note else {})})
 
 
-def _entries(nodes: Mapping[str, Sequence[Event]]) -> Iterator[dict[str, Any]]:
+def _entries(nodes: Mapping[str, Sequence[Event]], note: str) -> Iterator[dict[str, Any]]:
     streams = sorted({event["stream"] for events in nodes.values() for event in events})
     threads = {stream: number for number, stream in enumerate(streams)}
     arrows: dict[tuple[Any, ...], int] = {}
     for pid, (node, events) in enumerate(nodes.items()):
-        yield _name("process_name", node, pid, 0)
+        shown = f"{node} ({SIMULATED})" if note else node
+        yield _name("process_name", shown, pid, 0)
         for stream, tid in threads.items():
             yield _name("thread_name", stream, pid, tid)
         seen: dict[tuple[Any, ...], int] = {}

@@ -18,10 +18,13 @@ import msgspec
 
 from testbed.results.directory import FailedRun, Results
 from testbed.results.rows import Row
+from testbed.scenario.simulated import SIMULATED
 from testbed.scenario.sweep import Values
 
 STAR = "* suspect generations are among these, see verdict.json"
 """The meaning of the star of `Sample.star`, printed below tables and figures."""
+DAGGER = "† simulated outside the validated range, by {quantities}"
+"""The meaning of the dagger there."""
 
 
 def counting(rows: Iterable[Row]) -> list[Row]:
@@ -50,9 +53,17 @@ class Sample:
         return any(row.verdict == "suspect" for row in self.rows)
 
     @property
+    def simulated(self) -> bool:
+        """Return True if the generations are simulated; results have one backend."""
+        return any(row.backend == SIMULATED for row in self.every)
+
+    @property
     def star(self) -> str:
-        """A star to print behind the method's name if a suspect generation counts, else empty."""
-        return " *" if self.suspect else ""
+        """Marks to print behind the method's name: * for suspect, † for extrapolated generations.
+
+        Only those that count are looked at; `marks_explained` explains the marks.
+        """
+        return " *" * self.suspect + " †" * any(row.extrapolated for row in self.rows)
 
     @property
     def n(self) -> str:
@@ -78,6 +89,16 @@ class Sample:
         devices = len({row.device for row in self.every})
         having = Counter((row.repeat, row.prompt) for row in self.rows)
         return [row for row in self.rows if having[row.repeat, row.prompt] == devices]
+
+
+def marks_explained(samples: Iterable[Sample]) -> list[str]:
+    """Return a line for each mark of `Sample.star` that some of the samples have."""
+    every = list(samples)
+    found = [STAR] if any(sample.suspect for sample in every) else []
+    rows = [row for sample in every for row in sample.rows]
+    if names := dict.fromkeys(name for row in rows for name in row.extrapolated):
+        found.append(DAGGER.format(quantities=", ".join(names)))
+    return found
 
 
 class Point(NamedTuple):

@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from typing_extensions import override
 
 from testbed.analysis.generations import Sample
 from testbed.output.text_table import Column, Table
 from testbed.results.rows import Row
+from testbed.scenario.simulated import SIMULATED
 
 NONE = "–"
 """The cell of a value that is not known or does not apply."""
 
 
-class MethodTable(Table):
-    """A table whose lines begin with the method, starred where suspect, and its n.
+def header_of_n(samples: Iterable[Sample]) -> str:
+    """Return the header of the column of n, by the backend of the generations."""
+    return f"n {SIMULATED}" if any(sample.simulated for sample in samples) else "n"
 
-    n is the number of generations that count, out of all.
+
+class MethodTable(Table):
+    """A table whose lines begin with the method, with the marks of `Sample.star`, and its n.
+
+    n is the number of generations that count, out of all; its header says whether they are
+    simulated.
     """
 
     def __init__(
         self, samples: Sequence[Sample], *columns: str | Column, first: str | Column = "method"
     ) -> None:
-        super().__init__("n", *columns, first=first)
+        super().__init__(header_of_n(samples), *columns, first=first)
         self._samples = {sample.method: sample for sample in samples}
 
     def methods(self) -> Iterator[tuple[str, list[Row]]]:

@@ -86,6 +86,7 @@ def _report(args: argparse.Namespace) -> int:
 def _export(args: argparse.Namespace) -> int:
     from testbed.analysis.export_chrome import chrome_trace
     from testbed.analysis.export_parquet import write_parquet
+    from testbed.analysis.validity import simulated_note
     from testbed.results.opening import open_results
 
     results = open_results(args.results)
@@ -94,14 +95,16 @@ def _export(args: argparse.Namespace) -> int:
     runs = results.events()
     if not runs:
         raise TestbedError(f"{args.results}: no run there has written events")
+    note = simulated_note(results)
     if args.format == "parquet":
         path = results.path / "events.parquet"
-        write_parquet({run: chain.from_iterable(runs[run].values()) for run in runs}, path)
+        events = {run: chain.from_iterable(runs[run].values()) for run in runs}
+        write_parquet(events, path, results.backend(), note)
         say(str(path))
         return VALID
     for run, nodes in runs.items():
         path = results.path / "runs" / run / "trace.json"
-        path.write_bytes(chrome_trace(nodes))
+        path.write_bytes(chrome_trace(nodes, note))
         say(str(path))
     return VALID
 

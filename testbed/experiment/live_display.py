@@ -22,6 +22,7 @@ from testbed.output.console import Console
 from testbed.output.visible import in_one_line
 from testbed.results.rows import Row
 from testbed.results.verdict import Level, worst
+from testbed.scenario.simulated import SIMULATED
 
 _REFRESH = 0.25  # seconds between two views, at least: runs are not to be disturbed
 _LINK_INTERVAL = 1.0  # seconds between two readings of the links
@@ -121,13 +122,15 @@ class Display:
             for name, link in row.links.items()
             if all(name in other.links for other in rows)
         )
+        seconds = f"{SIMULATED} s" if row.backend == SIMULATED else "s"
         self.say(
             f"[{done}/{sum(each.generations for each in self._methods.values())}] "
             f"{row.method} prompt {row.prompt + 1}"
             f"{f' repeat {row.repeat + 1}' if row.repeat else ''}"
             f"{f' on {len(rows)} devices' if len(rows) > 1 else ''}: "
             f"{sum(each.tokens for each in rows)} tokens in "
-            f"{aggregate_seconds(rows):.2f} s, {aggregate_speed(rows):.2f} tok/s; {links}"
+            f"{aggregate_seconds(rows):.2f} {seconds}, "
+            f"{aggregate_speed(rows):.2f} tok/s; {links}"
         )
 
     def forget(self, label: str, repeat: int) -> None:

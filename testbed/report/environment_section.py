@@ -8,6 +8,7 @@ from typing import Any
 from testbed.output.formatting import as_yaml
 from testbed.output.text_table import Table
 from testbed.results.link_check import Check, format_limits, format_value
+from testbed.scenario.simulated import SIMULATED
 
 _HIDDEN = {"networks"}
 """Keys left out of the page: addresses and offloads of every host."""
@@ -19,7 +20,8 @@ def environment_table(environment: Mapping[str, Any], plans: Sequence[Mapping[st
     for key in ("backend", "target", "draft"):
         values = dict.fromkeys(_named(plan[key]) for plan in plans if plan.get(key))
         if values:
-            table.add_row({"backend": "links by"}.get(key, key), "; ".join(values))
+            by_links = key == "backend" and SIMULATED not in values
+            table.add_row("links by" if by_links else key, "; ".join(values))
     for key, value in _order(environment):
         if isinstance(value, dict):
             for name, each in value.items():

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from testbed.analysis.generations import Point
 from testbed.analysis.intervals import speed
-from testbed.analysis.method_table import NONE
+from testbed.analysis.method_table import NONE, header_of_n
 from testbed.analysis.metrics import (
     TRAFFIC,
     acceptance,
@@ -28,8 +28,9 @@ def overview(points: Sequence[Point]) -> Table:
 
     A method without any has an empty line that says why.
     """
+    n = header_of_n(sample for _, samples in points for sample in samples)
     keys = list(dict.fromkeys(key for point, _ in points for key in point))
-    table = Table("verdict", *keys, "n", *_MEASURES, first="method")
+    table = Table("verdict", *keys, n, *_MEASURES, first="method")
     for point, samples in points:
         for sample in samples:
             fit = sample.rows

@@ -14,8 +14,9 @@ from markupsafe import Markup
 
 from testbed.analysis.aggregate import by_point, dilation_text
 from testbed.analysis.energy import energy_of
-from testbed.analysis.generations import STAR, Point, counting, points_of
+from testbed.analysis.generations import Point, counting, marks_explained, points_of
 from testbed.analysis.tables import tables
+from testbed.analysis.validity import simulated_note
 from testbed.errors import TestbedError
 from testbed.files.whole_file import write_whole
 from testbed.output.formatting import breakable, printable, shorten
@@ -92,7 +93,8 @@ def render(results: Results) -> str:
         sweep=scenario_section.sweep_table([point for point, _ in by_point(rows) if point]),
         prompts=scenario_section.prompts(scenario),
         points=list(_tables(points, energy_of(scenario))),
-        star=STAR if any(each.suspect for point in points for each in point.samples) else "",
+        marks=marks_explained(each for point in points for each in point.samples),
+        simulated=simulated_note(results),
         drawings=list(draw_figures(results)),
         checks=checks_table(verdict.links if verdict else []),
         environment=environment_table(environment, files.plans_of(results)),

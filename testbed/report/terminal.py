@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from testbed.analysis.aggregate import dilation_text
 from testbed.analysis.energy import energy_of
-from testbed.analysis.generations import STAR, points_of
+from testbed.analysis.generations import marks_explained, points_of
 from testbed.analysis.tables import tables
+from testbed.analysis.validity import simulated_note
 from testbed.output.console import Console
 from testbed.output.visible import in_one_line
 from testbed.results.directory import Results
+from testbed.scenario.simulated import SIMULATED
 from testbed.scenario.sweep import namer
 
 
@@ -18,6 +20,9 @@ def print_results(results: Results) -> None:
     energy = energy_of(results.scenario())
     every = points_of(results)
     name = namer(point for point, _ in every)
+    note = simulated_note(results)
+    if note:
+        console.print(note, soft_wrap=True)
     for point, samples in every:
         if point:
             console.rule(name(point), style="none")
@@ -25,8 +30,8 @@ def print_results(results: Results) -> None:
             console.print(dilated)
         for _, table in tables(samples, energy):
             console.print(table)
-    if any(sample.suspect for _, samples in every for sample in samples):
-        console.print(STAR)
+    for mark in marks_explained(sample for _, samples in every for sample in samples):
+        console.print(mark)
     if again := sum(row.redecodes for row in results.summary().rows):
         console.print(f"{again} generations were repeated because passes were late")
     if done := results.discarded():
@@ -36,6 +41,6 @@ def print_results(results: Results) -> None:
     for warning in results.warnings():
         console.print(in_one_line(f"warning: {warning}"), soft_wrap=True)
     verdict = results.verdict()
-    console.print(f"verdict: {verdict.level}")
+    console.print(f"verdict: {verdict.level}{f' ({SIMULATED})' if note else ''}")
     for reason in verdict.reasons:
         console.print(in_one_line(f"  {reason}"), soft_wrap=True)

@@ -391,8 +391,11 @@ class Results:
 
         Raises TestbedError when there are several.
         """
-        planned = self._planned_backend()
-        return planned or next((row.backend for row in self.summary().rows), EMULATED)
+        if planned := self._planned_backend():
+            return planned
+        kept = any((self.path / name).exists() for name in ("summary.json", JOURNAL))
+        rows = self.summary().rows if kept else []  # a calibration has none
+        return next((row.backend for row in rows), EMULATED)
 
     def validated(self) -> str:
         """Return the range in which simulation was validated, by plan.json; empty if unknown."""

@@ -65,20 +65,20 @@ def test_arrows_lead_from_each_message_to_where_it_came():
 
 def test_a_parquet_file_has_a_line_for_every_event(tmp_path):
     parquet = pytest.importorskip("pyarrow.parquet")
-    write_parquet({"dsd-0": DEVICE, "dssd-0": VERIFIER}, tmp_path / "x.parquet")
+    write_parquet({"dsd-0": DEVICE, "dssd-0": VERIFIER}, tmp_path / "x.parquet", "relay")
     lines = parquet.read_table(tmp_path / "x.parquet").to_pylist()
     assert list(lines[0])[:6] == ["run", "node", "stream", "event", "t", "dur"]
     told = [{key: value for key, value in line.items() if value is not None} for line in lines]
     assert told == [
-        *({"run": "dsd-0", **event} for event in DEVICE),
-        *({"run": "dssd-0", **event} for event in VERIFIER),
+        *({"run": "dsd-0", "backend": "relay", **event} for event in DEVICE),
+        *({"run": "dssd-0", "backend": "relay", **event} for event in VERIFIER),
     ]
 
 
 def test_without_pyarrow_it_says_how_to_get_it(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(TestbedError, match=r"pip install pyarrow does that$"):
-        write_parquet({}, tmp_path / "x.parquet")
+        write_parquet({}, tmp_path / "x.parquet", "relay")
     assert not list(tmp_path.iterdir())
 
 

@@ -32,7 +32,7 @@ from testbed.scenario.sweep import namer
 
 COLUMN = 3.5
 """Width in inches of one column of a two-column paper."""
-_PER_INCH = 26  # characters of a note
+_PER_INCH = 22  # characters of a note
 PANELS = 6
 """The largest number of panels in a figure."""
 

@@ -101,7 +101,8 @@ def make_row(chance: random.Random, point: Values, method: str, repeat: int, pro
     rounds = TOKENS // PER_ROUND
     verified, accepted, sent = rounds * PER_ROUND, rounds * (PER_ROUND - 1), chance.randrange(9999)
     return Row(
-        method=method, repeat=repeat, point=point, prompt=prompt, start_s=100.0 * prompt,
+        method=method, repeat=repeat, point=point, prompt=prompt, backend="relay",
+        start_s=100.0 * prompt,
         tokens=TOKENS, seconds=seconds, tokens_per_second=TOKENS / seconds, ttft_s=0.1,
         counts=replace(
             DraftCounts.zero(), rounds=rounds, draft_passes=verified, drafted=verified,

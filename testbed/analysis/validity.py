@@ -110,17 +110,18 @@ def spans_of(
     specs = [spec for each in states for duplex in each for spec in (duplex.up, duplex.down)]
     drafted = [length for length, times in enumerate(draft_lengths) if length and times]
     delays = [[duplex.up.delay + duplex.down.delay for duplex in each] for each in states]
-    spans = {
+    return {
         "rate": _span(math.inf if spec.mean_rate is None else spec.mean_rate for spec in specs),
         "round_trip": (sum(map(min, delays)), sum(map(max, delays))),
+        **{
+            kind.key: _span(_share(getattr(spec, kind.key)) for spec in specs)
+            for kind in impairments()
+        },
         "jitter": _span(_jitter(spec) for spec in specs),
         "changes": _span([sum(len(each) - 1 for each in states)]),
         "devices": _span([scenario.spec.devices]),
+        **({"draft_length": _span(drafted)} if drafted else {}),
     }
-    spans |= {
-        kind.key: _span(_share(getattr(spec, kind.key)) for spec in specs) for kind in impairments()
-    }
-    return spans | ({"draft_length": _span(drafted)} if drafted else {})
 
 
 def _states(duplex: Duplex, schedule: Schedule) -> list[Duplex]:

@@ -347,7 +347,7 @@ class Results:
             summary = old_keys.read(path, Summary)
         except TestbedError as error:
             raise TestbedError(f"{error}{self._writer()}") from None
-        self._require_one_backend(summary.rows, path)
+        self.require_one_backend(summary.rows, path)
         return summary
 
     def summary_so_far(self) -> Summary:
@@ -356,7 +356,7 @@ class Results:
         The verdict of a row is no better than that of its run and of the run's network.
         """
         rows = [_lowered(row, verdict) for run, verdict in self.judged() for row in run.rows]
-        self._require_one_backend(rows, self.path / JOURNAL)
+        self.require_one_backend(rows, self.path / JOURNAL)
         failed = [
             FailedRun(
                 method=run.turn.method, repeat=run.turn.repeat, point=run.point, reason=run.reason
@@ -403,18 +403,7 @@ class Results:
             return ""
         return next((plan.validated for plan in self._plans()), "")
 
-    def _planned_backend(self) -> str:
-        """Return the backend of plan.json; empty where there is none. Raise if it has several."""
-        path = self.path / "plan.json"
-        backends = {plan.backend for plan in self._plans()} if path.exists() else set()
-        if len(backends) > 1:
-            raise TestbedError(
-                f"{path}: its points have the backends {', '.join(sorted(backends))}, and results "
-                "have one; restore the file, or run the scenario anew"
-            )
-        return next(iter(backends), "")
-
-    def _require_one_backend(self, rows: Iterable[Row], where: Path) -> None:
+    def require_one_backend(self, rows: Iterable[Row], where: Path) -> None:
         """Raise TestbedError unless all rows have the backend of plan.json, or else of each other.
 
         Rows of older testbeds do not name theirs; it may be any but `simulated`.
@@ -426,9 +415,20 @@ class Results:
             if row.backend != wanted and not old:
                 raise TestbedError(
                     f"{where}: a generation of {row.method} has the backend {row.backend}, and "
-                    f"other results there have {wanted}; restore the file, or run the scenario anew"
+                    f"the results have {wanted}; restore the file, or run the scenario anew"
                 )
             planned = planned or row.backend
+
+    def _planned_backend(self) -> str:
+        """Return the backend of plan.json; empty where there is none. Raise if it has several."""
+        path = self.path / "plan.json"
+        backends = {plan.backend for plan in self._plans()} if path.exists() else set()
+        if len(backends) > 1:
+            raise TestbedError(
+                f"{path}: its points have the backends {', '.join(sorted(backends))}, and results "
+                "have one; restore the file, or run the scenario anew"
+            )
+        return next(iter(backends), "")
 
     def _writer(self) -> str:
         """Return the end of a sentence with the commit that wrote the results; empty if unknown."""

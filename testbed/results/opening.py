@@ -92,6 +92,8 @@ def _require_undamaged(results: Results) -> None:
             raise TestbedError(f"{path}: cannot be read: it is not a regular file; {_REMOVE}")
     if not (results.path / JOURNAL).exists():
         _require_older(results.path)
+        if any((results.path / name).exists() for name in ("scenario.yaml", "plan.json")):
+            results.summary()  # its rows must have the backend of plan.json
         _require_backend(results)
         return
     # Read before the journal: should a run end meanwhile, the journal has it in any case.
@@ -118,6 +120,7 @@ def _require_undamaged(results: Results) -> None:
         _require_rows(results.path, summary, ended, failed)
     if verdict:
         _require_level(results.path, verdict, records, ended, failed)
+    results.require_one_backend([row for run in ended for row in run.rows], results.path / JOURNAL)
     _require_backend(results)
 
 
@@ -188,7 +191,7 @@ def _require(
 
 
 def _require_backend(results: Results) -> None:
-    """Raise TestbedError unless scenario, plan and rows agree on whether runs are simulated."""
+    """Raise TestbedError unless scenario and plan, or rows, agree on whether runs are simulated."""
     path = results.path / "scenario.yaml"
     if not path.exists():
         return

@@ -59,12 +59,15 @@ def prepare(point: Point, backend: Backend, jobs: int = 1, why_no_captures: str 
     scenario = point.scenario
     if backend == SIMULATED:
         why_no_captures = NO_CAPTURES
-    pair = _find_pair(scenario, jobs)
+    # A simulation computes all passes in one process, in turn, with one draft for all devices.
+    devices = 1 if backend == SIMULATED else scenario.spec.devices
+    nodes = 1 if backend == SIMULATED else devices + 1
+    pair = _find_pair(scenario, threads_per_node(jobs * nodes))
     _check_methods(scenario, pair.vocabulary_size)
     prompts = _read_prompts(scenario, pair)
     pair = _with_operators(scenario, pair)
     ends = [] if scenario.spec.decoding.ignore_eos else sorted(pair.target_text.end_tokens)
-    _check_memory(scenario, pair, jobs)
+    _check_memory(scenario, pair, jobs, devices)
     spec = scenario.spec
     methods = [entry.label for entry in scenario.methods]
     return Plan(
@@ -96,7 +99,8 @@ def _takes_its_own_time(scenario: Scenario) -> bool:
     return any(role not in scenario.paces for role in used_models(scenario.methods))
 
 
-def _find_pair(scenario: Scenario, jobs: int) -> ModelPair:
+def _find_pair(scenario: Scenario, threads: int) -> ModelPair:
+    """Return the models; `threads` are those of a pass where the scenario does not say."""
     models = scenario.spec.models
     if models.synthetic is not None:
         given = models.synthetic
@@ -112,7 +116,6 @@ def _find_pair(scenario: Scenario, jobs: int) -> ModelPair:
     from testbed.models.hf.directory import open_directory  # noqa: PLC0415  loads torch
 
     where = f"{scenario.source}: models"
-    threads = threads_per_node(jobs * (scenario.spec.devices + 1))
     folder = Path(scenario.source).parent
     target = _resolve(models.target, folder, threads, f"{where}.target")
     draft = _resolve(models.draft, folder, threads, f"{where}.draft")
@@ -191,7 +194,7 @@ def _with_operators(scenario: Scenario, pair: ModelPair) -> ModelPair:
         raise TestbedError(f"{scenario.source}: models: {error}") from None
 
 
-def _check_memory(scenario: Scenario, pair: ModelPair, jobs: int) -> None:
+def _check_memory(scenario: Scenario, pair: ModelPair, jobs: int, devices: int) -> None:
     """Raise TestbedError unless the memory suffices for every device, and a verifier if used.
 
     Each of several jobs has its own nodes. Jobs cannot share a GPU and be measured.
@@ -201,7 +204,7 @@ def _check_memory(scenario: Scenario, pair: ModelPair, jobs: int) -> None:
         uses_target = any(entry.uses_verifier for entry in scenario.methods)
         loads += [Load(pair.target, jobs * int(uses_target))]
     if isinstance(pair.draft, HuggingFaceSpec):
-        loads += [Load(pair.draft, jobs * scenario.spec.devices)]
+        loads += [Load(pair.draft, jobs * devices)]
     if jobs > 1 and (on_gpu := [load.spec for load in loads if load.spec.device != "cpu"]):
         raise TestbedError(
             f"--jobs: '{on_gpu[0].name}' is to run on {on_gpu[0].device}, which jobs would share, "

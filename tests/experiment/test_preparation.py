@@ -46,11 +46,11 @@ def chosen(monkeypatch):
     return specs
 
 
-def plan(**changes):
+def plan(by="relay", **changes):
     base = {**SYNTHETIC, "methods": ["dsd"], "prompts": ["w5 w6"]}
     scenario = check_scenario({**base, **changes}, "s.yaml")
     (point,) = scenario.every_point()
-    return prepare(point, "relay")
+    return prepare(point, by)
 
 
 def refusal(**changes) -> str:
@@ -175,6 +175,13 @@ def test_all_nodes_must_fit_into_memory_together(models, monkeypatch):
     assert text.startswith("s.yaml: models: the models need 1.2 GB of memory (")
     assert "but 1.0 GB are free" in text
     plan(models=models, methods=["device_only"], **many)  # without a verifier
+    plan(by="simulated", models=models, **many)  # with one draft for all devices
+
+
+def test_a_simulated_pass_may_use_all_processors_of_its_job(models, monkeypatch):
+    monkeypatch.setattr(preparation, "threads_per_node", lambda nodes: 12 // nodes)
+    assert plan(models=models).draft.threads == 6
+    assert plan(by="simulated", models=models, topology="cell", devices=2).draft.threads == 12
 
 
 def test_a_missing_weight_file(models, tmp_path):

@@ -31,3 +31,18 @@ def test_the_commit_of_a_checkout_is_found_without_writing_into_it(tmp_path, mon
     assert index.read_bytes() == before
     shutil.rmtree(tmp_path / ".git/objects")
     assert environment._commit() is None
+
+
+def test_a_system_that_is_not_linux_is_described_as_far_as_it_says(monkeypatch, tmp_path):
+    def missing():
+        raise OSError
+
+    monkeypatch.setattr(environment, "_CPUINFO", tmp_path / "none")
+    monkeypatch.setattr(environment.platform, "freedesktop_os_release", missing)
+    for name in ("sched_getaffinity", "getloadavg"):
+        monkeypatch.delattr(os, name)
+    found = environment.describe_environment()
+    assert found["system"] == environment.platform.platform()
+    assert found["processor"].startswith(environment.platform.machine())
+    assert found["cores"] == os.cpu_count()
+    assert found["load"] is None

@@ -153,3 +153,9 @@ def test_groups_of_version_1(machine: Path) -> None:
     assert memory.free_memory() == 3 * GB
     (machine / "groups" / "memory" / "docker" / "1" / "memory.stat").unlink()
     assert memory.free_memory() == 8_192_000_000
+
+
+def test_a_system_that_does_not_say_how_much_is_free_refuses_no_model(monkeypatch, tmp_path):
+    monkeypatch.setattr(memory, "_MEMINFO", tmp_path / "none")
+    monkeypatch.setattr(memory, "_CGROUP", tmp_path / "none")
+    assert memory.free_memory() > 2**60

@@ -259,3 +259,10 @@ def test_other_models_are_refused(
     with pytest.raises(TestbedError, match=words) as caught:
         edited(**changes)
     assert "\n" not in str(caught.value)
+
+
+def test_a_template_is_not_rendered_where_its_process_cannot_be_limited(monkeypatch):
+    monkeypatch.setattr(chat_templates, "_resource", lambda: None)
+    render = chat_templates.Renderer(str)
+    with pytest.raises(chat_templates.TemplateFailedError, match="this system has no limits for"):
+        render("w1")

@@ -7,11 +7,10 @@ from typing import Final
 from testbed.errors import TestbedError
 from testbed.scenario.compute import used_models
 from testbed.scenario.scenario import Scenario
+from testbed.simulation.tcp.settings import CONGESTION_CONTROLS
 
 SIMULATED: Final = "simulated"
 """The backend that computes runs in virtual time, without a network."""
-CONGESTION_CONTROLS = ("cubic", "reno")
-"""Those that are simulated."""
 NO_CAPTURES = "a simulated network has none"
 """The reason why a scenario with `capture` has no captures."""
 

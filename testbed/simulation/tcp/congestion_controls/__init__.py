@@ -1,0 +1,1 @@
+"""Congestion controls by Linux's names, one per file."""

@@ -13,7 +13,7 @@ from testbed.errors import TestbedError
 from testbed.events import Tracer
 from testbed.methods.base import Method, method_class, parse_options
 from testbed.methods.device_context import DeviceContext
-from testbed.methods.effects import Commit, NextPart, Now, Pass, Send
+from testbed.methods.effects import Around, Commit, NextPart, Now, Pass, Send, unchanged
 from testbed.models.base import Model, require_context
 from testbed.models.cached_reader import CachedReader
 from testbed.models.compute.pace import Pace
@@ -49,13 +49,14 @@ def generation(
     progress: Callable[[list[int]], None] = lambda tokens: None,
     randomiser: Randomiser = KeyedRandomness,
     pace: Pace | None = None,
+    around: Around = unchanged,
 ) -> Generator[Pass | Transmit | Receive, Any, Decoded]:
     """Generate one continuation of `prompt` (token ids), with the method that `task` names.
 
     Yields what the device needs, for a driver to provide; a pass is resumed with PassResult.
     peer: the verifier's name in messages to the user. timeout: seconds to wait for any answer of
     the verifier. progress: called with the new tokens of each commit. pace: the speed at which the
-    draft model runs; None for its own.
+    draft model runs; None for its own. around: is put around the method half.
 
     Raises TestbedError when the prompt does not fit the models, and when the verifier refuses or
     does not answer.
@@ -96,7 +97,7 @@ def generation(
     times: list[float] = []
     if method.uses_verifier:
         yield from verifier.open(device.token_ids)
-    half = method.device(device)
+    half = around(method.device(device))
     result: Any = None
     while True:
         try:

@@ -18,7 +18,7 @@ from testbed.bounds import Int64
 from testbed.decoding.sampling import Sampling
 from testbed.errors import TestbedError
 
-VERSION = 2
+VERSION = 3
 PORT = 5555
 """TCP port at which the verifier of a run listens."""
 MAX_MESSAGE = 64 << 20
@@ -82,8 +82,11 @@ class Reply(Header, tag=4, kw_only=True):
     last: bool
     length: Count
     """The number of tokens that the verifier has after this part."""
-    busy_us: Count
-    """The time that the verifier worked on this part, in microseconds."""
+    busy_s: Annotated[float, msgspec.Meta(ge=0)]
+    """Seconds that the verifier worked on this part.
+
+    A number of floating point has the same size in every message, so that sizes do not depend on
+    time."""
 
 
 class Resync(Header, tag=5, kw_only=True):

@@ -7,7 +7,7 @@ from typing import Any
 
 from testbed.decoding.randomness import KeyedRandomness, Randomiser
 from testbed.events import Tracer
-from testbed.methods.effects import Pass
+from testbed.methods.effects import Around, Pass, unchanged
 from testbed.models.base import Model
 from testbed.models.compute.pace import Pace
 from testbed.models.compute.paced_reader import PassResult
@@ -33,6 +33,7 @@ def generate(
     progress: Callable[[list[int]], None] = lambda tokens: None,
     randomiser: Randomiser = KeyedRandomness,
     pace: Pace | None = None,
+    around: Around = unchanged,
 ) -> Decoded:
     """Run testbed.protocol.device_loop.generation over a channel, and wait until it has ended."""
     return drive(
@@ -46,6 +47,7 @@ def generate(
             progress=progress,
             randomiser=randomiser,
             pace=pace,
+            around=around,
         ),
         channel,
     )

@@ -36,6 +36,8 @@ from testbed.protocol.messages import (
     to_frames,
 )
 
+_SHORTEST = 2**16
+"""The smallest number of a session: all up to 2^32 have the same size in messages."""
 REPAIRS_PER_ROUND = 8
 """Resends, resyncs and re-openings in a row, without any answer, before giving up."""
 
@@ -74,7 +76,7 @@ class VerifierClient:
     def open(self, token_ids: list[int]) -> Exchange[None]:
         """Send the tokens so far, without waiting: a refusal is received in the first round."""
         # A new number each time, so that late answers to the old session are ignored.
-        self._opening.session = secrets.randbelow(2**32 - 1) + 1
+        self._opening.session = _SHORTEST + secrets.randbelow(2**32 - _SHORTEST)
         self._opening.length = self._known = len(token_ids)
         self._received = 0
         upload = encode_tokens(token_ids, self._opening.vocabulary_size)
@@ -114,7 +116,7 @@ class VerifierClient:
                     if message.part == self._received:
                         self._received += 1
                         self._known = message.length
-                        self.traffic.verifier_s += message.busy_us / 1e6
+                        self.traffic.verifier_s += message.busy_s
                         since, self._since = self._since, clock.now()
                         return Part(payload, message.last, self._since - since)
                     if message.part < self._received or asked:

@@ -24,7 +24,7 @@ from testbed.decoding.randomness import KeyedRandomness, Randomiser
 from testbed.errors import TestbedError
 from testbed.events import Tracer
 from testbed.methods.base import Method, method_class, parse_options
-from testbed.methods.effects import Answer, Effects, Pass
+from testbed.methods.effects import Answer, Around, Effects, Pass, unchanged
 from testbed.methods.verifier_context import VerifierContext
 from testbed.models.base import Model, require_context
 from testbed.models.cached_reader import CachedReader
@@ -75,10 +75,17 @@ class Session:
 
 
 class VerifierServer:
-    """Verifies any number of generations with one target model, at its own speed or at `pace`."""
+    """Verifies any number of generations with one target model, at its own speed or at `pace`.
+
+    `around` is put around each method half.
+    """
 
     def __init__(
-        self, target: Model, randomiser: Randomiser = KeyedRandomness, pace: Pace | None = None
+        self,
+        target: Model,
+        randomiser: Randomiser = KeyedRandomness,
+        pace: Pace | None = None,
+        around: Around = unchanged,
     ) -> None:
         self.target = target
         self.trace = Tracer("verifier")
@@ -86,6 +93,7 @@ class VerifierServer:
         """Peers whose queue is full; the work on their generations waits."""
         self._randomiser = randomiser
         self._pace = pace
+        self._around = around
         self._sessions: dict[SessionKey, Session] = {}
         self._work: dict[SessionKey, Work] = {}
 
@@ -246,7 +254,7 @@ class VerifierServer:
     def _answers(self, session: Session, message: Round, payload: bytes) -> Steps:
         """Run the method's verifier half; yield each part of its answer as a message."""
         context = session.context
-        half = session.method.verifier(context, message.drafts, payload)
+        half = self._around(session.method.verifier(context, message.drafts, payload))
         part, last = 0, False
         while not last:
             try:
@@ -266,7 +274,7 @@ class VerifierServer:
                 part=part,
                 last=last,
                 length=len(context.token_ids),
-                busy_us=round(busy / 1000),
+                busy_s=busy * 1e-9,
             )
             session.answers.append((reply, answer.payload))
             yield self._sent(context.stream, reply, answer.payload)

@@ -28,7 +28,7 @@ def a_round(number: int, payload: int) -> list[bytes]:
 
 def an_answer(number: int, payload: int) -> list[bytes]:
     """Return the frames of a round's answer with `payload` bytes of payload."""
-    message = Reply(VERSION, 7, round=number, part=0, last=True, length=number, busy_us=1)
+    message = Reply(VERSION, 7, round=number, part=0, last=True, length=number, busy_s=1e-6)
     return to_frames(message, bytes(payload))
 
 

@@ -47,7 +47,7 @@ def test_the_table_says_when_and_which_way(tmp_path):
     seconds, directions, whats = (list(column.cells) for column in table.columns)
     assert (seconds[0], directions[0], whats[0]) == ("0.000000", "up", "ZMTP 3.1")
     assert set(directions) == {"up", "down"}
-    assert any(what.startswith("Round(version=2, session=7, round=0") for what in whats)
+    assert any(what.startswith("Round(version=3, session=7, round=0") for what in whats)
     assert whats[-1] == "payload of 7000 B"
 
 

@@ -84,8 +84,8 @@ class SimulatedRun(Protocol):
 class Simulation(Protocol):
     """Network and nodes of one point, with their models loaded."""
 
-    def begin(self, method: str, repetition: int) -> SimulatedRun:
-        """Begin a run of `method`, the name of its class.
+    def begin(self, label: str, repetition: int, *, uses_verifier: bool) -> SimulatedRun:
+        """Begin a run of the method with this label.
 
         The links restart with the randomness of the repetition, schedules begin, nodes connect
         anew. What earlier runs did has no effect on it.

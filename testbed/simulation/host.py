@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +23,10 @@ class Host:
     routes: Routes
     receivers: dict[int, Callable[[Any], None]] = field(default_factory=dict)
     """The receiver of each connection's segments."""
+    sent: Counter[str] = field(default_factory=Counter)
+    """Packets that it sent on each of its links."""
+    arrived: Counter[str] = field(default_factory=Counter)
+    """Packets that reached it from each of its links."""
     refused: int = 0
     """Frames that it dropped because a checksum was wrong."""
     ways: dict[bytes, Carry] = field(default_factory=dict)

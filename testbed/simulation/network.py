@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Generator, Mapping, Sequence
 from functools import partial
 from ipaddress import IPv4Address
@@ -83,14 +84,13 @@ class VirtualNetwork:
         """The shaped links by name, in the topology's order."""
         self.plain = {link.name: PlainLink(*self._deliveries(link)) for link in plain}
         """The links that are not shaped, by name."""
+        self._ends = {link.name: (link.node1, link.node2) for link in (*declared, *plain)}
         self._carries: dict[tuple[str, str], Carry] = {}
         for link in declared:
             shaped = self.links[link.name]
-            self._carries[link.node1, link.name] = shaped.carry_up
-            self._carries[link.node2, link.name] = shaped.carry_down
+            self._join(link, shaped.carry_up, shaped.carry_down)
         for link in plain:
-            self._carries[link.node1, link.name] = self.plain[link.name].up.carry
-            self._carries[link.node2, link.name] = self.plain[link.name].down.carry
+            self._join(link, self.plain[link.name].up.carry, self.plain[link.name].down.carry)
         self.mtu = min(min(each.up.mtu, each.down.mtu) for each in links.values())
         """The largest IP packet, in bytes, that a host may send."""
         self.longest_round_trip = longest_chain(
@@ -183,6 +183,11 @@ class VirtualNetwork:
                 return
             before = after
 
+    def ends(self, link: str) -> tuple[Host, Host]:
+        """Return the hosts of a link, the first one first."""
+        first, second = self._ends[link]
+        return self._hosts[first], self._hosts[second]
+
     @property
     def in_flight(self) -> int:
         """The number of packets under way."""
@@ -203,10 +208,21 @@ class VirtualNetwork:
     def _deliveries(self, link: LinkDeclaration) -> tuple[Carry, Carry]:
         """Return what takes in frames at the far end of a link: up, down."""
         first, second = self._hosts[link.node1], self._hosts[link.node2]
-        return partial(self._take_in, second), partial(self._take_in, first)
+        return (
+            partial(self._take_in, second, link.name),
+            partial(self._take_in, first, link.name),
+        )
 
-    def _take_in(self, host: Host, frame: bytes) -> None:
+    def _join(self, link: LinkDeclaration, up: Carry, down: Carry) -> None:
+        """Let both hosts of a link send through it; they count what they send."""
+        for name, carry in ((link.node1, up), (link.node2, down)):
+            self._carries[name, link.name] = partial(
+                _send, self._hosts[name].sent, link.name, carry
+            )
+
+    def _take_in(self, host: Host, link: str, frame: bytes) -> None:
         """Hand a frame that a host has received to its receiver, or pass it on."""
+        host.arrived[link] += 1
         if not isinstance(frame, Frame) and not header_intact(frame):
             host.refused += 1
         elif (target := destination(frame)) not in host.addresses:
@@ -260,6 +276,11 @@ class VirtualNetwork:
                 f"the topology has no host {name!r}; it has {', '.join(self._hosts)}"
             )
         return self._hosts[name]
+
+
+def _send(sent: Counter[str], link: str, carry: Carry, frame: bytes) -> None:
+    sent[link] += 1
+    carry(frame)
 
 
 def _receive(host: Host, frame: Frame) -> None:

@@ -16,3 +16,5 @@ class HostOverhead(NamedTuple):
 
 
 NO_OVERHEAD = HostOverhead(0.0, 0.0, "not fitted yet")
+OVERHEAD = NO_OVERHEAD
+"""That of simulated runs."""

@@ -1,0 +1,94 @@
+"""Recorded costs: the seconds that nodes take for a method's own work, by its kind.
+
+Virtual time stands while nodes compute; instead of their real time they are charged the mean of a
+few generations that `record` decodes for real, without links. Their source is the processor that
+decoded them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from msgspec.structs import replace
+
+from testbed.decoding.randomness import KeyedRandomness
+from testbed.models.base import Model
+from testbed.models.compute.pace import Pace
+from testbed.protocol.process_driver import generate
+from testbed.protocol.request import DecodeRequest
+from testbed.protocol.verifier_server import VerifierServer
+from testbed.simulation.own_work import OnWork, OwnWork
+from testbed.transport.in_process import InProcessChannel
+
+Costs = dict[str, float]
+"""Mean seconds of each kind of work of one node."""
+NO_TIME = Pace(per_pass=0.0, per_token=0.0)
+BUDGET = 0.5
+"""Seconds after which no further generation is begun; at least two are decoded."""
+TOKENS = 24
+"""The most tokens of a generation."""
+_SLOWEST = 0.05  # share of the pieces of a kind that is left out: interrupts, garbage collection
+
+
+def record(
+    request: DecodeRequest, prompt: Sequence[int], draft: Model, target: Model
+) -> dict[str, Costs]:
+    """Return the costs of `device` and `verifier` for generations like the requested one."""
+    pieces: dict[str, dict[str, list[float]]] = {}
+
+    def into(node: str) -> OnWork:
+        mine = pieces[node] = defaultdict(list)
+        return lambda kind, seconds: mine[kind].append(seconds)
+
+    device, verifier = OwnWork("device", into("device")), OwnWork("verifier", into("verifier"))
+    server = VerifierServer(target, KeyedRandomness, NO_TIME, verifier.around)
+    server.trace = verifier
+    tokens = min(request.max_new_tokens, TOKENS)
+    began, decoded = time.monotonic(), 0
+    while decoded < 2 or time.monotonic() - began < BUDGET:
+        generate(
+            replace(request, max_new_tokens=tokens, stream=f"costs/{decoded}"),
+            prompt,
+            draft,
+            InProcessChannel(server),
+            timeout=60,
+            trace=device,
+            pace=NO_TIME,
+            around=device.around,
+        )
+        decoded += 1
+    return {
+        node: {kind: _mean(seconds) for kind, seconds in mine.items()}
+        for node, mine in pieces.items()
+    }
+
+
+class ChargedCosts:
+    """The costs of a method's nodes, as they are charged.
+
+    Work of a kind that was not recorded is charged its real time; its kind is added to `unknown`.
+    """
+
+    def __init__(self, costs: Mapping[str, Costs], unknown: set[str]) -> None:
+        self._costs = costs
+        self._unknown = unknown
+
+    def charge(self, role: str, spend: Callable[[float], None]) -> OnWork:
+        """Return what charges the `device` or the `verifier` for its work."""
+        costs = self._costs[role]
+
+        def done(kind: str, seconds: float) -> None:
+            if kind not in costs:
+                self._unknown.add(f"{role} {kind}")
+            spend(costs.get(kind, seconds))
+
+        return done
+
+
+def _mean(seconds: Sequence[float]) -> float:
+    """Return the mean without the slowest pieces."""
+    kept = sorted(seconds)[: max(1, round(len(seconds) * (1 - _SLOWEST)))]
+    return float(np.mean(kept))

@@ -53,6 +53,8 @@ def launch(scenario: Scenario, out: Path, jobs: int = 1) -> tuple[Results, int]:
         say(f"{scenario.name}: {described}, results in {results.path}", *more)
         for warning in results.warnings():
             say(f"warning: {warning}")
+        scenarios = [point.scenario for point in scenario.every_point()]
+        workers.prepare(results, list(zip(scenarios, plans, strict=True)))
         fitting = workers.jobs_that_fit(results, min(jobs, _count(plans)))
         if fitting < jobs:
             plans = _plans(scenario, workers, backend, fitting)

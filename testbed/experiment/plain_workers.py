@@ -13,11 +13,12 @@ import msgspec
 from typing_extensions import override
 
 from testbed.analysis.validity import statement, validity
-from testbed.errors import TestbedError
 from testbed.experiment.jobs import Job
+from testbed.experiment.recorded_costs import record_costs
 from testbed.experiment.workers import Choice, Workers
 from testbed.host.children import run_side_by_side
 from testbed.results.directory import Results
+from testbed.results.plan import Plan
 from testbed.scenario.scenario import Scenario
 from testbed.scenario.simulated import SIMULATED, require_simulable
 
@@ -36,8 +37,11 @@ class PlainWorkers(Workers):
     @override
     def choose(self, scenario: Scenario) -> Choice:
         require_simulable(scenario)
-        _require_driver(scenario)
         return Choice(SIMULATED, [SIMULATED, statement(validity())])
+
+    @override
+    def prepare(self, results: Results, points: Sequence[tuple[Scenario, Plan]]) -> None:
+        record_costs(results, points)
 
     @override
     def require_same(self, begun: str) -> None:
@@ -68,11 +72,3 @@ class PlainWorkers(Workers):
             )
 
         return run_side_by_side([partial(start, job) for job in jobs])
-
-
-def _require_driver(scenario: Scenario) -> None:
-    """Raise TestbedError: nodes do not run in virtual time yet."""
-    raise TestbedError(
-        f"{scenario.source}: backend: this testbed cannot simulate runs yet; choose from auto, "
-        "netem, relay"
-    )

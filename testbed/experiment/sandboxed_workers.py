@@ -19,6 +19,7 @@ from testbed.experiment.jobs import Job, shares
 from testbed.experiment.workers import Choice, Workers
 from testbed.pcap import capture_trial
 from testbed.results.directory import Results
+from testbed.results.plan import Plan
 from testbed.results.rows import Backend
 from testbed.scenario.scenario import Scenario
 
@@ -53,6 +54,9 @@ class SandboxedWorkers(Workers):
     @override
     def why_no_captures(self) -> str:
         return capture_trial.why_no_captures()
+
+    @override
+    def prepare(self, results: Results, points: Sequence[tuple[Scenario, Plan]]) -> None: ...
 
     @override
     def jobs_that_fit(self, results: Results, jobs: int) -> int:

@@ -23,9 +23,11 @@ from testbed.experiment.generation import (
     stream_of,
 )
 from testbed.experiment.live_display import CountedLink, Display
+from testbed.experiment.recorded_costs import read_costs
 from testbed.experiment.routes import Routes
 from testbed.experiment.run_record import RunRecord
 from testbed.host.machine_errors import naming
+from testbed.models.load import load_model
 from testbed.results.directory import Results
 from testbed.results.plan import Plan
 from testbed.results.rows import Row
@@ -34,11 +36,34 @@ from testbed.scenario.methods import MethodEntry
 from testbed.scenario.run_order import RunId
 from testbed.scenario.scenario import Scenario
 from testbed.simulation.contract import Decoded, RunEnd, Simulation
+from testbed.simulation.overhead import OVERHEAD
+from testbed.simulation.point_simulation import PointSettings, PointSimulation
+from testbed.topology.declarations import load_topology
 
 
-def open_simulation(scenario: Scenario, plan: Plan) -> Simulation:
-    """Return the simulation of one point. Raises TestbedError for what it does not model."""
-    raise NotImplementedError("nodes do not run in virtual time yet")
+def open_simulation(scenario: Scenario, plan: Plan, results: Results) -> Simulation:
+    """Return the simulation of one point, with its models loaded."""
+    spec, routes, costs = scenario.spec, Routes(scenario), read_costs(results)
+    settings = PointSettings(
+        topology=load_topology(spec.topology, spec.devices),
+        links=scenario.links,
+        schedules=scenario.schedules,
+        handovers=scenario.handovers,
+        seed=spec.seed,
+        verifier=spec.verifier,
+        devices={
+            device: f"{spec.verifier} over link {' or '.join(routes.first_shaped(device))}"
+            for device in routes.own_links
+        },
+        draft=load_model(plan.draft, "draft"),
+        target=load_model(plan.target, "target"),
+        paces=scenario.paces,
+        congestion_control=spec.tcp.congestion_control,
+        timeout=scenario.timeout,
+        overhead=OVERHEAD,
+    )
+    found = {entry.label: costs.find(scenario, plan, entry) for entry in scenario.methods}
+    return PointSimulation(settings, found, costs.source)
 
 
 class SimulatedBench(Bench):
@@ -54,7 +79,7 @@ class SimulatedBench(Bench):
 
     @override
     def __enter__(self) -> SimulatedBench:
-        self._simulation = open_simulation(self._scenario, self._plan)
+        self._simulation = open_simulation(self._scenario, self._plan, self._results)
         return self
 
     @override
@@ -81,7 +106,9 @@ class SimulatedBench(Bench):
             repetition=turn.repeat,
             folder=folder,
         )
-        running = self._simulation.begin(entry.method, turn.repeat)
+        running = self._simulation.begin(
+            entry.label, turn.repeat, uses_verifier=entry.uses_verifier
+        )
         tokens = scenario.spec.decoding.max_new_tokens * scenario.spec.devices
         for prompt in range(len(scenario.prompts)):
             display.start(entry.label, prompt, len(scenario.prompts), tokens)

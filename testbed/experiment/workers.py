@@ -8,6 +8,7 @@ from typing import IO, ClassVar, NamedTuple
 
 from testbed.experiment.jobs import Job
 from testbed.results.directory import Results
+from testbed.results.plan import Plan
 from testbed.results.rows import Backend
 from testbed.scenario.scenario import Scenario
 
@@ -40,6 +41,10 @@ class Workers(ABC):
     @abstractmethod
     def why_no_captures(self) -> str:
         """Return the reason why frames cannot be captured, and the remedy; empty if they can."""
+
+    @abstractmethod
+    def prepare(self, results: Results, points: Sequence[tuple[Scenario, Plan]]) -> None:
+        """Write what runs need beside scenario and plans, before the first of them."""
 
     @abstractmethod
     def jobs_that_fit(self, results: Results, jobs: int) -> int:

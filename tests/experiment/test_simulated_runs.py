@@ -43,7 +43,7 @@ def fake(monkeypatch):
                 for job in jobs]  # fmt: skip
 
     monkeypatch.setattr(simulated_bench, "open_simulation", FakeSimulation)
-    monkeypatch.setattr(plain_workers, "_require_driver", lambda _scenario: None)
+    monkeypatch.setattr(plain_workers, "record_costs", lambda *_: None)
     monkeypatch.setattr(plain_workers.PlainWorkers, "run", in_this_process)
     monkeypatch.setattr(FakeSimulation, "broken", frozenset())
     monkeypatch.setattr(FakeSimulation, "missed", 0)
@@ -141,7 +141,6 @@ forget_linux()
 from testbed.cli import main
 from testbed.experiment import plain_workers
 
-plain_workers._require_driver = lambda scenario: None
 plain_workers.PROGRAM = ["-m", "tests.support.simulated_worker"]
 sys.argv = ["testbed", *ARGUMENTS]
 main()

@@ -55,7 +55,7 @@ def made(tmp_path_factory):
     }  # fmt: skip
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(simulated_bench, "open_simulation", FakeSimulation)
-        patch.setattr(plain_workers, "_require_driver", lambda _scenario: None)
+        patch.setattr(plain_workers, "record_costs", lambda *_: None)
         patch.setattr(plain_workers.PlainWorkers, "run", in_this_process)
         results, code = launcher.launch(
             check_scenario(raw, "test"), tmp_path_factory.mktemp("made")

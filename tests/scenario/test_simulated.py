@@ -124,9 +124,6 @@ def run(tmp_path, *options: str, **changes) -> str:
     return done.stderr.removeprefix(f"error: {scenario}: ")
 
 
-def test_run_says_that_it_cannot_simulate_yet(tmp_path):
-    asked = ["--backend", "simulated"]
-    assert run(tmp_path, *asked) == (
-        "backend: this testbed cannot simulate runs yet; choose from auto, netem, relay\n"
-    )
-    assert run(tmp_path, *asked, compute="measured").startswith("compute: the draft model has no")
+def test_run_refuses_what_cannot_be_simulated_before_anything_is_written(tmp_path):
+    refused = run(tmp_path, "--backend", "simulated", compute="measured")
+    assert refused.startswith("compute: the draft model has no")

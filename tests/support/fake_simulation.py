@@ -32,15 +32,15 @@ class FakeSimulation:
     missed = 0
     """Packets that a link took in, and of which its host knows nothing."""
 
-    def __init__(self, scenario, plan) -> None:
+    def __init__(self, scenario, plan, results) -> None:
         self.scenario, self.routes, self.now = scenario, Routes(scenario), 0.0
         self.prompts = dict.fromkeys([*self._names("links"), *self._names("plain")], 0)
 
     def _names(self, kind: str) -> list[str]:
         return [link.name for link in getattr(self.routes, kind)]
 
-    def begin(self, method, repetition):
-        return FakeSimulatedRun(self, method)
+    def begin(self, label, repetition, *, uses_verifier):
+        return FakeSimulatedRun(self, label)
 
     def state(self) -> dict[str, Any]:
         return {"tcp": {"congestion_control": self.scenario.spec.tcp.congestion_control}}

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class PointSettings:
-    """What is simulated at one point. Times in seconds."""
+    """The network, nodes and models of one point; times in seconds."""
 
     topology: Topo
     links: Mapping[str, Duplex]

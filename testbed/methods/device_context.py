@@ -51,11 +51,11 @@ class DeviceContext:
 
     def next_draft(self, prefix: list[int]) -> Effects[Probabilities]:
         """Return the draft model's q after the token ids `prefix`, shape [V]."""
-        q, _ = yield from self._next(prefix)
-        return q
+        found: tuple[Probabilities, Logits] = yield self._pass(prefix)
+        return found[0]
 
-    def _next(self, prefix: list[int]) -> Effects[tuple[Probabilities, Logits]]:
-        """Return q after `prefix`, and the logits that it comes from, both of shape [V]."""
+    def _pass(self, prefix: list[int]) -> Pass:
+        """Return a pass for q after `prefix`, and the logits that it comes from, both shape [V]."""
         self._passes += 1
         self.counts.draft_passes = self._passes
 
@@ -65,8 +65,7 @@ class DeviceContext:
             except ValueError as error:
                 raise TestbedError(f"draft model, after {len(prefix)} tokens: {error}") from None
 
-        found: tuple[Probabilities, Logits] = yield Pass(self.draft, prefix, 1, sampled)
-        return found
+        return Pass(self.draft, prefix, 1, sampled)
 
     @property
     def room(self) -> int:
@@ -86,7 +85,7 @@ class DeviceContext:
         not depend on q̂ (the policy is then asked before the draft model's pass), else a function
         of q̂. `draw(q̂, position)` draws the token; by default with randomness of this round.
         """
-        return (yield from self.drafting(self._chain(quantise, formula_bits, draw or self._draw)))
+        return self.drafting(self._chain(quantise, formula_bits, draw or self._draw))
 
     def _chain(
         self,
@@ -101,7 +100,7 @@ class DeviceContext:
             if not self.drafting_policy.admits(drafts, known):
                 break
             prefix = self.token_ids + [draft.token for draft in drafts]
-            raw_q, logits = yield from self._next(prefix)
+            raw_q, logits = yield self._pass(prefix)
             q = quantise(raw_q)
             if q is None:
                 break

@@ -22,7 +22,7 @@ from testbed.models.compute.paced_reader import Passes
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Pass:
     """A forward pass over the tokens of `sequence` that the model has not read yet.
 
@@ -36,12 +36,12 @@ class Pass:
     of: Callable[[Logits], Any]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Now:
     """The time in ns of testbed.clock."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Send:
     """Device: send a round's upload with so many drafted tokens; does not wait for the answer."""
 
@@ -49,7 +49,7 @@ class Send:
     drafts: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class NextPart:
     """Device: wait for the next part of the answer to the last upload, a Part."""
 
@@ -63,7 +63,7 @@ class Part(NamedTuple):
     """Seconds since the upload, or since the part before."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Commit:
     """Device: commit these tokens.
 
@@ -74,7 +74,7 @@ class Commit:
     tokens: list[int]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Answer:
     """Verifier: send one part of the answer to a round."""
 

@@ -26,14 +26,14 @@ class LinkTimeout(TestbedError):  # noqa: N818 - the usual word for it
     """The other end did not answer in time."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Transmit:
     """Effect of a device: queue a message for its verifier; does not wait until it has left."""
 
     frames: list[bytes]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Receive:
     """Effect of a device: wait up to `timeout` seconds of testbed.clock for the next message.
 

@@ -56,20 +56,17 @@ def generate(
 def drive(device: Generator[Pass | Transmit | Receive, Any, Decoded], channel: Channel) -> Decoded:
     """Provide what a device needs until its generation has ended; failures are thrown into it."""
 
-    def provide(needed: Pass | Transmit | Receive) -> Any:
-        match needed:
-            case Pass():
-                return run_pass(needed)
-            case Transmit(frames):
-                return channel.send(frames)
-            case Receive(timeout):
-                return channel.receive(timeout)
-
     try:
         needed = next(device)
         while True:
+            result: Any = None
             try:
-                result = provide(needed)
+                if isinstance(needed, Pass):
+                    result = run_pass(needed)
+                elif isinstance(needed, Receive):
+                    result = channel.receive(needed.timeout)
+                else:
+                    channel.send(needed.frames)
             except Exception as error:
                 needed = device.throw(error)
             else:

@@ -1,4 +1,4 @@
-"""PassResult forward passes over one token sequence, extended to the duration of other hardware."""
+"""Timed forward passes over one token sequence, extended to the duration of other hardware."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Passes:
         return running.end(value)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RunningPass:
     """A pass whose logits are computed, and which lasts until `end` is called."""
 

@@ -43,7 +43,10 @@ class Now:
 
 @dataclass(slots=True)
 class Send:
-    """Device: send a round's upload with so many drafted tokens; does not wait for the answer."""
+    """Device: send a round's upload with so many drafted tokens; does not wait for the answer.
+
+    The answer to the round before must be complete.
+    """
 
     upload: Payload
     drafts: int

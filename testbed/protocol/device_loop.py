@@ -125,6 +125,10 @@ def generation(
                 progress(new)
                 if len(device.token_ids) >= limit or new[-1] in end_tokens:
                     break
+            case Commit():
+                pass
+            case _:
+                raise AssertionError(f"a device half cannot have {effect}")
     half.close()
     if method.uses_verifier:
         yield from verifier.close()

@@ -69,6 +69,7 @@ class VerifierClient:
         self._known = 0  # tokens that the verifier has
         self._round = -1
         self._received = 0  # parts of this round's answer
+        self._answered = True  # False until the last of them has been received
         self._asked = _Upload([], 0, NOTHING)
         self._since = 0.0  # when the round, or the last part of its answer, was sent or received
         self.traffic = Traffic.zero()
@@ -87,8 +88,11 @@ class VerifierClient:
 
         token_ids: the ids of the prompt and all committed tokens; the caller keeps it up to date
         until the answer is complete. Those that the verifier lacks are sent along. drafts: the
-        number of drafted tokens in `upload`.
+        number of drafted tokens in `upload`. The answer to the round before must be complete: the
+        verifier would drop what is left of it, and the base of the new round be wrong.
         """
+        assert self._answered, f"round {self._round} is not answered yet"
+        self._answered = False
         self._round += 1
         self._received = 0
         self._asked = _Upload(token_ids, drafts, upload)
@@ -96,10 +100,11 @@ class VerifierClient:
         yield from self._send_round()
 
     def next_part(self) -> Exchange[Part]:
-        """Wait for the next part of the answer to the last round.
+        """Wait for the next part of the answer to the last round, which must not be complete yet.
 
         Raises LinkTimeout when no answer comes, TestbedError when the verifier refuses.
         """
+        assert not self._answered, f"round {self._round} is answered already"
         token_ids = self._asked.token_ids
         repairs = 0
         asked = False  # True once the missing part has been asked for again
@@ -115,6 +120,7 @@ class VerifierClient:
                 case Reply() if message.round == self._round:
                     if message.part == self._received:
                         self._received += 1
+                        self._answered = message.last
                         self._known = message.length
                         self.traffic.verifier_s += message.busy_s
                         since, self._since = self._since, clock.now()

@@ -61,6 +61,8 @@ class Work:
     key: SessionKey
     steps: deque[Steps]
     """To be done one after another."""
+    in_pass: Steps | None = None
+    """The steps whose pass a driver is running; until its end, the work cannot go on."""
 
 
 @dataclass
@@ -100,11 +102,17 @@ class VerifierServer:
     @property
     def busy(self) -> bool:
         """True if there is work that can go on."""
-        return any(peer not in self.blocked_peers for peer, _ in self._work)
+        return any(map(self._can_go_on, self._work.values()))
 
     def ready(self) -> list[Work]:
-        """Return the work of all sessions that are not blocked, in the order of their messages."""
-        return [work for work in self._work.values() if work.key[0] not in self.blocked_peers]
+        """Return the work that can go on, in the order of the messages that it began with.
+
+        That of blocked peers cannot, nor can that whose pass is being run.
+        """
+        return [work for work in self._work.values() if self._can_go_on(work)]
+
+    def _can_go_on(self, work: Work) -> bool:
+        return work.in_pass is None and work.key[0] not in self.blocked_peers
 
     def handle(self, peer: bytes, frames: list[bytes]) -> Iterator[list[bytes]]:
         """Handle one message; yield the messages (as frames) to send to `peer` at once.
@@ -129,18 +137,25 @@ class VerifierServer:
         `done` is the result of the pass that the last call returned, or the error that it ended in.
         None is returned when the work has ended, or something newer has taken its place.
         """
-        while self._work.get(work.key) is work:
-            if not work.steps:
-                del self._work[work.key]
-                break
+        if self._work.get(work.key) is not work:
+            return None
+        assert (work.in_pass is None) == (done is None), "a pass ends once, and has a result"
+        if work.steps and work.steps[0] is not work.in_pass:
+            done = None  # of a pass for a round that a later one has overtaken
+        work.in_pass = None
+        while work.steps:
             steps = work.steps[0]
             try:
-                return steps.throw(done) if isinstance(done, Exception) else steps.send(done)
+                needed = steps.throw(done) if isinstance(done, Exception) else steps.send(done)
             except StopIteration:
                 work.steps.popleft()
                 done = None
             except Exception as error:  # one session's failure must not reach the others
                 return self._failed(work.key, error)
+            else:
+                work.in_pass = steps if isinstance(needed, Pass) else None
+                return needed
+        del self._work[work.key]
         return None
 
     def _dispatch(self, key: SessionKey, message: Message, payload: bytes) -> Iterator[list[bytes]]:
@@ -243,12 +258,13 @@ class VerifierServer:
         self._received(session.context.stream, message, payload)
         # The prompt has a pass of its own even if the first round has arrived already: a pass over
         # other tokens is rounded differently, and tokens must not depend on timing.
-        work = self._work.get(key) if session.round < 0 else None
+        # An earlier round is overtaken; its pass, if one is being run, ends before another begins.
+        work = self._work.setdefault(key, Work(key, deque()))
+        if session.round >= 0:
+            work.steps.clear()
         session.context.token_ids += message.catch_up
         session.round = session.context.round = message.round
         session.answers = []
-        if work is None:
-            work = self._work[key] = Work(key, deque())
         work.steps.append(self._answers(session, message, payload))
 
     def _answers(self, session: Session, message: Round, payload: bytes) -> Steps:

@@ -141,7 +141,7 @@ def test_work_whose_pass_is_run_is_not_handed_out_again():
         server.advance(work)
     assert server.advance(work, at_once(needed)) is None
     with pytest.raises(AssertionError, match="a pass ends once"):
-        other, frames = opened(server, "dsd")
+        _, frames = opened(server, "dsd")
         list(server.handle(b"device", frames))
         server.advance(server.ready()[0], at_once(needed))
 

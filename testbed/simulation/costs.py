@@ -2,7 +2,7 @@
 
 Virtual time stands while nodes compute; instead of their real time they are charged the mean of a
 few generations that `record` decodes for real, without links. Their source is the processor that
-decoded them.
+decoded them. One kind is how late passes end: a process wakes up a little after its pass is due.
 """
 
 from __future__ import annotations
@@ -25,8 +25,10 @@ from testbed.transport.in_process import InProcessChannel
 
 Costs = dict[str, float]
 """Mean seconds of each kind of work of one node."""
-NO_TIME = Pace(per_pass=0.0, per_token=0.0)
-BUDGET = 0.5
+PACE = Pace(per_pass=8e-3, per_token=0.0)
+"""The pace of passes while costs are recorded: as in a node, work follows a pause, and finds caches
+cold and the processor slow."""
+BUDGET = 1.0
 """Seconds after which no further generation is begun; at least two are decoded."""
 TOKENS = 24
 """The most tokens of a generation."""
@@ -44,7 +46,7 @@ def record(
         return lambda kind, seconds: mine[kind].append(seconds)
 
     device, verifier = OwnWork("device", into("device")), OwnWork("verifier", into("verifier"))
-    server = VerifierServer(target, KeyedRandomness, NO_TIME, verifier.around)
+    server = VerifierServer(target, KeyedRandomness, PACE, verifier.around)
     server.trace = verifier
     tokens = min(request.max_new_tokens, TOKENS)
     began, decoded = time.monotonic(), 0
@@ -56,10 +58,15 @@ def record(
             InProcessChannel(server),
             timeout=60,
             trace=device,
-            pace=NO_TIME,
+            pace=PACE,
             around=device.around,
         )
         decoded += 1
+        for work in (device, verifier):
+            for event in work.take():
+                if event["event"] == "forward":
+                    late = event["dur"] * 1e-9 - PACE.seconds(event["tokens"])
+                    work.note_lateness(max(0.0, late))
     return {
         node: {kind: _mean(seconds) for kind, seconds in mine.items()}
         for node, mine in pieces.items()

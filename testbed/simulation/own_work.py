@@ -16,6 +16,8 @@ from typing_extensions import override
 from testbed.events import Event, Tracer
 from testbed.methods.effects import Effects
 
+LATE = "late"
+"""The kind of work of a pass that ends late."""
 OnWork = Callable[[str, float], None]
 """Called with the kind of a piece of work, and the real seconds that it took."""
 
@@ -30,6 +32,10 @@ class OwnWork(Tracer):
         """The events since the last `take`."""
         self._done = done
         self._in_spans = 0.0
+
+    def note_lateness(self, seconds: float) -> None:
+        """Add the time by which a pass ends after it is due."""
+        self._done(LATE, seconds)
 
     def take(self) -> list[Event]:
         """Return the events since the last call, in the order in which they were recorded."""

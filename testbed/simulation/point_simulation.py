@@ -229,6 +229,7 @@ class VirtualRun(SimulatedRun):
             )
         verifier = VirtualVerifier(
             self._clock,
+            work,
             server,
             send=lambda device, message: connections[device.decode()].answer(message),
             inbox=arrived,

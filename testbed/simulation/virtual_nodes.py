@@ -82,7 +82,7 @@ class VirtualDevice:
                     yield self._clock.catch_up()
                 match needed:
                     case Pass():
-                        result = yield from _run(needed, self._clock)
+                        result = yield from _run(needed, self._clock, self.work)
                     case Transmit(frames):
                         result = self._send(frames)
                     case Receive(timeout):
@@ -102,12 +102,14 @@ class VirtualVerifier:
     def __init__(
         self,
         clock: VirtualClock,
+        work: OwnWork,
         server: VerifierServer,
         *,
         send: Callable[[bytes, Message], None],
         inbox: Inbox[tuple[bytes, Message]],
     ) -> None:
         self._clock = clock
+        self._work = work
         self._server = server
         self._send = send
         self._inbox = inbox
@@ -128,7 +130,9 @@ class VirtualVerifier:
                     if self._clock.ahead:
                         yield self._clock.catch_up()
                     try:
-                        done: PassResult | Exception = yield from _run(needed, self._clock)
+                        done: PassResult | Exception = yield from _run(
+                            needed, self._clock, self._work
+                        )
                     except Exception as error:
                         done = error
                     needed = self._server.advance(work, done)
@@ -138,12 +142,15 @@ class VirtualVerifier:
                     self._send(work.key[0], needed)
 
 
-def _run(needed: Pass, clock: VirtualClock) -> Generator[simpy.Event, Any, PassResult]:
+def _run(
+    needed: Pass, clock: VirtualClock, work: OwnWork
+) -> Generator[simpy.Event, Any, PassResult]:
     """Compute a pass while time stands, and let it last as long as its pace gives."""
     running = needed.passes.begin(needed.sequence, needed.keep)
     value = needed.of(running.logits)
     if running.due is not None:
         clock.spend(running.due - clock.now())
+        work.note_lateness(0.0)
         if clock.ahead:
             yield clock.catch_up()
     return running.end(value)

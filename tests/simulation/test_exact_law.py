@@ -86,7 +86,7 @@ def decode_in_virtual_time(the_task, draft, target, random, moments) -> tuple[in
     server = VerifierServer(target, lambda *_: random, TARGET_PACE, work.around)
     server.trace = work
     verifier = VirtualVerifier(
-        virtual, server, send=lambda _, frames: deliver(to_device, frames), inbox=to_verifier
+        virtual, work, server, send=lambda _, frames: deliver(to_device, frames), inbox=to_verifier
     )
     env.process(verifier.serve())
     with clock.virtual(virtual.now):

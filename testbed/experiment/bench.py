@@ -38,6 +38,11 @@ class Bench(AbstractContextManager["Bench"], ABC):
 
     @property
     @abstractmethod
+    def beginning(self) -> str:
+        """A sentence on what entering the context does, for the terminal."""
+
+    @property
+    @abstractmethod
     def links(self) -> Mapping[str, CountedLink]:
         """The shaped links by name, for the display."""
 

@@ -37,6 +37,13 @@ class EmulatedBench(Bench):
 
     @property
     @override
+    def beginning(self) -> str:
+        factor = self._scenario.spec.time_dilation
+        slow = f" (everything {factor:g} times as slow)" if factor > 1 else ""
+        return f"starting the network and the nodes{slow}, which load their models"
+
+    @property
+    @override
     def links(self) -> Mapping[str, Wire]:
         return self._deployment.network.wires
 

@@ -35,7 +35,6 @@ from testbed.results.finalise import failure
 from testbed.results.plan import Plan, operator_choices, read_plans
 from testbed.scenario.load import check_scenario
 from testbed.scenario.run_order import RunId
-from testbed.scenario.scenario import Scenario
 from testbed.scenario.sweep import Values, namer
 
 _GIVE_UP = 3
@@ -105,12 +104,10 @@ class Runner:
         where = f"{self._name(plan.point)}: " if plan.point else ""
         if parts > 1:
             where += f"part {piece.part + 1} of {parts}: "
-        spec = scenario.spec
-        factor = spec.time_dilation
-        slow = f" (everything {factor:g} times as slow)" if factor > 1 else ""
         left_of = Counter(turn.method for turn in turns)
         generations = {
-            label: left_of[label] * len(scenario.prompts) * spec.devices for label in plan.methods
+            label: left_of[label] * len(scenario.prompts) * scenario.spec.devices
+            for label in plan.methods
         }
         display = Display(generations, where if self._job.jobs > 1 else None)
         failures = in_a_row = 0
@@ -120,21 +117,22 @@ class Runner:
                     f"{_GIVE_UP} runs in a row have failed; --resume does the {len(turns)} that "
                     "are left here"
                 )
-            say(f"{where}starting the network and the nodes{slow}, which load their models")
             before = len(turns)
-            if self._run_until_failure(scenario, plan, turns, display):
+            bench = open_bench(scenario, plan, self._results)
+            say(f"{where}{bench.beginning}")
+            if self._run_until_failure(bench, plan, turns, display):
                 in_a_row = in_a_row + 1 if before - len(turns) == 1 else 1
                 failures += 1
         return not failures
 
     def _run_until_failure(
-        self, scenario: Scenario, plan: Plan, turns: deque[RunId], display: Display
+        self, opened: Bench, plan: Plan, turns: deque[RunId], display: Display
     ) -> bool:
-        """Do runs on one network until one fails, or all are done; return True if one failed."""
+        """Do runs on one bench until one fails, or all are done; return True if one failed."""
         name = secrets.token_hex(4)
         failed: journal.RunFailed | None = None
         try:
-            with open_bench(scenario, plan, self._results) as bench:
+            with opened as bench:
                 self._note(
                     journal.NetworkUp(
                         session=self._job.session,

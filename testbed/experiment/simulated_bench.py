@@ -87,6 +87,11 @@ class SimulatedBench(Bench):
 
     @property
     @override
+    def beginning(self) -> str:
+        return "loading the models, for virtual time"
+
+    @property
+    @override
     def links(self) -> Mapping[str, CountedLink]:
         return {}  # a run takes too little time to watch its links
 

@@ -102,6 +102,8 @@ def generation(
     while True:
         try:
             effect = half.send(result)
+            while isinstance(effect, Pass):
+                effect = half.send((yield effect).value)
         except StopIteration:
             raise TestbedError(
                 f"{peer} ended the generation after {len(device.token_ids) - len(prompt)} of "
@@ -109,8 +111,6 @@ def generation(
             ) from None
         result = None
         match effect:
-            case Pass():
-                result = (yield effect).value
             case Now():
                 result = clock.now_ns()
             case Send(upload, drafts):

@@ -11,6 +11,7 @@ from unittest.mock import patch
 import pytest
 
 from testbed.decoding.sampling import Sampling
+from testbed.models.compute import paced_reader
 from testbed.protocol import device_loop, verifier_client, verifier_server
 from tests.support.enumeration import law
 from tests.support.toy import decode_locally, first_round, target_law
@@ -74,6 +75,7 @@ def scripted_clocks():
     """Time at both ends goes on by a script, so that it is the same on every path."""
     with (
         patch.object(device_loop, "clock", _clock([1, 7, 2, 30, 3])),
+        patch.object(paced_reader, "clock", _clock([3, 11, 2])),
         patch.object(verifier_client, "clock", _clock([2, 30, 3, 1, 7])),
         patch.object(verifier_server, "clock", _clock([1, 5, 1, 9, 2])),
     ):

@@ -21,6 +21,7 @@ from testbed.models.base import Model
 from testbed.models.compute.pace import Pace
 from testbed.models.spec import Role
 from testbed.protocol import device_loop
+from testbed.protocol.channel import LinkTimeout
 from testbed.protocol.control import Result
 from testbed.protocol.request import DecodeRequest
 from testbed.protocol.verifier_server import VerifierServer
@@ -138,8 +139,12 @@ class VirtualRun(SimulatedRun):
         connections: dict[str, Connection] = {}
         if uses_verifier:
             connections = self._connect(work[settings.verifier], inboxes)
-            for connection in connections.values():
-                self._until(connection.opened)
+            for name, connection in connections.items():
+                self._until(connection.opened | env.timeout(settings.timeout))
+                if not connection.opened.triggered:
+                    raise LinkTimeout(
+                        f"{settings.devices[name]} did not answer within {settings.timeout:g} s"
+                    )
         self._until(env.process(self._network.settle()))
         self._network.restart(repetition)
         self._began = self._ended = env.now

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from itertools import pairwise
 
 import pytest
@@ -11,11 +12,11 @@ from testbed.links.spec import Duplex, LinkSpec
 from testbed.methods.base import methods
 from testbed.models.compute.pace import Pace
 from testbed.protocol.channel import LinkTimeout
-from testbed.simulation.costs import record
+from testbed.simulation.costs import PACE, record
 from testbed.simulation.overhead import HostOverhead
 from testbed.simulation.point_simulation import PointSettings, PointSimulation
 from testbed.topology.declarations import load_topology
-from tests.support.toy import PROMPT, decode_locally, similar_models, task
+from tests.support.toy import PROMPT, ToySession, decode_locally, similar_models, task
 
 V = 12
 DRAFT, TARGET = Pace(5e-3, 1e-3), Pace(30e-3, 1e-3)
@@ -148,6 +149,19 @@ def test_recorded_costs_name_all_work():
     assert all(0 < seconds < 0.1 for each in costs.values() for seconds in each.values())
 
 
+def test_how_long_models_compute_is_no_lateness_of_their_passes(monkeypatch):
+    """Models with weights may take longer than any pace: virtual time stands for it."""
+    extend = ToySession.extend
+
+    def slowly(*arguments):
+        time.sleep(2 * PACE.per_pass)
+        return extend(*arguments)
+
+    monkeypatch.setattr(ToySession, "extend", slowly)
+    costs = record(task("dssd", 4), PROMPT, *similar_models(V))
+    assert all(each["late"] < PACE.per_pass / 2 for each in costs.values())
+
+
 def test_devices_of_a_cell_wait_for_each_other_at_the_verifier():
     tasks = [replace(task("dssd", 20), stream=f"device{i}/0") for i in range(1, 5)]
     _, decoded = decode(simulation(link(rate=1e8), devices=4), *tasks)
@@ -168,6 +182,14 @@ def test_a_link_that_stands_still_is_a_timeout_that_names_it():
     run._network.links["radio"].up.change(LinkSpec(rate=0.0))
     with pytest.raises(LinkTimeout, match="base_station over link radio did not answer round 0"):
         run.decode({"device": task("dsd", 5)}, PROMPT, lambda tokens, seconds: None)
+
+
+def test_a_link_over_which_nobody_connects_is_a_timeout_that_names_it():
+    simulated = simulation(link(loss=1.0), timeout=2.0)
+    with pytest.raises(
+        LinkTimeout, match=r"^base_station over link radio did not answer within 2 s"
+    ):
+        simulated.begin("it", 0, uses_verifier=True)
 
 
 def test_several_prompts_follow_one_another_on_one_connection():

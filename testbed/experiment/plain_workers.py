@@ -17,6 +17,7 @@ from testbed.experiment.jobs import Job
 from testbed.experiment.recorded_costs import record_costs
 from testbed.experiment.workers import Choice, Workers
 from testbed.host.children import run_side_by_side
+from testbed.output.terminal import say
 from testbed.results.directory import Results
 from testbed.results.plan import Plan
 from testbed.scenario.scenario import Scenario
@@ -41,6 +42,7 @@ class PlainWorkers(Workers):
 
     @override
     def prepare(self, results: Results, points: Sequence[tuple[Scenario, Plan]]) -> None:
+        say("recording how long nodes' own work takes, about a second for each method")
         record_costs(results, points)
 
     @override

@@ -55,6 +55,11 @@ def write_captures(folder: Path, captures: dict[str, CapturePair]) -> None:
 
 def read_captures(folder: Path) -> dict[str, CapturePair]:
     """Read the captures of a run by link; raise TestbedError when there are none."""
+    if not (folder / NAME).exists():
+        raise TestbedError(
+            f"{folder}: it has no {NAME}: it is not the folder of a run, as RESULTS/runs/RUN is, "
+            "or the run was simulated, without frames"
+        )
     captures = read(folder / NAME, dict[str, CapturePair])
     if not captures:
         raise TestbedError(f"{folder / NAME}: no link was captured")

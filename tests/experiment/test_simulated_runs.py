@@ -16,6 +16,7 @@ from testbed.errors import TestbedError
 from testbed.exit_codes import UNREPORTED
 from testbed.experiment import launcher, plain_workers, runner, simulated_bench
 from testbed.experiment.jobs import Job, take
+from testbed.pcap.capture_index import read_captures
 from testbed.results.directory import Results
 from testbed.results.opening import open_results
 from testbed.results.verdict import Verdict
@@ -75,7 +76,16 @@ def test_a_simulated_run_leaves_what_an_emulated_one_leaves(tmp_path, fake, caps
     assert {event["stream"] for event in events["device"]} == {
         f"device/{prompt}" for prompt in range(prompts)
     }
-    assert "simulated, results in" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "simulated, results in" in told
+    assert told.index("recording how long") < told.index("prompt 1")
+
+
+def test_a_simulated_run_has_no_packets_to_show(tmp_path, fake):
+    results, _ = launcher.launch(simulated(methods=["dsd"]), tmp_path)
+    folder = results.run_path("dsd", 0)
+    with pytest.raises(TestbedError, match=f"^{folder}: it has no captures.json: it is not"):
+        read_captures(folder)
 
 
 def test_several_devices_of_a_cell_are_simulated_together(tmp_path, fake):

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import simpy
 from typing_extensions import override
 
 from testbed import clock
 from testbed.decoding.randomness import KeyedRandomness
+from testbed.errors import TestbedError
 from testbed.links.counts import PacketCounters
 from testbed.links.handovers import Handover
 from testbed.links.schedule import Schedule
@@ -49,6 +50,9 @@ from testbed.simulation.virtual_nodes import VirtualDevice, VirtualVerifier
 
 if TYPE_CHECKING:
     from mininet.topo import Topo
+
+Decode: TypeAlias = Generator[simpy.Event, Any, device_loop.Decoded]
+"""A process that decodes a prompt on a device."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,7 +147,8 @@ class VirtualRun(SimulatedRun):
                 self._until(connection.opened | env.timeout(settings.timeout))
                 if not connection.opened.triggered:
                     raise LinkTimeout(
-                        f"{settings.devices[name]} did not answer within {settings.timeout:g} s"
+                        f"{name}: {settings.devices[name]} did not answer within "
+                        f"{settings.timeout:g} s"
                     )
         self._until(env.process(self._network.settle()))
         self._network.restart(repetition)
@@ -176,7 +181,7 @@ class VirtualRun(SimulatedRun):
 
         before = self._counters()
         processes = {
-            name: env.process(self._devices[name].decode(request, prompt, more))
+            name: env.process(_named(name, self._devices[name].decode(request, prompt, more)))
             for name, request in requests.items()
         }
         self._until(env.all_of(list(processes.values())))
@@ -266,6 +271,17 @@ class VirtualRun(SimulatedRun):
             wires=wires,
             ends={name: self._ends(name) for name in links},
         )
+
+
+def _named(device: str, decode: Decode) -> Decode:
+    """Do as `decode` does; errors that a device's node would report have its name.
+
+    A ValueError is among them: a damaged answer, or a distribution that is none.
+    """
+    try:
+        return (yield from decode)
+    except (TestbedError, ValueError) as error:
+        raise TestbedError(f"{device}: {error}") from error
 
 
 def _counters(counts: PacketCounters, in_flight: int) -> DirectionCounters:

@@ -8,8 +8,10 @@ from itertools import pairwise
 import pytest
 from msgspec.structs import replace
 
+from testbed.errors import TestbedError
 from testbed.links.spec import Duplex, LinkSpec
 from testbed.methods.base import methods
+from testbed.methods.device_context import DeviceContext
 from testbed.models.compute.pace import Pace
 from testbed.protocol.channel import LinkTimeout
 from testbed.simulation.costs import PACE, record
@@ -180,16 +182,28 @@ def test_a_link_that_stands_still_is_a_timeout_that_names_it():
     simulated = simulation(timeout=2.0)
     run = simulated.begin("it", 0, uses_verifier=True)
     run._network.links["radio"].up.change(LinkSpec(rate=0.0))
-    with pytest.raises(LinkTimeout, match="base_station over link radio did not answer round 0"):
+    with pytest.raises(
+        TestbedError, match=r"^device: base_station over link radio did not answer round 0"
+    ):
         run.decode({"device": task("dsd", 5)}, PROMPT, lambda tokens, seconds: None)
 
 
 def test_a_link_over_which_nobody_connects_is_a_timeout_that_names_it():
     simulated = simulation(link(loss=1.0), timeout=2.0)
     with pytest.raises(
-        LinkTimeout, match=r"^base_station over link radio did not answer within 2 s"
+        LinkTimeout, match=r"^device: base_station over link radio did not answer within 2 s"
     ):
         simulated.begin("it", 0, uses_verifier=True)
+
+
+def test_a_fault_of_a_device_ends_its_generation_with_its_name(monkeypatch):
+    def damaged(*_):
+        raise ValueError("the answer ends early")
+
+    monkeypatch.setattr(DeviceContext, "decoding", damaged)
+    tasks = [replace(task("dssd", 5), stream=f"device{i}/0") for i in (1, 2)]
+    with pytest.raises(TestbedError, match=r"^device1: the answer ends early"):
+        decode(simulation(devices=2), *tasks)
 
 
 def test_several_prompts_follow_one_another_on_one_connection():

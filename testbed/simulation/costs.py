@@ -77,7 +77,8 @@ def record(
 class ChargedCosts:
     """The costs of a method's nodes, as they are charged.
 
-    Work of a kind that was not recorded is charged its real time; its kind is added to `unknown`.
+    Work of a kind that was not recorded is charged the mean of all kinds that were; its kind is
+    added to `unknown`. Its real time would make runs differ that have the same costs.
     """
 
     def __init__(self, costs: Mapping[str, Costs], unknown: set[str]) -> None:
@@ -87,11 +88,12 @@ class ChargedCosts:
     def charge(self, role: str, spend: Callable[[float], None]) -> OnWork:
         """Return what charges the `device` or the `verifier` for its work."""
         costs = self._costs[role]
+        usual = float(np.mean(list(costs.values()))) if costs else 0.0
 
-        def done(kind: str, seconds: float) -> None:
+        def done(kind: str, _seconds: float) -> None:
             if kind not in costs:
                 self._unknown.add(f"{role} {kind}")
-            spend(costs.get(kind, seconds))
+            spend(costs.get(kind, usual))
 
         return done
 

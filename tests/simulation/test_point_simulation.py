@@ -141,6 +141,12 @@ def test_what_was_not_recorded_is_charged_and_named():
     assert "verifier Pass Answer" in unknown
 
 
+def test_runs_agree_to_the_last_digit_with_work_that_was_not_recorded():
+    some = {"device": {"encode": 2e-3}, "verifier": {"decode": 1e-3}}
+    first, second = (decode(simulation(costs=some), task("dssd", 20))[1] for _ in range(2))
+    assert first.events == second.events
+
+
 def test_recorded_costs_name_all_work():
     the_task = task("dssd", 24)
     costs = record(the_task, PROMPT, *similar_models(V))

@@ -19,7 +19,7 @@ from testbed.methods.effects import Effects
 LATE = "late"
 """The kind of work of a pass that ends late."""
 OnWork = Callable[[str, float], None]
-"""Called with the kind of a piece of work, and the real seconds that it took."""
+"""Called with the kind of a piece of work, and the seconds of processor time that it took."""
 
 
 class OwnWork(Tracer):
@@ -46,11 +46,11 @@ class OwnWork(Tracer):
     @contextmanager
     def span(self, event: str, stream: str, **fields: Any) -> Iterator[dict[str, Any]]:
         with super().span(event, stream, **fields) as more:
-            start = time.perf_counter()
+            start = time.thread_time()
             try:
                 yield more
             finally:
-                seconds = time.perf_counter() - start
+                seconds = time.thread_time() - start
                 self._in_spans += seconds
                 self._done(event, seconds)
 
@@ -60,13 +60,13 @@ class OwnWork(Tracer):
         before = "begin"
         while True:
             self._in_spans = 0.0
-            start = time.perf_counter()
+            start = time.thread_time()
             try:
                 effect = half.send(result)
             except StopIteration:
                 return
             kind = type(effect).__name__
-            self._done(f"{before} {kind}", time.perf_counter() - start - self._in_spans)
+            self._done(f"{before} {kind}", time.thread_time() - start - self._in_spans)
             result = yield effect
             before = kind
 

@@ -7,7 +7,7 @@ from enum import Enum, auto
 
 from testbed.simulation.tcp.kernel_timer import KernelTimer
 from testbed.simulation.tcp.receiver import Receiver
-from testbed.simulation.tcp.segment import Segment
+from testbed.simulation.tcp.segment import Block, Segment, blocks_size
 from testbed.simulation.tcp.sender import Sender
 from testbed.simulation.tcp.settings import TcpSettings
 
@@ -35,6 +35,7 @@ class TcpEnd:
 
     __slots__ = (
         "_deliver",
+        "_mss",
         "_phase",
         "_receiver",
         "_send",
@@ -53,6 +54,7 @@ class TcpEnd:
     ) -> None:
         self._send = send
         self._deliver = deliver
+        self._mss = settings.mss
         self._timer = KernelTimer(settings.tick)
         self._sender = Sender(settings, self._timer, self._transmit)
         self._receiver = Receiver(settings, self._timer, self._sender.rtt)
@@ -200,9 +202,26 @@ class TcpEnd:
         )
 
     def _transmit(self, now: float, sequence: int, length: int, push: bool) -> None:
+        """Send data; what SACK blocks leave no room for follows in a segment of its own."""
         receiver = self._receiver
         receiver.acknowledger.sent_data(now)
         window, blocks = receiver.acknowledge()
+        if blocks and length > (most := self._mss - blocks_size(blocks)):
+            self._send_data(now, sequence, most, window, blocks, push=False)
+            sequence, length, blocks = sequence + most, length - most, ()
+        self._send_data(now, sequence, length, window, blocks, push=push)
+
+    def _send_data(
+        self,
+        now: float,
+        sequence: int,
+        length: int,
+        window: int,
+        blocks: tuple[Block, ...],
+        *,
+        push: bool,
+    ) -> None:
+        receiver = self._receiver
         self._send(
             Segment(
                 sequence,

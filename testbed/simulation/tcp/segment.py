@@ -65,6 +65,9 @@ class Segment:
         if self.syn:
             return _HEADERS + _SYN_OPTIONS
         size = _HEADERS + _TIMESTAMPS + self.length
-        if self.blocks:
-            size += _SACK_HEADER + _SACK_BLOCK * len(self.blocks)
-        return size
+        return size + blocks_size(self.blocks) if self.blocks else size
+
+
+def blocks_size(blocks: tuple[Block, ...]) -> int:
+    """Return the bytes of the option that carries SACK blocks, one at least."""
+    return _SACK_HEADER + _SACK_BLOCK * len(blocks)

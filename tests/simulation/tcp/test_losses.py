@@ -21,6 +21,21 @@ def start(number):
     return 1 + number * MSS
 
 
+def test_a_full_segment_and_sack_blocks_fit_into_the_mtu():
+    """A spurious time-out makes both ends send a D-SACK beside full segments."""
+
+    def fate(direction, _number, segment):
+        return [0.6] if segment.length and segment.sequence < 3 * MSS else [DELAY]
+
+    exchange = connected(fate)
+    for end in (exchange.client, exchange.server):
+        write(exchange, 30 * MSS, end)
+    exchange.run(20)
+    assert exchange.total("up") == exchange.total("down") == 30 * MSS
+    with_blocks = [s for way in ("up", "down") for _, s in exchange.data(way) if s.blocks]
+    assert any(s.length == MSS - 12 for s in with_blocks)
+
+
 def test_one_loss_is_repaired_in_the_next_round_trip():
     exchange = connected(losing(start(2)))
     began = exchange.now

@@ -33,12 +33,14 @@ class Exchange:
         self.events = []
         self._tie = itertools.count()
         chosen = TcpSettings(**settings)
+        self.mtu = chosen.mtu
         self.client = TcpEnd(chosen, self._carry("up"), self._note("down"))
         self.server = TcpEnd(chosen, self._carry("down"), self._note("up"))
         self.client.connect(0.0)
 
     def _carry(self, direction):
         def carry(segment):
+            assert segment.frame_size - 14 <= self.mtu
             number = len(self.sent[direction])
             self.sent[direction].append((self.now, segment))
             target = self.server if direction == "up" else self.client

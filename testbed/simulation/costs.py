@@ -50,7 +50,9 @@ def record(
         mine = pieces[node] = defaultdict(list)
         return lambda kind, seconds: mine[kind].append(seconds)
 
-    device, verifier = OwnWork("device", into("device")), OwnWork("verifier", into("verifier"))
+    device, verifier = (
+        OwnWork(node, into(node), time.thread_time) for node in ("device", "verifier")
+    )
     server = VerifierServer(target, KeyedRandomness, PACE, verifier.around)
     server.trace = verifier
     tokens = min(request.max_new_tokens, TOKENS)

@@ -6,7 +6,6 @@ effect to the next, such as "Pass Pass", spans left out.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -25,8 +24,10 @@ OnWork = Callable[[str, float], None]
 class OwnWork(Tracer):
     """A node's tracer, and what is put around its method halves; calls `done` with all work."""
 
-    def __init__(self, node: str, done: OnWork) -> None:
+    def __init__(self, node: str, done: OnWork, timer: Callable[[], float]) -> None:
+        """Begin without events; `timer` gives the seconds of processor time."""
         super().__init__(node)
+        self._timer = timer
         self.node = node
         self.events: list[Event] = []
         """The events since the last `take`."""
@@ -46,11 +47,11 @@ class OwnWork(Tracer):
     @contextmanager
     def span(self, event: str, stream: str, **fields: Any) -> Iterator[dict[str, Any]]:
         with super().span(event, stream, **fields) as more:
-            start = time.thread_time()
+            start = self._timer()
             try:
                 yield more
             finally:
-                seconds = time.thread_time() - start
+                seconds = self._timer() - start
                 self._in_spans += seconds
                 self._done(event, seconds)
 
@@ -60,13 +61,13 @@ class OwnWork(Tracer):
         before = "begin"
         while True:
             self._in_spans = 0.0
-            start = time.thread_time()
+            start = self._timer()
             try:
                 effect = half.send(result)
             except StopIteration:
                 return
             kind = type(effect).__name__
-            self._done(f"{before} {kind}", time.thread_time() - start - self._in_spans)
+            self._done(f"{before} {kind}", self._timer() - start - self._in_spans)
             result = yield effect
             before = kind
 

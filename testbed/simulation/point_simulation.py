@@ -131,7 +131,7 @@ class VirtualRun(SimulatedRun):
             handovers=settings.handovers,
         )
         work = {
-            name: OwnWork(name, costs.charge(role, self._clock.spend))
+            name: OwnWork(name, costs.charge(role, self._clock.spend), _untimed)
             for name, role in (
                 *((device, "device") for device in settings.devices),
                 (settings.verifier, "verifier"),
@@ -306,6 +306,11 @@ def _result(decoded: device_loop.Decoded, draft: Model) -> Result:
         counts=decoded.counts,
         traffic=decoded.traffic,
     )
+
+
+def _untimed() -> float:
+    """Return no time: charged work is not timed."""
+    return 0.0
 
 
 def _refuse(message: Message) -> None:

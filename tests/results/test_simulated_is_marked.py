@@ -18,10 +18,17 @@ from matplotlib.figure import Figure
 import plots
 from testbed.analysis.generations import points_of
 from testbed.analysis.tables import tables
-from testbed.analysis.validity import simulated_note
+from testbed.analysis.validity import Validity, simulated_note
 from testbed.commands import results as commands
 from testbed.errors import TestbedError
-from testbed.experiment import launcher, plain_workers, runner, simulated_bench
+from testbed.experiment import (
+    launcher,
+    plain_workers,
+    preparation,
+    run_record,
+    runner,
+    simulated_bench,
+)
 from testbed.experiment.jobs import take
 from testbed.experiment.live_display import Display
 from testbed.files.checksums import checksum
@@ -56,6 +63,9 @@ def made(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(simulated_bench, "open_simulation", FakeSimulation)
         patch.setattr(plain_workers, "record_costs", lambda *_: None)
+        nothing = Validity(ranges={}, errors=[])
+        for module in (plain_workers, preparation, run_record):
+            patch.setattr(module, "validity", lambda: nothing)
         patch.setattr(plain_workers.PlainWorkers, "run", in_this_process)
         results, code = launcher.launch(
             check_scenario(raw, "test"), tmp_path_factory.mktemp("made")

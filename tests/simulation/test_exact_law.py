@@ -7,6 +7,7 @@ these times, the law of the text must be the target's.
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 
 import pytest
@@ -78,11 +79,17 @@ def decode_in_virtual_time(the_task, draft, target, random, moments) -> tuple[in
 
     last: dict[Inbox, float] = {}
     device = VirtualDevice(
-        virtual, OwnWork("device", lambda *_: virtual.spend(1e-4)), draft, DRAFT_PACE,
-        send=lambda frames: deliver(to_verifier, (b"device", frames)), inbox=to_device,
-        peer="verifier", timeout=5, randomiser=lambda *_: random,
-    )  # fmt: skip
-    work = OwnWork("verifier", lambda *_: virtual.spend(1e-4))
+        virtual,
+        OwnWork("device", lambda *_: virtual.spend(1e-4), time.thread_time),
+        draft,
+        DRAFT_PACE,
+        send=lambda frames: deliver(to_verifier, (b"device", frames)),
+        inbox=to_device,
+        peer="verifier",
+        timeout=5,
+        randomiser=lambda *_: random,
+    )
+    work = OwnWork("verifier", lambda *_: virtual.spend(1e-4), time.thread_time)
     server = VerifierServer(target, lambda *_: random, TARGET_PACE, work.around)
     server.trace = work
     verifier = VirtualVerifier(

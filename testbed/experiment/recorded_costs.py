@@ -18,8 +18,7 @@ from testbed.errors import TestbedError
 from testbed.experiment.generation import decode_request, prompt_tokens
 from testbed.files.stored_json import read
 from testbed.host.environment import processor
-from testbed.models.base import Model
-from testbed.models.load import load_model
+from testbed.models.load import load_pair
 from testbed.models.spec import ModelSpec
 from testbed.results.directory import Results
 from testbed.results.plan import Plan
@@ -65,17 +64,14 @@ class RecordedCosts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def record_costs(results: Results, points: Iterable[tuple[Scenario, Plan]]) -> None:
     """Record the costs of all points' methods, and write them."""
     entries: list[Recorded] = []
-    pair: tuple[bytes, Model, Model] | None = None
     for scenario, plan in points:
         for entry in scenario.methods:
             wanted = _wanted(scenario, plan, entry)
             if any(each.same(wanted) for each in entries):
                 continue
-            key = msgspec.json.encode([plan.target, plan.draft])
-            if pair is None or pair[0] != key:
-                pair = key, load_model(plan.draft, "draft"), load_model(plan.target, "target")
             request = decode_request(scenario, plan, entry, 0, "costs")
-            costs = record(request, prompt_tokens(plan, 0), *pair[1:])
+            pair = load_pair(plan.draft, plan.target)
+            costs = record(request, prompt_tokens(plan, 0), *pair)
             entries.append(msgspec.structs.replace(wanted, **costs))
     now = datetime.now(timezone.utc).isoformat(timespec="minutes")
     found = RecordedCosts(f"recorded on {processor()}, {now}", entries)

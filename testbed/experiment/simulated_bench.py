@@ -27,7 +27,7 @@ from testbed.experiment.recorded_costs import read_costs
 from testbed.experiment.routes import Routes
 from testbed.experiment.run_record import RunRecord
 from testbed.host.machine_errors import naming
-from testbed.models.load import load_model
+from testbed.models.load import load_pair
 from testbed.results.directory import Results
 from testbed.results.plan import Plan
 from testbed.results.rows import Row
@@ -35,7 +35,7 @@ from testbed.results.verdict import Verdict
 from testbed.scenario.methods import MethodEntry
 from testbed.scenario.run_order import RunId
 from testbed.scenario.scenario import Scenario
-from testbed.simulation.contract import Decoded, RunEnd, Simulation
+from testbed.simulation.contract import DecodedPrompt, RunEnd, Simulation
 from testbed.simulation.overhead import OVERHEAD
 from testbed.simulation.point_simulation import PointSettings, PointSimulation
 from testbed.topology.declarations import load_topology
@@ -44,6 +44,7 @@ from testbed.topology.declarations import load_topology
 def open_simulation(scenario: Scenario, plan: Plan, results: Results) -> Simulation:
     """Return the simulation of one point, with its models loaded."""
     spec, routes, costs = scenario.spec, Routes(scenario), read_costs(results)
+    draft, target = load_pair(plan.draft, plan.target)
     settings = PointSettings(
         topology=load_topology(spec.topology, spec.devices),
         links=scenario.links,
@@ -55,8 +56,8 @@ def open_simulation(scenario: Scenario, plan: Plan, results: Results) -> Simulat
             device: f"{spec.verifier} over link {' or '.join(routes.first_shaped(device))}"
             for device in routes.own_links
         },
-        draft=load_model(plan.draft, "draft"),
-        target=load_model(plan.target, "target"),
+        draft=draft,
+        target=target,
         paces=scenario.paces,
         congestion_control=spec.tcp.congestion_control,
         timeout=scenario.timeout,
@@ -134,7 +135,7 @@ class SimulatedBench(Bench):
             for device in self._routes.own_links
         }
 
-    def _rows(self, prompt: int, decoded: Decoded, record: RunRecord) -> list[Row]:
+    def _rows(self, prompt: int, decoded: DecodedPrompt, record: RunRecord) -> list[Row]:
         """Return the rows of generations decoded together, which share the links' counters."""
         before, after = decoded.before.wires, decoded.after.wires
         carried = {name: traffic(before[name], after[name]) for name in after}
@@ -158,7 +159,7 @@ class SimulatedBench(Bench):
             rows.append(record.add(prompt, generation, links=shaped, plain=plain, verdict=verdict))
         return rows
 
-    def _generations(self, prompt: int, decoded: Decoded) -> list[Generation]:
+    def _generations(self, prompt: int, decoded: DecodedPrompt) -> list[Generation]:
         def events(node: str, stream: str) -> list[Event]:
             return [each for each in decoded.events.get(node, ()) if each["stream"] == stream]
 
@@ -170,7 +171,7 @@ class SimulatedBench(Bench):
             found.append(Generation(device, result, events(device, stream), answers))
         return found
 
-    def _packets(self, decoded: Decoded) -> list[LinkPackets]:
+    def _packets(self, decoded: DecodedPrompt) -> list[LinkPackets]:
         """Count the packets of each shaped link since it was built, at the link and its hosts."""
         return [
             LinkPackets(
@@ -182,7 +183,7 @@ class SimulatedBench(Bench):
             for link in self._routes.links
         ]
 
-    def _cells(self, decoded: Decoded) -> list[SharedLinkPackets]:
+    def _cells(self, decoded: DecodedPrompt) -> list[SharedLinkPackets]:
         """Count the packets of a prompt at each host where plain links meet a shaped one."""
         found = []
         for link in self._routes.links:

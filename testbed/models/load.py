@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from testbed.models.base import Model
 from testbed.models.cpu.operators import with_operators
 from testbed.models.spec import ModelSpec, Role, SyntheticSpec
@@ -28,6 +30,21 @@ def load_model(spec: ModelSpec, role: Role) -> Model:
         device=spec.device,
         operator_from=spec.operators.from_tokens if spec.operators else None,
     )
+
+
+_last_pair: dict[bytes, tuple[Model, Model]] = {}
+
+
+def load_pair(draft: ModelSpec, target: ModelSpec) -> tuple[Model, Model]:
+    """Load a draft and a target model as `load_model` does, or return those of the last call.
+
+    One pair is kept, since the points of a sweep mostly share it.
+    """
+    key = msgspec.json.encode((draft, target))
+    if key not in _last_pair:
+        _last_pair.clear()  # first, so that two pairs never need memory
+        _last_pair[key] = load_model(draft, "draft"), load_model(target, "target")
+    return _last_pair[key]
 
 
 def load_synthetic(spec: SyntheticSpec, role: Role) -> SyntheticModel:

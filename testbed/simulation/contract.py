@@ -39,7 +39,7 @@ class NetworkCounters:
 
 
 @dataclass(frozen=True)
-class Decoded:
+class DecodedPrompt:
     """One prompt, decoded on all devices at the same time."""
 
     results: Mapping[str, Result]
@@ -71,7 +71,7 @@ class SimulatedRun(Protocol):
 
     def decode(
         self, requests: Mapping[str, DecodeRequest], prompt: Sequence[int], progress: Progress
-    ) -> Decoded:
+    ) -> DecodedPrompt:
         """Decode a prompt on every device, by its request; `prompt` has its token ids.
 
         Raises TestbedError, naming the link, for an answer that did not come within the time-out.

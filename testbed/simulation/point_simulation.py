@@ -21,15 +21,15 @@ from testbed.links.wire_counters import DirectionCounters, WireCounters
 from testbed.models.base import Model
 from testbed.models.compute.pace import Pace
 from testbed.models.spec import Role
-from testbed.protocol import device_loop
 from testbed.protocol.channel import LinkTimeout
 from testbed.protocol.control import Result
+from testbed.protocol.device_loop import Decoded
 from testbed.protocol.request import DecodeRequest
 from testbed.protocol.verifier_server import VerifierServer
 from testbed.simulation.connection import Connection
 from testbed.simulation.connection_end import Message
 from testbed.simulation.contract import (
-    Decoded,
+    DecodedPrompt,
     EndPackets,
     NetworkCounters,
     Progress,
@@ -51,7 +51,7 @@ from testbed.simulation.virtual_nodes import VirtualDevice, VirtualVerifier
 if TYPE_CHECKING:
     from mininet.topo import Topo
 
-Decode: TypeAlias = Generator[simpy.Event, Any, device_loop.Decoded]
+Decode: TypeAlias = Generator[simpy.Event, Any, Decoded]
 """A process that decodes a prompt on a device."""
 
 
@@ -170,7 +170,7 @@ class VirtualRun(SimulatedRun):
     @override
     def decode(
         self, requests: Mapping[str, DecodeRequest], prompt: Sequence[int], progress: Progress
-    ) -> Decoded:
+    ) -> DecodedPrompt:
         env, began = self._env, self._env.now
         committed = 0
 
@@ -188,7 +188,7 @@ class VirtualRun(SimulatedRun):
         ended: dict[str, Any] = {name: process.value for name, process in processes.items()}
         self._ended = env.now
         self._until(env.process(self._network.settle()))
-        return Decoded(
+        return DecodedPrompt(
             results={
                 name: _result(decoded, self._settings.draft) for name, decoded in ended.items()
             },
@@ -297,7 +297,7 @@ def _counters(counts: PacketCounters, in_flight: int) -> DirectionCounters:
     )
 
 
-def _result(decoded: device_loop.Decoded, draft: Model) -> Result:
+def _result(decoded: Decoded, draft: Model) -> Result:
     return Result(
         tokens=decoded.tokens,
         text=draft.decode(decoded.tokens),

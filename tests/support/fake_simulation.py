@@ -12,7 +12,7 @@ from testbed.errors import TestbedError
 from testbed.experiment.routes import Routes
 from testbed.links.wire_counters import DirectionCounters, WireCounters
 from testbed.protocol.control import Result
-from testbed.simulation.contract import Decoded, EndPackets, NetworkCounters, RunEnd
+from testbed.simulation.contract import DecodedPrompt, EndPackets, NetworkCounters, RunEnd
 
 UP, DOWN, PACKET = 3, 2, 100
 """Packets of a prompt and device on each link, and the bytes of one."""
@@ -64,7 +64,7 @@ class FakeSimulatedRun:
     def __init__(self, simulation: FakeSimulation, method: str) -> None:
         self._simulation, self._method, self._began = simulation, method, simulation.now
 
-    def decode(self, requests, prompt, progress) -> Decoded:
+    def decode(self, requests, prompt, progress) -> DecodedPrompt:
         if self._method in self._simulation.broken:
             raise TestbedError(f"no answer to {self._method}")
         before = self._simulation.counters()
@@ -81,7 +81,7 @@ class FakeSimulatedRun:
                 self._simulation.prompts[name] += own or shared
         progress(4 * len(requests), 2 * ROUND)
         self._simulation.now += 2 * ROUND
-        return Decoded(results, events, before, self._simulation.counters())
+        return DecodedPrompt(results, events, before, self._simulation.counters())
 
     def end(self) -> RunEnd:
         seconds = self._simulation.now - self._began

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from typing import Any
+
 import simpy
 
 
@@ -16,11 +19,6 @@ class VirtualClock:
         self._env = env
         self._ahead = 0.0
 
-    @property
-    def ahead(self) -> bool:
-        """True if the node that computes has to wait before its next event."""
-        return self._ahead > 0
-
     def now(self) -> float:
         """Return the time of the node that computes."""
         return float(self._env.now) + self._ahead
@@ -29,7 +27,8 @@ class VirtualClock:
         """Charge the node that computes with some time."""
         self._ahead += seconds
 
-    def catch_up(self) -> simpy.Event:
-        """Return an event at the node's time; `yield` it before any other event of the node."""
+    def catch_up(self) -> Generator[simpy.Event, Any, None]:
+        """Wait until the node's time has come; `yield from` it before any other event of a node."""
         ahead, self._ahead = self._ahead, 0.0
-        return self._env.timeout(ahead)
+        if ahead > 0:
+            yield self._env.timeout(ahead)

@@ -78,8 +78,7 @@ class VirtualDevice:
         try:
             while True:
                 needed = device.send(result)
-                if self._clock.ahead:
-                    yield self._clock.catch_up()
+                yield from self._clock.catch_up()
                 match needed:
                     case Pass():
                         result = yield from _run(needed, self._clock, self.work)
@@ -121,14 +120,12 @@ class VirtualVerifier:
             if arrived is not None:
                 device, frames = arrived
                 for answer in self._server.handle(device, frames):
-                    if self._clock.ahead:
-                        yield self._clock.catch_up()
+                    yield from self._clock.catch_up()
                     self._send(device, answer)
             for work in self._server.ready():
                 needed = self._server.advance(work)
                 while isinstance(needed, Pass):
-                    if self._clock.ahead:
-                        yield self._clock.catch_up()
+                    yield from self._clock.catch_up()
                     try:
                         done: PassResult | Exception = yield from _run(
                             needed, self._clock, self._work
@@ -136,8 +133,7 @@ class VirtualVerifier:
                     except Exception as error:
                         done = error
                     needed = self._server.advance(work, done)
-                if self._clock.ahead:
-                    yield self._clock.catch_up()
+                yield from self._clock.catch_up()
                 if needed is not None:
                     self._send(work.key[0], needed)
 
@@ -151,6 +147,5 @@ def _run(
     if running.due is not None:
         clock.spend(running.due - clock.now())
         work.note_lateness(0.0)
-        if clock.ahead:
-            yield clock.catch_up()
+        yield from clock.catch_up()
     return running.end(value)

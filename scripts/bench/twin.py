@@ -86,7 +86,8 @@ def bench_links() -> Iterator[BenchResult]:
         errors[cell] = found / measured - 1
         by_run = [round_time(each) for each in grouped(rows, lambda row: row.repeat).values()]
         spread[cell] = (max(by_run) - min(by_run)) / 2 / measured
-    table(errors, "simulated over emulated mean round time, in %")
+    percent = {cell: 100 * error for cell, error in errors.items()}
+    table(percent, "simulated over emulated mean round time, in %")
     sizes = [abs(error) for error in errors.values()]
     yield BenchResult("error of mean round times, median", statistics.median(sizes), MEDIAN, "")
     worst = max(errors, key=lambda cell: abs(errors[cell]) / max(WORST, spread[cell]))
@@ -231,9 +232,8 @@ def table(values: dict[Cell, float], title: str) -> None:
     """Print a value for each cell."""
     names = sorted({method for _, method in values})
     shown = Table("link", *names, box=None, title=title)
-    percent = 100 if "%" in title and "half" not in title else 1
     for point in dict.fromkeys(point for point, _ in values):
-        shown.add_row(point, *(f"{percent * values[point, name]:+.1f}" for name in names))
+        shown.add_row(point, *(f"{values[point, name]:+.1f}" for name in names))
     Console(width=200).print(shown)
 
 

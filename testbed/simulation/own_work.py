@@ -28,7 +28,6 @@ class OwnWork(Tracer):
         """Begin without events; `timer` gives the seconds of processor time."""
         super().__init__(node)
         self._timer = timer
-        self.node = node
         self.events: list[Event] = []
         """The events since the last `take`."""
         self._done = done
@@ -73,4 +72,4 @@ class OwnWork(Tracer):
 
     @override
     def _write(self, event: Event) -> None:
-        self.events.append({"node": self.node, **event})
+        self.events.append({"node": self._node, **event})

@@ -25,7 +25,7 @@ sys.meta_path.insert(0, Blocked())
 
 
 LINUX = ("sched_getaffinity", "sched_setaffinity", "getloadavg", "pread", "killpg", "O_NONBLOCK")
-"""What `os` lacks elsewhere."""
+"""Names of `os` that other systems lack."""
 
 
 def block(modules: tuple[str, ...] = MODULES) -> None:

@@ -21,11 +21,6 @@ class PassResult(NamedTuple):
     began: int
     ended: int
 
-    @property
-    def seconds(self) -> float:
-        """The duration in seconds."""
-        return (self.ended - self.began) * 1e-9
-
 
 class Passes:
     """Forward passes of a CachedReader, each recorded as a `forward` span in the trace.

@@ -6,6 +6,8 @@
 On an otherwise idle machine, as root or where user namespaces are allowed. Takes about: links 25
 minutes, loss 40, cell 1, speed 3, who_wins 2.
 
+links, loss and cell write what they found to testbed/analysis/validity.json, which is committed.
+
 links: every method on 12 links without loss, three repetitions. Tokens, payload bits and message
 bytes must be identical; mean round times must agree within 2 % in the median and 6 % at worst, or
 within the spread of the emulated repetitions where that is larger.
@@ -27,6 +29,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import yaml
 from limits import BenchResult, command
@@ -34,10 +37,12 @@ from rich.console import Console
 from rich.table import Table
 from scipy.stats import t as student
 
+from testbed.analysis.validity import PATH, Comparison, Ranges, Validity, spans_of, validity
 from testbed.experiment.launcher import launch
 from testbed.methods.base import methods
 from testbed.results.rows import Row
 from testbed.scenario.load import load_scenario
+from testbed.scenario.scenario import Scenario
 
 LINKS = [
     {f"links.radio.{direction}.{key}": value for direction in ("up", "down")
@@ -73,7 +78,7 @@ Cell = tuple[str, str]
 def bench_links() -> Iterator[BenchResult]:
     """Compare every method on links without loss."""
     scenario = base("bench_twin_links", sorted(methods()), sweep=LINKS, prompts=PROMPTS, repeat=3)
-    emulated, simulated = run(scenario, "auto"), run(scenario, "simulated")
+    (emulated, ranges), (simulated, _) = run(scenario, "auto"), run(scenario, "simulated")
     differ = exact(emulated) ^ exact(simulated)
     note = f"of {len(exact(emulated))} generations"
     if differ:
@@ -94,24 +99,29 @@ def bench_links() -> Iterator[BenchResult]:
     note = f"{worst}; emulation's own spread {spread[worst]:.3f}"
     limit = max(WORST, spread[worst])
     yield BenchResult("the same, worst", abs(errors[worst]), limit, "", note)
+    record("mean round time without loss", ranges, sizes)
 
 
 def bench_loss() -> Iterator[BenchResult]:
     """Compare links with loss, whose round times are random."""
     inside: dict[Cell, float] = {}
+    sizes = []
     scenario = base("bench_twin_loss", LOSS_METHODS, sweep=LOSS_LINKS, prompts=PROMPTS)
-    emulated = run({**scenario, "repeat": EMULATED // len(PROMPTS)}, "auto")
-    simulated = run({**scenario, "repeat": SIMULATED // len(PROMPTS)}, "simulated")
+    emulated, ranges = run({**scenario, "repeat": EMULATED // len(PROMPTS)}, "auto")
+    simulated, _ = run({**scenario, "repeat": SIMULATED // len(PROMPTS)}, "simulated")
     theirs, ours = cells(emulated), cells(simulated)
     for cell, rows in theirs.items():
         each = [statistics.mean(row.round_s) for row in rows]
         half = student.ppf(0.975, len(each) - 1) * statistics.stdev(each) / len(each) ** 0.5
         found = statistics.mean(statistics.mean(row.round_s) for row in ours[cell])
         inside[cell] = (found - statistics.mean(each)) / half
+        sizes.append(abs(found / statistics.mean(each) - 1))
     table(inside, "simulated minus emulated, in half-widths of the 95 % interval")
     share = statistics.mean(abs(off) <= 1 for off in inside.values())
     note = f"of {len(inside)} cells"
     yield BenchResult("cells inside the interval", share, COVERED, "", note, at_least=True)
+    # Without loss, `links` compares slower and faster links, with longer and shorter delays.
+    record("mean round time with loss", {**ranges, "loss": (0, ranges["loss"][1])}, sizes)
 
 
 def bench_cell() -> Iterator[BenchResult]:
@@ -119,11 +129,14 @@ def bench_cell() -> Iterator[BenchResult]:
     link = {"rate": "10mbit", "delay": "10ms"}
     scenario = base("bench_twin_cell", ["dsd", "ksqs"], prompts=PROMPTS)
     scenario |= {"topology": "cell", "devices": 8, "links": {"radio": {"up": link, "down": link}}}
-    emulated, simulated = run(scenario, "auto"), run(scenario, "simulated")
+    (emulated, ranges), (simulated, _) = run(scenario, "auto"), run(scenario, "simulated")
     theirs, ours = cells(emulated), cells(simulated)
+    sizes = []
     for cell in theirs:
         error = goodput(ours[cell]) / goodput(theirs[cell]) - 1
+        sizes.append(abs(error))
         yield BenchResult(f"goodput of {cell[1]}, error", abs(error), GOODPUT, "", f"{error:+.3f}")
+    record("goodput of a cell", ranges, sizes)
 
 
 def bench_speed() -> Iterator[BenchResult]:
@@ -139,7 +152,7 @@ def bench_speed() -> Iterator[BenchResult]:
         took: dict[int, tuple[float, float]] = {}
         for prompts in FEW, MANY:  # the difference leaves out what is done once
             began = time.perf_counter()
-            rows = run({**scenario, "prompts": ["a text"] * prompts}, "simulated")
+            rows, _ = run({**scenario, "prompts": ["a text"] * prompts}, "simulated")
             took[prompts] = time.perf_counter() - began, sum(row.seconds for row in rows)
         real, virtual = (took[MANY][i] - took[FEW][i] for i in (0, 1))
         name = f"{method}, V = {vocabulary:,}: virtual over real time"
@@ -173,17 +186,41 @@ def base(name: str, names: list[Any], **more: Any) -> dict[str, Any]:
     }
 
 
-def run(scenario: dict[str, Any], backend: str) -> list[Row]:
-    """Return the rows of all valid runs; the others are an error."""
+def run(scenario: dict[str, Any], backend: str) -> tuple[list[Row], Ranges]:
+    """Return the rows of all valid runs, and where they were; other runs are an error."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "scenario.yaml")
         path.write_text(yaml.safe_dump({**scenario, "backend": backend}))
-        results = launch(load_scenario(path), Path(folder), 1)[0]
-        rows = results.summary().rows
+        loaded = load_scenario(path)
+        rows = launch(loaded, Path(folder), 1)[0].summary().rows
     invalid = [row for row in rows if row.verdict == "invalid"]
     if invalid:
         raise SystemExit(f"{len(invalid)} rows are invalid: {invalid[0].reasons}")
-    return rows
+    return rows, compared(loaded, rows)
+
+
+def compared(scenario: Scenario, rows: Iterable[Row]) -> Ranges:
+    """Return the smallest and the largest value of each quantity in all rows."""
+    points = {str(point.values): point.scenario for point in scenario.every_point()}
+    found: dict[str, list[float]] = defaultdict(list)
+    for row in rows:
+        at = points[str(row.point)]
+        for name, span in spans_of(at, at.links, row.counts.draft_lengths).items():
+            found[name] += span
+    return {name: (min(each), max(each)) for name, each in found.items() if any(each)} | {
+        "loss": (min(found["loss"]), max(found["loss"]))
+    }
+
+
+def record(what: str, ranges: Ranges, errors: list[float]) -> None:
+    """Write a comparison to validity.json, in the place of the last one of this quantity."""
+    found = Comparison(
+        what=what, ranges=ranges, median=statistics.median(errors), worst=max(errors)
+    )
+    others = [each for each in validity().comparisons if each.what != what]
+    known = msgspec.json.encode(Validity(comparisons=[*others, found]))
+    PATH.write_bytes(msgspec.json.format(known, indent=2) + b"\n")
+    validity.cache_clear()
 
 
 def exact(rows: Iterable[Row]) -> set[tuple[Any, ...]]:

@@ -1,8 +1,8 @@
 """The range in which simulated runs were compared with emulated ones, and how they agreed.
 
-scripts/bench/twin.py writes validity.json from what it measured. A quantity of which it has no
-range was not compared, and a generation outside a range is *extrapolated*: it may be right, and
-nothing here says so.
+scripts/bench/twin.py writes validity.json from what it measured. A quantity of which a comparison
+has no range did not occur in it, and a generation outside all comparisons is *extrapolated*: it may
+be right, and nothing here says so.
 """
 
 from __future__ import annotations
@@ -11,14 +11,13 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from typing import TypeAlias
 
 import msgspec
 
 from testbed.files.stored_json import read
-from testbed.links.gilbert_elliott import GilbertElliott
 from testbed.links.impairments.base import impairments
 from testbed.links.jitter import as_jitter
-from testbed.links.loss_trace import LossTrace
 from testbed.links.schedule import Schedule
 from testbed.links.spec import Duplex, LinkSpec
 from testbed.links.units import format_fraction, format_rate, format_time
@@ -40,22 +39,26 @@ _FORMATS = {
 """The functions that write values; all others are shares."""
 
 
-class Agreement(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """Differences of one quantity between simulation and emulation, as shares of the latter."""
+Ranges: TypeAlias = dict[str, tuple[float, float | None]]
+
+
+class Comparison(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Simulated generations beside emulated ones: where, and how they agreed in one quantity."""
 
     what: str
+    ranges: Ranges
+    """By quantity, the smallest and the largest value compared; None is no limit.
+
+    Rates are in bit/s, times in seconds, losses and other impairments in shares."""
     median: float
+    """Difference as a share of what emulation found, in the median of all cells."""
     worst: float
 
 
 class Validity(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """validity.json: what was compared, and how it agreed."""
+    """validity.json: all comparisons."""
 
-    ranges: dict[str, tuple[float, float | None]]
-    """By quantity, the smallest and the largest value compared; None is no limit.
-
-    Rates are in bit/s, times in seconds, losses and other impairments in shares."""
-    errors: list[Agreement]
+    comparisons: list[Comparison]
 
 
 Span = tuple[float, float]
@@ -70,15 +73,16 @@ def validity() -> Validity:
 
 def statement(known: Validity) -> str:
     """Return the range in which simulation was validated, and its errors there, in a sentence."""
-    compared = [_range(name, *ends) for name, ends in known.ranges.items()]
-    agreed = [
-        f"{each.what} within {each.median:.1%} (median), {each.worst:.1%} (worst)"
-        for each in known.errors
+    found = [
+        f"{each.what} within {each.median:.1%} (median), {each.worst:.1%} (worst) at "
+        + ", ".join(_range(name, *ends) for name, ends in each.ranges.items())
+        for each in known.comparisons
     ]
-    if not compared:
-        return "validated against emulation for: none yet"
-    found = f"validated against emulation for {', '.join(compared)}"
-    return f"{found}: {', '.join(agreed)}" if agreed else found
+    return (
+        f"validated against emulation for {'; '.join(found)}"
+        if found
+        else ("validated against emulation for: none yet")
+    )
 
 
 def simulated_note(results: Results) -> str:
@@ -92,10 +96,13 @@ def simulated_note(results: Results) -> str:
 
 
 def extrapolated(spans: Mapping[str, Span], known: Validity) -> list[str]:
-    """Return the names of quantities outside the validated range, in their order."""
-    return [
-        _NAMES.get(name, name) for name, span in spans.items() if not _inside(name, span, known)
-    ]
+    """Return the names of quantities outside the validated range, in their order.
+
+    Of several comparisons, the one with the fewest such quantities counts.
+    """
+    every = [each.ranges for each in known.comparisons] or [{}]
+    outside = ([name for name in spans if not _inside(name, spans[name], each)] for each in every)
+    return [_NAMES.get(name, name) for name in min(outside, key=len)]
 
 
 def spans_of(
@@ -139,20 +146,22 @@ def _jitter(spec: LinkSpec) -> float:
 
 
 def _share(value: object) -> float:
-    """Return the share of packets that an impairment meets in the long run."""
-    if isinstance(value, GilbertElliott | LossTrace):
-        return value.mean
+    """Return the share of packets that an impairment meets, each by itself.
+
+    Losses in bursts or from a trace were not compared.
+    """
     return float(value) if isinstance(value, int | float) else math.inf
 
 
-def _inside(name: str, span: Span, known: Validity) -> bool:
-    if name not in known.ranges:
+def _inside(name: str, span: Span, ranges: Ranges) -> bool:
+    if name not in ranges:
         return name not in _PRIMARY and span == (0.0, 0.0)
-    low, high = known.ranges[name]
+    low, high = ranges[name]
     return low <= span[0] and (high is None or span[1] <= high)
 
 
 def _range(name: str, low: float, high: float | None) -> str:
     write = _FORMATS.get(name, format_fraction)
     end = "unlimited" if high is None else write(high)
-    return f"{_NAMES.get(name, name)} {write(low)} to {end}"
+    span = write(low) if low == high else f"{write(low)} to {end}"
+    return f"{_NAMES.get(name, name)} {span}"

@@ -63,7 +63,7 @@ def made(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(simulated_bench, "open_simulation", FakeSimulation)
         patch.setattr(plain_workers, "record_costs", lambda *_: None)
-        nothing = Validity(ranges={}, errors=[])
+        nothing = Validity(comparisons=[])
         for module in (plain_workers, preparation, run_record):
             patch.setattr(module, "validity", lambda: nothing)
         patch.setattr(plain_workers.PlainWorkers, "run", in_this_process)

@@ -19,7 +19,10 @@ draft* for TSLT (K = 320). The most seen of any message, made up for the purpose
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Sequence
+from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +35,50 @@ _WORD = 64
 _BLOCK_BITS = 512
 _MANY = 256
 """Ids from which on a subset is worth a schedule; see _surplus."""
+_FORMS = 4096
+"""Forms of sets whose limits are kept."""
+
+
+class _Limit(NamedTuple):
+    """A number that the stack is below: bound · 2^shift. Two words give its bits exactly enough.
+
+    It depends on the radices alone, not on the digits, so that messages of one form share it.
+    """
+
+    bound: int
+    shift: int
+
+    @property
+    def bits(self) -> int:
+        """Length of the largest number below it."""
+        return self.shift + (self.bound - 1).bit_length()
+
+    def pushed(self, radix: int) -> _Limit:
+        """Return the limit once a digit is on the stack."""
+        bound, shift = self.bound * radix, self.shift
+        while bound >> 2 * _WORD:
+            bound = (bound >> _WORD) + 1
+            shift += _WORD
+        return _Limit(bound, shift)
+
+    def popped(self, radix: int) -> _Limit:
+        """Return the limit once a digit is taken off."""
+        bound, shift = self
+        while shift and bound >> _WORD < radix:
+            bound <<= _WORD
+            shift -= _WORD
+        return _Limit((bound - 1) // radix + 1, shift)
+
+    def cut(self, blocks: int) -> _Limit:
+        """Return the limit once some blocks are taken off at once."""
+        bits = blocks * _BLOCK_BITS
+        if self.shift < bits:  # only where the message is none
+            return _Limit((self.bound - 1 >> bits - self.shift) + 1, 0)
+        return _Limit(self.bound, self.shift - bits)
+
+    def pasted(self, blocks: int) -> _Limit:
+        """Return the limit once some blocks are put back."""
+        return _Limit(self.bound, self.shift + blocks * _BLOCK_BITS)
 
 
 class Ranks:
@@ -41,32 +88,25 @@ class Ranks:
         """Empty to write into, or with `data` to read from."""
         self._data = data
         self._state = int.from_bytes(data, "big")
-        # The state is below bound · 2^shift: two words give the number of bits exactly enough.
-        self._bound = 1 << len(data) * 8 % _WORD
-        self._shift = len(data) * 8 // _WORD * _WORD
+        bits = len(data) * 8
+        self._limit = _Limit(1 << bits % _WORD, bits // _WORD * _WORD)
 
     def push(self, digit: int, radix: int) -> None:
         """Put a digit from 0 to `radix` - 1 on the stack. Raises ValueError on any other."""
         if not 0 <= digit < radix:
             raise ValueError(f"rank {digit} is not below {radix}")
         self._state = self._state * radix + digit
-        self._bound *= radix
-        while self._bound >> 2 * _WORD:
-            self._bound = (self._bound >> _WORD) + 1
-            self._shift += _WORD
+        self._limit = self._limit.pushed(radix)
 
     def pop(self, radix: int) -> int:
         """Take the last digit off, from 0 to `radix` - 1."""
         self._state, digit = divmod(self._state, radix)
-        while self._shift and self._bound >> _WORD < radix:
-            self._bound <<= _WORD
-            self._shift -= _WORD
-        self._bound = (self._bound - 1) // radix + 1
+        self._limit = self._limit.popped(radix)
         return digit
 
     def payload(self) -> Payload:
         """Return all that was written, in as many bits as distinguish all messages of this form."""
-        bits = self._bits
+        bits = self._limit.bits
         return Payload(self._state.to_bytes((bits + 7) // 8, "big"), bits)
 
     def finish(self, again: Ranks) -> None:
@@ -87,62 +127,54 @@ class Ranks:
 
         On an empty stack some log2 K more (half as much again where K is about size / 2), because
         there is nothing for the order to carry. One more where the set is so large that the stack
-        below it is put aside.
+        below it is put aside. Raises ValueError on other ids.
         """
         ids = np.asarray(subset, np.int64)
+        if ids.size and (ids[0] < 0 or ids[-1] >= size or (np.diff(ids) <= 0).any()):
+            raise ValueError(f"a set whose ids are not ascending from 0 to {size - 1}")
         rest: list[int] = (ids if 2 * ids.size <= size else _others(ids, size)).tolist()
-        large = len(rest) >= _MANY
-        below = _blocks(self._bits) if large else 0
-        aside = [(self._cut(below), below)]
-        for choices, blocks in zip(range(len(rest), 0, -1), _surplus(len(rest), size), strict=True):
-            place = self.pop(choices)
+        few = len(rest)
+        below = _blocks(self._limit.bits) if few >= _MANY else 0
+        self._limit = _after_push(self._limit, few, size, below)
+        state, cut = _cut(self._state, below)
+        aside = [(cut, below)]
+        for choices, blocks in zip(range(few, 0, -1), _surplus(few, size), strict=True):
+            state, place = divmod(state, choices)
             # Its rank among the ids that are not left in the set: `place` smaller ones are.
-            self.push(rest.pop(place) - place, size - choices + 1)
+            state = state * (size - choices + 1) + rest.pop(place) - place
             if blocks:
-                aside.append((self._cut(blocks), blocks))
+                state, cut = _cut(state, blocks)
+                aside.append((cut, blocks))
         while aside:
-            self._paste(*aside.pop())
-        if large:
+            state = _paste(state, *aside.pop())
+        self._state = state
+        if few >= _MANY:
             self.push(below % 2, 2)
 
     def pop_subset(self, count: int, size: int) -> Ids:
         """Take a set of `count` ids below `size` off, ascending."""
         few = min(count, size - count)
         below = self._pop_below(few, size) if few >= _MANY else 0
+        self._limit = _after_pop(self._limit, few, size, below)
         surplus = _surplus(few, size)
-        aside = [(self._cut(blocks), blocks) for blocks in [below, *surplus] if blocks]
+        state, aside = self._state, []
+        for blocks in [below, *surplus]:
+            if blocks:
+                state, cut = _cut(state, blocks)
+                aside.append((cut, blocks))
         subset: list[int] = []
         for known, blocks in enumerate(reversed(surplus)):
             if blocks:
-                self._paste(*aside.pop())
-            rank = self.pop(size - known)
+                state = _paste(state, *aside.pop())
+            state, rank = divmod(state, size - known)
             place = _smaller(subset, rank)
             subset.insert(place, rank + place)
-            self.push(place, known + 1)
+            state = state * (known + 1) + place
         while aside:
-            self._paste(*aside.pop())
+            state = _paste(state, *aside.pop())
+        self._state = state
         ids = np.array(subset, np.int64)
         return ids if 2 * count <= size else _others(ids, size)
-
-    @property
-    def _bits(self) -> int:
-        """Length of the largest number that can be here."""
-        return self._shift + (self._bound - 1).bit_length()
-
-    def _cut(self, blocks: int) -> int:
-        """Take some blocks off at once."""
-        bits = blocks * _BLOCK_BITS
-        value = self._state & ((1 << bits) - 1)
-        self._state >>= bits
-        if self._shift < bits:  # only where the message is none
-            self._bound = (self._bound - 1 >> bits - self._shift) + 1
-        self._shift = max(0, self._shift - bits)
-        return value
-
-    def _paste(self, value: int, blocks: int) -> None:
-        """Put back what `_cut` took off."""
-        self._state = self._state << blocks * _BLOCK_BITS | value
-        self._shift += blocks * _BLOCK_BITS
 
     def _pop_below(self, few: int, size: int) -> int:
         """Read the number of blocks of the stack below a set that were put aside.
@@ -151,7 +183,7 @@ class Ranks:
         the wire and log2 K on an empty stack, and never too little; so the last digit is enough.
         """
         odd = self.pop(2)
-        blocks = _blocks(self._bits - math.floor(log2_binomial(size, few)) + 1)
+        blocks = _blocks(self._limit.bits - math.floor(log2_binomial(size, few)) + 1)
         return max(0, blocks - (blocks % 2 != odd))
 
     def push_composition(self, counts: NDArray[np.int64]) -> None:
@@ -181,6 +213,38 @@ def _blocks(bits: int) -> int:
     return max(0, bits // _BLOCK_BITS - 1)
 
 
+def _cut(state: int, blocks: int) -> tuple[int, int]:
+    """Return what is left of a number, and the blocks taken off it."""
+    bits = blocks * _BLOCK_BITS
+    return state >> bits, state & ((1 << bits) - 1)
+
+
+def _paste(state: int, value: int, blocks: int) -> int:
+    """Put back what `_cut` took off."""
+    return state << blocks * _BLOCK_BITS | value
+
+
+@lru_cache(_FORMS)
+def _after_push(limit: _Limit, few: int, size: int, below: int) -> _Limit:
+    """Return the limit once the `few` ids of a set are on the stack."""
+    limit = limit.cut(below)
+    surplus = _surplus(few, size)
+    for choices, blocks in zip(range(few, 0, -1), surplus, strict=True):
+        limit = limit.popped(choices).pushed(size - choices + 1).cut(blocks)
+    return limit.pasted(sum(surplus) + below)
+
+
+@lru_cache(_FORMS)
+def _after_pop(limit: _Limit, few: int, size: int, below: int) -> _Limit:
+    """Return the limit once the `few` ids of a set are taken off."""
+    surplus = _surplus(few, size)
+    for blocks in (below, *surplus):
+        limit = limit.cut(blocks)
+    for known, blocks in enumerate(reversed(surplus)):
+        limit = limit.pasted(blocks).popped(size - known).pushed(known + 1)
+    return limit.pasted(below)
+
+
 def _surplus(count: int, size: int) -> list[int]:
     """Return, for each id of a set, the number of blocks of the ids before it to put aside then.
 
@@ -201,14 +265,10 @@ def _surplus(count: int, size: int) -> list[int]:
 
 def _smaller(subset: Sequence[int], rank: int) -> int:
     """Return the number of ids of `subset` below the id of this rank among all others."""
-    low, high = 0, len(subset)
-    while low < high:
-        middle = (low + high) // 2
-        if subset[middle] - middle <= rank:
-            low = middle + 1
-        else:
-            high = middle
-    return low
+    place = bisect_right(subset, rank)
+    while (more := bisect_right(subset, rank + place, place)) > place:
+        place = more
+    return place
 
 
 def _others(subset: Ids, size: int) -> Ids:

@@ -24,11 +24,11 @@ import numpy as np
 from testbed.decoding.sampling import Sampling, distribution
 from testbed.models.base import Model
 from testbed.models.hf.tokenizer import Tokenizer
-from testbed.models.hf.vocabulary import require_same_vocabulary
 from testbed.models.load import load_model
 from testbed.models.spec import Dtype, HuggingFaceSpec
 from testbed.models.store.catalog import DEFAULT_DRAFT, resolve
 from testbed.models.store.fetch import DEFAULT_MODEL
+from testbed.models.vocabulary import require_same_vocabulary
 from testbed.prompts.file import File
 
 PROMPTS = Path(__file__).parent / "prompts"

@@ -15,12 +15,12 @@ from testbed.host.environment import threads_per_node
 from testbed.methods.base import method_class, parse_options
 from testbed.models.base import TextFrontend, require_context
 from testbed.models.cpu.operators import with_operators
-from testbed.models.hf.vocabulary import require_same_vocabulary
 from testbed.models.load import load_synthetic
 from testbed.models.memory import Load, require_memory
 from testbed.models.safetensors_headers import read_weights
 from testbed.models.spec import HuggingFaceSpec, ModelSpec, SyntheticSpec
 from testbed.models.store.catalog import resolve
+from testbed.models.vocabulary import require_same_vocabulary
 from testbed.results.plan import Plan
 from testbed.results.rows import Backend
 from testbed.scenario.compute import used_models

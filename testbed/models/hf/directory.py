@@ -20,7 +20,7 @@ from testbed.files.stored_json import read
 from testbed.models.hf.quantised import require_plain
 from testbed.models.hf.rollback import require_keys_of_tokens
 from testbed.models.hf.tokenizer import Tokenizer
-from testbed.models.hf.vocabulary import Vocabulary
+from testbed.models.vocabulary import Vocabulary
 
 _SIZES = {
     "num_hidden_layers": MOST_LAYERS,

@@ -9,8 +9,8 @@ from typing import Any
 from transformers import AutoTokenizer
 
 from testbed.errors import TestbedError, first_line
-from testbed.models.hf.chat_templates import Renderer, TemplateFailedError
-from testbed.models.hf.vocabulary import Vocabulary
+from testbed.models.chat_templates import Renderer, TemplateFailedError
+from testbed.models.vocabulary import Vocabulary
 
 
 class Tokenizer:

@@ -155,7 +155,7 @@ def test_one_child_renders_all_and_ends_with_its_parent() -> None:
     assert first[0] == second[0] != str(os.getpid())
     assert (first[1], second[1]) == ("a", "b")
     code = (
-        "import os, time; from testbed.models.hf.chat_templates import Renderer; "
+        "import os, time; from testbed.models.chat_templates import Renderer; "
         "print(Renderer(lambda _: str(os.getpid()))('x'), flush=True); time.sleep(100)"
     )
     command = [sys.executable, "-c", code]

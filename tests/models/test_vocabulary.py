@@ -6,7 +6,7 @@ import pytest
 
 from testbed.errors import TestbedError
 from testbed.models.hf.model import HuggingFaceModel
-from testbed.models.hf.vocabulary import Vocabulary, require_same_vocabulary
+from testbed.models.vocabulary import Vocabulary, require_same_vocabulary
 from tests.models.tiny import FAMILIES, IDS, LOGITS, save
 
 WORDS = {0: "a", 1: "b", 2: "c", 4: "<end>"}

@@ -18,7 +18,7 @@ from testbed.host.realtime import exact_timers
 from testbed.methods.base import methods
 from testbed.models.base import Model
 from testbed.models.compute.pace import Pace
-from testbed.models.load import load_model
+from testbed.models.load import load_model, with_trial
 from testbed.models.spec import ModelSpec, Role
 from testbed.output.streams import protect_streams
 from testbed.output.terminal import complain
@@ -119,11 +119,10 @@ def model_spec(reference: str) -> ModelSpec:
             raise TestbedError(f"--model: {error}") from None
         return spec
     # The runner passes JSON, and has checked operators and memory itself.
-    from testbed.models.cpu.operators import with_operators  # noqa: PLC0415
     from testbed.models.memory import Load, require_memory  # noqa: PLC0415
     from testbed.models.store.catalog import resolve  # noqa: PLC0415
 
-    found = with_operators(resolve(reference))
+    found = with_trial(resolve(reference))
     require_memory([Load(found, processes=1)])
     return found
 

@@ -9,7 +9,7 @@ from typing import get_args
 from testbed.commands.base import Commands, list_table
 from testbed.errors import TestbedError
 from testbed.exit_codes import NOT_VALID, VALID
-from testbed.models.spec import Device, Dtype
+from testbed.models.spec import Device, Dtype, FileSpec, GgufSpec
 from testbed.output.console import Console
 from testbed.output.terminal import say
 
@@ -46,24 +46,21 @@ def add(commands: Commands) -> None:
 
 
 def _profile_compute(args: argparse.Namespace) -> int:
-    import msgspec
-
     from testbed.models.compute.recording import record, write_profile
-    from testbed.models.cpu.operators import with_operators
-    from testbed.models.load import load_model
+    from testbed.models.load import load_model, with_trial
     from testbed.models.memory import Load, require_memory
-    from testbed.models.store.catalog import resolve
+    from testbed.models.store.catalog import resolve, with_options
 
     if args.threads is not None and args.threads < 1:
         raise TestbedError(f"--threads: it is {args.threads}; it must be 1 or more")
     if args.out and (args.out.exists() or not args.out.parent.is_dir()):
         reason = "it exists already" if args.out.exists() else "there is no such folder"
         raise TestbedError(f"--out {args.out}: {reason}")
-    spec = resolve(args.model)
-    spec = msgspec.structs.replace(
-        spec, dtype=args.dtype or spec.dtype, threads=args.threads, device=args.device
+    spec = with_trial(
+        with_options(
+            resolve(args.model), dtype=args.dtype, threads=args.threads, device=args.device
+        )
     )
-    spec = with_operators(spec)
     require_memory([Load(spec, processes=1)])
     model = load_model(spec, args.role)
     with Console().status("") as status:
@@ -86,14 +83,28 @@ def _profile_compute(args: argparse.Namespace) -> int:
     Console().print(table)
     say(*recording.remarks())
     if args.out:
-        import torch
-
-        described = {
-            "name": args.model,
-            "dtype": spec.dtype,
-            "threads": torch.get_num_threads(),
-            "device": "cpu" if args.device == "cpu" else torch.cuda.get_device_name(),
-        }
-        write_profile(recording.profile(described), args.out)
+        write_profile(recording.profile(_described(spec, args.model)), args.out)
         say(str(args.out))
     return NOT_VALID if recording.noisy else VALID
+
+
+def _described(spec: FileSpec, name: str) -> dict[str, object]:
+    """Return the model and what it was run by, for the profile."""
+    if isinstance(spec, GgufSpec):
+        from testbed.host.cores import usable_cores
+        from testbed.models.llamacpp.library import PACKAGE, VERSION
+
+        engine: dict[str, object] = {
+            "dtype": f"GGUF by llama.cpp ({PACKAGE} {VERSION})",
+            "threads": spec.threads or usable_cores(),
+            "device": spec.device,
+        }
+    else:
+        import torch
+
+        engine = {
+            "dtype": spec.dtype,
+            "threads": torch.get_num_threads(),
+            "device": "cpu" if spec.device == "cpu" else torch.cuda.get_device_name(),
+        }
+    return {"name": name, **engine}

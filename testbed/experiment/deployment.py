@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import ExitStack
 from functools import partial
-from pathlib import Path
 
 import msgspec
 
@@ -16,7 +15,8 @@ from testbed.calibration.preflight import check_links
 from testbed.emulation.network import Network
 from testbed.experiment.node_process import NodeProcess, checked, receive_any
 from testbed.experiment.routes import Routes
-from testbed.models.spec import HuggingFaceSpec, ModelSpec, Role
+from testbed.models.spec import ModelSpec, Role, SyntheticSpec
+from testbed.models.weights import on_disk
 from testbed.protocol.control import NodeReport, Ready
 from testbed.protocol.messages import PORT
 from testbed.results.directory import Results
@@ -132,7 +132,6 @@ class Deployment:
 
 def longest_loading(spec: ModelSpec) -> float:
     """Return the seconds that a node may take to load a model."""
-    if not isinstance(spec, HuggingFaceSpec):
+    if isinstance(spec, SyntheticSpec):
         return _LOADING
-    files = (path for path in Path(spec.path).iterdir() if path.is_file())
-    return _LOADING + sum(path.stat().st_size for path in files) / _SLOW_DISK
+    return _LOADING + on_disk(spec) / _SLOW_DISK

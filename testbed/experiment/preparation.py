@@ -7,20 +7,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import msgspec
-
 from testbed.analysis.validity import statement, validity
 from testbed.errors import TestbedError
 from testbed.host.environment import threads_per_node
 from testbed.methods.base import method_class, parse_options
 from testbed.models.base import TextFrontend, require_context
-from testbed.models.cpu.operators import with_operators
-from testbed.models.load import load_synthetic
+from testbed.models.load import load_synthetic, open_text, with_trial
 from testbed.models.memory import Load, require_memory
-from testbed.models.safetensors_headers import read_weights
-from testbed.models.spec import HuggingFaceSpec, ModelSpec, SyntheticSpec
-from testbed.models.store.catalog import resolve
+from testbed.models.spec import FileSpec, GgufSpec, ModelSpec, SyntheticSpec
+from testbed.models.store.catalog import resolve, with_options
 from testbed.models.vocabulary import require_same_vocabulary
+from testbed.models.weights import count
 from testbed.results.plan import Plan
 from testbed.results.rows import Backend
 from testbed.scenario.compute import used_models
@@ -42,6 +39,10 @@ class ModelPair:
 
 
 _NOT_CAPTURED = "frames are not captured, so that there is no ledger of their bytes: {why}"
+_BLOCKS = (
+    "target '{name}': distributions after a block of tokens differ from those after single tokens "
+    "by up to {tv:.2g} in total variation on this machine, and so may texts from its own"
+)
 _SHARED = (
     "{jobs} jobs share the memory of this machine, and each has a part of its processors, so that "
     "models without a pace take longer than alone: compare only what as many jobs measured"
@@ -65,7 +66,7 @@ def prepare(point: Point, backend: Backend, jobs: int = 1, why_no_captures: str 
     pair = _find_pair(scenario, threads_per_node(jobs * nodes))
     _check_methods(scenario, pair.vocabulary_size)
     prompts = _read_prompts(scenario, pair)
-    pair = _with_operators(scenario, pair)
+    pair = _tried(scenario, pair)
     ends = [] if scenario.spec.decoding.ignore_eos else sorted(pair.target_text.end_tokens)
     _check_memory(scenario, pair, jobs, devices)
     spec = scenario.spec
@@ -113,15 +114,12 @@ def _find_pair(scenario: Scenario, threads: int) -> ModelPair:
         text = load_synthetic(spec, "target")
         return ModelPair(spec, spec, text, text, spec.vocabulary_size)
     assert models.target is not None and models.draft is not None
-    from testbed.models.hf.directory import open_directory  # noqa: PLC0415  loads torch
-
     where = f"{scenario.source}: models"
     folder = Path(scenario.source).parent
     target = _resolve(models.target, folder, threads, f"{where}.target")
     draft = _resolve(models.draft, folder, threads, f"{where}.draft")
     try:
-        target_text = open_directory(target.path, target.name)
-        draft_text = open_directory(draft.path, draft.name)
+        target_text, draft_text = open_text(target), open_text(draft)
         require_same_vocabulary(
             target_text.vocabulary, draft_text.vocabulary, target.name, draft.name
         )
@@ -130,20 +128,19 @@ def _find_pair(scenario: Scenario, threads: int) -> ModelPair:
     return ModelPair(target, draft, target_text, draft_text, target_text.vocabulary.size)
 
 
-def _resolve(model: str | RealModel, folder: Path, threads: int, where: str) -> HuggingFaceSpec:
+def _resolve(model: str | RealModel, folder: Path, threads: int, where: str) -> FileSpec:
     if isinstance(model, str):
         model = RealModel(model=model)
     try:
-        spec = resolve(model.model, folder)
+        return with_options(
+            resolve(model.model, folder),
+            dtype=model.dtype,
+            without_layers=model.without_layers,
+            threads=model.threads or threads,
+            device=model.device,
+        )
     except TestbedError as error:
         raise TestbedError(f"{where}: {error}") from None
-    return msgspec.structs.replace(
-        spec,
-        dtype=model.dtype or spec.dtype,
-        without_layers=model.without_layers or spec.without_layers,
-        threads=model.threads or threads,
-        device=model.device,
-    )
 
 
 def _check_methods(scenario: Scenario, vocabulary_size: int) -> None:
@@ -181,14 +178,16 @@ def _read_prompts(scenario: Scenario, pair: ModelPair) -> list[list[int]]:
     return prompts
 
 
-def _with_operators(scenario: Scenario, pair: ModelPair) -> ModelPair:
-    """Return the pair with the operators chosen for those of its models that are used."""
+def _tried(scenario: Scenario, pair: ModelPair) -> ModelPair:
+    """Return the pair with those of its models tried that are used."""
+    if isinstance(pair.target, SyntheticSpec) or isinstance(pair.draft, SyntheticSpec):
+        return pair
     uses_target = any(entry.uses_verifier for entry in scenario.methods)
     try:
         return replace(
             pair,
-            target=with_operators(pair.target) if uses_target else pair.target,
-            draft=with_operators(pair.draft),
+            target=with_trial(pair.target) if uses_target else pair.target,
+            draft=with_trial(pair.draft),
         )
     except TestbedError as error:
         raise TestbedError(f"{scenario.source}: models: {error}") from None
@@ -200,10 +199,10 @@ def _check_memory(scenario: Scenario, pair: ModelPair, jobs: int, devices: int) 
     Each of several jobs has its own nodes. Jobs cannot share a GPU and be measured.
     """
     loads = []
-    if isinstance(pair.target, HuggingFaceSpec):
+    if not isinstance(pair.target, SyntheticSpec):
         uses_target = any(entry.uses_verifier for entry in scenario.methods)
         loads += [Load(pair.target, jobs * int(uses_target))]
-    if isinstance(pair.draft, HuggingFaceSpec):
+    if not isinstance(pair.draft, SyntheticSpec):
         loads += [Load(pair.draft, jobs * devices)]
     if jobs > 1 and (on_gpu := [load.spec for load in loads if load.spec.device != "cpu"]):
         raise TestbedError(
@@ -221,13 +220,16 @@ def _warnings(pair: ModelPair) -> Iterator[str]:
     target, draft = pair.target, pair.draft
     if isinstance(target, SyntheticSpec) or isinstance(draft, SyntheticSpec):
         return
-    mine, other = (read_weights(Path(spec.path), spec.name).floats for spec in (draft, target))
+    mine, other = count(draft), count(target)
     if mine > other:
         yield (
             f"draft '{draft.name}' has {mine / 1e6:,.1f} M weights and target '{target.name}' only "
             f"{other / 1e6:,.1f} M: drafting takes longer than verifying"
         )
-    if target.dtype != "fp32":
+    if isinstance(target, GgufSpec):
+        if target.block_tv:
+            yield _BLOCKS.format(name=target.name, tv=target.block_tv)
+    elif target.dtype != "fp32":
         yield (
             f"target '{target.name}' runs in {target.dtype}: texts follow its law exactly in fp32 "
             "only, as blocks and single tokens are rounded differently"

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from testbed.errors import TestbedError
+from testbed.models.vocabulary import Vocabulary
 
 Logits = NDArray[np.float32]
 
@@ -62,6 +63,14 @@ class TextFrontend(Protocol):
 
         Raises TestbedError when the model has no chat template.
         """
+
+
+class FileText(TextFrontend, Protocol):
+    """The same of a model in files, whose vocabulary can be compared with another's."""
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """Map from token ids to tokens."""
 
 
 class Model(Protocol):

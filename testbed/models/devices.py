@@ -6,8 +6,11 @@ from testbed.errors import TestbedError
 from testbed.models.spec import Device, Dtype
 
 
-def require_device(model: str, device: Device, dtype: Dtype, gpus: int) -> None:
-    """Raise TestbedError unless a machine with `gpus` CUDA devices can run `dtype` on `device`."""
+def require_device(model: str, device: Device, dtype: Dtype | None, gpus: int) -> None:
+    """Raise TestbedError unless a machine with `gpus` CUDA devices can run `dtype` on `device`.
+
+    `dtype` is None for a file that has types of its own.
+    """
     if dtype == "int8" and device != "cpu":
         raise TestbedError(
             f"model '{model}' is to run on {device} in int8, which is for the CPU; allowed there "

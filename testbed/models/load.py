@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import msgspec
 
-from testbed.models.base import Model
+from testbed.models.base import FileText, Model
 from testbed.models.cpu.operators import with_operators
-from testbed.models.spec import ModelSpec, Role, SyntheticSpec
+from testbed.models.spec import FileSpec, GgufSpec, ModelSpec, Role, SyntheticSpec
 from testbed.models.synthetic import SyntheticModel
 
 
@@ -18,6 +20,10 @@ def load_model(spec: ModelSpec, role: Role) -> Model:
     """
     if isinstance(spec, SyntheticSpec):
         return load_synthetic(spec, role)
+    if isinstance(spec, GgufSpec):
+        from testbed.models.llamacpp.model import LlamaCppModel  # noqa: PLC0415  loads llama.cpp
+
+        return LlamaCppModel(Path(spec.path), spec.name, threads=spec.threads, device=spec.device)
     from testbed.models.hf.model import HuggingFaceModel  # noqa: PLC0415  loads torch
 
     spec = with_operators(spec)
@@ -60,3 +66,29 @@ def load_synthetic(spec: SyntheticSpec, role: Role) -> SyntheticModel:
         name=spec.name,
         greedy_acceptance=spec.greedy_acceptance,
     )
+
+
+def with_trial(spec: FileSpec) -> FileSpec:
+    """Return `spec` with what is found out once on each machine: operators, or exactness.
+
+    Raises TestbedError when the model cannot be loaded.
+    """
+    if isinstance(spec, GgufSpec):
+        from testbed.models.llamacpp import trial  # noqa: PLC0415  loads llama.cpp
+
+        return trial.with_trial(spec)
+    return with_operators(spec)
+
+
+def open_text(spec: FileSpec) -> FileText:
+    """Return tokenizer and limits of a model, without its weights.
+
+    Raises TestbedError when they cannot be read.
+    """
+    if isinstance(spec, GgufSpec):
+        from testbed.models.llamacpp.text import open_gguf  # noqa: PLC0415  loads llama.cpp
+
+        return open_gguf(spec.path, spec.name)
+    from testbed.models.hf.directory import open_directory  # noqa: PLC0415  loads torch
+
+    return open_directory(spec.path, spec.name)

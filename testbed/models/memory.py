@@ -15,13 +15,9 @@ from typing_extensions import override
 
 from testbed.errors import TestbedError
 from testbed.models.devices import require_device
-from testbed.models.safetensors_headers import read_weights
-from testbed.models.spec import Dtype, HuggingFaceSpec
+from testbed.models.spec import FileSpec, HuggingFaceSpec
+from testbed.models.weights import in_memory
 
-BYTES: dict[Dtype, int] = {"fp32": 4, "bf16": 2, "fp16": 2, "int8": 5}
-"""Most bytes per weight: int8 weights are loaded in fp32, then replaced matrix by matrix."""
-MOST_TRIED = 2**30
-"""Most bytes of layers that an operator is tried on; the trial holds these layers twice."""
 _PROCESS = 400_000_000  # bytes of a process with torch and no model: 380 MB measured
 _MEMINFO = Path("/proc/meminfo")
 _CGROUP = Path("/proc/self/cgroup")
@@ -37,31 +33,19 @@ _READ_GPUS = (
 class Load:
     """A model and the number of processes that load it."""
 
-    spec: HuggingFaceSpec
+    spec: FileSpec
     processes: int
 
     @property
     def size(self) -> int:
-        """Bytes of its weights in all processes together.
-
-        On a CPU the largest matrix is held twice while it is reordered, and permanently where it is
-        both embedding and head. While operators are tried, layers of up to MOST_TRIED bytes are
-        held twice; where short passes use plain layers and longer ones the operator, all layers
-        are (testbed.models.cpu.operators).
-        """
-        weights = read_weights(Path(self.spec.path), self.spec.name)
-        size = weights.size(BYTES[self.spec.dtype])
-        if self.spec.device == "cpu":
-            choice = self.spec.operators
-            tried = MOST_TRIED * self.spec.has_choice
-            twice = tried if choice is None else size * ((choice.from_tokens or 1) > 1)
-            size += max(weights.largest * BYTES[self.spec.dtype], min(twice, size))
-        return self.processes * size
+        """Bytes of its weights in all processes together."""
+        return self.processes * in_memory(self.spec)
 
     @override
     def __str__(self) -> str:
         times = f"{self.processes} times " if self.processes > 1 else ""
-        return f"{times}{self.spec.name} in {self.spec.dtype}, {_gigabytes(self.size)}"
+        dtype = f" in {self.spec.dtype}" if isinstance(self.spec, HuggingFaceSpec) else ""
+        return f"{times}{self.spec.name}{dtype}, {_gigabytes(self.size)}"
 
 
 def require_memory(loads: Sequence[Load]) -> None:
@@ -74,7 +58,8 @@ def require_memory(loads: Sequence[Load]) -> None:
         free |= {f"GPU {index}": size for index, size in enumerate(free_gpu_memory())}
     wanted: list[tuple[set[str], int, Load]] = []
     for load in loads:
-        require_device(load.spec.name, load.spec.device, load.spec.dtype, len(free) - 1)
+        dtype = load.spec.dtype if isinstance(load.spec, HuggingFaceSpec) else None
+        require_device(load.spec.name, load.spec.device, dtype, len(free) - 1)
         wanted.append((_memories(load.spec.device, free), load.size, load))
         wanted.append(({_HOST}, load.processes * _PROCESS, load))
     for memories, _, _ in wanted:

@@ -34,8 +34,8 @@ from testbed.models.hf.backends import operators, plain_backend
 from testbed.models.hf.directory import ModelDirectory
 from testbed.models.hf.layers import remove_layers
 from testbed.models.hf.model import load_network
-from testbed.models.memory import MOST_TRIED
 from testbed.models.spec import Dtype, HuggingFaceSpec, OperatorChoice
+from testbed.models.weights import MOST_TRIED
 
 LENGTHS = (1, 2, 3, 4, 5, 8)
 """Tokens of the timed passes: a draft reads 1 or 2, a verifier γ + 1.

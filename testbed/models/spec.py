@@ -69,4 +69,22 @@ class HuggingFaceSpec(msgspec.Struct, frozen=True, tag="huggingface", forbid_unk
         return self.device == "cpu" and self.dtype != "fp16"
 
 
-ModelSpec: TypeAlias = SyntheticSpec | HuggingFaceSpec
+class GgufSpec(msgspec.Struct, frozen=True, tag="gguf", forbid_unknown_fields=True):
+    """A causal model in a GGUF file, run by llama.cpp in the types that the file has."""
+
+    path: str
+    name: str
+    threads: int | None = None
+    """CPU threads of a pass; None for as many as this process may use processors."""
+    device: Device = "cpu"
+    """Device it runs on; auto spreads it over all GPUs."""
+    block_tv: float | None = None
+    """Distance of a block's distributions from those of single tokens on this machine.
+
+    TV at temperature 1, the largest of some positions (testbed.models.block_difference). None
+    before it is measured."""
+
+
+FileSpec: TypeAlias = HuggingFaceSpec | GgufSpec
+"""A model with weights."""
+ModelSpec: TypeAlias = SyntheticSpec | FileSpec

@@ -42,7 +42,7 @@ def chosen(monkeypatch):
         specs.append(spec)
         return msgspec.structs.replace(spec, operators=CHOICE)
 
-    monkeypatch.setattr(preparation, "with_operators", choose)
+    monkeypatch.setattr(preparation, "with_trial", choose)
     return specs
 
 
@@ -108,7 +108,7 @@ def test_a_trial_that_fails_is_told_in_terms_of_the_scenario(models, monkeypatch
     def fail(spec):
         raise TestbedError("it cannot be loaded")
 
-    monkeypatch.setattr(preparation, "with_operators", fail)
+    monkeypatch.setattr(preparation, "with_trial", fail)
     assert refusal(models=models) == "s.yaml: models: it cannot be loaded"
 
 

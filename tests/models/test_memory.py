@@ -8,7 +8,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from testbed.errors import TestbedError
-from testbed.models import memory
+from testbed.models import memory, weights
 from testbed.models.memory import Load, require_memory, require_room
 from testbed.models.spec import HuggingFaceSpec, OperatorChoice
 
@@ -20,7 +20,7 @@ M = 100_000_000
 def spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> HuggingFaceSpec:
     """Return a model of 100 million numbers; 2 GB are free, and 0.3 and 0.5 GB on two GPUs."""
     save_file({"a": np.zeros(10, np.float32)}, tmp_path / "model.safetensors")
-    monkeypatch.setattr(memory, "read_weights", lambda path, name: Huge())
+    monkeypatch.setattr(weights, "read_weights", lambda path, name: Huge())
     monkeypatch.setattr(memory, "free_memory", lambda: 2 * GB)
     monkeypatch.setattr(memory, "free_gpu_memory", lambda: [3 * GB // 10, GB // 2])
     return HuggingFaceSpec(str(tmp_path), "big", operators=OperatorChoice(None, "", ""))
@@ -77,7 +77,7 @@ def test_a_trial_needs_the_layers_that_it_takes_twice(
     spec = with_options(spec, operators=None)
     assert Load(spec, 1).size == 8 * M
     assert Load(with_options(spec, dtype="fp16"), 1).size == 2 * M  # for it there is no trial
-    monkeypatch.setattr(memory, "MOST_TRIED", M)
+    monkeypatch.setattr(weights, "MOST_TRIED", M)
     assert Load(spec, 1).size == 5 * M
 
 

@@ -123,7 +123,7 @@ def test_needs_neither_torch_nor_transformers() -> None:
         "import sys; from testbed.models.load import load_model;"
         "from testbed.models.spec import SyntheticSpec;"
         "load_model(SyntheticSpec(9, 0.5), 'draft').session().extend([1]);"
-        "from testbed.models.hf import vocabulary; from testbed.models.store import catalog;"
+        "from testbed.models import vocabulary; from testbed.models.store import catalog;"
         "catalog.describe();"
         "print(sorted({'torch', 'transformers', 'tokenizers'} & set(sys.modules)))"
     )

@@ -8,11 +8,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from testbed.errors import TestbedError
 from testbed.host.cache import existing
+from testbed.models.gguf_headers import read_gguf
 from testbed.models.safetensors_headers import weight_files
-from testbed.models.spec import Dtype, HuggingFaceSpec
-from testbed.models.store.fetch import DEFAULT_MODEL, add_gguf, default_path
+from testbed.models.spec import Device, Dtype, FileSpec, GgufSpec, HuggingFaceSpec
+from testbed.models.store.fetch import DEFAULT_MODEL, default_path
 from testbed.models.store.shipped import shipped_draft
 
 DEFAULT_DRAFT = f"{DEFAULT_MODEL}-distilled"
@@ -55,8 +58,8 @@ def place_model(reference: str, place: Callable[[str], str]) -> str:
     return placed
 
 
-def resolve(reference: str, folder: Path | None = None) -> HuggingFaceSpec:
-    """Find, convert or download the model that `reference` names.
+def resolve(reference: str, folder: Path | None = None) -> FileSpec:
+    """Find or download the model that `reference` names.
 
     `reference` is an alias from `describe`, a local model directory, a .gguf file or a Hugging Face
     id "org/name" or "org/name@revision". The spec has `reference` as its name, and the type that
@@ -64,10 +67,43 @@ def resolve(reference: str, folder: Path | None = None) -> HuggingFaceSpec:
     Raises TestbedError when there is no such model, some of its files are missing, or the default
     model is not downloaded yet.
     """
-    path = _local_directory(reference, folder or Path())
+    folder = folder or Path()
+    if _is_gguf(reference) and reference not in _NAMED:
+        file = folder / _at_home(reference)
+        if not os.path.isdir(file):  # noqa: PTH112  Path's own raises for some names
+            return GgufSpec(path=str(read_gguf(file.resolve(), reference).path), name=reference)
+    path = _local_directory(reference, folder)
     weight_files(path, reference)
     own: Dtype = "int8" if reference == DEFAULT_DRAFT else "fp32"
     return HuggingFaceSpec(path=str(path), name=reference, dtype=own)
+
+
+def with_options(
+    spec: FileSpec,
+    *,
+    dtype: Dtype | None = None,
+    without_layers: tuple[int, ...] = (),
+    threads: int | None = None,
+    device: Device = "cpu",
+) -> FileSpec:
+    """Return `spec` with these options; a `dtype` of None is the model's own.
+
+    Raises TestbedError for options that the model's engine does not have.
+    """
+    if isinstance(spec, GgufSpec):
+        if dtype or without_layers:
+            raise TestbedError(
+                f"model '{spec.name}' is a GGUF file, which is run as it is; leave "
+                f"{'dtype' if dtype else 'without_layers'} out"
+            )
+        return msgspec.structs.replace(spec, threads=threads, device=device)
+    return msgspec.structs.replace(
+        spec,
+        dtype=dtype or spec.dtype,
+        without_layers=without_layers,
+        threads=threads,
+        device=device,
+    )
 
 
 def _is_local(path: str) -> bool:
@@ -96,8 +132,6 @@ def _local_directory(reference: str, folder: Path) -> Path:
     path = folder / _at_home(reference)
     if os.path.isdir(path):  # noqa: PTH112  Path's own raises for some names
         return path.resolve()
-    if _is_gguf(reference):
-        return add_gguf(path)
     if _HUB_ID.fullmatch(reference):
         from testbed.models.store.hub import download  # noqa: PLC0415  slow, and seldom needed
 

@@ -1,4 +1,4 @@
-"""Download of the default model and conversion of GGUF files, once and before any run."""
+"""Download and conversion of the default model, once and before any run."""
 
 from __future__ import annotations
 
@@ -50,25 +50,6 @@ def fetch_default(console: Console | None = None) -> Path:
         path = _convert_and_install(gguf, work, DEFAULT_MODEL, console)
     console.print(f"{DEFAULT_MODEL} is in {path}", soft_wrap=True)
     return path
-
-
-def add_gguf(gguf: Path, console: Console | None = None) -> Path:
-    """Convert a GGUF file into the store unless its contents are there; return the directory.
-
-    Raises TestbedError when the file is missing or cannot be converted.
-    """
-    if not gguf.is_file():
-        raise TestbedError(f"there is no GGUF file {gguf}; name one that exists")
-    console = console or Console(file=sys.stderr)
-    name = f"gguf-{file_sha256(gguf)}"
-    path = cache_dir() / name
-    if path.is_dir():
-        return path
-    with staging() as work:
-        source = work / "source" / "model.gguf"
-        source.parent.mkdir()
-        source.symlink_to(gguf.resolve())
-        return _convert_and_install(source, work, name, console)
 
 
 def _convert_and_install(gguf: Path, work: Path, name: str, console: Console) -> Path:

@@ -18,7 +18,8 @@ from transformers.utils import logging
 
 from testbed.errors import TestbedError, first_line
 from testbed.models.hf.quantised import is_scale
-from testbed.models.memory import BYTES, require_room
+from testbed.models.memory import require_room
+from testbed.models.weights import BYTES
 
 
 def convert_gguf(gguf: Path, into: Path) -> None:

@@ -14,9 +14,10 @@ import pytest
 
 from testbed.errors import TestbedError
 from testbed.host import environment
+from testbed.models import trials
 from testbed.models.cpu import operators
 from testbed.models.cpu.operators import machine, with_operators
-from testbed.models.spec import HuggingFaceSpec, OperatorChoice, SyntheticSpec
+from testbed.models.spec import HuggingFaceSpec, OperatorChoice
 from tests.models.tiny import FAMILIES, save
 
 tried: list[HuggingFaceSpec] = []
@@ -35,13 +36,13 @@ def spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> HuggingFaceSpec:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TESTBED_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(operators, "_try", choose)
-    monkeypatch.setattr(operators, "_made", {})
+    monkeypatch.setattr(trials, "_made", {})
     path = save(FAMILIES["llama"](), tmp_path / "llama")
     return HuggingFaceSpec(str(path), "it", threads=1)
 
 
 def new_process() -> None:
-    operators._made.clear()
+    trials._made.clear()
 
 
 def test_a_choice_is_made_once(spec: HuggingFaceSpec) -> None:
@@ -57,7 +58,7 @@ def test_two_that_try_at_once_keep_one_choice(
     spec: HuggingFaceSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def other_first(spec: HuggingFaceSpec) -> OperatorChoice:
-        operators._made.clear()
+        trials._made.clear()
         monkeypatch.setattr(operators, "_try", lambda _spec: OperatorChoice(8, "them", "here"))
         assert with_operators(spec).operators == OperatorChoice(8, "them", "here")
         return OperatorChoice(1, "us", "here")
@@ -101,9 +102,7 @@ def test_where_there_is_nothing_to_choose_nothing_is_tried(
     spec: HuggingFaceSpec, changes: dict[str, Any]
 ) -> None:
     there = msgspec.structs.replace(spec, **changes)
-    synthetic = SyntheticSpec(50, 0.5)
     assert with_operators(there) is there
-    assert with_operators(synthetic) is synthetic
     assert tried == []
 
 
@@ -152,7 +151,7 @@ _TRY = operators._try
 
 def ends(monkeypatch: pytest.MonkeyPatch, code: int, errors: str = "") -> None:
     done = SimpleNamespace(returncode=code, stdout="", stderr=errors)
-    monkeypatch.setattr(operators.subprocess, "run", lambda *_, **__: done)
+    monkeypatch.setattr(trials.subprocess, "run", lambda *_, **__: done)
 
 
 @pytest.mark.slow
@@ -199,7 +198,7 @@ def test_a_trial_that_fails_is_an_error_and_not_cached(
     ends(monkeypatch, code, errors)
     with pytest.raises(TestbedError, match=f"^{message}"):
         with_operators(real)
-    assert operators._made == {}
+    assert trials._made == {}
 
 
 def test_a_trial_must_find_room(real: HuggingFaceSpec, monkeypatch: pytest.MonkeyPatch) -> None:

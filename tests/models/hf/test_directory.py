@@ -16,7 +16,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import BloomConfig, BloomForCausalLM, Phi3Config, Phi3ForCausalLM
 
 from testbed.errors import TestbedError
-from testbed.models.hf import chat_templates
+from testbed.models import chat_templates
 from testbed.models.hf.directory import ModelDirectory
 from tests.models.tiny import CONTEXT, FAMILIES, IDS, save
 

@@ -5,10 +5,12 @@ from pathlib import Path
 import pytest
 
 from testbed.errors import TestbedError
+from testbed.models.spec import GgufSpec
 from testbed.models.store import catalog, hub
 from testbed.models.store.catalog import DEFAULT_DRAFT, describe, place_model, resolve
 from testbed.models.store.fetch import DEFAULT_MODEL, default_path
 from testbed.models.store.paper_pairs import NOTES, PAPER_PAIRS
+from tests.models.tiny_gguf import write
 
 
 @pytest.fixture(autouse=True)
@@ -55,22 +57,16 @@ def test_unknown_names_list_what_is_allowed() -> None:
     for reference in ("nonsense", "./no/such/folder", "a/b/c"):
         with pytest.raises(TestbedError, match=f"no model '{reference}'; .*{DEFAULT_DRAFT}"):
             resolve(reference)
-    with pytest.raises(TestbedError, match=r"no GGUF file missing\.gguf"):
+    with pytest.raises(TestbedError, match=r"no GGUF file .*missing\.gguf"):
         resolve("missing.gguf")
 
 
 @pytest.mark.parametrize("name", ["x.gguf", "X.GGUF", "sub/Model.Gguf"])
-def test_a_gguf_file_is_one_however_its_suffix_is_written(tmp_path, monkeypatch, name):
-    taken = []
-
-    def add(path: Path) -> Path:
-        taken.append(path)
-        (tmp_path / "model.safetensors").touch()
-        return tmp_path
-
-    monkeypatch.setattr(catalog, "add_gguf", add)
-    resolve(name, tmp_path)
-    assert taken == [tmp_path / name]
+def test_a_gguf_file_is_one_however_its_suffix_is_written(tmp_path, name):
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    write(tmp_path / name)
+    spec = resolve(name, tmp_path)
+    assert spec == GgufSpec(path=str(tmp_path / name), name=name)
     assert place_model(name, lambda path: f"/there/{path}") == f"/there/{name}"
 
 

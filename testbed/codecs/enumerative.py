@@ -22,7 +22,7 @@ import math
 from bisect import bisect_right
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,7 @@ _WORD = 64
 _BLOCK_BITS = 512
 _MANY = 256
 """Ids from which on a subset is worth a schedule; see _surplus."""
+_OUT_OF_RANGE = "rank out of range: no message has this number"
 _FORMS = 4096
 """Forms of sets whose limits are kept."""
 
@@ -81,6 +82,10 @@ class _Limit(NamedTuple):
         return _Limit(self.bound, self.shift + blocks * _BLOCK_BITS)
 
 
+_Field: TypeAlias = int | tuple[int, int, int]
+"""What was taken off: a digit, by its radix, or a set, by its ids, their limit and blocks below."""
+
+
 class Ranks:
     """A message as one number."""
 
@@ -90,6 +95,7 @@ class Ranks:
         self._state = int.from_bytes(data, "big")
         bits = len(data) * 8
         self._limit = _Limit(1 << bits % _WORD, bits // _WORD * _WORD)
+        self._taken: list[_Field] = []
 
     def push(self, digit: int, radix: int) -> None:
         """Put a digit from 0 to `radix` - 1 on the stack. Raises ValueError on any other."""
@@ -102,6 +108,7 @@ class Ranks:
         """Take the last digit off, from 0 to `radix` - 1."""
         self._state, digit = divmod(self._state, radix)
         self._limit = self._limit.popped(radix)
+        self._taken.append(radix)
         return digit
 
     def payload(self) -> Payload:
@@ -109,18 +116,26 @@ class Ranks:
         bits = self._limit.bits
         return Payload(self._state.to_bytes((bits + 7) // 8, "big"), bits)
 
-    def finish(self, again: Ranks) -> None:
-        """Raise PayloadError unless `again`, what was read written anew, is what came.
+    def finish(self) -> None:
+        """Raise PayloadError unless a writer makes this of what was read.
 
-        Every number reads as some message; one that no writer makes does not come back.
+        Every number reads as some message, and each field is put back by writing what was read from
+        it. So it is a writer's number if nothing is left of it, it has the length of such a
+        message, and the parts put aside are those that a writer puts aside.
         """
-        written = again.payload().data
-        if len(written) != len(self._data):
-            raise PayloadError(
-                f"payload of {len(self._data)} bytes; such a message has {len(written)}"
-            )
-        if written != self._data:
-            raise PayloadError("rank out of range: no message has this number")
+        limit, alike = _Limit(1, 0), True
+        for field in reversed(self._taken):
+            if isinstance(field, int):
+                limit = limit.pushed(field)
+            else:
+                few, size, below = field
+                alike &= below == (_blocks(limit.bits) if few >= _MANY else 0)
+                limit = _after_push(limit, few, size, below)
+        length = (limit.bits + 7) // 8
+        if length != len(self._data):
+            raise PayloadError(f"payload of {len(self._data)} bytes; such a message has {length}")
+        if self._state or not alike:
+            raise PayloadError(_OUT_OF_RANGE)
 
     def push_subset(self, subset: Ids | Sequence[int], size: int) -> None:
         """Put a set of ascending ids below `size` on the stack: log2 C(size, K) bits.
@@ -152,10 +167,14 @@ class Ranks:
             self.push(below % 2, 2)
 
     def pop_subset(self, count: int, size: int) -> Ids:
-        """Take a set of `count` ids below `size` off, ascending."""
+        """Take a set of `count` ids below `size` off, ascending.
+
+        Raises PayloadError where a writer leaves no such set.
+        """
         few = min(count, size - count)
         below = self._pop_below(few, size) if few >= _MANY else 0
         self._limit = _after_pop(self._limit, few, size, below)
+        self._taken.append((few, size, below))
         surplus = _surplus(few, size)
         state, aside = self._state, []
         for blocks in [below, *surplus]:
@@ -184,7 +203,10 @@ class Ranks:
         """
         odd = self.pop(2)
         blocks = _blocks(self._limit.bits - math.floor(log2_binomial(size, few)) + 1)
-        return max(0, blocks - (blocks % 2 != odd))
+        below = blocks - (blocks % 2 != odd)
+        if below < 0:
+            raise PayloadError(_OUT_OF_RANGE)
+        return below
 
     def push_composition(self, counts: NDArray[np.int64]) -> None:
         """Put counts, shape [K], whose number and sum ℓ the reader knows, on the stack.

@@ -45,7 +45,7 @@ class Ranked(Codec):
     def decode(self, data: bytes, drafts: int) -> list[Drawn]:
         ranks = self.received(data, drafts)
         drawn = [self.pop(ranks) for _ in range(drafts)]
-        ranks.finish(self._written(drawn))
+        ranks.finish()
         return drawn
 
     def received(self, data: bytes, drafts: int) -> Ranks:

@@ -37,7 +37,7 @@ class Mixed(Codec):
     def decode(self, data: bytes, drafts: int) -> list[Drawn]:
         ranks = Ranks(data)
         drawn = [self._codecs[ranks.pop(len(self._codecs))].pop(ranks) for _ in range(drafts)]
-        ranks.finish(self._written(drawn))
+        ranks.finish()
         return drawn
 
     @override

@@ -152,44 +152,33 @@ class RankedWriter(FieldWriter):
 
     @override
     def payload(self) -> Payload:
-        return self.ranks().payload()
-
-    def ranks(self) -> Ranks:
-        """Return the stack with all fields on it."""
         ranks = Ranks()
         for push in reversed(self._fields):
             push(ranks)
-        return ranks
+        return ranks.payload()
 
 
 class RankedReader(FieldReader):
-    """Reads what a RankedWriter wrote, and writes it again to compare it with what arrived."""
+    """Reads what a RankedWriter wrote."""
 
     def __init__(self, data: bytes) -> None:
         self._ranks = Ranks(data)
-        self._again = RankedWriter()
 
     @override
     def number(self, radix: int, what: str) -> int:
-        value = self._ranks.pop(radix)
-        self._again.number(value, radix)
-        return value
+        return self._ranks.pop(radix)
 
     @override
     def subset(self, count: int, size: int, what: str) -> Ids:
-        ids = self._ranks.pop_subset(count, size)
-        self._again.subset(ids, size)
-        return ids
+        return self._ranks.pop_subset(count, size)
 
     @override
     def raw(self, size: int) -> bytes:
-        data = self._ranks.pop(1 << size * 8).to_bytes(size, "big")
-        self._again.raw(data)
-        return data
+        return self._ranks.pop(1 << size * 8).to_bytes(size, "big")
 
     @override
     def finish(self) -> None:
-        self._ranks.finish(self._again.ranks())
+        self._ranks.finish()
 
 
 def _bits_of(ids: Ids) -> NDArray[np.uint8]:

@@ -152,5 +152,5 @@ class DssdLazy(Method):
     def _read(self, upload: bytes) -> Lattice:
         ranks = self._codec.received(upload, 1)
         q = self._codec.pop_lattice(ranks)
-        ranks.finish(self._written(q))
+        ranks.finish()
         return q

@@ -112,12 +112,12 @@ def bench_loss() -> Iterator[BenchResult]:
     theirs, ours = cells(emulated), cells(simulated)
     for cell, rows in theirs.items():
         each = [statistics.mean(row.round_s) for row in rows]
-        half = student.ppf(0.975, len(each) - 1) * statistics.stdev(each) / len(each) ** 0.5
+        half = float(student.ppf(0.975, len(each) - 1)) * statistics.stdev(each) / len(each) ** 0.5
         found = statistics.mean(statistics.mean(row.round_s) for row in ours[cell])
         inside[cell] = (found - statistics.mean(each)) / half
         sizes.append(abs(found / statistics.mean(each) - 1))
     table(inside, "simulated minus emulated, in half-widths of the 95 % interval")
-    share = statistics.mean(abs(off) <= 1 for off in inside.values())
+    share = sum(abs(off) <= 1 for off in inside.values()) / len(inside)
     note = f"of {len(inside)} cells"
     yield BenchResult("cells inside the interval", share, COVERED, "", note, at_least=True)
     # Without loss, `links` compares slower and faster links, with longer and shorter delays.

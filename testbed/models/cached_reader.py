@@ -51,7 +51,12 @@ class CachedReader:
         return logits
 
     def _common_prefix(self, tokens: Sequence[int]) -> int:
-        for i, (cached, wanted) in enumerate(zip(self._cached, tokens, strict=False)):
-            if cached != wanted:
-                return i
-        return min(len(self._cached), len(tokens))
+        known, end = 0, min(len(self._cached), len(tokens))
+        middle = end  # mostly all of it; else halves, as texts are long and differ near their ends
+        while known < end:
+            if self._cached[known:middle] == list(tokens[known:middle]):
+                known = middle
+            else:
+                end = middle - 1
+            middle = (known + end + 1) // 2
+        return known

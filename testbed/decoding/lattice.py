@@ -150,10 +150,10 @@ def _nearest(kept: Probabilities, total: int) -> tuple[NDArray[np.int64], NDArra
 def _smallest(values: NDArray[np.float64], n: int) -> NDArray[np.intp]:
     """Return the indices of the n smallest values; of equal values the lowest indices."""
     for bound in _bounds(values, n):
-        below = np.flatnonzero(values < bound)
+        (below,) = (values < bound).nonzero()
         if below.size > n:
             return below[_smallest(values[below], n)]
-        equal = np.flatnonzero(values == bound)[: n - below.size]
+        equal = (values == bound).nonzero()[0][: n - below.size]
         if below.size + equal.size == n:
             break
     return np.concatenate([below, equal])

@@ -35,6 +35,8 @@ _WORD = 64
 _BLOCK_BITS = 512
 _MANY = 256
 """Ids from which on a subset is worth a schedule; see _surplus."""
+_ROUNDING = 64
+"""Bits; more than a draft loses in the rounding of its fields."""
 _OUT_OF_RANGE = "rank out of range: no message has this number"
 _FORMS = 4096
 """Forms of sets whose limits are kept."""
@@ -228,6 +230,17 @@ class Ranks:
             return np.bincount(stars - np.arange(total), minlength=size)
         bars = self.pop_subset(size - 1, length)
         return np.diff(bars, prepend=-1, append=length) - 1
+
+
+def received(data: bytes, drafts: int, most: int) -> Ranks:
+    """Return a message to read `drafts` drafts from, each of `most` bits at most.
+
+    Raises PayloadError when it is longer: the time to find out otherwise grows with its length and
+    with what it says.
+    """
+    if len(data) * 8 > drafts * (most + _ROUNDING) + 8:
+        raise PayloadError(f"payload of {len(data)} bytes is longer than {drafts} drafts are")
+    return Ranks(data)
 
 
 def _blocks(bits: int) -> int:

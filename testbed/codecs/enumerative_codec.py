@@ -10,11 +10,8 @@ from typing_extensions import override
 
 from testbed.codecs.base import Codec, Drawn
 from testbed.codecs.bits import Payload, PayloadError, width
-from testbed.codecs.enumerative import Ranks
+from testbed.codecs.enumerative import Ranks, received
 from testbed.decoding.lattice import Lattice
-
-_ROUNDING = 64
-"""Bits; more than a draft loses in the rounding of its fields."""
 
 
 class Ranked(Codec):
@@ -49,18 +46,16 @@ class Ranked(Codec):
         return drawn
 
     def received(self, data: bytes, drafts: int) -> Ranks:
-        """Return a message to read `drafts` drafts from.
+        """Return a message to read `drafts` drafts from. Raises PayloadError if it is too long."""
+        return received(data, drafts, self.most_bits)
 
-        Raises PayloadError when it is longer than any: the time to find out otherwise grows with
-        its length and with what it says.
-        """
+    @property
+    def most_bits(self) -> int:
+        """Bits that no draft exceeds, but for rounding."""
         v, total = self.vocabulary_size, self.total
         # A bit for each token, one for each star and bar or a number for each, the position, the
         # size.
-        most = v + min(total + v, v * width(total + 1)) + 2 * width(v)
-        if len(data) * 8 > drafts * (most + _ROUNDING) + 8:
-            raise PayloadError(f"payload of {len(data)} bytes is longer than {drafts} drafts are")
-        return Ranks(data)
+        return v + min(total + v, v * width(total + 1)) + 2 * width(v)
 
     def _written(self, drafts: Sequence[Drawn]) -> Ranks:
         ranks = Ranks()

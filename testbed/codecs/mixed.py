@@ -8,8 +8,8 @@ from math import log2
 from typing_extensions import override
 
 from testbed.codecs.base import Codec, Drawn
-from testbed.codecs.bits import Payload
-from testbed.codecs.enumerative import Ranks
+from testbed.codecs.bits import Payload, width
+from testbed.codecs.enumerative import Ranks, received
 from testbed.codecs.enumerative_codec import Ranked
 from testbed.decoding.lattice import Lattice
 from testbed.decoding.sampling import Probabilities
@@ -35,7 +35,8 @@ class Mixed(Codec):
 
     @override
     def decode(self, data: bytes, drafts: int) -> list[Drawn]:
-        ranks = Ranks(data)
+        most = max(codec.most_bits for codec in self._codecs) + width(len(self._codecs))
+        ranks = received(data, drafts, most)
         drawn = [self._codecs[ranks.pop(len(self._codecs))].pop(ranks) for _ in range(drafts)]
         ranks.finish()
         return drawn

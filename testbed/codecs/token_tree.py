@@ -117,8 +117,8 @@ class TreeCodec:
 
         Raises PayloadError on anything that `encode` never writes.
         """
-        reader = self.codec.reader(data)
-
+        # No more nodes than drafts have a q̂, as each of these has a child.
+        reader = self.codec.reader(data, drafts, max(branches, default=0))
         growth = Growth(branches, end_tokens)
         for node, most in growth.inner_nodes():
             if node.number > drafts:

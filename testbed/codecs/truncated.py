@@ -101,7 +101,7 @@ class Truncated(Codec):
 
     @override
     def decode(self, data: bytes, drafts: int) -> list[Drawn]:
-        reader = self.reader(data)
+        reader = self.reader(data, drafts)
         drawn = []
         for counts in [self.read_values(reader) for _ in range(drafts)]:
             q = self.read_support(reader, counts)
@@ -130,9 +130,14 @@ class Truncated(Codec):
         """Begin an empty message."""
         return field_writer(self._form)
 
-    def reader(self, data: bytes) -> FieldReader:
-        """Open a message that has arrived."""
-        return field_reader(self._form, data)
+    def reader(self, data: bytes, drafts: int, candidates: int = 1) -> FieldReader:
+        """Open a message that has arrived, with up to `candidates` tokens of each q̂.
+
+        Raises PayloadError when it is longer than any of so many drafts.
+        """
+        kept = self._most * (8 * self._value_size + self.id_bits)
+        most = width(self._most) + kept + candidates * self.id_bits
+        return field_reader(self._form, data, drafts, most)
 
     def write_values(self, writer: FieldWriter, q: Lattice) -> None:
         """Append n and the values."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from testbed.codecs.bits import BitReader, BitWriter, Payload, PayloadError, width
-from testbed.codecs.enumerative import Ranks
+from testbed.codecs.enumerative import Ranks, received
 from testbed.decoding.lattice import Ids
 
 WireForm = Literal["plain", "ranked"]
@@ -66,9 +66,12 @@ def field_writer(form: WireForm) -> FieldWriter:
     return PlainWriter() if form == "plain" else RankedWriter()
 
 
-def field_reader(form: WireForm, data: bytes) -> FieldReader:
-    """Open a message of this form that has arrived."""
-    return PlainReader(data) if form == "plain" else RankedReader(data)
+def field_reader(form: WireForm, data: bytes, drafts: int, most: int) -> FieldReader:
+    """Open a message of this form that has arrived, with drafts of `most` bits each at most.
+
+    Raises PayloadError when a ranked one is longer; of a plain one no more is read than there is.
+    """
+    return PlainReader(data) if form == "plain" else RankedReader(received(data, drafts, most))
 
 
 class PlainWriter(FieldWriter):
@@ -161,8 +164,8 @@ class RankedWriter(FieldWriter):
 class RankedReader(FieldReader):
     """Reads what a RankedWriter wrote."""
 
-    def __init__(self, data: bytes) -> None:
-        self._ranks = Ranks(data)
+    def __init__(self, ranks: Ranks) -> None:
+        self._ranks = ranks
 
     @override
     def number(self, radix: int, what: str) -> int:

@@ -11,8 +11,14 @@ import pytest
 from testbed.codecs.base import Drawn
 from testbed.codecs.bits import Payload, PayloadError
 from testbed.codecs.enumerative import Ranks
+from testbed.codecs.mixed import Mixed
+from testbed.codecs.simplex import Simplex
+from testbed.codecs.sparse_lattice import SparseLattice
+from testbed.codecs.token_tree import Growth, TreeCodec
 from testbed.codecs.tokens import encode_tokens
+from testbed.codecs.truncated import Truncated
 from testbed.decoding.sampling import Sampling
+from testbed.drafting.qs_model import QsModel
 from testbed.errors import TestbedError
 from testbed.methods.base import methods
 from testbed.methods.effects import Answer
@@ -127,13 +133,21 @@ def test_more_catch_up_than_the_text_has_room_for(method):
     assert answer.length == LIMIT
 
 
-@pytest.mark.parametrize(
-    "codec", [likeliest(64, 100, 49_152), Qs(QsOptions(), 49_152).codec], ids=["ksqs", "qs"]
-)
-def test_a_payload_longer_than_any_message_is_not_read(codec, monkeypatch):
+RANKED = Truncated(49_152, top_k=320, index="ranked")
+READERS = {
+    "ksqs": likeliest(64, 100, 49_152).decode,
+    "qs": Qs(QsOptions(), 49_152).codec.decode,
+    "qs of several": Qs(QsOptions(QsModel(), lattice=[24, 240]), 49_152).codec.decode,
+    "tslt": RANKED.decode,
+    "tslt_tree": lambda data, drafts: TreeCodec(RANKED, True).decode(data, drafts, [3, 2, 1], ()),
+}
+
+
+@pytest.mark.parametrize("decode", READERS.values(), ids=READERS)
+def test_a_payload_longer_than_any_message_is_not_read(decode, monkeypatch):
     monkeypatch.setattr(Ranks, "pop", lambda self, radix: pytest.fail("it is read"))
     with pytest.raises(PayloadError, match="200000 bytes is longer than 4 drafts are"):
-        codec.decode(bytes(200_000), 4)
+        decode(bytes(200_000), 4)
 
 
 @pytest.mark.parametrize("total", [1, 7, 5000])
@@ -145,6 +159,31 @@ def test_no_message_is_taken_for_too_long(v, total):
         q = codec.quantise(np.full(v, 1 / v))
         drafts = [Drawn(int(q.support[q.counts.argmax()]), q)] * 9
         assert len(codec.decode(codec.encode(drafts).data, 9)) == 9
+
+
+@pytest.mark.parametrize("form", [Simplex, SparseLattice])
+@pytest.mark.parametrize("v", [2, 37])
+def test_no_message_of_several_lattices_is_taken_for_too_long(v, form):
+    codec = Mixed([form(total, v) for total in [*range(1, 64), 5000]])
+    q = codec.quantise(np.full(v, 1 / v))
+    drafts = [Drawn(int(q.support[0]), q)] * 9
+    assert len(codec.decode(codec.encode(drafts).data, 9)) == 9
+
+
+@pytest.mark.parametrize("kept", [{"top_k": 1}, {"top_k": 37}, {"top_p": 1.0}], ids=str)
+@pytest.mark.parametrize("values", ["fp16", "int8"])
+@pytest.mark.parametrize("v", [37, 2000])
+def test_no_message_of_ranked_tokens_is_taken_for_too_long(v, values, kept):
+    """Nor a tree whose candidates are all equal: as few drafts as so many candidates can be."""
+    codec = Truncated(v, values=values, index="ranked", **kept)
+    q = codec.quantise(np.full(v, 1 / v))
+    drafts = [Drawn(int(q.support[-1]), q)] * 9
+    assert len(codec.decode(codec.encode(drafts).data, 9)) == 9
+    growth, branches = Growth([9, 9], ()), [9, 9]
+    for node, most in growth.inner_nodes():
+        growth.extend(node, q, [int(q.support[-1])] * most)
+    trees = TreeCodec(codec, replacement=True)
+    assert len(trees.decode(trees.encode(growth.tree).data, 2, branches, ())) == 3
 
 
 @pytest.mark.parametrize("method", [name for name, kind in methods().items() if kind.uses_verifier])

@@ -6,13 +6,13 @@
 Minutes on one core; the same seed gives the same weights on the same machine and torch. Afterwards
 the greedy policy is compared with every static (γ, ℓ) on texts that it wasn't trained on.
 
-As in the paper: reward 0.5 TP a round, and of the whole text at its end; discount 0.1; Adam 1e-4;
-batches of 64 from the last 10,000 rounds; the target network follows every 30 steps; ε from 1 to
-0.01; an evaluation every 250 episodes. Rewards are in 100 tokens/s, so that
-values are near 1.
+As in the authors' code: reward 0.5 TP a round, and of the whole text at its end; discount 0.1;
+Adam 1e-4; batches of 64 from the last 10,000 rounds; the target network follows every 30 steps; ε
+from 1 to 0.01; an evaluation every 250 episodes. Rewards are in 100 tokens/s, so that values are
+near 1.
 
-Not in the paper. TP is E[N] / E[T] over what the round might draft in this text, and not over what
-it did draft, which says too little of an action to tell good ones from the best. The reward at the
+Not in it. TP is E[N] / E[T] over what the round might draft in this text, and not over what it did
+draft, which says too little of an action to tell good ones from the best. The reward at the
 end has the factor 0.5, too: without it a text's last rounds draft as if to reach the end at any
 cost. Texts have 20 to 120 tokens and not always 52, so that a full history is known to the network.
 An episode is eight texts side by side, with one step after a round of each: with a step a round the
@@ -22,7 +22,8 @@ fewer. What is evaluated, and kept when it is the best so far, is a moving avera
 The environment is a simulation, drawn from the laws of the synthetic pair (V = 50,272) themselves:
 a round takes γ T_SLM + T_LLM + γ T_v + fixed + bits / R. Each text has its own mix of certain and
 uncertain contexts, one of two lists of acceptances, one of two pairs of rates (200 and 500 kbit/s,
-2 and 6 Mbit/s), between which the uplink switches from round to round by one of the paper's chains.
+2 and 6 Mbit/s), between which the uplink switches from round to round by one of the authors'
+chains.
 """
 
 from __future__ import annotations

@@ -64,7 +64,9 @@ class DraftCounts(Counts, kw_only=True):
 
     Empty in results of version 2, which lack it."""
     formula_bits: Amount
-    """Uplink bits of all drafts by the paper's formula: no prompt, no resampled token ids."""
+    """Uplink bits of all drafts by the paper's formula: no prompt, no resampled token ids.
+
+    Of `qs` with `index: support` by the formula of that form, which is not the paper's."""
 
     def count_verification(
         self, drafted: int, accepted: int, length: int, *, rejected: bool

@@ -11,10 +11,10 @@ with 1 when a value is invalid.
 
 The uplink is the authors' Markov chain between 2 and 6 Mbit/s, with their transition probabilities.
 Theirs has a step every round; here it has one every 60 ms, about as long as a round takes. As in
-the paper neither a round trip nor the downlink takes time; messages are the paper's, the whole
+their code neither a round trip nor the downlink takes time; messages are the paper's, the whole
 lattice as one number. Adaptive are the paper's Double DQN, `qs_dqn`, as this project trained it
-(the authors' weights are not published, and theirs is trained for one pair), and `qs_model`, which
-maximises the paper's throughput model.
+(the weights in the authors' repository are for one pair of models and ℓ of 720 and 240), and
+`qs_model`, which maximises the paper's throughput model.
 
 Rate: a synthetic pair, V = 50,272, whose contexts have the acceptances of a real pair's quarters,
 paced to 8 ms a draft and 60 ms a round; the paper's times are not known. Temperature: SmolLM2-135M

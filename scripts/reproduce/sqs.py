@@ -10,8 +10,9 @@ temperature) and C-SQS at high; that is what is compared. Exits with 1 when a va
 
 Settings remembered from the paper, unverified, or guessed: ℓ = 100, a budget of 5000 bits a round,
 C-SQS's α = 5e-4 and η = 1e-3, and that the curves are one for each K and each (α, η, β_1). Ours
-alone: the Ks, the second α, β_1, at most 6 drafts a round, the link (500 kbit/s up, no round trip,
-downlink without a limit), and dense QS at the same ℓ beside them.
+alone: the Ks (by notes on it the paper compares 2 and 3), the second α, β_1 (there 0.1 and 0.2), at
+most 6 drafts a round, the link (500 kbit/s up, no round trip, downlink without a limit), and dense
+QS at the same ℓ beside them.
 
 The models are SmolLM2-135M and the draft distilled from it, V = 49,152, and not GPT-Neo-125M and
 1.3B on LM1B, and take the time that they take on this machine: absolute numbers cannot agree.

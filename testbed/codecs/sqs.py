@@ -1,9 +1,9 @@
 """SQS: a lattice on a part of the vocabulary (arXiv 2510.09942).
 
 The paper's text was not at hand. Its parts are known: a support X of K tokens, q̃ = q / Σ_X q on
-it, q̂ the nearest lattice point to q̃; so are the fields of each draft: K where the reader
+it, q̂ the nearest lattice point to q̃. The fields of each draft follow from that: K where the reader
 does not know it (C-SQS), X among C(V, K), the point among C(ℓ+K-1, K-1), the drawn token among K.
-How the authors order or round these numbers is not; here the whole message is one number.
+How the authors order or round these numbers is not known; here the whole message is one number.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Sqs(Ranked):
 
     @override
     def formula_bits(self, q: Lattice) -> float:
-        # As printed, not a whole number, and ⌈log2 K⌉ for the drawn token.
+        # Not a whole number, see k_sqs_bits, and ⌈log2 K⌉ for the drawn token.
         return self._bits(q.support.size)
 
     @property

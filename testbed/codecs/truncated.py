@@ -6,9 +6,9 @@ q̃ = q / Σ_S q, and sends S with b_p bits per value. Here the values are round
 after that, and drawn from as rounded: q̂ = value / Σ value, in integers, so that what is sent is
 what was drawn from. Rounding later, or normalising earlier, biases the output.
 
-The papers speak of logits. What is rounded here are probabilities, because the verifier would have
-to take exp of the logits and get the device's numbers to the last bit, which no two mathematical
-libraries promise.
+TSLT sends logits, TK-SLT probabilities. Here probabilities are rounded and sent, because of logits
+the verifier would have to take exp and get the device's numbers to the last bit, which no two
+mathematical libraries promise.
 
 A token whose value rounds to 0 leaves the support before anything is drawn. A K of 320 on a q with
 three tokens (temperature, top-k and top-p may leave so few) thus sends three; for that the number

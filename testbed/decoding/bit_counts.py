@@ -38,7 +38,7 @@ def qs_bits(vocabulary_size: int, total: int) -> int:
 def k_sqs_bits(vocabulary_size: int, kept: int, total: int) -> float:
     """log2 C(V,K) + log2 C(ℓ+K-1, K-1): support and q̂, the id apart (K-SQS, arXiv 2510.09942).
 
-    As printed, so not a whole number; the drawn token costs id_bits(K) more.
+    Not rounded up, as far as is known of the paper; the drawn token costs id_bits(K) more.
     """
     _check(vocabulary_size, kept=kept, total=total)
     return log2_binomial(vocabulary_size, kept) + log2_binomial(total + kept - 1, kept - 1)

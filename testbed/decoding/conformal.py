@@ -1,12 +1,14 @@
 """C-SQS's threshold: the mass that is dropped, held to α on average whatever the stream.
 
-Source: SQS-SD (arXiv 2510.09942), whose text was not at hand; the update is the usual one of online
-conformal prediction. A draft with distribution q_n keeps X_n = {x: q_n(x) >= β_n}, drops the mass
+Source: SQS-SD (arXiv 2510.09942), by notes on it (caixingyi/paper_reading on GitHub), as its text
+was not at hand. A draft with distribution q_n keeps X_n = {x: q_n(x) >= β_n}, drops the mass
 a_n = 1 - Σ_{X_n} q_n, and moves the threshold: β_{n+1} = β_n - η (a_n - α).
 
 Guarantee, for β_1 >= 0 and whatever q_1, q_2, …: (1/T) Σ a_n <= α + (β_1 + η (1 - α)) / (η T).
 For η Σ (a_n - α) = β_1 - β_{T+1}, and β never falls below -η (1 - α): at β <= 0 everything is kept
-and it rises again. It holds for the committed drafts, because a discarded draft is undone.
+and it rises again. The paper's is α + (|β_1| + 1 + η α) / (η T), no smaller where η <= 1. Here it
+holds for the committed drafts, because a discarded draft is undone, the rejected one included; that
+the paper undoes them likewise is not confirmed.
 """
 
 from __future__ import annotations

@@ -89,6 +89,7 @@ def rejection_bound(
 def conformal_bound(target: float, step: float, first: float, tokens: int) -> float:
     """(1/T) Σ a_n <= α + (β_1 + η(1-α)) / (ηT): the mass C-SQS drops (arXiv 2510.09942).
 
+    The paper's own α + (|β_1| + 1 + ηα) / (ηT) is no smaller where η(1-2α) <= 1.
     Here α is the `target` of the mass a_n dropped at token n, η is the `step` of the threshold
     β_{n+1} = β_n - η(a_n - α), β_1 its `first` value and T the number of `tokens`.
     """
@@ -157,8 +158,9 @@ def dssd_round_seconds(
 def qs_throughput(
     tokens: float, compute: float, gamma: int, draft_bits: float, uplink: float
 ) -> float:
-    """TP = E[N] / (T + γ b / R), tokens/s (QS, arXiv 2507.00605); no round trip, no downlink.
+    """TP = E[N] / (T + γ b / R), tokens/s, as QS's authors compute it (arXiv 2507.00605).
 
+    Their code has neither a round trip nor a downlink; by notes on it, the paper counts the latter.
     `compute` = T is the time to draft and verify, `draft_bits` = b one draft's bits, `uplink` = R.
     """
     _check_length(gamma)

@@ -1,7 +1,7 @@
 """The draft length that is best by TK-SLT's closed form, from what is measured meanwhile.
 
-Source: TK-SLT (arXiv 2509.04576). With α the probability that a draft is accepted and L = b + c
-what one more draft costs, in units of what a round costs without any, γ drafts gain
+Source: ODLD and AS2 of TK-SLT (arXiv 2509.04576). With α the probability that a draft is accepted
+and L = b + c what one more draft costs, in units of what a round costs without any, γ drafts gain
 
     S(γ) = (1 - α^(γ+1)) / ((1-α) (1 + γL)),  b = T_V(1) / T_LLM,  c = T_SLM / T_LLM,
 

@@ -1,18 +1,21 @@
 """γ and ℓ of each round by QS's Double DQN (arXiv 2507.00605), already trained.
 
+After the authors' code (zhang-guangyi/QS-Speculative-Decoding on GitHub), as the paper's text was
+not at hand.
+
 State: the unquantised q(x) of the last 64 accepted drafts, oldest first, zeros where there are none
 yet, and the uplink. Three branches, joined: 64 → 128 → 128 for the probabilities; 2 → 32 → 32 for
 their mean and the last; 1 → 16 → 16 for the uplink; then 176 → 128 → one value per action, all with
 ReLU in between. The action of largest value is taken: γ in {12, 10, 9, …, 1} with one ℓ for the
 whole round.
 
-What differs from the paper. Its uplink is in one of two states, which the device knows; here it is
-log2 of the rate in Mbit/s as testbed.drafting.link_estimator measures it, 0 before the first
-measurement, so that one network serves fast links and slow ones. Its ℓ are one of two, another pair
-for each mean rate; here they are any of five, in which those pairs lie. The network is trained on
-synthetic generations whose mix of certain and uncertain contexts varies, with the costs of one
-machine: like the paper's it is made for one pair of models, and others want a training of their
-own.
+What differs. Their uplink is in one of two states, which the device knows; here it is log2 of the
+rate in Mbit/s as testbed.drafting.link_estimator measures it, 0 before the first measurement, so
+that one network serves fast links and slow ones. Their ℓ are one of two, 720 and 240 at 4 Mbit/s,
+other pairs from 2 to 24 apparently on slow links; here they are any of 8, 12, 24, 100 and 240. The
+network is trained on synthetic generations whose mix of certain and uncertain contexts varies, with
+the costs of one machine: like theirs it is made for one pair of models, and others want a training
+of their own.
 
 Weights: qs_dqn.npz, made by `python scripts/train_qs_policy.py --seed 1`.
 """

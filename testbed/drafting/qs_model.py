@@ -7,7 +7,9 @@ The paper's throughput model is TP = E[N] / E[T] with, for a round of γ drafts,
 
 where a_j is the probability that the j-th draft is accepted if those before it are, b_j its bits, R
 the uplink's rate, T_b what the codec takes for a bit at both ends, T_v what the verifier works
-longer for one draft more. T_0 is all else.
+longer for one draft more. T_0 is all else, round trip and downlink included. The paper's T has the
+time to draft and to verify as a whole, b_j / R and, by notes on it though not in the authors' code,
+the downlink.
 
 **Rule.** Rounds follow one another, so what counts is all tokens over all seconds. A policy has the
 largest such ratio θ exactly when it makes E[N] - θ E[T] as large as can be in every round (renewal

@@ -4,7 +4,8 @@ The threshold holds the dropped mass to α on average; see testbed.decoding.conf
 it is sent: per round, uplink Σ_n (log2 C(V, K_n) + log2 C(ℓ+K_n-1, K_n-1) + ⌈log2 K_n⌉ +
 ⌈log2 V⌉), downlink b_id + ⌈log2(γ + 1)⌉. Drafts as in K-SQS, but what one
 takes is known only behind the draft model's pass; testbed.drafting.bit_budget says how the budget
-foresees it. The paper's α, η, β_1, ℓ and budget were not at hand; the defaults are guesses.
+foresees it. By notes on it the paper compares β_1 = 0.1 and 0.2; its α, η, ℓ and budget were not at
+hand. The defaults are guesses.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 Per round, uplink Σ_n (log2 C(V, K) + log2 C(ℓ+K-1, K-1) + ⌈log2 K⌉), downlink
 b_id + ⌈log2(γ + 1)⌉. As many drafts as fit into a budget of bits, unless `draft_length` says
-otherwise. The paper's K, ℓ and budget were not at hand; the defaults are guesses.
+otherwise. By notes on it the paper compares K = 2 and 3; its ℓ and budget were not at hand. The
+defaults are guesses.
 """
 
 from __future__ import annotations

@@ -4,6 +4,8 @@ The device takes the lattice point nearest to q, draws from that, and sends it; 
 and resamples with the same point, so the output follows the target exactly.
 
 Per round, with γ drafts: uplink γ (⌈log2 C(ℓ+V-1, V-1)⌉ + b_id), downlink b_id + ⌈log2(γ + 1)⌉.
+That is `index: simplex`; `support`, the default, is ours and takes fewer bits for the same point
+(testbed.codecs.sparse_lattice), which are also the ones that count as the formula's.
 
 The paper adapts γ and ℓ to the uncertainty of drafts and to the link, here by a policy:
 `qs_dqn` is the paper's Double DQN, `qs_model` maximises the paper's throughput model instead. With
@@ -43,7 +45,7 @@ else:
 class QsOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The options of QS.
 
-    Both forms of `index` give the same tokens; only bits and time differ.
+    Where γ depends on neither bits nor time, both forms of `index` give the same tokens.
     """
 
     draft_length: DraftLengthOption | ChoosingOption = 4

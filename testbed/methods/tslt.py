@@ -2,7 +2,8 @@
 
 The device truncates q to its likeliest tokens before it draws from it, and sends those with their
 values; the verifier takes all others to have q̂ = 0. They stay reachable through the residual, so
-the target's distribution is kept, and acceptance falls by no more than the mass that was dropped.
+the target's distribution is kept, and acceptance falls by no more than TV(q, q̂): the mass that was
+dropped and what rounding the values adds to it.
 
 Per round, with γ drafts: uplink γ (b_id + K (b_p + b_id)), which TK-SLT accounts for as γ K b_p;
 downlink b_id + ⌈log2(γ + 1)⌉. What is really written is said in testbed.codecs.truncated.

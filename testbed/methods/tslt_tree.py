@@ -6,6 +6,10 @@ each node recursive rejection (testbed.decoding.candidates) accepts one of the c
 How the paper builds its tree was not at hand; the rule is the one of SpecInfer, which keeps the
 target's distribution for any tree whose q̂ is decided before its candidates are drawn.
 
+The paper verifies all candidates in parallel. Here the target reads one path in a pass, at first
+that of first children, and another one whenever the accepted path leaves it: up to one pass more
+than the tree is deep. Verification thus takes longer than a single pass over the tree would.
+
 Per round, with n nodes of which m are inner: uplink n b_id + m K (b_p + b_id); downlink
 b_id + ⌈log2(n + 1)⌉, the number of the last accepted node and the token that follows it.
 """

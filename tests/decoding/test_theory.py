@@ -121,6 +121,13 @@ def test_the_conformal_threshold_drops_no_more_than_the_bound(seed, target, step
         assert dropped / tokens <= bound + 1e-9
 
 
+@given(st.floats(0, 1), st.floats(1e-4, 1), st.floats(-1, 1), st.integers(1, 10**6))
+def test_the_conformal_bound_is_no_weaker_than_the_papers(target, step, first, tokens):
+    first = max(first, -step * (1 - target))
+    papers = target + (abs(first) + 1 + step * target) / (step * tokens)
+    assert theory.conformal_bound(target, step, first, tokens) <= papers * (1 + 1e-12)
+
+
 # --- Seconds per round
 
 

@@ -33,7 +33,7 @@ def test_the_best_length_for_what_is_given(alpha, longest):
 
 
 def test_the_papers_table():
-    """Table I at L = 0.01, 0.1, 0.2, 0.4, 0.6; at α = 0.4 and L = 0.6 the target is alone."""
+    """Table I at L = 0.01, 0.1, 0.2, 0.4, 0.6; 0 where S(γ*) <= 1, as α <= L."""
     table = {0.4: [4, 2, 1, 0, 0], 0.6: [7, 3, 2, 1, 0], 0.8: [14, 6, 4, 2, 1]}
     for alpha, wanted in table.items():
         got = [

@@ -38,7 +38,7 @@ def fewest_bits(method, options, q) -> float:
 
 
 def papers_bits(method, options, q) -> float:
-    """Per draft, as papers.md has them in its table; QS's code adds 16 where this adds b_id."""
+    """Per draft, by the papers' formulas; QS's code adds 16 where this adds b_id."""
     total, k = options["lattice"], q.support.size
     if method == "qs":
         return ceil(log2(comb(total + V - 1, V - 1))) + B_ID
@@ -112,7 +112,7 @@ def test_the_budget_sets_the_draft_length(method, options, sent_bits):
     assert max(lengths) > 1
 
 
-def test_the_budget_of_the_papers_is_the_default():
+def test_defaults():
     for method in ("ksqs", "csqs"):
         kind = method_class(method)
         options = parse_options(kind, {}, "x")

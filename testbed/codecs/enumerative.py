@@ -85,7 +85,7 @@ class _Limit(NamedTuple):
 
 
 _Field: TypeAlias = int | tuple[int, int, int]
-"""What was taken off: a digit, by its radix, or a set, by its ids, their limit and blocks below."""
+"""A digit that was taken off, by its radix, or a set, by its ids, their limit and blocks below."""
 
 
 class Ranks:

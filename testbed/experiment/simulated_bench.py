@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from typing_extensions import override
 
+from testbed.analysis.phases import MessageFlight, Recovery
 from testbed.audit.base import judge
 from testbed.audit.change_records import write_changes, write_handovers
 from testbed.audit.evidence import GenerationEvidence, RunEvidence
@@ -28,6 +30,7 @@ from testbed.experiment.routes import Routes
 from testbed.experiment.run_record import RunRecord
 from testbed.host.machine_errors import naming
 from testbed.models.load import load_pair
+from testbed.pcap.loss_recovery import within
 from testbed.results.directory import Results
 from testbed.results.plan import Plan
 from testbed.results.rows import Row
@@ -35,7 +38,7 @@ from testbed.results.verdict import Verdict
 from testbed.scenario.methods import MethodEntry
 from testbed.scenario.run_order import RunId
 from testbed.scenario.scenario import Scenario
-from testbed.simulation.contract import DecodedPrompt, RunEnd, Simulation
+from testbed.simulation.contract import DecodedPrompt, Recoveries, RunEnd, Simulation
 from testbed.simulation.overhead import OVERHEAD
 from testbed.simulation.point_simulation import PointSettings, PointSimulation
 from testbed.topology.declarations import load_topology
@@ -226,7 +229,22 @@ class SimulatedBench(Bench):
             simulated=True,
         )
         not_met = record.unmet(end.seconds, end.begun)
-        return RunOutcome(record.finish({}), verdict, end.seconds, not_met)
+        return RunOutcome(record.finish(self._recoveries(end)), verdict, end.seconds, not_met)
+
+    def _recoveries(self, end: RunEnd) -> dict[str, Recovery]:
+        """Return, by device, the function from a flight to the seconds its bytes were sent again.
+
+        A device is left out where the links change, so that flights cannot be derived.
+        """
+
+        def recovery(spans: Recoveries, flight: MessageFlight) -> float:
+            return within(spans[flight.direction], flight.sent, flight.received)
+
+        return {
+            device: partial(recovery, spans)
+            for device, spans in end.recoveries.items()
+            if self._routes.route(device) is not None
+        }
 
 
 def _write_events(folder: Path, events: Mapping[str, Sequence[Event]]) -> None:

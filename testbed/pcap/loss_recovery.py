@@ -8,10 +8,23 @@ to the time at which the copy that arrived was sent.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeAlias
 
 from testbed.pcap.byte_ledger import ByteRangeSet, SentFrames
 from testbed.pcap.frames import Flow, Frame
+
+Span: TypeAlias = tuple[int, int]
+"""When missing bytes were first sent, and when the copy that arrived was sent, in ns."""
+
+
+def within(spans: Iterable[Span], begin: int, end: int) -> float:
+    """Return the seconds between two times, given in ns, that lie in any of the ascending spans."""
+    total, reached = 0, begin
+    for a, b in spans:
+        total += max(0, min(b, end) - max(a, reached))
+        reached = max(reached, min(b, end))
+    return total / 1e9
 
 
 class RetransmissionGaps:
@@ -29,15 +42,10 @@ class RetransmissionGaps:
 
     def within(self, begin: int, end: int) -> float:
         """Return the seconds between two times, given in ns, that were spent in recoveries."""
-        total, reached = 0, begin
-        for a, b in self._spans:
-            total += max(0, min(b, end) - max(a, reached))
-            reached = max(reached, min(b, end))
-        return total / 1e9
+        return within(self._spans, begin, end)
 
 
-def _recoveries(sent: SentFrames, arrived: Sequence[Frame]) -> Iterator[tuple[int, int]]:
-    """Yield (first sent, sent again) of each recovery, in ns."""
+def _recoveries(sent: SentFrames, arrived: Sequence[Frame]) -> Iterator[Span]:
     copies: dict[tuple[Flow, int, int], list[int]] = {}
     for each in sent.frames:
         frame = each.frame

@@ -10,6 +10,7 @@ import simpy
 from testbed.protocol.channel import HEARTBEAT
 from testbed.simulation.alarm import Alarm
 from testbed.simulation.connection_end import ConnectionEnd, MakeTcp, Message
+from testbed.simulation.contract import Recoveries
 from testbed.simulation.network import VirtualNetwork
 from testbed.simulation.overhead import NO_OVERHEAD, HostOverhead
 from testbed.simulation.zmtp import Element, element_sizes
@@ -70,6 +71,11 @@ class Connection:
     def answer(self, message: Message) -> None:
         """Send a message from the verifier."""
         self._verifier.send(message)
+
+    @property
+    def recoveries(self) -> Recoveries:
+        """Spans of both directions in which lost bytes were sent again, in ns."""
+        return {"up": self._verifier.recoveries, "down": self._device.recoveries}
 
     def close(self) -> None:
         """End the connection: both ends send and receive nothing more."""

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from ipaddress import IPv4Address
+from math import inf
 from typing import Any, Protocol
 
 import simpy
 
 from testbed.simulation.alarm import Alarm
-from testbed.simulation.frame import Carried, Frame
+from testbed.simulation.frame import Frame
 from testbed.simulation.network import VirtualNetwork
 from testbed.simulation.overhead import HostOverhead
+from testbed.simulation.tcp.segment import Segment
 from testbed.simulation.zmtp import ANSWERS, Element, writes
 
 Message = list[bytes]
@@ -84,6 +87,15 @@ class ConnectionEnd:
         self._expected: deque[tuple[int, Element | Message]] = deque()
         """The peer's elements and messages under way, each with its end in the peer's stream."""
         self._connecting = self._closed = False
+        self._sent_to = 1
+        self._first_sent: list[tuple[int, float]] = []
+        """The end of each segment with new data, by its sequence number, and when it was sent."""
+        self._in_order = 0
+        self._taking = 0.0  # when the segment that is taken in was sent
+        self.recoveries: list[tuple[int, int]] = []
+        """Of each byte that arrived late: when it was first sent, and again, in ns.
+
+        "Late" is once bytes behind it had to wait for a copy of it."""
         network.receive(host, number, self._take_in)
 
     def connect(self) -> None:
@@ -123,11 +135,17 @@ class ConnectionEnd:
             self._tcp.write(self._env.now, size)
         self._alarm.set(self._tcp.next_timer())
 
-    def _send_segment(self, segment: Carried) -> None:
+    def _send_segment(self, segment: Segment) -> None:
+        segment.sent = self._env.now
+        end = segment.sequence + segment.length
+        if segment.length and end > self._sent_to:
+            self._sent_to = end
+            self._first_sent.append((end, self._env.now))
         frame = Frame.of(self._address, self.peer._address, self._number, segment)
         self._network.send(self._host, frame)
 
     def _take_in(self, segment: Any) -> None:
+        self._taking = segment.sent
         self._tcp.arrive(self._env.now, segment)
         if self._connecting:
             self._connecting = False
@@ -139,6 +157,10 @@ class ConnectionEnd:
         self._alarm.set(self._tcp.next_timer())
 
     def _deliver(self, now: float, total: int) -> None:
+        first = self.peer._first_sending(self._in_order + 1)
+        if first < self._taking:
+            self.recoveries.append((round(first * 1e9), round(self._taking * 1e9)))
+        self._in_order = total
         expected = self._expected
         while expected and expected[0][0] <= total:
             _, item = expected.popleft()
@@ -149,6 +171,10 @@ class ConnectionEnd:
                 self.write(answer)
             if item in (Element.DEALER_READY, Element.ROUTER_READY):
                 self._ready()
+
+    def _first_sending(self, sequence: int) -> float:
+        """Return when the byte with this number was first sent."""
+        return self._first_sent[bisect_right(self._first_sent, (sequence, inf))][1]
 
     def _after(self, seconds: float, act: Callable[[Message], None], message: Message) -> None:
         """Act on a message after some seconds."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from testbed.events import Event
 from testbed.links.schedule_cursor import Applied
@@ -18,6 +18,10 @@ from testbed.protocol.request import DecodeRequest
 Progress = Callable[[int, float], None]
 """Called with the tokens that devices have committed for a prompt, all together, and the seconds
 that this took so far."""
+
+
+Recoveries: TypeAlias = Mapping[str, Sequence[tuple[int, int]]]
+"""By direction, when missing bytes were first sent, and when the copy that arrived was, in ns."""
 
 
 class EndPackets(NamedTuple):
@@ -64,6 +68,8 @@ class RunEnd:
     """By shaped link, the changes of its schedule."""
     handovers: Sequence[Applied]
     """The handovers made, in the order of the scenario."""
+    recoveries: Mapping[str, Recoveries]
+    """By device; empty where none has a connection."""
 
 
 class SimulatedRun(Protocol):

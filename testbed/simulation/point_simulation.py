@@ -150,6 +150,7 @@ class VirtualRun(SimulatedRun):
                         f"{name}: {settings.devices[name]} did not answer within "
                         f"{settings.timeout:g} s"
                     )
+        self._connections = connections
         self._until(env.process(self._network.settle()))
         self._network.restart(repetition)
         self._began = self._ended = env.now
@@ -207,6 +208,7 @@ class VirtualRun(SimulatedRun):
             begun={name: None if time is None else now - time for name, time in begun.items()},
             changes={name: link.applied for name, link in links.items()},
             handovers=self._network.handovers.applied,
+            recoveries={name: each.recoveries for name, each in self._connections.items()},
         )
 
     def _connect(

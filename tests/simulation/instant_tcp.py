@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 MSS = 1448
 
 
-class Data(NamedTuple):
-    """Bytes of the stream, from `start` on."""
+@dataclass
+class Data:
+    """Bytes of the stream, of which the first is number 1."""
 
-    start: int
+    sequence: int
     length: int
+    sent: float = 0.0
 
     @property
     def frame_size(self):
@@ -35,12 +37,12 @@ class InstantTcp:
         while size:
             length = min(MSS, size)
             self.segments.append(length)
-            self._send(Data(self._sent, length))
+            self._send(Data(1 + self._sent, length))
             self._sent += length
             size -= length
 
     def arrive(self, now, segment):
-        assert segment.start == self._arrived
+        assert not segment.length or segment.sequence == 1 + self._arrived
         if not segment.length:
             if not self._connects:
                 self._send(Data(0, 0))

@@ -86,7 +86,7 @@ class FakeSimulatedRun:
     def end(self) -> RunEnd:
         seconds = self._simulation.now - self._began
         begun: Mapping[str, float] = dict.fromkeys(self._simulation._names("links"), seconds)
-        return RunEnd(seconds, begun, {}, [])
+        return RunEnd(seconds, begun, {}, [], {})
 
 
 def _result(start: float) -> Result:

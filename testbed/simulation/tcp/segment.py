@@ -22,6 +22,7 @@ class Segment:
     window: the bytes from `acknowledgement` on that the sender of this segment would take.
     blocks: SACK blocks, a D-SACK first (RFC 2018, RFC 2883).
     timestamp, echo: the two values of RFC 7323, in milliseconds.
+    sent: when this copy was sent, in seconds; whoever carries it says so.
     """
 
     __slots__ = (
@@ -30,6 +31,7 @@ class Segment:
         "echo",
         "length",
         "push",
+        "sent",
         "sequence",
         "syn",
         "timestamp",
@@ -58,6 +60,7 @@ class Segment:
         self.echo = echo
         self.syn = syn
         self.push = push
+        self.sent = 0.0
 
     @property
     def frame_size(self) -> int:

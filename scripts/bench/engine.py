@@ -65,7 +65,7 @@ ASSISTED, ALONE, PREDICTED, APART_FROM_ONE = 1.2, 1.3, 0.95, 0.95
 TURNS = range(3)  # how often a text is decoded where the fastest time, or the median, counts
 BEHIND, COSTS = 128, 10  # tokens that timed passes stand behind, and how many of each a text
 SYNTHETIC = SyntheticSpec(50272, 0.8)
-START = {"default pair": 20.0, "synthetic pair": 3.0}  # s
+START = {"default pair": 10.0, "synthetic pair": 3.0}  # s
 MEMORY = {"default draft": 700.0, "synthetic draft": 80.0}  # MB
 
 

@@ -81,7 +81,10 @@ def record_costs(results: Results, points: Iterable[tuple[Scenario, Plan]]) -> N
 
 def read_costs(results: Results) -> RecordedCosts:
     """Return the recorded costs; raise TestbedError if they are missing or damaged."""
-    return read(results.path / _PATH, RecordedCosts)
+    try:
+        return read(results.path / _PATH, RecordedCosts)
+    except TestbedError as error:
+        raise TestbedError(f"{error}; without it the run cannot go on: start it anew") from None
 
 
 def _wanted(scenario: Scenario, plan: Plan, entry: MethodEntry) -> Recorded:

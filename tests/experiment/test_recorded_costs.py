@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-
 import pytest
 
 from testbed.errors import TestbedError

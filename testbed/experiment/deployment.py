@@ -15,7 +15,7 @@ from testbed.calibration.preflight import check_links
 from testbed.emulation.network import Network
 from testbed.experiment.node_process import NodeProcess, checked, receive_any
 from testbed.experiment.routes import Routes
-from testbed.models.spec import ModelSpec, Role, SyntheticSpec
+from testbed.models.spec import ModelSpec, Role, ServedSpec, SyntheticSpec
 from testbed.models.weights import on_disk
 from testbed.protocol.control import NodeReport, Ready
 from testbed.protocol.messages import PORT
@@ -132,6 +132,6 @@ class Deployment:
 
 def longest_loading(spec: ModelSpec) -> float:
     """Return the seconds that a node may take to load a model."""
-    if isinstance(spec, SyntheticSpec):
+    if isinstance(spec, SyntheticSpec | ServedSpec):
         return _LOADING
     return _LOADING + on_disk(spec) / _SLOW_DISK

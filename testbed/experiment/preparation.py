@@ -14,7 +14,8 @@ from testbed.methods.base import method_class, parse_options
 from testbed.models.base import TextFrontend, require_context
 from testbed.models.load import load_synthetic, open_text, with_trial
 from testbed.models.memory import Load, require_memory
-from testbed.models.spec import FileSpec, GgufSpec, ModelSpec, SyntheticSpec
+from testbed.models.served.address import UNIX
+from testbed.models.spec import FileSpec, GgufSpec, ModelSpec, ServedSpec, SyntheticSpec
 from testbed.models.store.catalog import resolve, with_options
 from testbed.models.vocabulary import require_same_vocabulary
 from testbed.models.weights import count
@@ -23,7 +24,7 @@ from testbed.results.rows import Backend
 from testbed.scenario.compute import used_models
 from testbed.scenario.run_order import shuffled
 from testbed.scenario.scenario import Point, Scenario
-from testbed.scenario.schema import RealModel
+from testbed.scenario.schema import RealModel, TargetModel
 from testbed.scenario.simulated import NO_CAPTURES, SIMULATED
 
 
@@ -42,6 +43,10 @@ _NOT_CAPTURED = "frames are not captured, so that there is no ledger of their by
 _BLOCKS = (
     "target '{name}': distributions after a block of tokens differ from those after single tokens "
     "by up to {tv:.2g} in total variation on this machine, and so may texts from its own"
+)
+_SERVED = (
+    "target '{name}' runs on a server, whose rounding depends on what else it computes: "
+    "texts follow its distribution up to that, and a pass lasts as long as its request"
 )
 _SHARED = (
     "{jobs} jobs share the memory of this machine, and each has a part of its processors, so that "
@@ -63,6 +68,7 @@ def prepare(point: Point, backend: Backend, jobs: int = 1, why_no_captures: str 
     # A simulation computes all passes in one process, in turn, with one draft for all devices.
     devices = 1 if backend == SIMULATED else scenario.spec.devices
     nodes = 1 if backend == SIMULATED else devices + 1
+    _check_reach(scenario, backend)
     pair = _find_pair(scenario, threads_per_node(jobs * nodes))
     _check_methods(scenario, pair.vocabulary_size)
     prompts = _read_prompts(scenario, pair)
@@ -100,6 +106,17 @@ def _takes_its_own_time(scenario: Scenario) -> bool:
     return any(role not in scenario.paces for role in used_models(scenario.methods))
 
 
+def _check_reach(scenario: Scenario, backend: Backend) -> None:
+    """Raise TestbedError for a served target that the verifier cannot reach."""
+    target = scenario.spec.models.target
+    address = target.served if isinstance(target, TargetModel) else None
+    if address is not None and backend != SIMULATED and not address.startswith(UNIX):
+        raise TestbedError(
+            f"{scenario.source}: models.target.served: {address} is not on the emulated network; "
+            "give a Unix socket, unix:/path/to/socket"
+        )
+
+
 def _find_pair(scenario: Scenario, threads: int) -> ModelPair:
     """Return the models; `threads` are those of a pass where the scenario does not say."""
     models = scenario.spec.models
@@ -116,7 +133,7 @@ def _find_pair(scenario: Scenario, threads: int) -> ModelPair:
     assert models.target is not None and models.draft is not None
     where = f"{scenario.source}: models"
     folder = Path(scenario.source).parent
-    target = _resolve(models.target, folder, threads, f"{where}.target")
+    target = _target(models.target, folder, threads, f"{where}.target")
     draft = _resolve(models.draft, folder, threads, f"{where}.draft")
     try:
         target_text, draft_text = open_text(target), open_text(draft)
@@ -126,6 +143,15 @@ def _find_pair(scenario: Scenario, threads: int) -> ModelPair:
     except TestbedError as error:
         raise TestbedError(f"{where}: {error}") from None
     return ModelPair(target, draft, target_text, draft_text, target_text.vocabulary.size)
+
+
+def _target(
+    model: str | TargetModel, folder: Path, threads: int, where: str
+) -> FileSpec | ServedSpec:
+    found = _resolve(model, folder, threads, where)
+    if isinstance(model, TargetModel) and model.served is not None:
+        return ServedSpec(model.served, found)
+    return found
 
 
 def _resolve(model: str | RealModel, folder: Path, threads: int, where: str) -> FileSpec:
@@ -180,15 +206,13 @@ def _read_prompts(scenario: Scenario, pair: ModelPair) -> list[list[int]]:
 
 def _tried(scenario: Scenario, pair: ModelPair) -> ModelPair:
     """Return the pair with those of its models tried that are used."""
-    if isinstance(pair.target, SyntheticSpec) or isinstance(pair.draft, SyntheticSpec):
-        return pair
     uses_target = any(entry.uses_verifier for entry in scenario.methods)
     try:
-        return replace(
-            pair,
-            target=with_trial(pair.target) if uses_target else pair.target,
-            draft=with_trial(pair.draft),
-        )
+        if isinstance(pair.target, FileSpec) and uses_target:
+            pair = replace(pair, target=with_trial(pair.target))
+        if isinstance(pair.draft, FileSpec):
+            pair = replace(pair, draft=with_trial(pair.draft))
+        return pair
     except TestbedError as error:
         raise TestbedError(f"{scenario.source}: models: {error}") from None
 
@@ -199,10 +223,10 @@ def _check_memory(scenario: Scenario, pair: ModelPair, jobs: int, devices: int) 
     Each of several jobs has its own nodes. Jobs cannot share a GPU and be measured.
     """
     loads = []
-    if not isinstance(pair.target, SyntheticSpec):
+    if isinstance(pair.target, FileSpec):
         uses_target = any(entry.uses_verifier for entry in scenario.methods)
         loads += [Load(pair.target, jobs * int(uses_target))]
-    if not isinstance(pair.draft, SyntheticSpec):
+    if isinstance(pair.draft, FileSpec):
         loads += [Load(pair.draft, jobs * devices)]
     if jobs > 1 and (on_gpu := [load.spec for load in loads if load.spec.device != "cpu"]):
         raise TestbedError(
@@ -218,7 +242,9 @@ def _check_memory(scenario: Scenario, pair: ModelPair, jobs: int, devices: int) 
 def _warnings(pair: ModelPair) -> Iterator[str]:
     """Yield warnings of what is allowed, but seldom meant."""
     target, draft = pair.target, pair.draft
-    if isinstance(target, SyntheticSpec) or isinstance(draft, SyntheticSpec):
+    if isinstance(target, ServedSpec):
+        yield _SERVED.format(name=target.name)
+    if not isinstance(target, FileSpec) or not isinstance(draft, FileSpec):
         return
     mine, other = count(draft), count(target)
     if mine > other:

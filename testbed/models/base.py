@@ -72,6 +72,9 @@ class FileText(TextFrontend, Protocol):
     def vocabulary(self) -> Vocabulary:
         """Map from token ids to tokens."""
 
+    def decode(self, tokens: Sequence[int]) -> str:
+        """Convert token ids to text."""
+
 
 class Model(Protocol):
     """A causal language model; each token sequence is read in a session of its own."""

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from testbed.models.base import FileText, Model
 from testbed.models.cpu.operators import with_operators
-from testbed.models.spec import FileSpec, GgufSpec, ModelSpec, Role, SyntheticSpec
+from testbed.models.spec import FileSpec, GgufSpec, ModelSpec, Role, ServedSpec, SyntheticSpec
 from testbed.models.synthetic import SyntheticModel
+
+if TYPE_CHECKING:
+    from testbed.models.served.model import ServedModel
 
 
 def load_model(spec: ModelSpec, role: Role) -> Model:
@@ -20,6 +25,8 @@ def load_model(spec: ModelSpec, role: Role) -> Model:
     """
     if isinstance(spec, SyntheticSpec):
         return load_synthetic(spec, role)
+    if isinstance(spec, ServedSpec):
+        return _open_served(spec)
     if isinstance(spec, GgufSpec):
         from testbed.models.llamacpp.model import LlamaCppModel  # noqa: PLC0415  loads llama.cpp
 
@@ -80,11 +87,13 @@ def with_trial(spec: FileSpec) -> FileSpec:
     return with_operators(spec)
 
 
-def open_text(spec: FileSpec) -> FileText:
+def open_text(spec: FileSpec | ServedSpec) -> FileText:
     """Return tokenizer and limits of a model, without its weights.
 
-    Raises TestbedError when they cannot be read.
+    Raises TestbedError when they cannot be read, or no server answers as a target must.
     """
+    if isinstance(spec, ServedSpec):
+        return _open_served(spec)
     if isinstance(spec, GgufSpec):
         from testbed.models.llamacpp.text import open_gguf  # noqa: PLC0415  loads llama.cpp
 
@@ -92,3 +101,11 @@ def open_text(spec: FileSpec) -> FileText:
     from testbed.models.hf.directory import open_directory  # noqa: PLC0415  loads torch
 
     return open_directory(spec.path, spec.name)
+
+
+@cache
+def _open_served(spec: ServedSpec) -> ServedModel:
+    """Return the model, checked once for all points of a sweep that use it."""
+    from testbed.models.served.model import ServedModel  # noqa: PLC0415  seldom needed
+
+    return ServedModel(spec.address, open_text(spec.text), spec.name)

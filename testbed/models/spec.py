@@ -87,4 +87,20 @@ class GgufSpec(msgspec.Struct, frozen=True, tag="gguf", forbid_unknown_fields=Tr
 
 FileSpec: TypeAlias = HuggingFaceSpec | GgufSpec
 """A model with weights."""
-ModelSpec: TypeAlias = SyntheticSpec | FileSpec
+
+
+class ServedSpec(msgspec.Struct, frozen=True, tag="served", forbid_unknown_fields=True):
+    """A target behind a server that speaks vLLM's completions protocol."""
+
+    address: str
+    """unix:/path/to/socket or http://host:port."""
+    text: FileSpec
+    """The model of which the tokenizer is read here, and nothing else."""
+
+    @property
+    def name(self) -> str:
+        """Name in messages to the user."""
+        return self.text.name
+
+
+ModelSpec: TypeAlias = SyntheticSpec | FileSpec | ServedSpec

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import msgspec
 
 from testbed.links.files import place_files
 from testbed.models.compute.profiles import place_profiles
+from testbed.models.served.address import place_address
 from testbed.models.store.catalog import place_model
-from testbed.scenario.schema import Compute, Models, RealModel, ScenarioSpec
+from testbed.scenario.schema import Compute, Models, RealModel, ScenarioSpec, TargetModel
+
+M = TypeVar("M", bound=RealModel)
 
 
 def with_files_placed(spec: ScenarioSpec, folder: Path) -> ScenarioSpec:
@@ -30,9 +33,14 @@ def with_files_placed(spec: ScenarioSpec, folder: Path) -> ScenarioSpec:
 
 
 def _with_models_placed(models: Models, place: Callable[[str], str]) -> Models:
-    def placed(model: str | RealModel | None) -> str | RealModel | None:
-        if isinstance(model, RealModel):
-            return msgspec.structs.replace(model, model=place_model(model.model, place))
-        return model and place_model(model, place)
+    target, draft = _placed(models.target, place), _placed(models.draft, place)
+    if isinstance(target, TargetModel) and target.served:
+        served = place_address(target.served, place)
+        target = msgspec.structs.replace(target, served=served)
+    return msgspec.structs.replace(models, target=target, draft=draft)
 
-    return msgspec.structs.replace(models, target=placed(models.target), draft=placed(models.draft))
+
+def _placed(model: str | M | None, place: Callable[[str], str]) -> str | M | None:
+    if isinstance(model, RealModel):
+        return msgspec.structs.replace(model, model=place_model(model.model, place))
+    return model and place_model(model, place)

@@ -20,6 +20,7 @@ from testbed.errors import TestbedError
 from testbed.files.input_file import read_text
 from testbed.links.handovers import held_links
 from testbed.links.units import format_time, parse_time
+from testbed.models.served.address import require_address
 from testbed.prompts.reader import PromptReader
 from testbed.protocol.channel import LONGEST_TIMEOUT
 from testbed.scenario.compute import check_compute, check_dilation
@@ -28,7 +29,7 @@ from testbed.scenario.links import check_handovers, check_links
 from testbed.scenario.methods import check_methods
 from testbed.scenario.names import NAME, NAMING_RULE
 from testbed.scenario.scenario import Point, Scenario
-from testbed.scenario.schema import Models, ScenarioSpec
+from testbed.scenario.schema import Models, ScenarioSpec, TargetModel
 from testbed.scenario.sweep import (
     Values,
     at_point,
@@ -198,3 +199,15 @@ def _check_models(models: Models, where: str) -> None:
     given = [model is not None for model in (models.synthetic, models.target, models.draft)]
     if given not in ([True, False, False], [False, True, True]):
         raise TestbedError(f"{where}: models: give either target and draft, or synthetic")
+    target = models.target
+    if not isinstance(target, TargetModel) or target.served is None:
+        return
+    try:
+        require_address(target.served)
+    except TestbedError as error:
+        raise TestbedError(f"{where}: models.target.served: {error}") from None
+    if target != TargetModel(model=target.model, served=target.served):
+        raise TestbedError(
+            f"{where}: models.target: the server decides how it runs the model; give no keys but "
+            "served and model"
+        )

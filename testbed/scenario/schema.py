@@ -79,6 +79,13 @@ class RealModel(Strict):
     """The processor that the model runs on, e.g. cuda; auto uses all GPUs."""
 
 
+class TargetModel(RealModel):
+    """A target, which may run behind a server of others."""
+
+    served: str | None = None
+    """The server that runs it, e.g. unix:/run/vllm.sock; `model` is then its tokenizer's."""
+
+
 _Bare: TypeAlias = (
     Annotated[int, msgspec.Meta(ge=0, le=int(LONGEST_TIMEOUT))]
     | Annotated[float, msgspec.Meta(ge=0, le=LONGEST_TIMEOUT)]
@@ -91,7 +98,7 @@ class Models(Strict):
 
     synthetic: SyntheticModels | None = None
     """A pair of synthetic models, e.g. {vocabulary_size: 32000, acceptance: 0.8}."""
-    target: str | RealModel | None = None
+    target: str | TargetModel | None = None
     """The model that verifies: its name, e.g. smollm2-135m-instruct, or a mapping."""
     draft: str | RealModel | None = None
     """The model that drafts: its name, e.g. smollm2-135m-instruct-distilled, or a mapping."""

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from testbed.models.load import load_model
-from testbed.models.spec import HuggingFaceSpec, ModelSpec, SyntheticSpec
+from testbed.models.spec import HuggingFaceSpec, ModelSpec, ServedSpec, SyntheticSpec
 
 
 @pytest.mark.parametrize(
@@ -12,6 +12,7 @@ from testbed.models.spec import HuggingFaceSpec, ModelSpec, SyntheticSpec
     [
         SyntheticSpec(vocabulary_size=9, acceptance=0.5, seed=4, name="toy"),
         HuggingFaceSpec(path="/m", name="big", dtype="bf16", without_layers=(3, 4), threads=2),
+        ServedSpec("unix:/s", HuggingFaceSpec(path="/m", name="big")),
     ],
 )
 def test_json_round_trip(spec: ModelSpec) -> None:

@@ -45,7 +45,9 @@ for name in ("page.css", "page.html.jinja", "page.js"):
     assert PackageLoader("testbed.report", ".").get_source(Environment(), name)
 for script in ("guest_mounts.sh", "guest_shell.sh", "guest_wire.sh", "guest_xstate.c"):
     assert (SCRATCH.parent / script).is_file()
-for page in ("architecture.md", "glossary.md", "verdicts.md", "virtual_time.md"):
+for page in (
+    "architecture.md", "glossary.md", "served_targets.md", "verdicts.md", "virtual_time.md"
+):
     assert (files("testbed.docs") / page).is_file()
 """
 

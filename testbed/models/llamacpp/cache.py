@@ -1,12 +1,18 @@
 """The key-value cache of a model in llama.cpp, shared by all sequences that are being read.
 
 llama.cpp calls it a context. Its size is fixed when it is made, so a full one is replaced by one
-twice as large, to which the keys and values of all sequences are copied.
+twice as large, to which all keys and values are copied.
+
+Where attention has a sliding window, llama.cpp writes new keys over those that the window has
+passed, and copies of a single sequence are without them. After a rollback they would be missing,
+and nothing would say so. It spares keys that two sequences share, so each sequence of such a model
+has two numbers there, and caches are copied as a whole.
 """
 
 from __future__ import annotations
 
 import ctypes
+from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,7 +28,7 @@ _PASS = 512
 _KEPT = 64
 """Tokens of a pass whose logits are kept at most; llama.cpp reserves memory for all of them."""
 _SEQUENCES = _KEPT
-"""Sequences at most: llama.cpp wants to be able to keep a token of each."""
+"""Numbers of sequences: llama.cpp wants to be able to keep a token of each."""
 _FIRST = 1024
 """Tokens that a new cache has room for."""
 
@@ -38,37 +44,51 @@ class Cache:
         self._name = name
         self._rows: int = self._lib.llama_vocab_n_tokens(self._lib.llama_model_get_vocab(model))
         self._lengths: dict[int, int] = {}
+        self._dropped = deque[int]()
         self._context: int | None = None
         self._room = 0
-        self._token, self._position, self._sequence = np.zeros((3, _PASS), np.int32)
-        self._ones, self._kept = np.ones(_PASS, np.int32), np.zeros(_PASS, np.int8)
-        # Each token has a pointer to its list of sequences, of one.
-        at = self._sequence.ctypes.data
-        self._sequences = np.arange(at, at + 4 * _PASS, 4).astype(np.uint64)
+        copies = 2 if self._lib.llama_model_n_swa(model) > 0 else 1
+        self._most = _SEQUENCES // copies
+        self._token, self._position = np.zeros((2, _PASS), np.int32)
+        self._copies, self._kept = np.full(_PASS, copies, np.int32), np.zeros(_PASS, np.int8)
+        self._numbers = np.zeros((_PASS, copies), np.int32)
+        # Each token has a pointer to the numbers of its sequence.
+        at, stride = self._numbers.ctypes.data, self._numbers.strides[0]
+        self._pointers = np.arange(at, at + stride * _PASS, stride).astype(np.uint64)
         self._batch = Batch(
             0,
             self._token.ctypes.data_as(Ids),
             None,
             self._position.ctypes.data_as(Ids),
-            self._ones.ctypes.data_as(Ids),
-            self._sequences.ctypes.data_as(ctypes.POINTER(Ids)),
+            self._copies.ctypes.data_as(Ids),
+            self._pointers.ctypes.data_as(ctypes.POINTER(Ids)),
             self._kept.ctypes.data_as(ctypes.POINTER(ctypes.c_int8)),
         )
 
     def add(self) -> int:
         """Add an empty sequence; return its number."""
-        free = next((each for each in range(_SEQUENCES) if each not in self._lengths), None)
+        self._forget()
+        free = next((each for each in range(self._most) if each not in self._lengths), None)
         if free is None:
             raise TestbedError(
-                f"model '{self._name}' reads {_SEQUENCES} sequences already, as many as it can"
+                f"model '{self._name}' reads {self._most} sequences already, as many as it can"
             )
         self._lengths[free] = 0
         return free
 
     def drop(self, sequence: int) -> None:
-        """Forget a sequence."""
-        self.cut(sequence, 0)
-        del self._lengths[sequence]
+        """Forget a sequence before the next one is added or read.
+
+        Not at once: sessions are collected at any moment, in the middle of a pass or of a copy, and
+        together with their model.
+        """
+        self._dropped.append(sequence)
+
+    def _forget(self) -> None:
+        while self._dropped:
+            sequence = self._dropped.popleft()
+            self.cut(sequence, 0)
+            del self._lengths[sequence]
 
     def length(self, sequence: int) -> int:
         """Return the number of tokens of a sequence."""
@@ -79,7 +99,11 @@ class Cache:
         if length == self._lengths[sequence]:
             return
         memory = self._lib.llama_get_memory(self._context)
-        if not self._lib.llama_memory_seq_rm(memory, sequence, length, -1):
+        cut = [
+            self._lib.llama_memory_seq_rm(memory, number, length, -1)
+            for number in self._numbers_of(sequence)
+        ]
+        if not all(cut):
             raise TestbedError(
                 f"the cache of model '{self._name}' cannot be rolled back; allowed are models that "
                 "attend to the keys of single tokens"
@@ -92,6 +116,7 @@ class Cache:
         Returns the logits after each of the last `keep` of them, for all ids that the file has a
         logit for, float32.
         """
+        self._forget()
         needed = sum(self._lengths.values()) + len(tokens)
         if needed > self._room:
             self._grow(needed)
@@ -103,11 +128,14 @@ class Cache:
             begin = end
         return found[0] if len(found) == 1 else np.concatenate(found)
 
+    def _numbers_of(self, sequence: int) -> range:
+        return range(sequence, _SEQUENCES, self._most)
+
     def _pass(self, sequence: int, tokens: Sequence[int], keep: int) -> Logits:
         count, length = len(tokens), self._lengths[sequence]
         self._token[:count] = tokens
         self._position[:count] = np.arange(length, length + count)
-        self._sequence[:count] = sequence
+        self._numbers[:count] = self._numbers_of(sequence)
         self._kept[:count] = 0
         self._kept[count - keep : count] = 1
         self._batch.n_tokens = count
@@ -119,6 +147,10 @@ class Cache:
         if not keep:
             return np.empty((0, self._rows), np.float32)
         logits = self._lib.llama_get_logits(self._context)
+        if not logits:
+            raise TestbedError(
+                f"model '{self._name}' gives no logits; allowed are causal language models"
+            )
         # A copy, as the next pass overwrites it.
         return np.ctypeslib.as_array(logits, (keep, self._rows)).copy()
 
@@ -128,11 +160,11 @@ class Cache:
         while room < needed:
             room *= 2
         context = self._new_context(room)
-        for sequence in [each for each, length in self._lengths.items() if length]:
-            size = self._lib.llama_state_seq_get_size(self._context, sequence)
+        if self._context:
+            size = self._lib.llama_state_get_size(self._context)
             state = (ctypes.c_uint8 * size)()
-            self._lib.llama_state_seq_get_data(self._context, state, size, sequence)
-            if not self._lib.llama_state_seq_set_data(context, state, size, sequence):
+            self._lib.llama_state_get_data(self._context, state, size)
+            if not self._lib.llama_state_set_data(context, state, size):
                 raise TestbedError(
                     f"model '{self._name}': its cache cannot be copied to a larger one: {reason()}"
                 )

@@ -23,8 +23,8 @@ _ALL_LAYERS = 1 << 20
 class LlamaCppModel(Model):
     """A model in a GGUF file. Its sessions share one key-value cache, which grows with them.
 
-    Raises TestbedError when llama.cpp cannot run the file, or not on this device, and when its
-    cache cannot be rolled back.
+    Raises TestbedError when llama.cpp cannot run the file, or not on this device, and when the
+    model's cache cannot be rolled back.
     """
 
     def __init__(
@@ -48,18 +48,6 @@ class LlamaCppModel(Model):
             raise TestbedError(f"llama.cpp cannot load model '{name}' from {path}: {reason()}")
         self._cache = Cache(model, threads or usable_cores(), name)
         weakref.finalize(self, _free, model, self._cache)
-        kinds = {
-            "recurrent layers, whose state cannot be rolled back": lib.llama_model_is_recurrent,
-            "some recurrent layers, whose state cannot be rolled back": lib.llama_model_is_hybrid,
-            "an encoder": lib.llama_model_has_encoder,
-            "a diffusion head": lib.llama_model_is_diffusion,
-        }
-        for what, has in kinds.items():
-            if has(model):
-                raise TestbedError(
-                    f"model '{name}' has {what}; allowed are models that attend to the keys of "
-                    "single tokens"
-                )
 
     @property
     @override

@@ -19,7 +19,8 @@ from testbed.models.vocabulary import Vocabulary
 class GgufText:
     """The text side of a GGUF file, by llama.cpp's own tokenizer.
 
-    Raises TestbedError when the file holds no usable causal model.
+    Raises TestbedError when the file holds no usable causal model, or one whose cache cannot be
+    rolled back.
     """
 
     def __init__(self, path: Path, name: str) -> None:
@@ -33,12 +34,30 @@ class GgufText:
         self._model = self._lib.llama_model_load_from_file(bytes(path), params)
         if not self._model:
             raise TestbedError(f"model '{name}' in {path} has a tokenizer that fails: {reason()}")
+        self._check_kind()
         self._vocab = self._lib.llama_model_get_vocab(self._model)
         self.end_tokens = frozenset(
             token for token in file.tokens if self._lib.llama_vocab_is_eog(self._vocab, token)
         )
         self._template = file.chat_template
+        # True if the tokenizer puts a space before each text, which decoding takes away.
+        self._spaced = b"".join(map(self._piece, self._encode("a", special=False)[:1]))[:1] == b" "
         self._rendered = Renderer(self._render)
+
+    def _check_kind(self) -> None:
+        lib = self._lib
+        kinds = {
+            "recurrent layers, whose state cannot be rolled back": lib.llama_model_is_recurrent,
+            "some recurrent layers, whose state cannot be rolled back": lib.llama_model_is_hybrid,
+            "an encoder": lib.llama_model_has_encoder,
+            "a diffusion head": lib.llama_model_is_diffusion,
+        }
+        for what, has in kinds.items():
+            if has(self._model):
+                raise TestbedError(
+                    f"model '{self.name}' has {what}; allowed are models that attend to the keys "
+                    "of single tokens"
+                )
 
     def encode(self, text: str) -> list[int]:
         """Convert text to token ids, with the start token if the model uses one."""
@@ -64,15 +83,20 @@ class GgufText:
 
     def decode(self, tokens: Sequence[int]) -> str:
         """Convert token ids to text, with special tokens spelt out."""
-        ids = (ctypes.c_int32 * len(tokens))(*tokens)
-        size = 16 * len(tokens) + 16
+        # Not by llama_detokenize, which tidies spaces before punctuation for some tokenizers.
+        pieces = [
+            self._piece(token, index == 0 and self._spaced) for index, token in enumerate(tokens)
+        ]
+        return b"".join(pieces).decode("utf-8", "replace")
+
+    def _piece(self, token: int, strip: bool = False) -> bytes:
+        """Return the bytes of a token; with `strip`, without a space that it begins with."""
+        size = 64
         while True:
             buffer = ctypes.create_string_buffer(size)
-            length = self._lib.llama_detokenize(
-                self._vocab, ids, len(tokens), buffer, size, False, True
-            )
+            length = self._lib.llama_token_to_piece(self._vocab, token, buffer, size, strip, True)
             if length >= 0:
-                return buffer.raw[:length].decode("utf-8", "replace")
+                return buffer.raw[:length]
             size = -length
 
     def _encode(self, text: str, *, special: bool) -> list[int]:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+from pathlib import Path
+from typing import get_args
 
 from testbed.commands.base import Commands, list_table
 from testbed.errors import TestbedError
 from testbed.exit_codes import VALID
+from testbed.models.spec import GgufType
 from testbed.output.console import Console
 from testbed.output.terminal import say, write
 
@@ -30,10 +33,22 @@ def add(commands: Commands) -> None:
         "name", nargs="?", help="show this profile, with the source of each value"
     )
 
-    models = commands.add_parser("models", help="list the models, or fetch the default ones")
+    models = commands.add_parser(
+        "models", help="list the models, fetch the default ones, or export one to GGUF"
+    )
     models.set_defaults(command=_models)
-    models.add_argument(
-        "action", nargs="?", choices=("fetch",), help="download and convert the default models"
+    actions = models.add_subparsers(metavar="ACTION")
+    fetch = actions.add_parser("fetch", help="download and convert the default models")
+    fetch.set_defaults(command=_fetch)
+    export = actions.add_parser("export", help="write a Llama as one GGUF file, for llama.cpp")
+    export.set_defaults(command=_export)
+    export.add_argument("model", help="a name, a model directory or a Hugging Face id")
+    export.add_argument("file", type=Path, help="the file to write, FILE.gguf")
+    export.add_argument(
+        "--type",
+        choices=get_args(GgufType),
+        default="q8_0",
+        help="type of its matrices (default: %(default)s)",
     )
 
 
@@ -133,14 +148,25 @@ def _show_profile(name: str) -> int:
     return VALID
 
 
-def _models(args: argparse.Namespace) -> int:
-    if args.action == "fetch":
-        from testbed.models.store.catalog import DEFAULT_DRAFT, resolve
-        from testbed.models.store.fetch import fetch_default
+def _fetch(args: argparse.Namespace) -> int:
+    from testbed.models.store.catalog import DEFAULT_DRAFT, resolve
+    from testbed.models.store.fetch import fetch_default
 
-        fetch_default()
-        resolve(DEFAULT_DRAFT)  # builds the draft from the model
-        return VALID
+    fetch_default()
+    resolve(DEFAULT_DRAFT)  # builds the draft from the model
+    return VALID
+
+
+def _export(args: argparse.Namespace) -> int:
+    from testbed.models.store.catalog import resolve
+    from testbed.models.store.gguf_export import export_gguf
+
+    notes = export_gguf(resolve(args.model), args.file, args.type)
+    say(f"{args.file}: {args.file.stat().st_size / 1e6:.1f} MB, {args.type}", *notes)
+    return VALID
+
+
+def _models(args: argparse.Namespace) -> int:
     from testbed.models.store.catalog import describe
 
     table = list_table("model", "what it is", "ready")
@@ -151,6 +177,8 @@ def _models(args: argparse.Namespace) -> int:
         "A scenario may also name a model folder, a .gguf file or a Hugging Face id, which is "
         "downloaded when it is first run.",
         "Fetch the default pair with: testbed models fetch",
+        "Write a Llama as a GGUF file with: testbed models export MODEL FILE.gguf (a draft that "
+        "proposes only the first ids proposes all of them there)",
         "",
     )
     _print_paper_pairs()

@@ -9,6 +9,8 @@ import msgspec
 Role: TypeAlias = Literal["target", "draft"]
 Dtype: TypeAlias = Literal["fp32", "bf16", "fp16", "int8"]
 """Type of the weights. int8 is for the CPU and for matrices only (testbed.models.cpu.int8)."""
+GgufType: TypeAlias = Literal["f32", "f16", "q8_0", "q4_0"]
+"""Type of the matrices in a GGUF file that is written here."""
 Device: TypeAlias = Literal[
     "cpu", "auto", "cuda",
     "cuda:0", "cuda:1", "cuda:2", "cuda:3", "cuda:4", "cuda:5", "cuda:6", "cuda:7",

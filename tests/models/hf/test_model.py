@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from transformers import (
     BertConfig,
     BertForMaskedLM,
@@ -25,6 +26,7 @@ from testbed.errors import TestbedError
 from testbed.models.hf.model import HuggingFaceModel
 from testbed.models.load import load_model
 from testbed.models.spec import HuggingFaceSpec, OperatorChoice
+from tests.models.session_contract import Reference, SessionContract
 from tests.models.tiny import IDS, save
 
 V = IDS
@@ -67,43 +69,19 @@ def test_properties(model: HuggingFaceModel) -> None:
     assert model.decode([5, 17]) == "w5 w17"
 
 
-def test_logits_are_those_of_the_network(model: HuggingFaceModel, tiny_llama: Path) -> None:
+@pytest.fixture(scope="module")
+def reference(tiny_llama: Path) -> Reference:
     network = LlamaForCausalLM.from_pretrained(tiny_llama)
-    with torch.no_grad():
-        expected = network(torch.tensor([[5, 6, 7]])).logits[0].numpy()
-    logits = model.session().extend([5, 6, 7])
-    assert logits.shape == (3, V)
-    assert logits.dtype == np.float32
-    assert np.abs(logits - expected).max() < 1e-5
-    assert np.abs(model.session().extend([5, 6, 7], keep=2) - expected[1:]).max() < 1e-5
+
+    def logits(text: Sequence[int]) -> NDArray[np.float32]:
+        with torch.no_grad():
+            return np.asarray(network(torch.tensor([text]), use_cache=False).logits[0].numpy())
+
+    return logits
 
 
-def test_sessions_are_independent(model: HuggingFaceModel) -> None:
-    one, other = model.session(), model.session()
-    one.extend([5, 6])
-    other.extend([9])
-    one.rollback(1)
-    expected = model.session().extend([9, 7], keep=1)
-    assert np.abs(other.extend([7]) - expected).max() < 1e-5
-
-
-def test_wrong_calls_are_refused_and_change_nothing(model: HuggingFaceModel) -> None:
-    session = model.session()
-    session.extend([1, 2])
-    with pytest.raises(TestbedError, match=r"'tiny' was given token 48; .* 0 to 47"):
-        session.extend([48])
-    with pytest.raises(TestbedError, match=r"sequence of 129 tokens; .* 128"):
-        session.extend([1] * 127)
-    for length in (-1, 3):
-        with pytest.raises(ValueError, match=f"back to {length}"):
-            session.rollback(length)
-    assert session.length == 2
-
-
-def test_warm_up_leaves_sessions_alone(model: HuggingFaceModel) -> None:
-    session = model.session()
-    model.warm_up([5, 6, 7], block=4)
-    assert session.length == 0
+class TestSession(SessionContract):
+    """The contract of sessions."""
 
 
 def test_left_out_layers_are_gone(tiny_llama: Path) -> None:

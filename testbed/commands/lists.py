@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 from typing import get_args
 
+from rich.text import Text
+
 from testbed.commands.base import Commands, list_table
 from testbed.errors import TestbedError
 from testbed.exit_codes import VALID
@@ -167,8 +169,14 @@ def _export(args: argparse.Namespace) -> int:
 
 
 def _models(args: argparse.Namespace) -> int:
+    from testbed.models.engines import engines
     from testbed.models.store.catalog import describe
 
+    table = list_table("engine", "runs", "here")
+    for engine in engines():
+        here = f"{engine.version}: {engine.advice}" if engine.advice else engine.version
+        table.add_row(engine.name, engine.runs, Text(here))
+    Console().print(table, "")
     table = list_table("model", "what it is", "ready")
     for model in describe():
         table.add_row(model.name, model.description, "yes" if model.ready else "no")

@@ -32,6 +32,7 @@ CHECKS: dict[str, Check] = {
     "cores": machine.check_cores,
     "clock": machine.check_clock,
     "memory": machine.check_memory,
+    "engines": machine.check_engines,
     "models": machine.check_models,
     "disk": machine.check_disk,
 }

@@ -16,6 +16,7 @@ from testbed.host.cache import can_be_written, existing
 from testbed.host.cores import quota_warning
 from testbed.host.environment import processor
 from testbed.host.process_endings import how_ended
+from testbed.models.engines import engines
 from testbed.models.store.catalog import DEFAULT_DRAFT, describe
 from testbed.models.store.fetch import DEFAULT_MODEL
 from testbed.models.store.store import cache_dir
@@ -101,6 +102,17 @@ def check_memory(name: str) -> Finding:
         return Finding(
             name, "warning", finding, f"free {_MEMORY:.0f} GB for two nodes with default models"
         )
+    return Finding(name, "ok", finding)
+
+
+def check_engines(name: str) -> Finding:
+    """Name the engines that run models, with their versions."""
+    found = engines()
+    finding = "; ".join(f"{each.name}: {each.version}" for each in found)
+    lacking = [each for each in found if each.advice]
+    if lacking:
+        runs = ", ".join(each.runs for each in lacking)
+        return Finding(name, "warning", f"{finding}; {runs} are not run", lacking[0].advice)
     return Finding(name, "ok", finding)
 
 

@@ -9,6 +9,7 @@ import platform
 import shutil
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -26,6 +27,7 @@ from testbed.emulation.relay_wire import RelayWire
 from testbed.emulation.wire_trial import Report
 from testbed.errors import TestbedError
 from testbed.host.environment import processor
+from testbed.models import engines
 from testbed.models.store.fetch import default_path
 from testbed.output.console import Console
 from tests.emulation.inside import inside_sandbox, need_sandbox
@@ -305,6 +307,18 @@ def test_packages_that_this_processor_lacks_are_named(monkeypatch):
     killed = "import os, sys; print(sys.argv[1], flush=True); os.kill(os.getpid(), 4)"
     monkeypatch.setattr(machine, "_IMPORT", killed)
     assert machine.check_processor("processor").finding.endswith("json (signal SIGILL)")
+
+
+def test_engines_are_named_with_their_versions(monkeypatch):
+    record = machine.check_engines("engines")
+    assert (record.state, record.advice) == ("ok", "")
+    torch, llama = version("torch"), version("xllamacpp")
+    assert f"torch {torch}; llama.cpp: xllamacpp {llama}, " in record.finding
+    monkeypatch.setattr(engines, "installed", lambda: False)
+    record = machine.check_engines("engines")
+    assert record.state == "warning"
+    assert record.finding.endswith("; llama.cpp: not installed; .gguf files are not run")
+    assert record.advice == "pip install .[llama]"
 
 
 def test_models_are_fetched_or_not(tmp_path, monkeypatch):

@@ -32,7 +32,6 @@ import numpy as np
 from gguf import GGMLQuantizationType, GGUFWriter
 from gguf.constants import GGML_QUANT_SIZES
 from limits import BenchResult, command
-from testbed.models.store.gguf_export import export_gguf
 
 from testbed.decoding.randomness import KeyedRandomness
 from testbed.decoding.sampling import Sampling, distribution
@@ -45,6 +44,7 @@ from testbed.models.load import load_model
 from testbed.models.spec import Dtype
 from testbed.models.store.catalog import DEFAULT_DRAFT, resolve, with_options
 from testbed.models.store.fetch import DEFAULT_MODEL
+from testbed.models.store.gguf_export import export_gguf
 from testbed.protocol.process_driver import generate
 from testbed.protocol.request import DecodeRequest
 from testbed.protocol.verifier_server import VerifierServer

@@ -14,11 +14,13 @@ from numpy.typing import NDArray
 from transformers import AutoModelForCausalLM
 
 from testbed.models.hf.model import HuggingFaceModel
+from testbed.models.llamacpp.model import LlamaCppModel
 from testbed.models.load import load_model
 from testbed.models.packed_draft import unpack
 from testbed.models.spec import Role
-from testbed.models.store.catalog import DEFAULT_DRAFT, resolve
+from testbed.models.store.catalog import DEFAULT_DRAFT, resolve, with_options
 from testbed.models.store.fetch import DEFAULT_MODEL
+from testbed.models.store.gguf_export import export_gguf
 from testbed.models.store.shipped import DATA
 
 QUICKSTART = Path(__file__).parents[2] / "scripts/scenarios/quickstart.yaml"
@@ -124,3 +126,22 @@ def test_shipped_draft_is_small() -> None:
     draft = unpack(packed)
     assert draft.notes["target"] == DEFAULT_MODEL
     assert 3 * len(draft.layers) < 30  # a third of the target's
+
+
+def test_an_exported_draft_has_the_same_distributions(
+    draft: HuggingFaceModel, tmp_path: Path
+) -> None:
+    """Up to the ids that only the whole head in the file proposes, and rounding of keys to fp16."""
+    file = tmp_path / "draft.gguf"
+    export_gguf(resolve(DEFAULT_DRAFT), file, "f32")
+    exported, text = LlamaCppModel(file, "exported"), draft.encode(PROMPT * 3)
+    assert exported.vocabulary_id == draft.vocabulary_id
+    assert exported.encode(PROMPT * 3) == text
+    expected = load_model(with_options(resolve(DEFAULT_DRAFT), dtype="fp32"), "draft")
+    logits = expected.session().extend(text)
+    proposed = np.isfinite(logits[0])
+    assert proposed.sum() < 20_000
+    found = exported.session().extend(text)
+    assert np.isfinite(found).all()
+    difference = np.abs(found - logits)[:, proposed].max()
+    assert difference < 0.002 * np.ptp(logits[:, proposed])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from testbed.errors import TestbedError
 from testbed.host.cores import usable_cores
 from testbed.models.base import Logits, Model, ModelSession
 from testbed.models.checks import check_extension, check_rollback
-from testbed.models.llamacpp.cache import Cache
+from testbed.models.llamacpp.cache import Cache, Weights
 from testbed.models.llamacpp.library import library, reason
 from testbed.models.llamacpp.text import open_gguf
 from testbed.models.spec import Device
@@ -21,7 +20,7 @@ _ALL_LAYERS = 1 << 20
 
 
 class LlamaCppModel(Model):
-    """A model in a GGUF file. Its sessions share one key-value cache, which grows with them.
+    """A model in a GGUF file.
 
     Raises TestbedError when llama.cpp cannot run the file, or not on this device, and when the
     model's cache cannot be rolled back.
@@ -34,6 +33,8 @@ class LlamaCppModel(Model):
         self._text = open_gguf(str(path), name)
         lib = library()
         params = lib.llama_model_default_params()
+        # Read rather than mapped: weights that are reordered are then held once.
+        params.load_mode = 0
         params.n_gpu_layers = 0 if device == "cpu" else _ALL_LAYERS
         params.main_gpu = int(device.partition(":")[2] or 0)
         if device.startswith("cuda"):
@@ -46,8 +47,7 @@ class LlamaCppModel(Model):
         model = lib.llama_model_load_from_file(bytes(path), params)
         if not model:
             raise TestbedError(f"llama.cpp cannot load model '{name}' from {path}: {reason()}")
-        self._cache = Cache(model, threads or usable_cores(), name)
-        weakref.finalize(self, _free, model, self._cache)
+        self._weights = Weights(model, name, threads or usable_cores())
 
     @property
     @override
@@ -72,7 +72,7 @@ class LlamaCppModel(Model):
 
     @override
     def session(self) -> LlamaCppSession:
-        return LlamaCppSession(self, self._cache)
+        return LlamaCppSession(self, self._weights)
 
     @override
     def encode(self, text: str) -> list[int]:
@@ -91,30 +91,23 @@ class LlamaCppModel(Model):
 
 
 class LlamaCppSession(ModelSession):
-    """One token sequence in the cache of a LlamaCppModel."""
+    """One token sequence, with a cache of its own."""
 
-    def __init__(self, model: LlamaCppModel, cache: Cache) -> None:
+    def __init__(self, model: LlamaCppModel, weights: Weights) -> None:
         self._model = model
-        self._cache = cache
-        self._sequence = cache.add()
-        weakref.finalize(self, cache.drop, self._sequence)
+        self._cache = Cache(weights)
 
     @property
     @override
     def length(self) -> int:
-        return self._cache.length(self._sequence)
+        return self._cache.length
 
     @override
     def extend(self, tokens: Sequence[int], keep: int | None = None) -> Logits:
         rows = check_extension(self._model, self.length, tokens, keep)
-        return self._cache.read(self._sequence, tokens, rows)[:, : self._model.vocabulary_size]
+        return self._cache.read(tokens, rows)[:, : self._model.vocabulary_size]
 
     @override
     def rollback(self, length: int) -> None:
         check_rollback(self.length, length)
-        self._cache.cut(self._sequence, length)
-
-
-def _free(model: int, cache: Cache) -> None:
-    cache.free()
-    library().llama_model_free(model)
+        self._cache.cut(length)

@@ -1,4 +1,4 @@
-"""Sessions of tiny random networks in GGUF files: the arithmetic, and the shared cache."""
+"""Sessions of tiny random networks in GGUF files: the arithmetic, and their caches."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from testbed.errors import TestbedError
 from testbed.models.block_difference import block_difference
 from testbed.models.llamacpp import cache
+from testbed.models.llamacpp.library import library
 from testbed.models.llamacpp.model import LlamaCppModel, LlamaCppSession
 from tests.models.llamacpp.conftest import Load, Tiny
 from tests.models.session_contract import TEXT, Reference, SessionContract
@@ -87,74 +88,87 @@ def test_long_passes_are_split(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> N
     expected = tiny.reference(text)
     monkeypatch.setattr(cache, "_PASS", 16)
     monkeypatch.setattr(cache, "_KEPT", 8)
-    monkeypatch.setattr(cache, "_SEQUENCES", 8)
     model = LlamaCppModel(tiny.file, "tiny", threads=1)
     for keep in (1, 7, 8, 9, 17, 59, 60):
         found = model.session().extend(text, keep=keep)
         assert np.abs(found - expected[-keep:]).max() < TOLERANCE
 
 
-def test_a_cache_that_grows_keeps_all_sequences(tiny: Tiny) -> None:
-    """With room for 1,024 tokens at first, twenty texts of a hundred need twice as much."""
-    model = LlamaCppModel(tiny.file, "tiny", threads=1)
-    texts = [[(each + 7 * index) % 300 for index in range(100)] for each in range(20)]
-    sessions = [model.session() for _ in texts]
-    for session, text in zip(sessions, texts, strict=True):
-        session.extend(text[:90], keep=1)
-    assert model._cache._room == 2048
-    for session, text in zip(sessions, texts, strict=True):
-        session.rollback(85)
-        found = session.extend(text[85:])
-        assert np.abs(found - tiny.reference(text)[85:]).max() < TOLERANCE
-
-
-def test_keys_that_a_window_has_passed_stay(tiny: Tiny) -> None:
-    """llama.cpp would write those of the second text over those of the first."""
-    model = LlamaCppModel(tiny.file, "tiny", threads=1)
-    text = [(7 * index) % 300 for index in range(60)]
-    gone, first = model.session(), model.session()
-    gone.extend([5] * 60, keep=1)
-    first.extend(text, keep=1)
-    gone.rollback(0)
-    second = model.session()
-    for _ in range(120):  # into the room of `gone`, and further
-        second.extend([5])
-    first.rollback(55)
-    assert np.abs(first.extend(text[55:]) - tiny.reference(text)[55:]).max() < TOLERANCE
-
-
-def test_sequences_of_collected_sessions_are_free_again(
-    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_cache_that_grows_keeps_its_text(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache, "_FIRST", 256)
-    model = LlamaCppModel(tiny.file, "tiny", threads=1)
-    expected = tiny.reference(TEXT)
-    for _ in range(cache._SEQUENCES):
-        session = model.session()
-        session.extend([5] * CONTEXT, keep=1)
-        session = model.session()
-        assert np.abs(session.extend(TEXT) - expected).max() < TOLERANCE
-    assert model._cache._room == 256
+    text = [(7 * index) % 300 for index in range(100)]
+    expected = tiny.reference(text)
+    rooms = []
+    for first in (256, 16):
+        monkeypatch.setattr(cache, "_FIRST", first)
+        session = LlamaCppModel(tiny.file, "tiny", threads=1).session()
+        for begin in range(0, 90, 10):
+            session.extend(text[begin : begin + 10], keep=1)
+            session.rollback(begin + 8)
+            session.extend(text[begin + 8 : begin + 10])
+        session.rollback(85)
+        assert np.abs(session.extend(text[85:]) - expected[85:]).max() < TOLERANCE
+        rooms.append(session._cache._room)
+    assert rooms == [256, 128]
 
 
-@pytest.mark.parametrize(("family", "most"), [("llama", 64), ("gemma3", 32)])
-def test_sessions_beyond_what_llama_cpp_can_hold_are_refused(
-    load: Load, family: str, most: int
+@pytest.mark.parametrize("room", [16, 128])
+def test_keys_that_a_window_has_passed_stay(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch, room: int
 ) -> None:
-    tiny = load(family)
-    model = LlamaCppModel(tiny.file, "tiny", threads=1)
-    sessions = [model.session() for _ in range(most)]
-    with pytest.raises(
-        TestbedError, match=rf"^model 'tiny' reads {most} sequences already, .*[^.]$"
-    ):
-        model.session()
-    del sessions[3]
-    session = model.session()
-    assert np.abs(session.extend(TEXT) - tiny.reference(TEXT)).max() < TOLERANCE
+    """llama.cpp would write new keys over them, and leaves them out of some copies."""
+    monkeypatch.setattr(cache, "_FIRST", room)
+    text = [(7 * index) % 300 for index in range(60)]
+    expected = tiny.reference(text)
+    session = LlamaCppModel(tiny.file, "tiny", threads=1).session()
+    session.extend(text, keep=1)
+    for _ in range(60):
+        session.extend([5])
+    assert session._cache._room == 128
+    for length in (55, 30, 3):
+        session.rollback(length)
+        assert np.abs(session.extend(text[length:]) - expected[length:]).max() < TOLERANCE
+
+
+def test_sessions_do_not_depend_on_each_other(tiny: Tiny) -> None:
+    """To the last digit, however many there are, and whatever they have read."""
+    model = tiny.model
+    alone = model.session().extend(TEXT)
+    others = [model.session() for _ in range(80)]
+    for number, other in enumerate(others):
+        other.extend([number] * (1 + number), keep=1)
+    np.testing.assert_array_equal(model.session().extend(TEXT), alone)
+
+
+def test_collected_sessions_and_models_return_their_memory(
+    llama: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    freed: list[str] = []
+    for name in ("llama_free", "llama_model_free"):
+        free = getattr(library(), name)
+        monkeypatch.setattr(
+            library(), name, lambda what, name=name, free=free: (freed.append(name), free(what))
+        )
+    model = LlamaCppModel(llama.file, "tiny", threads=1)
+    monkeypatch.setattr(cache, "_FIRST", 16)
+    sessions = [model.session() for _ in range(3)]
+    for session in sessions:
+        session.extend([5] * 20)
+    del session, model
+    gc.collect()
+    assert freed == []
+    del sessions[0]
+    gc.collect()
+    assert freed == ["llama_free"]
+    sessions[0].extend([5] * 40)  # beyond its room
+    assert freed == ["llama_free"] * 2
+    sessions.clear()
+    gc.collect()
+    assert freed == ["llama_free"] * 4 + ["llama_model_free"]
 
 
 def test_a_model_is_collected_together_with_its_sessions(llama: Tiny) -> None:
-    """In a circle, the model's memory may be freed before its sessions are dropped."""
+    """In a circle, where nothing says which of them goes first."""
     model = LlamaCppModel(llama.file, "tiny", threads=1)
     session: Any = model.session()
     session.extend(TEXT)
@@ -163,34 +177,13 @@ def test_a_model_is_collected_together_with_its_sessions(llama: Tiny) -> None:
     gc.collect()
 
 
-def test_a_sequence_is_not_dropped_in_the_middle_of_another_call(
-    llama: Tiny, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Garbage is collected at any moment, here when sequences were copied to a larger cache."""
-    model = LlamaCppModel(llama.file, "tiny", threads=1)
-    sessions: list[LlamaCppSession] = [model.session() for _ in range(12)]
-    for session in sessions[:11]:
-        session.extend([5] * 90, keep=1)
-    free = model._cache.free
-
-    def collect() -> None:
-        del sessions[3]
-        free()
-
-    monkeypatch.setattr(model._cache, "free", collect)
-    sessions[-1].extend([5] * 90, keep=1)
-    assert len(sessions) == 11
-    fresh = model.session()
-    assert np.abs(fresh.extend(TEXT) - llama.reference(TEXT)).max() < TOLERANCE
-
-
 def test_a_block_and_single_tokens_agree(tiny: Tiny) -> None:
     assert block_difference(tiny.model) < 1e-4
 
 
 def broken(session: LlamaCppSession, length: int) -> None:
     """Roll back one token too few."""
-    session._cache.cut(session._sequence, min(length + 1, session.length))
+    session._cache.cut(min(length + 1, session.length))
 
 
 def test_a_cache_that_is_not_rolled_back_is_noticed(
@@ -210,7 +203,7 @@ def test_files_that_llama_cpp_cannot_load_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_gpu_needs_a_build_for_it(llama: Tiny) -> None:
-    if llama.model._cache._lib.llama_supports_gpu_offload():
+    if library().llama_supports_gpu_offload():
         pytest.skip("this build is for GPUs")
     with pytest.raises(TestbedError, match="'tiny' is to run on cuda, and the installed build"):
         LlamaCppModel(llama.file, "tiny", device="cuda")

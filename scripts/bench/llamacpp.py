@@ -39,7 +39,7 @@ from testbed.events import Tracer
 from testbed.host.environment import processor
 from testbed.models.base import Model
 from testbed.models.block_difference import block_difference
-from testbed.models.llamacpp.model import LlamaCppModel
+from testbed.models.llamacpp.model import LlamaCppModel, LlamaCppSession
 from testbed.models.load import load_model
 from testbed.models.spec import Dtype
 from testbed.models.store.catalog import DEFAULT_DRAFT, resolve, with_options
@@ -91,7 +91,7 @@ def bench_passes() -> Iterator[BenchResult]:
             random.choose(distribution(row, sampling), "target", BEHIND)
 
     def theirs(tokens: int) -> None:
-        cache: Any = model._cache
+        cache: Any = session._cache
         batch = cache._batch
         batch.n_tokens = tokens
         cache._lib.llama_decode(cache._context, batch)
@@ -105,7 +105,7 @@ def bench_passes() -> Iterator[BenchResult]:
                 began = time.perf_counter()
                 each(tokens)
                 seconds.append(time.perf_counter() - began)
-                session.rollback(BEHIND) if each is ours else forget(model)
+                session.rollback(BEHIND) if each is ours else forget(session)
         mine, other = (statistics.median(each[3:]) for each in took.values())
         yield BenchResult(
             f"pass over {tokens}, sampled, over llama.cpp's own",
@@ -116,9 +116,9 @@ def bench_passes() -> Iterator[BenchResult]:
         )
 
 
-def forget(model: LlamaCppModel) -> None:
+def forget(session: LlamaCppSession) -> None:
     """Take back what llama.cpp read by itself."""
-    cache: Any = model._cache
+    cache: Any = session._cache
     memory = cache._lib.llama_get_memory(cache._context)
     cache._lib.llama_memory_seq_rm(memory, 0, BEHIND, -1)
 
@@ -242,7 +242,7 @@ def pass_time(model: Model, tokens: int) -> float:
 _LARGE = """
 import sys, resource
 from pathlib import Path
-from testbed.models.llamacpp.model import LlamaCppModel
+from testbed.models.llamacpp.model import LlamaCppModel, LlamaCppSession
 import time
 began = time.monotonic()
 model = LlamaCppModel(Path(sys.argv[1]), "large", threads=2)

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from testbed.errors import TestbedError
 
@@ -21,12 +22,12 @@ class Vocabulary:
     tokens: Mapping[int, str]
     """Token of each id, as the tokenizer spells it."""
 
-    @property
+    @cached_property
     def size(self) -> int:
         """V, the highest id plus one."""
         return max(self.tokens, default=-1) + 1
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """V and a SHA-256 digest of all tokens; equal only for equal vocabularies."""
         text = json.dumps(sorted(self.tokens.items()))

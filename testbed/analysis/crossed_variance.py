@@ -26,7 +26,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtr, stdtrit
 
 Floats = NDArray[np.float64]
 _HALVINGS = 60
@@ -75,6 +74,8 @@ def p_value(distance: float, parts: Sequence[Part]) -> float:
     if not distance:
         return 1.0
     if len(parts) == 1:
+        from scipy.special import stdtr  # noqa: PLC0415  takes 0.2 s
+
         ((variance, freedom),) = parts
         return 2 * float(stdtr(freedom, -abs(distance) / math.sqrt(variance))) if variance else 0.0
     low, high = 0.0, 1.0
@@ -87,6 +88,8 @@ def p_value(distance: float, parts: Sequence[Part]) -> float:
 
 def _half_width(parts: Sequence[Part], tail: float) -> Floats:
     """Return half the width of the interval with probability `tail` beyond each end."""
+    from scipy.special import stdtrit  # noqa: PLC0415  takes 0.2 s
+
     squares = [part.variance * stdtrit(part.freedom, tail) ** 2 for part in parts]
     width: Floats = np.sqrt(np.sum(squares, axis=0))
     return width

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import reprlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from testbed.analysis.validity import statement, validity
 from testbed.errors import TestbedError
+from testbed.experiment.texts import PromptError, Texts, read_texts, which
 from testbed.host.environment import threads_per_node
 from testbed.methods.base import method_class, parse_options
-from testbed.models.base import TextFrontend, require_context
-from testbed.models.load import load_synthetic, open_text, with_trial
+from testbed.models.base import require_context
+from testbed.models.load import with_trial
 from testbed.models.memory import Load, require_memory
 from testbed.models.served.address import UNIX
 from testbed.models.spec import FileSpec, GgufSpec, ModelSpec, ServedSpec, SyntheticSpec
 from testbed.models.store.catalog import resolve, with_options
-from testbed.models.vocabulary import require_same_vocabulary
 from testbed.models.weights import count
 from testbed.results.plan import Plan
 from testbed.results.rows import Backend
@@ -30,13 +29,11 @@ from testbed.scenario.simulated import NO_CAPTURES, SIMULATED
 
 @dataclass(frozen=True)
 class ModelPair:
-    """Target and draft, each with its tokenizer."""
+    """Target and draft, with what is read of their text sides."""
 
     target: ModelSpec
     draft: ModelSpec
-    target_text: TextFrontend
-    draft_text: TextFrontend
-    vocabulary_size: int
+    texts: Texts
 
 
 _NOT_CAPTURED = "frames are not captured, so that there is no ledger of their bytes: {why}"
@@ -70,10 +67,10 @@ def prepare(point: Point, backend: Backend, jobs: int = 1, why_no_captures: str 
     nodes = 1 if backend == SIMULATED else devices + 1
     _check_reach(scenario, backend)
     pair = _find_pair(scenario, threads_per_node(jobs * nodes))
-    _check_methods(scenario, pair.vocabulary_size)
-    prompts = _read_prompts(scenario, pair)
+    _check_methods(scenario, pair.texts.vocabulary_size)
+    _check_prompts(scenario, pair.texts)
     pair = _tried(scenario, pair)
-    ends = [] if scenario.spec.decoding.ignore_eos else sorted(pair.target_text.end_tokens)
+    ends = [] if scenario.spec.decoding.ignore_eos else pair.texts.end_tokens
     _check_memory(scenario, pair, jobs, devices)
     spec = scenario.spec
     methods = [entry.label for entry in scenario.methods]
@@ -84,7 +81,7 @@ def prepare(point: Point, backend: Backend, jobs: int = 1, why_no_captures: str 
         backend=backend,
         target=pair.target,
         draft=pair.draft,
-        prompts=[" ".join(map(str, tokens)) for tokens in prompts],
+        prompts=[" ".join(map(str, tokens)) for tokens in pair.texts.prompts],
         end_tokens=ends,
         capture=spec.capture and not why_no_captures,
         validated=statement(validity()) if backend == SIMULATED else "",
@@ -128,21 +125,22 @@ def _find_pair(scenario: Scenario, threads: int) -> ModelPair:
             given.seed,
             greedy_acceptance=given.greedy_acceptance,
         )
-        text = load_synthetic(spec, "target")
-        return ModelPair(spec, spec, text, text, spec.vocabulary_size)
+        return ModelPair(spec, spec, _texts(scenario, spec, spec))
     assert models.target is not None and models.draft is not None
     where = f"{scenario.source}: models"
     folder = Path(scenario.source).parent
     target = _target(models.target, folder, threads, f"{where}.target")
     draft = _resolve(models.draft, folder, threads, f"{where}.draft")
+    return ModelPair(target, draft, _texts(scenario, target, draft))
+
+
+def _texts(scenario: Scenario, target: ModelSpec, draft: ModelSpec) -> Texts:
     try:
-        target_text, draft_text = open_text(target), open_text(draft)
-        require_same_vocabulary(
-            target_text.vocabulary, draft_text.vocabulary, target.name, draft.name
-        )
+        return read_texts(target, draft, scenario.prompts, chat=scenario.spec.chat)
+    except PromptError as error:
+        raise TestbedError(f"{scenario.source}: prompts: {error}") from None
     except TestbedError as error:
-        raise TestbedError(f"{where}: {error}") from None
-    return ModelPair(target, draft, target_text, draft_text, target_text.vocabulary.size)
+        raise TestbedError(f"{scenario.source}: models: {error}") from None
 
 
 def _target(
@@ -179,29 +177,18 @@ def _check_methods(scenario: Scenario, vocabulary_size: int) -> None:
             raise TestbedError(f"{scenario.source}: method {entry.label}: {error}") from None
 
 
-def _read_prompts(scenario: Scenario, pair: ModelPair) -> list[list[int]]:
-    """Return the token ids of each prompt.
-
-    Raises TestbedError for one that a model that is used cannot read to the end.
-    """
-    spec = scenario.spec
-    encode = pair.target_text.encode_chat if spec.chat else pair.target_text.encode
+def _check_prompts(scenario: Scenario, texts: Texts) -> None:
+    """Raise TestbedError for a prompt that a model that is used cannot read to the end."""
     kinds = [method_class(entry.method) for entry in scenario.methods]
-    readers = [pair.target_text] if any(kind.uses_verifier for kind in kinds) else []
-    readers += [pair.draft_text] if any(kind.uses_draft for kind in kinds) else []
-    prompts = []
-    for number, prompt in enumerate(scenario.prompts, 1):
-        try:
-            tokens = encode(prompt)
-            if not tokens:
-                raise TestbedError("it has no tokens")
-            for reader in readers:
-                require_context(reader, len(tokens) + spec.decoding.max_new_tokens)
-        except TestbedError as error:
-            which = f"prompt {number} ({reprlib.repr(prompt)})"
-            raise TestbedError(f"{scenario.source}: prompts: {which}: {error}") from None
-        prompts.append(tokens)
-    return prompts
+    readers = [texts.target] if any(kind.uses_verifier for kind in kinds) else []
+    readers += [texts.draft] if any(kind.uses_draft for kind in kinds) else []
+    for number, tokens in enumerate(texts.prompts, 1):
+        for reader in readers:
+            try:
+                require_context(reader, len(tokens) + scenario.spec.decoding.max_new_tokens)
+            except TestbedError as error:
+                prompt = which(number, scenario.prompts[number - 1])
+                raise TestbedError(f"{scenario.source}: prompts: {prompt}: {error}") from None
 
 
 def _tried(scenario: Scenario, pair: ModelPair) -> ModelPair:

@@ -111,7 +111,19 @@ class Model(Protocol):
         """Convert token ids to text."""
 
 
-def require_context(model: Model | TextFrontend, limit: int) -> None:
+class Limited(Protocol):
+    """Anything that reads a limited number of tokens."""
+
+    @property
+    def name(self) -> str:
+        """Name in messages to the user."""
+
+    @property
+    def context_length(self) -> int:
+        """Length in tokens of the longest sequence that can be read."""
+
+
+def require_context(model: Limited, limit: int) -> None:
     """Raise TestbedError unless `model` can read all but the last of `limit` tokens."""
     if limit - 1 > model.context_length:
         raise TestbedError(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 from testbed.models.gguf_headers import read_gguf
-from testbed.models.safetensors_headers import read_weights
+from testbed.models.safetensors_headers import layout, read_weights
 from testbed.models.spec import Dtype, FileSpec, GgufSpec, HuggingFaceSpec
 
 BYTES: dict[Dtype, int] = {"fp32": 4, "bf16": 2, "fp16": 2, "int8": 5}
@@ -19,6 +20,23 @@ def count(spec: FileSpec) -> int:
     if isinstance(spec, GgufSpec):
         return read_gguf(Path(spec.path), spec.name).numbers
     return read_weights(Path(spec.path), spec.name).floats
+
+
+def digest(spec: FileSpec) -> str:
+    """Return a digest of what a model's files are, without the numbers in them.
+
+    It covers the whole content of all files but the weights, and a GGUF file's size and time.
+    """
+    path, found = Path(spec.path), hashlib.sha256()
+    if isinstance(spec, GgufSpec):
+        status = path.stat()
+        found.update(f"{path} {status.st_size} {status.st_mtime_ns}".encode())
+        return found.hexdigest()
+    found.update(layout(path, spec.name).encode())
+    for file in sorted(path.iterdir()):
+        if file.is_file() and file.suffix != ".safetensors":
+            found.update(file.name.encode() + hashlib.sha256(file.read_bytes()).digest())
+    return found.hexdigest()
 
 
 def on_disk(spec: FileSpec) -> int:

@@ -23,9 +23,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -39,6 +39,8 @@ from testbed.events import Tracer
 from testbed.host.environment import processor
 from testbed.models.base import Model
 from testbed.models.block_difference import block_difference
+from testbed.models.hf.backends import TransformersBackend
+from testbed.models.hf.model import load_network
 from testbed.models.llamacpp.model import LlamaCppModel, LlamaCppSession
 from testbed.models.load import load_model
 from testbed.models.spec import Dtype
@@ -207,17 +209,13 @@ def served(target: Path, draft: Path, length: int, temperature: float) -> float:
 
 def bench_types() -> Iterator[BenchResult]:
     """Time passes of the default target in each type."""
-    models: dict[str, Callable[[], Model]] = {
-        f"{dtype}, transformers' or ours": lambda dtype=dtype: load_model(  # type: ignore[misc]
-            with_options(resolve(DEFAULT_MODEL), dtype=dtype, threads=THREADS), "target"
-        )
-        for dtype in get_args(Dtype)
-        if dtype != "fp16"
-    }
+    models: dict[str, Callable[[], Model]] = {}
+    for dtype in ("fp32", "bf16", "int8"):
+        models[f"{dtype}, ours"] = partial(of_transformers, dtype)
+        if dtype != "int8":
+            models[f"{dtype}, transformers alone"] = partial(of_transformers, dtype, alone=True)
     for kind in ("f32", "f16", "q8_0", "q4_0"):
-        models[f"{kind}, llama.cpp"] = lambda kind=kind: loaded(  # type: ignore[misc]
-            exported(DEFAULT_MODEL, kind)
-        )
+        models[f"{kind}, llama.cpp"] = partial(of_llamacpp, kind)
     for name, make in models.items():
         model = make()
         difference = block_difference(model)
@@ -225,6 +223,21 @@ def bench_types() -> Iterator[BenchResult]:
         note = f"ms; {five:.1f} ms over 5; TV of blocks {difference:.1g}"
         yield BenchResult(f"pass over 1 token, {name}", one, None, note)
         del model
+
+
+def of_transformers(dtype: Dtype, *, alone: bool = False) -> Model:
+    """Load the default target by our engine, or by the layers of transformers alone."""
+    spec = with_options(resolve(DEFAULT_MODEL), dtype=dtype, threads=THREADS)
+    model = load_model(spec, "target")
+    if alone:
+        network = load_network(Path(spec.path), spec.name, dtype, (), "cpu")
+        model.network = TransformersBackend(network)  # type: ignore[attr-defined]
+    return model
+
+
+def of_llamacpp(kind: str) -> Model:
+    """Load the default target from a file of this type."""
+    return loaded(exported(DEFAULT_MODEL, kind))
 
 
 def pass_time(model: Model, tokens: int) -> float:
@@ -242,6 +255,8 @@ def pass_time(model: Model, tokens: int) -> float:
 _LARGE = """
 import sys, resource
 from pathlib import Path
+from testbed.models.hf.backends import TransformersBackend
+from testbed.models.hf.model import load_network
 from testbed.models.llamacpp.model import LlamaCppModel, LlamaCppSession
 import time
 began = time.monotonic()

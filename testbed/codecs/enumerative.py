@@ -147,7 +147,7 @@ class Ranks:
         below it is put aside. Raises ValueError on other ids.
         """
         ids = np.asarray(subset, np.int64)
-        if ids.size and (ids[0] < 0 or ids[-1] >= size or (np.diff(ids) <= 0).any()):
+        if ids.size and (ids[0] < 0 or ids[-1] >= size or (ids[1:] <= ids[:-1]).any()):
             raise ValueError(f"a set whose ids are not ascending from 0 to {size - 1}")
         rest: list[int] = (ids if 2 * ids.size <= size else _others(ids, size)).tolist()
         few = len(rest)
@@ -188,7 +188,10 @@ class Ranks:
             if blocks:
                 state = _paste(state, *aside.pop())
             state, rank = divmod(state, size - known)
-            place = _smaller(subset, rank)
+            # As many ids of the subset are below the one of this rank among all others.
+            place = bisect_right(subset, rank)
+            while (more := bisect_right(subset, rank + place, place)) > place:
+                place = more
             subset.insert(place, rank + place)
             state = state * (known + 1) + place
         while aside:
@@ -229,7 +232,9 @@ class Ranks:
             stars = self.pop_subset(total, length)
             return np.bincount(stars - np.arange(total), minlength=size)
         bars = self.pop_subset(size - 1, length)
-        return np.diff(bars, prepend=-1, append=length) - 1
+        edges = np.empty(size + 1, np.int64)
+        edges[0], edges[1:-1], edges[-1] = -1, bars, length
+        return edges[1:] - edges[:-1] - 1
 
 
 def received(data: bytes, drafts: int, most: int) -> Ranks:
@@ -296,14 +301,6 @@ def _surplus(count: int, size: int) -> list[int]:
     blocks = np.maximum.accumulate(np.maximum(bits // _BLOCK_BITS - 1, 0))
     schedule: list[int] = np.diff(blocks, prepend=0).tolist()
     return schedule
-
-
-def _smaller(subset: Sequence[int], rank: int) -> int:
-    """Return the number of ids of `subset` below the id of this rank among all others."""
-    place = bisect_right(subset, rank)
-    while (more := bisect_right(subset, rank + place, place)) > place:
-        place = more
-    return place
 
 
 def _others(subset: Ids, size: int) -> Ids:

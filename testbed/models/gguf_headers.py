@@ -32,6 +32,12 @@ _TOKENS = "tokenizer.ggml.tokens"
 _TYPES = "tokenizer.ggml.token_type"
 _UNUSED = 5
 """Type of ids that pad a vocabulary to the size of the embedding."""
+_NO_TOKENIZER = "none", "no_vocab"
+"""Names of the tokenizer in files that are to have none."""
+_BY_PIECES = "llama"
+"""Name of SentencePiece's tokenizer, which spells what is not in its pieces byte by byte."""
+_BYTES_OF_TEXT = [byte for byte in range(256) if byte not in (0xC0, 0xC1) and byte < 0xF5]
+"""The bytes that UTF-8 uses."""
 _DEEPEST = 4
 """Dimensions of a tensor."""
 
@@ -101,7 +107,10 @@ class _Header:
                 f"it is one of {parts} parts of a model; join them: "
                 "llama-gguf-split --merge FIRST_PART WHOLE_FILE"
             )
-        numbers, size = self._tensors(tensors, found.get("general.alignment", 32))
+        alignment = found.get("general.alignment", 32)
+        if not isinstance(alignment, int) or alignment < 1:
+            raise self._wrong(f"its general.alignment is {alignment!r}; allowed is 1 on")
+        numbers, size = self._tensors(tensors, alignment)
         architecture = found.get("general.architecture", "")
         length = found.get(f"{architecture}.context_length")
         if not isinstance(length, int) or length < 1:
@@ -118,15 +127,32 @@ class _Header:
         )
 
     def _vocabulary(self, found: dict[str, Any]) -> dict[int, str]:
-        tokens = found.get(_TOKENS)
-        if not isinstance(tokens, list) or not 2 <= len(tokens) <= MOST_TOKENS:
+        tokens, types = found.get(_TOKENS), found.get(_TYPES, [])
+        kind = found.get("tokenizer.ggml.model")
+        if (
+            not isinstance(tokens, list)
+            or len(tokens) < 2
+            or not isinstance(tokens[0], str)
+            or not isinstance(types, list)
+            or kind in _NO_TOKENIZER
+        ):
             raise self._wrong("it has no tokenizer; allowed are files of whole language models")
-        types = found.get(_TYPES, [])
+        if kind == _BY_PIECES:
+            self._check_bytes(set(tokens))
         return {
             index: token
             for index, token in enumerate(tokens)
             if not (index < len(types) and types[index] == _UNUSED)
         }
+
+    def _check_bytes(self, tokens: set[str]) -> None:
+        """Raise TestbedError unless every text has tokens; llama.cpp ends the process otherwise."""
+        for byte in _BYTES_OF_TEXT:
+            if f"<0x{byte:02X}>" not in tokens and not (byte < 128 and chr(byte) in tokens):
+                raise self._wrong(
+                    f"its tokenizer has no token for byte {byte}; allowed are tokenizers that can "
+                    "spell every text"
+                )
 
     def _tensors(self, count: int, alignment: int) -> tuple[int, int]:
         """Return the numbers and the bytes of all tensors, which must be in the file."""
@@ -165,6 +191,8 @@ class _Header:
             return self._string()
         if kind == _ARRAY:
             inner, count = self._scalar("<I"), self._scalar("<Q")
+            if wanted and count > MOST_TOKENS:
+                raise self._wrong(f"it has {count:,} tokens; allowed are {MOST_TOKENS:,}")
             if inner in _SCALARS:
                 one = _SCALARS[inner]
                 part = self._take(count * struct.calcsize(one))

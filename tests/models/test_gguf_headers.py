@@ -31,7 +31,11 @@ def test_what_is_in_a_file(tmp_path: Path) -> None:
         ({"general.type": "mmproj"}, "it holds 'mmproj', not a model"),
         ({"split.count": 3}, "it is one of 3 parts of a model; join them"),
         ({"tokenizer.ggml.tokens": None}, "it has no tokenizer"),
+        ({"tokenizer.ggml.tokens": [1, 2, 3, 4]}, "it has no tokenizer"),
+        ({"tokenizer.ggml.model": "none"}, "it has no tokenizer"),
+        ({"tokenizer.ggml.model": "llama"}, "its tokenizer has no token for byte 0; allowed"),
         ({"llama.context_length": 0}, "its llama.context_length is 0"),
+        ({"general.alignment": 0}, "its general.alignment is 0; allowed is 1 on"),
     ],
 )
 def test_what_is_no_whole_model_is_refused(

@@ -12,6 +12,7 @@ import importlib.metadata
 import importlib.util
 import os
 import platform
+import re
 from collections import deque
 from functools import cache
 from pathlib import Path
@@ -26,10 +27,12 @@ INSTALL = "pip install .[llama]"
 _VERSIONS = {"llama_version": b"0.6.0-dev", "ggml_version": b"0.26.0"}
 _NEEDED = "avx2", "f16c", "fma"
 """Instruction sets of x86-64 that the library uses without asking whether they are there."""
-_WARNING = 3
+_WARNING, _ERROR = 3, 4
 _KEPT = 20
-_said: deque[str] = deque(maxlen=_KEPT)
-"""Last warnings and errors of the library."""
+_said: deque[tuple[int, str]] = deque(maxlen=_KEPT)
+"""Last warnings and errors of the library, each with its level."""
+_ORIGIN = re.compile(r"^\w+: (error loading model: )?")
+"""Beginning of its messages: the name of a function, and what is said anyway."""
 
 
 @cache
@@ -48,7 +51,11 @@ def library() -> ctypes.CDLL:
         for name, (result, arguments) in FUNCTIONS.items():
             function = getattr(loaded, name)
             function.restype, function.argtypes = result, arguments
-    except (OSError, AttributeError) as error:
+    except OSError as error:
+        raise TestbedError(
+            f"llama.cpp's library does not load ({error}); install the library that is named there"
+        ) from None
+    except AttributeError as error:
         raise _differs(str(error)) from None
     _compare(loaded)
     loaded.llama_log_set(_log, None)
@@ -59,10 +66,20 @@ def library() -> ctypes.CDLL:
 
 
 def reason() -> str:
-    """Return the library's last warning or error, and forget all."""
-    found = _said[-1] if _said else "llama.cpp gives no reason"
+    """Return the library's first error, else its last warning, and forget all."""
+    # Of several errors the first is the cause.
+    said = [text for level, text in _said if level == _ERROR]
+    said += [text for _, text in reversed(_said)]
     _said.clear()
-    return found
+    return _ORIGIN.sub("", said[0]) if said else "llama.cpp gives no reason"
+
+
+def refusal(name: str, path: Path) -> TestbedError:
+    """Return the error for the file of model `name`, which the library has just refused."""
+    return TestbedError(
+        f"model '{name}' in {path} cannot be used: {reason()} ({PACKAGE} {VERSION}); convert it "
+        "again, or give another file"
+    )
 
 
 def installed() -> bool:
@@ -74,11 +91,16 @@ def _path() -> Path:
     spec = importlib.util.find_spec(PACKAGE)
     if spec is None or not spec.submodule_search_locations:
         raise TestbedError(f"GGUF files are run by llama.cpp, which is not installed: {INSTALL}")
-    found = importlib.metadata.version(PACKAGE)
+    try:
+        found = importlib.metadata.version(PACKAGE)
+    except importlib.metadata.PackageNotFoundError:  # a folder of that name
+        found = "of no version"
     if found != VERSION:
         raise _differs(f"{PACKAGE} {found} is installed, and {VERSION} is needed")
-    (path,) = Path(spec.submodule_search_locations[0]).glob("xllamacpp*.so")
-    return path
+    paths = list(Path(spec.submodule_search_locations[0]).glob(f"{PACKAGE}*.so"))
+    if len(paths) != 1:
+        raise _differs(f"{PACKAGE} has {len(paths)} extensions, not one")
+    return paths[0]
 
 
 def _compare(loaded: ctypes.CDLL) -> None:
@@ -98,8 +120,8 @@ def _differs(how: str) -> TestbedError:
 
 
 def _listen(level: int, text: bytes, _: object) -> None:
-    if level >= _WARNING and (line := text.decode("utf-8", "replace").strip()):
-        _said.append(line)
+    if level in (_WARNING, _ERROR) and (line := text.decode("utf-8", "replace").strip()):
+        _said.append((level, line))
 
 
 _log = LogCallback(_listen)

@@ -12,7 +12,7 @@ from testbed.host.cores import usable_cores
 from testbed.models.base import Logits, Model, ModelSession
 from testbed.models.checks import check_extension, check_rollback
 from testbed.models.llamacpp.cache import Cache, Weights
-from testbed.models.llamacpp.library import library, reason
+from testbed.models.llamacpp.library import library, refusal
 from testbed.models.llamacpp.text import open_gguf
 from testbed.models.spec import Device
 
@@ -46,7 +46,7 @@ class LlamaCppModel(Model):
             )
         model = lib.llama_model_load_from_file(bytes(path), params)
         if not model:
-            raise TestbedError(f"llama.cpp cannot load model '{name}' from {path}: {reason()}")
+            raise refusal(name, path)
         self._weights = Weights(model, name, threads or usable_cores())
 
     @property

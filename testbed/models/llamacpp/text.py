@@ -12,7 +12,7 @@ from testbed.errors import TestbedError, first_line
 from testbed.models.chat_templates import Renderer, TemplateFailedError
 from testbed.models.gguf_headers import read_gguf
 from testbed.models.llamacpp.declarations import Ids
-from testbed.models.llamacpp.library import library, reason
+from testbed.models.llamacpp.library import library, refusal
 from testbed.models.vocabulary import Vocabulary
 
 
@@ -33,7 +33,7 @@ class GgufText:
         params.vocab_only = True
         self._model = self._lib.llama_model_load_from_file(bytes(path), params)
         if not self._model:
-            raise TestbedError(f"model '{name}' in {path} has a tokenizer that fails: {reason()}")
+            raise refusal(name, path)
         self._check_kind()
         self._vocab = self._lib.llama_model_get_vocab(self._model)
         self.end_tokens = frozenset(
@@ -73,6 +73,9 @@ class GgufText:
                 f"model '{self.name}' has no chat template; leave chat out, or take a model that "
                 "was tuned for chat"
             )
+        # Before the child is forked, whose time and memory are limited.
+        import transformers.utils.chat_template_utils  # noqa: F401, PLC0415  slow, seldom needed
+
         try:
             turn = self._rendered(prompt)
         except TemplateFailedError as error:
@@ -111,7 +114,7 @@ class GgufText:
         return list(ids[:found])
 
     def _render(self, prompt: str) -> str:
-        from transformers.utils import chat_template_utils  # noqa: PLC0415  slow, seldom needed
+        from transformers.utils import chat_template_utils  # noqa: PLC0415
 
         render: Any = chat_template_utils.render_jinja_template  # declared as a str
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import platform
+from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -44,6 +46,43 @@ def test_another_version_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.metadata, "version", lambda _name: "2026.1.1")
     with refused(OTHER + r"\(xllamacpp 2026.1.1 is installed, and 2026.10.11549 is needed\): pip"):
         load()
+
+
+def test_a_folder_of_its_name_is_not_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> str:
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", missing)
+    with refused(OTHER + r"\(xllamacpp of no version is installed, and .* is needed\): pip"):
+        load()
+
+
+def test_a_package_without_its_extension_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = Mock(submodule_search_locations=[str(tmp_path)])
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _name: found)
+    with refused(OTHER + r"\(xllamacpp has 0 extensions, not one\): pip"):
+        load()
+    (tmp_path / "xllamacpp.abi3.so").write_text("no library")
+    with refused(r"llama.cpp's library does not load \(.*abi3.so: .*\); install the library"):
+        load()
+
+
+def test_of_several_errors_the_first_is_the_reason() -> None:
+    library.reason()
+    for level, text in (
+        (3, b"a warning\n"),
+        (4, b"llama_model_load: error loading model: no room\n"),
+        (5, b"."),
+        (4, b"llama_model_load_from_file_impl: failed to load model\n"),
+        (3, b"last: warned"),
+    ):
+        library._listen(level, text, None)
+    assert library.reason() == "no room"
+    assert library.reason() == "llama.cpp gives no reason"
+    library._listen(3, b"find_slot: no slot", None)
+    assert library.reason() == "no slot"
 
 
 def test_a_missing_function_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

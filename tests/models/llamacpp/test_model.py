@@ -198,7 +198,7 @@ def test_a_cache_that_is_not_rolled_back_is_noticed(
 
 def test_files_that_llama_cpp_cannot_load_are_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "m.gguf")
-    with pytest.raises(TestbedError, match=r"^model 'it' in .*m.gguf has a tokenizer that fails: "):
+    with pytest.raises(TestbedError, match=r"^model 'it' in .*m.gguf cannot be used: .*; convert"):
         LlamaCppModel(path, "it", threads=1)
 
 

@@ -121,7 +121,17 @@ def test_models_that_cannot_be_rolled_back_are_refused_by_their_headers(
 
 def test_a_file_without_a_usable_tokenizer_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "m.gguf")
-    with pytest.raises(TestbedError, match=r"^model 'it' in .*m.gguf has a tokenizer that fails: "):
+    with pytest.raises(
+        TestbedError,
+        match=r"^model 'it' in .*m.gguf cannot be used: .*tokenizer\.ggml\.model.* "
+        r"\(xllamacpp [\d.]+\); convert it again, or give another file$",
+    ):
+        GgufText(path, "it")
+
+
+def test_an_unknown_architecture_is_named(tmp_path: Path) -> None:
+    path = write(tmp_path / "m.gguf", "nothing")
+    with pytest.raises(TestbedError, match=r"unknown model architecture: 'nothing' \(xllamacpp"):
         GgufText(path, "it")
 
 

@@ -99,7 +99,7 @@ def test_what_a_trial_says_is_passed_on(
     path = write(tmp_path / "m.gguf")
     wrong = msgspec.structs.replace(spec, path=str(path))
     monkeypatch.setattr(sys, "argv", ["trial", msgspec.json.encode(wrong).decode()])
-    with pytest.raises(SystemExit, match=r"^error: model 'tiny' in .* has a tokenizer that fails"):
+    with pytest.raises(SystemExit, match=r"^error: model 'tiny' in .* cannot be used: "):
         trial.main()
     monkeypatch.setattr(trial, "run", ended(1, said="a warning\nerror: it fails"))
     with pytest.raises(TestbedError, match=r"^it fails$"):

@@ -44,7 +44,7 @@ def _difference(session: ModelSession, block: Sequence[int], name: str) -> float
     length = session.length
     rows = session.extend(block)
     session.rollback(length)
-    if np.isnan(rows).any() or not np.isfinite(rows).any(axis=1).all():
+    if not np.isfinite(rows.max(axis=1)).all():  # -inf is the logit of an id that never comes
         raise TestbedError(f"model '{name}' computes NaN or infinity")
     if not np.array_equal(rows, session.extend(block)):
         raise TestbedError(

@@ -46,9 +46,10 @@ def test_it_is_the_largest_of_all_positions(monkeypatch: pytest.MonkeyPatch) -> 
     assert block_difference(changed(monkeypatch, one_hot)) == 1
 
 
-def test_numbers_that_overflow_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("number", [np.nan, np.inf])
+def test_numbers_that_overflow_are_refused(monkeypatch: pytest.MonkeyPatch, number: float) -> None:
     def overflow(logits: Logits, tokens: int) -> Logits:
-        logits[-1, 0] = np.nan
+        logits[-1, 0] = number
         return logits
 
     with pytest.raises(TestbedError, match=r"^model 'it' computes NaN or infinity$"):

@@ -136,8 +136,8 @@ class Cache:
         if self._context:
             size = self._lib.llama_state_get_size(self._context)
             state = (ctypes.c_uint8 * size)()
-            self._lib.llama_state_get_data(self._context, state, size)
-            if not self._lib.llama_state_set_data(context, state, size):
+            written = self._lib.llama_state_get_data(self._context, state, size)
+            if not written or not self._lib.llama_state_set_data(context, state, written):
                 free()
                 raise TestbedError(
                     f"model '{self._weights.name}': its cache cannot be copied to a larger one: "

@@ -70,11 +70,6 @@ def require_all_read(unread: Iterable[str], path: Path, name: str) -> None:
         )
 
 
-def is_scale(tensor: str) -> bool:
-    """Return True for the name of a tensor that accompanies quantised weights, also in GGUF."""
-    return tensor.endswith(".scale") or bool(_PARTS.search(tensor))
-
-
 def _config(path: Path) -> Any:
     """Read config.json; return an empty dict if it cannot be read, which is reported elsewhere."""
     try:

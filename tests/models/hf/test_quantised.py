@@ -6,17 +6,14 @@ import json
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from gguf import GGUFWriter
 from safetensors.torch import load_file, save_file
 
 from testbed.errors import TestbedError
 from testbed.models.hf.directory import ModelDirectory
 from testbed.models.hf.model import HuggingFaceModel
-from testbed.models.hf.quantised import is_scale, require_plain
-from testbed.models.store.gguf_conversion import convert_gguf
+from testbed.models.hf.quantised import require_plain
 from tests.models.tiny import FAMILIES, save
 
 WEIGHT = "model.layers.0.self_attn.q_proj.weight"
@@ -94,7 +91,6 @@ def test_a_tensor_beside_the_numbers(model, name):
     full = f"model.layers.0.self_attn.q_proj.{name}"
     change(model, **{full: torch.ones(2)})
     assert f"it has {full}, which is not read" in refusal(model)
-    assert is_scale(full)
 
 
 @pytest.mark.parametrize(
@@ -130,25 +126,7 @@ def test_a_tensor_that_no_network_reads_is_an_error(model):
         HuggingFaceModel(model, "m")
 
 
-@pytest.mark.parametrize(
-    "name", ["blk.0.attn_q.weight", "token_embd.weight", "output_norm.bias", "a.layer_scale_b"]
-)
-def test_other_names_are_no_scales(name):
-    assert not is_scale(name)
-
-
-@pytest.mark.parametrize("name", ["blk.0.attn_q.scale", "blk.0.ffn_up.input_scale"])
-def test_the_scales_of_gguf(name):
-    assert is_scale(name)
-
-
-def test_a_gguf_file_with_scales_beside_its_tensors_is_refused(tmp_path):
-    writer = GGUFWriter(tmp_path / "model.gguf", "llama")
-    writer.add_tensor("blk.0.attn_q.weight", np.ones((32, 32), np.float32))
-    writer.add_tensor("blk.0.attn_q.scale", np.ones(1, np.float32))
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-    with pytest.raises(TestbedError, match=r"^the GGUF file has blk\.0\.attn_q\.scale, a scale"):
-        convert_gguf(tmp_path / "model.gguf", tmp_path / "out")
+@pytest.mark.parametrize("name", ["layer_scale_b", "norm.bias", "up_proj.weight"])
+def test_other_names_are_no_scales(model, name):
+    change(model, **{f"model.layers.0.{name}": torch.ones(2)})
+    require_plain(model, "m")

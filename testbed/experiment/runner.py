@@ -32,7 +32,7 @@ from testbed.output.terminal import complain, say
 from testbed.results import journal
 from testbed.results.directory import FailedRun, Results
 from testbed.results.finalise import failure
-from testbed.results.plan import Plan, operator_choices, read_plans
+from testbed.results.plan import Plan, engine_versions, operator_choices, read_plans
 from testbed.scenario.load import check_scenario
 from testbed.scenario.run_order import RunId
 from testbed.scenario.sweep import Values, namer
@@ -63,6 +63,7 @@ class Runner:
         environment = {
             **describe_environment(),
             "operators": {name: choice.why for name, choice in choices.items()},
+            "engines": engine_versions(self._plans),
         }
         began = journal.Began(
             session=job.session,

@@ -66,6 +66,8 @@ def _named(value: Any) -> str:
     """Return a model's name, with its settings that differ from the default in brackets."""
     if not isinstance(value, dict):
         return as_yaml(value)
+    if isinstance(text := value.get("text"), dict):
+        return f"{text.get('name', '?')} (served at {value.get('address', '?')})"
     others = [
         f"{key} {as_yaml(each)}"
         for key, each in value.items()

@@ -8,7 +8,8 @@ import msgspec
 
 from testbed.errors import TestbedError
 from testbed.files.stored_json import read
-from testbed.models.spec import HuggingFaceSpec, ModelSpec, OperatorChoice
+from testbed.models.llamacpp.library import PACKAGE, VERSION
+from testbed.models.spec import GgufSpec, HuggingFaceSpec, ModelSpec, OperatorChoice
 from testbed.results.directory import Results
 from testbed.results.rows import Backend
 from testbed.scenario.run_order import RunId
@@ -23,7 +24,7 @@ class Plan(msgspec.Struct):
     backend: Backend
     """The backend of all runs, the same at every point."""
     target: ModelSpec
-    """The target model with its choice of operators (testbed.models.cpu.operators)."""
+    """The target model with what its trial on this machine found: operators, or block_tv."""
     draft: ModelSpec
     """The draft model, likewise."""
     prompts: list[str]
@@ -65,6 +66,14 @@ def _described(spec: HuggingFaceSpec) -> str:
     if spec.threads:
         parts.append(f"with threads {spec.threads}")
     return " ".join(parts)
+
+
+def engine_versions(plans: Iterable[Plan]) -> dict[str, str]:
+    """Return the versions of the engines that are used and not part of every installation."""
+    specs = [spec for plan in plans for spec in (plan.target, plan.draft)]
+    if any(isinstance(spec, GgufSpec) for spec in specs):
+        return {"llama.cpp": f"{PACKAGE} {VERSION}"}
+    return {}
 
 
 def read_plans(results: Results) -> list[Plan]:

@@ -36,6 +36,8 @@ _NO_TOKENIZER = "none", "no_vocab"
 """Names of the tokenizer in files that are to have none."""
 _BY_PIECES = "llama"
 """Name of SentencePiece's tokenizer, which spells what is not in its pieces byte by byte."""
+_UNREADABLE = "\ufffd"
+"""What stands for bytes that are not UTF-8."""
 _BYTES_OF_TEXT = [byte for byte in range(256) if byte not in (0xC0, 0xC1) and byte < 0xF5]
 """The bytes that UTF-8 uses."""
 _DEEPEST = 4
@@ -137,18 +139,23 @@ class _Header:
             or kind in _NO_TOKENIZER
         ):
             raise self._wrong("it has no tokenizer; allowed are files of whole language models")
-        if kind == _BY_PIECES:
-            self._check_bytes(set(tokens))
+        self._check_tokens(tokens, by_pieces=kind == _BY_PIECES)
         return {
             index: token
             for index, token in enumerate(tokens)
             if not (index < len(types) and types[index] == _UNUSED)
         }
 
-    def _check_bytes(self, tokens: set[str]) -> None:
-        """Raise TestbedError unless every text has tokens; llama.cpp ends the process otherwise."""
-        for byte in _BYTES_OF_TEXT:
-            if f"<0x{byte:02X}>" not in tokens and not (byte < 128 and chr(byte) in tokens):
+    def _check_tokens(self, tokens: list[str], *, by_pieces: bool) -> None:
+        """Raise TestbedError for tokens with which llama.cpp ends the process."""
+        known = set[str]()
+        for written in tokens:
+            token = written.partition("\0")[0]  # llama.cpp reads no further
+            if token in known and token and _UNREADABLE not in token:
+                raise self._wrong(f"it has the token {reprlib.repr(token)} twice; convert it again")
+            known.add(token)
+        for byte in _BYTES_OF_TEXT if by_pieces else ():
+            if f"<0x{byte:02X}>" not in known and not (byte < 128 and chr(byte) in known):
                 raise self._wrong(
                     f"its tokenizer has no token for byte {byte}; allowed are tokenizers that can "
                     "spell every text"

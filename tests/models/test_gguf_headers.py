@@ -33,6 +33,10 @@ def test_what_is_in_a_file(tmp_path: Path) -> None:
         ({"tokenizer.ggml.tokens": None}, "it has no tokenizer"),
         ({"tokenizer.ggml.tokens": [1, 2, 3, 4]}, "it has no tokenizer"),
         ({"tokenizer.ggml.model": "none"}, "it has no tokenizer"),
+        (
+            {"tokenizer.ggml.tokens": ["a", "b", "a\0c"]},
+            "it has the token 'a' twice; convert it again",
+        ),
         ({"tokenizer.ggml.model": "llama"}, "its tokenizer has no token for byte 0; allowed"),
         ({"llama.context_length": 0}, "its llama.context_length is 0"),
         ({"general.alignment": 0}, "its general.alignment is 0; allowed is 1 on"),

@@ -27,6 +27,7 @@ from testbed.results.resume import (
     discard_doubtful,
     require_known_tcp,
     require_same_operators,
+    require_same_processor,
     sessions,
 )
 from testbed.results.rows import Backend
@@ -77,6 +78,7 @@ def resume(path: Path, *, redo: bool = False) -> tuple[Results, int]:
         workers = workers_for(plans[0].backend)
         workers.check()
         require_same_operators(results, plans)
+        require_same_processor(results, began[0].environment.get("processor"), plans)
         require_known_tcp(results)
         workers.require_same(plans[0].backend)
         with _until_the_end(results):  # the verdict that stands counts runs discarded now

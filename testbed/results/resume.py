@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from testbed.errors import TestbedError
-from testbed.host.environment import describe_environment
+from testbed.host.environment import describe_environment, processor
 from testbed.models.cpu.operators import machine
+from testbed.models.spec import GgufSpec
 from testbed.output.terminal import say
 from testbed.results.directory import Results
 from testbed.results.journal import JOURNAL, Began, Discarded, append, read
@@ -58,6 +59,20 @@ def require_same_operators(results: Results, plans: Iterable[Plan]) -> None:
                 f"--resume {results.path}: {name} was begun with {choice.why} on {choice.machine}, "
                 f"and this is {here}, which rounds otherwise; resume it there, or run the scenario "
                 "anew"
+            )
+
+
+def require_same_processor(results: Results, then: Any, plans: Iterable[Plan]) -> None:
+    """Raise TestbedError for GGUF files that were begun on `then`, another processor than this.
+
+    llama.cpp has other kernels for other processors.
+    """
+    here = processor()
+    for spec in (spec for plan in plans for spec in (plan.target, plan.draft)):
+        if isinstance(spec, GgufSpec) and then != here:
+            raise TestbedError(
+                f"--resume {results.path}: '{spec.name}' was begun on {then}, and this is {here}, "
+                "where llama.cpp may round otherwise; resume it there, or run the scenario anew"
             )
 
 

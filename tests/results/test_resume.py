@@ -17,14 +17,19 @@ from testbed.experiment import job_trial, sandboxed_workers
 from testbed.experiment import launcher as again
 from testbed.experiment.launcher import launch
 from testbed.experiment.launcher import resume as launch_again
-from testbed.host.environment import describe_environment
+from testbed.host.environment import describe_environment, processor
 from testbed.models.cpu import operators
 from testbed.models.cpu.operators import machine
-from testbed.models.spec import HuggingFaceSpec, OperatorChoice
+from testbed.models.spec import GgufSpec, HuggingFaceSpec, OperatorChoice
 from testbed.results import journal
 from testbed.results.directory import Results
 from testbed.results.plan import Plan, operator_choices, read_plans
-from testbed.results.resume import require_known_tcp, require_same_operators, sessions
+from testbed.results.resume import (
+    require_known_tcp,
+    require_same_operators,
+    require_same_processor,
+    sessions,
+)
 from testbed.results.verdict import Verdict
 from testbed.scenario.load import load_scenario
 from testbed.scenario.run_order import RunId
@@ -90,6 +95,17 @@ def test_a_plan_keeps_what_models_multiply_by_and_goes_with_its_processor(tmp_pa
         f"on {choice.machine}, and this is {choice.machine}, ATEN_CPU_CAPABILITY=avx2, which "
         "rounds otherwise; resume it there, or run the scenario anew"
     )
+
+
+def test_a_gguf_file_stays_on_its_processor(tmp_path):
+    results, plan = made(tmp_path), plan_of(None)
+    require_same_processor(results, "another", [plan])
+    plan.draft = GgufSpec("/m.gguf", "small.gguf")
+    require_same_processor(results, processor(), [plan])
+    with pytest.raises(
+        TestbedError, match=r"'small\.gguf' was begun on another, and this is .* anew$"
+    ):
+        require_same_processor(results, "another", [plan])
 
 
 def test_what_inherited_tcp_from_its_machine_is_not_mixed_with_what_did_not(tmp_path):

@@ -253,12 +253,9 @@ def pass_time(model: Model, tokens: int) -> float:
 
 
 _LARGE = """
-import sys, resource
+import resource, sys, time
 from pathlib import Path
-from testbed.models.hf.backends import TransformersBackend
-from testbed.models.hf.model import load_network
-from testbed.models.llamacpp.model import LlamaCppModel, LlamaCppSession
-import time
+from testbed.models.llamacpp.model import LlamaCppModel
 began = time.monotonic()
 model = LlamaCppModel(Path(sys.argv[1]), "large", threads=2)
 print("loaded", time.monotonic() - began)

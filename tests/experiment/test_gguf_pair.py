@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import subprocess
 
 import msgspec
 import pytest
@@ -11,7 +12,8 @@ import pytest
 from testbed.errors import TestbedError
 from testbed.experiment import preparation
 from testbed.experiment.preparation import prepare
-from testbed.models.llamacpp import library, text
+from testbed.models import trials
+from testbed.models.llamacpp import library, text, trial
 from testbed.models.spec import GgufSpec, HuggingFaceSpec
 from testbed.models.store.gguf_export import export_gguf
 from testbed.results.plan import read_plans
@@ -33,6 +35,12 @@ def models(tmp_path_factory):
     file = folder / "tiny.gguf"
     export_gguf(HuggingFaceSpec(str(directory), "tiny"), file, "f16")
     return str(directory), str(file)
+
+
+@pytest.fixture(autouse=True)
+def nothing_cached(tmp_path, monkeypatch):
+    monkeypatch.setenv("TESTBED_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(trials, "_made", {})
 
 
 def plan(target, draft, **changes):
@@ -76,7 +84,13 @@ def test_a_pair_whose_ids_differ_is_refused(models, tmp_path):
         plan(str(other), models[1])
 
 
-def test_without_the_engine_it_says_what_to_install(models, monkeypatch):
+@pytest.mark.parametrize("known", [False, True])
+def test_without_the_engine_it_says_what_to_install(models, monkeypatch, known):
+    """Even if all that has to be known of the files is in the cache."""
+    if known:
+        done = subprocess.CompletedProcess([], 0, '{"block_tv": 0.25}', "")
+        monkeypatch.setattr(trial, "run", lambda *_: done)
+        assert plan(models[1], models[1]).target.block_tv == 0.25
     find = importlib.util.find_spec
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda name: None if name == "xllamacpp" else find(name)

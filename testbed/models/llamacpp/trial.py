@@ -20,10 +20,11 @@ from testbed.host.environment import instruction_sets, processor
 from testbed.host.machine_errors import sentence
 from testbed.host.process_endings import how_ended
 from testbed.models.block_difference import block_difference
-from testbed.models.llamacpp.library import VERSION
+from testbed.models.llamacpp.library import VERSION, library
 from testbed.models.llamacpp.model import LlamaCppModel
 from testbed.models.spec import GgufSpec
 from testbed.models.trials import faulted, once, result, run
+from testbed.models.weights import digest
 from testbed.output.terminal import complain
 
 
@@ -38,6 +39,7 @@ def with_trial(spec: GgufSpec) -> GgufSpec:
 
     Raises TestbedError when llama.cpp cannot run the file.
     """
+    library()  # the trial may be long past, and so may the library
     if spec.block_tv is not None:
         return spec
     tried = once("llamacpp", _key(spec), Tried, lambda: _try(spec))
@@ -46,10 +48,9 @@ def with_trial(spec: GgufSpec) -> GgufSpec:
 
 def _key(spec: GgufSpec) -> str:
     """Return a digest of everything that a trial depends on."""
-    file = Path(spec.path).stat()
     parts = [
-        VERSION, spec.path, file.st_size, file.st_mtime_ns, processor(), instruction_sets(),
-        spec.threads or usable_cores(), spec.device,
+        VERSION, digest(spec), processor(), instruction_sets(), spec.threads or usable_cores(),
+        spec.device,
     ]  # fmt: skip
     return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
 

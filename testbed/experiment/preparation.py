@@ -39,7 +39,8 @@ class ModelPair:
 _NOT_CAPTURED = "frames are not captured, so that there is no ledger of their bytes: {why}"
 _BLOCKS = (
     "target '{name}': distributions after a block of tokens differ from those after single tokens "
-    "by up to {tv:.2g} in total variation on this machine, and so may texts from its own"
+    "(total variation {tv:.2g} at the worst of a few positions, on this machine), and so may texts "
+    "from its own"
 )
 _SERVED = (
     "target '{name}' runs on a server, whose rounding depends on what else it computes: "

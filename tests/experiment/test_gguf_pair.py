@@ -23,7 +23,8 @@ from tests.support.whole_run import SYNTHETIC, results, run, write
 
 BLOCKS = (
     "target '{name}': distributions after a block of tokens differ from those after single tokens "
-    "by up to 0.25 in total variation on this machine, and so may texts from its own"
+    "(total variation 0.25 at the worst of a few positions, on this machine), and so may texts "
+    "from its own"
 )
 
 

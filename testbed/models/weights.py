@@ -13,6 +13,8 @@ BYTES: dict[Dtype, int] = {"fp32": 4, "bf16": 2, "fp16": 2, "int8": 5}
 """Most bytes per weight: int8 weights are loaded in fp32, then replaced matrix by matrix."""
 MOST_TRIED = 2**30
 """Most bytes of layers that an operator is tried on; the trial holds these layers twice."""
+_MOST_READ = 2**26
+"""Most bytes of a file that is read whole; tokenizers take up to half as many."""
 
 
 def count(spec: FileSpec) -> int:
@@ -25,18 +27,24 @@ def count(spec: FileSpec) -> int:
 def digest(spec: FileSpec) -> str:
     """Return a digest of what a model's files are, without the numbers in them.
 
-    It covers the whole content of all files but the weights, and a GGUF file's size and time.
+    It covers the content of all files but the weights; of a GGUF file, and of others that are as
+    large as weights, size and time.
     """
-    path, found = Path(spec.path), hashlib.sha256()
+    path = Path(spec.path)
     if isinstance(spec, GgufSpec):
-        status = path.stat()
-        found.update(f"{path} {status.st_size} {status.st_mtime_ns}".encode())
-        return found.hexdigest()
-    found.update(layout(path, spec.name).encode())
+        return _status(path)
+    found = hashlib.sha256(layout(path, spec.name).encode())
     for file in sorted(path.iterdir()):
         if file.is_file() and file.suffix != ".safetensors":
-            found.update(file.name.encode() + hashlib.sha256(file.read_bytes()).digest())
+            small = file.stat().st_size <= _MOST_READ
+            content = hashlib.sha256(file.read_bytes()).hexdigest() if small else _status(file)
+            found.update(f"{file.name} {content}".encode())
     return found.hexdigest()
+
+
+def _status(file: Path) -> str:
+    status = file.stat()
+    return f"{file} {status.st_size} {status.st_mtime_ns}"
 
 
 def on_disk(spec: FileSpec) -> int:

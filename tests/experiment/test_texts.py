@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,20 @@ def test_a_file_that_differs_is_read_anew(opened, pair, which):
     again(pair)
     file = Path(pair[which].path) / "tokenizer.json"
     file.write_text(file.read_text() + "\n")
+    again(pair)
+    assert len(opened) == 4
+
+
+def test_a_file_as_large_as_weights_is_not_read(opened, pair, monkeypatch):
+    file = Path(pair[0].path) / "pytorch_model.bin"
+    with file.open("wb") as content:
+        content.truncate(1 << 32)
+    read = Path.read_bytes
+    monkeypatch.setattr(
+        Path, "read_bytes", lambda each: pytest.fail("read") if each == file else read(each)
+    )
+    again(pair)
+    os.utime(file, ns=(1, 1))
     again(pair)
     assert len(opened) == 4
 

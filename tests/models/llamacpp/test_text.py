@@ -129,6 +129,29 @@ def test_a_file_without_a_usable_tokenizer_is_refused(tmp_path: Path) -> None:
         GgufText(path, "it")
 
 
+def test_pieces_with_spaces_and_bytes(tmp_path: Path) -> None:
+    """SentencePiece puts a space before a text; what has no piece is spelt in bytes."""
+    tokens = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256)), "▁a", "▁b"]
+    writer = GGUFWriter(tmp_path / "m.gguf", "llama")
+    writer.add_context_length(64)
+    writer.add_block_count(1)
+    writer.add_embedding_length(32)
+    writer.add_feed_forward_length(32)
+    writer.add_head_count(1)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_tokenizer_model("llama")
+    writer.add_token_list(tokens)
+    writer.add_token_scores([0.0] * len(tokens))
+    writer.add_token_types([2, 3, 3, *[6] * 256, 1, 1])
+    finish(writer)
+    text = GgufText(tmp_path / "m.gguf", "it")
+    assert text.encode("a b") == [1, 259, 260]
+    assert text.encode("aé") == [1, 259, 3 + 0xC3, 3 + 0xA9]
+    assert text.decode([259, 260]) == "a b"
+    assert text.decode([1, 259, 3 + 0xC3, 3 + 0xA9]) == "<s> aé"
+    assert text.end_tokens == {2}
+
+
 def test_an_unknown_architecture_is_named(tmp_path: Path) -> None:
     path = write(tmp_path / "m.gguf", "nothing")
     with pytest.raises(TestbedError, match=r"unknown model architecture: 'nothing' \(xllamacpp"):

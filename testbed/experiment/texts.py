@@ -1,4 +1,4 @@
-"""What the launcher needs of models' text sides: token ids of the prompts, limits, end tokens.
+"""Text sides of models, as the launcher needs them: prompts as token ids, limits, end tokens.
 
 Reading it takes transformers, and so seconds; so it is cached, by what the files of both models
 are, the prompts, and the libraries that read them.
@@ -30,7 +30,7 @@ class PromptError(TestbedError):
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """What `require_context` has to know of a model."""
+    """Name and longest sequence of a model, for `require_context`."""
 
     name: str
     context_length: int

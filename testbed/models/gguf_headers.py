@@ -37,7 +37,7 @@ _NO_TOKENIZER = "none", "no_vocab"
 _BY_PIECES = "llama"
 """Name of SentencePiece's tokenizer, which spells what is not in its pieces byte by byte."""
 _UNREADABLE = "\ufffd"
-"""What stands for bytes that are not UTF-8."""
+"""The character that replaces bytes which are not UTF-8."""
 _BYTES_OF_TEXT = [byte for byte in range(256) if byte not in (0xC0, 0xC1) and byte < 0xF5]
 """The bytes that UTF-8 uses."""
 _DEEPEST = 4

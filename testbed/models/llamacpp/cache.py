@@ -91,11 +91,18 @@ class Cache:
         """Read tokens at the end of the text.
 
         Returns the logits after each of the last `keep` of them, for all ids that the file has a
-        logit for, float32.
+        logit for, float32. Raises TestbedError, and leaves the text as it was, when a pass fails.
         """
-        needed = self.length + len(tokens)
-        if needed > self._room:
-            self._grow(needed)
+        before = self.length
+        if before + len(tokens) > self._room:
+            self._grow(before + len(tokens))
+        try:
+            return self._passes(tokens, keep)
+        except TestbedError:
+            self.cut(before)
+            raise
+
+    def _passes(self, tokens: Sequence[int], keep: int) -> Logits:
         found, begin, unkept = [], 0, len(tokens) - keep
         while begin < len(tokens):
             end = min(begin + _PASS, len(tokens), max(begin, unkept) + _KEPT)

@@ -112,6 +112,31 @@ def test_a_cache_that_grows_keeps_its_text(tiny: Tiny, monkeypatch: pytest.Monke
     assert rooms == [256, 128]
 
 
+@pytest.mark.parametrize("failing", ["llama_decode", "llama_state_get_data"])
+def test_a_text_is_what_it_was_after_a_failure(
+    llama: Tiny, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    """Of the second of two passes, or of the copy to a larger cache."""
+    text = [(7 * index) % 300 for index in range(60)]
+    monkeypatch.setattr(cache, "_PASS", 16)
+    monkeypatch.setattr(cache, "_FIRST", 256 if failing == "llama_decode" else 16)
+    session = LlamaCppModel(llama.file, "tiny", threads=1).session()
+    session.extend(text[:10])
+    decode, fails = library().llama_decode, iter([0, 1])
+    failures: dict[str, Any] = {
+        "llama_decode": lambda *given: next(fails) or decode(*given),
+        "llama_state_get_data": lambda *given: 0,
+    }
+    with monkeypatch.context() as patch:
+        patch.setattr(library(), failing, failures[failing])
+        with pytest.raises(
+            TestbedError, match=r"'tiny': (a pass over 16|its cache cannot be copi)"
+        ):
+            session.extend(text[10:50])
+    assert session.length == 10
+    assert np.abs(session.extend(text[10:]) - llama.reference(text)[10:]).max() < TOLERANCE
+
+
 @pytest.mark.parametrize("room", [16, 128])
 def test_keys_that_a_window_has_passed_stay(
     tiny: Tiny, monkeypatch: pytest.MonkeyPatch, room: int

@@ -42,6 +42,8 @@ _BLOCKS = (
     "(total variation {tv:.2g} at the worst of a few positions, on this machine), and so may texts "
     "from its own"
 )
+_AS_FP32 = 1e-5
+"""Total variation of blocks below which a target is as exact as one of transformers in fp32."""
 _SERVED = (
     "target '{name}' runs on a server, whose rounding depends on what else it computes: "
     "texts follow its distribution up to that, and a pass lasts as long as its request"
@@ -241,7 +243,7 @@ def _warnings(pair: ModelPair) -> Iterator[str]:
             f"{other / 1e6:,.1f} M: drafting takes longer than verifying"
         )
     if isinstance(target, GgufSpec):
-        if target.block_tv:
+        if target.block_tv and target.block_tv >= _AS_FP32:
             yield _BLOCKS.format(name=target.name, tv=target.block_tv)
     elif target.dtype != "fp32":
         yield (

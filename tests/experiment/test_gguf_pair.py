@@ -60,7 +60,7 @@ def measured(monkeypatch, tv):
     monkeypatch.setattr(preparation, "with_trial", tried)
 
 
-@pytest.mark.parametrize(("tv", "warned"), [(0.25, True), (0.0, False)])
+@pytest.mark.parametrize(("tv", "warned"), [(0.25, True), (9e-6, False), (0.0, False)])
 def test_a_plan_says_how_exactly_the_target_verifies(models, monkeypatch, tv, warned):
     _, file = models
     measured(monkeypatch, tv)

@@ -185,6 +185,7 @@ def test_a_label_is_no_verdict_on_a_page(tmp_path):
 def test_nothing_prints_but_by_the_helpers():
     """Only `terminal` and `console` print for people."""
     machines = {
+        "testbed/models/llamacpp/trial.py",
         "testbed/models/operator_trial.py",
         "testbed/emulation/wire_probe.py",
         "testbed/output/terminal.py",

@@ -107,9 +107,12 @@ def _run_pip(command: list[str], scratch: Path, show: Callable[[int], None]) -> 
 
 def _bytes_under(folder: Path) -> int:
     total = 0
-    for path in folder.rglob("*.whl"):
-        with suppress(FileNotFoundError):  # pip moves its files about
-            total += path.stat().st_size
+    # pip moves files and removes folders meanwhile; os.walk passes over those that are gone.
+    for place, _, files in os.walk(folder):
+        for name in files:
+            if name.endswith(".whl"):
+                with suppress(FileNotFoundError):
+                    total += Path(place, name).stat().st_size
     return total
 
 

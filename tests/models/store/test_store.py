@@ -7,6 +7,8 @@ import os
 import zipfile
 from io import StringIO
 from pathlib import Path
+from shutil import rmtree
+from typing import Any
 
 import numpy as np
 import pytest
@@ -276,3 +278,20 @@ def test_bar_on_a_terminal_and_a_line_elsewhere() -> None:
     assert shown(False, 1_000_000) == "Downloading …\n"
     assert "1.0/1.0 MB" in shown(True, 1_000_000)
     assert "━" in shown(True, None)
+
+
+def test_progress_passes_over_folders_that_pip_removes_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("kept", "removed"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.whl").write_bytes(bytes(7))
+    scan = os.scandir
+
+    def removing(folder: str) -> Any:
+        if Path(folder).name == "removed":
+            rmtree(folder)
+        return scan(folder)
+
+    monkeypatch.setattr(os, "scandir", removing)
+    assert fetch._bytes_under(tmp_path) == 7

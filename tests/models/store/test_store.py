@@ -7,7 +7,6 @@ import os
 import zipfile
 from io import StringIO
 from pathlib import Path
-from shutil import rmtree
 from typing import Any
 
 import numpy as np
@@ -288,9 +287,10 @@ def test_progress_passes_over_folders_that_pip_removes_meanwhile(
         (tmp_path / name / "a.whl").write_bytes(bytes(7))
     scan = os.scandir
 
-    def removing(folder: str) -> Any:
-        if Path(folder).name == "removed":
-            rmtree(folder)
+    def removing(folder: Any) -> Any:
+        if folder == str(tmp_path / "removed"):
+            (tmp_path / "removed" / "a.whl").unlink()
+            (tmp_path / "removed").rmdir()
         return scan(folder)
 
     monkeypatch.setattr(os, "scandir", removing)

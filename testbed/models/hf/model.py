@@ -13,9 +13,10 @@ from transformers.utils import logging
 from typing_extensions import override
 
 from testbed.errors import TestbedError, first_line
-from testbed.models.base import Logits, Model, ModelSession
+from testbed.models.base import Logits, ModelSession
 from testbed.models.checks import check_extension, check_rollback
 from testbed.models.devices import require_device
+from testbed.models.file_model import FileModel
 from testbed.models.hf.backends import TransformersBackend, fastest_backend
 from testbed.models.hf.directory import ModelDirectory
 from testbed.models.hf.draft_head import trim_head
@@ -33,7 +34,7 @@ _DTYPES: dict[Dtype, torch.dtype] = {
 }
 
 
-class HuggingFaceModel(Model):
+class HuggingFaceModel(FileModel):
     """A model of a local directory with configuration, tokenizer and safetensors.
 
     `without_layers` are the indices of decoder layers to leave out. `device` is "cpu", "cuda",
@@ -56,12 +57,9 @@ class HuggingFaceModel(Model):
         device: Device = "cpu",
         operator_from: int | None = None,
     ) -> None:
-        self.name = name
         if threads is not None:
             torch.set_num_threads(threads)
-        self._directory = ModelDirectory(Path(path), name)
-        vocabulary = self._directory.vocabulary
-        self._vocabulary_size, self._vocabulary_id = vocabulary.size, vocabulary.fingerprint
+        super().__init__(name, ModelDirectory(Path(path), name))
         give_back()  # reading the tokenizer leaves tens of MB of freed memory
         network = load_network(Path(path), name, dtype, without_layers, device)
         self._embedded = int(network.get_input_embeddings().weight.shape[0])
@@ -70,45 +68,9 @@ class HuggingFaceModel(Model):
         self.network = fastest_backend(network, name, dtype, device, operator_from)
         give_back()
 
-    @property
-    @override
-    def vocabulary_size(self) -> int:
-        # That of the tokenizer: `forward` drops padding of the logits.
-        return self._vocabulary_size
-
-    @property
-    @override
-    def vocabulary_id(self) -> str:
-        return self._vocabulary_id
-
-    @property
-    @override
-    def context_length(self) -> int:
-        return self._directory.context_length
-
-    @property
-    @override
-    def end_tokens(self) -> frozenset[int]:
-        return self._directory.end_tokens
-
     @override
     def session(self) -> HuggingFaceSession:
         return HuggingFaceSession(self)
-
-    @override
-    def encode(self, text: str) -> list[int]:
-        return self._directory.encode(text)
-
-    @override
-    def decode(self, tokens: Sequence[int]) -> str:
-        return self._directory.decode(tokens)
-
-    @override
-    def warm_up(self, tokens: Sequence[int], block: int) -> None:
-        session = self.session()
-        session.extend(tokens, keep=1)
-        session.extend([tokens[-1]] * block)
-        session.extend([tokens[-1]])
 
     def forward(self, tokens: Sequence[int], cache: Any, keep: int) -> Logits:
         """Read `tokens` after those in `cache`, and add them to it.
@@ -123,10 +85,10 @@ class HuggingFaceModel(Model):
             )
         with torch.inference_mode():
             all_logits = self.network.forward(torch.tensor(tokens), cache, keep)
-            known: Logits = all_logits[:, : self._vocabulary_size].float().cpu().numpy()
-        if known.shape[1] == self._vocabulary_size:
+            known: Logits = all_logits[:, : self.vocabulary_size].float().cpu().numpy()
+        if known.shape[1] == self.vocabulary_size:
             return known
-        logits = np.full((keep, self._vocabulary_size), -np.inf, np.float32)
+        logits = np.full((keep, self.vocabulary_size), -np.inf, np.float32)
         logits[:, : known.shape[1]] = known
         return logits
 

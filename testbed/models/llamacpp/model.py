@@ -9,8 +9,9 @@ from typing_extensions import override
 
 from testbed.errors import TestbedError
 from testbed.host.cores import usable_cores
-from testbed.models.base import Logits, Model, ModelSession
+from testbed.models.base import Logits, ModelSession
 from testbed.models.checks import check_extension, check_rollback
+from testbed.models.file_model import FileModel
 from testbed.models.llamacpp.cache import Cache, Weights
 from testbed.models.llamacpp.library import library, refusal
 from testbed.models.llamacpp.text import open_gguf
@@ -19,7 +20,7 @@ from testbed.models.spec import Device
 _ALL_LAYERS = 1 << 20
 
 
-class LlamaCppModel(Model):
+class LlamaCppModel(FileModel):
     """A model in a GGUF file.
 
     Raises TestbedError when llama.cpp cannot run the file, or not on this device, and when the
@@ -29,8 +30,7 @@ class LlamaCppModel(Model):
     def __init__(
         self, path: Path, name: str, *, threads: int | None = None, device: Device = "cpu"
     ) -> None:
-        self.name = name
-        self._text = open_gguf(str(path), name)
+        super().__init__(name, open_gguf(str(path), name))
         lib = library()
         params = lib.llama_model_default_params()
         # Read rather than mapped: weights that are reordered are then held once.
@@ -49,45 +49,9 @@ class LlamaCppModel(Model):
             raise refusal(name, path)
         self._weights = Weights(model, name, threads or usable_cores())
 
-    @property
-    @override
-    def vocabulary_size(self) -> int:
-        # Without the ids that pad the logits of some files.
-        return self._text.vocabulary.size
-
-    @property
-    @override
-    def vocabulary_id(self) -> str:
-        return self._text.vocabulary.fingerprint
-
-    @property
-    @override
-    def context_length(self) -> int:
-        return self._text.context_length
-
-    @property
-    @override
-    def end_tokens(self) -> frozenset[int]:
-        return self._text.end_tokens
-
     @override
     def session(self) -> LlamaCppSession:
         return LlamaCppSession(self, self._weights)
-
-    @override
-    def encode(self, text: str) -> list[int]:
-        return self._text.encode(text)
-
-    @override
-    def decode(self, tokens: Sequence[int]) -> str:
-        return self._text.decode(tokens)
-
-    @override
-    def warm_up(self, tokens: Sequence[int], block: int) -> None:
-        session = self.session()
-        session.extend(tokens, keep=1)
-        session.extend([tokens[-1]] * block)
-        session.extend([tokens[-1]])
 
 
 class LlamaCppSession(ModelSession):

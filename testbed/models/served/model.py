@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing_extensions import override
 
 from testbed.errors import TestbedError
-from testbed.models.base import FileText, Logits, Model, ModelSession
+from testbed.models.base import FileText, Logits, ModelSession
 from testbed.models.checks import check_extension, check_rollback
+from testbed.models.file_model import FileModel
 from testbed.models.served.completions import Server
 from testbed.models.vocabulary import Vocabulary
 
@@ -16,7 +17,7 @@ _PROBE = "The naïve fox has 1,234.5 dogs; それは本当ですか？ {'a': [0]
 """Text of which tokenizers that differ make different tokens."""
 
 
-class ServedModel(Model):
+class ServedModel(FileModel):
     """The model of a server, with tokenizer and limits from files of the same model.
 
     Raises TestbedError when no server is at `address`, its tokenizer differs from `text`, or it
@@ -24,8 +25,7 @@ class ServedModel(Model):
     """
 
     def __init__(self, address: str, text: FileText, name: str) -> None:
-        self.name = name
-        self._text = text
+        super().__init__(name, text)
         self._server = Server(address)
         probe = text.encode(_PROBE)
         if self._server.encode(_PROBE) != probe:
@@ -46,31 +46,12 @@ class ServedModel(Model):
 
     @property
     @override
-    def vocabulary_size(self) -> int:
-        return self.vocabulary.size
-
-    @property
-    @override
-    def vocabulary_id(self) -> str:
-        return self.vocabulary.fingerprint
-
-    @property
-    @override
     def context_length(self) -> int:
         return min(self._text.context_length, self._server.context_length)
-
-    @property
-    @override
-    def end_tokens(self) -> frozenset[int]:
-        return self._text.end_tokens
 
     @override
     def session(self) -> ServedSession:
         return ServedSession(self)
-
-    @override
-    def encode(self, text: str) -> list[int]:
-        return self._text.encode(text)
 
     def encode_chat(self, prompt: str) -> list[int]:
         """Convert a user's turn to token ids, up to where the answer begins.
@@ -78,17 +59,6 @@ class ServedModel(Model):
         Raises TestbedError when the model has no chat template, or it fails.
         """
         return self._text.encode_chat(prompt)
-
-    @override
-    def decode(self, tokens: Sequence[int]) -> str:
-        return self._text.decode(tokens)
-
-    @override
-    def warm_up(self, tokens: Sequence[int], block: int) -> None:
-        session = self.session()
-        session.extend(tokens, keep=1)
-        session.extend([tokens[-1]] * block)
-        session.extend([tokens[-1]])
 
 
 class ServedSession(ModelSession):

@@ -17,6 +17,8 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+from testbed.errors import TestbedError, first_line
+
 SECONDS = 5
 """CPU seconds allowed for one turn; rendering normally takes milliseconds."""
 MEMORY = 1 << 30
@@ -28,6 +30,32 @@ _PATIENCE = 60.0  # seconds to wait for a child that uses no CPU time
 
 class TemplateFailedError(Exception):
     """A template failed to render; the message gives the reason."""
+
+
+class ChatTemplate:
+    """The chat template of a model; errors name the model, and what to do."""
+
+    def __init__(self, name: str, render: Callable[[str], str] | None) -> None:
+        """`render` makes a turn of a prompt; None if the model `name` has no template."""
+        self._name = name
+        self._rendered = render and Renderer(render)
+
+    def turn(self, prompt: str) -> str:
+        """Return a user's turn with `prompt`, up to where the answer begins.
+
+        Raises TestbedError when the model has no chat template, or it fails.
+        """
+        if self._rendered is None:
+            raise TestbedError(
+                f"model '{self._name}' has no chat template; leave chat out, or take a model that "
+                "was tuned for chat"
+            )
+        try:
+            return self._rendered(prompt)
+        except TemplateFailedError as error:
+            raise TestbedError(
+                f"model '{self._name}' has a chat template that fails ({first_line(error)})"
+            ) from error
 
 
 class Renderer:

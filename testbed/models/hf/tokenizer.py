@@ -9,7 +9,7 @@ from typing import Any
 from transformers import AutoTokenizer
 
 from testbed.errors import TestbedError, first_line
-from testbed.models.chat_templates import Renderer, TemplateFailedError
+from testbed.models.chat_templates import ChatTemplate
 from testbed.models.vocabulary import Vocabulary
 
 
@@ -20,7 +20,6 @@ class Tokenizer:
     """
 
     def __init__(self, model: Path, name: str) -> None:
-        self._name = name
         try:
             self._tokenizer: Any = AutoTokenizer.from_pretrained(
                 model, local_files_only=True, trust_remote_code=False
@@ -35,7 +34,7 @@ class Tokenizer:
                 f"model '{name}' in {model} has no tokenizer that can be read ({first_line(error)})"
                 "; needed is tokenizer.json, or vocab.json and merges.txt"
             ) from error
-        self._rendered = Renderer(self._render)
+        self._chat = ChatTemplate(name, self._render if self._tokenizer.chat_template else None)
         self.vocabulary = Vocabulary(
             {index: token for token, index in self._tokenizer.get_vocab().items()}
         )
@@ -55,17 +54,7 @@ class Tokenizer:
 
         Raises TestbedError when the model has no chat template, or it fails.
         """
-        if not self._tokenizer.chat_template:
-            raise TestbedError(
-                f"model '{self._name}' has no chat template; leave chat out, or take a model that "
-                "was tuned for chat"
-            )
-        try:
-            turn = self._rendered(prompt)
-        except TemplateFailedError as error:
-            raise TestbedError(
-                f"model '{self._name}' has a chat template that fails ({first_line(error)})"
-            ) from error
+        turn = self._chat.turn(prompt)
         # The template itself writes the start token.
         return list(self._tokenizer.encode(turn, add_special_tokens=False, verbose=False))
 

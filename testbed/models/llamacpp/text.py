@@ -8,8 +8,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from testbed.errors import TestbedError, first_line
-from testbed.models.chat_templates import Renderer, TemplateFailedError
+from testbed.errors import TestbedError
+from testbed.models.chat_templates import ChatTemplate
 from testbed.models.gguf_headers import read_gguf
 from testbed.models.llamacpp.declarations import Ids
 from testbed.models.llamacpp.library import library, refusal
@@ -42,7 +42,7 @@ class GgufText:
         self._template = file.chat_template
         # True if the tokenizer puts a space before each text, which decoding takes away.
         self._spaced = b"".join(map(self._piece, self._encode("a", special=False)[:1]))[:1] == b" "
-        self._rendered = Renderer(self._render)
+        self._chat = ChatTemplate(name, self._render if self._template else None)
 
     def _check_kind(self) -> None:
         lib = self._lib
@@ -68,20 +68,11 @@ class GgufText:
 
         Raises TestbedError when the model has no chat template, or it fails.
         """
-        if not self._template:
-            raise TestbedError(
-                f"model '{self.name}' has no chat template; leave chat out, or take a model that "
-                "was tuned for chat"
-            )
-        # Before the child is forked, whose time and memory are limited.
-        import transformers.utils.chat_template_utils  # noqa: F401, PLC0415  slow, seldom needed
+        if self._template:
+            # Before the child is forked, whose time and memory are limited.
+            import transformers.utils.chat_template_utils  # noqa: F401, PLC0415  slow
 
-        try:
-            turn = self._rendered(prompt)
-        except TemplateFailedError as error:
-            raise TestbedError(
-                f"model '{self.name}' has a chat template that fails ({first_line(error)})"
-            ) from error
+        turn = self._chat.turn(prompt)
         return self._encode(turn, special=False)  # the template itself writes the start token
 
     def decode(self, tokens: Sequence[int]) -> str:

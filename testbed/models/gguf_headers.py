@@ -51,7 +51,6 @@ class GgufFile:
     path: Path
     name: str
     """Name of the model in the scenario; used in messages to the user."""
-    architecture: str
     context_length: int
     """Length in tokens of the longest sequence."""
     tokens: dict[int, str]
@@ -120,7 +119,6 @@ class _Header:
         return GgufFile(
             path=path,
             name=name,
-            architecture=architecture,
             context_length=length,
             tokens=self._vocabulary(found),
             chat_template=str(found.get("tokenizer.chat_template", "")),

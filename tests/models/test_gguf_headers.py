@@ -15,7 +15,6 @@ def test_what_is_in_a_file(tmp_path: Path) -> None:
     assert read_gguf(path, "m") == GgufFile(
         path=path,
         name="m",
-        architecture="llama",
         context_length=64,
         tokens={0: "<s>", 1: "a", 2: "ä"},
         chat_template="{{ x }}",

@@ -78,11 +78,9 @@ def statement(known: Validity) -> str:
         + ", ".join(_range(name, *ends) for name, ends in each.ranges.items())
         for each in known.comparisons
     ]
-    return (
-        f"validated against emulation for {'; '.join(found)}"
-        if found
-        else ("validated against emulation for: none yet")
-    )
+    if not found:
+        return "validated against emulation for: none yet"
+    return f"validated against emulation for {'; '.join(found)}"
 
 
 def simulated_note(results: Results) -> str:

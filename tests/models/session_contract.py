@@ -17,7 +17,7 @@ TEXT = [5, 9, 4, 7, 11, 12, 3, 8, 40, 21]
 
 
 class SessionContract:
-    """What each session must do, with fixtures `model` and `reference`; ids to 47 are used."""
+    """The contract of sessions, with fixtures `model` and `reference`; ids to 47 are used."""
 
     tolerance = 1e-5
     """Largest difference of logits from rounding; swapped tokens change them by 0.01 and more."""
